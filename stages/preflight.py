@@ -1,0 +1,62 @@
+"""What can be known to be wrong before anything runs: `python -m stages.preflight`.
+
+DVC removes a stage's outputs before it starts the stage, so `make repro` and the flow look first.
+"""
+
+import shutil
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from stages import owner
+from stages.errors import InputError
+from stages.params import Params, load_params
+
+MIN_FREE_BYTES = 500 * 2**20
+
+
+def check_paths(params: Params) -> None:
+    """Raises InputError for a corpus path that is missing or isn't what its suffix says."""
+    for name in params.corpus.paths:
+        path = Path(name)
+        if not path.exists():
+            raise InputError(f"corpus.paths: {path}: not found")
+        if path.suffix == ".parquet":
+            try:
+                pq.read_schema(path)
+            except (pa.ArrowInvalid, OSError) as error:
+                raise InputError(f"corpus.paths: {path}: not a readable parquet file: {error}") from None
+
+
+def check_disk(root: Path) -> None:
+    """Raises InputError when less than half a gigabyte is free."""
+    free = shutil.disk_usage(root).free
+    if free < MIN_FREE_BYTES:
+        raise InputError(f"{root.resolve()}: only {free / 2**20:.0f} MiB of disk free, {MIN_FREE_BYTES >> 20} needed")
+
+
+def preflight() -> Params:
+    """Checks parameters, paths, disk and that no other run is active here.
+
+    Raises:
+        InputError: one line that names the key, the file or the other run.
+    """
+    params = load_params()
+    check_paths(params)
+    check_disk(Path())
+    owner.refuse_if_busy(Path("work"))
+    return params
+
+
+def main() -> None:
+    try:
+        preflight()
+    except InputError as error:
+        print(error, file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,66 @@
+"""The Arrow schema of every parquet file that passes between stages, and its reader and writer."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from stages.errors import InputError
+from stages.files import write_atomic
+
+CORPUS = pa.schema(
+    [
+        pa.field("doc_id", pa.string(), nullable=False),
+        pa.field("title", pa.string(), nullable=False),
+        pa.field("text", pa.string(), nullable=False),
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("license", pa.string(), nullable=False),
+        pa.field("split", pa.string(), nullable=False),
+    ]
+)
+
+FACTS = pa.schema(
+    [
+        pa.field("fact_id", pa.string(), nullable=False),
+        pa.field("question", pa.string(), nullable=False),
+        pa.field("answer", pa.string(), nullable=False),
+        pa.field("aliases", pa.list_(pa.string()), nullable=False),
+        pa.field("doc_id", pa.string(), nullable=False),
+        pa.field("relation", pa.string(), nullable=False),
+        pa.field("split", pa.string(), nullable=False),
+    ]
+)
+
+
+def write_table(path: Path, rows: Sequence[dict[str, Any]], schema: pa.Schema) -> None:
+    """Writes rows as parquet with `schema`; the same rows give the same bytes.
+
+    Raises:
+        pyarrow.ArrowInvalid, ArrowTypeError: a row doesn't fit the schema.
+    """
+    table = pa.Table.from_pylist(list(rows), schema=schema)
+    with write_atomic(path) as tmp:
+        pq.write_table(table, tmp, compression="zstd", version="2.6", store_schema=True, row_group_size=16384)
+
+
+def read_table(path: Path, schema: pa.Schema) -> pa.Table:
+    """Reads a parquet file and checks its schema.
+
+    Raises:
+        InputError: not there, not parquet, or a column is missing or has another type.
+    """
+    try:
+        table = pq.read_table(path)
+    except FileNotFoundError:
+        raise InputError(f"{path}: not found; run the stage that makes it first") from None
+    except pa.ArrowInvalid as error:
+        raise InputError(f"{path}: not a readable parquet file: {str(error).splitlines()[0]}") from None
+    for field in schema:
+        if field.name not in table.column_names:
+            raise InputError(f"{path}: column {field.name!r} is missing")
+        if table.schema.field(field.name).type != field.type:
+            found = table.schema.field(field.name).type
+            raise InputError(f"{path}: column {field.name!r} is {found}, expected {field.type}")
+    return table.select(schema.names)

@@ -1,0 +1,11 @@
+"""`tokenizer` in params.yaml."""
+
+from pydantic import Field
+
+from stages.section import Section
+
+
+class TokenizerParams(Section):
+    """Byte-level BPE with K2's special tokens."""
+
+    vocab_size: int = Field(ge=512, multiple_of=32)
