@@ -38,5 +38,5 @@ class Progress:
             self.last = now
             rate = self.done / (now - self.started)
             left = (self.total - self.done) / rate if rate > 0 else float("inf")
-            line = f"{self.name}: {self.done:,}/{self.total:,} {self.unit}, {rate:,.1f} {self.unit}/s, {left:,.0f} s left"
-            print(f"{line}  {note}".rstrip(), flush=True)
+            count = f"{self.done:,}/{self.total:,} {self.unit}, {rate:,.1f} {self.unit}/s"
+            print(f"{self.name}: {count}, {left:,.0f} s left  {note}".rstrip(), flush=True)

@@ -17,8 +17,8 @@ from types import FrameType, TracebackType
 from typing import Any
 
 import numpy as np
-
 from k2model.errors import CheckpointError, ConfigError
+
 from stages import seeds
 from stages.errors import InputError
 from stages.files import fingerprint, sha256_tree, write_json
@@ -118,12 +118,12 @@ class Stage:
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> bool:
+    ) -> None:
         if error is None:
             if self._metrics is None:
                 raise RuntimeError(f"stage {self.name} ended without stage.finish(...)")
             self.track.end("FINISHED", {f"{self.name}/{k}": v for k, v in self._metrics.items()})
-            return False
+            return
         killed = isinstance(error, (SystemExit, KeyboardInterrupt))
         self.track.end("KILLED" if killed else "FAILED", {})
         if isinstance(error, USER_ERRORS):
@@ -132,7 +132,6 @@ class Stage:
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
             print(f"{self.name}: {error.filename or self.work}: the disk is full", file=sys.stderr)
             raise SystemExit(2) from None
-        return False
 
 
 def _section(params: dict[str, Any], key: str) -> Any:

@@ -1,0 +1,111 @@
+"""The pipeline as a Prefect flow: one task per stage of `dvc.yaml`, in graph order.
+
+    python -m flows.pipeline [--target evaluate] [--force]
+
+DVC decides what has to run; Prefect owns time, retries, time-outs and what a person sees.
+"""
+
+import argparse
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from flows import environment
+
+environment.prepare()
+
+from prefect import flow, get_run_logger, task
+from prefect.artifacts import create_markdown_artifact
+from prefect.client.schemas.objects import State
+from prefect.futures import PrefectFuture
+from prefect.states import Completed
+from prefect.task_runners import ThreadPoolTaskRunner
+
+from flows.graph import Node, restrict, stage_graph
+from flows.process import dvc, run, stop_all
+from flows.server import local_server
+from stages.errors import InputError
+from stages.params import PipelineParams
+from stages.preflight import preflight
+
+
+def _is_current(name: str) -> bool:
+    lines = run(dvc("status", "--json", name), timeout_s=600, on_line=lambda line: None)
+    return json.loads(lines[-1]) == {}
+
+
+def _note(name: str, last_line: str, seconds: float) -> None:
+    """A Markdown artifact: the stage's last line and its metrics."""
+    path = Path("metrics") / ("scores.json" if name == "evaluate" else f"{name}.json")
+    rows = ["| metric | value |", "|---|---|"]
+    if path.exists():
+        metrics: dict[str, Any] = json.loads(path.read_text())
+        flat = {key: value for key, value in sorted(metrics.items()) if not isinstance(value, (dict, list))}
+        rows += [f"| {key} | {value} |" for key, value in flat.items()]
+    text = f"## {name}\n\n{last_line}\n\n{seconds:,.1f} s\n\n" + "\n".join(rows)
+    create_markdown_artifact(key=f"stage-{name.lower().replace('@', '-').replace('_', '-')}", markdown=text)
+
+
+@task(task_run_name="{name}")
+def run_stage(name: str, timeout_s: float, force: bool) -> State[Any]:
+    """Runs one DVC stage; its state is named `Cached` when its inputs have not changed."""
+    log = get_run_logger()
+    started = time.monotonic()
+    if not force and _is_current(name):
+        _note(name, "inputs unchanged: nothing ran", 0.0)
+        return Completed(name="Cached", message=f"{name}: inputs unchanged")
+    command = dvc("repro", "--single-item", *(["--force"] if force else []), name)
+    lines = run(command, timeout_s=timeout_s, on_line=log.info)
+    own = [line for line in lines if line.startswith(f"{name}:")]
+    last = own[-1] if own else f"{name}: restored from the run cache"
+    _note(name, last, time.monotonic() - started)
+    return Completed(message=last)
+
+
+def _submit(node: Node, policy: PipelineParams, done: dict[str, PrefectFuture[Any]], force: bool) -> PrefectFuture[Any]:
+    mine = policy.stages.get(node.name, policy.default)
+    retry = {"retries": mine.retries, "retry_delay_seconds": mine.retry_delay_s}
+    return run_stage.with_options(**retry, tags=["k2", node.name]).submit(node.name, mine.timeout_s, force, wait_for=[done[need] for need in node.needs])
+
+
+@flow(name="k2-pipeline", task_runner=ThreadPoolTaskRunner(max_workers=1))  # type: ignore[arg-type]
+def pipeline(targets: list[str] | None = None, force: bool = False) -> dict[str, str]:
+    """Runs every stage (or `targets` and what they need) and returns each stage's state name."""
+    params = preflight()
+    os.environ["K2_OWNER_PID"] = str(os.getpid())
+    done: dict[str, PrefectFuture[Any]] = {}
+    try:
+        for node in restrict(stage_graph(), targets or []):
+            done[node.name] = _submit(node, params.pipeline, done, force)
+        states = {name: future.wait() or future.state for name, future in done.items()}
+    except BaseException:
+        stop_all()
+        raise
+    names = {name: str(future.state.name) for name, future in done.items()}
+    failed = [name for name, future in done.items() if not future.state.is_completed()]
+    if failed:
+        raise RuntimeError(f"stage {failed[0]}: {states[failed[0]] or done[failed[0]].state.message}")
+    return names
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Runs the pipeline as a Prefect flow on a local server.")
+    parser.add_argument("--target", action="append", help="a stage to run with what it needs (repeatable)")
+    parser.add_argument("--force", action="store_true", help="run stages whose inputs have not changed too")
+    args = parser.parse_args()
+    try:
+        preflight()
+    except InputError as error:
+        print(error, file=sys.stderr)
+        raise SystemExit(2) from None
+    with local_server() as url:
+        print(f"Prefect UI: {url.removesuffix('/api')}")
+        names = pipeline(args.target, args.force)
+    print("pipeline: " + ", ".join(f"{name} {state.lower()}" for name, state in names.items()))
+
+
+if __name__ == "__main__":
+    main()
