@@ -68,7 +68,8 @@ def run_stage(name: str, timeout_s: float, force: bool) -> State[Any]:
 def _submit(node: Node, policy: PipelineParams, done: dict[str, PrefectFuture[Any]], force: bool) -> PrefectFuture[Any]:
     mine = policy.stages.get(node.name, policy.default)
     retry = {"retries": mine.retries, "retry_delay_seconds": mine.retry_delay_s}
-    return run_stage.with_options(**retry, tags=["k2", node.name]).submit(node.name, mine.timeout_s, force, wait_for=[done[need] for need in node.needs])
+    configured = run_stage.with_options(**retry, tags=["k2", node.name])
+    return configured.submit(node.name, mine.timeout_s, force, wait_for=[done[need] for need in node.needs])
 
 
 @flow(name="k2-pipeline", task_runner=ThreadPoolTaskRunner(max_workers=1))  # type: ignore[arg-type]

@@ -48,7 +48,7 @@ class Params(Section):
 
 
 def _line(path: Path, error: ValidationError) -> str:
-    first = error.errors()[0]
+    first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")  # a typo explains what is missing
     key = ".".join(map(str, first["loc"]))
     said = {"extra_forbidden": "unknown key", "missing": "missing"}.get(first["type"], first["msg"])
     got = "" if first["type"] in {"extra_forbidden", "missing"} else f" (got {first['input']!r})"
