@@ -1,0 +1,70 @@
+"""A private copy of the checkout at smoke size, for tests that run the pipeline as a user would."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def run_in() -> Callable[..., "subprocess.CompletedProcess[str]"]:
+    """`run_in(folder, "dvc", "repro")`: a command of this Python environment, run in a checkout of its own."""
+
+    def run(
+        folder: Path, *command: str, check: bool = True, timeout: float = 600, **env: str
+    ) -> "subprocess.CompletedProcess[str]":
+        done = subprocess.run(
+            command, cwd=folder, env=checkout_env() | env, text=True, capture_output=True, timeout=timeout, check=False
+        )
+        if check and done.returncode != 0:
+            raise AssertionError(f"{' '.join(command)}: status {done.returncode}\n{done.stdout}\n{done.stderr}")
+        return done
+
+    return run
+
+
+def checkout_env() -> dict[str, str]:
+    """The environment of a command in a checkout: this interpreter first, nobody else's MLflow store."""
+    dropped = {"MLFLOW_TRACKING_URI", "K2_OWNER_PID", "PREFECT_API_URL", "PYTHONPATH"}
+    env = {key: value for key, value in os.environ.items() if key not in dropped}
+    return env | {
+        "PATH": f"{Path(sys.executable).parent}:{env['PATH']}",
+        "PYTHONSAFEPATH": "",
+        "DVC_NO_ANALYTICS": "1",
+        "DO_NOT_TRACK": "true",
+        "HF_HUB_OFFLINE": "1",
+        "DS_ACCELERATOR": "cpu",
+    }
+
+
+def make_checkout(folder: Path) -> Path:
+    """Copies what git knows (and new files it does not ignore) to `folder`, as a git and DVC repository."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    for name in filter(None, listed.stdout.split("\0")):
+        source, target = ROOT / name, folder / name
+        if source.is_file():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, target)
+    git = ["git", "-c", "user.name=test", "-c", "user.email=test@localhost"]
+    subprocess.run([*git, "init", "-q", "-b", "main"], cwd=folder, check=True)
+    subprocess.run([*git, "add", "-A"], cwd=folder, check=True)
+    subprocess.run([*git, "commit", "-qm", "copy"], cwd=folder, check=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def smoke_checkout(tmp_path_factory: pytest.TempPathFactory, run_in: Callable[..., object]) -> Path:
+    """A checkout at smoke size in which nothing has run."""
+    folder = make_checkout(tmp_path_factory.mktemp("smoke") / "checkout")
+    for lock in ("dvc.lock",):
+        (folder / lock).unlink(missing_ok=True)
+    run_in(folder, sys.executable, "-m", "stages.params", "--size", "smoke", "--write")
+    return folder
