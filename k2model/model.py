@@ -1,0 +1,208 @@
+"""The K2 network: embedding, MLA + dense or sparse feed-forward layers, untied head.
+
+Axes: B batch, L positions, C hidden width, V vocabulary, H heads, E routed experts, R rotary pairs.
+In `Output` the first axis of `max_logit_LH` and `expert_load_LE` counts layers.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from k2model.attention import MLA, RMSNorm
+from k2model.config import K2Config
+from k2model.errors import ConfigError
+from k2model.moe import MLP, Experts, Gate, MoE
+from k2model.rope import rope_table
+
+ROWS_PER_CHUNK = 4096
+
+
+@dataclass
+class Output:
+    """What a forward pass gives.
+
+    loss: mean cross-entropy over targets that count, float32; None without targets.
+    logits_BLV: None with targets unless they were asked for.
+    max_logit_LH: the largest attention logit of each head in this batch (layers × heads), float32, detached.
+    expert_load_LE: how many tokens chose each expert (sparse layers × experts), float32, detached.
+    """
+
+    loss: Tensor | None
+    logits_BLV: Tensor | None
+    max_logit_LH: Tensor
+    expert_load_LE: Tensor
+
+
+class Layer(nn.Module):
+    def __init__(self, config: K2Config, index: int) -> None:
+        super().__init__()
+        self.input_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
+        self.self_attn = MLA(config)
+        self.post_attention_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
+        dense = index < config.first_k_dense_replace
+        self.mlp: MLP | MoE = MLP(config.hidden_size, config.intermediate_size) if dense else MoE(config)
+
+    def forward(
+        self, x_BLC: Tensor, cos_BLR: Tensor, sin_BLR: Tensor, segment_ids_BL: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        attended_BLC, max_logit_H = self.self_attn(self.input_layernorm(x_BLC), cos_BLR, sin_BLR, segment_ids_BL)
+        x_BLC = x_BLC + attended_BLC
+        normed_BLC = self.post_attention_layernorm(x_BLC)
+        if isinstance(self.mlp, MoE):
+            out_BLC, load_E = self.mlp(normed_BLC)
+            return x_BLC + out_BLC, max_logit_H, load_E
+        return x_BLC + self.mlp(normed_BLC), max_logit_H, None
+
+
+class Body(nn.Module):
+    """Everything below the head; in a checkpoint its names begin with `model.`."""
+
+    def __init__(self, config: K2Config) -> None:
+        super().__init__()
+        self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
+        self.layers = nn.ModuleList(Layer(config, index) for index in range(config.num_hidden_layers))
+        self.norm = RMSNorm(config.hidden_size, config.rms_norm_eps)
+
+
+class K2Model(nn.Module):
+    """A K2 network whose weights depend on `seed` only.
+
+    Matrices are drawn from N(0, initializer_range²); norms are 1, correction biases 0.
+    """
+
+    def __init__(self, config: K2Config, *, seed: int = 0) -> None:
+        super().__init__()
+        self.config = config
+        self.model = Body(config)
+        self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
+        self._rope: tuple[Tensor, Tensor] | None = None
+        if not self.lm_head.weight.is_meta:
+            self.reset_parameters(seed)
+
+    @torch.no_grad()
+    def reset_parameters(self, seed: int) -> None:
+        generator = torch.Generator().manual_seed(seed)
+        for module in self.modules():
+            if isinstance(module, (nn.Linear, nn.Embedding, Gate)):
+                module.weight.normal_(0.0, self.config.initializer_range, generator=generator)
+            elif isinstance(module, Experts):
+                for weight in (module.gate_proj, module.up_proj, module.down_proj):
+                    weight.normal_(0.0, self.config.initializer_range, generator=generator)
+
+    def gates(self) -> list[Gate]:
+        """The routers of the sparse layers, in order; `Output.expert_load_LE` has a row for each."""
+        return [layer.mlp.gate for layer in self.model.layers if isinstance(layer.mlp, MoE)]  # type: ignore[union-attr]
+
+    def rope(self, positions_BL: Tensor) -> tuple[Tensor, Tensor]:
+        """(cos_BLR, sin_BLR) in float32 at the given positions.
+
+        Raises:
+            ConfigError: a position beyond `max_position_embeddings`.
+        """
+        limit = self.config.max_position_embeddings
+        if self._rope is None or self._rope[0].device != positions_BL.device:
+            cos_PR, sin_PR = rope_table(self.config, limit)
+            self._rope = cos_PR.to(positions_BL.device), sin_PR.to(positions_BL.device)
+        cos_PR, sin_PR = self._rope
+        return cos_PR[positions_BL], sin_PR[positions_BL]
+
+    def hidden(
+        self,
+        tokens_BL: Tensor,
+        positions_BL: Tensor | None = None,
+        segment_ids_BL: Tensor | None = None,
+        *,
+        recompute: bool = False,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """(normed hidden_BLC, max_logit_LH, expert_load_LE). `recompute` trades time for activation memory."""
+        if tokens_BL.shape[1] > self.config.max_position_embeddings:
+            raise ConfigError(
+                f"max_position_embeddings: {self.config.max_position_embeddings} is shorter than "
+                f"the sequence of {tokens_BL.shape[1]}"
+            )
+        if positions_BL is None:
+            positions_BL = torch.arange(tokens_BL.shape[1], device=tokens_BL.device).expand_as(tokens_BL)
+        cos_BLR, sin_BLR = self.rope(positions_BL)
+        x_BLC = self.model.embed_tokens(tokens_BL)
+        max_logits: list[Tensor] = []
+        loads: list[Tensor] = []
+        for layer in self.model.layers:
+            if recompute:
+                result = checkpoint(layer, x_BLC, cos_BLR, sin_BLR, segment_ids_BL, use_reentrant=False)
+            else:
+                result = layer(x_BLC, cos_BLR, sin_BLR, segment_ids_BL)
+            x_BLC, max_logit_H, load_E = result
+            max_logits.append(max_logit_H)
+            if load_E is not None:
+                loads.append(load_E)
+        no_load = x_BLC.new_zeros((0, self.config.n_routed_experts), dtype=torch.float32)
+        return self.model.norm(x_BLC), torch.stack(max_logits), torch.stack(loads) if loads else no_load
+
+    def forward(
+        self,
+        tokens_BL: Tensor,
+        targets_BL: Tensor | None = None,
+        *,
+        positions_BL: Tensor | None = None,
+        segment_ids_BL: Tensor | None = None,
+        loss_mask_BL: Tensor | None = None,
+        return_logits: bool = False,
+        recompute: bool = False,
+    ) -> Output:
+        """Loss with targets, logits without.
+
+        Args:
+            tokens_BL: ids.
+            targets_BL: the id to predict at each position; −100 doesn't count.
+            positions_BL: rotary positions, 0..L−1 by default.
+            segment_ids_BL: attention stays within equal ids (packed documents).
+            loss_mask_BL: positions with 0 don't count.
+        """
+        hidden_BLC, max_logit_LH, load_LE = self.hidden(tokens_BL, positions_BL, segment_ids_BL, recompute=recompute)
+        logits_BLV = self.lm_head(hidden_BLC) if targets_BL is None or return_logits else None
+        loss = None
+        if targets_BL is not None:
+            if loss_mask_BL is not None:
+                targets_BL = targets_BL.masked_fill(loss_mask_BL == 0, -100)
+            count = (targets_BL != -100).sum()
+            logprob_BL, _ = self._score(hidden_BLC, targets_BL, 1.0)
+            loss = -logprob_BL.sum() / count
+        return Output(loss, logits_BLV, max_logit_LH, load_LE)
+
+    def log_probs(
+        self,
+        tokens_BL: Tensor,
+        targets_BL: Tensor,
+        *,
+        positions_BL: Tensor | None = None,
+        segment_ids_BL: Tensor | None = None,
+        temperature: float = 1.0,
+    ) -> tuple[Tensor, Tensor]:
+        """(log-probability of each target_BL, entropy_BL) in float32; both 0 where the target is −100."""
+        hidden_BLC, _, _ = self.hidden(tokens_BL, positions_BL, segment_ids_BL)
+        return self._score(hidden_BLC, targets_BL, temperature)
+
+    def _score(self, hidden_BLC: Tensor, targets_BL: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+        """Head and softmax in chunks of rows that are recomputed in the backward pass: [rows, V] is never all there."""
+        flat_TC, targets_T = hidden_BLC.flatten(0, 1), targets_BL.flatten()
+        kept_T = (targets_T != -100).nonzero().squeeze(1)
+        logprobs, entropies = [], []
+        for rows_T in kept_T.split(ROWS_PER_CHUNK):
+            logprob_T, entropy_T = checkpoint(
+                self._score_rows, flat_TC[rows_T], targets_T[rows_T], temperature, use_reentrant=False
+            )
+            logprobs.append(logprob_T)
+            entropies.append(entropy_T)
+        zero_T = flat_TC.new_zeros(targets_T.shape, dtype=torch.float32)
+        if not logprobs:
+            return zero_T.view_as(targets_BL), zero_T.view_as(targets_BL)
+        logprob_BL = zero_T.index_copy(0, kept_T, torch.cat(logprobs)).view_as(targets_BL)
+        return logprob_BL, zero_T.index_copy(0, kept_T, torch.cat(entropies)).view_as(targets_BL)
+
+    def _score_rows(self, rows_TC: Tensor, targets_T: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+        logp_TV = F.log_softmax(self.lm_head(rows_TC).float() / temperature, dim=-1)
+        entropy_T = -(logp_TV.detach().exp() * logp_TV.detach()).sum(-1)
+        return logp_TV.gather(1, targets_T[:, None]).squeeze(1), entropy_T

@@ -1,0 +1,130 @@
+"""The sparse feed-forward layer: sigmoid `noaux_tc` router, routed experts, shared expert.
+
+Axes: T tokens (batch × positions), C hidden width, E routed experts, K experts per token, I width of an expert,
+S rows sorted by expert (T × K and padding).
+"""
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from k2model.config import K2Config
+
+FakeQuant = Callable[[Tensor], Tensor]
+
+
+class MLP(nn.Module):
+    """SwiGLU: down(silu(gate(x)) · up(x))."""
+
+    def __init__(self, width: int, inner: int) -> None:
+        super().__init__()
+        self.gate_proj = nn.Linear(width, inner, bias=False)
+        self.up_proj = nn.Linear(width, inner, bias=False)
+        self.down_proj = nn.Linear(inner, width, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))
+
+
+class Gate(nn.Module):
+    """Chooses `num_experts_per_tok` experts for each token (transformers DeepseekV3 `route_tokens_to_experts`).
+
+    Scores are sigmoids in float32. The correction bias takes part in the choice only, never in the weights; it is
+    a float32 buffer that `update_expert_bias` moves instead of an auxiliary loss.
+    """
+
+    e_score_correction_bias: Tensor
+
+    def __init__(self, config: K2Config) -> None:
+        super().__init__()
+        self.config = config
+        self.weight = nn.Parameter(torch.empty(config.n_routed_experts, config.hidden_size))
+        self.register_buffer("e_score_correction_bias", torch.zeros(config.n_routed_experts, dtype=torch.float32))
+
+    def forward(self, x_TC: Tensor) -> tuple[Tensor, Tensor]:
+        """(expert_TK int64, weight_TK float32)."""
+        c = self.config
+        score_TE = F.linear(x_TC.float(), self.weight.float()).sigmoid()
+        choice_TE = score_TE.detach() + self.e_score_correction_bias
+        if c.n_group > 1:
+            choice_TGE = choice_TE.unflatten(-1, (c.n_group, -1))
+            group_TG = choice_TGE.topk(2, dim=-1).values.sum(-1)
+            best_TG = group_TG.topk(c.topk_group, dim=-1, sorted=False).indices
+            keep_TG = torch.zeros_like(group_TG, dtype=torch.bool).scatter_(1, best_TG, True)
+            choice_TE = choice_TGE.masked_fill(~keep_TG[..., None], float("-inf")).flatten(-2)
+        expert_TK = choice_TE.topk(c.num_experts_per_tok, dim=-1, sorted=False).indices
+        weight_TK = score_TE.gather(1, expert_TK)
+        if c.norm_topk_prob:
+            weight_TK = weight_TK / (weight_TK.sum(-1, keepdim=True) + 1e-20)
+        assert c.routed_scaling_factor is not None
+        return expert_TK, weight_TK * c.routed_scaling_factor
+
+
+def update_expert_bias(bias_E: Tensor, load_E: Tensor, rate: float, *, centred: bool) -> None:
+    """Moves the selection bias in place towards equal load, after a step.
+
+    DeepSeek-V3: b += u·sign(e) with e = mean load − load. Moonlight §3.3 subtracts the mean of the signs, which
+    leaves the choice as it is and keeps the bias from drifting.
+    """
+    sign_E = torch.sign(load_E.float().mean() - load_E.float())
+    bias_E += rate * (sign_E - sign_E.mean() if centred else sign_E)
+
+
+class Experts(nn.Module):
+    """All routed experts of a layer, stacked: each [rows, columns] matrix is one of a batch that Muon orthogonalises.
+
+    `fake_quant`, when set, is applied to each stacked weight in the forward pass (quantization-aware training).
+    """
+
+    def __init__(self, config: K2Config) -> None:
+        super().__init__()
+        e, c, i = config.n_routed_experts, config.hidden_size, config.moe_intermediate_size
+        self.gate_proj = nn.Parameter(torch.empty(e, i, c))
+        self.up_proj = nn.Parameter(torch.empty(e, i, c))
+        self.down_proj = nn.Parameter(torch.empty(e, c, i))
+        self.fake_quant: FakeQuant | None = None
+
+    def forward(self, x_TC: Tensor, expert_TK: Tensor, weight_TK: Tensor) -> Tensor:
+        """Σ_k weight · expert(x), [T, C]."""
+        tokens, top_k = expert_TK.shape
+        flat_S = expert_TK.flatten()
+        order_S = flat_S.argsort(stable=True)
+        load_E = torch.bincount(flat_S, minlength=self.gate_proj.shape[0])
+        offsets_E = load_E.cumsum(0).to(torch.int32)
+        token_S = order_S.div(top_k, rounding_mode="floor")
+        x_SC = x_TC[token_S]
+        gate, up, down = self.gate_proj, self.up_proj, self.down_proj
+        if self.fake_quant is not None:
+            gate, up, down = self.fake_quant(gate), self.fake_quant(up), self.fake_quant(down)
+        inner_SI = F.silu(_grouped(x_SC, gate, offsets_E)) * _grouped(x_SC, up, offsets_E)
+        out_SC = _grouped(inner_SI, down, offsets_E)
+        weighted_SC = out_SC * weight_TK.flatten()[order_S, None].to(out_SC.dtype)
+        return torch.zeros_like(x_TC).index_add(0, token_S, weighted_SC)
+
+
+def _grouped(x_SX: Tensor, w_EYX: Tensor, offsets_E: Tensor) -> Tensor:
+    """Rows offsets[e−1]..offsets[e]−1 of `x` times the transpose of `w[e]`. Every row belongs to an expert."""
+    return F.grouped_mm(x_SX, w_EYX.transpose(-1, -2), offs=offsets_E)
+
+
+class MoE(nn.Module):
+    """Routed experts plus the shared expert, which is not scaled."""
+
+    def __init__(self, config: K2Config) -> None:
+        super().__init__()
+        self.gate = Gate(config)
+        self.experts = Experts(config)
+        shared = config.n_shared_experts * config.moe_intermediate_size
+        self.shared_experts = MLP(config.hidden_size, shared) if shared else None
+
+    def forward(self, x_BLC: Tensor) -> tuple[Tensor, Tensor]:
+        """Output [B, L, C] and how many tokens chose each expert [E], float32."""
+        x_TC = x_BLC.flatten(0, 1)
+        expert_TK, weight_TK = self.gate(x_TC)
+        load_E = torch.bincount(expert_TK.flatten(), minlength=self.gate.weight.shape[0]).float()
+        out_TC = self.experts(x_TC, expert_TK, weight_TK)
+        if self.shared_experts is not None:
+            out_TC = out_TC + self.shared_experts(x_TC)
+        return out_TC.view_as(x_BLC), load_E
