@@ -4,6 +4,7 @@ Axes: B batch, L positions, C hidden width, V vocabulary, H heads, E routed expe
 In `Output` the first axis of `max_logit_LH` and `expert_load_LE` counts layers.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -17,7 +18,9 @@ from k2model.errors import ConfigError
 from k2model.moe import MLP, Experts, Gate, MoE
 from k2model.rope import rope_table
 
-ROWS_PER_CHUNK = 4096
+CHUNK_ELEMENTS = 2**26  # of the [rows, vocabulary] logits that are alive at once
+
+RowScore = Callable[[Tensor, Tensor, float], tuple[Tensor, Tensor]]
 
 
 @dataclass
@@ -168,7 +171,7 @@ class K2Model(nn.Module):
             if loss_mask_BL is not None:
                 targets_BL = targets_BL.masked_fill(loss_mask_BL == 0, -100)
             count = (targets_BL != -100).sum()
-            logprob_BL, _ = self._score(hidden_BLC, targets_BL, 1.0)
+            logprob_BL, _ = self._score(hidden_BLC, targets_BL, 1.0, self._loss_rows)
             loss = -logprob_BL.sum() / count
         return Output(loss, logits_BLV, max_logit_LH, load_LE)
 
@@ -183,24 +186,29 @@ class K2Model(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """(log-probability of each target_BL, entropy_BL) in float32; both 0 where the target is −100."""
         hidden_BLC, _, _ = self.hidden(tokens_BL, positions_BL, segment_ids_BL)
-        return self._score(hidden_BLC, targets_BL, temperature)
+        return self._score(hidden_BLC, targets_BL, temperature, self._score_rows)
 
-    def _score(self, hidden_BLC: Tensor, targets_BL: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
-        """Head and softmax in chunks of rows that are recomputed in the backward pass: [rows, V] is never all there."""
+    def _score(
+        self, hidden_BLC: Tensor, targets_BL: Tensor, temperature: float, score_rows: RowScore
+    ) -> tuple[Tensor, Tensor]:
+        """Head and softmax in chunks of rows; more than one chunk is recomputed in the backward pass."""
         flat_TC, targets_T = hidden_BLC.flatten(0, 1), targets_BL.flatten()
         kept_T = (targets_T != -100).nonzero().squeeze(1)
+        chunks = kept_T.split(max(1, CHUNK_ELEMENTS // self.config.vocab_size))
         logprobs, entropies = [], []
-        for rows_T in kept_T.split(ROWS_PER_CHUNK):
-            logprob_T, entropy_T = checkpoint(
-                self._score_rows, flat_TC[rows_T], targets_T[rows_T], temperature, use_reentrant=False
-            )
-            logprobs.append(logprob_T)
-            entropies.append(entropy_T)
+        for rows_T in chunks:
+            rows = flat_TC[rows_T], targets_T[rows_T], temperature
+            recompute = len(chunks) > 1 and torch.is_grad_enabled()
+            scored = checkpoint(score_rows, *rows, use_reentrant=False) if recompute else score_rows(*rows)
+            logprobs.append(scored[0])
+            entropies.append(scored[1])
         zero_T = flat_TC.new_zeros(targets_T.shape, dtype=torch.float32)
-        if not logprobs:
-            return zero_T.view_as(targets_BL), zero_T.view_as(targets_BL)
         logprob_BL = zero_T.index_copy(0, kept_T, torch.cat(logprobs)).view_as(targets_BL)
         return logprob_BL, zero_T.index_copy(0, kept_T, torch.cat(entropies)).view_as(targets_BL)
+
+    def _loss_rows(self, rows_TC: Tensor, targets_T: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+        logprob_T = -F.cross_entropy(self.lm_head(rows_TC).float() / temperature, targets_T, reduction="none")
+        return logprob_T, torch.zeros_like(logprob_T)
 
     def _score_rows(self, rows_TC: Tensor, targets_T: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
         logp_TV = F.log_softmax(self.lm_head(rows_TC).float() / temperature, dim=-1)

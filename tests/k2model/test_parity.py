@@ -1,0 +1,73 @@
+"""Against an independent implementation: stock transformers' DeepseekV3."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, DeepseekV3Config, DeepseekV3ForCausalLM
+
+from k2model.checkpoint import load_checkpoint, save_checkpoint
+from k2model.config import K2Config, YarnConfig
+from k2model.model import K2Model
+
+torch.set_num_threads(1)
+YARN = YarnConfig(factor=4.0, original_max_position_embeddings=64)
+YARN_DEEPSEEK = YarnConfig(factor=40.0, original_max_position_embeddings=64, beta_fast=32.0)
+ROPES = pytest.mark.parametrize("rope", [None, YARN, YARN_DEEPSEEK], ids=["plain", "yarn-k2", "yarn-deepseek"])
+
+
+def _model(rope: YarnConfig | None) -> K2Model:
+    config = K2Config.preset("smoke", vocab_size=256, rope_scaling=rope, max_position_embeddings=256)
+    model = K2Model(config, seed=3)
+    with torch.no_grad():
+        for p in model.parameters():
+            p.mul_(3.0) if p.ndim > 1 else p.add_(torch.randn(p.shape) * 0.1)
+        for gate in model.gates():
+            gate.e_score_correction_bias.normal_(0, 0.1)
+    return model
+
+
+def _tokens() -> torch.Tensor:
+    return torch.randint(0, 256, (2, 150), generator=torch.Generator().manual_seed(0))
+
+
+@ROPES
+def test_a_checkpoint_of_ours_in_stock_transformers(tmp_path: Path, rope: YarnConfig | None) -> None:
+    model = _model(rope)
+    save_checkpoint(model, tmp_path / "ours", max_shard_bytes=200_000)
+    assert len(list((tmp_path / "ours").glob("model-*.safetensors"))) > 1
+    theirs, info = AutoModelForCausalLM.from_pretrained(
+        tmp_path / "ours", output_loading_info=True, dtype=torch.float32
+    )
+    assert not info["missing_keys"]
+    assert not info["unexpected_keys"]
+    with torch.no_grad():
+        ours_BLV = model(_tokens()).logits_BLV
+        theirs_BLV = theirs.eval()(_tokens()).logits
+    torch.testing.assert_close(ours_BLV, theirs_BLV, rtol=1e-5, atol=1e-5)
+    assert theirs_BLV.std() > 0.1
+
+
+@ROPES
+def test_a_checkpoint_of_transformers_here(tmp_path: Path, rope: YarnConfig | None) -> None:
+    value = _model(rope).config.to_hf_dict()
+    torch.manual_seed(5)
+    theirs = DeepseekV3ForCausalLM(DeepseekV3Config(**value)).float().eval()
+    with torch.no_grad():
+        for p in theirs.parameters():
+            p.mul_(3.0) if p.ndim > 1 else p.add_(torch.randn(p.shape) * 0.1)
+    theirs.save_pretrained(tmp_path / "theirs")
+    ours = load_checkpoint(tmp_path / "theirs")
+    with torch.no_grad():
+        torch.testing.assert_close(ours(_tokens()).logits_BLV, theirs(_tokens()).logits, rtol=1e-5, atol=1e-5)
+
+
+def test_our_config_is_understood_as_we_mean_it(tmp_path: Path) -> None:
+    config = K2Config.preset("k2")
+    (tmp_path / "config.json").write_text(json.dumps(config.to_hf_dict()))
+    theirs = DeepseekV3Config.from_pretrained(tmp_path)
+    assert theirs.n_routed_experts == 384
+    assert theirs.rope_parameters["factor"] == 32.0
+    assert theirs.rope_parameters["rope_theta"] == 50000.0
+    assert K2Config.from_dict(theirs.to_dict()) == config
