@@ -8,4 +8,5 @@ from stages.section import Section
 class TokenizerParams(Section):
     """Byte-level BPE with K2's special tokens."""
 
-    vocab_size: int = Field(ge=512, multiple_of=32)
+    vocab_size: int = Field(ge=288, multiple_of=32)
+    model_max_length: int = Field(ge=1)

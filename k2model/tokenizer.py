@@ -1,0 +1,158 @@
+"""Byte-level BPE with K2's special tokens, by name and in K2's order.
+
+K2's tokenizer is 163,584 byte-pair tokens and 256 reserved places at the end; here the reserved block is as small as
+the tokens that the released tokenizer really uses, so that a laptop model doesn't pay for empty rows.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from tokenizers import AddedToken, Regex, Tokenizer
+from tokenizers.decoders import ByteLevel as ByteLevelDecoder
+from tokenizers.models import BPE
+from tokenizers.pre_tokenizers import ByteLevel, Split
+from tokenizers.pre_tokenizers import Sequence as PreTokenizers
+from tokenizers.trainers import BpeTrainer
+
+from k2model.errors import ConfigError
+
+# Order and flags of the released tokenizer (id − 163,584 is the place): the tool-call markers and the thinking
+# markers are not `special`, so they survive decoding with skip_special_tokens.
+SPECIAL = (
+    "[BOS]",
+    "[EOS]",
+    "<|im_end|>",
+    "<|im_user|>",
+    "<|im_assistant|>",
+    "[EOT]",
+    "<|im_system|>",
+    "<|im_middle|>",
+    "[UNK]",
+    "[PAD]",
+)
+MARKERS = (
+    "<|tool_calls_section_begin|>",
+    "<|tool_calls_section_end|>",
+    "<|tool_call_begin|>",
+    "<|tool_call_argument_begin|>",
+    "<|tool_call_end|>",
+    "<think>",
+    "</think>",
+)
+
+# K2's pattern without its run of Han characters: letters with one leading mark, digits one at a time (a small model
+# learns arithmetic digit by digit; K2 takes up to three), marks, white space.
+PATTERN = r"""[^\r\n\p{L}\p{N}]?\p{L}+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"""
+
+
+def train_tokenizer(texts: Iterable[str], vocab_size: int) -> Tokenizer:
+    """Trains on `texts`; the same texts in the same order give the same tokenizer.
+
+    Args:
+        vocab_size: with the special tokens, which take the last places.
+
+    Raises:
+        ConfigError: fewer than 256 bytes and the special tokens would fit, or too little text to fill it.
+    """
+    extra = len(SPECIAL) + len(MARKERS)
+    if vocab_size < 256 + extra:
+        raise ConfigError(f"tokenizer.vocab_size: {vocab_size} is below {256 + extra} (256 bytes and {extra} tokens)")
+    tokenizer = Tokenizer(BPE())
+    split = Split(Regex(PATTERN), behavior="isolated")
+    tokenizer.pre_tokenizer = PreTokenizers([split, ByteLevel(add_prefix_space=False, use_regex=False)])
+    tokenizer.decoder = ByteLevelDecoder()
+    alphabet = sorted(ByteLevel.alphabet())
+    trainer = BpeTrainer(vocab_size=vocab_size - extra, initial_alphabet=alphabet, show_progress=False)
+    tokenizer.train_from_iterator(texts, trainer)
+    if tokenizer.get_vocab_size() != vocab_size - extra:
+        raise ConfigError(
+            f"tokenizer.vocab_size: the text gives only {tokenizer.get_vocab_size() + extra} of {vocab_size} tokens"
+        )
+    tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in SPECIAL])
+    tokenizer.add_tokens([AddedToken(token, special=False, normalized=False) for token in MARKERS])
+    return tokenizer
+
+
+def save_tokenizer(tokenizer: Tokenizer, path: Path, *, chat_template: str, max_length: int) -> None:
+    """Writes a folder that `transformers.AutoTokenizer.from_pretrained` loads."""
+    path.mkdir(parents=True, exist_ok=True)
+    tokenizer.save(str(path / "tokenizer.json"))
+    config = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "bos_token": "[BOS]",
+        "eos_token": "[EOS]",
+        "pad_token": "[PAD]",
+        "unk_token": "[UNK]",
+        "additional_special_tokens": [token for token in SPECIAL if token.startswith("<|") or token == "[EOT]"],
+        "model_max_length": max_length,
+        "clean_up_tokenization_spaces": False,
+    }
+    (path / "tokenizer_config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    (path / "chat_template.jinja").write_text(chat_template, encoding="utf-8")
+
+
+class K2Tokenizer:
+    """Text ↔ token ids. Special tokens in text are not parsed unless asked: data can't forge a turn."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self.backend = tokenizer
+        self.special = {token: self._id(token) for token in (*SPECIAL, *MARKERS)}
+        self.bos, self.eos, self.pad = self.special["[BOS]"], self.special["[EOS]"], self.special["[PAD]"]
+        self.im_end = self.special["<|im_end|>"]
+        self.vocab_size = tokenizer.get_vocab_size()
+        self._plain = Tokenizer.from_str(_without_added(tokenizer))
+
+    def _id(self, token: str) -> int:
+        found = self.backend.token_to_id(token)
+        if found is None:
+            raise ConfigError(f"tokenizer.json: the token {token} is missing")
+        return int(found)
+
+    def encode(self, text: str, *, parse_special: bool = False) -> list[int]:
+        """Ids of `text`; with `parse_special` the names of special tokens become these tokens."""
+        backend = self.backend if parse_special else self._plain
+        return list(backend.encode(text, add_special_tokens=False).ids)
+
+    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
+        """Ids of many texts, special tokens not parsed."""
+        return [encoding.ids for encoding in self._plain.encode_batch(list(texts), add_special_tokens=False)]
+
+    def decode(self, ids: Sequence[int], *, skip_special: bool = False) -> str:
+        """Text of ids; bytes that are no UTF-8 become U+FFFD."""
+        return str(self.backend.decode(list(ids), skip_special_tokens=skip_special))
+
+    def token_bytes(self) -> list[bytes]:
+        """The bytes of every id (special tokens: their names), as a constrained decoder needs them."""
+        table = _byte_of_character()
+        pieces = [self.backend.id_to_token(i) for i in range(self.vocab_size)]
+        names = set(self.special)
+        return [
+            piece.encode() if piece in names else bytes(table[character] for character in piece) for piece in pieces
+        ]
+
+
+def _without_added(tokenizer: Tokenizer) -> str:
+    value = json.loads(tokenizer.to_str())
+    value["added_tokens"] = []
+    return json.dumps(value)
+
+
+def _byte_of_character() -> dict[str, int]:
+    """The inverse of GPT-2's printable alphabet: byte-level BPE writes byte 0x20 as Ġ, and so on."""
+    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    table = {chr(byte): byte for byte in printable}
+    others = [byte for byte in range(256) if byte not in set(printable)]
+    return table | {chr(256 + place): byte for place, byte in enumerate(others)}
+
+
+def load_tokenizer(path: Path) -> K2Tokenizer:
+    """Loads a folder that `save_tokenizer` wrote.
+
+    Raises:
+        ConfigError: no `tokenizer.json`, or one without K2's special tokens.
+    """
+    file = Path(path) / "tokenizer.json"
+    if not file.exists():
+        raise ConfigError(f"{file}: not found")
+    return K2Tokenizer(Tokenizer.from_file(str(file)))
