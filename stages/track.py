@@ -1,6 +1,7 @@
 """MLflow: the only module that imports it. One parent run per pipeline execution, one child per executed stage."""
 
 import json
+import logging
 import os
 import subprocess
 from collections.abc import Mapping
@@ -19,6 +20,8 @@ from stages import owner
 from stages.files import sha256_file
 
 EXPERIMENT = "k2"
+for noisy in ("mlflow.store.db.utils", "alembic.runtime.migration", "mlflow.system_metrics.system_metrics_monitor"):
+    logging.getLogger(noisy).setLevel(logging.WARNING)
 FLUSH_EVERY = 100
 
 

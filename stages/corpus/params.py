@@ -8,7 +8,7 @@ from stages.section import Section
 class CorpusParams(Section):
     """Where the text comes from and how it is cleaned."""
 
-    sources: list[str] = Field(min_length=0)
+    sources: list[str]
     paths: list[str]
     max_docs_per_source: int = Field(ge=1)
     min_chars: int = Field(ge=1)

@@ -99,7 +99,7 @@ def test_a_killed_stage_continues_its_own_run_without_duplicate_points(checkout:
 
 def test_a_users_error_is_one_line_and_status_2(checkout: Path) -> None:
     failed = _start(checkout, FAIL="1")
-    out, err = failed.communicate(timeout=120)
+    _out, err = failed.communicate(timeout=120)
     assert failed.returncode == 2
     own = [line for line in err.splitlines() if line.startswith("report:")]
     assert own == ["report: corpus.paths: x.txt: not found"]

@@ -1,0 +1,25 @@
+"""A document on its way into the corpus."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Document:
+    """`doc_id` is stable: it depends on the source and the title or file only, never on what else is read."""
+
+    doc_id: str
+    title: str
+    text: str
+    source: str
+    license: str
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A closed-book question whose answer stands word for word in the text of `doc_id`."""
+
+    question: str
+    answer: str
+    aliases: tuple[str, ...]
+    doc_id: str
+    relation: str
