@@ -107,7 +107,7 @@ class K2Config:
             raise ConfigError(f"topk_group: {self.topk_group} exceeds n_group {self.n_group}")
         reachable = self.topk_group * self.n_routed_experts // self.n_group
         if self.num_experts_per_tok > reachable:
-            raise ConfigError(f"num_experts_per_tok: {self.num_experts_per_tok} exceeds the {reachable} experts in reach")
+            raise ConfigError(f"num_experts_per_tok: {self.num_experts_per_tok} exceeds {reachable} experts in reach")
         if not 0 <= self.first_k_dense_replace <= self.num_hidden_layers:
             raise ConfigError(f"first_k_dense_replace: {self.first_k_dense_replace} of {self.num_hidden_layers} layers")
         if self.n_shared_experts < 0:

@@ -88,7 +88,7 @@ class Experts(nn.Module):
 
     def forward(self, x_TC: Tensor, expert_TK: Tensor, weight_TK: Tensor) -> Tensor:
         """Σ_k weight · expert(x), [T, C]."""
-        tokens, top_k = expert_TK.shape
+        top_k = expert_TK.shape[1]
         flat_S = expert_TK.flatten()
         order_S = flat_S.argsort(stable=True)
         load_E = torch.bincount(flat_S, minlength=self.gate_proj.shape[0])
