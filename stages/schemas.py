@@ -33,6 +33,22 @@ FACTS = pa.schema(
     ]
 )
 
+SAMPLES = pa.schema(
+    [
+        pa.field("benchmark", pa.string(), nullable=False),
+        pa.field("task_id", pa.string(), nullable=False),
+        pa.field("sample", pa.int32(), nullable=False),
+        pa.field("prompt", pa.string(), nullable=False),
+        pa.field("output", pa.string(), nullable=False),
+        pa.field("extracted", pa.string()),
+        pa.field("expected", pa.string()),
+        pa.field("score", pa.float64()),
+        pa.field("status", pa.string(), nullable=False),
+        pa.field("reason", pa.string(), nullable=False),
+        pa.field("output_tokens", pa.int32(), nullable=False),
+    ]
+)
+
 
 def write_table(path: Path, rows: Sequence[dict[str, Any]], schema: pa.Schema) -> None:
     """Writes rows as parquet with `schema`; the same rows give the same bytes.

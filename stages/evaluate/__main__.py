@@ -1,0 +1,120 @@
+"""`python -m stages.evaluate`: every score of the checkpoint, with intervals, and every sample behind it."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gym.intervals import wilson
+from k2model.checkpoint import load_checkpoint
+from k2model.generate import Engine, Request
+from k2model.model import K2Model
+from k2model.tokenizer import K2Tokenizer, load_tokenizer
+from stages.errors import InputError
+from stages.evaluate.facts import Fact, choose, is_correct, prompt
+from stages.evaluate.validation import ValidationScore, validation_score
+from stages.files import write_atomic, write_json
+from stages.run import Stage
+from stages.schemas import CORPUS, FACTS, SAMPLES, read_table, write_table
+
+
+def validation(stage: Stage, model: K2Model, tokenizer: K2Tokenizer) -> ValidationScore:
+    """Held-out documents, in the order of a seeded shuffle, up to `validation_tokens`, cut at the context length."""
+    p = stage.params.evaluate
+    table = read_table(Path("data/corpus.parquet"), CORPUS)
+    rows = zip(table["text"].to_pylist(), table["split"].to_pylist(), strict=True)
+    texts = [text for text, split in rows if split == "validation"]
+    chosen: list[list[int]] = []
+    n_bytes = n_tokens = 0
+    for index in stage.rng("validation").permutation(len(texts)):
+        ids = tokenizer.encode(texts[index])[: p.sequence_length]
+        if not ids or n_tokens >= p.validation_tokens:
+            continue
+        chosen.append([tokenizer.bos, *ids])
+        n_bytes += len(tokenizer.decode(ids).encode())
+        n_tokens += len(ids)
+    return validation_score(model, chosen, n_bytes, rows=p.batch_size, pad=tokenizer.pad)
+
+
+def closed_book(
+    stage: Stage, model: K2Model, tokenizer: K2Tokenizer, split: str, n: int
+) -> tuple[int, list[dict[str, Any]]]:
+    """(correct, one row per question) on facts about documents of `split`; the shots are about training documents."""
+    p = stage.params.evaluate
+    facts: list[Fact] = read_table(Path("data/facts.parquet"), FACTS).to_pylist()
+    asked = choose([fact for fact in facts if fact["split"] == split], n, stage.rng("facts", split))
+    pool = choose([fact for fact in facts if fact["split"] == "train"], len(facts), stage.rng("shots"))
+    prompts = [prompt(fact, pool, p.shots) for fact in asked]
+    newline = tokenizer.encode("\n")
+    requests = [
+        Request(
+            [tokenizer.bos, *tokenizer.encode(text)],
+            p.answer_tokens,
+            temperature=0.0,
+            stop_ids=frozenset({*newline, tokenizer.eos}),
+            stop_strings=("\n",),
+        )
+        for text in prompts
+    ]
+    longest = max((len(request.prompt) for request in requests), default=0) + p.answer_tokens
+    engine = Engine(model, tokenizer, max_batch=p.batch_size, max_length=longest)
+    rows = []
+    with stage.progress(len(requests), "facts") as bar:
+        for fact, text, result in zip(asked, prompts, engine.generate(requests), strict=True):
+            output = tokenizer.decode(result.ids, skip_special=True)
+            rows.append(
+                {
+                    "benchmark": f"facts_{split}",
+                    "task_id": fact["fact_id"],
+                    "sample": 0,
+                    "prompt": text,
+                    "output": output,
+                    "extracted": output.strip().split("\n", 1)[0],
+                    "expected": fact["answer"],
+                    "score": float(is_correct(output, fact)),
+                    "status": "scored",
+                    "reason": result.finish_reason,
+                    "output_tokens": len(result.ids),
+                }
+            )
+            bar.update()
+    return sum(row["score"] == 1.0 for row in rows), rows
+
+
+def main() -> None:
+    with Stage("evaluate", system_metrics=True) as stage:
+        p = stage.params.evaluate
+        torch.set_num_threads(stage.params.threads)
+        tokenizer = load_tokenizer(Path("data/tokenizer"))
+        model = load_checkpoint(Path("models/pretrain")).eval()
+        held_out = validation(stage, model, tokenizer)
+        if not math.isfinite(held_out.loss):
+            raise InputError(f"models/pretrain: the validation loss is {held_out.loss}")
+        scores: dict[str, float] = {
+            "validation_loss": held_out.loss,
+            "validation_bits_per_byte": held_out.bits_per_byte,
+            "validation_tokens": held_out.tokens,
+        }
+        samples: list[dict[str, Any]] = []
+        for name, split, n in (("facts", "train", p.facts), ("facts_held_out", "validation", p.facts)):
+            correct, rows = closed_book(stage, model, tokenizer, split, n)
+            samples += rows
+            if rows:
+                low, high = wilson(correct, len(rows))
+                scores |= {name: correct / len(rows), f"{name}_n": len(rows)}
+                scores |= {f"{name}_ci_low": low, f"{name}_ci_high": high}
+        scores = {key: round(value, 6) for key, value in scores.items()}
+        with write_atomic(Path("data/samples")) as tmp:
+            write_table(tmp / "facts.parquet", samples, SAMPLES)
+        write_json(Path("metrics/scores.json"), scores)
+        accuracy = f"facts {scores['facts']:.1%} [{scores['facts_ci_low']:.1%}, {scores['facts_ci_high']:.1%}]"
+        stage.finish(
+            f"loss {held_out.loss:.3f}, {held_out.bits_per_byte:.3f} bits/byte, {accuracy}, n={scores['facts_n']:.0f}",
+            metrics=scores,
+            write=False,
+        )
+
+
+if __name__ == "__main__":
+    main()
