@@ -205,9 +205,9 @@ def load_checkpoint(path: Path, *, dtype: torch.dtype | None = None, device: str
     for gate in model.gates():
         gate.e_score_correction_bias = gate.e_score_correction_bias.float()
     targets = dict(named_tensors(model))
-    for file, names in files.items():
+    for file, inside in files.items():
         with _open(path / file) as handle:
-            for name in names:
+            for name in inside:
                 tensor = handle.get_tensor(name)
                 if tensor.shape != targets[name].shape:
                     expected = tuple(targets[name].shape)

@@ -128,7 +128,7 @@ class K2Tokenizer:
     def token_bytes(self) -> list[bytes]:
         """The bytes of every id (special tokens: their names), as a constrained decoder needs them."""
         table = _byte_of_character()
-        pieces = [self.backend.id_to_token(i) for i in range(self.vocab_size)]
+        pieces = [self.backend.id_to_token(i) or "" for i in range(self.vocab_size)]
         names = set(self.special)
         return [
             piece.encode() if piece in names else bytes(table[character] for character in piece) for piece in pieces

@@ -17,8 +17,8 @@ from types import FrameType, TracebackType
 from typing import Any
 
 import numpy as np
-from k2model.errors import CheckpointError, ConfigError
 
+from k2model.errors import CheckpointError, ConfigError
 from stages import seeds
 from stages.errors import InputError
 from stages.files import fingerprint, sha256_tree, write_json

@@ -17,7 +17,8 @@ def data_card(
         entry["bytes"] += len(row["text"].encode())
         entry[row["split"]] += 1
         licences[row["source"]] = row["license"]
-    lines = ["# Corpus", "", "| source | licence | documents | MB | train | validation |", "|---|---|---:|---:|---:|---:|"]
+    lines = ["# Corpus", "", "| source | licence | documents | MB | train | validation |"]
+    lines += ["|---|---|---:|---:|---:|---:|"]
     for source, entry in sorted(sources.items()):
         cells = [source, licences[source], f"{entry['docs']:,}", f"{entry['bytes'] / 1e6:.2f}"]
         lines.append(f"| {' | '.join(cells)} | {entry['train']:,} | {entry['validation']:,} |")

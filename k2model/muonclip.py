@@ -1,0 +1,429 @@
+"""MuonClip's optimizer half: Muon for every hidden matrix, AdamW for the rest, state sharded by owner.
+
+The rule (Kimi K2 report, Algorithm 1; Liu et al. 2025, §2.2), for a matrix W [n, m] with gradient G:
+
+    M ← μ M + G,   O = NewtonSchulz(μ M + G) · 0.2 √max(n, m),   W ← W − η (O + λ W)
+
+and AdamW with the same η and λ for embeddings, head, norms and biases. Weight decay applies to everything.
+
+Sharding: every matrix (each expert is its own) is a *unit* that one rank owns; AdamW's tensors are cut into equal
+flat ranges. Gradients arrive averaged on every rank (DeepSpeed's all-reduce); the owner alone keeps the unit's
+state, computes its update and the new weights are gathered. What a rank receives are the owner's bits, so ranks
+can't drift apart.
+
+Axes: N matrices of one shape, m short side, n long side.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from k2model.errors import CheckpointError, ConfigError
+from kernels.newton_schulz import newton_schulz
+
+Kind = Literal["muon", "adamw"]
+
+UPDATE_RMS = 0.2
+MUON_NAMES = (
+    "q_a_proj.weight",
+    "q_b_proj.weight",
+    "q_proj.weight",
+    "kv_a_proj_with_mqa.weight",
+    "kv_b_proj.weight",
+    "o_proj.weight",
+    "gate_proj.weight",
+    "up_proj.weight",
+    "down_proj.weight",
+    "mlp.gate.weight",
+    "experts.gate_proj",
+    "experts.up_proj",
+    "experts.down_proj",
+)
+ADAMW_MATRICES = ("embed_tokens.weight", "lm_head.weight")
+NS_BATCH_BYTES = 256 * 2**20
+GATHER_ELEMENTS = 2**25
+
+
+def kind_of(name: str, ndim: int) -> Kind:
+    """Which rule a parameter follows.
+
+    Raises:
+        ConfigError: a matrix that neither rule knows; it never falls to AdamW silently.
+    """
+    if ndim <= 1 or name in ADAMW_MATRICES or name.endswith(tuple("." + one for one in ADAMW_MATRICES)):
+        return "adamw"
+    if name.endswith(MUON_NAMES) and ndim == (3 if ".experts." in f".{name}" and not name.endswith(".weight") else 2):
+        return "muon"
+    raise ConfigError(f"{name}: a parameter with {ndim} axes that MuonClip has no rule for")
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A flat range of one parameter that one rank owns; a Muon unit is exactly one matrix."""
+
+    name: str
+    lo: int
+    hi: int
+    rows: int = 0
+    cols: int = 0
+
+    @property
+    def numel(self) -> int:
+        return self.hi - self.lo
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Short side, long side."""
+        return min(self.rows, self.cols), max(self.rows, self.cols)
+
+    @property
+    def cost(self) -> int:
+        """FLOPs of Newton–Schulz, up to a constant."""
+        m, n = self.shape
+        return m * m * (2 * n + m)
+
+
+def split_units(name: str, param: Tensor, kind: Kind, ranks: int) -> list[Unit]:
+    """Cuts one parameter into units: its matrices (Muon), or at most `ranks` flat ranges (AdamW)."""
+    if kind == "adamw":
+        edges = [param.numel() * k // ranks for k in range(ranks + 1)]
+        return [Unit(name, lo, hi) for lo, hi in zip(edges[:-1], edges[1:], strict=True)]
+    rows, cols = param.shape[-2:]
+    size = rows * cols
+    return [Unit(name, lo, lo + size, rows, cols) for lo in range(0, param.numel(), size)]
+
+
+def assign_owners(units: Sequence[Unit], ranks: int) -> list[list[Unit]]:
+    """Spreads Muon units over ranks, the most expensive first to the rank with the least work (ties: lowest rank)."""
+    load = [0] * ranks
+    owned: list[list[Unit]] = [[] for _ in range(ranks)]
+    for unit in sorted(units, key=lambda one: (-one.cost, one.name, one.lo)):
+        rank = load.index(min(load))
+        owned[rank].append(unit)
+        load[rank] += unit.cost
+    return owned
+
+
+class _Gather:
+    """Hands every rank the new weights of the units that others own, in rounds of bounded size."""
+
+    def __init__(self, owned: list[list[Unit]], group: dist.ProcessGroup | None) -> None:
+        self.group, self.ranks = group, len(owned)
+        self.rounds: list[list[list[Unit]]] = []
+        queues = [list(reversed(units)) for units in owned]
+        while any(queues):
+            self.rounds.append([self._take(queue) for queue in queues])
+
+    @staticmethod
+    def _take(queue: list[Unit]) -> list[Unit]:
+        taken: list[Unit] = []
+        size = 0
+        while queue and (not taken or size + queue[-1].numel <= GATHER_ELEMENTS):
+            taken.append(queue.pop())
+            size += taken[-1].numel
+        return taken
+
+    def __call__(self, flat: Mapping[str, Tensor]) -> None:
+        me = dist.get_rank(self.group)
+        some = next(iter(flat.values()))
+        for units in self.rounds:
+            width = max(sum(unit.numel for unit in part) for part in units)
+            mine = some.new_zeros(width)
+            at = 0
+            for unit in units[me]:
+                mine[at : at + unit.numel] = flat[unit.name][unit.lo : unit.hi]
+                at += unit.numel
+            everyone = some.new_empty(self.ranks * width)
+            dist.all_gather_into_tensor(everyone, mine, group=self.group)
+            for rank, part in enumerate(units):
+                at = rank * width
+                for unit in part:
+                    if rank != me:
+                        flat[unit.name][unit.lo : unit.hi] = everyone[at : at + unit.numel]
+                    at += unit.numel
+
+
+class _Bucket:
+    """The owned matrices of one shape: one momentum tensor, one batched Newton–Schulz."""
+
+    def __init__(self, units: list[Unit], like: Tensor, keep_master: bool) -> None:
+        self.units = units
+        self.m, self.n = units[0].shape
+        self.momentum_Nmn = torch.zeros(len(units), self.m, self.n, dtype=torch.float32, device=like.device)
+        self.master_Nmn = torch.empty_like(self.momentum_Nmn) if keep_master else None
+
+    def view(self, unit: Unit, flat: Tensor) -> Tensor:
+        """A unit's range as [m, n], transposed where the matrix is tall."""
+        matrix = flat[unit.lo : unit.hi].view(unit.rows, unit.cols)
+        return matrix.mT if unit.rows > unit.cols else matrix
+
+
+class MuonClip(torch.optim.Optimizer):
+    """Muon and AdamW under one learning rate and one weight decay, with owner-sharded state.
+
+    Args:
+        named_parameters: every trainable parameter of the model, under its full name.
+        lr, weight_decay: η and λ, shared by both rules.
+        momentum: μ.
+        betas, eps: AdamW's.
+        clip_norm: gradients are scaled down to this global norm before momentum; 0 leaves them.
+        group: the ranks that hold the same parameters; None for the default group (or a single process).
+        expert_group: the ranks that hold the same experts, for parameters marked `allreduce = False`.
+        orthogonalise: Newton–Schulz, [N, m, n] → [N, m, n].
+
+    Raises:
+        ConfigError: an unexpected matrix, a parameter listed twice, mixed parameter types.
+    """
+
+    def __init__(
+        self,
+        named_parameters: Iterable[tuple[str, torch.nn.Parameter]],
+        *,
+        lr: float,
+        weight_decay: float = 0.1,
+        momentum: float = 0.95,
+        betas: tuple[float, float] = (0.9, 0.95),
+        eps: float = 1e-8,
+        clip_norm: float = 0.0,
+        group: dist.ProcessGroup | None = None,
+        expert_group: dist.ProcessGroup | None = None,
+        orthogonalise: Callable[[Tensor], Tensor] = newton_schulz,
+    ) -> None:
+        self.named = _checked(named_parameters)
+        self.kinds = {name: kind_of(name, param.ndim) for name, param in self.named.items()}
+        self.beta1, self.beta2, self.eps, self.clip_norm = *betas, eps, clip_norm
+        self.momentum, self.orthogonalise = momentum, orthogonalise
+        self.steps = 0
+        self.grad_norm = torch.tensor(0.0)
+        self._discard = False
+        groups: list[dict[str, Any]] = [
+            {"params": [p for n, p in self.named.items() if self.kinds[n] == kind], "kind": kind}
+            for kind in ("muon", "adamw")
+        ]
+        super().__init__([g for g in groups if g["params"]], {"lr": lr, "weight_decay": weight_decay})
+        self._gathers: list[tuple[_Gather, list[str]]] = []
+        self.muon_units: list[Unit] = []
+        self.adamw_units: list[Unit] = []
+        self._experts = [n for n, p in self.named.items() if not getattr(p, "allreduce", True)]
+        dense = [name for name in self.named if name not in set(self._experts)]
+        for names, ranks_group in ((dense, group), (self._experts, expert_group)):
+            if names:
+                self._shard(names, ranks_group)
+        some = next(iter(self.named.values()))
+        self._keep_master = some.dtype != torch.float32
+        self._buckets = self._make_buckets(some)
+        size = sum(unit.numel for unit in self.adamw_units)
+        self._exp_avg = torch.zeros(size, dtype=torch.float32, device=some.device)
+        self._exp_avg_sq = torch.zeros_like(self._exp_avg)
+        self._adamw_master = torch.empty_like(self._exp_avg) if self._keep_master else None
+        self.masters_from_parameters()
+
+    @property
+    def flat(self) -> dict[str, Tensor]:
+        """Every parameter's data as one axis; asked for anew each time, since an engine may move parameters."""
+        return {name: param.data.view(-1) for name, param in self.named.items()}
+
+    def _shard(self, names: list[str], group: dist.ProcessGroup | None) -> None:
+        spread = dist.is_initialized() and dist.get_world_size(group) > 1
+        ranks, rank = (dist.get_world_size(group), dist.get_rank(group)) if spread else (1, 0)
+        cut = {name: split_units(name, self.named[name], self.kinds[name], ranks) for name in names}
+        owned = assign_owners([u for n in names if self.kinds[n] == "muon" for u in cut[n]], ranks)
+        flat_ranges = [[cut[n][r] for n in names if self.kinds[n] == "adamw"] for r in range(ranks)]
+        self.muon_units += owned[rank]
+        self.adamw_units += flat_ranges[rank]
+        if spread:
+            self._gathers.append((_Gather([a + b for a, b in zip(owned, flat_ranges, strict=True)], group), names))
+
+    def _make_buckets(self, like: Tensor) -> list[_Bucket]:
+        by_shape: dict[tuple[int, int], list[Unit]] = {}
+        for unit in sorted(self.muon_units, key=lambda one: (one.name, one.lo)):
+            by_shape.setdefault(unit.shape, []).append(unit)
+        buckets = []
+        for (m, n), units in sorted(by_shape.items()):
+            most = max(1, NS_BATCH_BYTES // (4 * m * n))
+            for at in range(0, len(units), most):
+                buckets.append(_Bucket(units[at : at + most], like, self._keep_master))
+        return buckets
+
+    @torch.no_grad()
+    def masters_from_parameters(self) -> None:
+        """Sets the float32 masters, where there are any, to the parameters' present values."""
+        if not self._keep_master:
+            return
+        flat = self.flat
+        for bucket in self._buckets:
+            assert bucket.master_Nmn is not None
+            for k, unit in enumerate(bucket.units):
+                bucket.master_Nmn[k] = bucket.view(unit, flat[unit.name])
+        assert self._adamw_master is not None
+        self._adamw_master.copy_(self._adamw_cat(flat))
+
+    def set_lr(self, lr: float) -> None:
+        """One learning rate for both rules."""
+        for group in self.param_groups:
+            group["lr"] = lr
+
+    def discard_next(self) -> None:
+        """Makes the next `step` drop its gradients: nothing changes, no state, no weight."""
+        self._discard = True
+
+    def state_bytes(self) -> int:
+        """Bytes of optimizer state on this rank (momenta, moments, masters)."""
+        tensors = [self._exp_avg, self._exp_avg_sq, self._adamw_master]
+        tensors += [t for b in self._buckets for t in (b.momentum_Nmn, b.master_Nmn)]
+        return sum(t.numel() * t.element_size() for t in tensors if t is not None)
+
+    def copies(self, name: str) -> list[Tensor]:
+        """A parameter's working copy and this rank's part of its master: what QK-Clip has to rescale.
+
+        The master is given only by the rank that owns the matrix.
+        """
+        found = [self.named[name].data]
+        for bucket in self._buckets:
+            for k, unit in enumerate(bucket.units):
+                if unit.name == name and bucket.master_Nmn is not None:
+                    master = bucket.master_Nmn[k]
+                    found.append(master.mT if unit.rows > unit.cols else master)
+        return found
+
+    @torch.no_grad()
+    def compute_grad_norm(self) -> Tensor:
+        """The global gradient norm; experts that other ranks hold are not counted here."""
+        grads = [p.grad for p in self.named.values() if p.grad is not None]
+        norms = [torch.linalg.vector_norm(grad, dtype=torch.float32) for grad in grads]
+        self.grad_norm = torch.linalg.vector_norm(torch.stack(norms)) if norms else torch.tensor(0.0)
+        return self.grad_norm
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        """One update from the gradients in `.grad`, which must be equal on all ranks of a group."""
+        if self._discard:
+            self._discard = False
+            return
+        self.steps += 1
+        norm = self.compute_grad_norm()
+        scale = torch.clamp(self.clip_norm / (norm + 1e-6), max=1.0) if self.clip_norm > 0 else None
+        grads = {name: None if p.grad is None else p.grad.reshape(-1) for name, p in self.named.items()}
+        flat = self.flat
+        for bucket in self._buckets:
+            self._muon(bucket, flat, grads, scale)
+        self._adamw(flat, grads, scale)
+        for gather, names in self._gathers:
+            gather({name: flat[name] for name in names})
+
+    def _muon(
+        self, bucket: _Bucket, flat: Mapping[str, Tensor], grads: Mapping[str, Tensor | None], scale: Tensor | None
+    ) -> None:
+        lr, decay = self.param_groups[0]["lr"], self.param_groups[0]["weight_decay"]
+        grad_Nmn = torch.zeros_like(bucket.momentum_Nmn)
+        for k, unit in enumerate(bucket.units):
+            grad = grads[unit.name]
+            if grad is not None:
+                grad_Nmn[k] = bucket.view(unit, grad)
+        if scale is not None:
+            grad_Nmn *= scale
+        bucket.momentum_Nmn.mul_(self.momentum).add_(grad_Nmn)
+        update_Nmn = self.orthogonalise(grad_Nmn.add_(bucket.momentum_Nmn, alpha=self.momentum))
+        factor = lr * UPDATE_RMS * math.sqrt(bucket.n)
+        for k, unit in enumerate(bucket.units):
+            weight = bucket.view(unit, flat[unit.name])
+            master = weight if bucket.master_Nmn is None else bucket.master_Nmn[k]
+            master.mul_(1 - lr * decay).add_(update_Nmn[k], alpha=-factor)
+            if master is not weight:
+                weight.copy_(master)
+
+    def _adamw_cat(self, flat: Mapping[str, Tensor | None]) -> Tensor:
+        parts = []
+        for unit in self.adamw_units:
+            values = flat[unit.name]
+            parts.append(self._exp_avg.new_zeros(unit.numel) if values is None else values[unit.lo : unit.hi].float())
+        return torch.cat(parts) if parts else self._exp_avg.new_zeros(0)
+
+    def _adamw(
+        self, flat: Mapping[str, Tensor], grads: Mapping[str, Tensor | None], scale: Tensor | None
+    ) -> None:
+        if not self.adamw_units:
+            return
+        lr, decay = self.param_groups[0]["lr"], self.param_groups[0]["weight_decay"]
+        grad = self._adamw_cat(grads)
+        if scale is not None:
+            grad *= scale
+        self._exp_avg.lerp_(grad, 1 - self.beta1)
+        self._exp_avg_sq.mul_(self.beta2).addcmul_(grad, grad, value=1 - self.beta2)
+        correct1, correct2 = 1 - self.beta1**self.steps, 1 - self.beta2**self.steps
+        denominator = (self._exp_avg_sq / correct2).sqrt_().add_(self.eps)
+        update = self._exp_avg / denominator
+        at = 0
+        for unit in self.adamw_units:
+            weight = flat[unit.name][unit.lo : unit.hi]
+            here = slice(at, at + unit.numel)
+            master = weight if self._adamw_master is None else self._adamw_master[here]
+            master.mul_(1 - lr * decay).add_(update[here], alpha=-lr / correct1)
+            if master is not weight:
+                weight.copy_(master)
+            at += unit.numel
+
+    def _pieces(self) -> Iterable[tuple[str, Unit, Tensor]]:
+        """Every piece of state on this rank: its kind, whose it is, and a view of it in the unit's own layout."""
+        for bucket in self._buckets:
+            for k, unit in enumerate(bucket.units):
+                for kind, stack in (("momentum", bucket.momentum_Nmn), ("master", bucket.master_Nmn)):
+                    if stack is not None:
+                        yield kind, unit, stack[k].mT if unit.rows > unit.cols else stack[k]
+        at = 0
+        for unit in self.adamw_units:
+            for kind, flat in (
+                ("exp_avg", self._exp_avg),
+                ("exp_avg_sq", self._exp_avg_sq),
+                ("master", self._adamw_master),
+            ):
+                if flat is not None and unit.numel:
+                    yield kind, unit, flat[at : at + unit.numel]
+            at += unit.numel
+
+    def state_tensors(self) -> dict[str, Tensor]:
+        """This rank's state, copied: `kind|parameter|lo|hi` → flat float32 tensor. Any number of ranks can load it."""
+        return {f"{k}|{u.name}|{u.lo}|{u.hi}": view.reshape(-1).clone() for k, u, view in self._pieces()}
+
+    @torch.no_grad()
+    def load_state_tensors(self, pieces: Mapping[str, Tensor], steps: int) -> None:
+        """Takes this rank's part out of the union of all ranks' `state_tensors`, however they were sharded.
+
+        Raises:
+            CheckpointError: a part of the state is missing.
+        """
+        by_name: dict[tuple[str, str], list[tuple[int, int, Tensor]]] = {}
+        for key, tensor in pieces.items():
+            kind, name, first, last = key.split("|")
+            by_name.setdefault((kind, name), []).append((int(first), int(last), tensor))
+        for kind, unit, view in self._pieces():
+            flat = torch.empty(unit.numel, dtype=torch.float32)
+            filled = 0
+            for lo, hi, tensor in by_name.get((kind, unit.name), []):
+                a, b = max(lo, unit.lo), min(hi, unit.hi)
+                if a < b:
+                    flat[a - unit.lo : b - unit.lo] = tensor[a - lo : b - lo]
+                    filled += b - a
+            if filled != unit.numel:
+                raise CheckpointError(f"optimizer state {kind} of {unit.name}: {filled} of {unit.numel} values found")
+            view.copy_(flat.view(view.shape))
+        self.steps = steps
+
+
+def _checked(named: Iterable[tuple[str, torch.nn.Parameter]]) -> dict[str, torch.nn.Parameter]:
+    found: dict[str, torch.nn.Parameter] = {}
+    seen: set[int] = set()
+    for name, param in named:
+        if name in found or id(param) in seen:
+            raise ConfigError(f"{name}: the parameter is listed twice")
+        seen.add(id(param))
+        if param.requires_grad:
+            found[name] = param
+    if len({param.dtype for param in found.values()}) > 1:
+        raise ConfigError("MuonClip wants parameters of one type")
+    return found

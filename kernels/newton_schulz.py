@@ -1,0 +1,183 @@
+"""Newton–Schulz orthogonalisation, batched over matrices of one shape.
+
+The quintic iteration of Muon (Jordan et al. 2024; Liu et al. 2025, "Muon is Scalable for LLM Training", §2.1):
+
+    X₀ = M / ‖M‖_F,   A = X Xᵀ,   X ← a X + (b A + c A²) X,   (a, b, c) = (3.4445, −4.7750, 2.0315), five times
+
+Three forms of the same polynomial, chosen by shape (`choose_method`):
+
+* `standard`   the text above;
+* `symmetric`  A and A² are symmetric, so only the blocks on and below the diagonal are computed;
+* `gram`       for wide matrices: with R = X Xᵀ every iterate is X_k = Q_k X₀, and both Q and R are small and
+               square, so the long side is touched twice instead of ten times. One restart (R recomputed from X
+               after two steps) keeps half precision stable.
+
+Axes: N matrices in a batch, m short side, n long side (m ≤ n).
+"""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+COEFFICIENTS = (3.4445, -4.7750, 2.0315)
+STEPS = 5
+EPS = 1e-7
+GRAM_RESTART = 2
+
+Method = Literal["auto", "standard", "symmetric", "gram"]
+
+
+def newton_schulz_reference(m: Tensor, steps: int = STEPS) -> Tensor:
+    """The iteration in float64, one line per equation: what every fast form is tested against.
+
+    Args:
+        m: [..., rows, cols].
+    """
+    a, b, c = COEFFICIENTS
+    tall = m.size(-2) > m.size(-1)
+    x = m.double().mT if tall else m.double()
+    x = x / (x.norm(dim=(-2, -1), keepdim=True) + EPS)
+    for _ in range(steps):
+        gram = x @ x.mT
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    return x.mT if tall else x
+
+
+def compute_dtype(m: int, device: torch.device) -> torch.dtype:
+    """bfloat16, except for short sides up to 64 on a CPU, where float32 is as fast."""
+    return torch.float32 if device.type == "cpu" and m <= 64 else torch.bfloat16
+
+
+def choose_method(m: int, n: int, device: torch.device) -> Method:
+    """The form that was fastest for an [m, n] matrix, m ≤ n (bench/newton_schulz.py)."""
+    if n >= 2 * m:
+        return "gram"
+    if device.type == "cuda":
+        return "symmetric" if m >= 256 else "standard"
+    return "symmetric" if m >= 512 else "standard"
+
+
+def newton_schulz(
+    m: Tensor, steps: int = STEPS, *, method: Method = "auto", dtype: torch.dtype | None = None
+) -> Tensor:
+    """Orthogonalises each matrix: M = U S Vᵀ becomes U S' Vᵀ with S' near one.
+
+    A zero matrix stays zero. The input is never written to.
+
+    Args:
+        m: [rows, cols] or [N, rows, cols]; every matrix of a batch is normalised by its own Frobenius norm.
+        method: one of the three forms, or `auto`.
+        dtype: what the products are computed in; by default `compute_dtype`.
+
+    Returns:
+        A tensor of m's shape in the compute dtype.
+
+    Raises:
+        ValueError: m has fewer than two or more than three axes.
+    """
+    if m.ndim not in (2, 3):
+        raise ValueError(f"newton_schulz wants [rows, cols] or [N, rows, cols], got {tuple(m.shape)}")
+    x = m if m.ndim == 3 else m.unsqueeze(0)
+    tall = x.size(-2) > x.size(-1)
+    if tall:
+        x = x.mT
+    short, long = x.size(-2), x.size(-1)
+    dtype = dtype or compute_dtype(short, m.device)
+    if method == "auto":
+        method = choose_method(short, long, m.device)
+    norm = torch.linalg.vector_norm(x, dim=(-2, -1), keepdim=True, dtype=torch.float32)
+    x = (x / (norm + EPS)).to(dtype)  # normalised before the cast: half precision can't hold every norm
+    if method == "gram":
+        x = _gram(x.contiguous(), steps)
+    else:
+        x = _standard(x.contiguous(), steps, symmetric=method == "symmetric")
+    if tall:
+        x = x.mT
+    return x if m.ndim == 3 else x.squeeze(0)
+
+
+def _standard(x_Nmn: Tensor, steps: int, *, symmetric: bool) -> Tensor:
+    a, b, c = COEFFICIENTS
+    for _ in range(steps):
+        gram = _product_t(x_Nmn, symmetric)
+        poly = _square_plus(gram, b, c, symmetric)
+        x_Nmn = torch.baddbmm(x_Nmn, poly, x_Nmn, beta=a)
+    return x_Nmn
+
+
+def _gram(x_Nmn: Tensor, steps: int) -> Tensor:
+    a, b, c = COEFFICIENTS
+    symmetric = x_Nmn.size(-2) >= 256
+    q_Nmm: Tensor | None = None
+    r_Nmm = _product_t(x_Nmn, symmetric)
+    for k in range(steps):
+        if k == GRAM_RESTART and q_Nmm is not None:
+            x_Nmn = torch.bmm(q_Nmm, x_Nmn)
+            r_Nmm = _product_t(x_Nmn, symmetric)
+            q_Nmm = None
+        z_Nmm = _square_plus(r_Nmm, b, c, symmetric)
+        p_Nmm = z_Nmm.clone()
+        p_Nmm.diagonal(dim1=-2, dim2=-1).add_(a)  # X_{k+1} = P X_k with P = a I + b R + c R²
+        q_Nmm = p_Nmm if q_Nmm is None else _commuting(z_Nmm, q_Nmm, a, symmetric)
+        if k < steps - 1 and k + 1 != GRAM_RESTART:
+            rz_Nmm = _commuting(z_Nmm, r_Nmm, a, symmetric)
+            r_Nmm = _commuting(z_Nmm, rz_Nmm, a, symmetric)
+    assert q_Nmm is not None
+    return torch.bmm(q_Nmm, x_Nmn)
+
+
+def _blocks(m: int) -> list[int]:
+    """Row boundaries of the block form: four to eight blocks of at least 128 rows."""
+    count = max(1, min(8, m // 128))
+    return [m * i // count for i in range(count + 1)]
+
+
+def _product_t(x_Nmn: Tensor, symmetric: bool) -> Tensor:
+    """X Xᵀ."""
+    if not symmetric:
+        return torch.bmm(x_Nmn, x_Nmn.mT)
+    if x_Nmn.is_cuda:
+        from kernels.newton_schulz_triton import symmetric_product
+
+        return symmetric_product(x_Nmn, x_Nmn)
+    return _lower(x_Nmn, x_Nmn, None, 0.0, 1.0)
+
+
+def _square_plus(s_Nmm: Tensor, beta: float, alpha: float, symmetric: bool) -> Tensor:
+    """beta S + alpha S² for symmetric S."""
+    if not symmetric:
+        return torch.baddbmm(s_Nmm, s_Nmm, s_Nmm, beta=beta, alpha=alpha)
+    if s_Nmm.is_cuda:
+        from kernels.newton_schulz_triton import symmetric_product
+
+        return symmetric_product(s_Nmm, s_Nmm, s_Nmm, beta, alpha)
+    return _lower(s_Nmm, s_Nmm, s_Nmm, beta, alpha)
+
+
+def _commuting(z_Nmm: Tensor, r_Nmm: Tensor, beta: float, symmetric: bool) -> Tensor:
+    """beta R + Z R for symmetric Z and R that commute (polynomials of one matrix), so that Z R is symmetric too."""
+    if not symmetric:
+        return torch.baddbmm(r_Nmm, z_Nmm, r_Nmm, beta=beta)
+    if z_Nmm.is_cuda:
+        from kernels.newton_schulz_triton import symmetric_product
+
+        return symmetric_product(z_Nmm, r_Nmm, r_Nmm, beta, 1.0)
+    return _lower(z_Nmm, r_Nmm, r_Nmm, beta, 1.0)
+
+
+def _lower(left_Nmk: Tensor, right_Nmk: Tensor, add_Nmm: Tensor | None, beta: float, alpha: float) -> Tensor:
+    """beta C + alpha L Rᵀ where the result is symmetric: block rows up to the diagonal, the rest mirrored."""
+    m = left_Nmk.size(-2)
+    out = left_Nmk.new_empty(left_Nmk.size(0), m, m)
+    edges = _blocks(m)
+    for lo, hi in zip(edges[:-1], edges[1:], strict=True):
+        for k in range(left_Nmk.size(0)):
+            left, right = left_Nmk[k, lo:hi], right_Nmk[k, :hi].mT
+            if add_Nmm is None:
+                strip = torch.mm(left, right)
+            else:
+                strip = torch.addmm(add_Nmm[k, lo:hi, :hi], left, right, beta=beta, alpha=alpha)
+            out[k, lo:hi, :hi] = strip
+            out[k, :lo, lo:hi] = strip[:, :lo].mT
+    return out

@@ -1,0 +1,100 @@
+"""`python -m stages.pretrain`: MuonClip pre-training of the K2 network on the token shards.
+
+`pretrain.ranks` above 1 starts that many processes on this machine; under torchrun, Slurm or DeepSpeed's launcher
+the ranks that exist are used.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from statistics import mean
+
+import torch.distributed as dist
+
+from k2model.checkpoint import save_checkpoint
+from k2model.engine import init_ranks
+from stages.files import write_atomic
+from stages.params import load_params
+from stages.pretrain.loop import Hooks, Job, train
+from stages.run import Stage
+
+TOKENS = Path("data/tokens")
+OUT = Path("models/pretrain")
+CURVE = Path("plots/pretrain.csv")
+LAST = 10
+
+
+def _launch(ranks: int) -> None:
+    """Runs this stage again as `ranks` processes; each has its share of the threads."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}"]
+    child = subprocess.run([*command, "-m", "stages.pretrain"], check=False)
+    raise SystemExit(child.returncode if child.returncode >= 0 else 128 - child.returncode)
+
+
+def _follow() -> None:
+    """A rank other than 0: trains along with the work folder that rank 0 names."""
+    init_ranks()
+    box: list[Job | None] = [None]
+    dist.broadcast_object_list(box, 0)
+    assert box[0] is not None
+    train(box[0])
+
+
+def main() -> None:
+    if int(os.environ.get("RANK", "0")) > 0:
+        return _follow()
+    if "RANK" not in os.environ and load_params().pretrain.ranks > 1:
+        return _launch(load_params().pretrain.ranks)
+    with Stage("pretrain", system_metrics=True) as stage:
+        p = stage.params.pretrain
+        job = Job(
+            params=p,
+            preset=stage.params.model,
+            model_seed=stage.seed("model"),
+            data_seed=stage.seed("data"),
+            threads=max(1, stage.params.threads // p.ranks),
+            tokens=TOKENS,
+            work=stage.work,
+        )
+        if p.ranks > 1:
+            init_ranks()
+            dist.broadcast_object_list([job], 0)
+        steps = p.steps + p.annealing.steps + p.long_context.steps
+        with stage.progress(steps, "step") as progress:
+            hooks = Hooks(
+                log=lambda metrics, step: stage.log(metrics, step),
+                flush=stage.track.flush,
+                progress=progress.update,
+                say=lambda line: print(f"pretrain: {line}", flush=True),
+            )
+            trainer = train(job, hooks)
+        history = trainer.history
+        assert history is not None
+        save_checkpoint(trainer.engine.model, OUT)
+        with write_atomic(CURVE) as tmp:
+            tmp.write_bytes(history.path.read_bytes())
+        stage.track.artifact(CURVE)
+        losses, rates = history.column("loss"), history.column("tokens_per_s")
+        metrics = {
+            "loss": mean(losses[-LAST:]),
+            "first_loss": losses[0],
+            "tokens": trainer.state.step * p.global_batch_tokens,
+            "steps": trainer.state.step,
+            "max_logit": max(history.column("max_logit")),
+            "clipped_steps": sum(one > 0 for one in history.column("clipped_heads")),
+            "load_cv": history.column("load_cv")[-1],
+            "tokens_per_s": mean(rates[-LAST:]),
+            "mfu": mean(history.column("mfu")[-LAST:]),
+            "rollbacks": trainer.state.rollbacks,
+            "parameters": sum(param.numel() for param in trainer.engine.model.parameters()),
+        }
+        stage.finish(
+            f"{metrics['parameters']:,} parameters, {metrics['tokens']:,} tokens, "
+            f"loss {losses[0]:.3f} to {metrics['loss']:.3f}, {metrics['tokens_per_s']:,.0f} tokens/s",
+            metrics=metrics,
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,368 @@
+"""The pre-training loop: the schedule's phases over the token stream, in a DeepSpeed engine, restartable anywhere.
+
+Every rank runs `train`; rank 0 keeps the history, decides which checkpoint to resume from and talks to the user.
+"""
+
+import csv
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from k2model.config import K2Config, YarnConfig
+from k2model.data import Batch, TokenStream, read_index
+from k2model.engine import OptimizerOptions, StepReport, TrainEngine, init_ranks
+from k2model.errors import CheckpointError
+from k2model.flops import matmul_peak, train_flops_per_token
+from k2model.model import K2Model, Output
+from k2model.schedule import Phase, Schedule
+from k2model.train_state import CheckpointWriter, Snapshot, load_state, load_tensors, newest_intact, step_of
+from stages.errors import InputError
+from stages.pretrain.guard import LossGuard
+from stages.pretrain.params import PretrainParams
+
+COLUMNS = (
+    "step",
+    "tokens",
+    "loss",
+    "lr",
+    "grad_norm",
+    "max_logit",
+    "clipped_heads",
+    "tokens_per_s",
+    "load_cv",
+    "mfu",
+)
+LogFn = Callable[[Mapping[str, float], int], None]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to train, on what, from which seeds, and where the resumable state lives."""
+
+    params: PretrainParams
+    preset: str
+    model_seed: int
+    data_seed: int
+    threads: int
+    tokens: Path
+    work: Path
+
+
+@dataclass
+class Hooks:
+    """How rank 0 tells the world; other ranks do nothing.
+
+    log: metrics of one step. flush: called right before a checkpoint is taken. progress: one step is done.
+    say: one line for the user.
+    """
+
+    log: LogFn = lambda metrics, step: None
+    flush: Callable[[], None] = lambda: None
+    progress: Callable[[int, str], None] = lambda n, note: None
+    say: Callable[[str], None] = lambda line: None
+
+
+@dataclass
+class Progress:
+    """The part of the training state that isn't tensors; all of it is in every checkpoint.
+
+    position: tokens of the stream that are consumed. skipped: positions of batches that a rollback left out.
+    """
+
+    step: int = 0
+    position: int = 0
+    optimizer_steps: int = 0
+    rollbacks: int = 0
+    skipped: list[int] = field(default_factory=list)
+    losses: list[float] = field(default_factory=list)
+
+
+def schedule_of(p: PretrainParams) -> Schedule:
+    """The report's phases: WSD, annealing, long-context activation."""
+    o = p.optimizer
+    wsd = Phase(
+        "pretrain.wsd",
+        p.steps,
+        p.sequence_length,
+        o.lr,
+        p.wsd.final_lr,
+        p.wsd.warmup_steps,
+        p.wsd.decay_steps,
+        bias_rate=o.bias_rate,
+    )
+    before = p.wsd.final_lr if p.wsd.decay_steps else o.lr
+    annealing = Phase(
+        "pretrain.annealing",
+        p.annealing.steps,
+        p.sequence_length,
+        before,
+        p.annealing.final_lr,
+        decay_steps=p.annealing.steps,
+    )
+    last = p.annealing.final_lr if p.annealing.steps else before
+    long = Phase(
+        "pretrain.long_context",
+        p.long_context.steps,
+        p.long_context.sequence_length,
+        last,
+        last,
+        yarn_factor=p.long_context.yarn_factor,
+    )
+    return Schedule([wsd, annealing, long], p.global_batch_tokens)
+
+
+def model_config(preset: str, tokens: Path) -> K2Config:
+    """The preset with the vocabulary of the token shards."""
+    index = read_index(tokens)
+    return K2Config.preset(
+        preset,
+        vocab_size=int(index["vocab_size"]),
+        bos_token_id=int(index["bos"]),
+        eos_token_id=int(index["eos"]),
+        pad_token_id=int(index["pad"]),
+    )
+
+
+def _loss(model: nn.Module, batch: Batch) -> tuple[Tensor, Output]:
+    device = next(model.parameters()).device
+    tokens, targets, segments = (t.to(device) for t in (batch.tokens_BL, batch.targets_BL, batch.segments_BL))
+    output = model(tokens, targets, segment_ids_BL=segments)
+    assert output.loss is not None
+    return output.loss, output
+
+
+class History:
+    """One row per step in a CSV file, appended as training goes; a resumed run drops what it will do again."""
+
+    def __init__(self, path: Path, step: int) -> None:
+        self.rows: list[dict[str, str]] = []
+        if path.exists():
+            with path.open(newline="") as handle:
+                rows = list(csv.DictReader(handle))
+            self.rows = [row for row in rows if row["step"].isdigit() and int(row["step"]) <= step]
+        self.path = path
+        self._rewrite()
+
+    def _rewrite(self) -> None:
+        tmp = self.path.with_suffix(".tmp")
+        with tmp.open("w", newline="") as handle:
+            writer = csv.DictWriter(handle, COLUMNS)
+            writer.writeheader()
+            writer.writerows(self.rows)
+        tmp.replace(self.path)
+
+    def truncate(self, step: int) -> None:
+        self.rows = [row for row in self.rows if int(row["step"]) <= step]
+        self._rewrite()
+
+    def add(self, values: Mapping[str, float]) -> None:
+        row = {key: f"{values[key]:.8g}" if isinstance(values[key], float) else str(values[key]) for key in COLUMNS}
+        self.rows.append(row)
+        with self.path.open("a", newline="") as handle:
+            csv.DictWriter(handle, COLUMNS).writerow(row)
+
+    def column(self, name: str) -> list[float]:
+        return [float(row[name]) for row in self.rows]
+
+
+class Trainer:
+    """One rank of a training run; see `train`."""
+
+    def __init__(self, job: Job, hooks: Hooks) -> None:
+        p = job.params
+        self.job, self.p, self.hooks = job, p, hooks
+        torch.set_num_threads(max(1, job.threads))
+        self.rank, self.ranks = init_ranks()
+        if self.ranks != p.ranks:
+            raise InputError(f"pretrain.ranks: {p.ranks}, but {self.ranks} processes were started")
+        self.schedule = schedule_of(p)
+        self.stream = TokenStream(job.tokens, "train", job.data_seed)
+        config = model_config(job.preset, job.tokens)
+        longest = max(phase.sequence_length for phase in self.schedule.phases)
+        if config.max_position_embeddings < longest:
+            config = config.replace(max_position_embeddings=longest)
+        o = p.optimizer
+        options = OptimizerOptions(
+            weight_decay=o.weight_decay, momentum=o.momentum, clip_norm=o.clip_norm, tau=o.tau
+        )
+        self.micro_batches = p.global_batch_tokens // (p.micro_batch_tokens * p.ranks)
+        self.base_config = config
+        model = K2Model(config, seed=job.model_seed)
+        self.engine = TrainEngine(model, options, micro_batches=self.micro_batches, compute=p.compute)
+        self.checkpoints = job.work / "checkpoints"
+        self.state = Progress()
+        self.guard = LossGuard(p.guard.window, p.guard.z)
+        self.writer = CheckpointWriter(self.checkpoints, keep=p.checkpoint.keep, rank=self.rank, ranks=self.ranks)
+        self.phase_index = -1
+        self.history: History | None = None
+        dtype = torch.bfloat16 if p.compute == "bfloat16" else torch.float32
+        self.peak = matmul_peak(self.engine.device, dtype) * self.ranks if self.rank == 0 else 1.0
+
+    def resume(self) -> None:
+        """Goes to the newest intact checkpoint; without one, takes the first, at step 0."""
+        step = -1
+        if self.rank == 0:
+            found, problems = newest_intact(self.checkpoints)
+            for problem in problems:
+                self.hooks.say(f"skipped a corrupted checkpoint: {problem}")
+            if found is not None:
+                step = step_of(found)
+        if self.ranks > 1:
+            chosen = torch.tensor([step], device=self.engine.device)
+            dist.broadcast(chosen, 0)
+            step = int(chosen)
+        if step < 0:
+            if self.rank == 0:
+                self.history = History(self.job.work / "history.csv", 0)
+            self.save()
+            return
+        self._load(step)
+        if self.rank == 0:
+            self.history = History(self.job.work / "history.csv", step)
+            if step:
+                self.hooks.say(f"resumed at step {step:,} of {self.schedule.steps:,}")
+
+    def _load(self, step: int) -> None:
+        checkpoint = self.checkpoints / f"step-{step:08d}"
+        state = load_state(checkpoint)
+        self.state = Progress(**state["progress"])
+        self.guard = LossGuard(self.p.guard.window, self.p.guard.z, self.state.losses)
+        self.engine.load(
+            load_tensors(checkpoint, "model", 1),
+            load_tensors(checkpoint, "optimizer", int(state["ranks"])),
+            self.state.optimizer_steps,
+        )
+        at = self.schedule.at(min(self.state.step, self.schedule.steps - 1))
+        self._enter(at.index, at.phase)
+
+    def save(self) -> None:
+        """Takes a checkpoint; it is written while training goes on."""
+        self.hooks.flush()
+        self.state.losses = list(self.guard.losses)
+        self.state.optimizer_steps = self.engine.optimizer.steps
+        tensors = {"optimizer": self.engine.optimizer.state_tensors()}
+        if self.rank == 0:
+            tensors["model"] = self.engine.model_tensors()
+        state = {"progress": asdict(self.state), "ranks": self.ranks} if self.rank == 0 else None
+        self.writer.save(self.state.step, Snapshot(tensors, state))
+
+    def run(self) -> None:
+        """Trains to the end of the schedule.
+
+        Raises:
+            InputError: the loss became NaN or spiked, and the policy says stop.
+        """
+        every = self.p.checkpoint.every_steps
+        while self.state.step < self.schedule.steps:
+            self._step()
+            if self.state.step % every == 0 or self.state.step == self.schedule.steps:
+                self.save()
+        self.writer.wait()
+        if self.ranks > 1:
+            dist.barrier()
+
+    def _enter(self, index: int, phase: Phase) -> None:
+        if index == self.phase_index:
+            return
+        self.phase_index = index
+        config = self.base_config
+        if phase.yarn_factor > 1:
+            yarn = YarnConfig(factor=phase.yarn_factor, original_max_position_embeddings=self.p.sequence_length)
+            reach = int(phase.yarn_factor * self.p.sequence_length)
+            longest = max(reach, phase.sequence_length, config.max_position_embeddings)
+            config = config.replace(max_position_embeddings=longest, rope_scaling=yarn)
+        self.engine.set_config(config)
+
+    def _step(self) -> None:
+        started = time.perf_counter()
+        at = self.schedule.at(self.state.step)
+        self._enter(at.index, at.phase)
+        length = at.phase.sequence_length
+        tokens = self.p.global_batch_tokens
+        while self.state.position in self.state.skipped:
+            self.state.position += tokens
+        position = self.state.position
+        rows = self.p.micro_batch_tokens // length
+        mine = range(self.rank, self.micro_batches * self.ranks, self.ranks)
+        batches = (self.stream.batch(position + k * self.p.micro_batch_tokens, rows, length) for k in mine)
+        loss = self.engine.accumulate(_loss, batches)
+        problem = self.guard.problem(loss, self.engine.grad_norm())
+        if problem is not None and self._refuse(problem, position):
+            return
+        report = self.engine.apply(loss, lr=at.lr, bias_rate=at.phase.bias_rate)
+        self.guard.accept(loss)
+        self.state.step += 1
+        self.state.position += tokens
+        self._record(report, at.lr, length, time.perf_counter() - started)
+
+    def _record(self, report: StepReport, lr: float, length: int, seconds: float) -> None:
+        if self.history is None:
+            return
+        rate = self.p.global_batch_tokens / seconds
+        flops = rate * train_flops_per_token(self.engine.model.config, length)
+        values: dict[str, float] = {
+            "step": self.state.step,
+            "tokens": self.state.step * self.p.global_batch_tokens,
+            "loss": report.loss,
+            "lr": lr,
+            "grad_norm": report.grad_norm,
+            "max_logit": report.max_logit,
+            "clipped_heads": report.clipped_heads,
+            "tokens_per_s": rate,
+            "load_cv": report.load_cv,
+            "mfu": flops / self.peak,
+        }
+        self.history.add(values)
+        self.hooks.log({f"train/{k}": v for k, v in values.items() if k not in ("step",)}, self.state.step)
+        self.hooks.progress(1, f"loss {report.loss:.3f} max logit {report.max_logit:.1f}")
+
+    def _refuse(self, problem: str, position: int) -> bool:
+        """Handles a bad batch; True when the step must not be taken.
+
+        Raises:
+            InputError: the policy is to stop, or there were too many rollbacks.
+        """
+        p, tokens = self.p.guard, self.p.global_batch_tokens
+        documents = self.stream.documents_at(position, tokens)
+        shown = ", ".join(map(str, documents[:5])) + (", …" if len(documents) > 5 else "")
+        batch = f"tokens {position:,} to {position + tokens:,} of the stream, {len(documents)} documents ({shown})"
+        line = f"step {self.state.step + 1}: {problem}; batch: {batch}"
+        if p.policy == "log" and "robust" in problem:
+            self.hooks.say(line)
+            return False
+        if p.policy != "rollback":
+            raise InputError(f"{line}; pretrain.guard.policy is {p.policy}, a run can also roll back")
+        if self.state.rollbacks >= p.max_rollbacks:
+            raise InputError(f"{line}; {self.state.rollbacks} rollbacks are used up (pretrain.guard.max_rollbacks)")
+        self.engine.discard()
+        self.writer.wait()
+        if self.ranks > 1:
+            dist.barrier()
+        rollbacks, skipped = self.state.rollbacks + 1, [*self.state.skipped, position]
+        found, _ = newest_intact(self.checkpoints)
+        if found is None:
+            raise CheckpointError(f"{self.checkpoints}: no intact checkpoint to roll back to")
+        self._load(step_of(found))
+        self.state.rollbacks, self.state.skipped = rollbacks, skipped
+        if self.history is not None:
+            self.history.truncate(self.state.step)
+        self.hooks.say(f"{line}; rolled back to step {self.state.step}, the batch is skipped")
+        return True
+
+
+def train(job: Job, hooks: Hooks | None = None) -> Trainer:
+    """Trains or resumes to the end of the schedule and returns the trainer, whose model is the result.
+
+    Raises:
+        InputError: a parameter that doesn't fit, or a loss that the policy refuses.
+        ConfigError, CheckpointError: a model or token shards that can't be.
+    """
+    trainer = Trainer(job, hooks or Hooks())
+    trainer.resume()
+    trainer.run()
+    return trainer

@@ -1,0 +1,63 @@
+"""`python -m stages.tokens`: every document as [BOS] ids [EOS], in memory-mapped shards with an index."""
+
+from pathlib import Path
+
+from k2model.data import ShardWriter
+from k2model.tokenizer import load_tokenizer
+from stages.errors import InputError
+from stages.files import sha256_file, write_atomic
+from stages.run import Stage
+from stages.schemas import CORPUS, read_table
+from stages.tokens.texts import rephrased_texts
+
+OUT = Path("data/tokens")
+CORPUS_PATH = Path("data/corpus.parquet")
+REPHRASED_PATH = Path("data/rephrased.parquet")
+TOKENIZER = Path("data/tokenizer")
+BATCH = 512
+
+
+def main() -> None:
+    with Stage("tokens") as stage:
+        table = read_table(CORPUS_PATH, CORPUS)
+        split_of = dict(zip(table["doc_id"].to_pylist(), table["split"].to_pylist(), strict=True))
+        documents = list(zip(table["split"].to_pylist(), table["text"].to_pylist(), strict=True))
+        original = len(documents)
+        if REPHRASED_PATH.exists():
+            documents += [("train", text) for text in rephrased_texts(REPHRASED_PATH, split_of)]
+        if not any(split == "train" for split, _ in documents):
+            raise InputError(f"{CORPUS_PATH}: no training documents")
+        tokenizer = load_tokenizer(TOKENIZER)
+        with write_atomic(OUT) as tmp, stage.progress(len(documents), "doc") as progress:
+            writer = ShardWriter(
+                tmp,
+                vocab_size=tokenizer.vocab_size,
+                bos=tokenizer.bos,
+                shard_tokens=stage.params.tokens.shard_tokens,
+            )
+            for at in range(0, len(documents), BATCH):
+                part = documents[at : at + BATCH]
+                encoded = tokenizer.encode_batch([text for _, text in part])
+                for (split, _), ids in zip(part, encoded, strict=True):
+                    writer.add(split, [tokenizer.bos, *ids, tokenizer.eos])
+                progress.update(len(part))
+            index = writer.close(
+                {
+                    "eos": tokenizer.eos,
+                    "pad": tokenizer.pad,
+                    "tokenizer_sha256": sha256_file(TOKENIZER / "tokenizer.json"),
+                }
+            )
+        splits = index["splits"]
+        counts = {f"{name}_tokens": one["tokens"] for name, one in splits.items()}
+        counts |= {f"{name}_documents": one["documents"] for name, one in splits.items()}
+        shards = sum(len(one["shards"]) for one in splits.values())
+        stage.finish(
+            f"{counts['train_tokens']:,} training tokens in {counts['train_documents']:,} documents "
+            f"({len(documents) - original:,} rephrased), {shards} shards",
+            metrics={**counts, "rephrased_documents": len(documents) - original, "shards": shards},
+        )
+
+
+if __name__ == "__main__":
+    main()
