@@ -109,7 +109,7 @@ def test_killed_in_pretraining_it_resumes_to_the_same_bytes(ran: Path, run_in: R
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     assert not (ran / "models" / "pretrain").exists()
-    resumed = run_in(ran, *DVC, "repro", "--single-item", "pretrain")
+    resumed = run_in(ran, *DVC, "repro", "--single-item", "--force", "--no-run-cache", "pretrain")
     assert "resumed at step" in resumed.stdout
     assert _weights(ran) == whole
 
@@ -117,7 +117,7 @@ def test_killed_in_pretraining_it_resumes_to_the_same_bytes(ran: Path, run_in: R
 def test_an_unknown_key_is_one_line_and_touches_nothing(ran: Path, run_in: Run) -> None:
     path = ran / "params.yaml"
     before, weights = path.read_text(), _weights(ran)
-    path.write_text(before.replace("  steps:", "  stepz:"))
+    path.write_text(before.replace("pretrain:\n  steps:", "pretrain:\n  stepz:"))
     failed = run_in(ran, sys.executable, "-m", "stages.preflight", check=False)
     path.write_text(before)
     assert (failed.returncode, failed.stderr) == (2, "params.yaml: pretrain.stepz: unknown key\n")
