@@ -8,8 +8,9 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -43,12 +44,17 @@ def named_tensors(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
             yield name, tensor
 
 
-def _shards(model: nn.Module, dtype: torch.dtype | None, limit: int) -> Iterator[dict[str, Tensor]]:
-    shard: dict[str, Tensor] = {}
-    size = 0
+def saved_tensors(model: nn.Module, dtype: torch.dtype | None) -> Iterator[tuple[str, Tensor]]:
+    """(name, tensor on the CPU in the type of the file); correction biases stay float32."""
     for name, tensor in named_tensors(model):
         wanted = torch.float32 if name.endswith(FLOAT32_NAMES) else dtype or tensor.dtype
-        saved = tensor.detach().to("cpu", wanted).contiguous().clone()
+        yield name, tensor.detach().to("cpu", wanted).contiguous().clone()
+
+
+def _shards(tensors: Iterable[tuple[str, Tensor]], limit: int) -> Iterator[dict[str, Tensor]]:
+    shard: dict[str, Tensor] = {}
+    size = 0
+    for name, saved in tensors:
         if shard and size + saved.nbytes > limit:
             yield shard
             shard, size = {}, 0
@@ -95,6 +101,14 @@ def save_checkpoint(
         dtype: of the weights in the file, that in memory by default; correction biases stay float32.
         max_shard_bytes: a shard is closed before it would exceed this.
     """
+    config = model.config.to_hf_dict() | {"dtype": str(dtype or model.lm_head.weight.dtype).removeprefix("torch.")}
+    write_checkpoint(path, saved_tensors(model, dtype), config, max_shard_bytes=max_shard_bytes)
+
+
+def write_checkpoint(
+    path: Path, tensors: Iterable[tuple[str, Tensor]], config: dict[str, Any], *, max_shard_bytes: int = 4 * 2**30
+) -> None:
+    """Writes named tensors and `config.json` as a checkpoint folder, replaced at once when it exists."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     tmp = path.with_name(f".{path.name}.tmp-{os.getpid()}")
@@ -103,7 +117,7 @@ def save_checkpoint(
     weight_map: dict[str, str] = {}
     names: list[Path] = []
     total = 0
-    for number, shard in enumerate(_shards(model, dtype, max_shard_bytes)):
+    for number, shard in enumerate(_shards(tensors, max_shard_bytes)):
         names.append(tmp / f"shard-{number}")
         save_file(shard, names[-1], metadata={"format": "pt"})
         weight_map |= dict.fromkeys(shard, str(number))
@@ -116,7 +130,6 @@ def save_checkpoint(
             old.rename(tmp / new)
         index = {"metadata": {"total_size": total}, "weight_map": {k: final[int(v)] for k, v in weight_map.items()}}
         (tmp / INDEX).write_text(json.dumps(index, indent=1) + "\n")
-    config = model.config.to_hf_dict() | {"dtype": str(dtype or model.lm_head.weight.dtype).removeprefix("torch.")}
     (tmp / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
     write_manifest(tmp)
     replace_folder(tmp, path)
@@ -149,7 +162,7 @@ def load_config(path: Path) -> K2Config:
     return K2Config.from_dict(value)
 
 
-def _files(path: Path) -> dict[str, list[str]]:
+def shard_files(path: Path) -> dict[str, list[str]]:
     """The shards of a checkpoint and the tensors in each, in an order that follows the layers."""
     index = path / INDEX
     if index.exists():
@@ -159,11 +172,12 @@ def _files(path: Path) -> dict[str, list[str]]:
         return files
     if not (path / "model.safetensors").exists():
         raise CheckpointError(f"{path}: neither model.safetensors nor {INDEX}")
-    with _open(path / "model.safetensors") as handle:
+    with open_shard(path / "model.safetensors") as handle:
         return {"model.safetensors": list(handle.keys())}
 
 
-def _open(path: Path) -> safe_open:
+def open_shard(path: Path) -> safe_open:
+    """A shard, memory-mapped. Raises CheckpointError when it is missing or corrupted."""
     if not path.exists():
         raise CheckpointError(f"{path}: missing")
     try:
@@ -186,19 +200,19 @@ def load_checkpoint(path: Path, *, dtype: torch.dtype | None = None, device: str
     path = Path(path)
     config = load_config(path)
     if config.quantization_config is not None:
-        raise CheckpointError(f"{path}: quantized; load it with k2model.quantization")
+        raise CheckpointError(f"{path}: quantized; load it with k2model.int4_checkpoint")
     if (path / MANIFEST).exists():
         verify_manifest(path)
     with torch.device("meta"):
         model = K2Model(config)
-    files = _files(path)
+    files = shard_files(path)
     wanted = dict(named_tensors(model))
     stored = {name for names in files.values() for name in names}
     for problem, names in (("missing", wanted.keys() - stored), ("not part of this network", stored - wanted.keys())):
         if names:
             raise CheckpointError(f"{path}: tensor {min(names)} is {problem} ({len(names)} such)")
     first = next(iter(files))
-    with _open(path / first) as handle:
+    with open_shard(path / first) as handle:
         found = handle.get_tensor(next(name for name in files[first] if not name.endswith(FLOAT32_NAMES))).dtype
     model.to_empty(device=device)
     model.to(dtype or found)
@@ -206,7 +220,7 @@ def load_checkpoint(path: Path, *, dtype: torch.dtype | None = None, device: str
         gate.e_score_correction_bias = gate.e_score_correction_bias.float()
     targets = dict(named_tensors(model))
     for file, inside in files.items():
-        with _open(path / file) as handle:
+        with open_shard(path / file) as handle:
             for name in inside:
                 tensor = handle.get_tensor(name)
                 if tensor.shape != targets[name].shape:
