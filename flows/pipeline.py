@@ -8,9 +8,11 @@ DVC decides what has to run; Prefect owns time, retries, time-outs and what a pe
 import argparse
 import json
 import os
+import signal
 import sys
 import time
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from flows import environment
@@ -92,7 +94,12 @@ def pipeline(targets: list[str] | None = None, force: bool = False) -> dict[str,
     return names
 
 
+def _interrupt(signum: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
 def main() -> None:
+    signal.signal(signal.SIGTERM, _interrupt)
     parser = argparse.ArgumentParser(description="Runs the pipeline as a Prefect flow on a local server.")
     parser.add_argument("--target", action="append", help="a stage to run with what it needs (repeatable)")
     parser.add_argument("--force", action="store_true", help="run stages whose inputs have not changed too")

@@ -1,7 +1,8 @@
 """Running `dvc` below Prefect so that a cancelled or timed-out task leaves no process behind.
 
 Prefect can't interrupt a thread, and a cancelled flow leaves `dvc` and the training process alive. So each
-command gets its own session, a timer ends the whole group, and the flow stops every live group when it ends.
+command gets its own session, a timer ends the whole group, the flow stops every live group when it ends, and
+`flows.supervise` does so when the flow was killed.
 """
 
 import os
@@ -13,7 +14,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-GRACE_S = 10.0
+GRACE_S = 12.0
+SUPERVISE = str(Path(__file__).resolve().with_name("supervise.py"))
 
 _live: set[subprocess.Popen[str]] = set()
 _lock = threading.Lock()
@@ -58,7 +60,7 @@ def run(command: list[str], *, timeout_s: float, on_line: Callable[[str], None],
         StageFailed: it ended with a non-zero status.
     """
     process = subprocess.Popen(
-        command,
+        [sys.executable, SUPERVISE, *command],
         cwd=cwd,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -1,5 +1,7 @@
+import subprocess
 import sys
 import time
+from pathlib import Path
 
 import psutil
 import pytest
@@ -51,3 +53,16 @@ def test_a_failure_says_the_stages_own_last_line() -> None:
 def test_lines_come_back_and_nothing_is_left() -> None:
     assert run([sys.executable, "-c", "print('a'); print('b')"], timeout_s=30, on_line=lambda line: None) == ["a", "b"]
     stop_all()
+
+
+def test_a_killed_caller_leaves_no_process() -> None:
+    code = f"from flows.process import run; run({_sleeper(60)!r}, timeout_s=60, on_line=lambda l: print(l, flush=True))"
+    root = Path(__file__).parents[2]
+    caller = subprocess.Popen([sys.executable, "-c", code], cwd=root, stdout=subprocess.PIPE, text=True)
+    assert caller.stdout is not None
+    pid = int(caller.stdout.readline())
+    assert psutil.pid_exists(pid)
+    caller.kill()
+    caller.wait()
+    caller.stdout.close()
+    assert _gone(pid)

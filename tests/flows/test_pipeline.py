@@ -1,0 +1,116 @@
+"""The Prefect flow against a real server, in a checkout of its own."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+import yaml
+
+from tests.conftest import checkout_env
+
+pytestmark = pytest.mark.slow
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+FLOW = (sys.executable, "-m", "flows.pipeline")
+
+
+def _free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def api(smoke_checkout: Path) -> Iterator[str]:
+    port = _free_port()
+    env = checkout_env() | {"PREFECT_HOME": str(smoke_checkout / ".prefect")}
+    start = f"from flows.server import start; print(start({port}, Path('server.log')).pid)"
+    code = f"from pathlib import Path; from flows import environment; environment.prepare(); {start}"
+    started = subprocess.run(
+        [sys.executable, "-c", code], cwd=smoke_checkout, env=env, capture_output=True, text=True, check=True
+    )
+    yield f"http://127.0.0.1:{port}/api"
+    os.killpg(int(started.stdout), signal.SIGTERM)
+
+
+def _post(api: str, path: str, body: dict[str, Any]) -> list[dict[str, Any]]:
+    answer = httpx.post(f"{api}{path}", json=body, timeout=30)
+    answer.raise_for_status()
+    found: list[dict[str, Any]] = answer.json()
+    return found
+
+
+def _task_states(api: str) -> dict[str, list[str]]:
+    runs = _post(api, "/task_runs/filter", {"sort": "EXPECTED_START_TIME_ASC"})
+    names: dict[str, list[str]] = {}
+    for run in runs:
+        names.setdefault(run["name"], []).append(run["state_name"])
+    return names
+
+
+def test_a_stage_completes_once_and_is_cached_after(smoke_checkout: Path, api: str, run_in: Run) -> None:
+    first = run_in(smoke_checkout, *FLOW, "--target", "tokenizer", PREFECT_API_URL=api)
+    assert first.stdout.splitlines()[-1] == "pipeline: corpus completed, tokenizer completed"
+    again = run_in(smoke_checkout, *FLOW, "--target", "tokenizer", PREFECT_API_URL=api)
+    assert again.stdout.splitlines()[-1] == "pipeline: corpus cached, tokenizer cached"
+    assert _task_states(api) == {"corpus": ["Completed", "Cached"], "tokenizer": ["Completed", "Cached"]}
+    artifacts = _post(api, "/artifacts/latest/filter", {})
+    assert {artifact["key"] for artifact in artifacts} == {"stage-corpus", "stage-tokenizer"}
+
+
+def test_a_failing_stage_is_retried_and_says_its_own_line(smoke_checkout: Path, api: str, run_in: Run) -> None:
+    params = smoke_checkout / "params.yaml"
+    before = params.read_text()
+    value = yaml.safe_load(before)
+    value["corpus"]["sources"] = ["debian:no-such-package"]
+    value["pipeline"]["default"] |= {"retries": 1, "retry_delay_s": 0.1}
+    params.write_text(yaml.safe_dump(value, sort_keys=False))
+    try:
+        failed = run_in(smoke_checkout, *FLOW, "--target", "tokenizer", PREFECT_API_URL=api, check=False)
+    finally:
+        params.write_text(before)
+    assert failed.returncode != 0
+    assert "no-such-package" in failed.stderr.splitlines()[-1]
+    runs = _post(api, "/task_runs/filter", {"task_runs": {"state": {"type": {"any_": ["FAILED"]}}}})
+    assert [(run["name"], run["run_count"]) for run in runs] == [("corpus", 2)]
+
+
+def test_terminated_in_pretraining_it_leaves_no_process_and_a_second_run_is_refused(
+    smoke_checkout: Path, api: str, run_in: Run
+) -> None:
+    params = smoke_checkout / "params.yaml"
+    value = yaml.safe_load(params.read_text())
+    value["pretrain"]["steps"] = 5000
+    params.write_text(yaml.safe_dump(value, sort_keys=False))
+    process = subprocess.Popen(
+        [*FLOW, "--target", "pretrain"],
+        cwd=smoke_checkout,
+        env=checkout_env() | {"PREFECT_API_URL": api},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 180
+    while not list((smoke_checkout / "work").glob("pretrain/*/checkpoints/step-*[1-9]/manifest.json")):
+        assert process.poll() is None, "the flow ended before it could be terminated"
+        assert time.monotonic() < deadline, "pretraining wrote no checkpoint"
+        time.sleep(0.05)
+    tree = psutil.Process(process.pid).children(recursive=True)
+    assert any("stages.pretrain" in " ".join(child.cmdline()) for child in tree)
+    second = run_in(smoke_checkout, *FLOW, PREFECT_API_URL=api, check=False)
+    assert second.returncode == 2
+    assert "another run is active" in second.stderr
+    assert len(second.stderr.splitlines()) == 1
+    process.send_signal(signal.SIGTERM)
+    process.wait(60)
+    _, alive = psutil.wait_procs(tree, timeout=20)
+    assert not alive
+    free = run_in(smoke_checkout, sys.executable, "-m", "stages.preflight")
+    assert free.stderr == ""
