@@ -126,6 +126,16 @@ class Engine:
         self.waiting.append(_Slot(handle, request, Result(len(request.prompt)), 0))
         return handle
 
+    def interrupt(self) -> list[tuple[int, Result]]:
+        """Stops everything: what active and waiting requests have so far, with finish reason `interrupted`."""
+        slots = sorted([*self.active.values(), *self.waiting], key=lambda slot: slot.handle)
+        self.free += sorted(self.active, reverse=True)
+        self.active.clear()
+        self.waiting.clear()
+        for slot in slots:
+            slot.result.finish_reason = "interrupted"
+        return [(slot.handle, slot.result) for slot in slots]
+
     def generate(self, requests: Sequence[Request]) -> list[Result]:
         """Results in the order of the requests."""
         handles = [self.submit(request) for request in requests]

@@ -28,6 +28,7 @@ class Output:
     """What a forward pass gives.
 
     loss: mean cross-entropy over targets that count, float32; None without targets.
+    logp_BL: log-probability of each target, float32, 0 where it is −100; None without targets.
     logits_BLV: None with targets unless they were asked for.
     max_logit_LH: the largest attention logit of each head in this batch (layers × heads), float32, detached.
     expert_load_LE: how many tokens chose each expert (sparse layers × experts), float32, detached.
@@ -37,6 +38,7 @@ class Output:
     logits_BLV: Tensor | None
     max_logit_LH: Tensor
     expert_load_LE: Tensor
+    logp_BL: Tensor | None = None
 
 
 class Layer(nn.Module):
@@ -152,6 +154,7 @@ class K2Model(nn.Module):
         positions_BL: Tensor | None = None,
         segment_ids_BL: Tensor | None = None,
         loss_mask_BL: Tensor | None = None,
+        temperature: float = 1.0,
         return_logits: bool = False,
         recompute: bool = False,
     ) -> Output:
@@ -163,17 +166,18 @@ class K2Model(nn.Module):
             positions_BL: rotary positions, 0..L−1 by default.
             segment_ids_BL: attention stays within equal ids (packed documents).
             loss_mask_BL: positions with 0 don't count.
+            temperature: divides the logits of `loss` and `logp_BL`.
         """
         hidden_BLC, max_logit_LH, load_LE = self.hidden(tokens_BL, positions_BL, segment_ids_BL, recompute=recompute)
         logits_BLV = self.lm_head(hidden_BLC) if targets_BL is None or return_logits else None
-        loss = None
+        loss = logp_BL = None
         if targets_BL is not None:
             if loss_mask_BL is not None:
                 targets_BL = targets_BL.masked_fill(loss_mask_BL == 0, -100)
             count = (targets_BL != -100).sum()
-            logprob_BL, _ = self._score(hidden_BLC, targets_BL, 1.0, self._loss_rows)
-            loss = -logprob_BL.sum() / count
-        return Output(loss, logits_BLV, max_logit_LH, load_LE)
+            logp_BL, _ = self._score(hidden_BLC, targets_BL, temperature, self._loss_rows)
+            loss = -logp_BL.sum() / count
+        return Output(loss, logits_BLV, max_logit_LH, load_LE, logp_BL)
 
     def log_probs(
         self,
