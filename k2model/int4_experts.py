@@ -1,0 +1,46 @@
+"""Routed experts that stay INT4 in memory, in the place of `k2model.moe.Experts` for generation.
+
+Axes: T tokens, C hidden width, E experts, K experts per token, I width of an expert.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from k2model.config import K2Config
+from kernels.fake_quant import GROUP
+from kernels.int4.mlp import Int4Weight, expert_mlp
+from kernels.int4.words import ROWS, interleave
+
+
+class Int4Experts(nn.Module):
+    """The checkpoint's own words, transposed within blocks of sixteen rows; there is no second copy.
+
+    The buffers are not part of a state dict: `k2model.int4_checkpoint` fills them.
+    """
+
+    def __init__(self, config: K2Config) -> None:
+        super().__init__()
+        self.width, self.inner, self.count = config.hidden_size, config.moe_intermediate_size, config.n_routed_experts
+        for short in ("gate_proj", "up_proj", "down_proj"):
+            n, k = self.shape(short)
+            words = torch.empty(self.count, n // ROWS, k // 8, ROWS, dtype=torch.int32)
+            scale = torch.empty(self.count, n // ROWS, k // GROUP, ROWS, dtype=torch.bfloat16)
+            self.register_buffer(f"{short}_words", words, persistent=False)
+            self.register_buffer(f"{short}_scale", scale, persistent=False)
+
+    def shape(self, short: str) -> tuple[int, int]:
+        """(outputs, inputs) of `gate_proj`, `up_proj` or `down_proj`."""
+        return (self.width, self.inner) if short == "down_proj" else (self.inner, self.width)
+
+    def put(self, short: str, expert: int, packed_NW: Tensor, scale_NG: Tensor) -> None:
+        """Stores one expert's linear as a checkpoint holds it."""
+        self.get_buffer(f"{short}_words")[expert] = interleave(packed_NW)
+        self.get_buffer(f"{short}_scale")[expert] = interleave(scale_NG)
+
+    def weight(self, short: str) -> Int4Weight:
+        return Int4Weight(self.get_buffer(f"{short}_words"), self.get_buffer(f"{short}_scale"))
+
+    def forward(self, x_TC: Tensor, expert_TK: Tensor, weight_TK: Tensor) -> Tensor:
+        """Σ_k weight · expert(x), [T, C], in the type of x."""
+        gate, up, down = self.weight("gate_proj"), self.weight("up_proj"), self.weight("down_proj")
+        return expert_mlp(x_TC, expert_TK, weight_TK, gate, up, down)

@@ -1,0 +1,82 @@
+"""Symmetric INT4 fake quantization of weights, groups of 32 along the input: the rule, and one fast pass.
+
+    b = bf16(w),   s = bf16(max|b| / 7),   q = clamp(round(b / s), −7, 7),   w̃ = bf16(q · s)
+
+The scale is rounded to bfloat16 before the codes are computed, because that is what a checkpoint stores. Division,
+rounding (half to even) and product are in float32. Code 8 of 16 values (−8) is never used.
+
+Quantizing w̃ again gives the same codes, scales and values, in float32 as in bfloat16. That hangs on b: of the 128
+mantissas that a scale can have, 14 would change when 7s passes through bfloat16, and the maximum of bfloat16 weights
+never gives one of these (tests/kernels/test_fake_quant.py goes through all).
+
+Axes of a weight [..., N, K]: N outputs, K inputs; G = K / 32 groups.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+GROUP = 32
+MAX_CODE = 7
+SCALE_MIN = 2.0**-100  # keeps a group of zeros (or of denormals) away from 0 / 0; a power of two, so exact in bf16
+
+
+def _check(w_NK: Tensor) -> None:
+    if w_NK.shape[-1] % GROUP:
+        raise ValueError(f"a width of {w_NK.shape[-1]} is not divisible into groups of {GROUP}")
+
+
+def quantize(w_NK: Tensor) -> tuple[Tensor, Tensor]:
+    """(codes int8 [..., N, K], scales bfloat16 [..., N, G]): the rule in plain torch.
+
+    Raises:
+        ValueError: K is no multiple of 32.
+    """
+    codes_NGX, scale_NG = _codes(w_NK)
+    return codes_NGX.flatten(-2).to(torch.int8), scale_NG
+
+
+def _codes(w_NK: Tensor) -> tuple[Tensor, Tensor]:
+    _check(w_NK)
+    groups_NGX = w_NK.to(torch.bfloat16).float().unflatten(-1, (-1, GROUP))
+    scale_NG = (groups_NGX.abs().amax(-1) / MAX_CODE).clamp_min(SCALE_MIN).to(torch.bfloat16)
+    return (groups_NGX / scale_NG[..., None].float()).round().clamp(-MAX_CODE, MAX_CODE), scale_NG
+
+
+def dequantize(codes_NK: Tensor, scale_NG: Tensor) -> Tensor:
+    """q · s in float32, rounded to bfloat16."""
+    groups_NGX = codes_NK.unflatten(-1, (-1, GROUP)).float()
+    return (groups_NGX * scale_NG[..., None].float()).flatten(-2).to(torch.bfloat16)
+
+
+def fake_quant_reference(w_NK: Tensor) -> Tensor:
+    """w̃ in the type of w, in plain torch. A group with a NaN or an infinity becomes NaN.
+
+    Raises:
+        ValueError: K is no multiple of 32.
+    """
+    codes_NGX, scale_NG = _codes(w_NK)
+    return (codes_NGX * scale_NG[..., None].float()).flatten(-2).to(torch.bfloat16).to(w_NK.dtype)
+
+
+class _StraightThrough(torch.autograd.Function):
+    """Forward w̃, backward the identity."""
+
+    @staticmethod
+    def forward(ctx: Any, w_NK: Tensor) -> Tensor:
+        return fake_quant_reference(w_NK)
+
+    @staticmethod
+    def backward(ctx: Any, grad_NK: Tensor) -> Tensor:
+        return grad_NK
+
+
+def fake_quant(w_NK: Tensor) -> Tensor:
+    """w̃ of [..., N, K] with the straight-through gradient.
+
+    Raises:
+        ValueError: K is no multiple of 32.
+    """
+    _check(w_NK)
+    return _StraightThrough.apply(w_NK)

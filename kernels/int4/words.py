@@ -1,0 +1,35 @@
+"""The words of a `pack-quantized` checkpoint, and their order in memory for the kernels.
+
+A checkpoint's int32 word holds eight codes of one output row: input 8b + j at bits 4j, stored as q + 8. The kernels
+read sixteen rows at once, so `interleave` turns [N, K/8] into [N/16, K/8, 16]: the same words, transposed within
+blocks of sixteen rows; scales [N, G] likewise become [N/16, G, 16].
+
+Axes: N outputs, K inputs, W = K/8 words, G = K/32 groups, R = 16 rows of a block.
+"""
+
+import torch
+from torch import Tensor
+
+ROWS = 16
+
+
+def unpack(words_NW: Tensor) -> Tensor:
+    """Codes int8 [..., N, K] of words int32 [..., N, W]."""
+    shifts_8 = torch.arange(0, 32, 4, dtype=torch.int32, device=words_NW.device)
+    codes_NW8 = (words_NW[..., None] >> shifts_8 & 15) - 8
+    return codes_NW8.flatten(-2).to(torch.int8)
+
+
+def uses_lowest_code(words_NW: Tensor) -> bool:
+    """Whether any code is −8, which the absmax/7 rule never gives and the absmax/7.5 rule does."""
+    return any(bool(((words_NW >> shift & 15) == 0).any()) for shift in range(0, 32, 4))
+
+
+def interleave(rows_NX: Tensor) -> Tensor:
+    """[..., N, X] → [..., N/16, X, 16], a copy; N a multiple of 16."""
+    return rows_NX.unflatten(-2, (-1, ROWS)).transpose(-1, -2).contiguous()
+
+
+def deinterleave(blocks_BXR: Tensor) -> Tensor:
+    """The inverse of `interleave`."""
+    return blocks_BXR.transpose(-1, -2).flatten(-3, -2)

@@ -1,0 +1,112 @@
+"""The quantization rule against a second one written from its definition, one number at a time."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from kernels.fake_quant import dequantize, fake_quant, fake_quant_reference, quantize
+
+torch.set_num_threads(1)
+DTYPES = pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+
+
+def _weights(dtype: torch.dtype, *shape: int, seed: int = 0) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    spread = torch.exp2(torch.randint(-20, 20, shape[:-1], generator=generator).float())
+    return (torch.randn(*shape, generator=generator) * spread[..., None]).to(dtype)
+
+
+def _bf16(x: float) -> float:
+    bits = int(np.float32(x).view(np.uint32))
+    bits += 0x7FFF + (bits >> 16 & 1)
+    return float(np.uint32(bits & 0xFFFF0000).view(np.float32))
+
+
+def _one_group(values: list[float]) -> tuple[list[int], float]:
+    rounded = [_bf16(v) for v in values]
+    scale = _bf16(float(max(np.float32(abs(v)) for v in rounded) / np.float32(7)))
+    scale = max(scale, 2.0**-100)
+    codes = [int(np.clip(np.rint(np.float32(v) / np.float32(scale)), -7, 7)) for v in rounded]
+    return codes, scale
+
+
+@DTYPES
+def test_the_rule_one_number_at_a_time(dtype: torch.dtype) -> None:
+    w_NK = _weights(dtype, 40, 64)
+    codes_NK, scale_NG = quantize(w_NK)
+    for n in range(40):
+        for g in range(2):
+            codes, scale = _one_group(w_NK[n, 32 * g : 32 * g + 32].tolist())
+            assert codes_NK[n, 32 * g : 32 * g + 32].tolist() == codes
+            assert float(scale_NG[n, g]) == scale
+
+
+@DTYPES
+def test_twice_is_once(dtype: torch.dtype) -> None:
+    w_NK = _weights(dtype, 4096, 256)
+    codes, scale = quantize(w_NK)
+    assert codes.min() == -7
+    assert codes.max() == 7
+    again = quantize(dequantize(codes, scale).to(dtype))
+    assert torch.equal(again[0], codes)
+    assert torch.equal(again[1], scale)
+
+
+def test_twice_is_once_for_every_largest_value_of_bfloat16() -> None:
+    largest_M = torch.cat([torch.arange(128, 256) * 2.0**e for e in (-40, -1, 0, 1, 2, 30)])
+    w_MK = largest_M[:, None] * torch.linspace(-1, 1, 32)
+    once_MK = fake_quant(w_MK)
+    assert torch.equal(fake_quant(once_MK), once_MK)
+    # Without rounding the weights first, some scales would not survive the bfloat16 of a checkpoint.
+    s_M = torch.arange(128, 256).float()
+    assert int(((7 * s_M).bfloat16().float() / 7 != s_M).sum()) > 0
+    assert int((((7 * s_M).bfloat16().float() / 7).bfloat16().float() != s_M).sum()) == 14
+
+
+@DTYPES
+def test_the_training_forward_is_what_a_checkpoint_holds(dtype: torch.dtype) -> None:
+    w_ENK = _weights(dtype, 3, 48, 96)
+    codes, scale = quantize(w_ENK)
+    assert torch.equal(fake_quant(w_ENK), dequantize(codes, scale).to(dtype))
+    assert torch.equal(fake_quant_reference(w_ENK), dequantize(codes, scale).to(dtype))
+
+
+def test_the_gradient_passes_straight_through() -> None:
+    w_NK = _weights(torch.bfloat16, 4, 64).requires_grad_()
+    up_NK = torch.randn(4, 64, generator=torch.Generator().manual_seed(1)).bfloat16()
+    fake_quant(w_NK).backward(up_NK)
+    assert w_NK.grad is not None
+    assert torch.equal(w_NK.grad, up_NK)
+
+
+def test_extremes() -> None:
+    w_NK = torch.zeros(5, 32)
+    w_NK[1, 3] = 1e-42  # a denormal
+    w_NK[2, 5] = 3.3e38
+    w_NK[3, 7] = float("nan")
+    w_NK[4, 9] = float("inf")
+    out_NK = fake_quant(w_NK)
+    assert torch.equal(out_NK[:2], torch.zeros(2, 32))
+    assert float(out_NK[2, 5]) == pytest.approx(3.3e38, rel=4e-3)
+    assert bool(out_NK[3].isnan().all())
+    assert bool(out_NK[4].isnan().all())
+
+
+@pytest.mark.parametrize("width", [1, 33, 48])
+def test_a_width_that_groups_do_not_divide(width: int) -> None:
+    for function in (fake_quant, quantize):
+        with pytest.raises(ValueError, match=f"width of {width} is not divisible into groups of 32"):
+            function(torch.zeros(2, width))
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.floats(-(2.0**100), 2.0**100, width=32), min_size=32, max_size=32))
+def test_the_error_is_at_most_half_a_step(values: list[float]) -> None:
+    w_K = torch.tensor([values])
+    _, scale = quantize(w_K)
+    error = float((fake_quant(w_K).double() - w_K.double()).abs().max())
+    # w, s and q·s are rounded to bfloat16, each by up to 2⁻⁹ of at most 7 steps.
+    assert error <= float(scale.double()) * (0.5 + 3 * 7 * 2**-9) * (1 + 2**-8)
