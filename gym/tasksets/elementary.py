@@ -1,0 +1,140 @@
+"""Elementary tasks that a model of a few million parameters can learn: short prompts, short exact answers.
+
+Each family generates a problem from random numbers. A problem belongs to the `train` or the `held` side by the hash
+of its text, so no held problem is ever trained on, whatever the seeds.
+"""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from gym.tasksets.task import Task
+from gym.verifiers.result import Result, Status
+
+Side = Literal["train", "held"]
+HELD_SHARE = 0.2
+WORDS = (
+    "apple bird boat book bread cloud coat dog door farm field fish flower garden glass grass hand hill horse house "
+    "island king lake lamp leaf milk moon mountain paper river road salt school ship snow star stone sugar sun table "
+    "tree wall water wind window wine winter wood"
+).split()
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A question, its exact answer, and plausible wrong answers."""
+
+    text: str
+    answer: str
+    wrong: tuple[str, ...]
+
+
+def _number(rng: np.random.Generator, digits: int) -> int:
+    return int(rng.integers(10 ** (digits - 1), 10**digits))
+
+
+def larger(rng: np.random.Generator, difficulty: float) -> Problem:
+    """Which of two numbers is larger; difficulty adds digits."""
+    digits = 1 + round(difficulty * 2)
+    first, second = _number(rng, digits), _number(rng, digits)
+    while first == second:
+        second = _number(rng, digits)
+    return Problem(f"Which is larger: {first} or {second}?", str(max(first, second)), (str(min(first, second)),))
+
+
+def parity(rng: np.random.Generator, difficulty: float) -> Problem:
+    """Whether a number is even or odd; difficulty adds digits."""
+    number = _number(rng, 1 + round(difficulty * 3))
+    names = ("even", "odd")
+    return Problem(f"Is {number} even or odd?", names[number % 2], (names[1 - number % 2],))
+
+
+def addition(rng: np.random.Generator, difficulty: float) -> Problem:
+    """A sum; difficulty raises the largest summand from 4 to 49."""
+    top = 5 + round(difficulty * 45)
+    first, second = int(rng.integers(top)), int(rng.integers(top))
+    total = first + second
+    return Problem(f"What is {first} + {second}?", str(total), (str(total + 1), str(abs(total - 1))))
+
+
+def counting(rng: np.random.Generator, difficulty: float) -> Problem:
+    """How many words stand in a list; difficulty makes it longer."""
+    count = int(rng.integers(1, 4 + round(difficulty * 6)))
+    words = " ".join(rng.choice(WORDS, count, replace=False).tolist())
+    return Problem(f"How many words are here: {words}?", str(count), (str(count + 1), str(max(1, count - 1))))
+
+
+def last_word(rng: np.random.Generator, difficulty: float) -> Problem:
+    """The last word of a list; difficulty makes it longer."""
+    words = rng.choice(WORDS, 2 + round(difficulty * 4), replace=False).tolist()
+    return Problem(f"Which word is last: {' '.join(words)}?", words[-1], tuple(words[:-1]))
+
+
+FAMILIES: dict[str, Callable[[np.random.Generator, float], Problem]] = {
+    "larger": larger,
+    "parity": parity,
+    "addition": addition,
+    "counting": counting,
+    "last_word": last_word,
+}
+
+
+def side_of(text: str) -> Side:
+    """The side that a problem belongs to, by its text alone."""
+    return "held" if int.from_bytes(hashlib.sha256(text.encode()).digest()[:4]) < HELD_SHARE * 2**32 else "train"
+
+
+@dataclass(frozen=True)
+class Elementary:
+    """One family as a taskset.
+
+    Attributes:
+        family: a key of `FAMILIES`.
+        side: which problems it draws.
+    """
+
+    family: str
+    side: Side = "train"
+
+    @property
+    def name(self) -> str:
+        return self.family
+
+    def tasks(self, n: int, seed: int, difficulty: float = 0.5) -> list[Task]:
+        """`n` tasks, repeated problems allowed; equal for equal arguments."""
+        make = FAMILIES[self.family]
+        rng = np.random.default_rng([seed, *self.family.encode()])
+        found: list[Task] = []
+        while len(found) < n:
+            problem = make(rng, difficulty)
+            if side_of(problem.text) != self.side:
+                continue
+            found.append(
+                Task(
+                    id=f"{self.family}-{self.side}-{seed}-{len(found)}",
+                    taskset=self.family,
+                    seed=seed,
+                    difficulty=difficulty,
+                    domain="elementary",
+                    messages=({"role": "user", "content": problem.text},),
+                    token_budget=12,
+                    payload={"answer": problem.answer, "wrong": list(problem.wrong)},
+                )
+            )
+        return found
+
+    def score(self, task: Task, answer_text: str) -> Result:
+        """1.0 for the exact answer (case and a final full stop aside), else 0.0."""
+        said = answer_text.strip().rstrip(".").lower()
+        if not said:
+            return Result(0.0, Status.NO_ANSWER, "empty answer")
+        if said == task.payload["answer"].lower():
+            return Result(1.0, Status.SCORED, "exact match")
+        return Result(0.0, Status.SCORED, "a different answer")
+
+    def demonstration(self, task: Task) -> str:
+        """What a perfect assistant says."""
+        return str(task.payload["answer"])

@@ -1,0 +1,44 @@
+"""A task: what the candidate sees, and apart from it what the verifier needs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from gym.verifiers.result import Result
+
+
+@dataclass(frozen=True)
+class Task:
+    """One task of a taskset.
+
+    Attributes:
+        id: unique within the taskset.
+        seed: what it was generated from.
+        difficulty: from 0 (easiest) to 1.
+        domain: e.g. `math`, `code`, `logic`.
+        messages: what the candidate sees, in the OpenAI shape.
+        token_budget: tokens of an answer that count as concise for this type of task.
+        payload: gold and tests, for the verifier alone; never shown.
+    """
+
+    id: str
+    taskset: str
+    seed: int
+    difficulty: float
+    domain: str
+    messages: tuple[Mapping[str, Any], ...]
+    token_budget: int
+    payload: dict[str, Any] = field(repr=False)
+
+
+class TaskSet(Protocol):
+    """Tasks of one kind and the rule that scores them."""
+
+    @property
+    def name(self) -> str: ...
+
+    def tasks(self, n: int, seed: int, difficulty: float = 0.5) -> list[Task]:
+        """`n` tasks, equal for equal arguments."""
+
+    def score(self, task: Task, answer_text: str) -> Result:
+        """The verdict on an answer."""
