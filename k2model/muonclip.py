@@ -272,6 +272,15 @@ class MuonClip(torch.optim.Optimizer):
         """Makes the next `step` drop its gradients: nothing changes, no state, no weight."""
         self._discard = True
 
+    @torch.no_grad()
+    def reset_state(self) -> None:
+        """Forgets momenta and moments; weights and masters stay (RL resets at each iteration, K1.5 §2.3.2)."""
+        self.steps = 0
+        for bucket in self._buckets:
+            bucket.momentum_Nmn.zero_()
+        self._exp_avg.zero_()
+        self._exp_avg_sq.zero_()
+
     def state_bytes(self) -> int:
         """Bytes of optimizer state on this rank (momenta, moments, masters)."""
         tensors = [self._exp_avg, self._exp_avg_sq, self._adamw_master]
