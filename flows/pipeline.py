@@ -23,6 +23,7 @@ from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture
+from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Completed
 from prefect.task_runners import ThreadPoolTaskRunner
 
@@ -109,7 +110,7 @@ def main() -> None:
     except InputError as error:
         print(error, file=sys.stderr)
         raise SystemExit(2) from None
-    with local_server() as url:
+    with local_server() as url, temporary_settings({PREFECT_API_URL: url}):
         print(f"Prefect UI: {url.removesuffix('/api')}")
         names = pipeline(args.target, args.force)
     print("pipeline: " + ", ".join(f"{name} {state.lower()}" for name, state in names.items()))
