@@ -49,6 +49,47 @@ SAMPLES = pa.schema(
     ]
 )
 
+TRAJECTORIES = pa.schema(
+    [
+        pa.field("traj_id", pa.string(), nullable=False),
+        pa.field("task_id", pa.string(), nullable=False),
+        pa.field("agent_id", pa.string(), nullable=False),
+        pa.field("domain", pa.string(), nullable=False),
+        pa.field("messages", pa.string(), nullable=False),
+        pa.field("tools", pa.string(), nullable=False),
+        pa.field("state_hash", pa.string(), nullable=False),
+        pa.field("verdict", pa.string(), nullable=False),
+        pa.field("reason", pa.string(), nullable=False),
+        pa.field("kept", pa.bool_(), nullable=False),
+        pa.field("n_turns", pa.int32(), nullable=False),
+        pa.field("n_calls", pa.int32(), nullable=False),
+    ]
+)
+
+ROLLOUTS = pa.schema(
+    [
+        pa.field("iteration", pa.int32(), nullable=False),
+        pa.field("key", pa.string(), nullable=False),
+        pa.field("taskset", pa.string(), nullable=False),
+        pa.field("task_id", pa.string(), nullable=False),
+        pa.field("question", pa.string(), nullable=False),
+        pa.field("text", pa.string(), nullable=False),
+        pa.field("tokens", pa.int32(), nullable=False),
+        pa.field("surprise", pa.float64(), nullable=False),
+        pa.field("stop", pa.string(), nullable=False),
+        pa.field("temperature", pa.float64(), nullable=False),
+        pa.field("score", pa.float64()),
+        pa.field("status", pa.string(), nullable=False),
+        pa.field("reason", pa.string(), nullable=False),
+        pa.field("hacked", pa.bool_(), nullable=False),
+        pa.field("reward_task", pa.float64(), nullable=False),
+        pa.field("reward_length", pa.float64(), nullable=False),
+        pa.field("reward_budget", pa.float64(), nullable=False),
+        pa.field("reward_repeat", pa.float64(), nullable=False),
+        pa.field("reward", pa.float64(), nullable=False),
+    ]
+)
+
 
 def write_table(path: Path, rows: Sequence[dict[str, Any]], schema: pa.Schema) -> None:
     """Writes rows as parquet with `schema`; the same rows give the same bytes.
