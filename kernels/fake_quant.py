@@ -17,6 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from kernels.int4 import native
+
 GROUP = 32
 MAX_CODE = 7
 SCALE_MIN = 2.0**-100  # keeps a group of zeros (or of denormals) away from 0 / 0; a power of two, so exact in bf16
@@ -60,12 +62,48 @@ def fake_quant_reference(w_NK: Tensor) -> Tensor:
     return (codes_NGX * scale_NG[..., None].float()).flatten(-2).to(torch.bfloat16).to(w_NK.dtype)
 
 
+def pack_quantize(w_NK: Tensor) -> tuple[Tensor, Tensor]:
+    """(words int32 [..., N, K/8] as a checkpoint packs them, scales bfloat16 [..., N, G]) in one pass over the weight.
+
+    Raises:
+        ValueError: K is no multiple of 32, or there is no library for this processor (`quantize` always works).
+    """
+    _check(w_NK)
+    library = native.library()
+    if library is None or not _fast(w_NK):
+        raise ValueError("pack_quantize needs the C++ library, AVX-512, and float32 or bfloat16 weights on the CPU")
+    w_NK = w_NK.detach().contiguous()
+    words_NW = torch.empty(*w_NK.shape[:-1], w_NK.shape[-1] // 8, dtype=torch.int32)
+    scale_NG = torch.empty(*w_NK.shape[:-1], w_NK.shape[-1] // GROUP, dtype=torch.bfloat16)
+    _run(library, w_NK, None, words_NW, scale_NG)
+    return words_NW, scale_NG
+
+
+def _fast(w_NK: Tensor) -> bool:
+    return w_NK.device.type == "cpu" and w_NK.dtype in (torch.float32, torch.bfloat16) and native.isa() == "avx512"
+
+
+def _run(library: Any, w_NK: Tensor, out_NK: Tensor | None, words_NW: Tensor | None, scale_NG: Tensor | None) -> None:
+    pointers = [None if t is None else t.data_ptr() for t in (w_NK, out_NK, words_NW, scale_NG)]
+    library.k2_fake_quant(*pointers, w_NK.numel() // GROUP, int(w_NK.dtype == torch.float32), native.threads())
+
+
+def _forward(w_NK: Tensor) -> Tensor:
+    library = native.library()
+    if library is None or not _fast(w_NK):
+        return fake_quant_reference(w_NK)
+    w_NK = w_NK.contiguous()
+    out_NK = torch.empty_like(w_NK)
+    _run(library, w_NK, out_NK, None, None)
+    return out_NK
+
+
 class _StraightThrough(torch.autograd.Function):
     """Forward w̃, backward the identity."""
 
     @staticmethod
     def forward(ctx: Any, w_NK: Tensor) -> Tensor:
-        return fake_quant_reference(w_NK)
+        return _forward(w_NK)
 
     @staticmethod
     def backward(ctx: Any, grad_NK: Tensor) -> Tensor:
@@ -73,7 +111,7 @@ class _StraightThrough(torch.autograd.Function):
 
 
 def fake_quant(w_NK: Tensor) -> Tensor:
-    """w̃ of [..., N, K] with the straight-through gradient.
+    """w̃ of [..., N, K] with the straight-through gradient; one pass in C++ where that is possible.
 
     Raises:
         ValueError: K is no multiple of 32.

@@ -3,11 +3,14 @@
 import numpy as np
 import pytest
 import torch
+from compressed_tensors.compressors.pack_quantized.helpers import pack_to_int32
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from kernels.fake_quant import dequantize, fake_quant, fake_quant_reference, quantize
+from kernels.fake_quant import dequantize, fake_quant, fake_quant_reference, pack_quantize, quantize
+from kernels.int4 import native
+from kernels.int4.words import unpack
 
 torch.set_num_threads(1)
 DTYPES = pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -72,6 +75,47 @@ def test_the_training_forward_is_what_a_checkpoint_holds(dtype: torch.dtype) -> 
     codes, scale = quantize(w_ENK)
     assert torch.equal(fake_quant(w_ENK), dequantize(codes, scale).to(dtype))
     assert torch.equal(fake_quant_reference(w_ENK), dequantize(codes, scale).to(dtype))
+
+
+@pytest.mark.skipif(native.isa() != "avx512", reason="the one-pass form needs AVX-512")
+@DTYPES
+@pytest.mark.parametrize("offset", [0, 1, 7])
+def test_one_pass_gives_the_same_bits(dtype: torch.dtype, offset: int) -> None:
+    """Also when the memory isn't aligned, and for ties of the rounding."""
+    w_NK = _weights(dtype, 4096 + offset, 256).flatten()[32 * offset :].view(-1, 32)
+    ties_NK = torch.arange(1, 257)[:, None] * torch.arange(-15.5, 16.5)[None] / 2
+    w_NK = torch.cat([w_NK, ties_NK.to(dtype), torch.zeros(3, 32, dtype=dtype)])
+    shifted_NK = torch.empty(w_NK.numel() + offset, dtype=dtype)[offset:].view_as(w_NK).copy_(w_NK)
+    assert torch.equal(fake_quant(shifted_NK), fake_quant_reference(w_NK))
+    words, scale = pack_quantize(shifted_NK)
+    codes, expected = quantize(w_NK)
+    assert torch.equal(scale, expected)
+    assert torch.equal(words, pack_to_int32(codes, 4))
+    assert torch.equal(dequantize(unpack(words), scale).to(dtype), fake_quant(shifted_NK))
+
+
+def test_every_bfloat16_against_every_scale_mantissa() -> None:
+    """Each quotient of a weight and a scale that 8-bit mantissas can form, so each tie of the rounding."""
+    largest_M = torch.arange(128, 256).float()
+    w_V = torch.arange(0, 256).float()
+    w_MVX = torch.zeros(128, 3, 9, 32)
+    for shift in range(3):
+        for part in range(9):
+            chunk = w_V[part * 31 : part * 31 + 31] / 2**shift
+            w_MVX[:, shift, part, : len(chunk)] = chunk
+            w_MVX[:, shift, part, 31] = largest_M
+    w_NK = w_MVX.view(-1, 32).bfloat16()
+    assert torch.equal(fake_quant(w_NK), fake_quant_reference(w_NK))
+    assert torch.equal(fake_quant(w_NK.float()), fake_quant_reference(w_NK.float()))
+
+
+def test_the_plain_form_on_a_lesser_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    w_NK = _weights(torch.bfloat16, 8, 64)
+    fast = fake_quant(w_NK)
+    monkeypatch.setenv("K2_INT4_ISA", "avx2")
+    assert torch.equal(fake_quant(w_NK), fast)
+    with pytest.raises(ValueError, match="pack_quantize needs the C"):
+        pack_quantize(w_NK)
 
 
 def test_the_gradient_passes_straight_through() -> None:

@@ -1,0 +1,615 @@
+// INT4 on a CPU: fake quantization in one pass, and the routed experts of a layer in one call.
+// Plain C ABI; kernels/int4/native.py builds, checks and calls it. Layouts: kernels/int4/words.py.
+//
+// A row block is 16 outputs. In a zmm register each 32-bit lane is one of them, so a dot product needs no
+// horizontal sum. A word holds inputs 8b .. 8b+7 of its row; `vpermw` with a table of 32 entries turns
+// (word >> 4j) into the bfloat16 pair (8b+j, 8b+j+4), which `vdpbf16ps` multiplies with the same pair of x. Codes −8..7
+// are exact in bfloat16, products and sums are float32: the weight is never rounded.
+
+#include <immintrin.h>
+#include <omp.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <vector>
+
+#define AVX512 __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,avx512vnni,fma")))
+#define AVX512_INLINE AVX512 __attribute__((always_inline)) inline
+#define AVX2 __attribute__((target("avx2,fma")))
+#define AVX2_INLINE AVX2 __attribute__((always_inline)) inline
+
+namespace {
+
+constexpr int GROUP = 32;       // inputs that share a scale
+constexpr int ROWS = 16;        // outputs of a block
+constexpr int WORDS = 4;        // words of a group in one row
+constexpr int PAIRS = 16;       // bfloat16 pairs of a group
+constexpr int TOKENS = 64;      // tokens whose accumulators stay in the first cache
+constexpr int BF16 = 0, W4A16 = 1, W4A8 = 2;
+constexpr int ISA_AVX2 = 1, ISA_AVX512 = 2;
+
+inline float from_bf16(uint16_t b) {
+  uint32_t bits = uint32_t(b) << 16;
+  float f;
+  std::memcpy(&f, &bits, 4);
+  return f;
+}
+
+inline uint16_t to_bf16(float f) {
+  uint32_t bits;
+  std::memcpy(&bits, &f, 4);
+  if ((bits & 0x7fffffff) > 0x7f800000) return uint16_t(bits >> 16 | 0x40);
+  return uint16_t((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
+// ---------------------------------------------------------------------------------------------- fake quantization
+
+constexpr float SCALE_MIN = 0x1p-100f;
+
+AVX512_INLINE __m512 widen(__m256i b) { return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(b), 16)); }
+
+AVX512_INLINE __m512i round_bf16(__m512 f) {  // to nearest even, bits in the low half of each lane; NaN stays NaN
+  __m512i bits = _mm512_castps_si512(f);
+  __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+  __m512i up = _mm512_add_epi32(_mm512_add_epi32(bits, _mm512_set1_epi32(0x7fff)), odd);
+  __mmask16 nan = _mm512_cmp_ps_mask(f, f, _CMP_UNORD_Q);
+  up = _mm512_mask_or_epi32(up, nan, bits, _mm512_set1_epi32(0x400000));
+  return _mm512_srli_epi32(up, 16);
+}
+
+AVX512_INLINE __m512 quant16(__m512 w, __m512 s, __m512 r) {
+  // w and s have 8-bit mantissas: an inexact quotient lies far from every tie, and one correction makes an exact
+  // one exact, so rounding gives what rounding the true float32 quotient gives.
+  __m512 q = _mm512_mul_ps(w, r);
+  q = _mm512_fmadd_ps(_mm512_fnmadd_ps(q, s, w), r, q);
+  q = _mm512_roundscale_ps(q, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+  return _mm512_max_ps(_mm512_min_ps(q, _mm512_set1_ps(7.f)), _mm512_set1_ps(-7.f));
+}
+
+template <bool FLOAT, bool CODES>
+AVX512 void fake_quant_rows(const void* in, void* out, uint32_t* words, uint16_t* scale, int64_t first, int64_t last) {
+  const __m512i magnitude = _mm512_set1_epi32(0x7fffffff);
+  const bool stream = out && reinterpret_cast<uintptr_t>(out) % 64 == 0;
+  for (int64_t g = first; g < last; g++) {
+    __m512 a, b;
+    if constexpr (FLOAT) {
+      const float* p = static_cast<const float*>(in) + g * GROUP;
+      a = _mm512_castsi512_ps(_mm512_slli_epi32(round_bf16(_mm512_loadu_ps(p)), 16));
+      b = _mm512_castsi512_ps(_mm512_slli_epi32(round_bf16(_mm512_loadu_ps(p + 16)), 16));
+    } else {
+      __m512i both = _mm512_loadu_si512(static_cast<const uint16_t*>(in) + g * GROUP);
+      a = widen(_mm512_castsi512_si256(both));
+      b = widen(_mm512_extracti64x4_epi64(both, 1));
+    }
+    // As integers, so that a NaN is the largest.
+    __m512i top = _mm512_max_epi32(_mm512_and_si512(_mm512_castps_si512(a), magnitude),
+                                   _mm512_and_si512(_mm512_castps_si512(b), magnitude));
+    int32_t largest_bits = _mm512_reduce_max_epi32(top);
+    float largest;
+    std::memcpy(&largest, &largest_bits, 4);
+    uint16_t s16 = to_bf16(std::max(largest / 7.f, SCALE_MIN));
+    if (largest_bits >= 0x7f800000) s16 = 0x7fc0;
+    float s = from_bf16(s16);
+    __m512 sv = _mm512_set1_ps(s), rv = _mm512_set1_ps(1.f / s);
+    __m512 qa = quant16(a, sv, rv), qb = quant16(b, sv, rv);
+    if (scale) scale[g] = s16;
+    if constexpr (CODES) {
+      // Lane l holds input l: shift code l to bit 4·(l % 8), then add the eight lanes of each word.
+      const __m512i place = _mm512_set_epi32(28, 24, 20, 16, 12, 8, 4, 0, 28, 24, 20, 16, 12, 8, 4, 0);
+      __m512i ca = _mm512_sllv_epi32(_mm512_add_epi32(_mm512_cvtps_epi32(qa), _mm512_set1_epi32(8)), place);
+      __m512i cb = _mm512_sllv_epi32(_mm512_add_epi32(_mm512_cvtps_epi32(qb), _mm512_set1_epi32(8)), place);
+      words[g * WORDS + 0] = uint32_t(_mm512_mask_reduce_or_epi32(0x00ff, ca));
+      words[g * WORDS + 1] = uint32_t(_mm512_mask_reduce_or_epi32(0xff00, ca));
+      words[g * WORDS + 2] = uint32_t(_mm512_mask_reduce_or_epi32(0x00ff, cb));
+      words[g * WORDS + 3] = uint32_t(_mm512_mask_reduce_or_epi32(0xff00, cb));
+    }
+    if (!out) continue;
+    // q · s has at most 11 mantissa bits in float32; codes of a NaN group are NaN through s.
+    __m512i ya = round_bf16(_mm512_mul_ps(qa, sv)), yb = round_bf16(_mm512_mul_ps(qb, sv));
+    if (s16 == 0x7fc0) ya = yb = _mm512_set1_epi32(0x7fc0);
+    if constexpr (FLOAT) {
+      float* p = static_cast<float*>(out) + g * GROUP;
+      _mm512_storeu_si512(p, _mm512_slli_epi32(ya, 16));
+      _mm512_storeu_si512(p + 16, _mm512_slli_epi32(yb, 16));
+    } else {
+      __m512i y = _mm512_inserti64x4(_mm512_castsi256_si512(_mm512_cvtepi32_epi16(ya)), _mm512_cvtepi32_epi16(yb), 1);
+      void* p = static_cast<uint16_t*>(out) + g * GROUP;
+      stream ? _mm512_stream_si512(static_cast<__m512i*>(p), y) : _mm512_storeu_si512(p, y);
+    }
+  }
+  _mm_sfence();
+}
+
+// ---------------------------------------------------------------------------------------------- activations
+
+// Tokens of one projection, rearranged for the kernels: per group and token one line of 16 pairs.
+struct Activations {
+  int64_t tokens, groups;
+  const uint32_t* pairs;   // W4A16, BF16: [groups][tokens][16], lane p = 4b+j is the pair (8b+j, 8b+j+4)
+  const int8_t* codes;     // W4A8: [groups][tokens][32], per word inputs 0,2,4,6 then 1,3,5,7
+  const float* scale;      // W4A8: [groups][tokens]
+  const int32_t* eights;   // W4A8: [groups][tokens], −8 times the sum of the group's codes
+};
+
+// One group of one token from bfloat16 to pairs.
+inline void make_pairs(const uint16_t* x, uint32_t* pairs) {
+  for (int b = 0; b < WORDS; b++)
+    for (int j = 0; j < 4; j++) pairs[4 * b + j] = uint32_t(x[8 * b + j]) | uint32_t(x[8 * b + j + 4]) << 16;
+}
+
+// One group of one token to 8 bits: symmetric, scale absmax / 127.
+inline void make_codes(const uint16_t* x, int8_t* codes, float* scale, int32_t* eights) {
+  float largest = 0;
+  for (int i = 0; i < GROUP; i++) largest = std::max(largest, std::fabs(from_bf16(x[i])));
+  float r = largest > 0 ? 127.f / largest : 0.f;
+  int32_t sum = 0;
+  for (int b = 0; b < WORDS; b++)
+    for (int i = 0; i < 8; i++) {
+      int8_t code = int8_t(std::lrintf(from_bf16(x[8 * b + i]) * r));
+      codes[8 * b + (i & 1) * 4 + (i >> 1)] = code;
+      sum += code;
+    }
+  *scale = largest / 127.f;
+  *eights = -8 * sum;
+}
+
+// ---------------------------------------------------------------------------------------------- AVX-512 row blocks
+
+struct Block {
+  const uint32_t* words;  // INT4: [groups][4][16]; BF16: [groups][16 pairs][16]
+  const uint16_t* scale;  // [groups][16]
+};
+
+AVX512_INLINE __m512i code_table() {
+  alignas(64) static const uint16_t codes[32] = {
+      0xc100, 0xc0e0, 0xc0c0, 0xc0a0, 0xc080, 0xc040, 0xc000, 0xbf80, 0x0000, 0x3f80, 0x4000, 0x4040, 0x4080, 0x40a0,
+      0x40c0, 0x40e0, 0xc100, 0xc0e0, 0xc0c0, 0xc0a0, 0xc080, 0xc040, 0xc000, 0xbf80, 0x0000, 0x3f80, 0x4000, 0x4040,
+      0x4080, 0x40a0, 0x40c0, 0x40e0};
+  return _mm512_load_si512(codes);
+}
+
+AVX512_INLINE __m512 dot(__m512 acc, __m512i pairs, uint32_t x) {
+  return _mm512_dpbf16_ps(acc, (__m512bh)pairs, (__m512bh)_mm512_set1_epi32(int(x)));
+}
+
+// The 16 registers of bfloat16 pairs of one group.
+template <int FORMAT>
+AVX512_INLINE void load_pairs(const uint32_t* words, __m512i table, __m512i* w) {
+  if constexpr (FORMAT == BF16) {
+    for (int p = 0; p < PAIRS; p++) w[p] = _mm512_loadu_si512(words + p * ROWS);
+  } else {
+    for (int b = 0; b < WORDS; b++) {
+      __m512i word = _mm512_loadu_si512(words + b * ROWS);
+      w[4 * b] = _mm512_permutexvar_epi16(word, table);
+      for (int j = 1; j < 4; j++) w[4 * b + j] = _mm512_permutexvar_epi16(_mm512_srli_epi32(word, 4 * j), table);
+    }
+  }
+}
+
+AVX512_INLINE __m512 load_scale(const uint16_t* s) {
+  return widen(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(s)));
+}
+
+// One token times `BLOCKS` neighbouring row blocks: out[BLOCKS * 16].
+template <int FORMAT, int BLOCKS>
+AVX512 void gemv(const Block* block, const Activations& x, int64_t token, float* out) {
+  const __m512i table = code_table();
+  const int64_t step = FORMAT == BF16 ? PAIRS * ROWS : WORDS * ROWS;
+  __m512 acc[BLOCKS];
+  for (int r = 0; r < BLOCKS; r++) acc[r] = _mm512_setzero_ps();
+  for (int64_t g = 0; g < x.groups; g++) {
+    const uint32_t* xp = x.pairs + (g * x.tokens + token) * PAIRS;
+#pragma GCC unroll 4
+    for (int r = 0; r < BLOCKS; r++) {
+      __m512i w[PAIRS];
+      const uint32_t* words = block[r].words + g * step;
+      _mm_prefetch(reinterpret_cast<const char*>(words + 8 * step), _MM_HINT_T0);
+      _mm_prefetch(reinterpret_cast<const char*>(words + 8 * step + 16), _MM_HINT_T0);
+      _mm_prefetch(reinterpret_cast<const char*>(words + 8 * step + 32), _MM_HINT_T0);
+      _mm_prefetch(reinterpret_cast<const char*>(words + 8 * step + 48), _MM_HINT_T0);
+      load_pairs<FORMAT>(words, table, w);
+      __m512 part[4];
+      for (int p = 0; p < 4; p++) part[p] = dot(_mm512_setzero_ps(), w[p], xp[p]);
+      for (int p = 4; p < PAIRS; p++) part[p & 3] = dot(part[p & 3], w[p], xp[p]);
+      __m512 sum = _mm512_add_ps(_mm512_add_ps(part[0], part[1]), _mm512_add_ps(part[2], part[3]));
+      acc[r] = FORMAT == BF16 ? _mm512_add_ps(acc[r], sum)
+                              : _mm512_fmadd_ps(sum, load_scale(block[r].scale + g * ROWS), acc[r]);
+    }
+  }
+  for (int r = 0; r < BLOCKS; r++) _mm512_storeu_ps(out + r * ROWS, acc[r]);
+}
+
+template <int BLOCKS>
+AVX512 void gemv_a8(const Block* block, const Activations& x, int64_t token, float* out) {
+  const __m512i low = _mm512_set1_epi8(15);
+  __m512 acc[BLOCKS];
+  for (int r = 0; r < BLOCKS; r++) acc[r] = _mm512_setzero_ps();
+  for (int64_t g = 0; g < x.groups; g++) {
+    const int64_t at = g * x.tokens + token;
+    int32_t xc[8];
+    std::memcpy(xc, x.codes + at * GROUP, GROUP);
+    const __m512 xs = _mm512_set1_ps(x.scale[at]);
+    const __m512i eights = _mm512_set1_epi32(x.eights[at]);
+#pragma GCC unroll 4
+    for (int r = 0; r < BLOCKS; r++) {
+      const uint32_t* words = block[r].words + g * WORDS * ROWS;
+      __m512i even = eights, odd = _mm512_setzero_si512();
+      for (int b = 0; b < WORDS; b++) {
+        _mm_prefetch(reinterpret_cast<const char*>(words + 8 * WORDS * ROWS + b * ROWS), _MM_HINT_T0);
+        __m512i word = _mm512_loadu_si512(words + b * ROWS);
+        even = _mm512_dpbusd_epi32(even, _mm512_and_si512(word, low), _mm512_set1_epi32(xc[2 * b]));
+        odd = _mm512_dpbusd_epi32(odd, _mm512_and_si512(_mm512_srli_epi32(word, 4), low),
+                                  _mm512_set1_epi32(xc[2 * b + 1]));
+      }
+      __m512 sum = _mm512_cvtepi32_ps(_mm512_add_epi32(even, odd));
+      acc[r] = _mm512_fmadd_ps(sum, _mm512_mul_ps(load_scale(block[r].scale + g * ROWS), xs), acc[r]);
+    }
+  }
+  for (int r = 0; r < BLOCKS; r++) _mm512_storeu_ps(out + r * ROWS, acc[r]);
+}
+
+// N tokens from `token` on, one group, weights in registers: acc[N][16] += scale · (w · x).
+template <int FORMAT, int N>
+AVX512_INLINE void tile(const __m512i* w, __m512 scale, const uint32_t* x, float* acc) {
+  __m512 part[N];
+#pragma GCC unroll 8
+  for (int t = 0; t < N; t++) part[t] = _mm512_setzero_ps();
+#pragma GCC unroll 16
+  for (int p = 0; p < PAIRS; p++)
+#pragma GCC unroll 8
+    for (int t = 0; t < N; t++) part[t] = dot(part[t], w[p], x[t * PAIRS + p]);
+#pragma GCC unroll 8
+  for (int t = 0; t < N; t++) {
+    __m512 old = _mm512_loadu_ps(acc + t * ROWS);
+    old = FORMAT == BF16 ? _mm512_add_ps(old, part[t]) : _mm512_fmadd_ps(part[t], scale, old);
+    _mm512_storeu_ps(acc + t * ROWS, old);
+  }
+}
+
+// `count` ≤ TOKENS tokens times one row block: out[count][16].
+template <int FORMAT>
+AVX512 void gemm(const Block& block, const Activations& x, int64_t token, int64_t count, float* out) {
+  const __m512i table = code_table();
+  const int64_t step = FORMAT == BF16 ? PAIRS * ROWS : WORDS * ROWS;
+  std::memset(out, 0, count * ROWS * sizeof(float));
+  for (int64_t g = 0; g < x.groups; g++) {
+    __m512i w[PAIRS];
+    load_pairs<FORMAT>(block.words + g * step, table, w);
+    __m512 scale = FORMAT == BF16 ? _mm512_setzero_ps() : load_scale(block.scale + g * ROWS);
+    const uint32_t* xp = x.pairs + (g * x.tokens + token) * PAIRS;
+    int64_t t = 0;
+    for (; t + 8 <= count; t += 8) tile<FORMAT, 8>(w, scale, xp + t * PAIRS, out + t * ROWS);
+    if (t + 4 <= count) tile<FORMAT, 4>(w, scale, xp + t * PAIRS, out + t * ROWS), t += 4;
+    if (t + 2 <= count) tile<FORMAT, 2>(w, scale, xp + t * PAIRS, out + t * ROWS), t += 2;
+    if (t < count) tile<FORMAT, 1>(w, scale, xp + t * PAIRS, out + t * ROWS);
+  }
+}
+
+template <int N>
+AVX512_INLINE void tile_a8(const __m512i* w, __m512 scale, const int8_t* codes, const float* xs, const int32_t* eights,
+                           float* acc) {
+  __m512i part[N];
+#pragma GCC unroll 8
+  for (int t = 0; t < N; t++) part[t] = _mm512_set1_epi32(eights[t]);
+#pragma GCC unroll 8
+  for (int p = 0; p < 8; p++)
+#pragma GCC unroll 8
+    for (int t = 0; t < N; t++) {
+      int32_t x;
+      std::memcpy(&x, codes + t * GROUP + 4 * p, 4);
+      part[t] = _mm512_dpbusd_epi32(part[t], w[p], _mm512_set1_epi32(x));
+    }
+#pragma GCC unroll 8
+  for (int t = 0; t < N; t++) {
+    __m512 s = _mm512_mul_ps(scale, _mm512_set1_ps(xs[t]));
+    _mm512_storeu_ps(acc + t * ROWS, _mm512_fmadd_ps(_mm512_cvtepi32_ps(part[t]), s, _mm512_loadu_ps(acc + t * ROWS)));
+  }
+}
+
+AVX512 void gemm_a8(const Block& block, const Activations& x, int64_t token, int64_t count, float* out) {
+  const __m512i low = _mm512_set1_epi8(15);
+  std::memset(out, 0, count * ROWS * sizeof(float));
+  for (int64_t g = 0; g < x.groups; g++) {
+    __m512i w[8];
+    for (int b = 0; b < WORDS; b++) {
+      __m512i word = _mm512_loadu_si512(block.words + (g * WORDS + b) * ROWS);
+      w[2 * b] = _mm512_and_si512(word, low);
+      w[2 * b + 1] = _mm512_and_si512(_mm512_srli_epi32(word, 4), low);
+    }
+    __m512 scale = load_scale(block.scale + g * ROWS);
+    const int64_t at = g * x.tokens + token;
+    int64_t t = 0;
+    for (; t + 8 <= count; t += 8)
+      tile_a8<8>(w, scale, x.codes + (at + t) * GROUP, x.scale + at + t, x.eights + at + t, out + t * ROWS);
+    for (; t < count; t++)
+      tile_a8<1>(w, scale, x.codes + (at + t) * GROUP, x.scale + at + t, x.eights + at + t, out + t * ROWS);
+  }
+}
+
+// ---------------------------------------------------------------------------------------------- AVX2 row block
+
+AVX2_INLINE __m256 widen8(__m128i b) { return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(b), 16)); }
+
+// `count` tokens times one row block, 8 rows at a time.
+template <int FORMAT>
+AVX2 void gemm_avx2(const Block& block, const Activations& x, int64_t token, int64_t count, float* out) {
+  const __m256i low = _mm256_set1_epi32(15), eight = _mm256_set1_epi32(8), high = _mm256_set1_epi32(int(0xffff0000));
+  for (int64_t t = 0; t < count; t++)
+    for (int half = 0; half < 2; half++) {
+      __m256 acc = _mm256_setzero_ps();
+      for (int64_t g = 0; g < x.groups; g++) {
+        const uint32_t* xp = x.pairs + (g * x.tokens + token + t) * PAIRS;
+        __m256 sum = _mm256_setzero_ps();
+        for (int p = 0; p < PAIRS; p++) {
+          __m256 x0 = _mm256_set1_ps(from_bf16(uint16_t(xp[p]))), x1 = _mm256_set1_ps(from_bf16(uint16_t(xp[p] >> 16)));
+          __m256 w0, w1;
+          if constexpr (FORMAT == BF16) {
+            __m256i w = _mm256_loadu_si256(
+                reinterpret_cast<const __m256i*>(block.words + (g * PAIRS + p) * ROWS + 8 * half));
+            w0 = _mm256_castsi256_ps(_mm256_slli_epi32(w, 16));
+            w1 = _mm256_castsi256_ps(_mm256_and_si256(w, high));
+          } else {
+            __m256i word = _mm256_loadu_si256(
+                reinterpret_cast<const __m256i*>(block.words + (g * WORDS + p / 4) * ROWS + 8 * half));
+            __m256i at = _mm256_srli_epi32(word, 4 * (p % 4));
+            w0 = _mm256_cvtepi32_ps(_mm256_sub_epi32(_mm256_and_si256(at, low), eight));
+            w1 = _mm256_cvtepi32_ps(_mm256_sub_epi32(_mm256_and_si256(_mm256_srli_epi32(at, 16), low), eight));
+          }
+          sum = _mm256_fmadd_ps(w0, x0, sum);
+          sum = _mm256_fmadd_ps(w1, x1, sum);
+        }
+        if constexpr (FORMAT == BF16) {
+          acc = _mm256_add_ps(acc, sum);
+        } else {
+          const uint16_t* s = block.scale + g * ROWS + 8 * half;
+          acc = _mm256_fmadd_ps(sum, widen8(_mm_loadu_si128(reinterpret_cast<const __m128i*>(s))), acc);
+        }
+      }
+      _mm256_storeu_ps(out + t * ROWS + 8 * half, acc);
+    }
+}
+
+AVX2 void gemm_a8_avx2(const Block& block, const Activations& x, int64_t token, int64_t count, float* out) {
+  const __m256i low = _mm256_set1_epi8(15), ones = _mm256_set1_epi16(1);
+  for (int64_t t = 0; t < count; t++)
+    for (int half = 0; half < 2; half++) {
+      __m256 acc = _mm256_setzero_ps();
+      for (int64_t g = 0; g < x.groups; g++) {
+        const int64_t at = g * x.tokens + token + t;
+        int32_t xc[8];
+        std::memcpy(xc, x.codes + at * GROUP, GROUP);
+        __m256i sum = _mm256_set1_epi32(x.eights[at]);
+        for (int b = 0; b < WORDS; b++) {
+          __m256i word = _mm256_loadu_si256(
+              reinterpret_cast<const __m256i*>(block.words + (g * WORDS + b) * ROWS + 8 * half));
+          // 15 · 127 · 2 fits 16 bits: maddubs can't saturate.
+          __m256i even = _mm256_maddubs_epi16(_mm256_and_si256(word, low), _mm256_set1_epi32(xc[2 * b]));
+          __m256i odd = _mm256_maddubs_epi16(_mm256_and_si256(_mm256_srli_epi32(word, 4), low),
+                                             _mm256_set1_epi32(xc[2 * b + 1]));
+          sum = _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_add_epi16(even, odd), ones));
+        }
+        const uint16_t* s = block.scale + g * ROWS + 8 * half;
+        __m256 scale = _mm256_mul_ps(widen8(_mm_loadu_si128(reinterpret_cast<const __m128i*>(s))),
+                                     _mm256_set1_ps(x.scale[at]));
+        acc = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum), scale, acc);
+      }
+      _mm256_storeu_ps(out + t * ROWS + 8 * half, acc);
+    }
+}
+
+// ---------------------------------------------------------------------------------------------- one matrix, any tokens
+
+struct Matrix {
+  const uint32_t* words;
+  const uint16_t* scale;
+  int64_t n, groups;
+  int format;
+
+  Block block(int64_t index) const {
+    int64_t step = format == BF16 ? PAIRS * ROWS : WORDS * ROWS;
+    return {words + index * groups * step, scale ? scale + index * groups * ROWS : nullptr};
+  }
+  Matrix expert(int64_t e) const {
+    Block first = block(e * (n / ROWS));
+    return {first.words, first.scale, n, groups, format};
+  }
+};
+
+// Row blocks [first, last) for tokens [token, token + count): out[(block − first) · 16 ..] for each token, token-major
+// within a block: out[block − first][count][16].
+void multiply(const Matrix& m, const Activations& x, int64_t token, int64_t count, int64_t first, int64_t last,
+              int isa, float* out) {
+  if (isa == ISA_AVX2) {
+    for (int64_t b = first; b < last; b++, out += count * ROWS) {
+      if (m.format == W4A8) gemm_a8_avx2(m.block(b), x, token, count, out);
+      else if (m.format == W4A16) gemm_avx2<W4A16>(m.block(b), x, token, count, out);
+      else gemm_avx2<BF16>(m.block(b), x, token, count, out);
+    }
+    return;
+  }
+  if (count == 1) {
+    int64_t b = first;
+    for (; b + 2 <= last; b += 2, out += 2 * ROWS) {
+      Block two[2] = {m.block(b), m.block(b + 1)};
+      if (m.format == W4A8) gemv_a8<2>(two, x, token, out);
+      else if (m.format == W4A16) gemv<W4A16, 2>(two, x, token, out);
+      else gemv<BF16, 2>(two, x, token, out);
+    }
+    if (b < last) {
+      Block one = m.block(b);
+      if (m.format == W4A8) gemv_a8<1>(&one, x, token, out);
+      else if (m.format == W4A16) gemv<W4A16, 1>(&one, x, token, out);
+      else gemv<BF16, 1>(&one, x, token, out);
+    }
+    return;
+  }
+  for (int64_t b = first; b < last; b++, out += count * ROWS) {
+    if (m.format == W4A8) gemm_a8(m.block(b), x, token, count, out);
+    else if (m.format == W4A16) gemm<W4A16>(m.block(b), x, token, count, out);
+    else gemm<BF16>(m.block(b), x, token, count, out);
+  }
+}
+
+// Buffers for the activations of `tokens` rows of width 32 · groups.
+struct Buffers {
+  std::vector<uint32_t> pairs;
+  std::vector<int8_t> codes;
+  std::vector<float> scale;
+  std::vector<int32_t> eights;
+  int64_t tokens, groups;
+  int format;
+
+  Buffers(int64_t tokens, int64_t groups, int format) : tokens(tokens), groups(groups), format(format) {
+    if (format == W4A8) {
+      codes.resize(tokens * groups * GROUP);
+      scale.resize(tokens * groups);
+      eights.resize(tokens * groups);
+    } else {
+      pairs.resize(tokens * groups * PAIRS);
+    }
+  }
+  void set(int64_t token, int64_t g, const uint16_t* x) {
+    int64_t at = g * tokens + token;
+    if (format == W4A8) make_codes(x, &codes[at * GROUP], &scale[at], &eights[at]);
+    else make_pairs(x, &pairs[at * PAIRS]);
+  }
+  Activations view() const { return {tokens, groups, pairs.data(), codes.data(), scale.data(), eights.data()}; }
+};
+
+float silu(float x) { return x / (1.f + std::exp(-x)); }
+
+}  // namespace
+
+extern "C" {
+
+// 2: AVX-512 with BF16 and VNNI, 1: AVX2 with FMA, 0: neither.
+int k2_isa() {
+  if (__builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512vnni") &&
+      __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq"))
+    return ISA_AVX512;
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? ISA_AVX2 : 0;
+}
+
+// Fake quantization of `groups` groups of 32 (bfloat16 or float32). `out`, `words` and `scale` may be null.
+void k2_fake_quant(const void* in, void* out, uint32_t* words, uint16_t* scale, int64_t groups, int is_float,
+                   int threads) {
+  int64_t share = (groups + threads - 1) / threads;
+#pragma omp parallel for num_threads(threads) schedule(static, 1)
+  for (int t = 0; t < threads; t++) {
+    int64_t first = t * share, last = std::min(groups, first + share);
+    if (is_float) words ? fake_quant_rows<true, true>(in, out, words, scale, first, last)
+                        : fake_quant_rows<true, false>(in, out, words, scale, first, last);
+    else words ? fake_quant_rows<false, true>(in, out, words, scale, first, last)
+               : fake_quant_rows<false, false>(in, out, words, scale, first, last);
+  }
+}
+
+// y[tokens][n] (float32) = x[tokens][32 · groups] (bfloat16) times the transpose of one matrix.
+void k2_linear(const uint16_t* x, const uint32_t* words, const uint16_t* scale, float* y, int64_t tokens, int64_t n,
+               int64_t groups, int format, int isa, int threads) {
+  Buffers buffers(tokens, groups, format);
+  const Matrix m{words, scale, n, groups, format};
+  const int64_t blocks = n / ROWS, share = (blocks + threads - 1) / threads;
+#pragma omp parallel num_threads(threads)
+  {
+#pragma omp for schedule(static)
+    for (int64_t t = 0; t < tokens; t++)
+      for (int64_t g = 0; g < groups; g++) buffers.set(t, g, x + (t * groups + g) * GROUP);
+    const Activations view = buffers.view();
+    const int64_t first = omp_get_thread_num() * share, last = std::min(blocks, first + share);
+    alignas(64) float out[TOKENS * ROWS];
+    if (tokens == 1) {
+      multiply(m, view, 0, 1, first, std::max(first, last), isa, y + first * ROWS);
+    } else {
+      for (int64_t b = first; b < last; b++)
+        for (int64_t t = 0; t < tokens; t += TOKENS) {
+          int64_t count = std::min<int64_t>(TOKENS, tokens - t);
+          multiply(m, view, t, count, b, b + 1, isa, out);
+          for (int64_t i = 0; i < count; i++) std::memcpy(y + (t + i) * n + b * ROWS, out + i * ROWS, ROWS * 4);
+        }
+    }
+  }
+}
+
+// The routed experts of a layer: y [tokens][width] float32 = Σ weight · down(silu(gate(x)) · up(x)).
+//   x [tokens][width] bfloat16; expert, weight [tokens][top_k], an expert out of range is skipped
+//   gate, up: [experts] of [inner, width]; down: [experts] of [width, inner]
+void k2_experts(const uint16_t* x, const int64_t* expert, const float* weight, const uint32_t* gate_words,
+                const uint16_t* gate_scale, const uint32_t* up_words, const uint16_t* up_scale,
+                const uint32_t* down_words, const uint16_t* down_scale, float* y, int64_t tokens, int64_t top_k,
+                int64_t width, int64_t inner, int64_t experts, int format, int isa, int threads) {
+  const Matrix gate{gate_words, gate_scale, inner, width / GROUP, format};
+  const Matrix up{up_words, up_scale, inner, width / GROUP, format};
+  const Matrix down{down_words, down_scale, width, inner / GROUP, format};
+
+  // Rows sorted by expert: row s is choice choice[s]; rows offset[e] .. offset[e+1] belong to expert e.
+  std::vector<int64_t> offset(experts + 1, 0), choice(tokens * top_k), used;
+  for (int64_t c = 0; c < tokens * top_k; c++)
+    if (expert[c] >= 0 && expert[c] < experts) offset[expert[c] + 1]++;
+  for (int64_t e = 0; e < experts; e++) {
+    if (offset[e + 1]) used.push_back(e);
+    offset[e + 1] += offset[e];
+  }
+  std::vector<int64_t> next(offset.begin(), offset.end() - 1);
+  for (int64_t c = 0; c < tokens * top_k; c++)
+    if (expert[c] >= 0 && expert[c] < experts) choice[next[expert[c]]++] = c;
+  const int64_t rows = offset[experts];
+
+  Buffers in(rows, gate.groups, format), hidden(rows, down.groups, format);
+  // Inner rows are made a group of 32 (two row blocks) at a time, so each group is quantized where it is computed.
+  const int64_t pieces = int64_t(used.size()) * down.groups;
+  const int64_t blocks = width / ROWS, share = (blocks + threads - 1) / threads;
+#pragma omp parallel num_threads(threads)
+  {
+#pragma omp for schedule(static)
+    for (int64_t s = 0; s < rows; s++)
+      for (int64_t g = 0; g < gate.groups; g++) in.set(s, g, x + choice[s] / top_k * width + g * GROUP);
+
+    alignas(64) float a[2 * TOKENS * ROWS], b[2 * TOKENS * ROWS];
+    const Activations view = in.view();
+#pragma omp for schedule(dynamic, 2)
+    for (int64_t piece = 0; piece < pieces; piece++) {
+      const int64_t e = used[piece / down.groups], g = piece % down.groups;
+      const Matrix ge = gate.expert(e), ue = up.expert(e);
+      for (int64_t s = offset[e]; s < offset[e + 1]; s += TOKENS) {
+        const int64_t count = std::min<int64_t>(TOKENS, offset[e + 1] - s);
+        multiply(ge, view, s, count, 2 * g, 2 * g + 2, isa, a);
+        multiply(ue, view, s, count, 2 * g, 2 * g + 2, isa, b);
+        for (int64_t i = 0; i < count; i++) {
+          uint16_t h[GROUP];
+          for (int half = 0; half < 2; half++)
+            for (int r = 0; r < ROWS; r++) {
+              int64_t at = (half * count + i) * ROWS + r;
+              h[half * ROWS + r] = to_bf16(silu(a[at]) * b[at]);
+            }
+          hidden.set(s + i, g, h);
+        }
+      }
+    }
+
+    // Each thread owns rows of the output and goes over all experts in order: no races, always the same sums.
+    const Activations inner_view = hidden.view();
+    const int64_t first = std::min<int64_t>(blocks, omp_get_thread_num() * share);
+    const int64_t last = std::min(blocks, first + share);
+    for (int64_t t = 0; t < tokens; t++) std::fill(y + t * width + first * ROWS, y + t * width + last * ROWS, 0.f);
+    for (int64_t e : used) {
+      const Matrix de = down.expert(e);
+      for (int64_t block = first; block < last; block += 2) {
+        const int64_t stop = std::min(block + 2, last);
+        for (int64_t s = offset[e]; s < offset[e + 1]; s += TOKENS) {
+          const int64_t count = std::min<int64_t>(TOKENS, offset[e + 1] - s);
+          multiply(de, inner_view, s, count, block, stop, isa, a);
+          for (int64_t k = block; k < stop; k++)
+            for (int64_t i = 0; i < count; i++) {
+              float* row = y + choice[s + i] / top_k * width + k * ROWS;
+              const float* from = a + ((k - block) * count + i) * ROWS;
+              for (int r = 0; r < ROWS; r++) row[r] += weight[choice[s + i]] * from[r];
+            }
+        }
+      }
+    }
+  }
+}
+}

@@ -1,0 +1,101 @@
+"""The C++ library: built by this machine's compiler at first use, cached by what it was built from, called by ctypes.
+
+Without a compiler, or on a processor without AVX2, there is no library: one warning says why, and the callers use
+their plain torch form.
+"""
+
+import ctypes
+import functools
+import hashlib
+import logging
+import os
+import platform
+import shutil
+import subprocess
+from pathlib import Path
+
+import torch
+
+SOURCE = Path(__file__).with_name("int4.cpp")
+FLAGS = ("-O3", "-std=c++17", "-shared", "-fPIC", "-fopenmp", "-w")
+ISA = {0: "torch", 1: "avx2", 2: "avx512"}
+BUILD_TIMEOUT_S = 300
+
+log = logging.getLogger(__name__)
+
+
+class BuildError(RuntimeError):
+    """The library can't be built on this machine; the message says why."""
+
+
+def _cache() -> Path:
+    root = os.environ.get("K2_KERNEL_CACHE") or os.environ.get("XDG_CACHE_HOME")
+    return Path(root) if root else Path.home() / ".cache" / "k2-pipeline"
+
+
+def _compiler() -> str:
+    for name in (os.environ.get("CXX"), "g++", "c++", "clang++"):
+        if name and (found := shutil.which(name)):
+            return found
+    raise BuildError("no C++ compiler (g++ or clang++) was found")
+
+
+def build() -> Path:
+    """The path of the shared library, compiled now unless this source, compiler and processor type were seen before.
+
+    Raises:
+        BuildError: another processor type than x86-64, no compiler, or it fails.
+    """
+    if platform.machine() not in ("x86_64", "AMD64"):
+        raise BuildError(f"the kernels are for x86-64, this is {platform.machine()}")
+    compiler = _compiler()
+    version = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=False).stdout
+    identity = "\0".join([SOURCE.read_text(), version, *FLAGS])
+    path = _cache() / f"int4-{hashlib.sha256(identity.encode()).hexdigest()[:16]}.so"
+    if path.exists():
+        return path
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        command = [compiler, *FLAGS, "-o", str(partial), str(SOURCE)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=BUILD_TIMEOUT_S, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise BuildError(f"{compiler}: {error}") from None
+    if done.returncode != 0:
+        lines = [line for line in done.stderr.splitlines() if "error" in line] or done.stderr.splitlines()
+        raise BuildError(f"{compiler} failed: {lines[0] if lines else f'status {done.returncode}'}")
+    partial.replace(path)
+    return path
+
+
+@functools.cache
+def library() -> ctypes.CDLL | None:
+    """The loaded library; None, after one warning, when it can't be built or loaded."""
+    try:
+        # torch has loaded its OpenMP runtime, so the library shares that pool and its thread count.
+        loaded = ctypes.CDLL(str(build()))
+    except (BuildError, OSError) as error:
+        log.warning("INT4 kernels: %s; using the slower torch form", error)
+        return None
+    p, n, i = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int
+    loaded.k2_fake_quant.argtypes = [p, p, p, p, n, i, i]
+    loaded.k2_linear.argtypes = [p, p, p, p, n, n, n, i, i, i]
+    loaded.k2_experts.argtypes = [p] * 10 + [n] * 5 + [i, i, i]
+    for function in (loaded.k2_fake_quant, loaded.k2_linear, loaded.k2_experts):
+        function.restype = None
+    return loaded
+
+
+def isa() -> str:
+    """`avx512`, `avx2` or `torch`: the best of this machine, or a lower one that K2_INT4_ISA asks for."""
+    loaded = library()
+    best = loaded.k2_isa() if loaded is not None else 0
+    asked = os.environ.get("K2_INT4_ISA", ISA[best])
+    known = {name: level for level, name in ISA.items()}
+    if asked not in known:
+        raise ValueError(f"K2_INT4_ISA: {asked!r} is none of {', '.join(known)}")
+    return ISA[min(best, known[asked])]
+
+
+def threads() -> int:
+    return torch.get_num_threads()
