@@ -157,9 +157,13 @@ def load_int4_checkpoint(
     if runtime:
         for module in model.modules():
             if isinstance(module, MoE):
-                module.experts = Int4Experts(config)  # type: ignore[assignment]
+                module.experts = nn.Module()  # type: ignore[assignment]
     model.to_empty(device="cpu")
     model.to(dtype)
+    if runtime:
+        for module in model.modules():
+            if isinstance(module, MoE):
+                module.experts = Int4Experts(config)  # type: ignore[assignment]
     for gate in model.gates():
         gate.e_score_correction_bias = gate.e_score_correction_bias.float()
     fill = _Filler(model, convert)

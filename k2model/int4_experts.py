@@ -8,23 +8,26 @@ from torch import Tensor, nn
 
 from k2model.config import K2Config
 from kernels.fake_quant import GROUP
-from kernels.int4.mlp import Int4Weight, expert_mlp
+from kernels.int4 import native
+from kernels.int4.mlp import Int4Weight, Precision, expert_mlp
 from kernels.int4.words import ROWS, interleave
 
 
 class Int4Experts(nn.Module):
     """The checkpoint's own words, transposed within blocks of sixteen rows; there is no second copy.
 
-    The buffers are not part of a state dict: `k2model.int4_checkpoint` fills them.
+    The buffers are not part of a state dict: `k2model.int4_checkpoint` fills them. `precision` may be changed at any
+    time: `w4a16` is exact, `w4a8` also rounds activations to 8 bits.
     """
 
-    def __init__(self, config: K2Config) -> None:
+    def __init__(self, config: K2Config, precision: Precision = "w4a16") -> None:
         super().__init__()
+        self.precision = precision
         self.width, self.inner, self.count = config.hidden_size, config.moe_intermediate_size, config.n_routed_experts
         for short in ("gate_proj", "up_proj", "down_proj"):
             n, k = self.shape(short)
-            words = torch.empty(self.count, n // ROWS, k // 8, ROWS, dtype=torch.int32)
-            scale = torch.empty(self.count, n // ROWS, k // GROUP, ROWS, dtype=torch.bfloat16)
+            words = native.huge_pages((self.count, n // ROWS, k // 8, ROWS), torch.int32)
+            scale = native.huge_pages((self.count, n // ROWS, k // GROUP, ROWS), torch.bfloat16)
             self.register_buffer(f"{short}_words", words, persistent=False)
             self.register_buffer(f"{short}_scale", scale, persistent=False)
 
@@ -43,4 +46,4 @@ class Int4Experts(nn.Module):
     def forward(self, x_TC: Tensor, expert_TK: Tensor, weight_TK: Tensor) -> Tensor:
         """Σ_k weight · expert(x), [T, C], in the type of x."""
         gate, up, down = self.weight("gate_proj"), self.weight("up_proj"), self.weight("down_proj")
-        return expert_mlp(x_TC, expert_TK, weight_TK, gate, up, down)
+        return expert_mlp(x_TC, expert_TK, weight_TK, gate, up, down, self.precision)

@@ -88,13 +88,19 @@ def _run(library: Any, w_NK: Tensor, out_NK: Tensor | None, words_NW: Tensor | N
     library.k2_fake_quant(*pointers, w_NK.numel() // GROUP, int(w_NK.dtype == torch.float32), native.threads())
 
 
-def _forward(w_NK: Tensor) -> Tensor:
+def fake_quant_into(w_NK: Tensor, out_NK: Tensor) -> Tensor:
+    """Writes w̃ to `out_NK`, a contiguous tensor like w, and returns it; there is no gradient.
+
+    Raises:
+        ValueError: K is no multiple of 32, or the two tensors differ in shape or type.
+    """
+    _check(w_NK)
+    if out_NK.shape != w_NK.shape or out_NK.dtype != w_NK.dtype or not out_NK.is_contiguous():
+        raise ValueError(f"the output must be contiguous, {w_NK.dtype} and {tuple(w_NK.shape)}")
     library = native.library()
     if library is None or not _fast(w_NK):
-        return fake_quant_reference(w_NK)
-    w_NK = w_NK.contiguous()
-    out_NK = torch.empty_like(w_NK)
-    _run(library, w_NK, out_NK, None, None)
+        return out_NK.copy_(fake_quant_reference(w_NK.detach()))
+    _run(library, w_NK.detach().contiguous(), out_NK, None, None)
     return out_NK
 
 
@@ -103,7 +109,7 @@ class _StraightThrough(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, w_NK: Tensor) -> Tensor:
-        return _forward(w_NK)
+        return fake_quant_into(w_NK, torch.empty_like(w_NK, memory_format=torch.contiguous_format))
 
     @staticmethod
     def backward(ctx: Any, grad_NK: Tensor) -> Tensor:

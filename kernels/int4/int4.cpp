@@ -50,73 +50,81 @@ constexpr float SCALE_MIN = 0x1p-100f;
 
 AVX512_INLINE __m512 widen(__m256i b) { return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(b), 16)); }
 
-AVX512_INLINE __m512i round_bf16(__m512 f) {  // to nearest even, bits in the low half of each lane; NaN stays NaN
-  __m512i bits = _mm512_castps_si512(f);
-  __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
-  __m512i up = _mm512_add_epi32(_mm512_add_epi32(bits, _mm512_set1_epi32(0x7fff)), odd);
-  __mmask16 nan = _mm512_cmp_ps_mask(f, f, _CMP_UNORD_Q);
-  up = _mm512_mask_or_epi32(up, nan, bits, _mm512_set1_epi32(0x400000));
-  return _mm512_srli_epi32(up, 16);
+// The scale and its reciprocal for each of the 2^15 largest magnitudes a group can have; only a few are ever in use.
+struct ScaleTable {
+  struct Entry {
+    float scale, reciprocal;
+  };
+  std::vector<Entry> entry;
+
+  ScaleTable() : entry(1 << 15) {
+    for (uint32_t bits = 0; bits < entry.size(); bits++) {
+      float largest = from_bf16(uint16_t(bits));
+      float scale = bits >= 0x7f80 ? NAN : from_bf16(to_bf16(std::max(largest / 7.f, SCALE_MIN)));
+      entry[bits] = {scale, 1.f / scale};
+    }
+  }
+  static const Entry* get() {
+    static const ScaleTable table;
+    return table.entry.data();
+  }
+};
+
+AVX512_INLINE uint32_t largest_magnitude(__m512i group) {  // as integers, so that a NaN is the largest
+  // 0x7fff − |w|, because the only horizontal instruction finds a minimum.
+  __m512i v = _mm512_andnot_si512(group, _mm512_set1_epi16(0x7fff));
+  __m256i half = _mm256_min_epu16(_mm512_castsi512_si256(v), _mm512_extracti64x4_epi64(v, 1));
+  __m128i quarter = _mm_min_epu16(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1));
+  return 0x7fff - (uint32_t(_mm_cvtsi128_si32(_mm_minpos_epu16(quarter))) & 0xffff);
 }
 
+// |w| ≤ 7.03 s, so no clamp is needed. w and s have 8-bit mantissas: an inexact quotient lies far from every tie, and
+// one correction makes an exact one exact, so this rounds as the true float32 quotient rounds.
 AVX512_INLINE __m512 quant16(__m512 w, __m512 s, __m512 r) {
-  // w and s have 8-bit mantissas: an inexact quotient lies far from every tie, and one correction makes an exact
-  // one exact, so rounding gives what rounding the true float32 quotient gives.
   __m512 q = _mm512_mul_ps(w, r);
   q = _mm512_fmadd_ps(_mm512_fnmadd_ps(q, s, w), r, q);
-  q = _mm512_roundscale_ps(q, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-  return _mm512_max_ps(_mm512_min_ps(q, _mm512_set1_ps(7.f)), _mm512_set1_ps(-7.f));
+  return _mm512_roundscale_ps(q, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+
+AVX512_INLINE __m512i round_pair(__m512 low, __m512 high) {  // no denormals come here that would matter
+  return (__m512i)_mm512_cvtne2ps_pbh(high, low);
 }
 
 template <bool FLOAT, bool CODES>
 AVX512 void fake_quant_rows(const void* in, void* out, uint32_t* words, uint16_t* scale, int64_t first, int64_t last) {
-  const __m512i magnitude = _mm512_set1_epi32(0x7fffffff);
-  const bool stream = out && reinterpret_cast<uintptr_t>(out) % 64 == 0;
+  const ScaleTable::Entry* table = ScaleTable::get();
+  const bool stream = reinterpret_cast<uintptr_t>(out) % 64 == 0;
   for (int64_t g = first; g < last; g++) {
-    __m512 a, b;
+    __m512i group;
     if constexpr (FLOAT) {
       const float* p = static_cast<const float*>(in) + g * GROUP;
-      a = _mm512_castsi512_ps(_mm512_slli_epi32(round_bf16(_mm512_loadu_ps(p)), 16));
-      b = _mm512_castsi512_ps(_mm512_slli_epi32(round_bf16(_mm512_loadu_ps(p + 16)), 16));
+      group = round_pair(_mm512_loadu_ps(p), _mm512_loadu_ps(p + 16));
     } else {
-      __m512i both = _mm512_loadu_si512(static_cast<const uint16_t*>(in) + g * GROUP);
-      a = widen(_mm512_castsi512_si256(both));
-      b = widen(_mm512_extracti64x4_epi64(both, 1));
+      group = _mm512_loadu_si512(static_cast<const uint16_t*>(in) + g * GROUP);
     }
-    // As integers, so that a NaN is the largest.
-    __m512i top = _mm512_max_epi32(_mm512_and_si512(_mm512_castps_si512(a), magnitude),
-                                   _mm512_and_si512(_mm512_castps_si512(b), magnitude));
-    int32_t largest_bits = _mm512_reduce_max_epi32(top);
-    float largest;
-    std::memcpy(&largest, &largest_bits, 4);
-    uint16_t s16 = to_bf16(std::max(largest / 7.f, SCALE_MIN));
-    if (largest_bits >= 0x7f800000) s16 = 0x7fc0;
-    float s = from_bf16(s16);
-    __m512 sv = _mm512_set1_ps(s), rv = _mm512_set1_ps(1.f / s);
-    __m512 qa = quant16(a, sv, rv), qb = quant16(b, sv, rv);
-    if (scale) scale[g] = s16;
+    const ScaleTable::Entry& found = table[largest_magnitude(group)];
+    const __m512 s = _mm512_set1_ps(found.scale), r = _mm512_set1_ps(found.reciprocal);
+    const __m512 low = quant16(widen(_mm512_castsi512_si256(group)), s, r);
+    const __m512 high = quant16(widen(_mm512_extracti64x4_epi64(group, 1)), s, r);
     if constexpr (CODES) {
-      // Lane l holds input l: shift code l to bit 4·(l % 8), then add the eight lanes of each word.
-      const __m512i place = _mm512_set_epi32(28, 24, 20, 16, 12, 8, 4, 0, 28, 24, 20, 16, 12, 8, 4, 0);
-      __m512i ca = _mm512_sllv_epi32(_mm512_add_epi32(_mm512_cvtps_epi32(qa), _mm512_set1_epi32(8)), place);
-      __m512i cb = _mm512_sllv_epi32(_mm512_add_epi32(_mm512_cvtps_epi32(qb), _mm512_set1_epi32(8)), place);
-      words[g * WORDS + 0] = uint32_t(_mm512_mask_reduce_or_epi32(0x00ff, ca));
-      words[g * WORDS + 1] = uint32_t(_mm512_mask_reduce_or_epi32(0xff00, ca));
-      words[g * WORDS + 2] = uint32_t(_mm512_mask_reduce_or_epi32(0x00ff, cb));
-      words[g * WORDS + 3] = uint32_t(_mm512_mask_reduce_or_epi32(0xff00, cb));
+      scale[g] = to_bf16(found.scale);
+      __m256i codes = _mm256_set_m128i(_mm512_cvtepi32_epi8(_mm512_cvtps_epi32(high)),
+                                       _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(low)));
+      codes = _mm256_add_epi8(codes, _mm256_set1_epi8(8));
+      __m256i bytes = _mm256_maddubs_epi16(codes, _mm256_set1_epi16(0x1001));  // first + 16 · second
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(words + g * WORDS), _mm256_cvtepi16_epi8(bytes));
+      continue;
     }
-    if (!out) continue;
-    // q · s has at most 11 mantissa bits in float32; codes of a NaN group are NaN through s.
-    __m512i ya = round_bf16(_mm512_mul_ps(qa, sv)), yb = round_bf16(_mm512_mul_ps(qb, sv));
-    if (s16 == 0x7fc0) ya = yb = _mm512_set1_epi32(0x7fc0);
+    const __m512i y = round_pair(_mm512_mul_ps(low, s), _mm512_mul_ps(high, s));
     if constexpr (FLOAT) {
       float* p = static_cast<float*>(out) + g * GROUP;
-      _mm512_storeu_si512(p, _mm512_slli_epi32(ya, 16));
-      _mm512_storeu_si512(p + 16, _mm512_slli_epi32(yb, 16));
+      __m512 first_half = widen(_mm512_castsi512_si256(y)), second_half = widen(_mm512_extracti64x4_epi64(y, 1));
+      if (stream) _mm512_stream_ps(p, first_half), _mm512_stream_ps(p + 16, second_half);
+      else _mm512_storeu_ps(p, first_half), _mm512_storeu_ps(p + 16, second_half);
     } else {
-      __m512i y = _mm512_inserti64x4(_mm512_castsi256_si512(_mm512_cvtepi32_epi16(ya)), _mm512_cvtepi32_epi16(yb), 1);
       void* p = static_cast<uint16_t*>(out) + g * GROUP;
-      stream ? _mm512_stream_si512(static_cast<__m512i*>(p), y) : _mm512_storeu_si512(p, y);
+      if (stream) _mm512_stream_si512(static_cast<__m512i*>(p), y);
+      else _mm512_storeu_si512(p, y);
     }
   }
   _mm_sfence();
@@ -174,6 +182,12 @@ AVX512_INLINE __m512 dot(__m512 acc, __m512i pairs, uint32_t x) {
   return _mm512_dpbf16_ps(acc, (__m512bh)pairs, (__m512bh)_mm512_set1_epi32(int(x)));
 }
 
+AVX512_INLINE __m512i load_word(const uint32_t* p) {
+  __m512i word = _mm512_loadu_si512(p);
+  asm("" : "+v"(word));  // one load, not one for every shift
+  return word;
+}
+
 // The 16 registers of bfloat16 pairs of one group.
 template <int FORMAT>
 AVX512_INLINE void load_pairs(const uint32_t* words, __m512i table, __m512i* w) {
@@ -181,7 +195,7 @@ AVX512_INLINE void load_pairs(const uint32_t* words, __m512i table, __m512i* w) 
     for (int p = 0; p < PAIRS; p++) w[p] = _mm512_loadu_si512(words + p * ROWS);
   } else {
     for (int b = 0; b < WORDS; b++) {
-      __m512i word = _mm512_loadu_si512(words + b * ROWS);
+      __m512i word = load_word(words + b * ROWS);
       w[4 * b] = _mm512_permutexvar_epi16(word, table);
       for (int j = 1; j < 4; j++) w[4 * b + j] = _mm512_permutexvar_epi16(_mm512_srli_epi32(word, 4 * j), table);
     }
@@ -192,62 +206,63 @@ AVX512_INLINE __m512 load_scale(const uint16_t* s) {
   return widen(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(s)));
 }
 
-// One token times `BLOCKS` neighbouring row blocks: out[BLOCKS * 16].
-template <int FORMAT, int BLOCKS>
-AVX512 void gemv(const Block* block, const Activations& x, int64_t token, float* out) {
-  const __m512i table = code_table();
-  const int64_t step = FORMAT == BF16 ? PAIRS * ROWS : WORDS * ROWS;
-  __m512 acc[BLOCKS];
-  for (int r = 0; r < BLOCKS; r++) acc[r] = _mm512_setzero_ps();
-  for (int64_t g = 0; g < x.groups; g++) {
-    const uint32_t* xp = x.pairs + (g * x.tokens + token) * PAIRS;
-#pragma GCC unroll 4
-    for (int r = 0; r < BLOCKS; r++) {
-      __m512i w[PAIRS];
-      const uint32_t* words = block[r].words + g * step;
-      _mm_prefetch(reinterpret_cast<const char*>(words + 8 * step), _MM_HINT_T0);
-      _mm_prefetch(reinterpret_cast<const char*>(words + 8 * step + 16), _MM_HINT_T0);
-      _mm_prefetch(reinterpret_cast<const char*>(words + 8 * step + 32), _MM_HINT_T0);
-      _mm_prefetch(reinterpret_cast<const char*>(words + 8 * step + 48), _MM_HINT_T0);
-      load_pairs<FORMAT>(words, table, w);
-      __m512 part[4];
-      for (int p = 0; p < 4; p++) part[p] = dot(_mm512_setzero_ps(), w[p], xp[p]);
-      for (int p = 4; p < PAIRS; p++) part[p & 3] = dot(part[p & 3], w[p], xp[p]);
-      __m512 sum = _mm512_add_ps(_mm512_add_ps(part[0], part[1]), _mm512_add_ps(part[2], part[3]));
-      acc[r] = FORMAT == BF16 ? _mm512_add_ps(acc[r], sum)
-                              : _mm512_fmadd_ps(sum, load_scale(block[r].scale + g * ROWS), acc[r]);
-    }
-  }
-  for (int r = 0; r < BLOCKS; r++) _mm512_storeu_ps(out + r * ROWS, acc[r]);
+constexpr int AHEAD = 32;  // groups; words of neighbouring blocks lie one after the other, so this runs on past a block
+
+AVX512_INLINE void prefetch_words(const Block& block, int64_t g) {
+  for (int b = 0; b < WORDS; b++)
+    _mm_prefetch(reinterpret_cast<const char*>(block.words + ((g + AHEAD) * WORDS + b) * ROWS), _MM_HINT_T0);
+  if (g % 2 == 0) _mm_prefetch(reinterpret_cast<const char*>(block.scale + (g + AHEAD) * ROWS), _MM_HINT_T0);
 }
 
-template <int BLOCKS>
-AVX512 void gemv_a8(const Block* block, const Activations& x, int64_t token, float* out) {
+// One token times one row block. The hardware follows a single stream of bfloat16 best by itself.
+template <int FORMAT>
+AVX512 void gemv(const Block& block, const Activations& x, int64_t token, float* out) {
+  const __m512i table = code_table();
+  __m512 acc = _mm512_setzero_ps();
+  for (int64_t g = 0; g < x.groups; g++) {
+    const uint32_t* xp = x.pairs + (g * x.tokens + token) * PAIRS;
+    __m512 part[4] = {_mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps()};
+    if constexpr (FORMAT == BF16) {
+#pragma GCC unroll 16
+      for (int p = 0; p < PAIRS; p++)
+        part[p & 3] = dot(part[p & 3], _mm512_loadu_si512(block.words + (g * PAIRS + p) * ROWS), xp[p]);
+    } else {
+      prefetch_words(block, g);
+#pragma GCC unroll 4
+      for (int b = 0; b < WORDS; b++) {
+        __m512i word = load_word(block.words + (g * WORDS + b) * ROWS);
+        part[0] = dot(part[0], _mm512_permutexvar_epi16(word, table), xp[4 * b]);
+#pragma GCC unroll 4
+        for (int j = 1; j < 4; j++)
+          part[j] = dot(part[j], _mm512_permutexvar_epi16(_mm512_srli_epi32(word, 4 * j), table), xp[4 * b + j]);
+      }
+    }
+    __m512 sum = _mm512_add_ps(_mm512_add_ps(part[0], part[1]), _mm512_add_ps(part[2], part[3]));
+    acc = FORMAT == BF16 ? _mm512_add_ps(acc, sum) : _mm512_fmadd_ps(sum, load_scale(block.scale + g * ROWS), acc);
+  }
+  _mm512_storeu_ps(out, acc);
+}
+
+AVX512 void gemv_a8(const Block& block, const Activations& x, int64_t token, float* out) {
   const __m512i low = _mm512_set1_epi8(15);
-  __m512 acc[BLOCKS];
-  for (int r = 0; r < BLOCKS; r++) acc[r] = _mm512_setzero_ps();
+  __m512 acc = _mm512_setzero_ps();
   for (int64_t g = 0; g < x.groups; g++) {
     const int64_t at = g * x.tokens + token;
     int32_t xc[8];
     std::memcpy(xc, x.codes + at * GROUP, GROUP);
-    const __m512 xs = _mm512_set1_ps(x.scale[at]);
-    const __m512i eights = _mm512_set1_epi32(x.eights[at]);
+    prefetch_words(block, g);
+    __m512i even = _mm512_set1_epi32(x.eights[at]), odd = _mm512_setzero_si512();
 #pragma GCC unroll 4
-    for (int r = 0; r < BLOCKS; r++) {
-      const uint32_t* words = block[r].words + g * WORDS * ROWS;
-      __m512i even = eights, odd = _mm512_setzero_si512();
-      for (int b = 0; b < WORDS; b++) {
-        _mm_prefetch(reinterpret_cast<const char*>(words + 8 * WORDS * ROWS + b * ROWS), _MM_HINT_T0);
-        __m512i word = _mm512_loadu_si512(words + b * ROWS);
-        even = _mm512_dpbusd_epi32(even, _mm512_and_si512(word, low), _mm512_set1_epi32(xc[2 * b]));
-        odd = _mm512_dpbusd_epi32(odd, _mm512_and_si512(_mm512_srli_epi32(word, 4), low),
-                                  _mm512_set1_epi32(xc[2 * b + 1]));
-      }
-      __m512 sum = _mm512_cvtepi32_ps(_mm512_add_epi32(even, odd));
-      acc[r] = _mm512_fmadd_ps(sum, _mm512_mul_ps(load_scale(block[r].scale + g * ROWS), xs), acc[r]);
+    for (int b = 0; b < WORDS; b++) {
+      __m512i word = load_word(block.words + (g * WORDS + b) * ROWS);
+      even = _mm512_dpbusd_epi32(even, _mm512_and_si512(word, low), _mm512_set1_epi32(xc[2 * b]));
+      odd = _mm512_dpbusd_epi32(odd, _mm512_and_si512(_mm512_srli_epi32(word, 4), low),
+                                _mm512_set1_epi32(xc[2 * b + 1]));
     }
+    __m512 scale = _mm512_mul_ps(load_scale(block.scale + g * ROWS), _mm512_set1_ps(x.scale[at]));
+    acc = _mm512_fmadd_ps(_mm512_cvtepi32_ps(_mm512_add_epi32(even, odd)), scale, acc);
   }
-  for (int r = 0; r < BLOCKS; r++) _mm512_storeu_ps(out + r * ROWS, acc[r]);
+  _mm512_storeu_ps(out, acc);
 }
 
 // N tokens from `token` on, one group, weights in registers: acc[N][16] += scale · (w · x).
@@ -276,6 +291,7 @@ AVX512 void gemm(const Block& block, const Activations& x, int64_t token, int64_
   std::memset(out, 0, count * ROWS * sizeof(float));
   for (int64_t g = 0; g < x.groups; g++) {
     __m512i w[PAIRS];
+    if constexpr (FORMAT != BF16) prefetch_words(block, g);
     load_pairs<FORMAT>(block.words + g * step, table, w);
     __m512 scale = FORMAT == BF16 ? _mm512_setzero_ps() : load_scale(block.scale + g * ROWS);
     const uint32_t* xp = x.pairs + (g * x.tokens + token) * PAIRS;
@@ -312,6 +328,7 @@ AVX512 void gemm_a8(const Block& block, const Activations& x, int64_t token, int
   const __m512i low = _mm512_set1_epi8(15);
   std::memset(out, 0, count * ROWS * sizeof(float));
   for (int64_t g = 0; g < x.groups; g++) {
+    prefetch_words(block, g);
     __m512i w[8];
     for (int b = 0; b < WORDS; b++) {
       __m512i word = _mm512_loadu_si512(block.words + (g * WORDS + b) * ROWS);
@@ -430,18 +447,10 @@ void multiply(const Matrix& m, const Activations& x, int64_t token, int64_t coun
     return;
   }
   if (count == 1) {
-    int64_t b = first;
-    for (; b + 2 <= last; b += 2, out += 2 * ROWS) {
-      Block two[2] = {m.block(b), m.block(b + 1)};
-      if (m.format == W4A8) gemv_a8<2>(two, x, token, out);
-      else if (m.format == W4A16) gemv<W4A16, 2>(two, x, token, out);
-      else gemv<BF16, 2>(two, x, token, out);
-    }
-    if (b < last) {
-      Block one = m.block(b);
-      if (m.format == W4A8) gemv_a8<1>(&one, x, token, out);
-      else if (m.format == W4A16) gemv<W4A16, 1>(&one, x, token, out);
-      else gemv<BF16, 1>(&one, x, token, out);
+    for (int64_t b = first; b < last; b++, out += ROWS) {
+      if (m.format == W4A8) gemv_a8(m.block(b), x, token, out);
+      else if (m.format == W4A16) gemv<W4A16>(m.block(b), x, token, out);
+      else gemv<BF16>(m.block(b), x, token, out);
     }
     return;
   }
@@ -492,18 +501,14 @@ int k2_isa() {
   return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? ISA_AVX2 : 0;
 }
 
-// Fake quantization of `groups` groups of 32 (bfloat16 or float32). `out`, `words` and `scale` may be null.
+// `groups` groups of 32 weights (bfloat16 or float32) to `out`, or to `words` and `scale` when these are given.
 void k2_fake_quant(const void* in, void* out, uint32_t* words, uint16_t* scale, int64_t groups, int is_float,
                    int threads) {
-  int64_t share = (groups + threads - 1) / threads;
+  const int64_t share = (groups + threads - 1) / threads;
+  const auto rows = words ? (is_float ? fake_quant_rows<true, true> : fake_quant_rows<false, true>)
+                          : (is_float ? fake_quant_rows<true, false> : fake_quant_rows<false, false>);
 #pragma omp parallel for num_threads(threads) schedule(static, 1)
-  for (int t = 0; t < threads; t++) {
-    int64_t first = t * share, last = std::min(groups, first + share);
-    if (is_float) words ? fake_quant_rows<true, true>(in, out, words, scale, first, last)
-                        : fake_quant_rows<true, false>(in, out, words, scale, first, last);
-    else words ? fake_quant_rows<false, true>(in, out, words, scale, first, last)
-               : fake_quant_rows<false, false>(in, out, words, scale, first, last);
-  }
+  for (int t = 0; t < threads; t++) rows(in, out, words, scale, t * share, std::min(groups, (t + 1) * share));
 }
 
 // y[tokens][n] (float32) = x[tokens][32 · groups] (bfloat16) times the transpose of one matrix.

@@ -83,8 +83,11 @@ def _format(weight: Weight, precision: Precision) -> int:
     return {"w4a16": W4A16, "w4a8": W4A8}[precision]
 
 
-def _pointer(tensor: Tensor | None) -> int | None:
-    return None if tensor is None else tensor.data_ptr()
+def _pointer(tensor: Tensor | None, expert: int = 0) -> int | None:
+    """Where the matrix of an expert begins."""
+    if tensor is None:
+        return None
+    return tensor.data_ptr() + expert * tensor.stride(0) * tensor.itemsize
 
 
 def _usable(x: Tensor, weight: Weight) -> str:
@@ -107,11 +110,10 @@ def linear(x_TK: Tensor, weight: Weight, precision: Precision = "w4a16", expert:
     if isa == "torch" or library is None:
         return F.linear(x_TK.float(), weight.expert(expert, torch.float32))
     y_TN = torch.empty(x_TK.shape[0], n, dtype=torch.float32)
-    scale = None if weight.scale is None else weight.scale[expert]
     library.k2_linear(
         x_TK.data_ptr(),
-        weight.words[expert].data_ptr(),
-        _pointer(scale),
+        _pointer(weight.words, expert),
+        _pointer(weight.scale, expert),
         y_TN.data_ptr(),
         x_TK.shape[0],
         n,

@@ -8,6 +8,8 @@ import ctypes
 import functools
 import hashlib
 import logging
+import math
+import mmap
 import os
 import platform
 import shutil
@@ -88,13 +90,34 @@ def library() -> ctypes.CDLL | None:
 
 def isa() -> str:
     """`avx512`, `avx2` or `torch`: the best of this machine, or a lower one that K2_INT4_ISA asks for."""
-    loaded = library()
+    return _isa(library(), os.environ.get("K2_INT4_ISA"))
+
+
+@functools.cache
+def _isa(loaded: ctypes.CDLL | None, asked: str | None) -> str:
     best = loaded.k2_isa() if loaded is not None else 0
-    asked = os.environ.get("K2_INT4_ISA", ISA[best])
     known = {name: level for level, name in ISA.items()}
-    if asked not in known:
+    if asked is not None and asked not in known:
         raise ValueError(f"K2_INT4_ISA: {asked!r} is none of {', '.join(known)}")
-    return ISA[min(best, known[asked])]
+    return ISA[best if asked is None else min(best, known[asked])]
+
+
+HUGE_PAGE = 2**21
+
+
+def huge_pages(shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
+    """An uninitialised CPU tensor in memory that asks for huge pages, where Linux offers them.
+
+    A decoding step walks through hundreds of megabytes once; with pages of 4 KB the address look-ups cost a quarter.
+    """
+    size = math.prod(shape) * dtype.itemsize
+    if size < 2 * HUGE_PAGE or not hasattr(mmap, "MADV_HUGEPAGE"):
+        return torch.empty(shape, dtype=dtype)
+    memory = mmap.mmap(-1, size + HUGE_PAGE)
+    memory.madvise(mmap.MADV_HUGEPAGE)
+    whole = torch.frombuffer(memory, dtype=torch.uint8)
+    start = -whole.data_ptr() % HUGE_PAGE
+    return whole[start : start + size].view(dtype).view(shape)
 
 
 def threads() -> int:
