@@ -7,33 +7,42 @@ import torch
 from k2model.config import K2Config
 
 
-def train_flops_per_token(config: K2Config, sequence_length: int) -> float:
-    """FLOPs of forward and backward per token: 6 per active matrix weight, and causal attention.
+def forward_flops_per_token(config: K2Config, seen: float) -> dict[str, float]:
+    """FLOPs of one token's forward pass by component, two per multiply-add.
 
-    The embedding look-up costs nothing, the head counts; attention scores cost 6·(L/2)·H·(qk + v) per layer,
-    nothing is added for recomputation (model FLOPs, not hardware FLOPs).
+    The embedding look-up costs nothing; norms, rotary positions and activations are left out (below 1 %).
+
+    Args:
+        seen: positions the token attends to, itself included: the context when decoding, half of it on average in
+            training. Scores count as in the decompressed form, (nope + rope) + value per head and position.
     """
     c = config
-    heads, qk = c.num_attention_heads, c.qk_nope_head_dim + c.qk_rope_head_dim
-    attention = (
+    heads, qk = c.num_attention_heads, c.qk_head_dim
+    projections = (
         c.hidden_size * c.q_lora_rank
         + c.q_lora_rank * heads * qk
         + c.hidden_size * (c.kv_lora_rank + c.qk_rope_head_dim)
         + c.kv_lora_rank * heads * (c.qk_nope_head_dim + c.v_head_dim)
         + heads * c.v_head_dim * c.hidden_size
     )
-    dense = 3 * c.hidden_size * c.intermediate_size
-    experts = 3 * c.hidden_size * c.moe_intermediate_size * (c.num_experts_per_tok + c.n_shared_experts)
-    sparse = experts + c.hidden_size * c.n_routed_experts
-    sparse_layers = c.num_hidden_layers - c.first_k_dense_replace
-    weights = (
-        c.num_hidden_layers * attention
-        + c.first_k_dense_replace * dense
-        + sparse_layers * sparse
-        + c.hidden_size * c.vocab_size
-    )
-    scores = c.num_hidden_layers * heads * (qk + c.v_head_dim) * sequence_length / 2
-    return 6.0 * weights + 6.0 * scores
+    expert = 3 * c.hidden_size * c.moe_intermediate_size
+    return {
+        "attention projections": 2.0 * c.num_hidden_layers * projections,
+        "attention scores": 2.0 * c.num_hidden_layers * heads * (qk + c.v_head_dim) * seen,
+        "dense feed-forward": 2.0 * c.first_k_dense_replace * 3 * c.hidden_size * c.intermediate_size,
+        "router": 2.0 * c.num_moe_layers * c.hidden_size * c.n_routed_experts,
+        "routed experts": 2.0 * c.num_moe_layers * expert * c.num_experts_per_tok,
+        "shared expert": 2.0 * c.num_moe_layers * expert * c.n_shared_experts,
+        "head": 2.0 * c.hidden_size * c.vocab_size,
+    }
+
+
+def train_flops_per_token(config: K2Config, sequence_length: int) -> float:
+    """FLOPs of forward and backward per token: three times the forward pass, causal attention.
+
+    Nothing is added for recomputation (model FLOPs, not hardware FLOPs).
+    """
+    return 3.0 * sum(forward_flops_per_token(config, sequence_length / 2).values())
 
 
 def matmul_peak(device: torch.device, dtype: torch.dtype, size: int = 1024) -> float:
