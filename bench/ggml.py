@@ -16,12 +16,17 @@ F32, Q4_0 = 0, 2
 BLOCK = 32
 
 
+_Log = ctypes.CFUNCTYPE(None, c_int, c_char_p, c_void_p)
+_silent = _Log(lambda level, text, data: None)
+
+
 class _Params(ctypes.Structure):
     _fields_ = [("size", c_size_t), ("buffer", c_void_p), ("no_alloc", c_bool)]
 
 
 SIGNATURES = {
     "base": {
+        "ggml_log_set": (None, [_Log, c_void_p]),
         "ggml_init": (c_void_p, [_Params]),
         "ggml_free": (None, [c_void_p]),
         "ggml_new_tensor_2d": (c_void_p, [c_void_p, c_int, c_int64, c_int64]),
@@ -58,6 +63,7 @@ def _load(folder: Path) -> ctypes.CDLL:
             typed = getattr(found[name], function)
             typed.restype, typed.argtypes = result, arguments
             setattr(base, function, typed)
+    base.ggml_log_set(_silent, None)
     return base
 
 
