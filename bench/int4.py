@@ -66,6 +66,11 @@ def huge(tensor: Tensor, copies: int) -> Tensor:
     return native.huge_pages((copies, *tensor.shape), tensor.dtype).copy_(tensor.expand(copies, *tensor.shape))
 
 
+def moved(tensor: Tensor) -> Tensor:
+    """The tensor in memory with huge pages."""
+    return native.huge_pages(tuple(tensor.shape), tensor.dtype).copy_(tensor)
+
+
 class Case:
     """One matrix in every competitor's own layout."""
 
@@ -124,9 +129,10 @@ def layer(tokens: int, rounds: int, threads: int) -> None:
     """E 64, H 2048, I 1408, top 6."""
     e, c, i, top = 64, 2048, 1408, 6
     stacks = {name: torch.randn(e, n, k).bfloat16() * 0.02 for name, n, k in (("g", i, c), ("u", i, c), ("d", c, i))}
-    int4 = {name: Int4Weight.from_rows(*pack_quantize(w)) for name, w in stacks.items()}
-    dense = {name: torch.stack([int4[name].expert(x, torch.bfloat16) for x in range(e)]) for name in stacks}
-    blocks = {name: Bf16Weight.from_rows(w) for name, w in dense.items()}
+    rows = {name: Int4Weight.from_rows(*pack_quantize(w)) for name, w in stacks.items()}
+    int4 = {name: Int4Weight(moved(one.words), moved(one.scale)) for name, one in rows.items()}
+    dense = {name: moved(torch.stack([int4[name].expert(x, torch.bfloat16) for x in range(e)])) for name in stacks}
+    blocks = {name: Bf16Weight(moved(Bf16Weight.from_rows(w).words)) for name, w in dense.items()}
     x_TC = torch.randn(tokens, c).bfloat16()
     weight_TK = torch.full((tokens, top), 1 / top)
     routes = [torch.rand(tokens, e).topk(top).indices for _ in range(16)]
