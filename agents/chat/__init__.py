@@ -1,1 +1,0 @@
-"""Chat clients behind one batch-first protocol: the embedded teacher, an endpoint, our own checkpoint, and a cache."""

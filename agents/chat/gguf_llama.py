@@ -2,12 +2,12 @@
 
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import gguf
 import torch
 from gguf import GGUFReader, TokenType
-from tokenizers import AddedToken, Tokenizer
+from tokenizers import Tokenizer
 from tokenizers.decoders import ByteLevel as ByteLevelDecoder
 from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import ByteLevel, Digits, Sequence
@@ -40,7 +40,18 @@ def _unpermute(weight: Tensor, heads: int) -> Tensor:
     return weight.view(heads, -1, 2, weight.shape[-1]).transpose(1, 2).reshape(weight.shape)
 
 
-def load_gguf(path: Path, dtype: torch.dtype = torch.bfloat16) -> tuple[LlamaConfig, LlamaWeights, Tokenizer]:
+class Gguf(NamedTuple):
+    """`control` are the ids of the control tokens, `eos` is the one that ends an answer."""
+
+    name: str
+    config: LlamaConfig
+    weights: LlamaWeights
+    tokenizer: Tokenizer
+    control: tuple[int, ...]
+    eos: int
+
+
+def load_gguf(path: Path, dtype: torch.dtype = torch.bfloat16) -> Gguf:
     """Configuration, dequantized weights and tokenizer.
 
     Raises:
@@ -64,8 +75,16 @@ def load_gguf(path: Path, dtype: torch.dtype = torch.bfloat16) -> tuple[LlamaCon
         eps=field["llama.attention.layer_norm_rms_epsilon"],
         rope_base=field["llama.rope.freq_base"],
     )
-    tensors = {t.name: torch.from_numpy(gguf.dequantize(t.data, t.tensor_type)) for t in reader.tensors}
-    return config, _weights(config, tensors, dtype), _tokenizer(field)
+    tensors = {t.name: torch.tensor(gguf.dequantize(t.data, t.tensor_type)) for t in reader.tensors}
+    kinds = field["tokenizer.ggml.token_type"]
+    return Gguf(
+        name=field.get("general.name", path.stem),
+        config=config,
+        weights=_weights(config, tensors, dtype),
+        tokenizer=_tokenizer(field),
+        control=tuple(i for i, kind in enumerate(kinds) if kind == TokenType.CONTROL),
+        eos=field["tokenizer.ggml.eos_token_id"],
+    )
 
 
 def _weights(c: LlamaConfig, tensors: dict[str, Tensor], dtype: torch.dtype) -> LlamaWeights:
@@ -95,7 +114,10 @@ def _one(tensors: dict[str, Tensor], name: str, c: LlamaConfig) -> Tensor:
 
 
 def _tokenizer(field: dict[str, Any]) -> Tokenizer:
-    """Byte-level BPE that splits digits, which is llama.cpp's pre-tokenizer `smollm`."""
+    """Byte-level BPE that splits digits, which is llama.cpp's pre-tokenizer `smollm`.
+
+    Names of control tokens in text are not parsed, so a document can't forge a turn.
+    """
     if field.get("tokenizer.ggml.model") != "gpt2" or field.get("tokenizer.ggml.pre") != "smollm":
         raise ChatError(f"tokenizer {field.get('tokenizer.ggml.model')!r}/{field.get('tokenizer.ggml.pre')!r}: unknown")
     pieces: list[str] = field["tokenizer.ggml.tokens"]
@@ -103,6 +125,4 @@ def _tokenizer(field: dict[str, Any]) -> Tokenizer:
     tokenizer = Tokenizer(BPE(vocab={piece: i for i, piece in enumerate(pieces)}, merges=merges))
     tokenizer.pre_tokenizer = Sequence([Digits(individual_digits=True), ByteLevel(add_prefix_space=False)])
     tokenizer.decoder = ByteLevelDecoder()
-    kinds = zip(pieces, field["tokenizer.ggml.token_type"], strict=True)
-    tokenizer.add_special_tokens([AddedToken(piece, special=True) for piece, kind in kinds if kind == TokenType.CONTROL])
     return tokenizer

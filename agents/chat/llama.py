@@ -8,6 +8,7 @@ Axes: L layers, N rows, Q new positions, T cached own positions, P prefix positi
 heads, G query heads per key/value head, D head width.
 """
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -16,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 NEVER = float("-inf")
+BLOCK = 32  # queries and positions are padded to whole blocks of the attention kernel
 
 
 @dataclass(frozen=True)
@@ -82,22 +84,34 @@ class Llama:
 
     def __init__(self, config: LlamaConfig, weights: LlamaWeights, *, rows: int, length: int) -> None:
         c = config
-        self.config, self.rows, self.length = config, rows, length
+        self.config = config
         self.embed, self.final_norm = weights.embed, weights.final_norm
         self.attn_norm, self.ffn_norm = weights.attn_norm, weights.ffn_norm
         self.qkv, self.out, self.gate_up, self.down = (
             [_linear(w, rows) for w in ws] for ws in (weights.qkv, weights.out, weights.gate_up, weights.down)
         )
         self.head = _linear(weights.embed, rows)
-        shape = (c.layers, rows, c.kv_heads, length, c.head_dim)
-        self.k_LNHTD = torch.zeros(shape, dtype=weights.embed.dtype)
-        self.v_LNHTD = torch.zeros(shape, dtype=weights.embed.dtype)
+        self.reserve(rows, length)
         inverse = c.rope_base ** -(torch.arange(0, c.head_dim, 2).double() / c.head_dim)
         angle = torch.outer(torch.arange(c.context).double(), inverse)
         self.cos = torch.cat((angle.cos(), angle.cos()), -1).to(weights.embed.dtype)
         self.sin = torch.cat((-angle.sin(), angle.sin()), -1).to(weights.embed.dtype)
 
-    @torch.inference_mode()
+    def reserve(self, rows: int, length: int) -> None:
+        """An empty cache for `rows` rows of `length` own positions."""
+        c = self.config
+        self.rows, self.length = rows, length
+        shape = (c.layers, rows, c.kv_heads, length, c.head_dim)
+        self.k_LNHTD = torch.zeros(shape, dtype=self.embed.dtype)
+        self.v_LNHTD = torch.zeros(shape, dtype=self.embed.dtype)
+
+    def twin(self) -> "Llama":
+        """The same weights with a cache of its own, for another thread."""
+        other = copy.copy(self)
+        other.reserve(self.rows, self.length)
+        return other
+
+    @torch.no_grad()
     def read_prefix(self, tokens: list[int]) -> Prefix:
         """Keys and values of a prompt's beginning."""
         c = self.config
@@ -110,7 +124,7 @@ class Llama:
         self._read(torch.tensor([tokens]), None, keep)
         return Prefix(k_LHPD, v_LHPD)
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def read(self, tokens_NQ: Tensor, last_N: Tensor, slots: list[list[int]], prefix: Prefix | None) -> Tensor:
         """Reads the own part of N prompts and returns the logits after each, float32 [N, vocabulary].
 
@@ -145,7 +159,7 @@ class Llama:
             x_NQC = self._finish(layer, x_NQC, self._merge(layer, q_NHGQD, own, own_lse, prefix))
         return _norm(x_NQC, self.final_norm, self.config.eps)
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def decode(self, tokens_N: Tensor, lengths_N: Tensor, prefix: Prefix | None) -> Tensor:
         """Logits after one more token in the first N slots, float32 [N, vocabulary].
 
@@ -155,7 +169,7 @@ class Llama:
         """
         n = len(tokens_N)
         stop = int(lengths_N.max()) + 1
-        stop = min(self.length, -(-stop // 32) * 32)
+        stop = min(self.length, -(-stop // BLOCK) * BLOCK)
         rows_N = torch.arange(n)
         position_N = lengths_N + (prefix.length if prefix else 0)
         cos_N1D, sin_N1D = self.cos[position_N][:, None], self.sin[position_N][:, None]
@@ -194,9 +208,13 @@ class Llama:
             return own
         rows, heads, groups, n_new, width = q_NHGQD.shape
         q_1HYD = q_NHGQD.permute(1, 0, 2, 3, 4).reshape(1, heads, -1, width)
+        n_queries = q_1HYD.shape[2]
+        # the kernel sums a last block of few queries in another order: a row's answer would hang on its neighbours
+        q_1HYD = F.pad(q_1HYD, (0, 0, 0, -n_queries % BLOCK))
         shared, shared_lse = _attend(q_1HYD, prefix.k[layer][None], prefix.v[layer][None])
-        shared = shared.view(heads, rows, groups, n_new, width).transpose(0, 1)
-        shared_lse = shared_lse.view(heads, rows, groups, n_new).transpose(0, 1)
+        shared, shared_lse = shared[:, :, :n_queries], shared_lse[:, :, :n_queries]
+        shared = shared.reshape(heads, rows, groups, n_new, width).transpose(0, 1)
+        shared_lse = shared_lse.reshape(heads, rows, groups, n_new).transpose(0, 1)
         weight = torch.sigmoid(own_lse - shared_lse)[..., None].to(own.dtype)
         return torch.lerp(shared, own, weight)
 

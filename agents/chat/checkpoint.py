@@ -1,0 +1,97 @@
+"""Our own checkpoint as a chat client: the K2 chat format, our generation engine."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from agents.chat.protocol import ChatError, ChatRequest, ChatResponse, OnResponse
+from k2model.chat import encode_prompt
+from k2model.checkpoint import MANIFEST, load_checkpoint
+from k2model.errors import ConfigError
+from k2model.generate import Engine, Request, Result
+from k2model.model import K2Model
+from k2model.parse import parse_completion
+from k2model.tokenizer import K2Tokenizer, load_tokenizer
+
+
+class CheckpointClient:
+    """A K2 model that answers in the K2 chat format; `model` names it (weights that move have no store).
+
+    Args:
+        rows: the most requests that decode together.
+    """
+
+    def __init__(self, network: K2Model, tokenizer: K2Tokenizer, *, model: str, rows: int = 32) -> None:
+        self.model, self.network, self.tokenizer, self.rows = model, network, tokenizer, rows
+
+    @classmethod
+    def open(cls, folder: Path, tokenizer: Path | None = None, *, rows: int = 32) -> "CheckpointClient":
+        """Loads a checkpoint folder; its tokenizer stands in it unless another folder is named.
+
+        Raises:
+            ChatError: a checkpoint that has no manifest has no identity.
+            CheckpointError, ConfigError: a broken checkpoint, no tokenizer.
+        """
+        network = load_checkpoint(folder).eval()
+        try:
+            manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            raise ChatError(f"{folder / MANIFEST}: not readable") from None
+        digest = hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
+        return cls(network, load_tokenizer(tokenizer or folder), model=f"k2@{digest[:16]}", rows=rows)
+
+    def complete(self, requests: Sequence[ChatRequest], on_response: OnResponse | None = None) -> list[ChatResponse]:
+        wanted = [self._request(request) for request in requests]
+        longest = max((len(request.prompt) + request.max_tokens for request in wanted), default=1)
+        limit = self.network.config.max_position_embeddings
+        if longest > limit:
+            raise ChatError(f"request: {longest} tokens with the answer; the context is {limit}")
+        engine = Engine(self.network, self.tokenizer, max_batch=self.rows, max_length=longest)
+        try:
+            place_of = {engine.submit(request): place for place, request in enumerate(wanted)}
+        except ConfigError as error:
+            raise ChatError(str(error)) from None
+        answers: dict[int, ChatResponse] = {}
+        while len(answers) < len(wanted):
+            for handle, result in engine.step():
+                place = place_of[handle]
+                answers[place] = self._response(requests[place], result)
+                if on_response is not None:
+                    on_response(place, answers[place])
+        return [answers[place] for place in range(len(wanted))]
+
+    def _request(self, request: ChatRequest) -> Request:
+        if request.response_schema is not None:
+            raise ChatError("request: response_schema is for endpoints; a local grammar belongs to the caller's engine")
+        if request.messages and request.messages[-1].get("role") == "assistant":
+            raise ChatError("request: the K2 chat format has no prefilled answer")
+        try:
+            prompt = encode_prompt(self.tokenizer, request.messages, request.tools or None)
+        except (ConfigError, KeyError, TypeError) as error:
+            raise ChatError(f"request: {error}") from None
+        return Request(
+            prompt,
+            request.max_tokens,
+            temperature=request.temperature,
+            top_p=request.top_p,
+            seed=request.seed,
+            stop_ids=frozenset({self.tokenizer.im_end, self.tokenizer.eos, self.tokenizer.special["[EOT]"]}),
+            stop_strings=request.stop,
+        )
+
+    def _response(self, request: ChatRequest, result: Result) -> ChatResponse:
+        text = self.tokenizer.decode(result.ids)
+        cuts = [place for place in (text.find(stop) for stop in request.stop) if place >= 0]
+        parsed = parse_completion(text[: min(cuts)] if cuts else text)
+        message = parsed.message()
+        calls = message.get("tool_calls", [])
+        assert isinstance(calls, list)
+        return ChatResponse(
+            parsed.content,
+            reasoning=parsed.reasoning,
+            tool_calls=tuple(calls),
+            prompt_tokens=result.prompt_tokens,
+            completion_tokens=len(result.ids),
+            finish_reason="tool_calls" if calls and result.finish_reason == "stop" else result.finish_reason,
+        )
