@@ -16,9 +16,14 @@ from stages.corpus.params import CorpusParams
 from stages.errors import InputError
 from stages.evaluate.params import EvaluateParams
 from stages.pretrain.params import PretrainParams
+from stages.qat.params import QatParams
+from stages.rl.params import RlParams
 from stages.section import Section
+from stages.sft.params import SftParams
 from stages.tokenizer.params import TokenizerParams
 from stages.tokens.params import TokensParams
+from stages.tools.params import ToolsParams
+from stages.trajectories.params import TrajectoriesParams
 
 
 class PipelineParams(Section):
@@ -42,8 +47,13 @@ class Params(Section):
     pipeline: PipelineParams
     corpus: CorpusParams
     tokenizer: TokenizerParams
+    tools: ToolsParams
+    trajectories: TrajectoriesParams
     tokens: TokensParams
     pretrain: PretrainParams
+    qat: QatParams
+    sft: SftParams
+    rl: RlParams
     evaluate: EvaluateParams
 
 

@@ -49,6 +49,44 @@ SAMPLES = pa.schema(
     ]
 )
 
+TOOLS = pa.schema(
+    [
+        pa.field("name", pa.string(), nullable=False),
+        pa.field("domain", pa.string(), nullable=False),
+        pa.field("application", pa.string(), nullable=False),
+        pa.field("origin", pa.string(), nullable=False),
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("description", pa.string(), nullable=False),
+        pa.field("parameters", pa.string(), nullable=False),
+        pa.field("returns", pa.string(), nullable=False),
+        pa.field("state_model", pa.string(), nullable=False),
+    ]
+)
+
+AGENTS = pa.schema(
+    [
+        pa.field("agent_id", pa.string(), nullable=False),
+        pa.field("system", pa.string(), nullable=False),
+        pa.field("manner", pa.string(), nullable=False),
+        pa.field("slip", pa.float64(), nullable=False),
+        pa.field("recover", pa.float64(), nullable=False),
+    ]
+)
+
+TASKS = pa.schema(
+    [
+        pa.field("task_id", pa.string(), nullable=False),
+        pa.field("domain", pa.string(), nullable=False),
+        pa.field("application", pa.string(), nullable=False),
+        pa.field("world_seed", pa.int64(), nullable=False),
+        pa.field("subgoals", pa.int32(), nullable=False),
+        pa.field("request", pa.string(), nullable=False),
+        pa.field("rubric", pa.string(), nullable=False),
+        pa.field("gold", pa.string(), nullable=False),
+        pa.field("tools", pa.string(), nullable=False),
+    ]
+)
+
 TRAJECTORIES = pa.schema(
     [
         pa.field("traj_id", pa.string(), nullable=False),

@@ -16,6 +16,7 @@ from gym.verifiers.result import Result, Status
 
 Side = Literal["train", "held"]
 HELD_SHARE = 0.2
+SYSTEM = {"role": "system", "content": "task"}  # a few tokens instead of the default text of many
 WORDS = (
     "apple bird boat book bread cloud coat dog door farm field fish flower garden glass grass hand hill horse house "
     "island king lake lamp leaf milk moon mountain paper river road salt school ship snow star stone sugar sun table "
@@ -119,7 +120,7 @@ class Elementary:
                     seed=seed,
                     difficulty=difficulty,
                     domain="elementary",
-                    messages=({"role": "user", "content": problem.text},),
+                    messages=(SYSTEM, {"role": "user", "content": problem.text}),
                     token_budget=12,
                     payload={"answer": problem.answer, "wrong": list(problem.wrong)},
                 )

@@ -1,15 +1,32 @@
-"""`python -m stages.tokenizer`: byte-level BPE with K2's special tokens, trained on the training documents."""
+"""`python -m stages.tokenizer`: byte-level BPE with K2's special tokens, trained on documents and tool calls."""
 
+import json
 from pathlib import Path
 
 import k2model
+from agents.tasks import applications, make_task
+from agents.tools.evolve import kinds
 from k2model.tokenizer import load_tokenizer, save_tokenizer, train_tokenizer
 from stages.files import write_atomic
 from stages.run import Stage
 from stages.schemas import CORPUS, read_table
 
+DIALOGS = 400
 OUT = Path("data/tokenizer")
 TEMPLATE = Path(k2model.__file__).with_name("chat_template.jinja")
+
+
+def dialogs(count: int, seed: int) -> list[str]:
+    """Tool declarations, requests and calls of `count` small tasks, so that JSON isn't paid for by the character."""
+    apps = applications(kinds())
+    texts = []
+    for number in range(count):
+        app = apps[number % len(apps)]
+        task = make_task(app, seed + number, 1, distractors=1)
+        declared = json.dumps([app.tools[name].declaration() for name in task.tools], separators=(",", ":"))
+        calls = "\n".join(f"functions.{call.tool}:0\n{json.dumps(call.arguments)}" for call in task.gold)
+        texts.append(f"{declared}\n{task.request}\n{calls}")
+    return texts
 
 
 def main() -> None:
@@ -20,7 +37,8 @@ def main() -> None:
         split_texts: dict[str, list[str]] = {"train": [], "validation": []}
         for text, split in rows:
             split_texts[split].append(text)
-        tokenizer = train_tokenizer(split_texts["train"], p.vocab_size)
+        texts = [*split_texts["train"], *dialogs(DIALOGS, stage.seed("dialogs") % 2**31)]
+        tokenizer = train_tokenizer(texts, p.vocab_size)
         with write_atomic(OUT) as tmp:
             save_tokenizer(tokenizer, tmp, chat_template=TEMPLATE.read_text(), max_length=p.model_max_length)
         held = split_texts["validation"]

@@ -1,0 +1,292 @@
+"""The think–act loop: interleaved reasoning and tool calls, for hundreds of steps, saved at each.
+
+A step asks the model with a view of the history, runs the calls it makes (in parallel when there are several), and
+appends both to the log. A killed run goes on at the same step: what the model said and what tools returned is read
+from the log and not asked again.
+"""
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Protocol, TextIO
+
+from agents.context import ContextExhausted, Count, Policy, count_tokens, view
+
+Message = Mapping[str, Any]
+
+
+class Stop(StrEnum):
+    """Why a run ended."""
+
+    ANSWERED = "answered"
+    STEP_LIMIT = "step_limit"
+    TOKEN_LIMIT = "token_limit"
+    CONTEXT_EXHAUSTED = "context_exhausted"
+    TOOL_FAILURE = "tool_failure"
+    INFRASTRUCTURE = "infrastructure"
+
+
+class InfrastructureError(Exception):
+    """The model or a tool's machine could not be reached; the one kind of failure that is retried."""
+
+
+class Model(Protocol):
+    """An assistant message (OpenAI shape) for a view of the history."""
+
+    def __call__(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]]) -> Message: ...
+
+
+class Toolbox(Protocol):
+    """Runs a call; gives its text and whether it is an error of the caller. May be called from several threads."""
+
+    def __call__(self, name: str, arguments: Mapping[str, Any]) -> tuple[str, bool]: ...
+
+
+CHECKPOINT = (
+    "Before you act, write four lines in your reasoning. hypothesis: what you believe now. next: the tool you will "
+    "use. met: yes or no, is the subgoal met. backtrack: yes or no, must you go back."
+)
+_ANSWER = re.compile(r"^(hypothesis|next|met|backtrack):\s*(.+)$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Options:
+    """Limits of a run.
+
+    identical_calls: the same call this often in a row is no longer run; twice as often ends the run.
+    failures: errors in a row that end the run. output_window: characters of a tool's output that are kept, by tool
+    name, `*` for the others.
+    """
+
+    max_steps: int = 300
+    max_tokens: int = 10**9
+    context_tokens: int = 128_000
+    policy: Policy = field(default_factory=Policy)
+    retries: int = 3
+    identical_calls: int = 3
+    failures: int = 12
+    output_window: Mapping[str, int] = field(default_factory=lambda: {"*": 20_000})
+    checkpoints: bool = False
+    parallel: int = 8
+
+
+@dataclass
+class Run:
+    """The whole history and how it ended. `checkpoints` are the four answers of each step that gave them."""
+
+    messages: list[dict[str, Any]]
+    stop: Stop
+    steps: int
+    tokens: int
+    detail: str = ""
+    checkpoints: list[dict[str, str]] = field(default_factory=list)
+
+    @property
+    def answer(self) -> str:
+        last = self.messages[-1]
+        return str(last.get("content") or "") if self.stop is Stop.ANSWERED else ""
+
+
+class _Log:
+    """Append-only JSONL: a line for the assistant's message, a line for the results of its calls."""
+
+    def __init__(self, path: Path | None) -> None:
+        self.handle: TextIO | None = None
+        self.past: list[dict[str, Any]] = []
+        if path is None:
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        whole = 0
+        if path.exists():
+            for line in path.read_bytes().splitlines(keepends=True):
+                if not line.endswith(b"\n"):
+                    break  # torn by a kill
+                self.past.append(json.loads(line))
+                whole += len(line)
+            with path.open("r+b") as torn:
+                torn.truncate(whole)
+        self.handle = path.open("a", encoding="utf-8")
+
+    def add(self, record: Mapping[str, Any]) -> None:
+        if self.handle is not None:
+            self.handle.write(json.dumps(record, ensure_ascii=False) + "\n")
+            self.handle.flush()
+
+    def close(self) -> None:
+        if self.handle is not None:
+            self.handle.close()
+
+
+def run(
+    model: Model,
+    toolbox: Toolbox,
+    messages: Sequence[Message],
+    tools: Sequence[Mapping[str, Any]],
+    options: Options | None = None,
+    *,
+    log: Path | None = None,
+    replay: Callable[[str, Mapping[str, Any]], object] | None = None,
+    count: Count = count_tokens,
+) -> Run:
+    """Runs to an answer or a limit.
+
+    Args:
+        log: where each step is saved; a log that exists is continued.
+        replay: called with every past call of a continued log, for tools whose state lives in this process.
+    """
+    loop = _Loop(model, toolbox, messages, tools, options or Options(), _Log(log), replay, count)
+    try:
+        return loop.run()
+    finally:
+        loop.log.close()
+
+
+NOT_RUN = '{"error": "not run: '
+
+
+def _refused(text: str) -> str:
+    """The result of a call that never reached its tool."""
+    return json.dumps({"error": f"not run: {text}"})
+
+
+class _Loop:
+    def __init__(
+        self,
+        model: Model,
+        toolbox: Toolbox,
+        messages: Sequence[Message],
+        tools: Sequence[Mapping[str, Any]],
+        options: Options,
+        log: _Log,
+        replay: Callable[[str, Mapping[str, Any]], object] | None,
+        count: Count,
+    ) -> None:
+        self.model, self.toolbox, self.tools, self.options, self.log = model, toolbox, tools, options, log
+        self.count = count
+        self.result = Run([dict(message) for message in messages], Stop.STEP_LIMIT, 0, 0)
+        self.repeated, self.last_call = 0, ""
+        self.failures = 0
+        for record in log.past:
+            self._remember(record, replay)
+
+    def _remember(self, record: dict[str, Any], replay: Callable[[str, Mapping[str, Any]], object] | None) -> None:
+        if "assistant" in record:
+            self._said(record["assistant"])
+            return
+        for message, error in zip(record["results"], record["errors"], strict=True):
+            call = next(
+                c
+                for c in self.result.messages[-1 - len(self._results())]["tool_calls"]
+                if c["id"] == message["tool_call_id"]
+            )
+            if replay is not None:
+                replay(call["function"]["name"], json.loads(call["function"]["arguments"]))
+            self._note_call(call)
+            self.failures = self.failures + 1 if error else 0
+            self.result.messages.append(message)
+
+    def _results(self) -> list[dict[str, Any]]:
+        """Tool messages at the end of the history."""
+        found: list[dict[str, Any]] = []
+        for message in reversed(self.result.messages):
+            if message["role"] != "tool":
+                break
+            found.append(message)
+        return found
+
+    def _said(self, message: dict[str, Any]) -> None:
+        self.result.steps += 1
+        self.result.tokens += self.count(message)
+        self.result.messages.append(message)
+        answers = dict(_ANSWER.findall(str(message.get("reasoning_content") or "")))
+        if len(answers) == 4:
+            self.result.checkpoints.append(answers)
+
+    def _end(self, stop: Stop, detail: str = "") -> Run:
+        self.result.stop, self.result.detail = stop, detail
+        return self.result
+
+    def run(self) -> Run:
+        options = self.options
+        while True:
+            last = self.result.messages[-1]
+            if last["role"] == "assistant":
+                if not last.get("tool_calls"):
+                    return self._end(Stop.ANSWERED)
+                try:
+                    self._act(last["tool_calls"])
+                except InfrastructureError as error:
+                    return self._end(Stop.INFRASTRUCTURE, str(error))
+                if self.failures >= options.failures:
+                    return self._end(Stop.TOOL_FAILURE, f"{self.failures} errors in a row")
+                if self.repeated >= 2 * options.identical_calls:
+                    return self._end(Stop.TOOL_FAILURE, f"the same call {self.repeated} times in a row")
+            if self.result.steps >= options.max_steps:
+                return self._end(Stop.STEP_LIMIT, f"{options.max_steps} steps")
+            if self.result.tokens >= options.max_tokens:
+                return self._end(Stop.TOKEN_LIMIT, f"{options.max_tokens} tokens")
+            try:
+                shown = view(self.result.messages, options.policy, options.context_tokens, self.count)
+                if options.checkpoints:
+                    shown.append({"role": "system", "content": CHECKPOINT})
+                message = dict(self._retried(lambda shown=shown: self.model(shown, self.tools)))  # type: ignore[misc]
+            except ContextExhausted as error:
+                return self._end(Stop.CONTEXT_EXHAUSTED, str(error))
+            except InfrastructureError as error:
+                return self._end(Stop.INFRASTRUCTURE, str(error))
+            self.log.add({"assistant": message})
+            self._said(message)
+
+    def _retried(self, action: Callable[[], Any]) -> Any:
+        for attempt in range(self.options.retries + 1):
+            try:
+                return action()
+            except InfrastructureError:
+                if attempt == self.options.retries:
+                    raise
+        raise AssertionError("unreachable")
+
+    def _act(self, calls: Sequence[Mapping[str, Any]]) -> None:
+        """Runs the calls of one message; results keep their order."""
+        if len(calls) == 1:
+            outcomes = [self._one(calls[0])]
+        else:
+            with ThreadPoolExecutor(min(len(calls), self.options.parallel)) as pool:
+                outcomes = list(pool.map(self._one, calls))
+        results = []
+        errors = []
+        for call, (text, error) in zip(calls, outcomes, strict=True):
+            self._note_call(call)
+            self.failures = self.failures + 1 if error else 0
+            results.append({"role": "tool", "tool_call_id": call["id"], "content": text})
+            errors.append(error)
+        self.log.add({"results": results, "errors": errors})
+        self.result.messages += results
+
+    def _key(self, call: Mapping[str, Any]) -> str:
+        return f"{call['function']['name']} {call['function']['arguments']}"
+
+    def _note_call(self, call: Mapping[str, Any]) -> None:
+        key = self._key(call)
+        self.repeated = self.repeated + 1 if key == self.last_call else 1
+        self.last_call = key
+
+    def _one(self, call: Mapping[str, Any]) -> tuple[str, bool]:
+        name = call["function"]["name"]
+        if self._key(call) == self.last_call and self.repeated >= self.options.identical_calls:
+            return _refused(f"this call was made {self.repeated} times in a row; do something else"), True
+        try:
+            arguments = json.loads(call["function"]["arguments"])
+        except json.JSONDecodeError as error:
+            return _refused(f"arguments are not JSON: {error}"), True
+        if not isinstance(arguments, dict):
+            return _refused("arguments are not a JSON object"), True
+        text, failed = self._retried(lambda: self.toolbox(name, arguments))
+        window = self.options.output_window.get(name, self.options.output_window.get("*", 20_000))
+        if len(text) > window:
+            text = f"{text[:window]}[{len(text) - window} characters cut]"
+        return text, failed

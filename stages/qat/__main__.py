@@ -1,0 +1,117 @@
+"""`python -m stages.qat`: INT4 quantization-aware training of the routed experts, beside the same steps without it.
+
+Four networks are compared on the same held-out documents and facts: `start` (the checkpoint that came in), `bf16`
+(trained on without quantization), `ptq` (that one, rounded to nearest) and `qat` (trained on with fake quantization;
+what is exported).
+"""
+
+from pathlib import Path
+
+import torch
+
+from k2model.checkpoint import load_checkpoint
+from k2model.data import TokenStream
+from k2model.int4_checkpoint import load_int4_checkpoint, save_int4_checkpoint
+from k2model.model import K2Model
+from k2model.quant import check_widths, round_to_nearest, sizes, to_bfloat16
+from k2model.tokenizer import load_tokenizer
+from stages.errors import InputError
+from stages.graph import declared
+from stages.qat import compare
+from stages.qat.arm import Arm, train
+from stages.run import Stage
+from stages.schemas import CORPUS, FACTS, read_table
+
+OUT = Path("models/qat")
+
+
+def start_checkpoint() -> Path:
+    """The checkpoint that `dvc.yaml` gives this stage."""
+    return next(path for path in declared("qat").data if path.parts[0] == "models")
+
+
+class Measure:
+    """The held-out documents and the questions, the same for every network."""
+
+    def __init__(self, stage: Stage) -> None:
+        p = self.p = stage.params.qat
+        self.tokenizer = load_tokenizer(Path("data/tokenizer"))
+        corpus = read_table(Path("data/corpus.parquet"), CORPUS)
+        rows = zip(corpus["text"].to_pylist(), corpus["split"].to_pylist(), strict=True)
+        texts = [text for text, split in rows if split == "validation"]
+        self.documents = compare.held_out(texts, self.tokenizer, p.eval_documents, p.sequence_length, stage.rng("held"))
+        facts = read_table(Path("data/facts.parquet"), FACTS).to_pylist()
+        self.asked, self.pool = compare.train_facts(facts, p.eval_facts, stage.rng("facts"))
+        if len(self.documents) < 2 or not self.asked:
+            raise InputError("qat: data/corpus.parquet needs two validation documents, data/facts.parquet a fact")
+
+    def __call__(self, model: K2Model) -> tuple[list[float], list[bool]]:
+        model.eval()
+        p = self.p
+        return (
+            compare.losses(model, self.documents, p.batch_size, self.tokenizer.pad),
+            compare.facts_correct(
+                model,
+                self.tokenizer,
+                self.asked,
+                self.pool,
+                shots=p.shots,
+                answer_tokens=p.answer_tokens,
+                batch_size=p.batch_size,
+            ),
+        )
+
+
+def main() -> None:
+    with Stage("qat", system_metrics=True) as stage:
+        p = stage.params.qat
+        torch.set_num_threads(stage.params.threads)
+        start = start_checkpoint()
+        stream = TokenStream(Path("data/tokens"), "train", stage.seed("data"))
+        measure = Measure(stage)
+        begun = load_checkpoint(start)
+        check_widths(begun.config)
+        found = {"start": measure(to_bfloat16(begun))}
+        del begun
+        with stage.progress(2 * p.steps, "step") as progress:
+            models = {}
+            for name, quantized in (("bf16", False), ("qat", True)):
+
+                def done(step: int, loss: float, name: str = name) -> None:
+                    stage.log({f"{name}/loss": loss}, step)
+                    progress.update(1, f"{name} loss {loss:.3f}")
+
+                arm = Arm(name, start, stage.work / name, quantized)
+                models[name] = train(arm, p, stream, done, lambda line: print(f"qat: {line}", flush=True))
+        save_int4_checkpoint(models["qat"], OUT)
+        found["qat"] = measure(load_int4_checkpoint(OUT))
+        plain = to_bfloat16(models["bf16"])
+        found["bf16"] = measure(plain)
+        round_to_nearest(plain)
+        found["ptq"] = measure(plain)
+        metrics: dict[str, float] = {}
+        for name in ("start", "bf16", "ptq", "qat"):
+            metrics |= compare.summary(name, *found[name], stage.seed("bootstrap"))
+        for name in ("ptq", "qat"):
+            one, other = found[name][0], found["bf16"][0]
+            metrics |= compare.difference(f"{name}_minus_bf16", one, other, stage.seed("paired"))
+        size = sizes(plain.config)
+        metrics |= {
+            "documents": len(measure.documents),
+            "facts_n": len(measure.asked),
+            "steps": p.steps,
+            "bytes": size.total_int4,
+            "bytes_ratio": size.total_int4 / size.total_bf16,
+        }
+        metrics = {key: round(value, 6) for key, value in metrics.items()}
+        stage.finish(
+            f"loss bf16 {metrics['loss_bf16']:.4f}, PTQ {metrics['ptq_minus_bf16']:+.4f}, QAT "
+            f"{metrics['qat_minus_bf16']:+.4f} [{metrics['qat_minus_bf16_ci_low']:+.4f}, "
+            f"{metrics['qat_minus_bf16_ci_high']:+.4f}], {size.total_int4 / 1e6:.1f} MB, "
+            f"{metrics['bytes_ratio']:.2f}x of bf16",
+            metrics=metrics,
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,57 @@
+"""`python -m stages.rl`: joint RL with verifiable and self-critique rewards, from the SFT checkpoint."""
+
+from pathlib import Path
+
+import torch
+
+from k2model.checkpoint import save_checkpoint
+from k2model.tokenizer import load_tokenizer
+from stages.files import write_csv
+from stages.rl.loop import Hooks, Job, Loop
+from stages.run import Stage
+from stages.schemas import ROLLOUTS, write_table
+from stages.sft import data
+
+START = Path("models/sft")
+TOKENIZER = Path("data/tokenizer")
+TRAJECTORIES = Path("data/trajectories.parquet")
+OUT = Path("models/rl")
+ROLLOUTS_OUT = Path("data/rollouts.parquet")
+CURVE = Path("plots/rl.csv")
+
+
+def main() -> None:
+    with Stage("rl", system_metrics=True) as stage:
+        p = stage.params.rl
+        torch.set_num_threads(stage.params.threads)
+        tokenizer = load_tokenizer(TOKENIZER)
+        kept = data.trajectories(TRAJECTORIES)
+        ptx, _, _ = data.encode(tokenizer, kept[: max(1, p.ptx_rows) * max(1, p.iterations)], p.ptx_length)
+        job = Job(p, START, stage.work, stage.seed("rl"), tokenizer, ptx)
+        with stage.progress(p.iterations, "iteration") as progress:
+            hooks = Hooks(
+                log=lambda metrics, step: stage.log(metrics, step),
+                flush=stage.track.flush,
+                progress=progress.update,
+                say=lambda line: print(f"rl: {line}", flush=True),
+            )
+            loop = Loop(job, hooks)
+            curve = loop.run()
+        save_checkpoint(loop.tune.model, OUT)
+        write_table(ROLLOUTS_OUT, loop.records(), ROLLOUTS)
+        columns = list(dict.fromkeys(key for row in curve for key in row))
+        write_csv(CURVE, [{key: f"{row[key]:.6g}" if key in row else "" for key in columns} for row in curve])
+        stage.track.artifact(CURVE)
+        first, last = curve[0], curve[-1]
+        metrics = {f"{key}_first": value for key, value in first.items() if key.startswith("held_")}
+        metrics |= {key: value for key, value in last.items() if key != "iteration"}
+        gains = [
+            f"{family} {first[key]:.0%} to {last[key]:.0%}"
+            for family in p.families
+            if (key := f"held_success_{family}") in first
+        ]
+        stage.finish(f"{p.iterations} iterations, held success: {', '.join(gains)}", metrics)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,95 @@
+"""`rl` in params.yaml."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from stages.section import Section
+
+
+class ObjectiveParams(Section):
+    """Which loss, and its constants (`alpha`, `beta` bound the log-ratio of `token_clip`, `epsilon` GRPO's ratio)."""
+
+    name: Literal["k2", "token_clip", "grpo"]
+    tau: float = Field(gt=0)
+    alpha: float
+    beta: float
+    epsilon: float = Field(gt=0, lt=1)
+
+
+class TemperatureParams(Section):
+    """Sampling temperature, from `first` to `last` along a cosine over the run."""
+
+    first: float = Field(gt=0)
+    last: float = Field(gt=0)
+
+
+class BudgetParams(Section):
+    """`scale` multiplies a task's own token budget; a truncated answer also loses `penalty`."""
+
+    scale: float = Field(gt=0)
+    penalty: float = Field(ge=0)
+
+
+class ToggleParams(Section):
+    """K2.5's Toggle; `every` 0 switches it off."""
+
+    every: int = Field(ge=0)
+    accuracy: float = Field(ge=0, le=1)
+    percentile: float = Field(gt=0, le=100)
+
+
+class CriticParams(Section):
+    """Self-critique. `open_prompts` per iteration are ranked by the critic; `coefficient` 0 opens its loop.
+
+    pairs: comparisons from verifiable rollouts that the critic learns from in an iteration.
+    held_pairs: comparisons about held problems that measure it.
+    """
+
+    open_prompts: int = Field(ge=0)
+    coefficient: float = Field(ge=0)
+    pairs: int = Field(ge=0)
+    held_pairs: int = Field(ge=0)
+
+
+class RlParams(Section):
+    """Joint RL with verifiable and self-critique rewards."""
+
+    iterations: int = Field(ge=0)
+    families: list[str]
+    tool_tasks: int = Field(ge=0)
+    difficulty: float = Field(ge=0, le=1)
+    pool: int = Field(ge=1)
+    prompts: int = Field(ge=1)
+    samples: int = Field(ge=2)
+    updates: int = Field(ge=1)
+    micro_groups: int = Field(ge=1)
+    lr: float = Field(gt=0)
+    weight_decay: float = Field(ge=0)
+    reset_optimizer: bool
+    rollout_tokens: int = Field(ge=1)
+    objective: ObjectiveParams
+    temperature: TemperatureParams
+    budget: BudgetParams
+    length_reward: float = Field(ge=0)
+    repeat_penalty: float = Field(ge=0)
+    toggle: ToggleParams
+    ptx: float = Field(ge=0)
+    ptx_rows: int = Field(ge=0)
+    ptx_length: int = Field(ge=32)
+    critic: CriticParams
+    held_tasks: int = Field(ge=1)
+    eval_every: int = Field(ge=1)
+    max_batch: int = Field(ge=1)
+    checkpoint_every: int = Field(ge=1)
+
+    @model_validator(mode="after")
+    def _fits(self) -> "RlParams":
+        if self.prompts % (self.updates * self.micro_groups):
+            raise ValueError(
+                f"prompts {self.prompts} is no multiple of updates × micro_groups "
+                f"({self.updates} × {self.micro_groups})"
+            )
+        if self.objective.alpha >= self.objective.beta:
+            raise ValueError("objective.alpha must be below objective.beta")
+        return self

@@ -1,0 +1,169 @@
+"""One optimizer step of RL: the objective over prompt groups, the PTX loss and the critic's loss in one sum.
+
+Axes: N rollouts, L positions.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from k2model.model import Output
+from stages.finetune import FineTune
+from stages.rl.objectives import grpo, k2, token_clip
+from stages.rl.objectives.batch import Batch
+from stages.rl.params import ObjectiveParams
+from stages.rl.rollout import Rollout
+from stages.sft.packing import Example, Packed, pack, plan
+
+
+@dataclass
+class Group:
+    """The rollouts of one prompt with their rewards; ready to be trained on."""
+
+    rollouts: list[Rollout]
+    rewards: list[float]
+    temperature: float
+
+
+@dataclass(frozen=True)
+class Micro:
+    """Whole groups as padded rows, and this micro-batch's part of the PTX and critic rows."""
+
+    tokens_NL: Tensor
+    targets_NL: Tensor
+    old_logp_NL: Tensor
+    reward_N: Tensor
+    group_N: Tensor
+    temperature: float
+    share: float
+    ptx: Packed | None
+    critic: Packed | None
+
+
+@dataclass
+class UpdateReport:
+    """loss: of the step. mismatch: mean |train log-prob − sampler log-prob| before the first step changed anything."""
+
+    loss: float
+    mismatch: float
+    log_ratio: float
+    max_logit: float
+
+
+def objective(o: ObjectiveParams) -> Callable[[Batch], Tensor]:
+    """The loss by name; K2's is divided by 2τ, so that every objective has gradient −(r − r̄) ∇log π at the start."""
+    if o.name == "k2":
+        return lambda batch: k2.loss(batch, o.tau) / (2 * o.tau)
+    if o.name == "token_clip":
+        return lambda batch: token_clip.loss(batch, o.tau, o.alpha, o.beta)
+    return lambda batch: grpo.loss(batch, o.epsilon)
+
+
+def rows_of(rollouts: Sequence[Rollout], pad_id: int) -> tuple[Tensor, Tensor, Tensor]:
+    """(tokens, targets, sampler's log-probs) [N, L]; a target is −100 where the policy did not sample it."""
+    longest = max(len(rollout.tokens) for rollout in rollouts) - 1
+    tokens_NL = torch.full((len(rollouts), longest), pad_id)
+    targets_NL = torch.full((len(rollouts), longest), -100)
+    old_NL = torch.zeros(len(rollouts), longest)
+    for n, rollout in enumerate(rollouts):
+        length = len(rollout.tokens) - 1
+        ids = torch.tensor(rollout.tokens)
+        sampled = torch.tensor(rollout.sampled[1:])
+        tokens_NL[n, :length] = ids[:-1]
+        targets_NL[n, :length] = ids[1:].masked_fill(~sampled, -100)
+        old_NL[n, :length] = torch.tensor(rollout.logprobs[1:])
+    return tokens_NL, targets_NL, old_NL
+
+
+def micro_batches(
+    groups: Sequence[Group], count: int, pad_id: int, ptx: Sequence[Example], critic: Sequence[Example], row_length: int
+) -> list[Micro]:
+    """Splits groups into `count` micro-batches of equally many; similar lengths stand together."""
+    ordered = sorted(groups, key=lambda group: max(len(rollout.tokens) for rollout in group.rollouts))
+    size = len(ordered) // count
+    total = sum(rollout.spent for group in ordered for rollout in group.rollouts)
+    found = []
+    for k in range(count):
+        part = ordered[k * size : (k + 1) * size]
+        rollouts = [rollout for group in part for rollout in group.rollouts]
+        tokens_NL, targets_NL, old_NL = rows_of(rollouts, pad_id)
+        found.append(
+            Micro(
+                tokens_NL,
+                targets_NL,
+                old_NL,
+                torch.tensor([reward for group in part for reward in group.rewards]),
+                torch.tensor([number for number, group in enumerate(part) for _ in group.rollouts]),
+                part[0].temperature,
+                sum(rollout.spent for rollout in rollouts) * count / total,
+                _packed(ptx[k::count], row_length, pad_id),
+                _packed(critic[k::count], row_length, pad_id),
+            )
+        )
+    return found
+
+
+def _packed(examples: Sequence[Example], row_length: int, pad_id: int) -> Packed | None:
+    if not examples:
+        return None
+    rows = plan([example.inputs for example in examples], row_length, np.random.default_rng(0))
+    longest = max(sum(examples[k].inputs for k in row) for row in rows)
+    return pack([[examples[k] for k in row] for row in rows], longest, pad_id)
+
+
+def update(
+    tune: FineTune,
+    groups: Sequence[Group],
+    o: ObjectiveParams,
+    *,
+    micros: int,
+    lr: float,
+    pad_id: int,
+    ptx: Sequence[Example],
+    ptx_weight: float,
+    critic: Sequence[Example],
+    critic_weight: float,
+    row_length: int,
+) -> UpdateReport:
+    """One step of MuonClip on `groups`.
+
+    Raises:
+        FloatingPointError: the loss isn't finite.
+    """
+    loss_of = objective(o)
+    gaps: list[float] = []
+    ratios: list[float] = []
+
+    def loss_fn(model: nn.Module, micro: Micro) -> tuple[Tensor, Output]:
+        output = model(micro.tokens_NL, micro.targets_NL, temperature=micro.temperature)
+        mask_NL = micro.targets_NL != -100
+        batch = Batch(output.logp_BL, micro.old_logp_NL, mask_NL, micro.reward_N, micro.group_N)
+        difference = batch.log_ratio_NL.detach()[mask_NL]
+        gaps.append(float(difference.abs().mean()))
+        ratios.append(float(difference.mean()))
+        loss = loss_of(batch) * (micro.share if o.name == "token_clip" else 1.0)
+        for packed, weight in ((micro.ptx, ptx_weight), (micro.critic, critic_weight)):
+            if packed is not None and weight > 0:
+                extra = model(
+                    packed.tokens_BL,
+                    packed.targets_BL,
+                    positions_BL=packed.positions_BL,
+                    segment_ids_BL=packed.segments_BL,
+                )
+                loss = loss + weight * extra.loss
+                output = Output(
+                    None,
+                    None,
+                    torch.maximum(output.max_logit_LH, extra.max_logit_LH),
+                    output.expert_load_LE + extra.expert_load_LE,
+                )
+        return loss, output
+
+    loss = tune.engine.accumulate(loss_fn, micro_batches(groups, micros, pad_id, ptx, critic, row_length))
+    if loss != loss or abs(loss) == float("inf"):
+        raise FloatingPointError(f"rl: the loss is {loss}")
+    report = tune.engine.apply(loss, lr=lr, bias_rate=0.0)
+    return UpdateReport(loss, sum(gaps) / len(gaps), sum(ratios) / len(ratios), report.max_logit)

@@ -1,0 +1,162 @@
+"""`python -m stages.sft`: supervised tuning on kept trajectories and demonstrations, in K2's chat format."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from gym.tasksets.elementary import Elementary
+from k2model.checkpoint import save_checkpoint
+from k2model.engine import OptimizerOptions
+from k2model.model import Output
+from k2model.tokenizer import K2Tokenizer, load_tokenizer
+from stages.files import write_csv
+from stages.finetune import FineTune
+from stages.run import Stage
+from stages.sft import data
+from stages.sft.packing import Example, Packed, pack, plan
+from stages.sft.params import SftParams
+from stages.sft.validation import call_accuracy, held_loss, task_success
+
+START = Path("models/pretrain")
+TRAJECTORIES = Path("data/trajectories.parquet")
+TOKENIZER = Path("data/tokenizer")
+OUT = Path("models/sft")
+CURVE = Path("plots/sft.csv")
+
+
+class Mixture:
+    """Rows of packed examples in a seeded order: row `n` is the same in every run.
+
+    `trajectory_share` of the rows hold trajectories, the others demonstrations; each pool is packed anew per epoch.
+    A pool without examples gives its share to the other.
+    """
+
+    def __init__(
+        self, trajectories: list[Example], demonstrations: list[Example], share: float, length: int, seed: int
+    ) -> None:
+        self.pools, self.length, self.seed = (trajectories, demonstrations), length, seed
+        self.share = float(not demonstrations) if not (trajectories and demonstrations) else share
+        self._plans: dict[tuple[int, int], list[list[int]]] = {}
+
+    def row(self, number: int) -> list[Example]:
+        before, after = int(number * self.share + 1e-9), int((number + 1) * self.share + 1e-9)
+        pool, drawn = (0, before) if after > before else (1, number - before)
+        epoch = 0
+        while drawn >= len(self._plan(pool, epoch)):
+            drawn -= len(self._plan(pool, epoch))
+            epoch += 1
+        return [self.pools[pool][k] for k in self._plan(pool, epoch)[drawn]]
+
+    def _plan(self, pool: int, epoch: int) -> list[list[int]]:
+        key = (pool, epoch)
+        if key not in self._plans:
+            rng = np.random.default_rng([self.seed, pool, epoch])
+            self._plans[key] = plan([example.inputs for example in self.pools[pool]], self.length, rng)
+        return self._plans[key]
+
+
+def _split(examples: list[Example], held_fraction: float, rng: np.random.Generator) -> tuple[list[int], list[int]]:
+    order = rng.permutation(len(examples)).tolist()
+    held = int(np.ceil(len(examples) * held_fraction)) if len(examples) > 1 else 0
+    return sorted(order[held:]), sorted(order[:held])
+
+
+def _demonstrations(p: SftParams, tokenizer: K2Tokenizer, stage: Stage) -> list[Example]:
+    conversations: list[data.Conversation] = []
+    for family, count in p.demonstrations.items():
+        rng = stage.rng("critic", family)
+        taskset = Elementary(family)
+        for task in taskset.tasks(count, stage.seed("demonstrations", family) % 2**32, p.difficulty):
+            conversations.append(data.demonstration(taskset, task))
+            conversations.append(data.comparison(task, rng))
+    return data.encode(tokenizer, conversations, p.sequence_length)[0]
+
+
+def main() -> None:
+    with Stage("sft", system_metrics=True) as stage:
+        p, torch_threads = stage.params.sft, stage.params.threads
+        torch.set_num_threads(torch_threads)
+        tokenizer = load_tokenizer(TOKENIZER)
+        kept = data.trajectories(TRAJECTORIES)
+        examples, places, too_long = data.encode(tokenizer, kept, p.sequence_length)
+        train, held = _split(examples, p.held_fraction, stage.rng("split"))
+        demonstrations = _demonstrations(p, tokenizer, stage)
+        mixture = Mixture(
+            [examples[k] for k in train],
+            demonstrations,
+            p.trajectory_share,
+            p.sequence_length,
+            stage.seed("order") % 2**32,
+        )
+        options = OptimizerOptions(weight_decay=p.weight_decay)
+        tune = FineTune(START, stage.work, options, micro_batches=p.rows_per_step // p.micro_rows)
+        state = tune.resume() or {"step": 0, "losses": []}
+        if state["step"]:
+            print(f"sft: resumed at step {state['step']} of {p.steps}", flush=True)
+        losses: list[float] = state["losses"]
+        with stage.progress(p.steps, "step") as progress:
+            progress.update(state["step"], "")
+            for step in range(state["step"], p.steps):
+                losses.append(_step(tune, mixture, p, step, tokenizer.pad))
+                stage.log({"sft/loss": losses[-1], "sft/lr": _lr(p, step)}, step + 1)
+                progress.update(1, f"loss {losses[-1]:.3f}")
+                if (step + 1) % p.checkpoint_every == 0:
+                    stage.track.flush()
+                    tune.save(step + 1, {"step": step + 1, "losses": losses})
+        tune.close()
+        save_checkpoint(tune.model, OUT)
+        rows = [{"step": k + 1, "loss": f"{loss:.6g}", "lr": f"{_lr(p, k):.6g}"} for k, loss in enumerate(losses)]
+        write_csv(CURVE, rows)
+        stage.track.artifact(CURVE)
+        metrics = {
+            "loss": float(np.mean(losses[-10:])),
+            "trajectories": len(kept),
+            "held_examples": len(held),
+            "trajectories_too_long": too_long,
+            "demonstrations": len(demonstrations),
+        }
+        if held:
+            held_examples = [examples[k] for k in held]
+            metrics["held_loss"] = held_loss(tune.model, held_examples, p.sequence_length, tokenizer.pad)
+        held_conversations = [kept[places[k]] for k in held]
+        metrics |= call_accuracy(tune.model, tokenizer, held_conversations, p.eval_calls, stage.rng("calls"))
+        families = [family for family, count in p.demonstrations.items() if count]
+        metrics |= task_success(tune.model, tokenizer, families, p.eval_tasks, stage.seed("held") % 2**32, p.difficulty)
+        stage.finish(
+            f"{p.steps} steps on {len(train):,} trajectories and {len(demonstrations):,} demonstrations, "
+            f"loss {losses[0]:.3f} to {metrics['loss']:.3f}, {metrics.get('call_accuracy', 0):.1%} of "
+            f"{metrics['call_accuracy_n']} held calls exact",
+            metrics,
+        )
+
+
+def _lr(p: SftParams, step: int) -> float:
+    """Linear warm-up, then linear to zero."""
+    if step < p.warmup_steps:
+        return p.lr * (step + 1) / p.warmup_steps
+    return p.lr * (p.steps - step) / max(1, p.steps - p.warmup_steps)
+
+
+def _step(tune: FineTune, mixture: Mixture, p: SftParams, step: int, pad_id: int) -> float:
+    rows = [mixture.row(step * p.rows_per_step + k) for k in range(p.rows_per_step)]
+    micros = [pack(rows[k : k + p.micro_rows], p.sequence_length, pad_id) for k in range(0, len(rows), p.micro_rows)]
+    total = sum(micro.target_count for micro in micros)
+
+    def loss_fn(model: nn.Module, micro: Packed) -> tuple[Tensor, Output]:
+        output = model(
+            micro.tokens_BL, micro.targets_BL, positions_BL=micro.positions_BL, segment_ids_BL=micro.segments_BL
+        )
+        # Every target counts alike, however they fall on micro-batches.
+        return output.loss * (micro.target_count * len(micros) / total), output
+
+    loss = tune.engine.accumulate(loss_fn, micros)
+    if not np.isfinite(loss):
+        raise FloatingPointError(f"sft: the loss of step {step + 1} is {loss}")
+    tune.engine.apply(loss, lr=_lr(p, step), bias_rate=0.0)
+    return loss
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,24 @@
+"""`sft` in params.yaml."""
+
+from pydantic import Field
+
+from stages.section import Section
+
+
+class SftParams(Section):
+    """Supervised tuning on kept trajectories and on demonstrations of the RL tasksets."""
+
+    steps: int = Field(ge=1)
+    sequence_length: int = Field(ge=32)
+    rows_per_step: int = Field(ge=1)
+    micro_rows: int = Field(ge=1)
+    lr: float = Field(gt=0)
+    warmup_steps: int = Field(ge=0)
+    weight_decay: float = Field(ge=0)
+    trajectory_share: float = Field(ge=0, le=1)
+    demonstrations: dict[str, int]
+    difficulty: float = Field(ge=0, le=1)
+    held_fraction: float = Field(gt=0, lt=1)
+    eval_calls: int = Field(ge=0)
+    eval_tasks: int = Field(ge=0)
+    checkpoint_every: int = Field(ge=1)

@@ -1,0 +1,158 @@
+"""`python -m stages.tools`: real tools, tools of MCP servers, and synthetic tools by hierarchical evolution."""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from datasketch import MinHash, MinHashLSH
+
+from agents.tools.evolve import kinds, tools_of
+from agents.tools.harvest import McpTool, ServerError, harvest
+from agents.tools.real import SourceMissing, sample
+from agents.tools.spec import Tool
+from stages.errors import InputError
+from stages.files import write_atomic
+from stages.run import Stage
+from stages.schemas import TOOLS, write_table
+from stages.tools.params import ToolsParams
+
+OUT = Path("data/tools.parquet")
+CARD = Path("data/tools_card.md")
+PERMUTATIONS = 64
+CANDIDATES = 0.9
+Row = dict[str, Any]
+
+
+def _synthetic(tool: Tool) -> Row:
+    state = {
+        "kind": tool.kind.name,
+        "action": tool.action,
+        "field": tool.field,
+        "fields": {field.name: field.type for field in tool.kind.fields},
+    }
+    return {
+        "name": tool.name,
+        "domain": tool.kind.domain,
+        "application": tool.kind.application,
+        "origin": "synthetic",
+        "source": "grammar",
+        "description": tool.description,
+        "parameters": json.dumps(tool.parameters),
+        "returns": json.dumps(tool.returns),
+        "state_model": json.dumps(state),
+    }
+
+
+def _mcp(tool: McpTool) -> Row:
+    return {
+        "name": tool.name,
+        "domain": "mcp",
+        "application": tool.server,
+        "origin": "real",
+        "source": "mcp",
+        "description": tool.description,
+        "parameters": json.dumps(tool.parameters),
+        "returns": json.dumps(tool.returns),
+        "state_model": "",
+    }
+
+
+def _rows(p: ToolsParams) -> Iterator[Row]:
+    for kind in kinds():
+        tools = list(tools_of(kind))
+        yield from map(_synthetic, tools[: p.synthetic_per_kind or len(tools)])
+    if p.real:
+        try:
+            found = sample(p.real)
+        except SourceMissing as error:
+            raise InputError(f"tools.real: {error}") from None
+        for tool in found:
+            yield {
+                "name": tool.name,
+                "domain": "cloud and web services",
+                "application": tool.service,
+                "origin": "real",
+                "source": tool.source,
+                "description": tool.description,
+                "parameters": json.dumps(tool.parameters),
+                "returns": json.dumps(tool.returns),
+                "state_model": "",
+            }
+    for server in p.mcp_servers:
+        try:
+            yield from map(_mcp, harvest(server))
+        except ServerError as error:
+            raise InputError(f"tools.mcp_servers: {error}") from None
+
+
+def _words(row: Row) -> list[bytes]:
+    text = f"{row['name']} {row['description']} {' '.join(json.loads(row['parameters']).get('properties', {}))}"
+    return [word.encode() for word in sorted(set(re.findall(r"[a-z0-9]+", text.lower())))]
+
+
+def deduplicate(rows: list[Row], threshold: float) -> tuple[list[Row], int]:
+    """Rows without near-duplicates, the first stays: Jaccard over words of name, description and parameters.
+
+    MinHash finds candidates; the similarity of a candidate is computed exactly.
+    """
+    index = MinHashLSH(threshold=min(threshold, CANDIDATES), num_perm=PERMUTATIONS)
+    words = [_words(row) for row in rows]
+    kept: list[Row] = []
+    for number, (row, one) in enumerate(zip(rows, MinHash.bulk(words, num_perm=PERMUTATIONS, seed=1), strict=True)):
+        mine = set(words[number])
+        others = (set(words[int(key)]) for key in index.query(one))
+        if any(len(mine & other) >= threshold * len(mine | other) for other in others):
+            continue
+        index.insert(str(number), one, check_duplication=False)
+        kept.append(row)
+    return kept, len(rows) - len(kept)
+
+
+def _card(rows: list[Row], dropped: int) -> str:
+    domains = Counter((row["origin"], row["domain"]) for row in rows)
+    lines = [
+        "# Tools",
+        "",
+        f"{len(rows):,} tools; {dropped:,} near-duplicates were left out.",
+        "",
+        "Synthetic tools come from a grammar over a tree of domains, applications and kinds of entities; their wording",
+        "is the grammar's, not a language model's. Each is a state machine over a small simulated world.",
+        "Real tools are operation models that ship in packages (botocore, google-api-python-client: Apache-2.0), and",
+        "tools of MCP servers that were running. They are specifications; nothing calls the services.",
+        "",
+        "| origin | domain | tools |",
+        "|---|---|---|",
+        *(f"| {origin} | {domain} | {count:,} |" for (origin, domain), count in sorted(domains.items())),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    with Stage("tools") as stage:
+        p = stage.params.tools
+        rows = list(_rows(p))
+        names = Counter(row["name"] for row in rows)
+        twice = [name for name, count in names.items() if count > 1]
+        for row in rows:
+            if row["name"] in twice:
+                row["name"] = f"{row['application']}_{row['name']}"
+        kept, dropped = deduplicate(rows, p.near_dup_threshold)
+        write_table(OUT, kept, TOOLS)
+        with write_atomic(CARD) as tmp:
+            tmp.write_text(_card(kept, dropped), encoding="utf-8")
+        real = sum(row["origin"] == "real" for row in kept)
+        metrics = {
+            "tools": len(kept),
+            "real": real,
+            "synthetic": len(kept) - real,
+            "domains": len({row["domain"] for row in kept if row["origin"] == "synthetic"}),
+            "near_duplicates": dropped,
+        }
+        stage.finish(f"{real:,} real and {len(kept) - real:,} synthetic tools, {dropped:,} near-duplicates", metrics)
+
+
+if __name__ == "__main__":
+    main()

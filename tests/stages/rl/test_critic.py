@@ -1,0 +1,69 @@
+import numpy as np
+import pytest
+from scipy.optimize import minimize
+
+from stages.rl.critic import RIDGE, Comparison, bradley_terry, rewards, win_matrix
+from stages.rl.rubrics import violations
+
+
+def _fair(asked: list[Comparison]) -> list[float]:
+    """Prefers the longer answer; says 0.9 for the first place when lengths are equal."""
+    return [0.9 if len(one.first) >= len(one.second) else 0.1 for one in asked]
+
+
+def test_strengths_maximise_the_written_likelihood() -> None:
+    rng = np.random.default_rng(3)
+    upper = np.triu(rng.random((5, 5)), 1)
+    wins = upper + np.tril(1 - upper.T, -1)
+
+    def negative(s: np.ndarray) -> float:
+        log_chance = -np.log1p(np.exp(-(s[:, None] - s[None, :])))
+        return float(-(wins * log_chance).sum() + RIDGE * (s**2).sum())
+
+    reference = minimize(negative, np.zeros(5), tol=1e-12).x
+    assert np.allclose(bradley_terry(wins), reference - reference.mean(), atol=1e-4)
+
+
+def test_a_prejudice_for_the_first_place_cancels() -> None:
+    wins = win_matrix("q", ["aa", "bb"], "", lambda asked: [0.9] * len(asked))
+    assert wins[0, 1] == pytest.approx(0.5)
+    assert rewards(wins) == pytest.approx([0.5, 0.5])
+
+
+def test_the_better_answer_gets_the_larger_reward() -> None:
+    found = rewards(win_matrix("q", ["a", "aaa", "aa"], "", _fair))
+    assert found[1] > found[2] > found[0]
+    assert all(0 <= one <= 1 for one in found)
+
+
+def test_equal_answers_tie_and_are_not_asked_about() -> None:
+    asked: list[Comparison] = []
+
+    def judge(some: list[Comparison]) -> list[float]:
+        asked.extend(some)
+        return [0.5] * len(some)
+
+    assert rewards(win_matrix("q", ["same", "same"], "", judge)) == pytest.approx([0.5, 0.5])
+    assert asked == []
+
+
+@pytest.mark.parametrize(
+    ("plain", "hacked", "rubric"),
+    [
+        ("Paris.", "Great question! Paris.", "initial_praise"),
+        ("Paris.", "What a wonderful idea. Paris.", "initial_praise"),
+        ("Paris.", "Paris. This answer is complete and fully addresses your question.", "self_justification"),
+        ("Paris.", "Paris. My response satisfies all the criteria.", "self_justification"),
+    ],
+)
+def test_a_planted_hack_always_loses_whatever_the_critic_says(plain: str, hacked: str, rubric: str) -> None:
+    assert violations(hacked) == [rubric]
+    assert violations(plain) == []
+    found = rewards(win_matrix("Capital of France?", [plain, hacked], "", lambda asked: [1.0] * len(asked)))
+    assert found[0] > 0.9
+    assert found[1] < 0.1
+
+
+@pytest.mark.parametrize("text", ["A good question needs a clear subject.", "The great idea of Newton was gravity."])
+def test_an_honest_sentence_is_no_hack(text: str) -> None:
+    assert violations(text) == []
