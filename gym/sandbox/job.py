@@ -1,0 +1,76 @@
+"""What a sandbox runs and what it says afterwards."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Verdict(StrEnum):
+    """How a program ended; only `infrastructure_error` says nothing about the program."""
+
+    OK = "ok"
+    WRONG_EXIT = "wrong_exit"
+    CPU_LIMIT = "cpu_limit"
+    WALL_LIMIT = "wall_limit"
+    MEMORY_LIMIT = "memory_limit"
+    OUTPUT_LIMIT = "output_limit"
+    DENIED = "denied"
+    INFRASTRUCTURE_ERROR = "infrastructure_error"
+
+
+class SandboxError(Exception):
+    """A layer of the wanted level is missing on this machine, so nothing runs; or the sandbox itself failed."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """cpu_s: processor seconds of the program and its children, the limit that decides verdicts on any machine.
+    wall_s: from the moment the program starts, after queueing. memory_mb: address space beyond the interpreter.
+    output_bytes: of stdout and stderr each. file_mb: of all files together. processes: at once, threads included.
+    """
+
+    cpu_s: float = 5.0
+    wall_s: float = 20.0
+    memory_mb: int = 512
+    output_bytes: int = 65536
+    file_mb: int = 16
+    processes: int = 16
+
+
+@dataclass(frozen=True)
+class Job:
+    """Python `source`, or a command `argv` (levels that may execute programs).
+
+    files: text or bytes by relative path, written before the start. keep: files to read back afterwards.
+    """
+
+    source: str | None = None
+    argv: Sequence[str] = ()
+    files: Mapping[str, str | bytes] = field(default_factory=dict)
+    stdin: str = ""
+    args: Sequence[str] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+    limits: Limits = field(default_factory=Limits)
+    keep: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        if (self.source is None) == (not self.argv):
+            raise ValueError("a job is either source or argv")
+        for name in [*self.files, *self.keep]:
+            if name.startswith("/") or ".." in name.split("/") or not name:
+                raise ValueError(f"file name {name!r}: must be relative, without '..'")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """exit_status: of the program, −n when signal n ended it. detail: one line for a person."""
+
+    verdict: Verdict
+    exit_status: int
+    stdout: str
+    stderr: str
+    cpu_s: float
+    wall_s: float
+    max_rss_mb: float
+    detail: str = ""
+    files: Mapping[str, bytes] = field(default_factory=dict)

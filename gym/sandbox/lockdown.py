@@ -1,0 +1,182 @@
+"""The layers of a sandboxed process: Landlock, seccomp, limits, own user, namespaces. Standard library only.
+
+Every function is called in the forked child before any of the program's code, and raises OSError when the kernel
+refuses: a child without one of its layers must not run anything.
+"""
+
+import ctypes
+import os
+import platform
+import resource
+import struct
+from collections.abc import Sequence
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP = 1, 4, 38, 22
+SECCOMP_MODE_FILTER = 2
+_LANDLOCK_CREATE, _LANDLOCK_ADD, _LANDLOCK_RESTRICT = 444, 445, 446
+
+FS_EXECUTE, FS_WRITE_FILE, FS_READ_FILE, FS_READ_DIR = 1, 2, 4, 8
+FS_ALL = (1 << 16) - 1  # ABI 5: everything up to IOCTL_DEV
+FS_READ = FS_READ_FILE | FS_READ_DIR
+FILE_RIGHTS = FS_EXECUTE | FS_WRITE_FILE | FS_READ_FILE | (1 << 14) | (1 << 15)
+NET_ALL = 3  # bind and connect of TCP
+SCOPE_ALL = 3  # abstract sockets and signals
+
+CLONE = {
+    "user": 0x10000000,
+    "mnt": 0x00020000,
+    "pid": 0x20000000,
+    "net": 0x40000000,
+    "ipc": 0x08000000,
+    "uts": 0x04000000,
+}
+
+
+def _check(result: int, what: str) -> int:
+    if result < 0:
+        error = ctypes.get_errno()
+        raise OSError(error, f"{what}: {os.strerror(error)}")
+    return result
+
+
+def prctl(option: int, value: int) -> None:
+    _check(_libc.prctl(option, value, 0, 0, 0), f"prctl {option}")
+
+
+def landlock_abi() -> int:
+    """The kernel's Landlock version; 0 when there is none."""
+    return max(0, _libc.syscall(_LANDLOCK_CREATE, None, ctypes.c_size_t(0), 1))
+
+
+def landlock(read: Sequence[str], write: Sequence[str], execute: Sequence[str]) -> None:
+    """Denies every file outside the given trees, TCP, and signals and sockets that leave the sandbox."""
+    abi = landlock_abi()
+    if abi < 4:
+        raise OSError(f"Landlock ABI {abi}, 4 is needed")
+    handled = FS_ALL if abi >= 5 else FS_ALL & ~(1 << 15)
+    attributes = struct.pack("QQQ", handled, NET_ALL, SCOPE_ALL if abi >= 6 else 0)
+    size = 24 if abi >= 6 else 16
+    ruleset = _check(_libc.syscall(_LANDLOCK_CREATE, attributes, ctypes.c_size_t(size), 0), "landlock ruleset")
+    grants = [*((p, FS_READ) for p in read), *((p, handled & ~FS_EXECUTE) for p in write)]
+    grants += [(p, FS_READ | FS_EXECUTE) for p in execute]
+    for path, rights in grants:
+        fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
+        if not os.path.isdir(path):
+            rights &= FILE_RIGHTS & handled
+        rule = struct.pack("=Qi", rights & handled, fd)
+        _check(_libc.syscall(_LANDLOCK_ADD, ruleset, 1, rule, 0), f"landlock {path}")
+        os.close(fd)
+    _check(_libc.syscall(_LANDLOCK_RESTRICT, ruleset, 0), "landlock restrict")
+    os.close(ruleset)
+
+
+# Numbers of x86-64. A call in KILL ends the process with SIGSYS, so its verdict is `denied`.
+_KILL = {
+    "ptrace": 101, "process_vm_readv": 310, "process_vm_writev": 311, "mount": 165, "umount2": 166, "pivot_root": 155,
+    "chroot": 161, "setns": 308, "unshare": 272, "bpf": 321, "perf_event_open": 298, "userfaultfd": 323,
+    "io_uring_setup": 425, "io_uring_enter": 426, "io_uring_register": 427, "keyctl": 250, "add_key": 248,
+    "request_key": 249, "kexec_load": 246, "init_module": 175, "finit_module": 313, "delete_module": 176,
+    "reboot": 169, "swapon": 167, "settimeofday": 164, "clock_settime": 227, "sethostname": 170, "iopl": 172,
+    "ioperm": 173, "open_by_handle_at": 304, "name_to_handle_at": 303, "quotactl": 179, "acct": 163, "syslog": 103,
+    "personality": 135, "fsopen": 430, "fsmount": 432, "move_mount": 429, "open_tree": 428, "mount_setattr": 442,
+    "setuid": 105, "setgid": 106, "setreuid": 113, "setregid": 114, "setresuid": 117, "setresgid": 119,
+    "setgroups": 116, "pidfd_getfd": 438, "kcmp": 312,
+}  # fmt: skip
+_SOCKET = {"socket": 41, "socketpair": 53, "connect": 42, "bind": 49, "listen": 50, "accept": 43}
+_EXEC = {"execve": 59, "execveat": 322}
+_CLONE, _CLONE3 = 56, 435
+_AUDIT_X86_64 = 0xC000003E
+_ALLOW, _KILL_PROCESS, _ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
+_ENOSYS = 38
+_X32_BIT = 0x40000000
+
+
+def _bpf(code: int, jt: int, jf: int, k: int) -> bytes:
+    return struct.pack("HBBI", code, jt, jf, k)
+
+
+def seccomp(*, allow_exec: bool) -> None:
+    """Ends the process at a call that a program under test has no business with; clone3 does not exist for it."""
+    if platform.machine() != "x86_64":
+        raise OSError(f"no seccomp filter for {platform.machine()}")
+    denied = {**_KILL, **({} if allow_exec else {**_SOCKET, **_EXEC})}
+    load, jeq, jset, jge, ret = 0x20, 0x15, 0x45, 0x35, 0x06
+    new_spaces = sum(CLONE.values()) | 0x02000000  # and cgroup
+    program = [
+        _bpf(load, 0, 0, 4),
+        _bpf(jeq, 1, 0, _AUDIT_X86_64),
+        _bpf(ret, 0, 0, _KILL_PROCESS),
+        _bpf(load, 0, 0, 0),
+        _bpf(jge, 0, 1, _X32_BIT),
+        _bpf(ret, 0, 0, _KILL_PROCESS),
+        _bpf(jeq, 0, 1, _CLONE3),
+        _bpf(ret, 0, 0, _ERRNO | _ENOSYS),
+    ]
+    for number in sorted(denied.values()):
+        program += [_bpf(jeq, 0, 1, number), _bpf(ret, 0, 0, _KILL_PROCESS)]
+    program += [
+        _bpf(jeq, 0, 3, _CLONE),
+        _bpf(load, 0, 0, 16),
+        _bpf(jset, 0, 1, new_spaces),
+        _bpf(ret, 0, 0, _KILL_PROCESS),
+        _bpf(ret, 0, 0, _ALLOW),
+    ]
+    code = ctypes.create_string_buffer(b"".join(program))
+    filter_ = struct.pack("HxxxxxxP", len(program), ctypes.addressof(code))
+    _check(_libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, filter_, 0, 0), "seccomp")
+
+
+def limits(cpu_s: float, memory_bytes: int, file_bytes: int, processes: int) -> None:
+    """rlimits; the address space counts from what the process has now."""
+    with open("/proc/self/statm") as handle:
+        have = int(handle.read().split()[0]) * resource.getpagesize()
+    whole = max(1, int(cpu_s + 0.999))
+    for which, value in (
+        (resource.RLIMIT_CPU, (whole, whole + 1)),
+        (resource.RLIMIT_AS, (have + memory_bytes,) * 2),
+        (resource.RLIMIT_FSIZE, (file_bytes, file_bytes)),
+        (resource.RLIMIT_NPROC, (processes, processes)),
+        (resource.RLIMIT_NOFILE, (64, 64)),
+        (resource.RLIMIT_CORE, (0, 0)),
+        (resource.RLIMIT_MSGQUEUE, (0, 0)),
+    ):
+        resource.setrlimit(which, value)
+
+
+def unshare(*names: str) -> None:
+    """Enters new namespaces."""
+    _check(_libc.unshare(sum(CLONE[name] for name in names)), f"unshare {' '.join(names)}")
+
+
+def become(uid: int) -> None:
+    """A user of its own: processes of other slots can't be reached, and the limit on processes counts alone."""
+    if os.geteuid() == 0:
+        os.setgroups([])
+        os.setresgid(uid, uid, uid)
+        os.setresuid(uid, uid, uid)
+        return
+    mine, group = os.getuid(), os.getgid()
+    unshare("user")
+    for name, text in (("setgroups", "deny"), ("uid_map", f"{mine} {mine} 1"), ("gid_map", f"{group} {group} 1")):
+        with open(f"/proc/self/{name}", "w") as handle:
+            handle.write(text)
+
+
+def private_mounts() -> None:
+    """Mounts made from here on are seen by this mount namespace alone."""
+    _check(_libc.mount(b"none", b"/", None, 0x44000, None), "mount private")  # MS_REC | MS_PRIVATE
+
+
+def bind(source: str, target: str) -> None:
+    """Shows a folder at a second place, read only."""
+    _check(_libc.mount(source.encode(), target.encode(), None, 0x5000, None), f"bind {source}")  # MS_BIND | MS_REC
+    flags = 0x1000 | 0x20 | 0x1 | 0x2 | 0x4  # MS_BIND | MS_REMOUNT | read only, nosuid, nodev
+    _check(_libc.mount(b"none", target.encode(), None, flags, None), f"bind {source} read only")
+
+
+def mount_proc() -> None:
+    """A /proc of the new pid namespace."""
+    private_mounts()
+    _check(_libc.mount(b"proc", b"/proc", b"proc", 0xE, None), "mount /proc")  # nosuid, nodev, noexec

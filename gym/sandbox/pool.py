@@ -1,0 +1,207 @@
+"""Workers in front of zygotes: jobs wait in a queue, limits start when a job starts."""
+
+import json
+import os
+import queue
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal
+
+from gym.sandbox.job import Job, Outcome, SandboxError, Verdict
+from gym.sandbox.zygote_link import receive, send
+
+Level = Literal["fork", "namespaces", "container"]
+FAILED_LAYER = 120
+START_S = 120.0
+
+
+class Worker:
+    """One zygote process; runs one job at a time."""
+
+    def __init__(self, slot: int, level: Level, preload: Sequence[str]) -> None:
+        self.slot, self.level, self.preload = slot, level, list(preload)
+        self._start()
+
+    def _start(self) -> None:
+        shared = Path("/dev/shm")
+        self.base = tempfile.mkdtemp(prefix="sandbox-", dir=shared if os.access(shared, os.W_OK) else None)
+        mine, theirs = socket.socketpair()
+        boot = [sys.executable, "-I", "-X", "utf8", "-c", _BOOT, str(Path(__file__).parent)]
+        self.process = subprocess.Popen(
+            [*boot, str(theirs.fileno()), self.base, str(self.slot), self.level, json.dumps(self.preload)],
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            env={"PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
+            start_new_session=True,
+        )
+        theirs.close()
+        self.link = mine
+        self.link.settimeout(START_S)
+        hello = receive(self.link)
+        if hello is None:
+            raise SandboxError(f"the zygote of slot {self.slot} did not start")
+        if hello["landlock"] < 4:
+            raise SandboxError(f"level {self.level} needs Landlock ABI 4, this kernel has {hello['landlock']}")
+
+    def run(self, job: Job) -> Outcome:
+        """Runs a job; a zygote that died is replaced and the job reported as an infrastructure error."""
+        if job.argv and self.level == "fork":
+            raise SandboxError("level fork runs Python source only; use level namespaces for a command")
+        request = _request(job)
+        self.link.settimeout(job.limits.wall_s + 30.0)
+        try:
+            send(self.link, request)
+            answer = receive(self.link)
+        except OSError:
+            answer = None
+        if answer is None:
+            self.close()
+            self._start()
+            return Outcome(Verdict.INFRASTRUCTURE_ERROR, 0, "", "", 0.0, 0.0, 0.0, "the zygote ended")
+        return _outcome(answer, job)
+
+    def close(self) -> None:
+        """Ends the zygote and everything below it."""
+        self.link.close()
+        try:
+            self.process.wait(2)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        shutil.rmtree(self.base, ignore_errors=True)
+
+
+# `-I` keeps the script's folder off the path; this puts only that folder there, for `lockdown`.
+_BOOT = "import sys; sys.path.insert(0, sys.argv.pop(1)); import zygote; zygote.main()"
+
+
+def _request(job: Job) -> dict[str, Any]:
+    files = {name: (one.encode() if isinstance(one, str) else one).hex() for name, one in job.files.items()}
+    return {
+        "source": job.source,
+        "argv": list(job.argv),
+        "files": files,
+        "stdin": job.stdin,
+        "args": list(job.args),
+        "env": dict(job.env),
+        "limits": asdict(job.limits),
+        "keep": list(job.keep),
+    }
+
+
+def _outcome(answer: dict[str, Any], job: Job) -> Outcome:
+    if "failed" in answer:
+        return Outcome(Verdict.INFRASTRUCTURE_ERROR, 0, "", "", 0.0, 0.0, 0.0, answer["failed"])
+    status, stderr = int(answer["status"]), str(answer["stderr"])
+    verdict, detail = _verdict(answer["reason"], status, stderr, float(answer["cpu_s"]), job)
+    files = {name: bytes.fromhex(content) for name, content in answer["files"].items()}
+    return Outcome(
+        verdict,
+        status,
+        answer["stdout"],
+        stderr,
+        answer["cpu_s"],
+        answer["wall_s"],
+        answer["max_rss_mb"],
+        detail,
+        files,
+    )
+
+
+def _verdict(reason: str, status: int, stderr: str, cpu_s: float, job: Job) -> tuple[Verdict, str]:
+    last = stderr.strip().rsplit("\n", 1)[-1]
+    if reason:
+        return Verdict(reason), f"stopped: {reason.replace('_', ' ')}"
+    if status == FAILED_LAYER and "lockdown" in stderr:
+        return Verdict.INFRASTRUCTURE_ERROR, f"a layer is missing: {last}"
+    if status in (-24, 152) or (status in (-9, 137) and cpu_s >= job.limits.cpu_s):
+        return Verdict.CPU_LIMIT, f"{cpu_s:.1f} s of processor time"
+    if status in (-31, 159):
+        return Verdict.DENIED, "a forbidden system call"
+    if status in (-25, 153):
+        return Verdict.OUTPUT_LIMIT, "a file grew beyond its limit"
+    if status != 0 and last.startswith(("MemoryError", "numpy._core._exceptions._ArrayMemoryError")):
+        return Verdict.MEMORY_LIMIT, last
+    if status != 0 and ("File too large" in last or "Errno 27" in last):
+        return Verdict.OUTPUT_LIMIT, last
+    if status != 0:
+        return Verdict.WRONG_EXIT, last[:200] or f"exit status {status}"
+    return Verdict.OK, ""
+
+
+class Sandbox:
+    """A pool of workers; `run` and `map` may be called from any thread."""
+
+    def __init__(self, level: Level, workers: int, preload: Sequence[str]) -> None:
+        if level == "container":
+            raise SandboxError("level container is opened through gym.sandbox.container.ContainerSandbox")
+        self._idle: queue.SimpleQueue[Worker] = queue.SimpleQueue()
+        self._all: list[Worker] = []
+        self._threads = ThreadPoolExecutor(workers, thread_name_prefix="sandbox")
+        for slot in range(workers):
+            worker = Worker(_slot(slot), level, preload)
+            self._all.append(worker)
+            self._idle.put(worker)
+
+    def run(self, job: Job) -> Outcome:
+        """Waits for a worker, then runs."""
+        worker = self._idle.get()
+        try:
+            return worker.run(job)
+        finally:
+            self._idle.put(worker)
+
+    def submit(self, job: Job) -> "Future[Outcome]":
+        """Queues a job."""
+        return self._threads.submit(self.run, job)
+
+    def map(self, jobs: Sequence[Job]) -> list[Outcome]:
+        """Outcomes in the order of the jobs."""
+        return list(self._threads.map(self.run, jobs))
+
+    def close(self) -> None:
+        self._threads.shutdown()
+        for worker in self._all:
+            worker.close()
+
+
+_counter = 0
+_counter_lock = threading.Lock()
+
+
+def _slot(index: int) -> int:
+    """A number that no other slot of this machine is likely to have: users must not be shared."""
+    global _counter
+    with _counter_lock:
+        _counter += 1
+        return (os.getpid() * 64 + _counter) % 1_000_000
+
+
+@contextmanager
+def open_sandbox(level: Level = "fork", workers: int = 2, preload: Sequence[str] = ()) -> Iterator[Sandbox]:
+    """A sandbox of the named level.
+
+    Args:
+        preload: modules that every program finds imported already, e.g. numpy.
+
+    Raises:
+        SandboxError: a layer of this level is missing on this machine.
+    """
+    sandbox = Sandbox(level, workers, preload)
+    try:
+        probe = sandbox.run(Job(source="print(1)") if level == "fork" else Job(argv=["true"]))
+        if probe.verdict is not Verdict.OK:
+            raise SandboxError(f"level {level}: {probe.detail or probe.stderr}")
+        yield sandbox
+    finally:
+        sandbox.close()

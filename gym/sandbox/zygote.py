@@ -1,0 +1,337 @@
+"""The process that programs are forked from: started once per worker, single-threaded, with modules preloaded.
+
+It reads jobs from its socket one at a time. It holds no secrets: no answers, no environment of the parent, no other
+descriptors. Run as a script by `gym/sandbox/worker.py`; uses only the standard library and `lockdown`.
+"""
+
+import contextlib
+import gc
+import importlib
+import json
+import os
+import random
+import resource
+import select
+import shutil
+import signal
+import socket
+import sys
+import sysconfig
+import time
+import traceback
+from types import ModuleType
+from typing import Any
+
+import lockdown
+from zygote_link import receive, send
+
+FIRST_UID = 200_000
+SYSTEM = {"/usr/lib", "/lib", "/lib64", "/dev/null", "/dev/urandom", "/dev/zero", "/usr/share/zoneinfo"}
+SYSTEM |= {"/etc/ld.so.cache", "/etc/localtime", "/etc/ssl/openssl.cnf"}
+COMMON = ("json", "math", "re", "collections", "itertools", "functools", "heapq", "string", "threading", "traceback")
+POLL_S = 0.02
+SIZE_CHECK_S = 0.1
+FAILED_LAYER = 120  # exit status of a child that could not lock itself down
+
+
+def show_libraries(base: str) -> None:
+    """Makes Python's libraries readable for other users when their folder isn't, e.g. below /root.
+
+    They are bound to a place that is, in this process's own mount namespace, and imports go there from now on.
+    """
+    lockdown.unshare("mnt")
+    lockdown.private_mounts()
+    moved: dict[str, str] = {}
+    for number, path in enumerate(dict.fromkeys([sysconfig.get_path("stdlib"), sysconfig.get_path("purelib")])):
+        place = os.path.join(base, f"lib{number}")
+        os.mkdir(place, 0o755)
+        lockdown.bind(path, place)
+        moved[path] = place
+
+    def there(path: str) -> str:
+        best = max((old for old in moved if path == old or path.startswith(old + "/")), key=len, default=None)
+        return path if best is None else moved[best] + path[len(best) :]
+
+    sys.path[:] = [there(path) for path in sys.path]
+    for module in list(sys.modules.values()):
+        if hasattr(module, "__path__"):
+            module.__path__ = [there(path) for path in module.__path__]
+        spec = getattr(module, "__spec__", None)
+        if spec is not None and spec.submodule_search_locations is not None:
+            spec.submodule_search_locations[:] = [there(path) for path in spec.submodule_search_locations]
+    sys.path_importer_cache.clear()
+    importlib.invalidate_caches()
+
+
+def readable_trees(base: str, preload: list[str]) -> list[str]:
+    """Where Python and the preloaded packages live, and nothing else."""
+    if os.geteuid() == 0:
+        own = {os.path.join(base, name) for name in os.listdir(base) if name.startswith("lib")}
+        return sorted(own | {path for path in SYSTEM if os.path.exists(path)})
+    paths = {sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"), f"{sys.base_prefix}/lib"}
+    if preload:
+        paths |= {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
+    return sorted(path for path in paths | SYSTEM if os.path.exists(path))
+
+
+def child(job: dict[str, Any], folder: str, uid: int, level: str, trees: list[str], pipes: list[int]) -> None:
+    """Becomes the program; never returns."""
+    status = FAILED_LAYER
+    try:
+        os.setsid()
+        signal.pthread_sigmask(signal.SIG_SETMASK, [])
+        lockdown.prctl(lockdown.PR_SET_PDEATHSIG, signal.SIGKILL)
+        for target, source in enumerate(pipes):
+            os.dup2(source, target)
+        os.closerange(3, 1 << 16)
+        os.chdir(folder)
+        os.umask(0o077)
+        lim = job["limits"]
+        namespaces = level == "namespaces"
+        if namespaces:
+            lockdown.unshare("mnt", "pid", "net", "ipc", "uts")
+            inner = os.fork()
+            if inner:
+                _, wait_status = os.waitpid(inner, 0)
+                code = os.waitstatus_to_exitcode(wait_status)
+                os._exit(128 - code if code < 0 else code)
+            lockdown.prctl(lockdown.PR_SET_PDEATHSIG, signal.SIGKILL)
+            lockdown.mount_proc()
+        lockdown.become(uid)
+        lockdown.limits(lim["cpu_s"], lim["memory_mb"] << 20, lim["file_mb"] << 20, lim["processes"])
+        lockdown.prctl(lockdown.PR_SET_NO_NEW_PRIVS, 1)
+        lockdown.prctl(lockdown.PR_SET_DUMPABLE, 0)
+        execute = [p for p in ("/usr", "/bin", "/lib", "/lib64") if os.path.exists(p)]
+        proc = ["/proc"] if namespaces else []
+        # With an own copy of the tree a shell needs /dev/tty-less devices only; the folder may hold built programs.
+        lockdown.landlock([*trees, *proc], [folder, "/dev/null"], [*execute, folder] if namespaces else [])
+        lockdown.seccomp(allow_exec=namespaces)
+        environment = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": folder, "TMPDIR": folder, "LANG": "C.UTF-8"}
+        environment |= job["env"]
+        os.environ.clear()
+        os.environ.update(environment)
+        if job["argv"]:
+            os.execvpe(job["argv"][0], job["argv"], environment)
+        status = 1
+        status = run_python(job["source"], job["args"], folder)
+    except BaseException:
+        os.write(2, traceback.format_exc().encode()[-4000:])
+    finally:
+        with contextlib.suppress(BaseException):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(status)
+
+
+def run_python(source: str, args: list[str], folder: str) -> int:
+    """Runs source as `__main__` and gives its exit status as the interpreter would."""
+    sys.stdin = open(0, encoding="utf-8", closefd=False)
+    sys.stdout = open(1, "w", encoding="utf-8", closefd=False)
+    sys.stderr = open(2, "w", encoding="utf-8", closefd=False, buffering=1)
+    random.seed()
+    if "numpy" in sys.modules:
+        sys.modules["numpy"].random.seed(int.from_bytes(os.urandom(4)))
+    main = ModuleType("__main__")
+    sys.modules["__main__"] = main
+    sys.argv = ["main.py", *args]
+    sys.path.insert(0, folder)
+    try:
+        exec(compile(source, "main.py", "exec", dont_inherit=True), main.__dict__)
+    except SystemExit as end:
+        if end.code is None:
+            return 0
+        if isinstance(end.code, int):
+            return end.code & 255
+        print(end.code, file=sys.stderr)
+        return 1
+    except BaseException:
+        traceback.print_exc()
+        return 1
+    import threading
+
+    for thread in threading.enumerate():
+        if thread is not threading.main_thread() and not thread.daemon:
+            thread.join()
+    return 0
+
+
+def orphans() -> list[int]:
+    """Processes that belong to this one: it is the reaper of everything that a program left behind."""
+    with open(f"/proc/self/task/{os.getpid()}/children") as handle:
+        return [int(pid) for pid in handle.read().split()]
+
+
+def clean_up(deadline_s: float = 5.0) -> float:
+    """Kills and reaps every process that is left; gives their processor seconds."""
+    end = time.monotonic() + deadline_s
+    cpu = 0.0
+    while True:
+        for pid in orphans():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        try:
+            pid, _, usage = os.wait4(-1, os.WNOHANG)
+        except ChildProcessError:
+            return cpu
+        if pid:
+            cpu += usage.ru_utime + usage.ru_stime
+        else:
+            if time.monotonic() > end:
+                raise TimeoutError("processes of a sandbox can't be killed")
+            time.sleep(0.001)
+
+
+def size_of(folder: str) -> int:
+    total = 0
+    for root, _, files in os.walk(folder):
+        for name in files:
+            with contextlib.suppress(OSError):
+                total += os.lstat(os.path.join(root, name)).st_size
+    return total
+
+
+def tree_cpu(pid: int) -> float:
+    """Processor seconds of a live process and its finished children, from /proc."""
+    try:
+        with open(f"/proc/{pid}/stat") as handle:
+            fields = handle.read().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return sum(int(fields[k]) for k in (11, 12, 13, 14)) / os.sysconf("SC_CLK_TCK")
+
+
+def run(job: dict[str, Any], base: str, uid: int, level: str, trees: list[str]) -> dict[str, Any]:
+    folder = os.path.join(base, "job")
+    os.mkdir(folder, 0o700)
+    owner = uid if os.geteuid() == 0 else os.getuid()
+    try:
+        for name, content in job["files"].items():
+            path = os.path.join(folder, name)
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path, "wb") as handle:
+                handle.write(bytes.fromhex(content))
+        if os.geteuid() == 0:
+            for root, folders, files in os.walk(folder):
+                for one in [".", *folders, *files]:
+                    os.lchown(os.path.join(root, one), owner, owner)
+        return watch(job, folder, uid, level, trees)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def watch(job: dict[str, Any], folder: str, uid: int, level: str, trees: list[str]) -> dict[str, Any]:
+    lim = job["limits"]
+    with open(os.path.join(os.path.dirname(folder), "stdin"), "w+b") as stdin:
+        stdin.write(job["stdin"].encode())
+        stdin.flush()
+        stdin.seek(0)
+        out_r, out_w = os.pipe()
+        err_r, err_w = os.pipe()
+        started = time.monotonic()
+        pid = os.fork()
+        if pid == 0:
+            child(job, folder, uid, level, trees, [stdin.fileno(), out_w, err_w])
+    os.close(out_w)
+    os.close(err_w)
+    pidfd = os.pidfd_open(pid)
+    poller = select.poll()
+    open_pipes = {out_r: bytearray(), err_r: bytearray()}
+    for fd in (*open_pipes, pidfd):
+        poller.register(fd, select.POLLIN)
+    reason = ""
+    ended = False
+    next_size = started + SIZE_CHECK_S
+    while not ended and not reason:
+        for fd, _ in poller.poll(POLL_S * 1000):
+            if fd == pidfd:
+                ended = True
+            else:
+                reason = drain(fd, open_pipes, poller, lim["output_bytes"]) or reason
+        now = time.monotonic()
+        if now - started > lim["wall_s"]:
+            reason = reason or "wall_limit"
+        if tree_cpu(pid) > lim["cpu_s"]:
+            reason = reason or "cpu_limit"
+        if now > next_size:
+            next_size = now + SIZE_CHECK_S
+            if size_of(folder) > lim["file_mb"] << 20:
+                reason = reason or "output_limit"
+    if reason:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    _, wait_status, usage = os.wait4(pid, 0)
+    wall = time.monotonic() - started
+    cpu = usage.ru_utime + usage.ru_stime + clean_up()
+    for fd in list(open_pipes):
+        os.set_blocking(fd, False)
+        reason = drain(fd, open_pipes, poller, lim["output_bytes"]) or reason
+        os.close(fd)
+    os.close(pidfd)
+    kept = {}
+    for name in job["keep"]:
+        path = os.path.join(folder, name)
+        if os.path.isfile(path) and not os.path.islink(path) and os.lstat(path).st_nlink == 1:
+            with open(path, "rb") as handle:
+                kept[name] = handle.read(lim["file_mb"] << 20).hex()
+    if not reason and size_of(folder) > lim["file_mb"] << 20:
+        reason = "output_limit"
+    return {
+        "reason": reason,
+        "status": os.waitstatus_to_exitcode(wait_status),
+        "stdout": bytes(open_pipes[out_r]).decode("utf-8", "replace"),
+        "stderr": bytes(open_pipes[err_r]).decode("utf-8", "replace"),
+        "cpu_s": cpu,
+        "wall_s": wall,
+        "max_rss_mb": usage.ru_maxrss / 1024,
+        "files": kept,
+    }
+
+
+def drain(fd: int, pipes: dict[int, bytearray], poller: select.poll, limit: int) -> str:
+    try:
+        data = os.read(fd, 65536)
+    except BlockingIOError:
+        return ""
+    if not data:
+        with contextlib.suppress(KeyError):
+            poller.unregister(fd)
+        return ""
+    pipes[fd] += data
+    if len(pipes[fd]) > limit:
+        del pipes[fd][limit:]
+        return "output_limit"
+    return ""
+
+
+def main() -> None:
+    link = socket.socket(fileno=int(sys.argv[1]))
+    base, slot, level, preload = sys.argv[2], int(sys.argv[3]), sys.argv[4], json.loads(sys.argv[5])
+    lockdown.prctl(36, 1)  # PR_SET_CHILD_SUBREAPER
+    lockdown.prctl(lockdown.PR_SET_PDEATHSIG, signal.SIGTERM)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.chmod(base, 0o711)
+    if os.geteuid() == 0:
+        show_libraries(base)
+    for name in (*COMMON, *preload):
+        importlib.import_module(name)
+    trees = readable_trees(base, preload)
+    gc.collect()
+    gc.freeze()
+    send(link, {"ready": True, "modules": len(sys.modules), "landlock": lockdown.landlock_abi()})
+    while True:
+        job = receive(link)
+        if job is None:
+            return
+        try:
+            answer = run(job, base, FIRST_UID + slot, level, trees)
+        except (OSError, TimeoutError, ValueError) as error:
+            clean_up()
+            answer = {"failed": f"{type(error).__name__}: {error}"}
+        send(link, answer)
+
+
+if __name__ == "__main__":
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    main()

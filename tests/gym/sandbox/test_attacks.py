@@ -1,0 +1,278 @@
+"""Attacks, one test each. A program prints ESCAPED when it got what it must not get."""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from gym.sandbox import Job, Limits, Outcome, Sandbox, Verdict, open_sandbox
+
+SHORT = Limits(cpu_s=1.0, wall_s=3.0, memory_mb=256, file_mb=4)
+
+
+def _attack(box: Sandbox, source: str, limits: Limits = SHORT, **job: object) -> Outcome:
+    outcome = box.run(Job(source=source, limits=limits, **job))  # type: ignore[arg-type]
+    assert "ESCAPED" not in outcome.stdout
+    assert outcome.verdict is not Verdict.INFRASTRUCTURE_ERROR, outcome.detail
+    return outcome
+
+
+def _alive_afterwards(box: Sandbox) -> None:
+    assert box.run(Job(source="print('alive')")).stdout == "alive\n"
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/etc/passwd", "/etc/shadow", "/root/.bashrc", "/proc/1/environ", "/proc/self/environ", "/sys/kernel", "/home"],
+)
+def test_reading_outside(box: Sandbox, path: str) -> None:
+    source = f"import os\nprint('ESCAPED', os.listdir({path!r}) if os.path.isdir({path!r}) else open({path!r}).read())"
+    assert _attack(box, source).verdict is Verdict.WRONG_EXIT
+
+
+def test_reading_the_checkout_and_the_grader(box: Sandbox) -> None:
+    for path in (Path(__file__), Path(sys.executable), Path(__file__).parents[3] / "gym"):
+        source = (
+            f"import os\nprint('ESCAPED', os.listdir({str(path)!r}) if {path.is_dir()} else open({str(path)!r},'rb'))"
+        )
+        assert _attack(box, source).verdict is Verdict.WRONG_EXIT
+
+
+@pytest.mark.parametrize("path", ["/tmp/attack", "/dev/shm/attack", "/var/tmp/attack", "../attack", "../../attack"])
+def test_writing_outside(box: Sandbox, path: str) -> None:
+    assert _attack(box, f"open({path!r}, 'w').write('x'); print('ESCAPED')").verdict is Verdict.WRONG_EXIT
+
+
+@pytest.mark.parametrize("family", ["AF_INET", "AF_INET6", "AF_UNIX", "AF_NETLINK"])
+def test_network(box: Sandbox, family: str) -> None:
+    assert _attack(box, f"import socket; socket.socket(socket.{family}); print('ESCAPED')").verdict is Verdict.DENIED
+
+
+def test_fork_bomb(box: Sandbox) -> None:
+    before = len(psutil.pids())
+    source = "import os, time\nwhile True:\n  try:\n    os.fork()\n  except OSError:\n    time.sleep(0.01)"
+    outcome = _attack(box, source)
+    assert outcome.verdict in (Verdict.WALL_LIMIT, Verdict.CPU_LIMIT)
+    assert len(psutil.pids()) < before + 10
+    _alive_afterwards(box)
+
+
+def test_memory_bomb(box: Sandbox) -> None:
+    outcome = _attack(box, "x = []\nwhile True:\n  x.append(bytearray(10**7))")
+    assert outcome.verdict is Verdict.MEMORY_LIMIT
+    assert outcome.max_rss_mb < 400
+
+
+def test_disk_filling_with_one_file(box: Sandbox) -> None:
+    source = "f = open('big', 'wb')\nwhile True:\n  f.write(b'0' * 2**20)"
+    assert _attack(box, source).verdict is Verdict.OUTPUT_LIMIT
+
+
+def test_disk_filling_with_many_files(box: Sandbox) -> None:
+    source = "n = 0\nwhile True:\n  open(str(n), 'wb').write(b'0' * 2**20)\n  n += 1"
+    assert _attack(box, source).verdict is Verdict.OUTPUT_LIMIT
+
+
+def test_huge_output(box: Sandbox) -> None:
+    outcome = _attack(box, "while True: print('x' * 10**6)")
+    assert outcome.verdict is Verdict.OUTPUT_LIMIT
+    assert len(outcome.stdout) == SHORT.output_bytes
+
+
+def test_endless_loop_is_judged_by_processor_time(box: Sandbox) -> None:
+    outcome = _attack(box, "while True: pass", Limits(cpu_s=1.0, wall_s=60.0))
+    assert outcome.verdict is Verdict.CPU_LIMIT
+    assert outcome.cpu_s < 2.5
+
+
+def test_a_sleeper_is_judged_by_the_wall(box: Sandbox) -> None:
+    outcome = _attack(box, "import time; time.sleep(60)", Limits(cpu_s=1.0, wall_s=0.5))
+    assert outcome.verdict is Verdict.WALL_LIMIT
+    assert outcome.cpu_s < 0.5
+
+
+def test_signal_handlers_that_ignore_termination(box: Sandbox) -> None:
+    source = (
+        "import signal\nfor n in range(1, 65):\n  try: signal.signal(n, signal.SIG_IGN)\n  except (OSError, ValueError): pass\n"
+        "while True: pass"
+    )
+    assert _attack(box, source).verdict in (Verdict.CPU_LIMIT, Verdict.WALL_LIMIT)
+
+
+def test_ptrace(box: Sandbox) -> None:
+    source = "import ctypes, os\nctypes.CDLL(None).ptrace(16, os.getppid(), 0, 0)\nprint('ESCAPED')"
+    assert _attack(box, source).verdict is Verdict.DENIED
+
+
+def test_killing_others(box: Sandbox) -> None:
+    source = (
+        "import os, signal\nfor pid in [os.getppid(), 1, -1]:\n"
+        "  try:\n    os.kill(pid, signal.SIGTERM if pid != -1 else 0)\n    if pid != -1: print('ESCAPED', pid)\n"
+        "  except OSError: pass\nprint('done')"
+    )
+    assert _attack(box, source).stdout == "done\n"
+    _alive_afterwards(box)
+
+
+def test_killing_everything_of_the_own_user(box: Sandbox) -> None:
+    witness = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(30)"])
+    _attack(box, "import os\nos.kill(-1, 9)")
+    assert witness.poll() is None
+    witness.kill()
+    witness.wait()
+    _alive_afterwards(box)
+
+
+def test_symlinks_lead_nowhere(box: Sandbox) -> None:
+    source = "import os\nos.symlink('/etc/passwd', 'link')\nprint('ESCAPED', open('link').read())"
+    assert _attack(box, source).verdict is Verdict.WRONG_EXIT
+
+
+def test_a_kept_file_that_is_a_link_is_not_read_back(box: Sandbox) -> None:
+    source = "import os\nos.symlink('/etc/passwd', 'answer')"
+    assert box.run(Job(source=source, keep=["answer"])).files == {}
+
+
+@pytest.mark.parametrize("path", ["/proc/self/root/etc/passwd", "/proc/self/cwd/../../../etc/passwd", "/proc/self/fd"])
+def test_proc_tricks(box: Sandbox, path: str) -> None:
+    source = f"import os\nprint('ESCAPED', os.listdir({path!r}) if {path.endswith('fd')} else open({path!r}).read())"
+    assert _attack(box, source).verdict is Verdict.WRONG_EXIT
+
+
+@pytest.mark.parametrize("call", ["os.setuid(0)", "os.setgid(0)", "os.setresuid(0, 0, 0)", "os.setgroups([0])"])
+def test_becoming_another_user(box: Sandbox, call: str) -> None:
+    assert _attack(box, f"import os\n{call}\nprint('ESCAPED')").verdict is Verdict.DENIED
+
+
+def test_setuid_programs_give_nothing(spaces: Sandbox) -> None:
+    outcome = spaces.run(
+        Job(argv=["sh", "-c", "cp /bin/cat mine && chmod u+s mine && ./mine /etc/shadow && echo ESCAPED"])
+    )
+    assert "ESCAPED" not in outcome.stdout
+    assert outcome.verdict in (Verdict.WRONG_EXIT, Verdict.DENIED)
+
+
+def test_no_descriptor_leaks(box: Sandbox) -> None:
+    with tempfile.TemporaryFile() as secret:
+        os.set_inheritable(secret.fileno(), True)
+        source = "import os\nfor fd in range(3, 256):\n  try:\n    os.fstat(fd)\n    print('ESCAPED', fd)\n  except OSError: pass"
+        with open_sandbox("fork", workers=1) as fresh:
+            assert _attack(fresh, source).verdict is Verdict.OK
+
+
+def test_no_environment_leaks(box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("API_KEY", "secret-value")
+    with open_sandbox("fork", workers=1) as fresh:
+        outcome = fresh.run(Job(source="import os; print(sorted(os.environ))", env={"GIVEN": "1"}))
+        assert outcome.stdout == "['GIVEN', 'HOME', 'LANG', 'PATH', 'TMPDIR']\n"
+        memory = _attack(
+            fresh,
+            "import ctypes\nlibc = ctypes.CDLL(None)\nlibc.getenv.restype = ctypes.c_char_p\nprint(libc.getenv(b'API_KEY'))",
+        )
+        assert memory.stdout == "None\n"
+
+
+@pytest.mark.parametrize(
+    "call", ["os.execv('/bin/sh', ['sh', '-c', 'echo ESCAPED'])", "os.system('echo ESCAPED > out') == 0 or 1/0"]
+)
+def test_shells_where_they_are_not_allowed(box: Sandbox, call: str) -> None:
+    outcome = box.run(Job(source=f"import os\n{call}", keep=["out"], limits=SHORT))
+    assert "ESCAPED" not in outcome.stdout
+    assert outcome.files.get("out", b"") == b""
+    assert outcome.verdict is not Verdict.OK
+
+
+def test_new_namespaces(box: Sandbox) -> None:
+    source = "import ctypes\nprint('ESCAPED', ctypes.CDLL(None).unshare(0x10000000))"
+    assert _attack(box, source).verdict is Verdict.DENIED
+    clone = "import ctypes\nr = ctypes.CDLL(None).syscall(56, 0x10000000 | 17, 0, 0, 0, 0)\nprint('ESCAPED', r)"
+    assert _attack(box, clone).verdict is Verdict.DENIED
+    clone3 = "import ctypes\nr = ctypes.CDLL(None).syscall(435, 0, 0)\nprint('ESCAPED' if r >= 0 else 'refused')"
+    assert _attack(box, clone3).stdout == "refused\n"
+
+
+@pytest.mark.parametrize("number", [425, 321, 298, 304, 165, 175])
+def test_dangerous_system_calls(box: Sandbox, number: int) -> None:
+    assert (
+        _attack(box, f"import ctypes\nctypes.CDLL(None).syscall({number}, 0, 0, 0)\nprint('ESCAPED')").verdict
+        is Verdict.DENIED
+    )
+
+
+def test_a_daemon_does_not_survive(box: Sandbox) -> None:
+    source = "import os, time\nif os.fork() == 0:\n  os.setsid()\n  if os.fork() == 0:\n    time.sleep(100)\n  os._exit(0)\nprint(os.getpid())"
+    before = set(psutil.pids())
+    assert _attack(box, source).verdict is Verdict.OK
+    time.sleep(0.1)
+    uids = {psutil.Process(pid).uids().real for pid in set(psutil.pids()) - before if psutil.pid_exists(pid)}
+    assert all(uid < 200_000 for uid in uids)
+
+
+def test_an_unpickling_bomb_stays_inside(box: Sandbox) -> None:
+    source = (
+        "import pickle\nclass Bomb:\n  def __reduce__(self):\n    import os\n    return (os.system, ('cat /etc/passwd',))\n"
+        "print(pickle.loads(pickle.dumps(Bomb())))"
+    )
+    outcome = _attack(box, source)
+    assert "root:" not in outcome.stdout
+
+
+def test_deep_recursion_and_a_crash_are_wrong_exits(box: Sandbox) -> None:
+    assert _attack(box, "def f(): f()\nf()").verdict is Verdict.WRONG_EXIT
+    assert _attack(box, "import ctypes; ctypes.string_at(0)").exit_status == -11
+
+
+def test_programs_do_not_see_each_other(box: Sandbox) -> None:
+    assert box.run(Job(source="open('secret', 'w').write('x')")).verdict is Verdict.OK
+    for _ in range(4):
+        assert box.run(Job(source="import os; print(os.listdir('.'))")).stdout == "[]\n"
+
+
+def test_random_numbers_differ_between_runs(box: Sandbox) -> None:
+    said = {box.run(Job(source="import random; print(random.random())")).stdout for _ in range(4)}
+    assert len(said) == 4
+
+
+def test_the_pid_namespace_hides_other_processes(spaces: Sandbox) -> None:
+    outcome = spaces.run(Job(argv=["sh", "-c", "ls /proc | grep -c '^[0-9]'; cat /etc/passwd; echo end"]))
+    count, *rest = outcome.stdout.split()
+    assert int(count) <= 5
+    assert rest == ["end"]
+
+
+def test_shell_c_and_node_run_where_they_may(spaces: Sandbox) -> None:
+    shell = spaces.run(Job(argv=["sh", "-c", "cat in.txt | tr a-z A-Z"], files={"in.txt": "abc"}))
+    assert (shell.verdict, shell.stdout) == (Verdict.OK, "ABC")
+    build = 'cc -x c -o main - <<< "" 2>/dev/null; cc main.c -o main && ./main'
+    code = {"main.c": '#include <stdio.h>\nint main() { int n; scanf("%d", &n); printf("%d\\n", n * n); }'}
+    big = Limits(memory_mb=4096, processes=64)
+    built = spaces.run(Job(argv=["bash", "-c", build], files=code, stdin="12", limits=big))
+    assert built.stdout == "144\n", built
+
+
+def test_a_command_is_refused_at_the_level_that_forbids_it(box: Sandbox) -> None:
+    from gym.sandbox import SandboxError
+
+    with pytest.raises(SandboxError, match="level fork runs Python source only"):
+        box.run(Job(argv=["ls"]))
+
+
+@pytest.mark.parametrize("name", ["/etc/x", "../x", "a/../../x", ""])
+def test_file_names_that_leave_the_folder_are_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="must be relative"):
+        Job(source="", files={name: ""})
+
+
+def test_nothing_is_left_behind() -> None:
+    shared = Path("/dev/shm") if os.access("/dev/shm", os.W_OK) else Path(tempfile.gettempdir())
+    before = set(shared.glob("sandbox-*"))
+    descriptors = len(os.listdir("/proc/self/fd"))
+    with open_sandbox("fork", workers=2) as fresh:
+        fresh.map([Job(source="open('x','w').write('y')")] * 20)
+    assert set(shared.glob("sandbox-*")) <= before
+    assert len(os.listdir("/proc/self/fd")) <= descriptors
