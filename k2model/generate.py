@@ -55,16 +55,21 @@ class Request:
     stop_ids: frozenset[int] = frozenset()
     stop_strings: tuple[str, ...] = ()
     constraint: Constraint | None = None
+    top_logprobs: int = 0
 
 
 @dataclass
 class Result:
-    """`ids` include the stop token; `logprobs` are of the tempered distribution before top-p, one per id."""
+    """`ids` include the stop token; `logprobs` are of the tempered distribution before top-p, one per id.
+
+    `top` has for each id the `top_logprobs` most likely (id, log-probability), none when the request asks for none.
+    """
 
     prompt_tokens: int
     ids: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
     finish_reason: str = "length"
+    top: list[list[tuple[int, float]]] = field(default_factory=list)
 
 
 @dataclass
@@ -101,7 +106,7 @@ class Engine:
             raise ConfigError(f"max_length: {limit} exceeds max_position_embeddings {c.max_position_embeddings}")
         self.model, self.tokenizer = model, tokenizer
         self.max_length, self.prefill_chunk = limit, prefill_chunk
-        weight = model.lm_head.weight
+        weight = model.model.embed_tokens.weight
         shape = (c.num_hidden_layers, max_batch, limit, c.kv_lora_rank + c.qk_rope_head_dim)
         self.cache_LBTX = torch.zeros(shape, dtype=weight.dtype, device=weight.device)
         self.free = list(range(max_batch))[::-1]
@@ -125,6 +130,19 @@ class Engine:
         self._next += 1
         self.waiting.append(_Slot(handle, request, Result(len(request.prompt)), 0))
         return handle
+
+    def cancel(self, handle: int) -> None:
+        """Forgets a request; one that is already done is no error."""
+        for row, slot in self.active.items():
+            if slot.handle == handle:
+                del self.active[row]
+                self.free.append(row)
+                return
+        self.waiting = deque(slot for slot in self.waiting if slot.handle != handle)
+
+    def partial(self) -> dict[int, Result]:
+        """What the active requests have so far."""
+        return {slot.handle: slot.result for slot in self.active.values()}
 
     def interrupt(self) -> list[tuple[int, Result]]:
         """Stops everything: what active and waiting requests have so far, with finish reason `interrupted`."""
@@ -206,6 +224,11 @@ class Engine:
             seed=[slot.request.seed for slot in slots],
             step=[len(slot.result.ids) for slot in slots],
         )
+        for place, slot in enumerate(slots):
+            if slot.request.top_logprobs:
+                logp_V = torch.log_softmax(logits_BV[place] / (slot.request.temperature or 1.0), dim=-1)
+                best = logp_V.topk(slot.request.top_logprobs)
+                slot.result.top.append(list(zip(best.indices.tolist(), best.values.tolist(), strict=True)))
         done: list[tuple[int, Result]] = []
         for row, slot, token, logprob in zip(rows, slots, token_B, logprob_B, strict=True):
             slot.result.ids.append(token)

@@ -23,6 +23,7 @@ from k2model.checkpoint import (
     verify_manifest,
     write_checkpoint,
 )
+from k2model.decode import prepare
 from k2model.errors import CheckpointError
 from k2model.int4_experts import Int4Experts
 from k2model.model import K2Model
@@ -228,7 +229,7 @@ class _Filler:
 
 
 def load_any(path: Path) -> K2Model:
-    """A checkpoint for generation, whatever its format: INT4 stays INT4 in memory."""
+    """A checkpoint for generation, whatever its format: INT4 stays INT4 in memory, rearranged for decoding."""
     if load_config(path).quantization_config is not None:
-        return load_int4_checkpoint(path, runtime=True)
+        return prepare(load_int4_checkpoint(path, runtime=True))
     return load_checkpoint(path)

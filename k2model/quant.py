@@ -51,6 +51,13 @@ def round_to_nearest(model: K2Model) -> None:
                 weight.copy_(fake_quant_reference(weight))
 
 
+def to_bfloat16(model: K2Model) -> K2Model:
+    """The same model with bfloat16 weights; the routers' correction biases stay float32."""
+    for param in model.parameters():
+        param.data = param.data.to(torch.bfloat16)
+    return model
+
+
 def quantization_config() -> dict[str, Any]:
     """What K2 Thinking's `config.json` says, word for word."""
     weights: dict[str, Any] = {

@@ -27,6 +27,7 @@ constexpr int ROWS = 16;        // outputs of a block
 constexpr int WORDS = 4;        // words of a group in one row
 constexpr int PAIRS = 16;       // bfloat16 pairs of a group
 constexpr int TOKENS = 64;      // tokens whose accumulators stay in the first cache
+constexpr int SPAN = 16;         // groups of inner rows that one thread makes in a row
 constexpr int BF16 = 0, W4A16 = 1, W4A8 = 2;
 constexpr int ISA_AVX2 = 1, ISA_AVX512 = 2;
 
@@ -143,8 +144,10 @@ struct Activations {
 
 // One group of one token from bfloat16 to pairs.
 inline void make_pairs(const uint16_t* x, uint32_t* pairs) {
-  for (int b = 0; b < WORDS; b++)
-    for (int j = 0; j < 4; j++) pairs[4 * b + j] = uint32_t(x[8 * b + j]) | uint32_t(x[8 * b + j + 4]) << 16;
+  for (int b = 0; b < WORDS; b++) {
+    __m128i eight = _mm_loadu_si128(reinterpret_cast<const __m128i*>(x + 8 * b));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(pairs + 4 * b), _mm_unpacklo_epi16(eight, _mm_srli_si128(eight, 8)));
+  }
 }
 
 // One group of one token to 8 bits: symmetric, scale absmax / 127.
@@ -161,6 +164,19 @@ inline void make_codes(const uint16_t* x, int8_t* codes, float* scale, int32_t* 
     }
   *scale = largest / 127.f;
   *eights = -8 * sum;
+}
+
+AVX512 void make_codes_avx512(const uint16_t* x, int8_t* codes, float* scale, int32_t* eights) {
+  const __m512i group = _mm512_loadu_si512(x);
+  const __m512 low = widen(_mm512_castsi512_si256(group)), high = widen(_mm512_extracti64x4_epi64(group, 1));
+  const float largest = _mm512_reduce_max_ps(_mm512_max_ps(_mm512_abs_ps(low), _mm512_abs_ps(high)));
+  const __m512 r = _mm512_set1_ps(largest > 0 ? 127.f / largest : 0.f);
+  const __m512i a = _mm512_cvtps_epi32(_mm512_mul_ps(low, r)), b = _mm512_cvtps_epi32(_mm512_mul_ps(high, r));
+  const __m256i order = _mm256_set_epi64x(0x0f0d0b090e0c0a08, 0x0705030106040200, 0x0f0d0b090e0c0a08, 0x0705030106040200);
+  const __m256i bytes = _mm256_set_m128i(_mm512_cvtepi32_epi8(b), _mm512_cvtepi32_epi8(a));
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(codes), _mm256_shuffle_epi8(bytes, order));
+  *scale = largest / 127.f;
+  *eights = -8 * _mm512_reduce_add_epi32(_mm512_add_epi32(a, b));
 }
 
 // ---------------------------------------------------------------------------------------------- AVX-512 row blocks
@@ -479,10 +495,21 @@ struct Buffers {
       pairs.resize(tokens * groups * PAIRS);
     }
   }
-  void set(int64_t token, int64_t g, const uint16_t* x) {
+  void set(int64_t token, int64_t g, const uint16_t* x, int isa) {
     int64_t at = g * tokens + token;
-    if (format == W4A8) make_codes(x, &codes[at * GROUP], &scale[at], &eights[at]);
-    else make_pairs(x, &pairs[at * PAIRS]);
+    if (format != W4A8) make_pairs(x, &pairs[at * PAIRS]);
+    else if (isa == ISA_AVX512) make_codes_avx512(x, &codes[at * GROUP], &scale[at], &eights[at]);
+    else make_codes(x, &codes[at * GROUP], &scale[at], &eights[at]);
+  }
+  void copy(int64_t token, int64_t g, const Buffers& from, int64_t source) {
+    int64_t at = g * tokens + token, there = g * from.tokens + source;
+    if (format == W4A8) {
+      std::memcpy(&codes[at * GROUP], &from.codes[there * GROUP], GROUP);
+      scale[at] = from.scale[there];
+      eights[at] = from.eights[there];
+    } else {
+      std::memcpy(&pairs[at * PAIRS], &from.pairs[there * PAIRS], PAIRS * 4);
+    }
   }
   Activations view() const { return {tokens, groups, pairs.data(), codes.data(), scale.data(), eights.data()}; }
 };
@@ -521,7 +548,7 @@ void k2_linear(const uint16_t* x, const uint32_t* words, const uint16_t* scale, 
   {
 #pragma omp for schedule(static)
     for (int64_t t = 0; t < tokens; t++)
-      for (int64_t g = 0; g < groups; g++) buffers.set(t, g, x + (t * groups + g) * GROUP);
+      for (int64_t g = 0; g < groups; g++) buffers.set(t, g, x + (t * groups + g) * GROUP, isa);
     const Activations view = buffers.view();
     const int64_t first = omp_get_thread_num() * share, last = std::min(blocks, first + share);
     alignas(64) float out[TOKENS * ROWS];
@@ -562,35 +589,41 @@ void k2_experts(const uint16_t* x, const int64_t* expert, const float* weight, c
     if (expert[c] >= 0 && expert[c] < experts) choice[next[expert[c]]++] = c;
   const int64_t rows = offset[experts];
 
-  Buffers in(rows, gate.groups, format), hidden(rows, down.groups, format);
-  // Inner rows are made a group of 32 (two row blocks) at a time, so each group is quantized where it is computed.
-  const int64_t pieces = int64_t(used.size()) * down.groups;
+  Buffers each(tokens, gate.groups, format), in(rows, gate.groups, format), hidden(rows, down.groups, format);
+  // A piece is `span` groups of 32 inner rows of one expert, long streams when there are few tokens; each group is
+  // quantized where it is computed.
+  const int64_t span = std::min<int64_t>(down.groups, rows <= 4 * int64_t(used.size()) ? SPAN : 1);
+  const int64_t pieces_each = (down.groups + span - 1) / span, pieces = int64_t(used.size()) * pieces_each;
   const int64_t blocks = width / ROWS, share = (blocks + threads - 1) / threads;
 #pragma omp parallel num_threads(threads)
   {
 #pragma omp for schedule(static)
+    for (int64_t t = 0; t < tokens; t++)
+      for (int64_t g = 0; g < gate.groups; g++) each.set(t, g, x + t * width + g * GROUP, isa);
+#pragma omp for schedule(static)
     for (int64_t s = 0; s < rows; s++)
-      for (int64_t g = 0; g < gate.groups; g++) in.set(s, g, x + choice[s] / top_k * width + g * GROUP);
+      for (int64_t g = 0; g < gate.groups; g++) in.copy(s, g, each, choice[s] / top_k);
 
-    alignas(64) float a[2 * TOKENS * ROWS], b[2 * TOKENS * ROWS];
+    alignas(64) float a[2 * SPAN * TOKENS * ROWS], b[2 * SPAN * TOKENS * ROWS];
     const Activations view = in.view();
-#pragma omp for schedule(dynamic, 2)
+#pragma omp for schedule(dynamic, 1)
     for (int64_t piece = 0; piece < pieces; piece++) {
-      const int64_t e = used[piece / down.groups], g = piece % down.groups;
+      const int64_t e = used[piece / pieces_each], first_group = piece % pieces_each * span;
+      const int64_t last_group = std::min(down.groups, first_group + span);
       const Matrix ge = gate.expert(e), ue = up.expert(e);
       for (int64_t s = offset[e]; s < offset[e + 1]; s += TOKENS) {
         const int64_t count = std::min<int64_t>(TOKENS, offset[e + 1] - s);
-        multiply(ge, view, s, count, 2 * g, 2 * g + 2, isa, a);
-        multiply(ue, view, s, count, 2 * g, 2 * g + 2, isa, b);
-        for (int64_t i = 0; i < count; i++) {
-          uint16_t h[GROUP];
-          for (int half = 0; half < 2; half++)
-            for (int r = 0; r < ROWS; r++) {
-              int64_t at = (half * count + i) * ROWS + r;
-              h[half * ROWS + r] = to_bf16(silu(a[at]) * b[at]);
+        multiply(ge, view, s, count, 2 * first_group, 2 * last_group, isa, a);
+        multiply(ue, view, s, count, 2 * first_group, 2 * last_group, isa, b);
+        for (int64_t g = first_group; g < last_group; g++)
+          for (int64_t i = 0; i < count; i++) {
+            uint16_t h[GROUP];
+            for (int r = 0; r < GROUP; r++) {
+              int64_t at = ((2 * (g - first_group) + r / ROWS) * count + i) * ROWS + r % ROWS;
+              h[r] = to_bf16(silu(a[at]) * b[at]);
             }
-          hidden.set(s + i, g, h);
-        }
+            hidden.set(s + i, g, h, isa);
+          }
       }
     }
 

@@ -1,0 +1,177 @@
+"""Generation end to end: an INT4 checkpoint against the same network in bfloat16, through our engine.
+
+    python -m bench.int4_decode                     speed, file and memory of the preset `decode`
+    python -m bench.int4_decode --quality models/qat models/pretrain
+                                                    greedy agreement and KL per token of an INT4 checkpoint
+
+The bfloat16 peer is our own best: every linear and the fused experts run on the same kernels (`k2model.decode`). Both
+engines take turns of eight tokens; the ratio is of the 5th percentile over turns.
+"""
+
+import argparse
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from k2model.checkpoint import load_checkpoint, save_checkpoint
+from k2model.config import K2Config
+from k2model.data import TokenStream
+from k2model.decode import prepare
+from k2model.generate import Engine, Request
+from k2model.int4_checkpoint import load_any, load_int4_checkpoint, save_int4_checkpoint
+from k2model.int4_experts import Int4Experts
+from k2model.model import K2Model
+from k2model.quant import sizes, to_bfloat16
+from kernels.int4.mlp import Precision
+
+TURN = 8
+PROMPT = 32
+
+
+def load(path: Path, kind: str) -> K2Model:
+    """`int4`, `int4-a8`, `bf16` (best) or `plain` (bfloat16 as trained: torch's linears and grouped_mm)."""
+    if kind.startswith("int4"):
+        return set_precision(load_any(path), "w4a8" if kind == "int4-a8" else "w4a16")
+    model = load_checkpoint(path).eval()
+    return prepare(model) if kind == "bf16" else model
+
+
+def set_precision(model: K2Model, precision: Precision) -> K2Model:
+    for module in model.modules():
+        if isinstance(module, Int4Experts):
+            module.precision = precision
+    return model
+
+
+def engine(model: K2Model, rows: int, tokens: int) -> Engine:
+    """An engine whose rows have read their prompts."""
+    made = Engine(model, max_batch=rows, max_length=PROMPT + tokens + 2)
+    generator = torch.Generator().manual_seed(1)
+    for _ in range(rows):
+        prompt = torch.randint(0, model.config.vocab_size, (PROMPT,), generator=generator).tolist()
+        made.submit(Request(prompt, tokens + 1, temperature=0.0))
+    made.step()
+    return made
+
+
+def speed(folder: Path, rows: int, turns: int, threads: int) -> None:
+    clock = time.thread_time if threads == 1 else time.perf_counter
+    kinds = {"int4": "int4", "int4-a8": "int4", "bf16": "bf16", "plain": "bf16"}
+    engines = {kind: engine(load(folder / path, kind), rows, (turns + 1) * TURN) for kind, path in kinds.items()}
+    times: dict[str, list[float]] = {kind: [] for kind in engines}
+    for _ in range(turns):
+        for kind, one in engines.items():
+            one.step()
+            started = clock()
+            for _ in range(TURN - 1):
+                one.step()
+            times[kind].append((clock() - started) / (TURN - 1))
+    found = {kind: float(np.percentile(one, 5)) for kind, one in times.items()}
+    print(f"\n{rows} rows, {threads} threads: milliseconds per step")
+    for kind, seconds in found.items():
+        print(
+            f"  {kind:8s} {1e3 * seconds:8.2f} ms  {rows / seconds:8.1f} tokens/s  {seconds / found['int4']:5.2f}x int4"
+        )
+
+
+def memory(folder: Path, kind: str) -> float:
+    """Peak resident megabytes of a process that loads a checkpoint and decodes, above one that only imports."""
+    found = []
+    for argument in ("nothing", kind):
+        command = [sys.executable, "-m", "bench.int4_decode", "--resident", argument, "--folder", str(folder)]
+        found.append(float(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-1]))
+    return found[1] - found[0]
+
+
+def resident(folder: Path, kind: str) -> None:
+    if kind != "nothing":
+        one = engine(load(folder / kind, kind), 1, 4)
+        for _ in range(4):
+            one.step()
+        now = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmRSS"))
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        print(f"{kind}: {int(now.split()[1]) / 1024:.0f} MB resident, peak {peak:.0f} MB")
+    now = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmRSS"))
+    print(int(now.split()[1]) / 1024)
+
+
+def make(folder: Path) -> None:
+    model = to_bfloat16(K2Model(K2Config.preset("decode"), seed=0))
+    save_checkpoint(model, folder / "bf16")
+    save_int4_checkpoint(model, folder / "int4")
+
+
+def file_bytes(path: Path) -> int:
+    return sum(file.stat().st_size for file in path.glob("*.safetensors"))
+
+
+def quality(int4: Path, reference: Path, tokens: int) -> None:
+    """On held-out text: KL(reference ‖ INT4) per token, top-1 agreement, and greedy continuations."""
+    stream = TokenStream(Path("data/tokens"), "validation", None)
+    batch = stream.batch(0, max(1, tokens // 128), 128)
+    before = to_bfloat16(load_checkpoint(reference)).eval()
+    exact = load_int4_checkpoint(int4).eval()
+    runtime = {name: set_precision(load_any(int4), name) for name in ("w4a16", "w4a8")}  # type: ignore[arg-type]
+    pairs = [
+        ("start checkpoint bf16 -> INT4", before, runtime["w4a16"]),
+        ("dequantized in torch -> W4A16", exact, runtime["w4a16"]),
+        ("dequantized in torch -> W4A8", exact, runtime["w4a8"]),
+    ]
+    prompts = [row[:PROMPT].tolist() for row in batch.tokens_BL[:16]]
+    for name, one, other in pairs:
+        with torch.no_grad():
+            log_p, log_q = (F.log_softmax(m(batch.tokens_BL).logits_BLV.float(), -1) for m in (one, other))
+        kl = (log_p.exp() * (log_p - log_q)).sum(-1)
+        same = (log_p.argmax(-1) == log_q.argmax(-1)).float().mean()
+        ids = [
+            [
+                r.ids
+                for r in Engine(m, max_batch=16, max_length=PROMPT + 33).generate(
+                    [Request(p, 32, 0.0) for p in prompts]
+                )
+            ]
+            for m in (one, other)
+        ]
+        agree = np.mean([a == b for x, y in zip(*ids, strict=True) for a, b in zip(x, y, strict=True)])
+        print(f"{name:32s} KL {kl.mean():.2e} nats/token (max {kl.max():.2e}), top-1 {same:.2%}, greedy {agree:.2%}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--rows", type=int, nargs="+", default=[1, 8])
+    parser.add_argument("--turns", type=int, default=10)
+    parser.add_argument("--quality", type=Path, nargs=2, metavar=("INT4", "BF16"))
+    parser.add_argument("--tokens", type=int, default=4096)
+    parser.add_argument("--resident", help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    if args.resident:
+        return resident(args.folder, args.resident)
+    if args.quality:
+        return quality(*args.quality, args.tokens)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        make(folder)
+        computed = sizes(K2Config.preset("decode"))
+        share, ceiling = computed.routed_share, computed.decode_ceiling
+        print(f"routed experts are {share:.1%} of the active bytes; ceiling {ceiling:.2f}x")
+        files = {kind: file_bytes(folder / kind) for kind in ("int4", "bf16")}
+        used = {kind: memory(folder, kind) for kind in ("int4", "bf16")}
+        for what, found in (("file", {k: v / 2**20 for k, v in files.items()}), ("resident", used)):
+            ratio = found["int4"] / found["bf16"]
+            print(f"{what:9s} int4 {found['int4']:.0f} MB, bf16 {found['bf16']:.0f} MB: {ratio:.2f}x")
+        for rows in args.rows:
+            speed(folder, rows, args.turns, args.threads)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+"""A bfloat16 or INT4 network rearranged for decoding on a CPU: every large product reads its weight as one stream.
+
+`prepare` replaces linears and bfloat16 experts by modules on the same weights in the kernels' order; the old ones are
+freed, so there is no second copy. What they compute differs from torch's only in the order of float32 sums.
+
+Axes: T tokens, C hidden width, K experts per token.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from k2model.model import K2Model
+from k2model.moe import Experts, MoE
+from kernels.fake_quant import GROUP
+from kernels.int4 import native
+from kernels.int4.mlp import Bf16Weight, expert_mlp, linear
+from kernels.int4.words import ROWS
+
+
+class BlockLinear(nn.Module):
+    """A bfloat16 linear for generation; `words` is int32 [1, N/16, K/2, 16] and not part of a state dict."""
+
+    words: Tensor
+
+    def __init__(self, weight_NK: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("words", _stream(weight_NK.detach()[None]), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y_TN = linear(x.flatten(0, -2), Bf16Weight(self.words))
+        return y_TN.view(*x.shape[:-1], -1).to(x.dtype)
+
+
+class BlockExperts(nn.Module):
+    """Bfloat16 routed experts for generation, one call per layer; buffers are not part of a state dict."""
+
+    def __init__(self, experts: Experts) -> None:
+        super().__init__()
+        for short in ("gate_proj", "up_proj", "down_proj"):
+            self.register_buffer(short, _stream(getattr(experts, short).detach()), persistent=False)
+
+    def forward(self, x_TC: Tensor, expert_TK: Tensor, weight_TK: Tensor) -> Tensor:
+        """Σ_k weight · expert(x), [T, C]."""
+        gate, up, down = (Bf16Weight(self.get_buffer(short)) for short in ("gate_proj", "up_proj", "down_proj"))
+        return expert_mlp(x_TC, expert_TK, weight_TK, gate, up, down)
+
+
+def _stream(w_ENK: Tensor) -> Tensor:
+    words = Bf16Weight.from_rows(w_ENK).words
+    return native.huge_pages(tuple(words.shape), torch.int32).copy_(words)
+
+
+def _fits(weight: Tensor) -> bool:
+    return weight.dtype == torch.bfloat16 and weight.shape[-2] % ROWS == 0 and weight.shape[-1] % GROUP == 0
+
+
+@torch.no_grad()
+def prepare(model: K2Model) -> K2Model:
+    """Rearranges the model in place and returns it; it can generate, but neither train nor be saved any more.
+
+    Weights that aren't bfloat16 or whose widths don't fit the kernels stay as they are, and so does everything where
+    the kernels can't run. `kv_b_proj` stays: the cache's absorbed form reads it as a matrix.
+    """
+    if native.isa() == "torch" or model.lm_head.weight.device.type != "cpu":
+        return model
+    for module in list(model.modules()):
+        for short, child in list(module.named_children()):
+            if isinstance(child, nn.Linear) and short != "kv_b_proj" and _fits(child.weight):
+                setattr(module, short, BlockLinear(child.weight))
+        if isinstance(module, MoE) and isinstance(module.experts, Experts):
+            stacks = (module.experts.gate_proj, module.experts.up_proj, module.experts.down_proj)
+            if all(_fits(stack) for stack in stacks):
+                module.experts = BlockExperts(module.experts)  # type: ignore[assignment]
+    return model
