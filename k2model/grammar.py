@@ -80,15 +80,15 @@ class ToolGrammar:
             raise ConfigError(f"vocab_size: {self.vocab_size} is below the tokenizer's {tokenizer.vocab_size}")
         self._ll = LLTokenizer(TokenizerWrapper(_Vocabulary(tokenizer)))
         self._compiled: dict[str, tuple[LLMatcher, int]] = {}
-        pieces = tokenizer.token_bytes()
+        self.pieces = tokenizer.token_bytes()
         special = set(tokenizer.special.values())
         closing = [tokenizer.special[name] for name in CLOSERS]
         self._outside, self._in_string = (
-            np.argsort([_rank(piece, i, closing, special, signs) for i, piece in enumerate(pieces)], kind="stable")
+            np.argsort([_rank(piece, i, closing, special, signs) for i, piece in enumerate(self.pieces)], kind="stable")
             for signs in (b'}]"', b'"}]')
         )
         # Where a quote, a bracket and a letter may all come next, a string is open.
-        self._string_signs = [pieces.index(sign) for sign in (b'"', b"}", b"q")]
+        self._string_signs = [self.pieces.index(sign) for sign in (b'"', b"}", b"q")]
 
     def turn(
         self,

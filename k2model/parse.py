@@ -111,15 +111,20 @@ def _calls(body: str, parsed: Parsed) -> None:
         if after.strip():
             parsed.errors.append(ParseError(Problem.STRAY_TEXT, after))
         written, marked, arguments = inside.partition(ARGUMENTS)
-        match = CALL_ID.fullmatch(written.strip())
-        if not marked:
-            parsed.errors.append(ParseError(Problem.NO_ARGUMENTS, inside))
-        elif match is None:
-            parsed.errors.append(ParseError(Problem.BAD_ID, inside))
-        elif not _is_object(arguments):
-            parsed.errors.append(ParseError(Problem.BAD_JSON, inside))
-        else:
-            parsed.tool_calls.append(ToolCall(written.strip(), match["name"], arguments.strip()))
+        found = read_call(written, arguments if marked else None, inside)
+        (parsed.tool_calls if isinstance(found, ToolCall) else parsed.errors).append(found)  # type: ignore[arg-type]
+
+
+def read_call(written: str, arguments: str | None, inside: str) -> ToolCall | ParseError:
+    """The call of an id and its arguments (None: the marker between them is missing), or what is wrong with it."""
+    match = CALL_ID.fullmatch(written.strip())
+    if arguments is None:
+        return ParseError(Problem.NO_ARGUMENTS, inside)
+    if match is None:
+        return ParseError(Problem.BAD_ID, inside)
+    if not _is_object(arguments):
+        return ParseError(Problem.BAD_JSON, inside)
+    return ToolCall(written.strip(), match["name"], arguments.strip())
 
 
 def _is_object(text: str) -> bool:
