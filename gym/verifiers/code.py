@@ -1,0 +1,226 @@
+"""Code by tests, with the tests and the gold answers outside the candidate's process.
+
+A candidate is run in a sandbox with inputs alone; what it gives is compared here. For tests written as Python
+assertions, the assertions run in a second sandbox in which the function under test is a table of the answers that
+the candidate gave: it can't patch the grader, see an expected value, or print its way to a pass.
+"""
+
+import ast
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from gym.sandbox import Job, Limits, Sandbox, Verdict
+from gym.verifiers.result import Result, Status
+
+LIMITS = Limits(cpu_s=6.0, wall_s=30.0, memory_mb=1024)
+
+
+@dataclass(frozen=True)
+class InputOutput:
+    """One stdin/stdout test."""
+
+    stdin: str
+    stdout: str
+
+
+@dataclass(frozen=True)
+class CallTest:
+    """One call of a function: arguments and what it must return, as JSON values."""
+
+    arguments: Sequence[Any]
+    expected: Any
+
+
+def _lines(text: str) -> list[str]:
+    return [line.rstrip() for line in text.strip().splitlines()]
+
+
+def same_output(said: str, wanted: str) -> bool:
+    """LiveCodeBench's rule: equal lines after stripping; else equal tokens where numbers may differ by 1e-9."""
+    if _lines(said) == _lines(wanted):
+        return True
+    a, b = said.split(), wanted.split()
+    return len(a) == len(b) and all(_same_token(x, y) for x, y in zip(a, b, strict=True))
+
+
+def _same_token(said: str, wanted: str) -> bool:
+    if said == wanted:
+        return True
+    try:
+        return math.isclose(float(said), float(wanted), rel_tol=1e-9, abs_tol=1e-9) and "." in said + wanted
+    except ValueError:
+        return False
+
+
+def _failure(verdict: Verdict, detail: str, which: str) -> Result:
+    if verdict is Verdict.INFRASTRUCTURE_ERROR:
+        return Result(None, Status.VERIFIER_ERROR, f"{which}: {detail}")
+    return Result(0.0, Status.SCORED, f"{which}: {verdict.value} {detail}".strip()[:200])
+
+
+def by_input_output(box: Sandbox, source: str, tests: Sequence[InputOutput], limits: Limits = LIMITS) -> Result:
+    """1.0 when every test passes; each runs in a process of its own."""
+    if not source.strip():
+        return Result(0.0, Status.NO_ANSWER, "no program")
+    for number, test in enumerate(tests):
+        outcome = box.run(Job(source=source, stdin=test.stdin, limits=limits))
+        if outcome.verdict is not Verdict.OK:
+            return _failure(outcome.verdict, outcome.detail, f"test {number}")
+        if not same_output(outcome.stdout, test.stdout):
+            return Result(0.0, Status.SCORED, f"test {number}: another output")
+    return Result(1.0, Status.SCORED, f"{len(tests)} tests passed")
+
+
+_CALLER = """
+import json as _json, sys as _sys
+_calls = _json.load(_sys.stdin)
+_out = _sys.stdout
+_sys.stdout = _sys.stderr
+_scope = {"__name__": "candidate"}
+exec(compile(open("candidate.py").read(), "candidate.py", "exec"), _scope)
+_target = _scope["Solution"]() if "Solution" in _scope and _sys.argv[1] not in _scope else None
+_function = getattr(_target, _sys.argv[1]) if _target is not None else _scope[_sys.argv[1]]
+_answers = []
+for _arguments in _calls:
+    try:
+        _answers.append({"value": _function(*eval(_arguments))})
+    except Exception as _error:
+        _answers.append({"error": type(_error).__name__})
+_out.write("\\n" + _sys.argv[2] + "\\n" + repr(_answers))
+_out.flush()
+"""
+
+
+def call_many(
+    box: Sandbox, source: str, function: str, arguments: Sequence[Sequence[Any]], nonce: str, limits: Limits = LIMITS
+) -> tuple[list[dict[str, Any]] | None, Result | None]:
+    """What a candidate's function returns for many arguments, as literals; or the failure of the whole."""
+    calls = json.dumps([repr(tuple(one)) for one in arguments])
+    job = Job(source=_CALLER, files={"candidate.py": source}, stdin=calls, args=[function, nonce], limits=limits)
+    outcome = box.run(job)
+    if outcome.verdict is not Verdict.OK:
+        return None, _failure(outcome.verdict, outcome.detail, function)
+    _, marked, text = outcome.stdout.rpartition(f"\n{nonce}\n")
+    try:
+        answers = ast.literal_eval(text) if marked else None
+    except (ValueError, SyntaxError):
+        return None, Result(0.0, Status.SCORED, f"{function} returned something that is no literal")
+    if not isinstance(answers, list) or len(answers) != len(arguments):
+        return None, Result(0.0, Status.SCORED, f"{function} ended before all calls were answered")
+    return answers, None
+
+
+def _equal(said: Any, wanted: Any) -> bool:
+    if isinstance(said, float) or isinstance(wanted, float):
+        numbers = isinstance(said, (int, float)) and isinstance(wanted, (int, float))
+        return numbers and math.isclose(said, wanted, rel_tol=1e-6, abs_tol=1e-9)
+    if isinstance(wanted, (list, tuple)):
+        return (
+            isinstance(said, (list, tuple))
+            and len(said) == len(wanted)
+            and all(_equal(a, b) for a, b in zip(said, wanted, strict=True))
+        )
+    return type(said) is type(wanted) and bool(said == wanted)
+
+
+def by_calls(
+    box: Sandbox, source: str, function: str, tests: Sequence[CallTest], nonce: str, limits: Limits = LIMITS
+) -> Result:
+    """1.0 when the function returns what every test expects; expectations never enter the sandbox."""
+    if not source.strip():
+        return Result(0.0, Status.NO_ANSWER, "no program")
+    answers, failure = call_many(box, source, function, [test.arguments for test in tests], nonce, limits)
+    if failure is not None or answers is None:
+        return failure or Result(None, Status.VERIFIER_ERROR, "no answers")
+    for number, (answer, test) in enumerate(zip(answers, tests, strict=True)):
+        if "error" in answer:
+            return Result(0.0, Status.SCORED, f"test {number}: {answer['error']}")
+        if not _equal(answer["value"], test.expected):
+            return Result(0.0, Status.SCORED, f"test {number}: another value")
+    return Result(1.0, Status.SCORED, f"{len(tests)} tests passed")
+
+
+_RECORD = """
+import json as _json, sys as _sys
+class _Any:
+    def __getattr__(self, name): return _Any()
+    def __call__(self, *a, **k): return _Any()
+    def __iter__(self): return iter(())
+    def __getitem__(self, key): return _Any()
+    def __len__(self): return 0
+    def __float__(self): return 0.0
+    def __int__(self): return 0
+    def __index__(self): return 0
+    def __bool__(self): return True
+    def __hash__(self): return 0
+    def __str__(self): return ""
+for _name in ("eq ne lt le gt ge contains").split():
+    setattr(_Any, f"__{_name}__", lambda self, *a: True)
+for _name in ("add radd sub rsub mul rmul truediv rtruediv floordiv mod pow neg abs round and or xor").split():
+    setattr(_Any, f"__{_name}__", lambda self, *a: _Any())
+_seen = []
+def _candidate(*arguments):
+    _seen.append(repr(tuple(arguments)))
+    return _Any()
+_scope = {"__name__": "tests"}
+exec(compile(open("tests.py").read(), "tests.py", "exec"), _scope)
+try:
+    _scope["check"](_candidate)
+except Exception:
+    pass
+_sys.stdout.write(_json.dumps(_seen))
+"""
+
+_CHECK = """
+import ast as _ast, json as _json, sys as _sys
+_answers = _ast.literal_eval(open("answers.txt").read())
+_table = {}
+for _arguments, _answer in _answers:
+    _table.setdefault(_arguments, _answer)
+class _Unknown(Exception): pass
+def _candidate(*arguments):
+    key = repr(tuple(arguments))
+    if key not in _table: raise _Unknown(key[:80])
+    answer = _table[key]
+    if "error" in answer: raise AssertionError(answer["error"])
+    return answer["value"]
+_scope = {"__name__": "tests"}
+exec(compile(open("tests.py").read(), "tests.py", "exec"), _scope)
+try:
+    _scope["check"](_candidate)
+except _Unknown as _error:
+    print("UNKNOWN", _error)
+except AssertionError:
+    print("FAILED")
+else:
+    print("PASSED")
+"""
+
+
+def by_assertions(box: Sandbox, source: str, function: str, tests: str, nonce: str, limits: Limits = LIMITS) -> Result:
+    """`tests` defines `check(candidate)` with assertions, as HumanEval does.
+
+    Three processes: one finds which arguments the tests use, one runs the candidate on them, one runs the tests on
+    the answers. Tests whose arguments depend on the candidate's answers can't be judged so: a verifier error.
+    """
+    if not source.strip():
+        return Result(0.0, Status.NO_ANSWER, "no program")
+    trusted = replace(limits, cpu_s=limits.cpu_s + 5)
+    recorded = box.run(Job(source=_RECORD, files={"tests.py": tests}, limits=trusted))
+    if recorded.verdict is not Verdict.OK:
+        return Result(None, Status.VERIFIER_ERROR, f"the tests don't run: {recorded.detail}"[:160])
+    arguments = [ast.literal_eval(one) for one in dict.fromkeys(json.loads(recorded.stdout))]
+    answers, failure = call_many(box, source, function, arguments, nonce, limits)
+    if failure is not None or answers is None:
+        return failure or Result(None, Status.VERIFIER_ERROR, "no answers")
+    table = repr([(repr(tuple(one)), answer) for one, answer in zip(arguments, answers, strict=True)])
+    checked = box.run(Job(source=_CHECK, files={"tests.py": tests, "answers.txt": table}, limits=trusted))
+    said = checked.stdout.strip().rsplit("\n", 1)[-1]
+    if said == "PASSED":
+        return Result(1.0, Status.SCORED, f"{len(arguments)} calls passed")
+    if said == "FAILED":
+        return Result(0.0, Status.SCORED, "an assertion failed")
+    return Result(None, Status.VERIFIER_ERROR, f"the tests did not come to a verdict: {said or checked.detail}"[:160])

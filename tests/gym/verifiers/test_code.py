@@ -1,0 +1,87 @@
+"""Code verdicts, and candidates that try to pass without solving anything."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from gym.sandbox import Limits, Sandbox, open_sandbox
+from gym.verifiers.code import CallTest, InputOutput, by_assertions, by_calls, by_input_output, same_output
+from gym.verifiers.result import Status
+
+FAST = Limits(cpu_s=2.0, wall_s=5.0)
+SQUARES = [CallTest([n], n * n) for n in range(5)]
+CHECK = "def check(candidate):\n" + "".join(f"    assert candidate({n}) == {n * n}\n" for n in range(5))
+
+
+@pytest.fixture(scope="module")
+def box() -> Iterator[Sandbox]:
+    with open_sandbox("fork", workers=1) as sandbox:
+        yield sandbox
+
+
+def test_right_and_wrong_programs(box: Sandbox) -> None:
+    tests = [InputOutput("3\n", "9"), InputOutput("4\n", "16")]
+    assert by_input_output(box, "print(int(input()) ** 2)", tests, FAST).score == 1.0
+    assert by_input_output(box, "print(9)", tests, FAST).reason == "test 1: another output"
+    assert "cpu_limit" in by_input_output(box, "while True: pass", tests, Limits(cpu_s=1.0, wall_s=20.0)).reason
+    assert by_input_output(box, " ", tests).status is Status.NO_ANSWER
+    assert by_calls(box, "def sq(n): return n * n", "sq", SQUARES, "n0", FAST).score == 1.0
+    assert by_calls(box, "class Solution:\n  def sq(self, n): return n * n", "sq", SQUARES, "n0", FAST).score == 1.0
+    assert by_calls(box, "def sq(n): return n + n", "sq", SQUARES, "n0", FAST).score == 0.0
+    assert by_assertions(box, "def sq(n): return n * n", "sq", CHECK, "n0", FAST).score == 1.0
+    assert by_assertions(box, "def sq(n): return n + n", "sq", CHECK, "n0", FAST).score == 0.0
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import os\nprint('PASSED')\nos._exit(0)",
+        "import sys\nprint('5 tests passed')\nsys.exit(0)",
+        "class Always:\n  def __eq__(self, other): return True\ndef sq(n): return Always()",
+        "import sys, builtins\nbuiltins.AssertionError = Exception\ndef sq(n): return 0",
+        "import gc\ndef sq(n):\n  return 16 if any(isinstance(o, list) and 16 in o for o in gc.get_objects()) else 0",
+        "import sys\ndef sq(n):\n  f = sys._getframe(1)\n  return f.f_globals.get('_expected', [0] * 9)[n]",
+        "def sq(n):\n  return open('tests.py').read()",
+        "import unittest.mock, json\njson.dumps = lambda *a, **k: '[]'\ndef sq(n): return 0",
+        "import atexit, sys\natexit.register(lambda: sys.stdout.write('PASSED'))\ndef sq(n): return 1",
+        "def sq(n): raise SystemExit(0)",
+    ],
+)
+def test_a_candidate_that_cheats_fails(box: Sandbox, source: str) -> None:
+    for found in (
+        by_calls(box, source, "sq", SQUARES, "nonce7", FAST),
+        by_assertions(box, source, "sq", CHECK, "nonce7", FAST),
+    ):
+        assert found.score != 1.0, found
+
+
+def test_expected_values_are_never_inside(box: Sandbox) -> None:
+    spy = (
+        "import os, sys, gc\ndef sq(n):\n"
+        "  seen = str(os.listdir('.')) + str(sys.argv) + str(dict(os.environ))\n"
+        "  seen += ''.join(str(open(f).read()) for f in os.listdir('.'))\n"
+        "  seen += ''.join(repr(o) for o in gc.get_objects() if isinstance(o, (list, dict)) and len(repr(o)) < 5000)\n"
+        "  return 'FOUND' if '7' * 6 in seen else 'clean'"
+    )
+    found = by_calls(box, spy, "sq", [CallTest([3], 777777), CallTest([4], "clean")], "n", FAST)
+    assert found.reason == "test 0: another value"
+    found = by_calls(box, spy, "sq", [CallTest([3], "clean")], "n", FAST)
+    assert found.score == 1.0
+
+
+def test_tests_that_do_not_run_are_no_verdict(box: Sandbox) -> None:
+    assert by_assertions(box, "def f(): pass", "f", "not python", "n", FAST).status is Status.VERIFIER_ERROR
+
+
+@pytest.mark.parametrize(
+    ("said", "wanted", "same"),
+    [
+        ("1 2\n", "1 2", True),
+        ("1\n2", "1 2", True),
+        ("0.30000000001", "0.3", True),
+        ("10", "1 0", False),
+        ("YES", "NO", False),
+    ],
+)
+def test_output_rule(said: str, wanted: str, same: bool) -> None:
+    assert same_output(said, wanted) is same
