@@ -1,26 +1,30 @@
 """`python -m stages.qat`: INT4 quantization-aware training of the routed experts, beside the same steps without it.
 
-Four networks are compared on the same held-out documents and facts: `start` (the checkpoint that came in), `bf16`
-(trained on without quantization), `ptq` (that one, rounded to nearest) and `qat` (trained on with fake quantization;
-what is exported).
+Four networks are compared on the same held-out documents, facts and tasks of RL: `start` (the checkpoint that came
+in), `bf16` (trained on without quantization), `ptq` (that one, rounded to nearest) and `qat` (trained on with fake
+quantization; what is exported).
 """
 
 from pathlib import Path
 
 import torch
 
+from gym.tasksets.elementary import Elementary
 from k2model.checkpoint import load_checkpoint
 from k2model.data import TokenStream
 from k2model.int4_checkpoint import load_int4_checkpoint, save_int4_checkpoint
 from k2model.model import K2Model
 from k2model.quant import check_widths, round_to_nearest, sizes, to_bfloat16
-from k2model.tokenizer import load_tokenizer
+from k2model.tokenizer import K2Tokenizer, load_tokenizer
 from stages.errors import InputError
 from stages.graph import declared
 from stages.qat import compare
-from stages.qat.arm import Arm, train
+from stages.qat.arm import Arm, Data, train
 from stages.run import Stage
 from stages.schemas import CORPUS, FACTS, read_table
+from stages.sft.data import demonstration, encode
+from stages.sft.packing import Example
+from stages.sft.validation import task_success
 
 OUT = Path("models/qat")
 
@@ -36,6 +40,7 @@ class Measure:
     def __init__(self, stage: Stage) -> None:
         p = self.p = stage.params.qat
         self.tokenizer = load_tokenizer(Path("data/tokenizer"))
+        self.task_seed = stage.seed("tasks") % 2**32
         corpus = read_table(Path("data/corpus.parquet"), CORPUS)
         rows = zip(corpus["text"].to_pylist(), corpus["split"].to_pylist(), strict=True)
         texts = [text for text, split in rows if split == "validation"]
@@ -45,21 +50,36 @@ class Measure:
         if len(self.documents) < 2 or not self.asked:
             raise InputError("qat: data/corpus.parquet needs two validation documents, data/facts.parquet a fact")
 
-    def __call__(self, model: K2Model) -> tuple[list[float], list[bool]]:
+    def __call__(self, model: K2Model) -> compare.Found:
         model.eval()
         p = self.p
-        return (
-            compare.losses(model, self.documents, p.batch_size, self.tokenizer.pad),
-            compare.facts_correct(
-                model,
-                self.tokenizer,
-                self.asked,
-                self.pool,
-                shots=p.shots,
-                answer_tokens=p.answer_tokens,
-                batch_size=p.batch_size,
-            ),
+        right = compare.facts_correct(
+            model,
+            self.tokenizer,
+            self.asked,
+            self.pool,
+            shots=p.shots,
+            answer_tokens=p.answer_tokens,
+            batch_size=p.batch_size,
         )
+        success = task_success(model, self.tokenizer, p.families, p.eval_tasks, self.task_seed, p.difficulty)
+        return compare.Found(
+            losses=compare.losses(model, self.documents, p.batch_size, self.tokenizer.pad),
+            facts=right,
+            solved=round(sum(success[f"success_{family}"] for family in p.families) * p.eval_tasks),
+            tasks=p.eval_tasks * len(p.families),
+        )
+
+
+def demonstrations(stage: Stage, tokenizer: K2Tokenizer) -> list[Example]:
+    """RL's tasks and what a perfect assistant answers, so that the tuning doesn't drift away from them."""
+    p = stage.params.qat
+    conversations = []
+    for family in p.families:
+        taskset = Elementary(family)
+        tasks = taskset.tasks(p.demonstrations, stage.seed("demonstrations", family) % 2**32, p.difficulty)
+        conversations += [demonstration(taskset, task) for task in tasks]
+    return encode(tokenizer, conversations, p.sequence_length)[0]
 
 
 def main() -> None:
@@ -69,6 +89,8 @@ def main() -> None:
         start = start_checkpoint()
         stream = TokenStream(Path("data/tokens"), "train", stage.seed("data"))
         measure = Measure(stage)
+        examples = demonstrations(stage, measure.tokenizer)
+        data = Data(p, stream, examples, stage.seed("rows") % 2**32, measure.tokenizer.pad)
         begun = load_checkpoint(start)
         check_widths(begun.config)
         found = {"start": measure(to_bfloat16(begun))}
@@ -82,7 +104,7 @@ def main() -> None:
                     progress.update(1, f"{name} loss {loss:.3f}")
 
                 arm = Arm(name, start, stage.work / name, quantized)
-                models[name] = train(arm, p, stream, done, lambda line: print(f"qat: {line}", flush=True))
+                models[name] = train(arm, p, data, done, lambda line: print(f"qat: {line}", flush=True))
         save_int4_checkpoint(models["qat"], OUT)
         found["qat"] = measure(load_int4_checkpoint(OUT))
         plain = to_bfloat16(models["bf16"])
@@ -91,24 +113,26 @@ def main() -> None:
         found["ptq"] = measure(plain)
         metrics: dict[str, float] = {}
         for name in ("start", "bf16", "ptq", "qat"):
-            metrics |= compare.summary(name, *found[name], stage.seed("bootstrap"))
+            metrics |= compare.summary(name, found[name], stage.seed("bootstrap"))
         for name in ("ptq", "qat"):
-            one, other = found[name][0], found["bf16"][0]
+            one, other = found[name].losses, found["bf16"].losses
             metrics |= compare.difference(f"{name}_minus_bf16", one, other, stage.seed("paired"))
         size = sizes(plain.config)
         metrics |= {
             "documents": len(measure.documents),
             "facts_n": len(measure.asked),
+            "tasks_n": found["qat"].tasks,
             "steps": p.steps,
             "bytes": size.total_int4,
             "bytes_ratio": size.total_int4 / size.total_bf16,
         }
         metrics = {key: round(value, 6) for key, value in metrics.items()}
+        low, high = metrics["qat_minus_bf16_ci_low"], metrics["qat_minus_bf16_ci_high"]
+        tasks = ", ".join(f"{metrics[f'tasks_{name}']:.0%}" for name in ("bf16", "ptq", "qat"))
         stage.finish(
             f"loss bf16 {metrics['loss_bf16']:.4f}, PTQ {metrics['ptq_minus_bf16']:+.4f}, QAT "
-            f"{metrics['qat_minus_bf16']:+.4f} [{metrics['qat_minus_bf16_ci_low']:+.4f}, "
-            f"{metrics['qat_minus_bf16_ci_high']:+.4f}], {size.total_int4 / 1e6:.1f} MB, "
-            f"{metrics['bytes_ratio']:.2f}x of bf16",
+            f"{metrics['qat_minus_bf16']:+.4f} [{low:+.4f}, {high:+.4f}], tasks {tasks}, "
+            f"{size.total_int4 / 1e6:.1f} MB, {metrics['bytes_ratio']:.2f}x of bf16",
             metrics=metrics,
         )
 

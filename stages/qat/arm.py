@@ -1,9 +1,10 @@
 """One arm of the comparison: the same steps on the same text, with or without fake quantization."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from torch import Tensor, nn
 
 from k2model.data import Batch, TokenStream
@@ -12,6 +13,7 @@ from k2model.model import K2Model, Output
 from k2model.quant import set_fake_quant
 from stages.finetune import FineTune
 from stages.qat.params import QatParams
+from stages.sft.packing import Example, Packed, pack, plan
 
 Step = Callable[[int, float], None]
 
@@ -34,15 +36,45 @@ def learning_rate(p: QatParams, step: int) -> float:
     return p.lr * (0.1 + 0.9 * left)
 
 
-def _loss(model: nn.Module, batch: Batch) -> tuple[Tensor, Output]:
+class Data:
+    """What a step sees: micro-batches of the pre-training text, then of packed demonstrations; the same in every run.
+
+    Raises:
+        ValueError: a demonstration is longer than a sequence.
+    """
+
+    def __init__(
+        self, p: QatParams, stream: TokenStream, demonstrations: Sequence[Example], seed: int, pad: int
+    ) -> None:
+        self.p, self.stream, self.demonstrations, self.pad = p, stream, demonstrations, pad
+        lengths = [example.inputs for example in demonstrations]
+        self.rows = plan(lengths, p.sequence_length, np.random.default_rng(seed)) if p.chat_micro_batches else []
+
+    def micro_batches(self, step: int) -> Iterator[Batch | Packed]:
+        p = self.p
+        rows, text = p.micro_batch_tokens // p.sequence_length, self.micro_count - p.chat_micro_batches
+        for k in range(text):
+            yield self.stream.batch((step * text + k) * p.micro_batch_tokens, rows, p.sequence_length)
+        for k in range(p.chat_micro_batches):
+            first = (step * p.chat_micro_batches + k) * rows
+            chosen = [self.rows[(first + row) % len(self.rows)] for row in range(rows)]
+            yield pack([[self.demonstrations[i] for i in row] for row in chosen], p.sequence_length, self.pad)
+
+    @property
+    def micro_count(self) -> int:
+        return self.p.global_batch_tokens // self.p.micro_batch_tokens
+
+
+def _loss(model: nn.Module, micro: Batch | Packed) -> tuple[Tensor, Output]:
     device = next(model.parameters()).device
-    tokens, targets, segments = (t.to(device) for t in (batch.tokens_BL, batch.targets_BL, batch.segments_BL))
-    output = model(tokens, targets, segment_ids_BL=segments)
+    tokens, targets, segments = (t.to(device) for t in (micro.tokens_BL, micro.targets_BL, micro.segments_BL))
+    positions = micro.positions_BL.to(device) if isinstance(micro, Packed) else None
+    output = model(tokens, targets, positions_BL=positions, segment_ids_BL=segments)
     assert output.loss is not None
     return output.loss, output
 
 
-def train(arm: Arm, p: QatParams, stream: TokenStream, done: Step, say: Callable[[str], None]) -> K2Model:
+def train(arm: Arm, p: QatParams, data: Data, done: Step, say: Callable[[str], None]) -> K2Model:
     """Trains or resumes to the last step; the model's weights are the trained ones, not the quantized ones.
 
     Args:
@@ -53,8 +85,7 @@ def train(arm: Arm, p: QatParams, stream: TokenStream, done: Step, say: Callable
         CheckpointError: the start checkpoint is missing, incomplete or corrupted.
     """
     options = OptimizerOptions(weight_decay=p.weight_decay)
-    micro_batches = p.global_batch_tokens // p.micro_batch_tokens
-    tune = FineTune(arm.start, arm.work, options, micro_batches=micro_batches, compute=p.compute)
+    tune = FineTune(arm.start, arm.work, options, micro_batches=data.micro_count, compute=p.compute)
     if arm.quantized:
         set_fake_quant(tune.model, True)
     first = int((tune.resume() or {"step": 0})["step"])
@@ -62,13 +93,8 @@ def train(arm: Arm, p: QatParams, stream: TokenStream, done: Step, say: Callable
         say(f"{arm.name}: skipped a corrupted checkpoint: {problem}")
     if first:
         say(f"{arm.name}: resumed at step {first} of {p.steps}")
-    rows = p.micro_batch_tokens // p.sequence_length
     for step in range(first, p.steps):
-        place = step * p.global_batch_tokens
-        batches = (
-            stream.batch(place + k * p.micro_batch_tokens, rows, p.sequence_length) for k in range(micro_batches)
-        )
-        loss = tune.engine.accumulate(_loss, batches)
+        loss = tune.engine.accumulate(_loss, data.micro_batches(step))
         tune.engine.apply(loss, lr=learning_rate(p, step), bias_rate=0.0)
         done(step + 1, loss)
         if (step + 1) % p.checkpoint_every == 0 or step + 1 == p.steps:

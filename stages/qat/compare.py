@@ -1,6 +1,7 @@
-"""What a network is measured by before and after quantization: loss per held-out document, closed-book facts."""
+"""What a network is measured by before and after quantization: held-out documents, closed-book facts, RL's tasks."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -79,22 +80,29 @@ def train_facts(facts: list[Fact], n: int, rng: np.random.Generator) -> tuple[li
     return choose(known, n, rng), known
 
 
-def summary(name: str, found: Sequence[float], correct: Sequence[bool], seed: int) -> dict[str, float]:
-    """Loss and fact accuracy of one network with 95 % intervals."""
-    loss_low, loss_high = bootstrap_mean(found, seed)
-    low, high = wilson(sum(correct), len(correct))
-    return {
-        f"loss_{name}": float(np.mean(found)),
-        f"loss_{name}_ci_low": loss_low,
-        f"loss_{name}_ci_high": loss_high,
-        f"facts_{name}": sum(correct) / len(correct),
-        f"facts_{name}_ci_low": low,
-        f"facts_{name}_ci_high": high,
-    }
+@dataclass(frozen=True)
+class Found:
+    """What one network reached: nats per token of each document, each fact, and tasks solved of `tasks`."""
+
+    losses: list[float]
+    facts: list[bool]
+    solved: int
+    tasks: int
+
+
+def summary(name: str, found: Found, seed: int) -> dict[str, float]:
+    """Loss, fact accuracy and task success of one network with 95 % intervals."""
+    metrics = _interval(f"loss_{name}", float(np.mean(found.losses)), bootstrap_mean(found.losses, seed))
+    right, n = sum(found.facts), len(found.facts)
+    metrics |= _interval(f"facts_{name}", right / n, wilson(right, n))
+    return metrics | _interval(f"tasks_{name}", found.solved / found.tasks, wilson(found.solved, found.tasks))
+
+
+def _interval(name: str, value: float, ends: tuple[float, float]) -> dict[str, float]:
+    return {name: value, f"{name}_ci_low": ends[0], f"{name}_ci_high": ends[1]}
 
 
 def difference(name: str, one: Sequence[float], other: Sequence[float], seed: int) -> dict[str, float]:
     """Mean loss of `one` minus that of `other` on the same documents, with the interval of paired differences."""
     paired = [a - b for a, b in zip(one, other, strict=True)]
-    low, high = bootstrap_mean(paired, seed)
-    return {name: float(np.mean(paired)), f"{name}_ci_low": low, f"{name}_ci_high": high}
+    return _interval(name, float(np.mean(paired)), bootstrap_mean(paired, seed))

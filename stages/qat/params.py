@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from gym.tasksets.elementary import FAMILIES
 from stages.section import Section
 
 
@@ -14,6 +15,10 @@ class QatParams(Section):
     sequence_length: int = Field(ge=8)
     global_batch_tokens: int = Field(ge=8)
     micro_batch_tokens: int = Field(ge=8)
+    chat_micro_batches: int = Field(ge=0)
+    families: list[str] = Field(min_length=1)
+    difficulty: float = Field(ge=0, le=1)
+    demonstrations: int = Field(ge=1)
     compute: Literal["float32", "bfloat16"]
     lr: float = Field(gt=0)
     warmup_steps: int = Field(ge=0)
@@ -21,6 +26,7 @@ class QatParams(Section):
     checkpoint_every: int = Field(ge=1)
     eval_documents: int = Field(ge=2)
     eval_facts: int = Field(ge=1)
+    eval_tasks: int = Field(ge=1)
     shots: int = Field(ge=0)
     answer_tokens: int = Field(ge=1)
     batch_size: int = Field(ge=1)
@@ -32,6 +38,11 @@ class QatParams(Section):
                 f"global_batch_tokens {self.global_batch_tokens} is no multiple of "
                 f"micro_batch_tokens {self.micro_batch_tokens}"
             )
+        if self.chat_micro_batches * self.micro_batch_tokens > self.global_batch_tokens:
+            micro = self.global_batch_tokens // self.micro_batch_tokens
+            raise ValueError(f"chat_micro_batches {self.chat_micro_batches} exceed the {micro} micro-batches of a step")
+        if unknown := sorted(set(self.families) - set(FAMILIES)):
+            raise ValueError(f"families: {unknown[0]!r} is none of {', '.join(sorted(FAMILIES))}")
         if self.micro_batch_tokens % self.sequence_length:
             raise ValueError(
                 f"micro_batch_tokens {self.micro_batch_tokens} is no multiple of sequence {self.sequence_length}"
