@@ -6,6 +6,7 @@ own rounding is lost; `w4a8` rounds activations to 8 bits, per token and group o
 Axes: T tokens, C hidden width, E experts, K experts per token (inputs of a linear), I width of an expert, N outputs.
 """
 
+import importlib.util
 from dataclasses import dataclass
 from typing import Literal
 
@@ -95,6 +96,11 @@ def _usable(x: Tensor, weight: Weight) -> str:
     return native.isa() if x.device.type == "cpu" and weight.words.is_contiguous() else "torch"
 
 
+def _on_gpu(*weights: Weight) -> bool:
+    """Whether the Triton kernel can take these: INT4 weights, and Triton is installed."""
+    return all(isinstance(one, Int4Weight) for one in weights) and importlib.util.find_spec("triton") is not None
+
+
 def linear(x_TK: Tensor, weight: Weight, precision: Precision = "w4a16", expert: int = 0) -> Tensor:
     """x · Wᵀ with one matrix of a stack: [T, N] float32; x is rounded to bfloat16.
 
@@ -151,7 +157,7 @@ def expert_mlp(
 ) -> Tensor:
     """Σ_k weight · down(silu(gate(x)) · up(x)) over a token's experts: [T, C] in the type of x.
 
-    In C++ x and the product inside are rounded to bfloat16, all sums are float32.
+    In C++ (CPU) and Triton (GPU, `w4a16` only) x and the product inside are rounded to bfloat16, all sums are float32.
 
     Raises:
         ValueError: widths that don't fit.
@@ -159,6 +165,11 @@ def expert_mlp(
     (e, inner, width), top_k = gate.shape, expert_TK.shape[1]
     if x_TC.shape[1] != width or up.shape != gate.shape or down.shape != (e, width, inner):
         raise ValueError(f"expert_mlp: x {tuple(x_TC.shape)}, gate {gate.shape}, up {up.shape}, down {down.shape}")
+    if x_TC.device.type == "cuda" and _on_gpu(gate, up, down):
+        from kernels.int4.triton_experts import experts_forward  # only where Triton is
+
+        pairs = [(one.words, one.scale) for one in (gate, up, down) if isinstance(one, Int4Weight)]
+        return experts_forward(x_TC, expert_TK, weight_TK, *pairs).to(x_TC.dtype)
     isa = _usable(x_TC, gate)
     library = native.library()
     if isa == "torch" or library is None:
