@@ -58,14 +58,14 @@ def addition(rng: np.random.Generator, difficulty: float) -> Problem:
     top = 5 + round(difficulty * 45)
     first, second = int(rng.integers(top)), int(rng.integers(top))
     total = first + second
-    return Problem(f"What is {first} + {second}?", str(total), (str(total + 1), str(abs(total - 1))))
+    return Problem(f"What is {first} + {second}?", str(total), (str(total + 1), str(total + 2)))
 
 
 def counting(rng: np.random.Generator, difficulty: float) -> Problem:
     """How many words stand in a list; difficulty makes it longer."""
     count = int(rng.integers(1, 4 + round(difficulty * 6)))
     words = " ".join(rng.choice(WORDS, count, replace=False).tolist())
-    return Problem(f"How many words are here: {words}?", str(count), (str(count + 1), str(max(1, count - 1))))
+    return Problem(f"How many words are here: {words}?", str(count), (str(count + 1), str(count + 2)))
 
 
 def last_word(rng: np.random.Generator, difficulty: float) -> Problem:

@@ -1,0 +1,76 @@
+"""Instruction following by the official IFEval checkers (package `if-verifiable`), and a hack-check.
+
+The checkers that need NLTK's sentence model are a verifier's error where that model is not installed, never a 0.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from if_verifiable.common import get_loose_transformations
+from if_verifiable.ifeval.instructions_registry import INSTRUCTION_DICT
+
+from gym.verifiers.result import Result, Status
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """An official instruction id and its arguments."""
+
+    id: str
+    arguments: Mapping[str, Any]
+
+
+def describe(instructions: Sequence[Instruction]) -> list[str]:
+    """The official wording of each instruction."""
+    return [INSTRUCTION_DICT[one.id](one.id).build_description(**one.arguments) for one in instructions]
+
+
+def _follows(one: Instruction, prompt: str, answer: str) -> bool:
+    checker = INSTRUCTION_DICT[one.id](one.id)
+    checker.build_description(**one.arguments)
+    keys = checker.get_instruction_args_keys() or []
+    if "prompt" in keys:
+        checker.build_description(prompt=prompt)
+    return bool(answer.strip()) and bool(checker.check_following(answer))
+
+
+def follows(instructions: Sequence[Instruction], prompt: str, answer: str, *, loose: bool = False) -> list[bool]:
+    """Whether each instruction is followed; `loose` is the official loose rule (eight variants of the text).
+
+    Raises:
+        LookupError: a checker needs data that is not installed.
+    """
+    variants = get_loose_transformations(answer) if loose else [answer]
+    return [any(_follows(one, prompt, text) for text in variants) for one in instructions]
+
+
+CLAIMS = re.compile(
+    r"\b(?:as (?:you )?(?:requested|asked|instructed|required)"
+    r"|i (?:have |'ve )?(?:followed|used|included|written|avoided|made sure)"
+    r"|this (?:response|answer|text) (?:contains|uses|has|follows|meets|includes|avoids)"
+    r"|(?:per|following|according to) (?:your|the) instructions?)\b[^.!?\n]*",
+    re.IGNORECASE,
+)
+
+
+def claims(answer: str) -> list[str]:
+    """Sentences in which the text claims to comply."""
+    return [match.group().strip() for match in CLAIMS.finditer(answer)]
+
+
+def verify(instructions: Sequence[Instruction], prompt: str, answer: str) -> Result:
+    """1.0 when all are followed (strict); a false claim of compliance is named as a hack and scores 0 like any miss."""
+    if not answer.strip():
+        return Result(0.0, Status.NO_ANSWER, "empty answer")
+    try:
+        found = follows(instructions, prompt, answer)
+    except LookupError as error:
+        return Result(None, Status.VERIFIER_ERROR, f"checker data missing: {str(error).split()[1:3]}")
+    missed = [one.id for one, good in zip(instructions, found, strict=True) if not good]
+    if missed and claims(answer):
+        return Result(0.0, Status.SCORED, f"hack: claims compliance but misses {missed[0]}: {claims(answer)[0][:60]!r}")
+    if missed:
+        return Result(0.0, Status.SCORED, f"misses {', '.join(missed)}")
+    return Result(1.0, Status.SCORED, f"{len(found)} instructions followed")

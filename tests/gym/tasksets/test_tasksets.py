@@ -1,0 +1,142 @@
+import ast
+from collections.abc import Iterator
+
+import pytest
+
+from gym.decontaminate import Index, decontaminate
+from gym.sandbox import Sandbox, open_sandbox
+from gym.tasksets import open_ended
+from gym.tasksets.code import SPECS, Code, extract
+from gym.tasksets.difficulty import moderate, pass_rates
+from gym.tasksets.elementary import FAMILIES, Elementary, side_of
+from gym.tasksets.env import Retries, SingleTurn, run
+from gym.tasksets.instructions import Instructions
+from gym.tasksets.repair import Repair
+from gym.verifiers.instructions import Instruction, claims, follows, verify
+from gym.verifiers.result import Status
+
+
+@pytest.fixture(scope="module")
+def box() -> Iterator[Sandbox]:
+    with open_sandbox("fork", workers=1) as sandbox:
+        yield sandbox
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_elementary_answers_are_right_and_sides_are_apart(family: str) -> None:
+    train, held = Elementary(family), Elementary(family, "held")
+    texts = {}
+    for taskset in (train, held):
+        tasks = taskset.tasks(60, 5, 0.3)
+        assert tasks == taskset.tasks(60, 5, 0.3)
+        for task in tasks:
+            assert taskset.score(task, taskset.demonstration(task)).score == 1.0
+            for wrong in task.payload["wrong"]:
+                assert taskset.score(task, wrong).score == 0.0
+        texts[taskset.side] = {task.messages[-1]["content"] for task in tasks}
+    assert not texts["train"] & texts["held"]
+    assert all(side_of(text) == "held" for text in texts["held"])
+    assert train.score(train.tasks(1, 1)[0], " ").status is Status.NO_ANSWER
+
+
+def test_open_prompts_have_a_rubric() -> None:
+    assert all(task.payload["rubric"] for task in open_ended.tasks(10, 3))
+    assert open_ended.tasks(10, 3) == open_ended.tasks(10, 3)
+
+
+SOLUTIONS = {
+    "add_all": "def add_all(xs): return sum(xs)",
+    "count_vowels": "def count_vowels(s): return sum(c.lower() in 'aeiou' for c in s)",
+    "only_even": "def only_even(xs): return [x for x in xs if not x % 2]",
+    "second_largest": "def second_largest(xs):\n  s = sorted(set(xs))\n  return s[-2] if len(s) > 1 else None",
+    "digit_sum": "def digit_sum(n): return sum(int(c) for c in str(n) if c.isdigit())",
+    "merge_sorted": "def merge_sorted(a, b): return sorted(a + b)",
+}
+
+
+def test_code_tasks_accept_solutions_and_refuse_near_misses(box: Sandbox) -> None:
+    taskset = Code(box)
+    tasks = taskset.tasks(30, 2, 0.2)
+    assert len({task.payload["function"] for task in tasks}) >= 4
+    for task in tasks:
+        name = task.payload["function"]
+        if name in SOLUTIONS:
+            assert taskset.score(task, f"Here:\n```python\n{SOLUTIONS[name]}\n```").score == 1.0
+        assert taskset.score(task, f"def {name}(*a): return 0").score == 0.0
+    assert {spec.name for spec in SPECS} >= set(SOLUTIONS)
+    assert extract("a ```py\nx\n``` b ```python\ny\n```") == "y\n"
+
+
+def test_repairs_are_proven_both_ways(box: Sandbox) -> None:
+    taskset = Repair(box)
+    tasks = taskset.tasks(4, 7)
+    assert [t.payload for t in tasks] == [t.payload for t in Repair(box).tasks(4, 7)]
+    for task in tasks:
+        broken = task.payload["files"]["candidate.py"]
+        ast.parse(broken)
+        assert task.payload["FAIL_TO_PASS"]
+        assert task.payload["PASS_TO_PASS"]
+        assert taskset.score(task, broken).score == 0.0
+        original, _ = taskset._originals[task.payload["module"]]
+        assert taskset.score(task, original).score == 1.0
+        assert taskset.score(task, "import os; os._exit(0)").score == 0.0
+        assert taskset.score(task, "").status is Status.NO_ANSWER
+
+
+def test_official_instruction_checkers_and_the_hack_check() -> None:
+    lower = Instruction("change_case:english_lowercase", {})
+    comma = Instruction("punctuation:no_comma", {})
+    words = Instruction("length_constraints:number_words", {"num_words": 5, "relation": "at least"})
+    text = "the sea is calm and wide today"
+    assert verify([lower, comma, words], "Write.", text).score == 1.0
+    assert verify([lower, comma], "Write.", "The sea, the sky").reason.startswith("misses change_case")
+    hacked = "The Sea. As requested, this text has no commas."
+    assert claims(hacked)
+    assert "hack" in verify([lower, comma], "Write.", hacked).reason
+    assert verify([lower], "Write.", " ").status is Status.NO_ANSWER
+    assert follows([comma], "Write.", "first, line\nno commas here", loose=True) == [True]
+    assert follows([comma], "Write.", "first, line\nno commas here") == [False]
+
+
+def test_instruction_tasks_can_be_met() -> None:
+    taskset = Instructions()
+    tasks = taskset.tasks(300, 3)
+    assert {len(task.payload["instructions"]) for task in tasks} == {1, 2, 3}
+    assert all(task.messages[0]["content"].startswith("Write about") for task in tasks)
+    easy = next(t for t in tasks if [i["id"] for i in t.payload["instructions"]] == ["startend:quotation"])
+    assert taskset.score(easy, '"a short text"').score == 1.0
+
+
+def test_the_filter_keeps_moderate_tasks() -> None:
+    tasks = Elementary("parity").tasks(3, 1)
+    table: dict[str, list[float | None]] = {
+        tasks[0].id: [1.0, 1.0],
+        tasks[1].id: [1.0, 0.0],
+        tasks[2].id: [None, None],
+    }
+    rates = pass_rates(tasks, lambda task, k: table[task.id][k], 2)
+    assert rates == [1.0, 0.5, None]
+    assert moderate(tasks, rates) == [tasks[1]]
+
+
+def test_environments_play_one_or_more_turns() -> None:
+    taskset = Elementary("parity")
+    task = taskset.tasks(1, 1)[0]
+    right = taskset.demonstration(task)
+    wrong = task.payload["wrong"][0]
+    messages, verdict = run(SingleTurn(taskset), task, lambda m: {"role": "assistant", "content": wrong})
+    assert (verdict.score, len(messages)) == (0.0, len(task.messages) + 1)
+    said = iter([wrong, right])
+    messages, verdict = run(Retries(taskset), task, lambda m: {"role": "assistant", "content": next(said)})
+    assert verdict.score == 1.0
+    assert "Try again" in messages[-2]["content"]
+
+
+def test_overlap_with_a_benchmark_is_dropped_and_counted() -> None:
+    index = Index(n=5)
+    secret = "a very particular question about seven blue owls in the northern forest"
+    assert index.add("bench", [secret, "too short"]) > 0
+    texts = ["nothing in common with it at all here", f"prefix words {secret.upper()} suffix", "seven blue owls"]
+    report = decontaminate(texts, index)
+    assert report.kept == [0, 2]
+    assert report.dropped == {"bench": 1}
