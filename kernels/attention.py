@@ -4,38 +4,72 @@ Axes: B batch, H heads, L positions, D width of a query or key, V width of a val
 
 SDPA on CPU falls to its unfused path when the widths of keys and values differ, as they do in MLA, and no library
 returns the largest logit there. So the queries are taken in chunks: one matmul against the keys up to the end of
-the chunk, a softmax in float32, one matmul with the values. The backward pass recomputes the probabilities from
-the saved log-sum-exp.
+the chunk, a softmax in float32, one matmul with the values. The backward pass takes the keys in chunks and recomputes
+the probabilities from the saved log-sum-exp.
+
+On a GPU the same function is FlexAttention, whose `AuxRequest(max_scores=True)` gives each row's largest logit, after
+scale and mask; on CPU it has neither that nor a backward pass (torch 2.13).
 """
+
+import functools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.attention.flex_attention import AuxOutput, AuxRequest, BlockMask, create_block_mask, flex_attention
 
 CHUNK = 256
+TILE = 2**21  # scores of a tile, 8 MB in float32
 
 
 def attention_reference(
     q_BHLD: Tensor, k_BHLD: Tensor, v_BHLV: Tensor, scale: float, segment_ids_BL: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
     """The definition, in the dtype of the inputs: (output [B, H, L, V], largest logit of each head [H])."""
-    mask_BHQK = _mask(0, q_BHLD.shape[2], q_BHLD.device, segment_ids_BL)
-    logits_BHLL = (q_BHLD @ k_BHLD.transpose(-1, -2) * scale).masked_fill(~mask_BHQK, float("-inf"))
+    place_L = torch.arange(q_BHLD.shape[2], device=q_BHLD.device)
+    mask_BHLL = (place_L[:, None] >= place_L)[None, None]
+    if segment_ids_BL is not None:
+        mask_BHLL = mask_BHLL & (segment_ids_BL[:, None, :, None] == segment_ids_BL[:, None, None, :])
+    logits_BHLL = (q_BHLD @ k_BHLD.transpose(-1, -2) * scale).masked_fill(~mask_BHLL, float("-inf"))
     return logits_BHLL.softmax(-1) @ v_BHLV, logits_BHLL.amax(dim=(0, 2, 3))
 
 
-def _mask(start: int, stop: int, device: torch.device, segment_ids_BL: Tensor | None) -> Tensor:
-    """True where query start..stop−1 may look at key 0..stop−1: [1, 1, Q, K], or [B, 1, Q, K] with segments."""
-    query_Q1 = torch.arange(start, stop, device=device)[:, None]
-    mask_QK = query_Q1 >= torch.arange(stop, device=device)
-    if segment_ids_BL is None:
-        return mask_QK[None, None]
-    same_BQK = segment_ids_BL[:, start:stop, None] == segment_ids_BL[:, None, :stop]
-    return (same_BQK & mask_QK)[:, None]
+@dataclass(frozen=True)
+class _Tile:
+    """Queries first_q..last_q−1 against keys first_k..last_k−1 of some of the G = batch × heads."""
+
+    g: slice
+    q: slice
+    k: slice
+    hidden_GQK: Tensor | None  # with segments: True where a query may not look
+
+    def hide(self, x_GQK: Tensor, value: float) -> Tensor:
+        """Writes `value` where a query may not look, in place; without segments that is only on the diagonal."""
+        if self.hidden_GQK is not None:
+            return x_GQK.masked_fill_(self.hidden_GQK, value)
+        first = max(self.q.start, self.k.start)
+        rows = slice(first - self.q.start, self.k.stop - self.q.start)
+        columns = slice(first - self.k.start, None)
+        corner_GXX = x_GQK[:, rows, columns]
+        size = corner_GXX.shape[-1]
+        corner_GXX.masked_fill_(torch.ones(size, size, dtype=torch.bool, device=x_GQK.device).triu_(1), value)
+        return x_GQK
 
 
-def _logits(q: Tensor, k: Tensor, start: int, stop: int, scale: float, segments: Tensor | None) -> Tensor:
-    logits_BHQK = (q[:, :, start:stop] @ k[:, :, :stop].transpose(-1, -2)).float().mul_(scale)
-    return logits_BHQK.masked_fill_(~_mask(start, stop, q.device, segments), float("-inf"))
+def _groups(q: slice, k: slice, shape: torch.Size, segment_ids_BL: Tensor | None) -> Iterator[_Tile]:
+    """Tiles of as many heads as keep the float32 scores near the size of a cache."""
+    batch, heads = shape[:2]
+    size = max(1, TILE // ((q.stop - q.start) * (k.stop - k.start)))
+    for first in range(0, batch * heads, size):
+        g = slice(first, min(first + size, batch * heads))
+        hidden_GQK = None
+        if segment_ids_BL is not None:
+            row_G = torch.arange(g.start, g.stop, device=segment_ids_BL.device) // heads
+            query_GQ1, key_G1K = segment_ids_BL[row_G, q, None], segment_ids_BL[row_G, None, k]
+            place_Q1 = torch.arange(q.start, q.stop, device=segment_ids_BL.device)[:, None]
+            hidden_GQK = (query_GQ1 != key_G1K) | (place_Q1 < torch.arange(k.start, k.stop, device=row_G.device))
+        yield _Tile(g, q, k, hidden_GQK)
 
 
 class _Attention(torch.autograd.Function):
@@ -48,47 +82,86 @@ class _Attention(torch.autograd.Function):
         scale: float,
         segment_ids_BL: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
-        length = q_BHLD.shape[2]
-        out_BHLV = v_BHLV.new_empty(*q_BHLD.shape[:3], v_BHLV.shape[-1])
-        lse_BHL = q_BHLD.new_empty(q_BHLD.shape[:3], dtype=torch.float32)
-        max_H = q_BHLD.new_full((q_BHLD.shape[1],), float("-inf"), dtype=torch.float32)
+        batch, heads, length, _ = q_BHLD.shape
+        q_GLD, k_GLD, v_GLV = (x.flatten(0, 1).contiguous() for x in (q_BHLD, k_BHLD, v_BHLV))
+        out_GLV = v_GLV.new_empty(batch * heads, length, v_GLV.shape[-1])
+        lse_GL1 = torch.empty(batch * heads, length, 1, dtype=torch.float32, device=q_GLD.device)
+        max_GL1 = torch.empty_like(lse_GL1)
         for start in range(0, length, CHUNK):
-            stop = min(start + CHUNK, length)
-            logits_BHQK = _logits(q_BHLD, k_BHLD, start, stop, scale, segment_ids_BL)
-            row_max_BHQ = logits_BHQK.amax(-1)
-            max_H = torch.maximum(max_H, row_max_BHQ.amax(dim=(0, 2)))
-            p_BHQK = logits_BHQK.sub_(row_max_BHQ[..., None]).exp_()
-            total_BHQ = p_BHQK.sum(-1)
-            lse_BHL[:, :, start:stop] = row_max_BHQ + total_BHQ.log()
-            weighted_BHQV = p_BHQK.to(v_BHLV.dtype) @ v_BHLV[:, :, :stop]
-            out_BHLV[:, :, start:stop] = weighted_BHQV / total_BHQ[..., None].to(v_BHLV.dtype)
-        ctx.save_for_backward(q_BHLD, k_BHLD, v_BHLV, out_BHLV, lse_BHL, segment_ids_BL)
-        ctx.scale = scale  # type: ignore[attr-defined]
+            q, k = slice(start, min(start + CHUNK, length)), slice(0, min(start + CHUNK, length))
+            for tile in _groups(q, k, q_BHLD.shape, segment_ids_BL):
+                logits_GQK = (q_GLD[tile.g, q] @ k_GLD[tile.g, k].transpose(-1, -2)).float().mul_(scale)
+                top_GQ1 = tile.hide(logits_GQK, float("-inf")).amax(-1, keepdim=True)
+                p_GQK = logits_GQK.sub_(top_GQ1).exp_()
+                total_GQ1 = p_GQK.sum(-1, keepdim=True)
+                max_GL1[tile.g, q] = top_GQ1
+                lse_GL1[tile.g, q] = total_GQ1.log().add_(top_GQ1)
+                out_GLV[tile.g, q] = (p_GQK.to(v_GLV.dtype) @ v_GLV[tile.g, k]).div_(total_GQ1.to(v_GLV.dtype))
+        ctx.save_for_backward(q_GLD, k_GLD, v_GLV, out_GLV, lse_GL1, segment_ids_BL)
+        ctx.scale, ctx.shape = scale, q_BHLD.shape  # type: ignore[attr-defined]
+        max_H = max_GL1.view(batch, heads, length).amax(dim=(0, 2))
         ctx.mark_non_differentiable(max_H)
-        return out_BHLV, max_H
+        return out_GLV.unflatten(0, (batch, heads)), max_H
 
     @staticmethod
     def backward(  # type: ignore[override]
         ctx: torch.autograd.function.FunctionCtx, grad_BHLV: Tensor, grad_max_H: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, None, None]:
-        q_BHLD, k_BHLD, v_BHLV, out_BHLV, lse_BHL, segment_ids_BL = ctx.saved_tensors  # type: ignore[attr-defined]
+        q_GLD, k_GLD, v_GLV, out_GLV, lse_GL1, segment_ids_BL = ctx.saved_tensors  # type: ignore[attr-defined]
         scale: float = ctx.scale  # type: ignore[attr-defined]
-        length = q_BHLD.shape[2]
-        dq_BHLD = torch.empty_like(q_BHLD)
-        dk_BHLD = torch.zeros_like(k_BHLD, dtype=torch.float32)
-        dv_BHLV = torch.zeros_like(v_BHLV, dtype=torch.float32)
-        delta_BHL = (grad_BHLV.float() * out_BHLV.float()).sum(-1)
+        shape: torch.Size = ctx.shape  # type: ignore[attr-defined]
+        length = shape[2]
+        grad_GLV = grad_BHLV.flatten(0, 1).contiguous()
+        dq_GLD = torch.zeros_like(q_GLD, dtype=torch.float32)
+        dk_GLD, dv_GLV = torch.empty_like(k_GLD), torch.empty_like(v_GLV)
+        delta_GL1 = (grad_GLV.float() * out_GLV.float()).sum(-1, keepdim=True)
+        # Key chunks outside: dk and dv are each one product, only dq is summed up.
         for start in range(0, length, CHUNK):
-            stop = min(start + CHUNK, length)
-            logits_BHQK = _logits(q_BHLD, k_BHLD, start, stop, scale, segment_ids_BL)
-            p_BHQK = logits_BHQK.sub_(lse_BHL[:, :, start:stop, None]).exp_()
-            grad_BHQV = grad_BHLV[:, :, start:stop]
-            dv_BHLV[:, :, :stop] += p_BHQK.to(grad_BHQV.dtype).transpose(-1, -2) @ grad_BHQV
-            dp_BHQK = (grad_BHQV @ v_BHLV[:, :, :stop].transpose(-1, -2)).float()
-            ds_BHQK = p_BHQK.mul_(dp_BHQK.sub_(delta_BHL[:, :, start:stop, None])).mul_(scale).to(q_BHLD.dtype)
-            dq_BHLD[:, :, start:stop] = ds_BHQK @ k_BHLD[:, :, :stop]
-            dk_BHLD[:, :, :stop] += ds_BHQK.transpose(-1, -2) @ q_BHLD[:, :, start:stop]
-        return dq_BHLD, dk_BHLD.to(k_BHLD.dtype), dv_BHLV.to(v_BHLV.dtype), None, None
+            q, k = slice(start, length), slice(start, min(start + CHUNK, length))
+            for tile in _groups(q, k, shape, segment_ids_BL):
+                q_GQD, k_GKD, grad_GQV = q_GLD[tile.g, q], k_GLD[tile.g, k], grad_GLV[tile.g, q]
+                logits_GQK = (q_GQD @ k_GKD.transpose(-1, -2)).float().mul_(scale)
+                p_GQK = tile.hide(logits_GQK.sub_(lse_GL1[tile.g, q]).exp_(), 0.0)
+                dv_GLV[tile.g, k] = p_GQK.to(grad_GQV.dtype).transpose(-1, -2) @ grad_GQV
+                dp_GQK = (grad_GQV @ v_GLV[tile.g, k].transpose(-1, -2)).float()
+                ds_GQK = p_GQK.mul_(dp_GQK.sub_(delta_GL1[tile.g, q])).mul_(scale).to(q_GLD.dtype)
+                dk_GLD[tile.g, k] = ds_GQK.transpose(-1, -2) @ q_GQD
+                dq_GLD[tile.g, q] += ds_GQK @ k_GKD
+        grads = (dq_GLD.to(q_GLD.dtype), dk_GLD, dv_GLV)
+        dq_BHLD, dk_BHLD, dv_BHLV = (x.unflatten(0, shape[:2]) for x in grads)
+        return dq_BHLD, dk_BHLD, dv_BHLV, None, None
+
+
+def flex_block_mask(batch: int, length: int, device: torch.device, segment_ids_BL: Tensor | None) -> BlockMask:
+    """FlexAttention's mask: causal, within equal segment ids; blocks that are all hidden are skipped."""
+
+    def causal(b: Tensor, h: Tensor, q: Tensor, k: Tensor) -> Tensor:
+        return q >= k
+
+    if segment_ids_BL is None:
+        return create_block_mask(causal, None, None, length, length, device=str(device))
+    ids_BL = segment_ids_BL
+
+    def within(b: Tensor, h: Tensor, q: Tensor, k: Tensor) -> Tensor:
+        return (q >= k) & (ids_BL[b, q] == ids_BL[b, k])
+
+    return create_block_mask(within, batch, None, length, length, device=str(device))
+
+
+@functools.cache
+def _compiled_flex() -> Callable[..., tuple[Tensor, AuxOutput]]:
+    return torch.compile(flex_attention, dynamic=True)
+
+
+def _flex(
+    q_BHLD: Tensor, k_BHLD: Tensor, v_BHLV: Tensor, scale: float, segment_ids_BL: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    mask = flex_block_mask(q_BHLD.shape[0], q_BHLD.shape[2], q_BHLD.device, segment_ids_BL)
+    out_BHLV, aux = _compiled_flex()(
+        q_BHLD, k_BHLD, v_BHLV, block_mask=mask, scale=scale, return_aux=AuxRequest(max_scores=True)
+    )
+    assert aux.max_scores is not None
+    return out_BHLV, aux.max_scores.amax(dim=(0, 2))
 
 
 def attention_max_logit(
@@ -99,11 +172,14 @@ def attention_max_logit(
     Args:
         q_BHLD, k_BHLD: [B, H, L, D].
         v_BHLV: [B, H, L, V]; V may differ from D.
-        scale: multiplies the logits, and so the maximum (report §2.1: S_max includes 1/√d).
+        scale: positive; multiplies the logits, and so the maximum (report §2.1: S_max includes 1/√d).
         segment_ids_BL: integers; a query sees only keys of its own id.
 
     Returns:
         Output [B, H, L, V] and the maximum [H] in float32, which carries no gradient.
     """
+    if q_BHLD.device.type == "cuda":
+        out_BHLV, max_H = _flex(q_BHLD, k_BHLD, v_BHLV, scale, segment_ids_BL)
+        return out_BHLV, max_H.detach()
     out_BHLV, max_H = _Attention.apply(q_BHLD, k_BHLD, v_BHLV, scale, segment_ids_BL)
     return out_BHLV, max_H.detach()
