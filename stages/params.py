@@ -17,6 +17,7 @@ from stages.errors import InputError
 from stages.evaluate.params import EvaluateParams
 from stages.pretrain.params import PretrainParams
 from stages.qat.params import QatParams
+from stages.rephrase.params import RephraseParams
 from stages.rl.params import RlParams
 from stages.section import Section
 from stages.sft.params import SftParams
@@ -47,6 +48,7 @@ class Params(Section):
     pipeline: PipelineParams
     corpus: CorpusParams
     tokenizer: TokenizerParams
+    rephrase: RephraseParams
     tools: ToolsParams
     trajectories: TrajectoriesParams
     tokens: TokensParams

@@ -21,6 +21,40 @@ CORPUS = pa.schema(
     ]
 )
 
+REPHRASED = pa.schema(
+    [
+        pa.field("doc_id", pa.string(), nullable=False),
+        pa.field("version", pa.int32(), nullable=False),
+        pa.field("style", pa.string(), nullable=False),
+        pa.field("perspective", pa.string(), nullable=False),
+        pa.field("text", pa.string(), nullable=False),
+        pa.field("accepted", pa.bool_(), nullable=False),
+        pa.field("reason", pa.string(), nullable=False),
+        pa.field("chunks", pa.int32(), nullable=False),
+        pa.field("chunks_reworded", pa.int32(), nullable=False),
+        pa.field("candidates", pa.int32(), nullable=False),
+        pa.field("candidates_passed", pa.int32(), nullable=False),
+        pa.field("lineage", pa.string(), nullable=False),
+        *(
+            pa.field(f"score_{name}", pa.float64(), nullable=False)
+            for name in (
+                "names",
+                "numbers",
+                "new_names",
+                "new_numbers",
+                "coverage",
+                "support",
+                "unsupported_run",
+                "turned",
+                "similarity",
+                "copied",
+                "repeats",
+                "length",
+            )
+        ),
+    ]
+)
+
 FACTS = pa.schema(
     [
         pa.field("fact_id", pa.string(), nullable=False),

@@ -1,0 +1,284 @@
+"""Chunk-wise autoregressive rewriting (Kimi K2 §2.2): a document becomes excerpts, an excerpt becomes chunks; each
+chunk is reworded with the excerpt and what is already reworded in view, several candidates are scored, the best one
+that is faithful stays, and the chunks are stitched together again.
+"""
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from agents.chat.protocol import ChatClient, ChatRequest, Message
+from agents.rephrase.fidelity import Fidelity, Thresholds, fidelity
+from agents.rephrase.styles import PERSPECTIVES, STYLES, Style, ask, assemble, shots
+from agents.rephrase.text import n_tokens, sentences
+
+FRONT = re.compile(
+    r"\b(?P<phrase>(?:in|during|from|after|before|since|between|at|on|by|for|with|through|under)"
+    r" [^,.;:()]{3,40}?)(?=[,.;]|$)"
+)
+
+
+@dataclass(frozen=True)
+class Options:
+    """How documents are rewritten.
+
+    Attributes:
+        excerpt_tokens: a document is cut into excerpts of this size, which are rewritten apart.
+        chunk_tokens: sentences are packed into chunks of at most this size; a longer sentence is a chunk.
+        candidates: answers per chunk; the first is greedy.
+        temperature: of the other candidates.
+        min_reworded: share of a document's chunks that must have an accepted wording; the others keep the source's.
+        chunk: what a reworded chunk must reach. document: what the stitched text must reach.
+    """
+
+    excerpt_tokens: int = 4096
+    chunk_tokens: int = 256
+    candidates: int = 3
+    temperature: float = 0.7
+    min_reworded: float = 0.5
+    chunk: Thresholds = field(default_factory=Thresholds)
+    document: Thresholds = field(default_factory=Thresholds)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One document in one cell of the grid. `seed` is the root of its candidates' seeds."""
+
+    doc_id: str
+    title: str
+    text: str
+    style: str
+    perspective: str
+    version: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A teacher's wording of a chunk, and why it was rejected ('' when it wasn't)."""
+
+    chunk: str
+    wording: str
+    reason: str
+
+
+@dataclass
+class Rephrasing:
+    """A finished job: the stitched text, its scores, and for each chunk the candidate that stayed (−1: the source)."""
+
+    job: Job
+    text: str
+    scores: Fidelity
+    reason: str
+    chosen: list[int]
+    candidates: list[Candidate]
+
+    @property
+    def accepted(self) -> bool:
+        return not self.reason
+
+
+@dataclass
+class _Work:
+    job: Job
+    excerpts: list[list[str]]
+    parts: list[tuple[str, str]] = field(default_factory=list)
+    chosen: list[int] = field(default_factory=list)
+    candidates: list[Candidate] = field(default_factory=list)
+
+    def place(self) -> tuple[int, int] | None:
+        """(excerpt, chunk in it) that comes next."""
+        at = len(self.parts)
+        for number, chunks in enumerate(self.excerpts):
+            if at < len(chunks):
+                return number, at
+            at -= len(chunks)
+        return None
+
+
+def pack(units: Sequence[str], limit: int) -> list[list[str]]:
+    """Neighbouring units, packed while they stay within `limit` tokens."""
+    packs: list[list[str]] = []
+    size = 0
+    for unit in units:
+        tokens = n_tokens(unit)
+        if packs and size + tokens <= limit:
+            packs[-1].append(unit)
+            size += tokens
+        else:
+            packs.append([unit])
+            size = tokens
+    return packs
+
+
+def rephrase(
+    jobs: Sequence[Job],
+    client: ChatClient,
+    options: Options,
+    on_tokens: Callable[[int, int], None] = lambda prompt, completion: None,
+) -> list[Rephrasing]:
+    """Rewrites all jobs side by side, chunk after chunk.
+
+    Args:
+        on_tokens: called with the (prompt, completion) tokens of each answer that was not in a store.
+
+    Raises:
+        ChatError: the client can't go on; what it answered is in its store.
+    """
+    works = [_Work(job, _excerpts(job.text, options)) for job in jobs]
+    while active := [work for work in works if work.place() is not None]:
+        requests: list[ChatRequest] = []
+        owners: list[tuple[_Work, str]] = []
+        for work in active:
+            for request, opening in _requests(work, options):
+                requests.append(request)
+                owners.append((work, opening))
+        answers = client.complete(
+            requests,
+            lambda _, answer: None if answer.cached else on_tokens(answer.prompt_tokens, answer.completion_tokens),
+        )
+        said: dict[int, list[str]] = {}
+        for (work, opening), answer in zip(owners, answers, strict=True):
+            said.setdefault(id(work), []).append(opening + answer.text)
+        for work in active:
+            _choose(work, said[id(work)], options)
+    return [_finish(work, options) for work in works]
+
+
+def _excerpts(text: str, options: Options) -> list[list[str]]:
+    found = []
+    for excerpt in pack(sentences(text), options.excerpt_tokens):
+        found.append([" ".join(chunk) for chunk in pack(excerpt, options.chunk_tokens)])
+    return found
+
+
+def _requests(work: _Work, options: Options) -> list[tuple[ChatRequest, str]]:
+    """The candidates' requests for the next chunk, each with the opening that is put into the teacher's mouth."""
+    place = work.place()
+    assert place is not None
+    job, style = work.job, STYLES[work.job.style]
+    shared = shots(style, PERSPECTIVES[job.perspective])
+    chunks = work.excerpts[place[0]]
+    chunk = chunks[place[1]]
+    done = work.parts[len(work.parts) - place[1] :]
+    dialog: list[Message] = list(shared)
+    for wording, before in done:  # what is already reworded: turns of the same dialog; a copy would teach copying
+        if wording:
+            dialog.append({"role": "user", "content": ask(job.title, before)})
+            dialog.append({"role": "assistant", "content": wording})
+    excerpt = " ".join(chunks) if len(chunks) > 1 else ""
+    dialog.append({"role": "user", "content": ask(job.title, chunk, excerpt)})
+    openings = _openings(style, chunk, job.title)
+    found = []
+    for k in range(options.candidates):
+        opening = openings[k % len(openings)]
+        prefill: list[Message] = [{"role": "assistant", "content": opening}] if opening else []
+        request = ChatRequest(
+            (*dialog, *prefill),
+            max_tokens=28 if style.kind == "frame" else n_tokens(chunk) * 3 // 2 + 16,
+            temperature=0.0 if k < len(openings) else options.temperature,
+            top_p=0.95,
+            seed=_seed(job.seed, len(work.parts), k),
+            stop=("\n",),
+            shared=len(shared),
+        )
+        found.append((request, opening))
+    return found
+
+
+def _openings(style: Style, chunk: str, title: str) -> list[str]:
+    """Beginnings that lead a weak teacher away from a copy: nothing, or a phrase of the chunk moved to the front."""
+    if style.kind == "frame":
+        return [""]
+    definition = re.match(r"([^:]{2,60}): ", chunk)
+    if definition:
+        return [f"{definition[1]} is", "The term"]
+    phrases = [match["phrase"] for match in FRONT.finditer(chunk) if match.start() > 12]
+    fronts = [phrase[0].upper() + phrase[1:] + "," for phrase in phrases[::-1]]
+    return [*fronts[:2], ""]
+
+
+def _seed(*names: int) -> int:
+    return int.from_bytes(hashlib.sha256(repr(names).encode()).digest()[:8], "big") >> 1
+
+
+def _choose(work: _Work, wordings: Sequence[str], options: Options) -> None:
+    """Appends the best faithful wording of the next chunk, or '' when there is none."""
+    place = work.place()
+    assert place is not None
+    job, style = work.job, STYLES[work.job.style]
+    chunks = work.excerpts[place[0]]
+    chunk, excerpt = chunks[place[1]], " ".join(chunks)
+    used = {wording for wording, _ in work.parts if wording}
+    best, best_value = -1, float("-inf")
+    tidy = [_tidy(wording, style) for wording in wordings]
+    for k, wording in enumerate(tidy):
+        if style.kind == "rewrite":
+            scores = fidelity(chunk, wording, job.title)
+            reason = scores.reason(options.chunk)
+            value = scores.coverage + scores.support - scores.copied
+        else:
+            reason = frame_reason(wording, style, chunk, job.title, excerpt)
+            value = float(-k)
+        if not reason and wording in used:
+            reason = "said before"
+        work.candidates.append(Candidate(chunk, wording, reason))
+        if not reason and value > best_value:
+            best, best_value = k, value
+    work.parts.append((tidy[best] if best >= 0 else "", chunk))
+    work.chosen.append(best)
+
+
+def _tidy(wording: str, style: Style) -> str:
+    wording = " ".join(wording.split()).strip().strip("\"“”*#|").strip()
+    if style.kind == "frame" and style.max_words <= 7:
+        wording = wording.rstrip(".:")
+    return wording
+
+
+def frame_reason(wording: str, style: Style, chunk: str, title: str, excerpt: str) -> str:
+    """Why a question or a heading is rejected: it must be about the chunk and bring no name, number or fact."""
+    if not wording:
+        return "empty"
+    questions = style.max_words > 7
+    if questions and (not wording.endswith("?") or wording.count("?") > 1):
+        return "no question"
+    if not questions and re.search(r"[?!.:]", wording):
+        return "no heading"
+    if len(wording.split()) > style.max_words or "|" in wording:
+        return "length"
+    if re.search(r"\b(topic|passage|sentence|the text|entail|context)\b", wording, re.IGNORECASE):
+        return "about the text"
+    if wording.lower() == title.lower():
+        return "says nothing"
+    scores = fidelity(chunk, wording + ("" if questions else "."), title, excerpt)
+    if scores.new_numbers:
+        return "new number"
+    if scores.new_names:
+        return "new name"
+    own = fidelity(f"{chunk} {title}", wording + ("" if questions else "."))
+    if scores.support < 0.6 or own.support < 0.4:
+        return "off the passage"
+    if scores.repeats > 0.15:
+        return "loop"
+    return ""
+
+
+def _finish(work: _Work, options: Options) -> Rephrasing:
+    """Stitches the chunks and scores the whole against its source."""
+    job, style = work.job, STYLES[work.job.style]
+    text = assemble(style, PERSPECTIVES[job.perspective], job.title, work.parts)
+    scores = fidelity(job.text, text, job.title)
+    thresholds = options.document
+    if style.kind == "frame":  # the chunks' own sentences stand in it beside words of the form and checked wordings
+        thresholds = replace(thresholds, copied=1.0, support=0.0, max_length=2 * thresholds.max_length)
+    reworded = sum(k >= 0 for k in work.chosen) / max(1, len(work.chosen))
+    reason = "too little reworded" if reworded < options.min_reworded else scores.reason(thresholds)
+    return Rephrasing(job, text, scores, reason, work.chosen, work.candidates)
+
+
+def reasons(candidates: Sequence[Candidate]) -> Counter[str]:
+    """How often each reason rejected a candidate; '' are those that passed."""
+    return Counter(candidate.reason for candidate in candidates)

@@ -1,0 +1,153 @@
+"""Words, sentences, names, numbers and units of English prose, as the fidelity check compares them."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+STOP = frozenset(
+    "a an the and or but nor so as at by for from in into of on onto to with over under about between among than then"
+    " that this these those there here it its itself he him his himself she her hers herself they them their theirs"
+    " we us our you your i my me who whom whose which what when where why how is are was were be been being am do does"
+    " did done doing has have had having can could may might must shall should will would also too very such both"
+    " each either any some all most more much many other another same own while during through because if though"
+    " although however yet still just only even up down out off again once per via upon within toward towards".split()
+)
+# What a rewording may bring along without saying anything new.
+FRAMING = frozenset(
+    "called known named include including consist contain describe description refer mean define make made use used"
+    " locate located lie situated stand found give given take place become became come form formed part kind type"
+    " sort way thing person people one ones example fact question answer topic name term word explain tell say said"
+    " list work belong regard consider see happen exist play role serve function act show important main well around"
+    " various several like along together later name born die died live lived age time year years date century number"
+    " amount total group member area region large small big long short high low old young much is're's's what's".split()
+)
+NEGATIONS = frozenset("not no never none neither nor without cannot nobody nothing".split())
+# A closed class in which one word for another turns a fact around.
+CONTRAST = frozenset(
+    "north south east west northern southern eastern western northeast northwest southeast southwest first second"
+    " third fourth fifth last final largest smallest biggest oldest youngest highest lowest longest shortest tallest"
+    " deepest earliest latest largest least fewer less greater worst best before after above below increase decrease"
+    " increased decreased increasing decreasing male female men women boys girls inner outer"
+    " upper lower left right positive negative hot cold winter summer spring autumn father mother son daughter brother"
+    " sister husband wife king queen allowed forbidden legal illegal won lost win lose victory defeat ally enemy always"
+    " rarely".split()
+)
+UNITS = {
+    "km": "km", "kilometre": "km", "kilometer": "km", "m": "m", "metre": "m", "meter": "m", "cm": "cm", "mm": "mm",
+    "mile": "mi", "mi": "mi", "ft": "ft", "foot": "ft", "feet": "ft", "inch": "in", "kg": "kg", "kilogram": "kg",
+    "ton": "t", "tonne": "t", "gram": "g", "percent": "%", "per cent": "%", "%": "%", "million": "million",
+    "billion": "billion", "trillion": "trillion", "thousand": "thousand", "hundred": "hundred", "dollar": "usd",
+    "euro": "eur", "pound": "lb", "lb": "lb", "hour": "h", "minute": "min", "day": "day", "week": "week",
+    "month": "month", "bc": "bc", "bce": "bc", "ad": "ad", "ce": "ad", "hectare": "ha", "acre": "acre", "litre": "l",
+    "liter": "l", "degree": "degree", "°c": "°c", "°f": "°f", "mw": "mw", "gw": "gw", "hz": "hz", "decade": "decade",
+}  # fmt: skip
+# `two` and `2` stay apart: one text uses them for different things.
+NUMBER_WORDS = frozenset(
+    "two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen"
+    " nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred thousand half twice".split()
+)
+JOINTS = frozenset(["and", "or", "but", "while", "whereas", "then"])
+_TOKEN = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+(?:[’'\-][^\W\d_]+)*|[%°]\w?|[.!?,;:()–—|]+")
+_ABBREVIATION = re.compile(r"(?:\b(?:[A-Z]|St|Dr|Mr|Mrs|Ms|Jr|Sr|No|vs|etc|est|ca|c|e\.g|i\.e|approx|Mt|ft|sq)\.)$")
+_SUFFIXES = (
+    "ization", "isation", "ations", "ation", "ments", "ment", "nesses", "ness", "ingly", "edly", "ities", "ity",
+    "ings", "ing", "ers", "ies", "ied", "ers", "er", "est", "ed", "es", "ly", "al", "ic", "ive", "ous", "s", "y", "e",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Word:
+    """A token of a sentence: `stem` is what words are compared by; `number` is normalised, without commas.
+
+    `joint`: punctuation or a conjunction, where one part of a sentence ends and the next begins.
+    """
+
+    text: str
+    stem: str
+    number: str = ""
+    unit: str = ""
+    name: bool = False
+    content: bool = False
+    joint: bool = False
+
+
+def sentences(text: str) -> list[str]:
+    """Sentences, lines and table cells; initials and common abbreviations don't end one."""
+    found: list[str] = []
+    for line in re.split(r"\n|\|", text):
+        start = 0
+        for match in re.finditer(r"[.!?]+[\"”’')\]]*\s+(?=[\"“(]?[A-Z0-9])", line):
+            part = line[start : match.end()].strip()
+            if _ABBREVIATION.search(part):
+                continue
+            found.append(part)
+            start = match.end()
+        if line[start:].strip():
+            found.append(line[start:].strip())
+    return found
+
+
+@lru_cache(maxsize=65536)
+def stem(word: str) -> str:
+    """A crude stem: enough that inflections of one word agree."""
+    word = word.lower().replace("’", "'").removesuffix("'s").removesuffix("'")
+    for suffix in _SUFFIXES:
+        if word.endswith(suffix) and len(word) - len(suffix) >= 4:
+            word = word[: -len(suffix)]
+            break
+    return word[:7]
+
+
+def words(sentence: str, known_names: frozenset[str] = frozenset()) -> list[Word]:
+    """The words of one sentence.
+
+    A capitalised word inside a sentence is a name; the first word is one only when it is in `known_names` (lower
+    case) or is written with capitals inside.
+    """
+    tokens = _TOKEN.findall(sentence)
+    found: list[Word] = []
+    for place, token in enumerate(tokens):
+        low = token.lower()
+        if token[0].isdigit():
+            value = re.sub(r"[,](?=\d{3}\b)", "", token).rstrip(".,")
+            following = tokens[place + 1].lower() if place + 1 < len(tokens) else ""
+            unit = UNITS.get(following) or UNITS.get(following.removesuffix("s")) or ""
+            found.append(Word(token, value, number=value, unit=unit))
+        elif low in NUMBER_WORDS:
+            found.append(Word(token, low, number=low))
+        elif token[0].isalpha():
+            first = not any(t[0].isalnum() for t in tokens[:place]) or tokens[place - 1][0] in ".!?:"
+            capital = token[0].isupper() and low not in STOP and (low in known_names or not first)
+            mixed = any(c.isupper() for c in token[1:])
+            name = capital or (mixed and low not in STOP)
+            content = low not in STOP and low not in NEGATIONS and not low.endswith("n't") and not low.endswith("n’t")
+            content = content and len(low) > 1
+            found.append(Word(token, stem(token), name=name, content=content, joint=low in JOINTS))
+        elif token[0] in ",;:()–—|":
+            found.append(Word(token, "", joint=True))
+    return found
+
+
+def name_tokens(word: Word) -> set[str]:
+    """The parts of a name in lower case, without possessive; a hyphen joins two."""
+    low = re.sub(r"[’']s$", "", word.text.lower())
+    return {part for part in re.split(r"[-’']", low) if len(part) > 1}
+
+
+def is_label(sentence: str) -> bool:
+    """A heading, a table's cell, a speaker: few words without an end."""
+    return len(sentence.split()) <= 5 and sentence.rstrip()[-1:] not in {".", "!", "?"}
+
+
+def is_question(sentence: str) -> bool:
+    return sentence.rstrip("\"”') ").endswith("?")
+
+
+def negated(tokens: Sequence[Word]) -> bool:
+    return any(word.text.lower() in NEGATIONS or re.search(r"n[’']t$", word.text.lower()) for word in tokens)
+
+
+def n_tokens(text: str) -> int:
+    """About how many tokens a teacher's tokenizer makes of English text."""
+    return -(-len(text) // 4)

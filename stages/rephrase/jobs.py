@@ -1,0 +1,50 @@
+"""Which documents are rephrased, and in which cells of the style × perspective grid."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from agents.rephrase.rewrite import Job
+from agents.rephrase.styles import styles_for
+from stages.rephrase.params import RephraseParams
+from stages.seeds import rng, sub_seed
+
+
+def choose_documents(rows: Sequence[dict[str, Any]], p: RephraseParams, seed: int) -> list[dict[str, Any]]:
+    """Training documents of the wanted sources that are short enough, `documents` of them, by the hash of their id.
+
+    A larger `documents` keeps those of a smaller one.
+    """
+    fit = [
+        row
+        for row in rows
+        if row["split"] == "train" and row["source"] in p.sources and len(row["text"]) <= p.max_document_chars
+    ]
+    fit.sort(key=lambda row: sub_seed(seed, "rephrase", "document", row["doc_id"]))
+    return sorted(fit[: p.documents], key=lambda row: row["doc_id"])
+
+
+def grid(row: dict[str, Any], p: RephraseParams, seed: int) -> list[tuple[str, str]]:
+    """`versions` cells for a document: styles first in turn, so that versions differ in style before perspective."""
+    styles = styles_for(row["text"], tuple(p.styles))
+    draw = rng(seed, "rephrase", "grid", row["doc_id"])
+    order = [styles[i] for i in draw.permutation(len(styles))]
+    voices = [p.perspectives[i] for i in draw.permutation(len(p.perspectives))]
+    cells = ((style, turn + place) for turn in range(len(voices)) for place, style in enumerate(order))
+    return [(style, voices[at % len(voices)]) for style, at in cells][: p.versions]
+
+
+def make_jobs(rows: Sequence[dict[str, Any]], p: RephraseParams, seed: int) -> list[Job]:
+    """Every version of every document."""
+    return [
+        Job(
+            doc_id=row["doc_id"],
+            title=row["title"],
+            text=row["text"],
+            style=style,
+            perspective=perspective,
+            version=version,
+            seed=sub_seed(seed, "rephrase", "candidates", row["doc_id"], style, perspective),
+        )
+        for row in rows
+        for version, (style, perspective) in enumerate(grid(row, p, seed))
+    ]

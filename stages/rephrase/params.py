@@ -1,0 +1,78 @@
+"""`rephrase` in params.yaml."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from agents.rephrase.fidelity import Thresholds
+from stages.section import Section
+
+StyleName = Literal["paraphrase", "faq", "dialogue", "table", "tutorial", "learning_note"]
+PerspectiveName = Literal["encyclopedist", "teacher", "journalist", "traveller"]
+
+
+class EndpointParams(Section):
+    """Only for a teacher that is a URL; budgets of 0 are no limit."""
+
+    model: str
+    key_variable: str
+    concurrency: int = Field(ge=1)
+    timeout_s: float = Field(gt=0)
+    retries: int = Field(ge=0)
+    budget_tokens: int = Field(ge=0)
+    budget_usd: float = Field(ge=0)
+    usd_per_million_in: float = Field(ge=0)
+    usd_per_million_out: float = Field(ge=0)
+
+
+class FidelityParams(Section):
+    """See agents/rephrase/fidelity.py: Thresholds."""
+
+    names: float = Field(ge=0, le=1)
+    numbers: float = Field(ge=0, le=1)
+    new_names: int = Field(ge=0)
+    new_numbers: int = Field(ge=0)
+    coverage: float = Field(ge=0, le=1)
+    support: float = Field(ge=0, le=1)
+    unsupported_run: int = Field(ge=0)
+    similarity: float = Field(ge=0, le=1)
+    copied: float = Field(ge=0, le=1)
+    repeats: float = Field(ge=0, le=1)
+    min_length: float = Field(ge=0)
+    max_length: float = Field(gt=0)
+
+    def thresholds(self) -> Thresholds:
+        return Thresholds(**self.model_dump())
+
+
+class RephraseParams(Section):
+    """Style- and perspective-diverse, chunk-wise autoregressive rephrasing."""
+
+    teacher: str
+    tokenizer: str
+    endpoint: EndpointParams
+    sources: list[str]
+    documents: int = Field(ge=1)
+    max_document_chars: int = Field(ge=80)
+    versions: int = Field(ge=1)
+    styles: list[StyleName] = Field(min_length=1)
+    perspectives: list[PerspectiveName] = Field(min_length=1)
+    excerpt_tokens: int = Field(ge=16)
+    chunk_tokens: int = Field(ge=8)
+    candidates: int = Field(ge=1)
+    temperature: float = Field(ge=0)
+    min_reworded: float = Field(ge=0, le=1)
+    rows: int = Field(ge=1)
+    wave: int = Field(ge=1)
+    fidelity: FidelityParams
+
+    @model_validator(mode="after")
+    def _fits(self) -> "RephraseParams":
+        if self.chunk_tokens > self.excerpt_tokens:
+            raise ValueError(f"chunk_tokens {self.chunk_tokens} exceeds excerpt_tokens {self.excerpt_tokens}")
+        cells = len(self.styles) * len(self.perspectives)
+        if self.versions > cells:
+            raise ValueError(f"versions {self.versions} exceeds the {cells} cells of styles × perspectives")
+        if self.teacher.startswith("http") and not self.endpoint.model:
+            raise ValueError("endpoint.model: a teacher behind a URL needs the name of its model")
+        return self

@@ -1,0 +1,59 @@
+from collections import Counter
+from types import ModuleType
+
+import pytest
+
+from agents.rephrase.fidelity import Thresholds, fidelity
+from agents.rephrase.text import n_tokens, sentences, words
+
+STRUCTURED = Thresholds(copied=1.0)  # a table or an FAQ may keep the source's own sentences
+
+
+def test_precision_and_recall_on_the_labelled_set(labelled_set: ModuleType) -> None:
+    pairs = labelled_set.labelled()
+    kinds = Counter(pair.kind for pair in pairs)
+    assert kinds["good"] >= 24 and len(pairs) - kinds["good"] >= 120
+    wrong = []
+    accepted = right = 0
+    for pair in pairs:
+        thresholds = Thresholds() if pair.kind == "copy" or "\n" not in pair.output else STRUCTURED
+        reason = fidelity(pair.source, pair.output, pair.title).reason(thresholds)
+        accepted += not reason
+        right += not reason and pair.good
+        if (not reason) != pair.good:
+            wrong.append(f"{pair.kind}: {reason or 'accepted'}: {pair.output}")
+    precision, recall = right / accepted, right / kinds["good"]
+    said = "\n".join(wrong)
+    assert precision >= 0.95 and recall >= 0.95, f"precision {precision:.3f}, recall {recall:.3f}\n{said}"
+
+
+@pytest.mark.parametrize(
+    ("output", "reason"),
+    [
+        ("Q: Where was Anna Berg born?\nA: She was born in Oslo in 1901.\nShe built 3 bridges.", ""),
+        ("In Oslo, Anna Berg was born in 1902, and she built 3 bridges.", "new number"),
+        ("In 1901 Anna Berg was born in Bergen, and she built 3 bridges.", "new name"),
+        ("In 1901 Anna Berg was born, and she built 3 bridges.", "name lost"),
+        ("In Oslo Anna Berg was born in 1901, and she built bridges.", "number lost"),
+        ("Anna Berg was born in Oslo in 1901. Anna Berg was born in Oslo in 1901. She built 3 bridges.", "loop"),
+        ("In 1901 Anna Berg was not born in Oslo, and she built 3 bridges.", "turned around"),
+        ("Anna Berg was born in Oslo in 1901. She built 3 bridges.", "copy"),
+    ],
+)
+def test_each_reason(output: str, reason: str) -> None:
+    source = "Anna Berg was born in Oslo in 1901. She built 3 bridges."
+    thresholds = STRUCTURED if "\n" in output else Thresholds()
+    assert fidelity(source, output, "Anna Berg").reason(thresholds) == reason
+
+
+def test_sentences_and_words() -> None:
+    text = "Dr. A. Smith lived in St. Louis. He weighed 80.5 kg! Did he?\nLine: two"
+    assert sentences(text) == ["Dr. A. Smith lived in St. Louis.", "He weighed 80.5 kg!", "Did he?", "Line: two"]
+    found = words("The 1,234 km of Rome's roads cost 5 million.")
+    assert [(w.number, w.unit) for w in found if w.number] == [("1234", "km"), ("5", "million")]
+    assert [w.text for w in found if w.name] == ["Rome's"]
+    assert n_tokens("abcd" * 10) == 10
+
+
+def test_an_empty_rephrasing_is_no_rephrasing() -> None:
+    assert fidelity("Anna Berg was born in Oslo.", "", "Anna Berg").reason(Thresholds())

@@ -1,0 +1,131 @@
+from collections.abc import Sequence
+
+import pytest
+
+from agents.chat.protocol import ChatRequest, ChatResponse, OnResponse
+from agents.rephrase.rewrite import Job, Options, frame_reason, pack, rephrase
+from agents.rephrase.styles import PERSPECTIVES, STYLES, assemble, shots, styles_for
+
+TEXT = "Anna Berg was born in Oslo in 1901. She built 3 bridges over the Akerselva. The last one still stands."
+
+
+class Scripted:
+    """Answers by a function of the passage; keeps the requests."""
+
+    model = "scripted"
+
+    def __init__(self, answer: dict[str, str]) -> None:
+        self.answer, self.requests = answer, []
+
+    def complete(self, requests: Sequence[ChatRequest], on_response: OnResponse | None = None) -> list[ChatResponse]:
+        self.requests += requests
+        answers = []
+        for place, request in enumerate(requests):
+            user = next(m for m in reversed(request.messages) if m["role"] == "user")
+            passage = user["content"].rpartition("Passage: ")[2]
+            text = next((said for key, said in self.answer.items() if key in passage), "")
+            answers.append(ChatResponse(text, prompt_tokens=7, completion_tokens=3))
+            if on_response is not None:
+                on_response(place, answers[-1])
+        return answers
+
+
+def _job(style: str) -> Job:
+    return Job("d", "Anna Berg", TEXT, style, "teacher", 0, 1)
+
+
+OPTIONS = Options(excerpt_tokens=200, chunk_tokens=10, candidates=1)
+QUESTIONS = {
+    "born": "Where was Anna Berg born?",
+    "bridges": "How many bridges over the Akerselva?",
+    "last": "Which one still stands?",
+}
+
+
+def test_chunks_are_asked_one_after_the_other_with_what_is_done_in_view() -> None:
+    client = Scripted(QUESTIONS)
+    tokens = []
+    (done,) = rephrase([_job("faq")], client, OPTIONS, lambda a, b: tokens.append((a, b)))
+    assert done.accepted and done.chosen == [0, 0, 0]
+    assert done.text.split("\n")[:2] == ["Q: Where was Anna Berg born?", "A: Anna Berg was born in Oslo in 1901."]
+    assert len(client.requests) == 3 and tokens == [(7, 3)] * 3
+    last = client.requests[2]
+    beginning = shots(STYLES["faq"], PERSPECTIVES["teacher"])
+    assert last.messages[: last.shared] == beginning
+    assert [m["content"] for m in last.messages[last.shared :] if m["role"] == "assistant"] == [
+        QUESTIONS["born"],
+        QUESTIONS["bridges"],
+    ]
+    assert TEXT in last.messages[-1]["content"]
+
+
+def test_an_unfaithful_wording_is_dropped_and_its_chunk_keeps_the_source() -> None:
+    client = Scripted(QUESTIONS | {"bridges": "Who was Per Hansen, born in 1877?"})
+    (done,) = rephrase([_job("faq")], client, OPTIONS)
+    assert done.chosen == [0, -1, 0] and done.accepted
+    assert "She built 3 bridges over the Akerselva." in done.text and "Hansen" not in done.text
+    assert [c.reason for c in done.candidates] == ["", "new number", ""]
+    assert "Hansen" not in str(client.requests[2].messages)
+
+
+def test_too_little_reworded_is_rejected() -> None:
+    (done,) = rephrase([_job("faq")], Scripted({"born": QUESTIONS["born"]}), OPTIONS)
+    assert not done.accepted and done.reason == "too little reworded"
+
+
+def test_paraphrases_are_scored_chunk_by_chunk() -> None:
+    client = Scripted(
+        {
+            "born": " Anna Berg was born.",
+            "bridges": "She built 4 bridges.",
+            "last": "The last one is standing still.",
+        }
+    )
+    (done,) = rephrase([_job("paraphrase")], client, OPTIONS)
+    assert done.chosen[1] == -1
+    assert done.candidates[1].reason == "new number"
+    opening = client.requests[0].messages[-1]  # a phrase of the chunk, put into the teacher's mouth
+    assert opening == {"role": "assistant", "content": "In Oslo in 1901,"}
+    assert done.text.startswith("In Oslo in 1901, Anna Berg was born. She built 3 bridges")
+
+
+def test_long_documents_are_cut_into_excerpts() -> None:
+    text = " ".join(f"Sentence number {i} says a few more words." for i in range(20))
+    job = Job("d", "Long", text, "faq", "teacher", 0, 1)
+    client = Scripted({"": "What does it say?"})
+    rephrase([job], client, Options(excerpt_tokens=40, chunk_tokens=12, candidates=1))
+    assert all(len(request.messages[-1]["content"]) < 400 for request in client.requests)
+    assert pack(["a" * 16, "b" * 16, "c" * 40], 8) == [["a" * 16, "b" * 16], ["c" * 40]]
+
+
+@pytest.mark.parametrize(
+    ("wording", "reason"),
+    [
+        ("Where was Anna Berg born?", ""),
+        ("Where was Anna Berg born? And when?", "no question"),
+        ("She was born.", "no question"),
+        ("Was Anna Berg born in 1905?", "new number"),
+        ("Was Anna Berg born in Bergen?", "new name"),
+        ("Which famous elephants eat cheap purple strawberries?", "off the passage"),
+        ("", "empty"),
+    ],
+)
+def test_questions(wording: str, reason: str) -> None:
+    chunk = "Anna Berg was born in Oslo in 1901."
+    assert frame_reason(wording, STYLES["faq"], chunk, "Anna Berg", TEXT) == reason
+
+
+@pytest.mark.parametrize("style", sorted(STYLES))
+def test_every_form_holds_the_chunks(style: str) -> None:
+    parts = [("", "One fact."), ("Second?", "Two facts."), ("", "Three facts.")]
+    text = assemble(STYLES[style], PERSPECTIVES["teacher"], "Title", parts)
+    if STYLES[style].kind == "rewrite":
+        assert text == "One fact. Second? Three facts."
+    else:
+        assert all(chunk in text for _, chunk in parts) and "Second?" in text
+
+
+def test_mathematics_becomes_learning_notes() -> None:
+    wanted = ("faq", "learning_note")
+    assert styles_for("Euclid's theorem says ...", wanted) == ("learning_note",)
+    assert styles_for("A bridge over a river.", wanted) == ("faq",)

@@ -1,0 +1,101 @@
+import importlib.util
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from bench.mock_endpoint import Action, MockEndpoint
+from stages.errors import InputError
+from stages.params import load_params, parse_params
+from stages.rephrase.jobs import choose_documents, grid, make_jobs
+from stages.schemas import CORPUS, REPHRASED, write_table
+
+TEXTS = {
+    "Anna Berg": "Anna Berg was born in Oslo in 1901. She built 3 bridges over the Akerselva. One still stands.",
+    "Prime": "A prime number is greater than 1. The first primes are 2 and 3. Euclid wrote a theorem about them.",
+    "River": "The river Glomma is 621 km long. It flows into the Oslofjord. Salmon live in it.",
+}
+
+
+def _rows() -> list[dict[str, Any]]:
+    return [
+        {
+            "doc_id": f"wikipedia_vital/{title}",
+            "title": title,
+            "text": text,
+            "source": "wikipedia_vital",
+            "license": "none",
+            "split": "train",
+        }
+        for title, text in TEXTS.items()
+    ]
+
+
+def test_documents_and_cells_depend_on_the_document_alone() -> None:
+    p = load_params().rephrase.model_copy(update={"documents": 2})
+    rows = [*_rows(), _rows()[0] | {"doc_id": "v", "split": "validation"}]
+    two = choose_documents(rows, p, 0)
+    three = choose_documents(rows, p.model_copy(update={"documents": 3}), 0)
+    assert len(two) == 2 and all(row in three for row in two) and all(row["split"] == "train" for row in three)
+    river = next(row for row in three if row["title"] == "River")
+    prime = next(row for row in three if row["title"] == "Prime")
+    all_cells = p.model_copy(update={"versions": 20})
+    cells = grid(river, all_cells, 0)
+    assert len(set(cells)) == len(cells) == 20
+    assert len({style for style, _ in cells[:5]}) == 5 and "learning_note" not in {style for style, _ in cells}
+    assert {style for style, _ in grid(prime, all_cells, 0)} == {"learning_note"}
+    assert len({job.seed for job in make_jobs(three, all_cells, 0)}) == 20 + 20 + 4
+
+
+def _behave(body: dict[str, Any], before: int) -> Action:
+    passage = body["messages"][-1]["content"].rpartition("Passage: ")[2]
+    words = passage.rstrip(".").split()
+    message = {"role": "assistant", "content": f"What about {' '.join(words[1:4]).lower()}?"}
+    usage = {"prompt_tokens": 50, "completion_tokens": 5}
+    return Action(raw=json.dumps({"choices": [{"message": message, "finish_reason": "stop"}], "usage": usage}).encode())
+
+
+def test_the_stage_end_to_end_with_an_endpoint(tmp_path: Path, run_in: Callable[..., Any]) -> None:
+    spec = importlib.util.spec_from_file_location("root_conftest", Path(__file__).parents[1] / "conftest.py")
+    assert spec is not None and spec.loader is not None
+    root = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(root)
+    folder = root.make_checkout(tmp_path / "checkout")
+    write_table(folder / "data" / "corpus.parquet", _rows(), CORPUS)
+    with MockEndpoint(_behave) as server:
+        params = yaml.safe_load((folder / "params.yaml").read_text())
+        endpoint = params["rephrase"]["endpoint"] | {"model": "mock", "concurrency": 4}
+        params["rephrase"] |= {"teacher": server.url, "styles": ["faq"], "endpoint": endpoint, "candidates": 1}
+        (folder / "params.yaml").write_text(yaml.safe_dump(params))
+        first = run_in(folder, sys.executable, "-m", "stages.rephrase")
+        asked = server.asked.total()
+        out = folder / "data" / "rephrased.parquet"
+        content = out.read_bytes(), (folder / "data" / "rephrased_card.md").read_bytes()
+        out.unlink()
+        run_in(folder, sys.executable, "-m", "stages.rephrase")
+        assert server.asked.total() == asked > 0
+    assert content == (out.read_bytes(), (folder / "data" / "rephrased_card.md").read_bytes())
+    table = pq.read_table(out)
+    assert table.schema.equals(REPHRASED) and table.num_rows == 6
+    metrics = json.loads((folder / "metrics" / "rephrase.json").read_text())
+    assert metrics["texts"] == 6 and 0 <= metrics["faq_accepted"] <= 1
+    assert first.stdout.strip().split("\n")[-1].startswith("rephrase: ")
+    accepted = [row for row in table.to_pylist() if row["accepted"]]
+    for row in accepted:
+        for number in ("1901", "621"):
+            assert (number in row["text"]) == (number in TEXTS[row["doc_id"].rpartition("/")[2]])
+
+
+def test_an_impossible_teacher_is_one_line() -> None:
+    value = yaml.safe_load(Path("params.yaml").read_text())
+    value["rephrase"]["teacher"] = "https://example.org/v1"
+    with pytest.raises(InputError, match=r"rephrase: .*endpoint\.model"):
+        parse_params(value)
+    value["rephrase"] |= {"teacher": "embedded", "chunk_tokens": 200}
+    with pytest.raises(InputError, match="chunk_tokens 200 exceeds"):
+        parse_params(value)
