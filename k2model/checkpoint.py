@@ -167,7 +167,11 @@ def shard_files(path: Path) -> dict[str, list[str]]:
     index = path / INDEX
     if index.exists():
         files: dict[str, list[str]] = {}
-        for name, file in json.loads(index.read_text())["weight_map"].items():
+        try:
+            weight_map = json.loads(index.read_text())["weight_map"]
+        except (json.JSONDecodeError, UnicodeDecodeError, KeyError) as error:
+            raise CheckpointError(f"{index}: no index of shards: {error!r}") from None
+        for name, file in weight_map.items():
             files.setdefault(file, []).append(name)
         return files
     if not (path / "model.safetensors").exists():
@@ -184,6 +188,14 @@ def open_shard(path: Path) -> safe_open:
         return safe_open(path, framework="pt")
     except SafetensorError as error:
         raise CheckpointError(f"{path}: corrupted: {error}") from None
+
+
+def read_tensor(handle: safe_open, name: str, path: Path) -> Tensor:
+    """A tensor of an open shard. Raises CheckpointError when the shard doesn't have it."""
+    try:
+        return handle.get_tensor(name)
+    except SafetensorError as error:
+        raise CheckpointError(f"{path}: tensor {name}: {error}") from None
 
 
 @torch.no_grad()
@@ -213,7 +225,8 @@ def load_checkpoint(path: Path, *, dtype: torch.dtype | None = None, device: str
             raise CheckpointError(f"{path}: tensor {min(names)} is {problem} ({len(names)} such)")
     first = next(iter(files))
     with open_shard(path / first) as handle:
-        found = handle.get_tensor(next(name for name in files[first] if not name.endswith(FLOAT32_NAMES))).dtype
+        name = next(name for name in files[first] if not name.endswith(FLOAT32_NAMES))
+        found = read_tensor(handle, name, path / first).dtype
     model.to_empty(device=device)
     model.to(dtype or found)
     for gate in model.gates():
@@ -222,7 +235,7 @@ def load_checkpoint(path: Path, *, dtype: torch.dtype | None = None, device: str
     for file, inside in files.items():
         with open_shard(path / file) as handle:
             for name in inside:
-                tensor = handle.get_tensor(name)
+                tensor = read_tensor(handle, name, path / file)
                 if tensor.shape != targets[name].shape:
                     expected = tuple(targets[name].shape)
                     raise CheckpointError(f"{path / file}: tensor {name} is {tuple(tensor.shape)}, expected {expected}")

@@ -105,7 +105,18 @@ class Experts(nn.Module):
 
 
 def _grouped(x_SX: Tensor, w_EYX: Tensor, offsets_E: Tensor) -> Tensor:
-    """Rows offsets[e−1]..offsets[e]−1 of `x` times the transpose of `w[e]`. Every row belongs to an expert."""
+    """Rows offsets[e−1]..offsets[e]−1 of `x` times the transpose of `w[e]`, [S, Y].
+
+    Every row belongs to an expert: `grouped_mm` leaves rows past the last offset uninitialised. It also refuses
+    strides that are no multiple of 16 bytes, so odd widths are padded with zeros and the result is cut.
+    """
+    step = 16 // x_SX.element_size()
+    pad_x, pad_y = -x_SX.shape[1] % step, -w_EYX.shape[1] % step
+    if pad_x or pad_y:
+        padded_SY = F.grouped_mm(
+            F.pad(x_SX, (0, pad_x)), F.pad(w_EYX, (0, pad_x, 0, pad_y)).transpose(-1, -2), offs=offsets_E
+        )
+        return padded_SY[:, : w_EYX.shape[1]]
     return F.grouped_mm(x_SX, w_EYX.transpose(-1, -2), offs=offsets_E)
 
 
