@@ -126,12 +126,15 @@ class EndpointClient:
         failures: list[ChatError] = []
         todo = iter(enumerate(requests))
         workers = min(self.options.concurrency, len(requests))
-        limits = httpx.Limits(max_connections=workers, max_keepalive_connections=workers)
         key = os.environ.get(self.options.key_variable, "")
         headers = {"Authorization": f"Bearer {key}"} if key else {}
-        async with httpx.AsyncClient(limits=limits, timeout=self.options.timeout_s, headers=headers) as http:
+        context = httpx.create_ssl_context()
 
-            async def work() -> None:
+        async def work() -> None:
+            # One connection each: a pool of httpcore looks through all its connections at every request.
+            limits = httpx.Limits(max_connections=1, max_keepalive_connections=1)
+            timeout = self.options.timeout_s
+            async with httpx.AsyncClient(limits=limits, timeout=timeout, headers=headers, verify=context) as http:
                 for place, request in _until_failure(todo, failures):
                     try:
                         answers[place] = await self._ask(http, request)
@@ -141,9 +144,9 @@ class EndpointClient:
                     if on_response is not None:
                         on_response(place, answers[place])
 
-            async with asyncio.TaskGroup() as group:
-                for _ in range(workers):
-                    group.create_task(work())
+        async with asyncio.TaskGroup() as group:
+            for _ in range(workers):
+                group.create_task(work())
         if failures:
             raise failures[0]
         return [answers[place] for place in range(len(requests))]

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from agents.chat.open import open_client
 from agents.rephrase.rewrite import Job, Options, Rephrasing, rephrase
-from agents.rephrase.styles import PERSPECTIVES, STYLES
+from agents.rephrase.styles import PERSPECTIVES
 from gym.intervals import bootstrap_mean, wilson
 from k2model.config import K2Config
 from k2model.engine import OptimizerOptions, TrainEngine
@@ -39,6 +39,7 @@ from stages.track import Track
 REPORT = {"raw": 23.76, "one": 27.39, "many": 28.94}  # K2's SimpleQA, same arms: 0 × 10, 1 × 10, 10 × 1
 RELATION = "description"
 SHOTS = 2
+GRID = ("faq", "table", "dialogue", "tutorial", "paraphrase")  # what the embedded teacher does best comes first
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ class Setup:
     preset: str
     documents: int
     versions: int
+    cells: int
     seeds: int
     max_chars: int
     base_steps: int
@@ -64,9 +66,7 @@ def choose(s: Setup) -> tuple[list[dict[str, Any]], list[Fact], list[dict[str, A
     facts = [f for f in read_table(Path("data/facts.parquet"), FACTS).to_pylist() if f["relation"] == RELATION]
     about = {fact["doc_id"]: fact for fact in facts}
     fit = [
-        row
-        for row in corpus
-        if row["split"] == "train" and row["doc_id"] in about and len(row["text"]) <= s.max_chars
+        row for row in corpus if row["split"] == "train" and row["doc_id"] in about and len(row["text"]) <= s.max_chars
     ]
     fit.sort(key=lambda row: sub_seed(s.seed, "experiment", row["doc_id"]))
     chosen = fit[: s.documents]
@@ -77,9 +77,9 @@ def choose(s: Setup) -> tuple[list[dict[str, Any]], list[Fact], list[dict[str, A
 
 
 def rephrasings(rows: Sequence[dict[str, Any]], s: Setup) -> tuple[dict[str, list[str]], list[Rephrasing]]:
-    """Accepted texts of each document, over the grid: every style with every perspective, until there are enough."""
+    """Accepted texts of each document: cell after cell of the grid, until there are enough or `cells` are used."""
     client = open_client("embedded", store=Path("work/answers.sqlite"), workers=torch.get_num_threads())
-    cells = [(style, voice) for voice in PERSPECTIVES for style in STYLES if style != "learning_note"]
+    cells = [(style, voice) for voice in PERSPECTIVES for style in GRID][: s.cells]
     options = Options(excerpt_tokens=96, chunk_tokens=40, candidates=2)
     texts: dict[str, list[str]] = {row["doc_id"]: [] for row in rows}
     done: list[Rephrasing] = []
@@ -100,9 +100,7 @@ def rephrasings(rows: Sequence[dict[str, Any]], s: Setup) -> tuple[dict[str, lis
     return texts, done
 
 
-def arms(
-    rows: Sequence[dict[str, Any]], texts: dict[str, list[str]], versions: int
-) -> dict[str, list[list[str]]]:
+def arms(rows: Sequence[dict[str, Any]], texts: dict[str, list[str]], versions: int) -> dict[str, list[list[str]]]:
     """The epochs of each arm. A document with fewer than `versions` accepted texts repeats those it has."""
     raw = [row["text"] for row in rows]
     one = [texts[row["doc_id"]][0] for row in rows]
@@ -175,9 +173,7 @@ def base_model(
     """The common start: trained on other documents, and on questions about them, so that it knows the form."""
     solved = [f"Question: {fact['question']}\nAnswer: {fact['answer']}" for fact in facts]
     about = {fact["doc_id"]: text for fact, text in zip(facts, solved, strict=True)}
-    mixed = [
-        text for row in others for text in (row["text"][: s.max_chars], about.get(row["doc_id"], "")) if text
-    ]
+    mixed = [text for row in others for text in (row["text"][: s.max_chars], about.get(row["doc_id"], "")) if text]
     config = K2Config.preset(s.preset, vocab_size=tokenizer.vocab_size)
     model = K2Model(config, seed=sub_seed(s.seed, "experiment", "model"))
     order = rng(s.seed, "experiment", "base")
@@ -263,6 +259,7 @@ def main() -> None:
     parser.add_argument("--preset", default="laptop")
     parser.add_argument("--documents", type=int, default=100)
     parser.add_argument("--versions", type=int, default=10)
+    parser.add_argument("--cells", type=int, default=20, help="of the style × perspective grid, at most")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--max-chars", type=int, default=400)
     parser.add_argument("--base-steps", type=int, default=200)
