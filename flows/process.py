@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -52,8 +52,15 @@ def stop_all() -> None:
         stop(process)
 
 
-def run(command: list[str], *, timeout_s: float, on_line: Callable[[str], None], cwd: Path = Path()) -> list[str]:
-    """Runs a command in its own session and returns its lines.
+def run(
+    command: list[str],
+    *,
+    timeout_s: float,
+    on_line: Callable[[str], None],
+    cwd: Path = Path(),
+    environ: Mapping[str, str] | None = None,
+) -> list[str]:
+    """Runs a command in its own session, with `environ` added to this process's environment; returns its lines.
 
     Raises:
         StageTimeout: it ran longer than `timeout_s` seconds.
@@ -67,7 +74,7 @@ def run(command: list[str], *, timeout_s: float, on_line: Callable[[str], None],
         text=True,
         errors="replace",
         start_new_session=True,
-        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+        env=os.environ | {"PYTHONUNBUFFERED": "1"} | dict(environ or {}),
     )
     with _lock:
         _live.add(process)

@@ -74,12 +74,62 @@ def last_word(rng: np.random.Generator, difficulty: float) -> Problem:
     return Problem(f"Which word is last: {' '.join(words)}?", words[-1], tuple(words[:-1]))
 
 
+CLASSES = {
+    "animal": "cat dog horse cow bird fish lion bear wolf sheep goat mouse rabbit snake tiger duck".split(),
+    "plant": "tree rose grass oak wheat rice corn apple lemon potato onion cotton tea tulip pine palm".split(),
+    "place": "city river lake island mountain desert forest village country street valley coast beach park".split(),
+    "tool": "hammer knife saw pen brush needle axe spoon shovel drill rope ladder key lamp clock wheel".split(),
+}
+OPPOSITES = (
+    "hot cold, big small, day night, up down, left right, open closed, old new, rich poor, strong weak, fast slow, "
+    "high low, long short, light dark, wet dry, full empty, north south, east west, early late, good bad, true false"
+)
+CLASS_FORMS = (
+    "What is a {word}?",
+    "A {word} is a kind of what?",
+    "Name the class of {word}.",
+    "To which group does {word} belong?",
+    "{word}: which class?",
+    "Say what a {word} is.",
+)
+OPPOSITE_FORMS = (
+    "What is the opposite of {word}?",
+    "Opposite of {word}?",
+    "Give the opposite of {word}.",
+    "Not {word} but what?",
+    "{word}: the opposite?",
+    "Turn {word} around.",
+)
+
+
+def category(rng: np.random.Generator, difficulty: float) -> Problem:
+    """The class of a word, one of four; difficulty draws from more words."""
+    names = list(CLASSES)
+    right = names[int(rng.integers(len(names)))]
+    words = CLASSES[right][: 6 + round(difficulty * 10)]
+    form = CLASS_FORMS[int(rng.integers(len(CLASS_FORMS)))]
+    wrong = tuple(name for name in names if name != right)
+    return Problem(form.format(word=str(rng.choice(words))), right, wrong)
+
+
+def opposite(rng: np.random.Generator, difficulty: float) -> Problem:
+    """The opposite of a word; difficulty draws from more pairs."""
+    pairs = [pair.split() for pair in OPPOSITES.split(", ")][: 8 + round(difficulty * 12)]
+    pair = pairs[int(rng.integers(len(pairs)))]
+    word, answer = pair if rng.integers(2) else pair[::-1]
+    other = pairs[(pairs.index(pair) + 1) % len(pairs)]
+    form = OPPOSITE_FORMS[int(rng.integers(len(OPPOSITE_FORMS)))]
+    return Problem(form.format(word=word), answer, (word, other[0]))
+
+
 FAMILIES: dict[str, Callable[[np.random.Generator, float], Problem]] = {
     "larger": larger,
     "parity": parity,
     "addition": addition,
     "counting": counting,
     "last_word": last_word,
+    "category": category,
+    "opposite": opposite,
 }
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from stages.files import fingerprint, sha256_file, write_atomic
-from stages.report import sections
+from stages.report import agentic, posttraining, sections
 from stages.report.page import page
 from stages.run import Stage
 from stages.track import identity
@@ -28,8 +28,15 @@ def main() -> None:
         parts = [
             sections.pipeline(root),
             sections.corpus(root),
+            agentic.rephrasing(root),
+            agentic.tools(root),
+            agentic.trajectories(root),
             sections.pretraining(root),
+            agentic.tuning(root),
+            posttraining.reinforcement(root),
+            posttraining.int4(root),
             sections.scores(root),
+            posttraining.claims(root),
             sections.identity(tags),
         ]
         lead = "Text to model to scores, measured on this machine. Small models score near zero on hard benchmarks."

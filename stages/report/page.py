@@ -29,6 +29,9 @@ th{color:var(--soft);font-weight:600}td.n,th.n{text-align:right;font-variant-num
 .graph b{display:block}.graph span{color:var(--soft);font-size:13px}
 code,.mono{font-family:ui-monospace,Menlo,Consolas,monospace;font-size:13px}pre{white-space:pre-wrap;overflow-wrap:anywhere}
 details{border-top:1px solid var(--line);padding:8px 0}summary{cursor:pointer}
+h3{font-size:16px;margin:18px 0 8px}.bar{fill:var(--a)}
+.turn{border-left:3px solid var(--line);padding:2px 12px;margin:8px 0}.turn p{margin:4px 0}.turn b{font-size:13px;color:var(--soft)}
+.turn.user{border-color:var(--b)}.turn.assistant{border-color:var(--a)}.turn.tool{border-color:var(--c)}
 footer{color:var(--soft);padding-bottom:40px;font-size:14px}
 @media(max-width:600px){section{padding:14px}h1{font-size:24px}}
 """

@@ -1,0 +1,167 @@
+"""Sweeps: a grid or an Optuna study over params.yaml, each trial a DVC experiment, all under one MLflow parent.
+
+    python -m flows.sweep --grid pretrain.optimizer.lr=0.002,0.004 --grid seed=0,1 --jobs 2
+    python -m flows.sweep --study pretrain.optimizer.lr=log:0.001:0.01 --trials 6 --metric validation_loss
+
+Results: `dvc exp show`, MLflow's comparison of the children, and a table at the end; the three agree.
+"""
+
+import argparse
+import itertools
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+import yaml
+
+from flows import environment
+from flows.experiment import override, parse_changes
+from flows.process import StageFailed, dvc, run
+from stages.errors import InputError
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One point of the sweep and, when it ended well, its metrics."""
+
+    name: str
+    changes: dict[str, str]
+    metrics: dict[str, float] | None
+    problem: str = ""
+
+
+def grid(pairs: Mapping[str, str]) -> list[dict[str, str]]:
+    """Every combination of comma-separated values."""
+    keys = list(pairs)
+    return [dict(zip(keys, values, strict=True)) for values in itertools.product(*(pairs[k].split(",") for k in keys))]
+
+
+def _git(root: Path, *args: str) -> str:
+    return subprocess.run(["git", *args], cwd=root, capture_output=True, text=True, check=True).stdout
+
+
+def metrics_of(ref: str, root: Path) -> dict[str, float]:
+    """The scores of an experiment, read from its own commit."""
+    found: dict[str, Any] = json.loads(_git(root, "show", f"{ref}:metrics/scores.json"))
+    return {key: float(value) for key, value in found.items() if isinstance(value, (int, float))}
+
+
+def run_trial(name: str, changes: dict[str, str], parent_run: str, root: Path, timeout_s: float) -> Trial:
+    """Runs one point; a failure is a result, not the end of the sweep."""
+    command = dvc("exp", "run", "--temp", "-n", name)
+    for key, value in changes.items():
+        command += ["-S", f"{key}={value}"]
+    environ = {"K2_MLFLOW_PARENT": parent_run}
+    try:
+        run(command, timeout_s=timeout_s, on_line=lambda line: None, cwd=root, environ=environ)
+        refs = _git(root, "for-each-ref", "--format=%(refname)", "refs/exps").split()
+        ref = next((line for line in refs if line.endswith(f"/{name}")), None)
+        if ref is None:
+            return Trial(name, changes, None, "DVC kept no experiment")
+        return Trial(name, changes, metrics_of(ref, root))
+    except (StageFailed, subprocess.CalledProcessError) as error:
+        return Trial(name, changes, None, str(error))
+
+
+def open_parent(title: str, root: Path) -> tuple[str, Any]:
+    """An MLflow run that all trials stand under, and the client that ends it."""
+    environment.prepare(root)
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(tracking_uri=os.environ["MLFLOW_TRACKING_URI"])
+    found = client.get_experiment_by_name("k2")
+    experiment = found.experiment_id if found else client.create_experiment("k2")
+    parent = client.create_run(experiment, run_name=title, tags={"stage": "sweep"})
+    return str(parent.info.run_id), client
+
+
+def sweep(
+    points: Sequence[dict[str, str]], jobs: int, title: str, root: Path, timeout_s: float = 86_400.0
+) -> list[Trial]:
+    """Runs all points, `jobs` at a time."""
+    base = yaml.safe_load((root / "params.yaml").read_text())
+    for point in points:
+        override(json.loads(json.dumps(base)), point)
+    parent, client = open_parent(title, root)
+    with ThreadPoolExecutor(jobs) as pool:
+        trials = list(
+            pool.map(lambda k: run_trial(f"{title}-{k}", points[k], parent, root, timeout_s), range(len(points)))
+        )
+    client.set_terminated(parent, "FINISHED" if all(trial.metrics for trial in trials) else "FAILED")
+    return trials
+
+
+def suggest(trial: optuna.Trial, key: str, text: str) -> str:
+    """`log:lo:hi`, `float:lo:hi`, `int:lo:hi`, or a comma-separated choice."""
+    kind, _, rest = text.partition(":")
+    if kind in ("log", "float"):
+        low, high = map(float, rest.split(":"))
+        return f"{trial.suggest_float(key, low, high, log=kind == 'log'):.6g}"
+    if kind == "int":
+        low_i, high_i = map(int, rest.split(":"))
+        return str(trial.suggest_int(key, low_i, high_i))
+    return str(trial.suggest_categorical(key, text.split(",")))
+
+
+def study(space: Mapping[str, str], trials: int, metric: str, title: str, root: Path, seed: int = 0) -> list[Trial]:
+    """An Optuna study that minimises (metrics named `*loss*`) or maximises `metric`."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    lower = "loss" in metric or "bits" in metric
+    sampler = optuna.samplers.TPESampler(seed=seed)
+    made = optuna.create_study(direction="minimize" if lower else "maximize", sampler=sampler)
+    parent, client = open_parent(title, root)
+    found: list[Trial] = []
+    for number in range(trials):
+        asked = made.ask()
+        changes = {key: suggest(asked, key, text) for key, text in space.items()}
+        done = run_trial(f"{title}-{number}", changes, parent, root, 86_400.0)
+        found.append(done)
+        if done.metrics is None:
+            made.tell(asked, state=optuna.trial.TrialState.FAIL)
+        else:
+            made.tell(asked, done.metrics[metric])
+    client.set_terminated(parent, "FINISHED" if all(trial.metrics for trial in found) else "FAILED")
+    return found
+
+
+def show(trials: Sequence[Trial], metric: str) -> str:
+    """A table of the trials, the metric last."""
+    lines = []
+    for trial in trials:
+        said = f"{trial.metrics[metric]:.6g}" if trial.metrics else f"failed: {trial.problem}"
+        lines.append(f"{trial.name}  {' '.join(f'{k}={v}' for k, v in trial.changes.items())}  {metric} {said}")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Runs a sweep of DVC experiments under one MLflow parent.")
+    parser.add_argument("--grid", action="append", default=[], metavar="KEY=V1,V2", help="a key and its values")
+    parser.add_argument("--study", action="append", default=[], metavar="KEY=log:LO:HI", help="a key and its range")
+    parser.add_argument("--trials", type=int, default=8, help="of a study")
+    parser.add_argument("--metric", default="validation_loss", help="a key of metrics/scores.json")
+    parser.add_argument("--jobs", type=int, default=1, help="trials of a grid at once")
+    parser.add_argument("--name", default="sweep", help="prefix of the experiments' names")
+    args = parser.parse_args()
+    if bool(args.grid) == bool(args.study):
+        parser.error("give either --grid or --study")
+    try:
+        if args.grid:
+            trials = sweep(grid(parse_changes(args.grid)), args.jobs, args.name, Path())
+        else:
+            trials = study(parse_changes(args.study), args.trials, args.metric, args.name, Path())
+    except InputError as error:
+        print(error, file=sys.stderr)
+        raise SystemExit(2) from None
+    print(show(trials, args.metric))
+    raise SystemExit(0 if all(trial.metrics for trial in trials) else 1)
+
+
+if __name__ == "__main__":
+    main()
