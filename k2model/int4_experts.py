@@ -7,7 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from k2model.config import K2Config
-from kernels.fake_quant import GROUP
+from k2model.model import K2Model
+from k2model.moe import MoE
+from k2model.quant import check_widths
+from kernels.fake_quant import GROUP, pack_quantize
 from kernels.int4 import native
 from kernels.int4.mlp import Int4Weight, Precision, expert_mlp
 from kernels.int4.words import ROWS, interleave
@@ -47,3 +50,37 @@ class Int4Experts(nn.Module):
         """Σ_k weight · expert(x), [T, C], in the type of x."""
         gate, up, down = self.weight("gate_proj"), self.weight("up_proj"), self.weight("down_proj")
         return expert_mlp(x_TC, expert_TK, weight_TK, gate, up, down, self.precision)
+
+
+def int4_twin(model: K2Model) -> K2Model:
+    """A network for rollouts during training: INT4 experts as `model` has them now, every other tensor shared.
+
+    After an optimizer step `refresh_experts` brings the experts up to date; the rest is live. With fake quantization
+    in training, the rollouts come from the very weights that are trained.
+
+    Raises:
+        ConfigError: a width that groups of 32 don't divide.
+    """
+    check_widths(model.config)
+    with torch.device("meta"):
+        twin = K2Model(model.config)
+    for module in twin.modules():
+        if isinstance(module, MoE):
+            module.experts = Int4Experts(model.config)  # type: ignore[assignment]
+    shared = {name: tensor for name, tensor in model.state_dict().items() if ".mlp.experts." not in name}
+    twin.load_state_dict(shared, assign=True)
+    refresh_experts(twin, model)
+    return twin.eval()
+
+
+@torch.no_grad()
+def refresh_experts(twin: K2Model, model: K2Model) -> None:
+    """Quantizes the routed experts of `model` into its twin."""
+    pairs = zip(twin.model.layers, model.model.layers, strict=True)
+    for mine, theirs in ((one.mlp, other.mlp) for one, other in pairs):
+        if isinstance(mine, MoE) and isinstance(theirs, MoE):
+            assert isinstance(mine.experts, Int4Experts)
+            for short in ("gate_proj", "up_proj", "down_proj"):
+                words_ENW, scale_ENG = pack_quantize(getattr(theirs.experts, short))
+                mine.experts.get_buffer(f"{short}_words").copy_(interleave(words_ENW))
+                mine.experts.get_buffer(f"{short}_scale").copy_(interleave(scale_ENG))

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from kernels.int4 import native
+from kernels.int4.words import pack
 
 GROUP = 32
 MAX_CODE = 7
@@ -63,15 +64,18 @@ def fake_quant_reference(w_NK: Tensor) -> Tensor:
 
 
 def pack_quantize(w_NK: Tensor) -> tuple[Tensor, Tensor]:
-    """(words int32 [..., N, K/8] as a checkpoint packs them, scales bfloat16 [..., N, G]) in one pass over the weight.
+    """(words int32 [..., N, K/8] as a checkpoint packs them, scales bfloat16 [..., N, G]).
+
+    In one pass over the weight where `fake_quant` is.
 
     Raises:
-        ValueError: K is no multiple of 32, or there is no library for this processor (`quantize` always works).
+        ValueError: K is no multiple of 32.
     """
     _check(w_NK)
     library = native.library()
     if library is None or not _fast(w_NK):
-        raise ValueError("pack_quantize needs the C++ library, AVX-512, and float32 or bfloat16 weights on the CPU")
+        codes_NK, scale_NG = quantize(w_NK.detach())
+        return pack(codes_NK), scale_NG
     w_NK = w_NK.detach().contiguous()
     words_NW = torch.empty(*w_NK.shape[:-1], w_NK.shape[-1] // 8, dtype=torch.int32)
     scale_NG = torch.empty(*w_NK.shape[:-1], w_NK.shape[-1] // GROUP, dtype=torch.bfloat16)

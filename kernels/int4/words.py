@@ -13,6 +13,13 @@ from torch import Tensor
 ROWS = 16
 
 
+def pack(codes_NK: Tensor) -> Tensor:
+    """Words int32 [..., N, W] of codes [..., N, K]: the inverse of `unpack`."""
+    shifts_8 = torch.arange(0, 32, 4, dtype=torch.int32, device=codes_NK.device)
+    places_NW8 = (codes_NK.to(torch.int32) + 8).unflatten(-1, (-1, 8)) << shifts_8
+    return places_NW8.sum(-1).to(torch.int32)  # summed in 64 bits; the cast wraps the sign bit into place
+
+
 def unpack(words_NW: Tensor) -> Tensor:
     """Codes int8 [..., N, K] of words int32 [..., N, W]."""
     shifts_8 = torch.arange(0, 32, 4, dtype=torch.int32, device=words_NW.device)

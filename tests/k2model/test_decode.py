@@ -9,9 +9,9 @@ from k2model.config import K2Config
 from k2model.decode import BlockExperts, BlockLinear, prepare
 from k2model.generate import Engine, Request
 from k2model.int4_checkpoint import load_any, load_int4_checkpoint, save_int4_checkpoint
-from k2model.int4_experts import Int4Experts
+from k2model.int4_experts import Int4Experts, int4_twin, refresh_experts
 from k2model.model import K2Model
-from k2model.quant import to_bfloat16
+from k2model.quant import set_fake_quant, to_bfloat16
 from kernels.int4 import native
 
 torch.set_num_threads(1)
@@ -87,3 +87,19 @@ def test_an_int4_file_generates_what_its_dequantized_weights_do(tmp_path: Path) 
                 module.precision = precision  # type: ignore[assignment]
         kl = (exact.exp() * (exact - _log_probs(runtime))).sum(-1)
         assert float(kl.mean()) < limit
+
+
+def test_a_twin_for_rollouts_follows_the_training() -> None:
+    model = _model()
+    twin = int4_twin(model)
+    set_fake_quant(model, True)
+    for _ in range(2):
+        expected, found = _log_probs(model), _log_probs(twin)
+        assert float((expected.exp() * (expected - found)).sum(-1).mean()) < 1e-3
+        with torch.no_grad():
+            for p in model.parameters():
+                p.mul_(1.3)
+        stale = _log_probs(twin)
+        refresh_experts(twin, model)
+        assert not torch.equal(stale, _log_probs(twin))
+    assert twin.lm_head.weight.data_ptr() == model.lm_head.weight.data_ptr()

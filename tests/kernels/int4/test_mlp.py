@@ -9,7 +9,7 @@ from torch import Tensor
 from kernels.fake_quant import dequantize, quantize
 from kernels.int4 import native
 from kernels.int4.mlp import Bf16Weight, Int4Weight, Precision, expert_mlp, expert_mlp_reference, linear
-from kernels.int4.words import deinterleave, interleave, unpack, uses_lowest_code
+from kernels.int4.words import deinterleave, interleave, pack, unpack, uses_lowest_code
 
 torch.set_num_threads(2)  # more than one, so that the split between threads is part of the test
 LEVELS = [level for level in ("avx512", "avx2", "torch") if native.isa() in ("avx512", level) or level == "torch"]
@@ -42,6 +42,7 @@ def test_words_are_unpacked_like_compressed_tensors_packs_them() -> None:
     codes = torch.arange(-8, 8, dtype=torch.int8).repeat(4, 6)
     words = pack_to_int32(codes, 4)
     assert torch.equal(unpack(words), codes)
+    assert torch.equal(pack(codes), words)
     assert uses_lowest_code(words)
     assert not uses_lowest_code(pack_to_int32(codes.clamp_min(-7), 4))
 
