@@ -73,32 +73,49 @@ def _summarised(history: Sequence[Message], keep: int) -> list[dict[str, Any]]:
     return [*(dict(m) for m in history[:first]), *others, note, *(dict(m) for m in history[cut:])]
 
 
-def view(history: Sequence[Message], policy: Policy, budget: int, count: Count = count_tokens) -> list[dict[str, Any]]:
+Memo = dict[tuple[int, bool], tuple[Message, int]]
+
+
+def view(
+    history: Sequence[Message], policy: Policy, budget: int, count: Count = count_tokens, memo: Memo | None = None
+) -> list[Message]:
     """The messages that the model sees.
+
+    Args:
+        memo: remembers shown messages and their sizes by place; for a history that only grows, and one policy.
 
     Raises:
         ContextExhausted: they have more than `budget` tokens even so.
     """
-    current = _current_step(history)
     if policy.name == "summary":
-        shown = _summarised(history, policy.keep)
+        shown: list[Message] = list(_summarised(history, policy.keep))
+        size = sum(count(message) for message in shown)
     else:
-        outputs = [k for k, message in enumerate(history) if message["role"] == "tool"]
-        visible = {
-            "full": set(outputs),
-            "clip": set(outputs),
-            "hide_all": {k for k in outputs if k > current},
-            "hide_old": {k for k in outputs if k > current} | set(outputs[-policy.keep :] if policy.keep else []),
-        }[policy.name]
-        shown = []
-        for place, message in enumerate(history):
-            if message["role"] == "tool" and place not in visible:
-                shown.append(placeholder(message))
-            elif message["role"] == "tool" and policy.name == "clip":
-                shown.append(_clip(message, policy.clip_chars))
-            else:
-                shown.append(dict(message))
-    size = sum(count(message) for message in shown)
+        shown, size = _hidden(history, policy, count, {} if memo is None else memo)
     if size > budget:
         raise ContextExhausted(f"{size} tokens under {policy.name}, the window has {budget}")
     return shown
+
+
+def _hidden(history: Sequence[Message], policy: Policy, count: Count, memo: Memo) -> tuple[list[Message], int]:
+    """Every message, tool outputs that the policy hides or clips replaced; and their tokens."""
+    current = _current_step(history)
+    outputs = [k for k, message in enumerate(history) if message["role"] == "tool"]
+    hidden: set[int] = set()
+    if policy.name in ("hide_all", "hide_old"):
+        kept = set(outputs[-policy.keep :]) if policy.name == "hide_old" and policy.keep else set()
+        hidden = {k for k in outputs if k < current and k not in kept}
+    shown: list[Message] = []
+    size = 0
+    for place, message in enumerate(history):
+        key = (place, place in hidden)
+        if key not in memo:
+            if place in hidden:
+                message = placeholder(message)
+            elif message["role"] == "tool" and policy.name == "clip":
+                message = _clip(message, policy.clip_chars)
+            memo[key] = (message, count(message))
+        message, tokens = memo[key]
+        shown.append(message)
+        size += tokens
+    return shown, size

@@ -14,7 +14,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol, TextIO
 
-from agents.context import ContextExhausted, Count, Policy, count_tokens, view
+from agents.context import ContextExhausted, Count, Memo, Policy, count_tokens, view
 
 Message = Mapping[str, Any]
 
@@ -167,6 +167,7 @@ class _Loop:
     ) -> None:
         self.model, self.toolbox, self.tools, self.options, self.log = model, toolbox, tools, options, log
         self.count = count
+        self.memo: Memo = {}
         self.result = Run([dict(message) for message in messages], Stop.STEP_LIMIT, 0, 0)
         self.repeated, self.last_call = 0, ""
         self.failures = 0
@@ -230,7 +231,7 @@ class _Loop:
             if self.result.tokens >= options.max_tokens:
                 return self._end(Stop.TOKEN_LIMIT, f"{options.max_tokens} tokens")
             try:
-                shown = view(self.result.messages, options.policy, options.context_tokens, self.count)
+                shown = view(self.result.messages, options.policy, options.context_tokens, self.count, self.memo)
                 if options.checkpoints:
                     shown.append({"role": "system", "content": CHECKPOINT})
                 message = dict(self._retried(lambda shown=shown: self.model(shown, self.tools)))  # type: ignore[misc]

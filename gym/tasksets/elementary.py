@@ -46,11 +46,58 @@ def larger(rng: np.random.Generator, difficulty: float) -> Problem:
     return Problem(f"Which is larger: {first} or {second}?", str(max(first, second)), (str(min(first, second)),))
 
 
+PARITY_FORMS = (
+    "Is {n} even or odd?",
+    "{n}: even or odd?",
+    "Tell me if {n} is even or odd.",
+    "Even or odd: {n}?",
+    "The number {n}, is it even or odd?",
+    "Say even or odd for {n}.",
+)
+SIZE_FORMS = (
+    "Below five is small. Is {n} small or big?",
+    "{n}: small or big?",
+    "Small or big: {n}?",
+    "Say small or big for {n}.",
+    "The number {n}, is it small or big?",
+    "Tell me if {n} is small or big.",
+)
+COMPARE_FORMS = (
+    "Is {a} more than {b}?",
+    "{a} is more than {b}, yes or no?",
+    "Yes or no: {a} beats {b}?",
+    "Does {a} come after {b}?",
+    "Say yes if {a} is over {b}, else no.",
+    "{a} over {b}?",
+)
+
+
+def _form(rng: np.random.Generator, forms: tuple[str, ...]) -> str:
+    return forms[int(rng.integers(len(forms)))]
+
+
 def parity(rng: np.random.Generator, difficulty: float) -> Problem:
     """Whether a number is even or odd; difficulty adds digits."""
     number = _number(rng, 1 + round(difficulty * 3))
     names = ("even", "odd")
-    return Problem(f"Is {number} even or odd?", names[number % 2], (names[1 - number % 2],))
+    return Problem(_form(rng, PARITY_FORMS).format(n=number), names[number % 2], (names[1 - number % 2],))
+
+
+def size(rng: np.random.Generator, difficulty: float) -> Problem:
+    """Whether a digit (or, with difficulty, a number's first digit) is below five."""
+    number = _number(rng, 1 + round(difficulty * 3))
+    names = ("small", "big")
+    big = int(str(number)[0]) >= 5
+    return Problem(_form(rng, SIZE_FORMS).format(n=number), names[big], (names[not big],))
+
+
+def compare(rng: np.random.Generator, difficulty: float) -> Problem:
+    """Whether one number is more than another; difficulty adds digits."""
+    digits = 1 + round(difficulty * 2)
+    first, second = _number(rng, digits), _number(rng, digits)
+    names = ("no", "yes")
+    more = first > second
+    return Problem(_form(rng, COMPARE_FORMS).format(a=first, b=second), names[more], (names[not more],))
 
 
 def addition(rng: np.random.Generator, difficulty: float) -> Problem:
@@ -107,7 +154,7 @@ def category(rng: np.random.Generator, difficulty: float) -> Problem:
     names = list(CLASSES)
     right = names[int(rng.integers(len(names)))]
     words = CLASSES[right][: 6 + round(difficulty * 10)]
-    form = CLASS_FORMS[int(rng.integers(len(CLASS_FORMS)))]
+    form = _form(rng, CLASS_FORMS)
     wrong = tuple(name for name in names if name != right)
     return Problem(form.format(word=str(rng.choice(words))), right, wrong)
 
@@ -118,13 +165,15 @@ def opposite(rng: np.random.Generator, difficulty: float) -> Problem:
     pair = pairs[int(rng.integers(len(pairs)))]
     word, answer = pair if rng.integers(2) else pair[::-1]
     other = pairs[(pairs.index(pair) + 1) % len(pairs)]
-    form = OPPOSITE_FORMS[int(rng.integers(len(OPPOSITE_FORMS)))]
+    form = _form(rng, OPPOSITE_FORMS)
     return Problem(form.format(word=word), answer, (word, other[0]))
 
 
 FAMILIES: dict[str, Callable[[np.random.Generator, float], Problem]] = {
     "larger": larger,
     "parity": parity,
+    "size": size,
+    "compare": compare,
     "addition": addition,
     "counting": counting,
     "last_word": last_word,
