@@ -14,6 +14,7 @@ from agents.rephrase.fidelity import Fidelity, Thresholds, fidelity
 from agents.rephrase.styles import PERSPECTIVES, STYLES, Style, ask, assemble, shots
 from agents.rephrase.text import n_tokens, sentences
 
+HEADING_WORDS = 7  # a frame style that allows no more asks for a heading, else for a question
 FRONT = re.compile(
     r"\b(?P<phrase>(?:in|during|from|after|before|since|between|at|on|by|for|with|through|under)"
     r" [^,.;:()]{3,40}?)(?=[,.;]|$)"
@@ -171,17 +172,19 @@ def _requests(work: _Work, options: Options) -> list[tuple[ChatRequest, str]]:
     excerpt = " ".join(chunks) if len(chunks) > 1 else ""
     dialog.append({"role": "user", "content": ask(job.title, chunk, excerpt)})
     openings = _openings(style, chunk, job.title)
+    heading = style.kind == "frame" and style.max_words <= HEADING_WORDS
     found = []
     for k in range(options.candidates):
         opening = openings[k % len(openings)]
         prefill: list[Message] = [{"role": "assistant", "content": opening}] if opening else []
+        limit = 12 if heading else 28
         request = ChatRequest(
             (*dialog, *prefill),
-            max_tokens=28 if style.kind == "frame" else n_tokens(chunk) * 3 // 2 + 16,
+            max_tokens=limit if style.kind == "frame" else n_tokens(chunk) * 3 // 2 + 16,
             temperature=0.0 if k < len(openings) else options.temperature,
             top_p=0.95,
             seed=_seed(job.seed, len(work.parts), k),
-            stop=("\n",),
+            stop=("\n", ".", ",", ":", ";", "(") if heading else ("\n",),
             shared=len(shared),
         )
         found.append((request, opening))
@@ -233,7 +236,7 @@ def _choose(work: _Work, wordings: Sequence[str], options: Options) -> None:
 
 def _tidy(wording: str, style: Style) -> str:
     wording = " ".join(wording.split()).strip().strip("\"“”*#|").strip()
-    if style.kind == "frame" and style.max_words <= 7:
+    if style.kind == "frame" and style.max_words <= HEADING_WORDS:
         wording = wording.rstrip(".:")
     return wording
 
@@ -242,7 +245,7 @@ def frame_reason(wording: str, style: Style, chunk: str, title: str, excerpt: st
     """Why a question or a heading is rejected: it must be about the chunk and bring no name, number or fact."""
     if not wording:
         return "empty"
-    questions = style.max_words > 7
+    questions = style.max_words > HEADING_WORDS
     if questions and (not wording.endswith("?") or wording.count("?") > 1):
         return "no question"
     if not questions and re.search(r"[?!.:]", wording):
