@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from agents.tasks import applications
+from agents.tools.evolve import kinds
 from gym.tasksets import open_ended
 from gym.tasksets.elementary import Elementary
 from gym.tasksets.task import Task
@@ -25,7 +27,7 @@ from k2model.model import K2Model
 from k2model.tokenizer import K2Tokenizer
 from stages.finetune import FineTune
 from stages.rl import critic, judge
-from stages.rl.episodes import Answer
+from stages.rl.episodes import TOOLS, Answer, ToolUse, tool_tasks
 from stages.rl.params import RlParams
 from stages.rl.prompts import Pool, shares
 from stages.rl.rewards import Parts, Toggle, budget_from, length_rewards
@@ -98,6 +100,9 @@ class Loop:
             family: Elementary(family).tasks(p.pool, self._seed("pool", family), p.difficulty) for family in p.families
         }
         self.tasks[OPEN] = open_ended.tasks(p.pool, self._seed("pool", OPEN))
+        self.apps = applications(kinds())
+        if p.tool_tasks:
+            self.tasks[TOOLS] = tool_tasks(self.apps, p.pool, self._seed("pool", TOOLS) % 2**30)
         self.rollouts_folder = job.work / "rollouts"
         self.state = State(pools={name: asdict(Pool.fresh(len(tasks))) for name, tasks in self.tasks.items()})
 
@@ -189,8 +194,9 @@ class Loop:
     def _choose(self, count: int) -> list[tuple[str, int]]:
         draw = rng(self.job.seed, "prompts", self.state.iteration)
         open_count = min(count, self.p.critic.open_prompts)
-        wanted = shares(count - open_count, self.p.families) | ({OPEN: open_count} if open_count else {})
-        return [(name, k) for name, n in wanted.items() for k in self._pool(name).choose(n, draw) if n]
+        tool_count = min(count - open_count, self.p.tool_tasks)
+        wanted = shares(count - open_count - tool_count, self.p.families) | {OPEN: open_count, TOOLS: tool_count}
+        return [(name, k) for name, n in wanted.items() if n for k in self._pool(name).choose(n, draw)]
 
     def _pool(self, name: str) -> Pool:
         saved = self.state.pools[name]
@@ -198,8 +204,12 @@ class Loop:
 
     def _episode(self, rollout: Rollout) -> Episode:
         name = _family(rollout)
-        taskset = None if name == OPEN else Elementary(name)
-        episode = Answer(self.tokenizer, taskset, self.tasks[name][rollout.prompt])
+        task = self.tasks[name][rollout.prompt]
+        episode: Episode
+        if name == TOOLS:
+            episode = ToolUse(self.tokenizer, self.apps, task)
+        else:
+            episode = Answer(self.tokenizer, None if name == OPEN else Elementary(name), task)
         replay(episode, rollout)
         return episode
 
@@ -258,7 +268,7 @@ class Loop:
         self, name: str, task: Task, rollouts: list[Rollout], episodes: list[Episode], verdicts: list[Result]
     ) -> list[Example]:
         """One comparison for the critic from a verifiable group that has a right and a wrong answer."""
-        if name == OPEN or self.p.critic.coefficient == 0:
+        if name in (OPEN, TOOLS) or self.p.critic.coefficient == 0:
             return []
         right = [e.answer() for e, v in zip(episodes, verdicts, strict=True) if v.score == 1.0]
         wrong = [e.answer() for e, v in zip(episodes, verdicts, strict=True) if v.score == 0.0 and e.answer()]
@@ -332,7 +342,7 @@ class Loop:
                 "verifier_errors": float(sum(row["status"] == Status.VERIFIER_ERROR.value for row in records)),
                 "timeouts": float(sum(row["status"] == Status.TIMEOUT.value for row in records)),
             }
-            for family in self.p.families:
+            for family in [*self.p.families, TOOLS]:
                 scores = [row["score"] for row in records if row["taskset"] == family and row["score"] is not None]
                 if scores:
                     summary[f"sampled_success_{family}"] = float(np.mean(scores))

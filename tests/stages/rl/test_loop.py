@@ -1,0 +1,163 @@
+"""The loop on a tiny network: resumed runs equal whole ones, partial rollouts wait, the critic's loop can be opened."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from k2model.checkpoint import save_checkpoint
+from k2model.config import K2Config
+from k2model.generate import Engine
+from k2model.model import K2Model
+from k2model.tokenizer import K2Tokenizer, train_tokenizer
+from stages.rl.loop import Hooks, Job, Loop
+from stages.rl.params import RlParams
+from stages.sft.packing import Example
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> K2Tokenizer:
+    text = "Is 7 even or odd? small big yes no A B. Which answer is better? " * 40
+    return K2Tokenizer(train_tokenizer([text, '{"id": "X1"} functions.set:0 ' * 40], 320))
+
+
+@pytest.fixture(scope="module")
+def start(tmp_path_factory: pytest.TempPathFactory, tokenizer: K2Tokenizer) -> Path:
+    config = K2Config.preset("smoke", vocab_size=tokenizer.vocab_size, max_position_embeddings=1024)
+    path = tmp_path_factory.mktemp("start") / "model"
+    save_checkpoint(K2Model(config, seed=3), path)
+    return path
+
+
+def _params(**changes: Any) -> RlParams:
+    base: dict[str, Any] = {
+        "iterations": 3,
+        "families": ["parity", "size"],
+        "tool_tasks": 0,
+        "difficulty": 0.0,
+        "pool": 8,
+        "prompts": 4,
+        "samples": 3,
+        "updates": 4,
+        "micro_groups": 1,
+        "lr": 0.001,
+        "weight_decay": 0.0,
+        "reset_optimizer": False,
+        "rollout_tokens": 10_000,
+        "objective": {"name": "k2", "tau": 0.1, "alpha": -1.0, "beta": 1.0, "epsilon": 0.2},
+        "temperature": {"first": 1.2, "last": 0.8},
+        "budget": {"scale": 2.0, "penalty": 0.2},
+        "length_reward": 0.5,
+        "repeat_penalty": 0.1,
+        "toggle": {"every": 2, "accuracy": 0.5, "percentile": 90.0},
+        "ptx": 0.1,
+        "ptx_rows": 1,
+        "ptx_length": 64,
+        "critic": {"open_prompts": 1, "coefficient": 0.2, "pairs": 2, "held_pairs": 4},
+        "held_tasks": 4,
+        "eval_every": 2,
+        "max_batch": 16,
+        "checkpoint_every": 1,
+    }
+    return RlParams.model_validate(base | changes)
+
+
+def _job(params: RlParams, start: Path, work: Path, tokenizer: K2Tokenizer) -> Job:
+    return Job(params, start, work, 5, tokenizer, [Example(list(range(20, 60)), [True] * 40)])
+
+
+def _weights(loop: Loop) -> dict[str, torch.Tensor]:
+    return {name: tensor.clone() for name, tensor in loop.tune.engine.model_tensors().items()}
+
+
+class Killed(Exception):
+    pass
+
+
+@pytest.mark.parametrize("rollout_tokens", [10_000, 200])
+def test_a_run_that_was_stopped_ends_like_one_that_was_not(
+    start: Path, tokenizer: K2Tokenizer, tmp_path: Path, rollout_tokens: int
+) -> None:
+    params = _params(rollout_tokens=rollout_tokens)
+    whole = Loop(_job(params, start, tmp_path / "whole", tokenizer), Hooks())
+    curve = whole.run()
+    assert [row["iteration"] for row in curve] == [0, 1, 2, 3]
+
+    def die(metrics: Mapping[str, float], step: int) -> None:
+        if step == 2:
+            raise Killed
+
+    stopped = Loop(_job(params, start, tmp_path / "stopped", tokenizer), Hooks(log=die))
+    with pytest.raises(Killed):
+        stopped.run()
+    stopped.tune.close()
+    said: list[str] = []
+    again = Loop(_job(params, start, tmp_path / "stopped", tokenizer), Hooks(say=said.append))
+    assert again.run() == curve
+    assert said == ["resumed at iteration 1 of 3"]
+    assert any("loss" in row for row in curve)  # something was learned
+    for name, tensor in _weights(whole).items():
+        assert torch.equal(tensor, _weights(again)[name]), name
+    assert again.records() == whole.records()
+
+
+def test_unfinished_rollouts_wait_and_keep_their_tokens(start: Path, tokenizer: K2Tokenizer, tmp_path: Path) -> None:
+    params = _params(rollout_tokens=20, budget={"scale": 2.0, "penalty": 0.2}, iterations=1)
+    loop = Loop(_job(params, start, tmp_path, tokenizer), Hooks())
+    loop.run()
+    waiting = loop.state.waiting
+    assert waiting
+    cut = next(row for rows in waiting for row in rows if row["open"])
+    assert cut["stop"] == ""
+    assert sum(cut["sampled"]) == len(cut["open"])
+    assert len(cut["tokens"]) == len(cut["sampled"]) == len(cut["logprobs"])
+
+
+def test_the_sampler_and_the_trainer_agree_on_log_probabilities(
+    start: Path, tokenizer: K2Tokenizer, tmp_path: Path
+) -> None:
+    params = _params(iterations=2, toggle={"every": 0, "accuracy": 0.5, "percentile": 90.0})
+    curve = Loop(_job(params, start, tmp_path, tokenizer), Hooks()).run()
+    found = [row["mismatch"] for row in curve if "mismatch" in row]
+    assert found
+    assert found[0] < 1e-4
+
+
+def test_tool_conversations_are_rolled_out_and_judged(start: Path, tokenizer: K2Tokenizer, tmp_path: Path) -> None:
+    params = _params(iterations=1, tool_tasks=1, budget={"scale": 0.1, "penalty": 0.0})
+    loop = Loop(_job(params, start, tmp_path, tokenizer), Hooks())
+    loop.run()
+    tools = [row for row in loop.records() if row["taskset"] == "tools"]
+    assert len(tools) == 3
+    assert all(row["reason"].startswith("no_answer") or row["status"] == "scored" for row in tools)
+
+
+def test_rewards_are_the_sum_of_their_parts_and_statuses_are_kept(
+    start: Path, tokenizer: K2Tokenizer, tmp_path: Path
+) -> None:
+    loop = Loop(_job(_params(iterations=1), start, tmp_path, tokenizer), Hooks())
+    loop.run()
+    for row in json.loads(json.dumps(loop.records())):
+        parts = row["reward_task"] + row["reward_length"] + row["reward_budget"] + row["reward_repeat"]
+        assert row["reward"] == pytest.approx(parts)
+        assert row["status"] in ("scored", "no_answer")
+
+
+def test_another_backend_can_sample(start: Path, tokenizer: K2Tokenizer, tmp_path: Path) -> None:
+    opened: list[int] = []
+
+    def backend(model: K2Model, tok: K2Tokenizer, max_batch: int, context: int) -> Engine:
+        opened.append(context)
+        return Engine(model, tok, max_batch=2, max_length=context)
+
+    small = Loop(_job(_params(iterations=1), start, tmp_path / "a", tokenizer), Hooks(), backend)
+    large = Loop(_job(_params(iterations=1), start, tmp_path / "b", tokenizer), Hooks())
+    small.run()
+    large.run()
+    assert opened
+    assert [row["text"] for row in small.records()] == [row["text"] for row in large.records()]
