@@ -1,8 +1,8 @@
 """Generation end to end: an INT4 checkpoint against the same network in bfloat16, through our engine.
 
     python -m bench.int4_decode                     speed, file and memory of the preset `decode`
-    python -m bench.int4_decode --quality models/qat models/pretrain
-                                                    greedy agreement and KL per token of an INT4 checkpoint
+    python -m bench.int4_decode --quality models/pretrain
+                                                    greedy agreement and KL per token of a checkpoint's INT4 export
 
 The bfloat16 peer is our own best: every linear and the fused experts run on the same kernels (`k2model.decode`). Both
 engines take turns of eight tokens; the ratio is of the 5th percentile over turns.
@@ -112,35 +112,34 @@ def file_bytes(path: Path) -> int:
     return sum(file.stat().st_size for file in path.glob("*.safetensors"))
 
 
-def quality(int4: Path, reference: Path, tokens: int) -> None:
-    """On held-out text: KL(reference ‖ INT4) per token, top-1 agreement, and greedy continuations."""
+def quality(reference: Path, tokens: int) -> None:
+    """On held-out text, a bfloat16 checkpoint against its own INT4 export, and the export against how it is computed.
+
+    KL per token, agreement of the most likely token, and of greedy continuations position by position.
+    """
     stream = TokenStream(Path("data/tokens"), "validation", None)
     batch = stream.batch(0, max(1, tokens // 128), 128)
     before = to_bfloat16(load_checkpoint(reference)).eval()
-    exact = load_int4_checkpoint(int4).eval()
-    runtime = {name: set_precision(load_any(int4), name) for name in ("w4a16", "w4a8")}  # type: ignore[arg-type]
+    with tempfile.TemporaryDirectory() as name:
+        save_int4_checkpoint(before, Path(name) / "int4")
+        exact = load_int4_checkpoint(Path(name) / "int4").eval()
+        runtime = {kind: load(Path(name) / "int4", kind) for kind in ("int4", "int4-a8")}
     pairs = [
-        ("start checkpoint bf16 -> INT4", before, runtime["w4a16"]),
-        ("dequantized in torch -> W4A16", exact, runtime["w4a16"]),
-        ("dequantized in torch -> W4A8", exact, runtime["w4a8"]),
+        ("bf16 -> INT4, W4A16", before, runtime["int4"]),
+        ("bf16 -> INT4, W4A8", before, runtime["int4-a8"]),
+        ("INT4 in torch -> W4A16", exact, runtime["int4"]),
+        ("INT4 in torch -> W4A8", exact, runtime["int4-a8"]),
     ]
     prompts = [row[:PROMPT].tolist() for row in batch.tokens_BL[:16]]
+    requests = [Request(prompt, 32, 0.0) for prompt in prompts]
     for name, one, other in pairs:
         with torch.no_grad():
             log_p, log_q = (F.log_softmax(m(batch.tokens_BL).logits_BLV.float(), -1) for m in (one, other))
         kl = (log_p.exp() * (log_p - log_q)).sum(-1)
         same = (log_p.argmax(-1) == log_q.argmax(-1)).float().mean()
-        ids = [
-            [
-                r.ids
-                for r in Engine(m, max_batch=16, max_length=PROMPT + 33).generate(
-                    [Request(p, 32, 0.0) for p in prompts]
-                )
-            ]
-            for m in (one, other)
-        ]
-        agree = np.mean([a == b for x, y in zip(*ids, strict=True) for a, b in zip(x, y, strict=True)])
-        print(f"{name:32s} KL {kl.mean():.2e} nats/token (max {kl.max():.2e}), top-1 {same:.2%}, greedy {agree:.2%}")
+        said = [Engine(m, max_batch=16, max_length=PROMPT + 33).generate(requests) for m in (one, other)]
+        agree = np.mean([a == b for x, y in zip(*said, strict=True) for a, b in zip(x.ids, y.ids, strict=True)])
+        print(f"{name:24s} KL {kl.mean():.2e} nats/token (max {kl.max():.2e}), top-1 {same:.2%}, greedy {agree:.2%}")
 
 
 def main() -> None:
@@ -148,7 +147,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rows", type=int, nargs="+", default=[1, 8])
     parser.add_argument("--turns", type=int, default=10)
-    parser.add_argument("--quality", type=Path, nargs=2, metavar=("INT4", "BF16"))
+    parser.add_argument("--quality", type=Path, metavar="BF16")
     parser.add_argument("--tokens", type=int, default=4096)
     parser.add_argument("--resident", help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
@@ -157,7 +156,7 @@ def main() -> None:
     if args.resident:
         return resident(args.folder, args.resident)
     if args.quality:
-        return quality(*args.quality, args.tokens)
+        return quality(args.quality, args.tokens)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         make(folder)
