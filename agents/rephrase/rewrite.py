@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from agents.chat.protocol import ChatClient, ChatRequest, Message
+from agents.chat.protocol import ChatClient, ChatRequest, ChatResponse, Message
 from agents.rephrase.fidelity import Fidelity, Thresholds, fidelity
 from agents.rephrase.styles import PERSPECTIVES, STYLES, Style, ask, assemble, shots
 from agents.rephrase.text import n_tokens, sentences
@@ -118,12 +118,12 @@ def rephrase(
     jobs: Sequence[Job],
     client: ChatClient,
     options: Options,
-    on_tokens: Callable[[int, int], None] = lambda prompt, completion: None,
+    on_answer: Callable[[ChatResponse], None] = lambda answer: None,
 ) -> list[Rephrasing]:
     """Rewrites all jobs side by side, chunk after chunk.
 
     Args:
-        on_tokens: called with the (prompt, completion) tokens of each answer that was not in a store.
+        on_answer: called with each of the `n_answers` answers as it comes.
 
     Raises:
         ChatError: the client can't go on; what it answered is in its store.
@@ -136,16 +136,18 @@ def rephrase(
             for request, opening in _requests(work, options):
                 requests.append(request)
                 owners.append((work, opening))
-        answers = client.complete(
-            requests,
-            lambda _, answer: None if answer.cached else on_tokens(answer.prompt_tokens, answer.completion_tokens),
-        )
+        answers = client.complete(requests, lambda _, answer: on_answer(answer))
         said: dict[int, list[str]] = {}
         for (work, opening), answer in zip(owners, answers, strict=True):
             said.setdefault(id(work), []).append(opening + answer.text)
         for work in active:
             _choose(work, said[id(work)], options)
     return [_finish(work, options) for work in works]
+
+
+def n_answers(jobs: Sequence[Job], options: Options) -> int:
+    """How many answers `rephrase` asks for."""
+    return options.candidates * sum(len(chunks) for job in jobs for chunks in _excerpts(job.text, options))
 
 
 def _excerpts(text: str, options: Options) -> list[list[str]]:

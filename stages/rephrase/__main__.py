@@ -15,8 +15,8 @@ import torch
 
 from agents.chat.endpoint import EndpointOptions
 from agents.chat.open import open_client
-from agents.chat.protocol import ChatError
-from agents.rephrase.rewrite import Options, Rephrasing, rephrase
+from agents.chat.protocol import ChatError, ChatResponse
+from agents.rephrase.rewrite import Options, Rephrasing, n_answers, rephrase
 from stages.errors import InputError
 from stages.files import write_atomic
 from stages.rephrase.card import card, shares
@@ -37,10 +37,11 @@ class Meter:
         self.started = time.monotonic()
         self.read = self.written = self.asked = 0
 
-    def add(self, prompt: int, completion: int) -> None:
-        self.read += prompt
-        self.written += completion
-        self.asked += 1
+    def add(self, answer: ChatResponse) -> None:
+        if not answer.cached:
+            self.read += answer.prompt_tokens
+            self.written += answer.completion_tokens
+            self.asked += 1
 
     def note(self) -> str:
         seconds = max(time.monotonic() - self.started, 1e-9)
@@ -101,11 +102,14 @@ def main() -> None:
                 rows=p.rows,
                 workers=stage.params.threads,
             )
-            with stage.progress(len(jobs), "text") as progress:
+            with stage.progress(n_answers(jobs, options(p)), "answer") as progress:
+
+                def answered(answer: ChatResponse) -> None:
+                    meter.add(answer)
+                    progress.update(1, meter.note())
+
                 for at in range(0, len(jobs), p.wave):
-                    wave = rephrase(jobs[at : at + p.wave], client, options(p), meter.add)
-                    done += wave
-                    progress.update(len(wave), meter.note())
+                    done += rephrase(jobs[at : at + p.wave], client, options(p), answered)
                     stage.log({"rephrase/texts": len(done), "rephrase/tokens_written": meter.written}, len(done))
                     stage.log({f"rephrase/{key}": value for key, value in shares(done).items()}, len(done))
         except ChatError as error:

@@ -3,7 +3,7 @@ from collections.abc import Sequence
 import pytest
 
 from agents.chat.protocol import ChatRequest, ChatResponse, OnResponse
-from agents.rephrase.rewrite import Job, Options, frame_reason, pack, rephrase
+from agents.rephrase.rewrite import Job, Options, frame_reason, n_answers, pack, rephrase
 from agents.rephrase.styles import PERSPECTIVES, STYLES, assemble, shots, styles_for
 
 TEXT = "Anna Berg was born in Oslo in 1901. She built 3 bridges over the Akerselva. The last one still stands."
@@ -44,11 +44,11 @@ QUESTIONS = {
 
 def test_chunks_are_asked_one_after_the_other_with_what_is_done_in_view() -> None:
     client = Scripted(QUESTIONS)
-    tokens = []
-    (done,) = rephrase([_job("faq")], client, OPTIONS, lambda a, b: tokens.append((a, b)))
+    answers: list[ChatResponse] = []
+    (done,) = rephrase([_job("faq")], client, OPTIONS, answers.append)
     assert done.accepted and done.chosen == [0, 0, 0]
     assert done.text.split("\n")[:2] == ["Q: Where was Anna Berg born?", "A: Anna Berg was born in Oslo in 1901."]
-    assert len(client.requests) == 3 and tokens == [(7, 3)] * 3
+    assert len(client.requests) == len(answers) == n_answers([_job("faq")], OPTIONS) == 3
     last = client.requests[2]
     beginning = shots(STYLES["faq"], PERSPECTIVES["teacher"])
     assert last.messages[: last.shared] == beginning
