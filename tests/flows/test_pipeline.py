@@ -83,6 +83,48 @@ def test_a_failing_stage_is_retried_and_says_its_own_line(smoke_checkout: Path, 
     assert [(run["name"], run["run_count"]) for run in runs] == [("corpus", 2)]
 
 
+def test_deployments_are_served_scheduled_and_take_parameters(smoke_checkout: Path, api: str) -> None:
+    served = subprocess.Popen(
+        [sys.executable, "-m", "flows.deploy", "--nightly", "30 1 * * *"],
+        cwd=smoke_checkout,
+        env=checkout_env() | {"PREFECT_API_URL": api, "PREFECT_HOME": str(smoke_checkout / ".prefect")},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        names = {"nightly", "run", "resume", "evaluate", "experiment", "sweep"}
+        found = _until(lambda: [d for d in _post(api, "/deployments/filter", {})], lambda ds: len(ds) == len(names))
+        assert {deployment["name"] for deployment in found} == names
+        form = next(d for d in found if d["name"] == "experiment")["parameter_openapi_schema"]
+        assert "Optimizer steps" in str(form["definitions"]["Parameters"]["properties"]["pretrain_steps"])
+        by_name = {deployment["name"]: deployment["id"] for deployment in found}
+        nightly = {"deployments": {"id": {"any_": [by_name["nightly"]]}}}
+        scheduled = _until(lambda: _post(api, "/flow_runs/filter", nightly), bool)
+        assert {run["state_type"] for run in scheduled} == {"SCHEDULED"}
+        created = httpx.post(
+            f"{api}/deployments/{by_name['run']}/create_flow_run", json={"parameters": {"targets": ["tokenizer"]}}
+        ).json()
+        done = _until(
+            lambda: httpx.get(f"{api}/flow_runs/{created['id']}", timeout=30).json(),
+            lambda run: run["state_type"] in ("COMPLETED", "FAILED", "CRASHED"),
+        )
+        assert done["state_type"] == "COMPLETED", done["state"]["message"]
+    finally:
+        os.killpg(served.pid, signal.SIGTERM)
+        served.wait(30)
+
+
+def _until(read: Callable[[], Any], good: Callable[[Any], bool], seconds: float = 120) -> Any:
+    deadline = time.monotonic() + seconds
+    while True:
+        value = read()
+        if good(value):
+            return value
+        assert time.monotonic() < deadline, value
+        time.sleep(0.5)
+
+
 def test_terminated_in_pretraining_it_leaves_no_process_and_a_second_run_is_refused(
     smoke_checkout: Path, api: str, run_in: Run
 ) -> None:
