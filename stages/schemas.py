@@ -70,15 +70,19 @@ FACTS = pa.schema(
 SAMPLES = pa.schema(
     [
         pa.field("benchmark", pa.string(), nullable=False),
+        pa.field("dataset", pa.string(), nullable=False),
         pa.field("task_id", pa.string(), nullable=False),
         pa.field("sample", pa.int32(), nullable=False),
+        pa.field("group", pa.string(), nullable=False),
         pa.field("prompt", pa.string(), nullable=False),
         pa.field("output", pa.string(), nullable=False),
         pa.field("extracted", pa.string()),
         pa.field("expected", pa.string()),
         pa.field("score", pa.float64()),
+        pa.field("parts", pa.string(), nullable=False),  # further numbers of the scorer, as JSON
         pa.field("status", pa.string(), nullable=False),
         pa.field("reason", pa.string(), nullable=False),
+        pa.field("finish_reason", pa.string(), nullable=False),
         pa.field("output_tokens", pa.int32(), nullable=False),
     ]
 )

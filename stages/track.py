@@ -170,3 +170,38 @@ class Track:
         if metrics:
             self.client.log_batch(self.parent, metrics=[Metric(k, float(v), now, 0) for k, v in metrics.items()])
         self.client.set_terminated(self.parent, status)
+
+
+def log_run(
+    root: Path,
+    name: str,
+    *,
+    params: Mapping[str, Any],
+    metrics: Mapping[str, float],
+    tags: Mapping[str, str],
+    once: bool = False,
+) -> bool:
+    """A finished run that belongs to no pipeline, such as an evaluation of an endpoint or a published figure.
+
+    Args:
+        once: log nothing when a run of this name is there already.
+
+    Returns:
+        Whether a run was logged.
+    """
+    mlflow.set_tracking_uri(tracking_uri(root))
+    client = MlflowClient()
+    experiment = _experiment(root)
+    if once:
+        quoted = name.replace("'", "")
+        if client.search_runs([experiment], f"tags.`mlflow.runName` = '{quoted}'", max_results=1):
+            return False
+    run_id = client.create_run(experiment, run_name=name, tags={"stage": "evaluate", **tags}).info.run_id
+    now = get_current_time_millis()
+    client.log_batch(
+        run_id,
+        metrics=[Metric(key, float(value), now, 0) for key, value in metrics.items()],
+        params=[mlflow.entities.Param(key, str(value)[:5000]) for key, value in flatten(params).items()],
+    )
+    client.set_terminated(run_id, "FINISHED")
+    return True

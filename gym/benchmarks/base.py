@@ -1,0 +1,226 @@
+"""What every benchmark is made of: samples whose gold stands apart, episodes, grades, settings, manifests."""
+
+import hashlib
+import importlib.metadata
+import importlib.util
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from gym.sandbox import Sandbox
+from gym.verifiers.result import Result, Status
+
+Message = Mapping[str, Any]
+
+
+class DataError(Exception):
+    """A benchmark's data is missing or not in the official schema."""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Where the samples come from. `name` stands in every score: `builtin-…` is never the official data set."""
+
+    name: str
+    source: str
+    version: str
+    licence: str
+    count: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a benchmark is run.
+
+    Attributes:
+        repeats: independent samples of each item (k of avg@k).
+        max_tokens: of one answer, thinking included.
+        max_steps: turns of the model in one episode.
+        source: where the setting is published.
+    """
+
+    repeats: int
+    temperature: float
+    top_p: float
+    max_tokens: int
+    max_steps: int = 200
+    source: str = ""
+
+
+K2 = Settings(1, 0.6, 1.0, 8192, source="K2 report, table 3 and its notes; README")
+K2_THINKING = Settings(1, 1.0, 0.95, 98304, max_steps=300, source="K2 Thinking model card, notes 1-6")
+PRESETS = ("k2", "k2-thinking")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One question to a model.
+
+    Attributes:
+        gold: what the scorer needs; never shown to the model.
+        group: a breakdown such as a subject or a category.
+        secret: the text must not leave its package: logs hold a hash of it.
+    """
+
+    id: str
+    messages: tuple[Message, ...]
+    gold: Mapping[str, Any] = field(repr=False)
+    repeat: int = 0
+    tools: tuple[Mapping[str, Any], ...] = ()
+    group: str = ""
+    secret: bool = False
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What an episode wants from the model next."""
+
+    messages: tuple[Message, ...]
+    tools: tuple[Mapping[str, Any], ...] = ()
+    of: str = "model"  # or "user": the simulated user of a dialogue, another model
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What the model said; `tool_calls` in the OpenAI shape."""
+
+    text: str
+    reasoning: str = ""
+    tool_calls: tuple[Mapping[str, Any], ...] = ()
+    finish_reason: str = "stop"
+
+
+@dataclass(frozen=True)
+class Grade:
+    """The verdict of the official rule, what was read out of the answer, and further numbers by name."""
+
+    result: Result
+    extracted: str = ""
+    parts: Mapping[str, float] = field(default_factory=dict)
+
+
+Episode = Generator[Ask, Reply, Grade]
+
+
+class Benchmark(ABC):
+    """A family: its samples, its rule, its published settings.
+
+    Attributes:
+        name: the stable name of its metric.
+        manifest: of the data behind `samples`.
+        sandbox: whether episodes run programs; then `box` is set before the first one.
+    """
+
+    name: str
+    manifest: Manifest
+    sandbox = False
+    presets: Mapping[str, Settings] = {"k2": K2, "k2-thinking": K2_THINKING}
+
+    def __init__(self) -> None:
+        self.box: Sandbox | None = None
+
+    @abstractmethod
+    def items(self) -> list[Sample]:
+        """Every item once, in the official order."""
+
+    def samples(self, repeats: int = 1) -> list[Sample]:
+        """Every item `repeats` times."""
+        return [replace(item, repeat=k) for k in range(repeats) for item in self.items()]
+
+    def episode(self, sample: Sample) -> Episode:
+        """One question, one answer; families with turns override this."""
+        reply = yield Ask(sample.messages, sample.tools)
+        return self.grade(sample, reply)
+
+    @abstractmethod
+    def grade(self, sample: Sample, reply: Reply) -> Grade:
+        """The official rule."""
+
+    @abstractmethod
+    def gold_reply(self, sample: Sample) -> Reply:
+        """The answer in the form a perfect model gives it: scores 1."""
+
+    def summary(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+        """Further metrics by suffix, from rows with `id`, `group`, `score` and `parts`."""
+        return {}
+
+    def needed_box(self) -> Sandbox:
+        if self.box is None:
+            raise DataError(f"{self.name}: its answers run in a sandbox, and none is open")
+        return self.box
+
+
+def no_answer(reason: str, **parts: float) -> Grade:
+    return Grade(Result(0.0, Status.NO_ANSWER, reason), "", parts)
+
+
+def scored(right: bool, extracted: str, reason: str = "", **parts: float) -> Grade:
+    return Grade(Result(float(right), Status.SCORED, reason or ("right" if right else "wrong")), extracted, parts)
+
+
+def user(text: str) -> tuple[Message, ...]:
+    return ({"role": "user", "content": text},)
+
+
+def read_jsonl(path: Path) -> list[dict[str, Any]]:
+    """The objects of a JSON Lines file, or of a JSON list.
+
+    Raises:
+        DataError: unreadable, or not JSON.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        rows = json.loads(text) if text.lstrip().startswith("[") else [json.loads(line) for line in _lines(text)]
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: {error}") from None
+    if not rows or not all(isinstance(row, dict) for row in rows):
+        raise DataError(f"{path}: no JSON objects")
+    return rows
+
+
+def _lines(text: str) -> list[str]:
+    return [line for line in text.split("\n") if line.strip()]
+
+
+def sha256_files(paths: Iterable[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in paths:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def sha256_json(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+
+def package_folder(module: str) -> Path | None:
+    """Where an installed package's files lie, without importing it; None when it isn't installed."""
+    spec = importlib.util.find_spec(module)
+    return Path(spec.origin).parent if spec is not None and spec.origin is not None else None
+
+
+def package_manifest(name: str, distribution: str, licence: str, count: int, files: Sequence[Path]) -> Manifest:
+    version = importlib.metadata.version(distribution)
+    return Manifest(name, f"package {distribution}", version, licence, count, sha256_files(files))
+
+
+def path_manifest(name: str, path: Path, count: int) -> Manifest:
+    """Of official data that the user brought; the name holds the beginning of its hash."""
+    digest = sha256_files([path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file()))
+    return Manifest(f"{name}@{digest[:8]}", path.name, digest[:8], "as distributed", count, digest)
+
+
+def builtin_manifest(name: str, items: Sequence[Any], version: str = "1") -> Manifest:
+    """Of items that this repository's generator made."""
+    return Manifest(f"builtin-{name}", "generated here", version, "Apache-2.0", len(items), sha256_json(items))
+
+
+def missing(row: Mapping[str, Any], keys: Sequence[str], where: str) -> None:
+    """Raises DataError when a row lacks a field of the official schema."""
+    for key in keys:
+        if key not in row:
+            raise DataError(f"{where}: no field {key!r}")

@@ -1,0 +1,201 @@
+"""BFCL v4, single turn: function calls held to possible answers by the official AST checker (package `bfcl-eval`)."""
+
+import contextlib
+import importlib
+import io
+import json
+import sys
+import types
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from gym.benchmarks import base
+from gym.benchmarks.base import Benchmark, DataError, Grade, Manifest, Reply, Sample
+
+CATEGORIES = ("simple_python", "multiple", "parallel", "parallel_multiple", "irrelevance", "live_simple",
+              "live_multiple", "live_parallel", "live_parallel_multiple", "live_irrelevance", "live_relevance")
+NON_LIVE = ("simple_python", "multiple", "parallel", "parallel_multiple")
+TYPES = {"dict": "object", "float": "number", "tuple": "array", "any": "string", "hashmap": "object"}
+MODEL = "k2"
+_CONFIG = "bfcl_eval.constants.model_config"
+
+
+def official_checker() -> tuple[Callable[..., dict[str, Any]], Any]:
+    """`ast_checker` and its language enum. Its table of hosted models, which needs every vendor's SDK, is replaced by
+    one entry: names with dots are written with underscores, as the OpenAI schema wants.
+
+    Raises:
+        DataError: the package isn't installed.
+    """
+    if base.package_folder("bfcl_eval") is None:
+        raise DataError("bfcl: needs the package bfcl-eval (pip install --no-deps -r requirements-data.txt)")
+    if _CONFIG not in sys.modules:
+        table = types.ModuleType(_CONFIG)
+        table.MODEL_CONFIG_MAPPING = {MODEL: types.SimpleNamespace(underscore_to_dot=True)}  # type: ignore[attr-defined]
+        sys.modules[_CONFIG] = table
+    checker = importlib.import_module("bfcl_eval.eval_checker.ast_eval.ast_checker")
+    return checker.ast_checker, importlib.import_module("bfcl_eval.constants.enums").Language.PYTHON
+
+
+def _schema(value: Any) -> Any:
+    """BFCL's parameter types as JSON Schema."""
+    if isinstance(value, list):
+        return [_schema(one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    found = {key: _schema(one) for key, one in value.items()}
+    if isinstance(value.get("type"), str):
+        found["type"] = TYPES.get(value["type"], value["type"])
+    return found
+
+
+def tools_of(functions: Sequence[Mapping[str, Any]]) -> tuple[Mapping[str, Any], ...]:
+    """OpenAI tool specifications; dots in names become underscores."""
+    return tuple(
+        {
+            "type": "function",
+            "function": {
+                "name": one["name"].replace(".", "_"),
+                "description": one["description"],
+                "parameters": _schema(one["parameters"]),
+            },
+        }
+        for one in functions
+    )
+
+
+def _first(value: Any) -> Any:
+    """A concrete value of a possible answer: the first alternative that isn't "left out"."""
+    if isinstance(value, dict):
+        return {key: _first(_said(some)) for key, some in value.items() if _said(some) is not None}
+    if isinstance(value, list):
+        return [_first(one) for one in value]
+    return value
+
+
+def _said(alternatives: Any) -> Any:
+    if not isinstance(alternatives, list):
+        return alternatives
+    return next((one for one in alternatives if one != ""), None)
+
+
+def gold_calls(
+    answers: Sequence[Mapping[str, Mapping[str, list[Any]]]], functions: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """Calls that a possible answer allows, every argument that has a value given."""
+    required = {one["name"]: set(one["parameters"].get("required", [])) for one in functions}
+    calls = []
+    for answer in answers:
+        for name, parameters in answer.items():
+            arguments = {}
+            for key, some in parameters.items():
+                said = _said(some)
+                if said is not None:
+                    arguments[key] = _first(said)
+                elif key in required.get(name, set()):
+                    arguments[key] = ""
+            calls.append({name.replace(".", "_"): arguments})
+    return calls
+
+
+def _read(folder: Path) -> tuple[dict[str, list[dict[str, Any]]], list[Path]]:
+    found: dict[str, list[dict[str, Any]]] = {}
+    files = []
+    for category in CATEGORIES:
+        path = folder / f"BFCL_v4_{category}.json"
+        gold = folder / "possible_answer" / path.name
+        if not path.exists():
+            continue
+        rows = base.read_jsonl(path)
+        files.append(path)
+        if gold.exists():
+            files.append(gold)
+            truth = {row["id"]: row["ground_truth"] for row in base.read_jsonl(gold)}
+            rows = [row | {"ground_truth": truth[row["id"]]} for row in rows]
+        found[category] = rows
+    if not found:
+        raise DataError(f"{folder.name}: no BFCL_v4_*.json")
+    return found, files
+
+
+class Bfcl(Benchmark):
+    """`path` is a folder with `BFCL_v4_*.json` and `possible_answer/`."""
+
+    name = "bfcl"
+
+    def __init__(self, path: Path | None = None) -> None:
+        super().__init__()
+        self.checker, self.language = official_checker()
+        folder = base.package_folder("bfcl_eval")
+        self.manifest: Manifest
+        if path is not None:
+            self.rows, _ = _read(path)
+            self.manifest = base.path_manifest(self.name, path, sum(map(len, self.rows.values())))
+        else:
+            assert folder is not None
+            self.rows, files = _read(folder / "data")
+            count = sum(map(len, self.rows.values()))
+            self.manifest = base.package_manifest("bfcl_v4_single_turn", "bfcl-eval", "Apache-2.0", count, files)
+
+    def items(self) -> list[Sample]:
+        return [
+            Sample(
+                row["id"],
+                tuple(row["question"][0]),
+                {"truth": row.get("ground_truth"), "functions": row["function"]},
+                tools=tools_of(row["function"]),
+                group=category,
+            )
+            for category, rows in self.rows.items()
+            for row in rows
+        ]
+
+    def grade(self, sample: Sample, reply: Reply) -> Grade:
+        try:
+            calls = [{one["function"]["name"]: json.loads(one["function"]["arguments"])} for one in reply.tool_calls]
+        except (ValueError, KeyError, TypeError) as error:
+            return base.scored(False, str(reply.tool_calls)[:200], f"a call that can't be read: {error}")
+        extracted = json.dumps(calls, ensure_ascii=False)
+        if sample.group.endswith("relevance"):
+            wanted = not sample.group.endswith("irrelevance")
+            return base.scored(bool(calls) == wanted, extracted, "called" if calls else "no call")
+        if not calls:
+            return base.no_answer("no call")
+        if not all(isinstance(arguments, dict) for call in calls for arguments in call.values()):
+            return base.scored(False, extracted, "arguments that are no object")
+        with contextlib.redirect_stdout(io.StringIO()):
+            said = self.checker(
+                sample.gold["functions"], calls, sample.gold["truth"], self.language, sample.group, MODEL
+            )
+        reason = "valid" if said["valid"] else f"{said['error_type']}: {said['error']}"
+        return base.scored(bool(said["valid"]), extracted, reason[:200])
+
+    def gold_reply(self, sample: Sample) -> Reply:
+        if sample.group.endswith("irrelevance"):
+            return Reply("None of the tools can do that.")
+        truth, functions = sample.gold["truth"], sample.gold["functions"]
+        calls = gold_calls(truth, functions) if truth else [{functions[0]["name"].replace(".", "_"): {}}]
+        return Reply("", tool_calls=tool_calls(calls))
+
+    def summary(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+        """By category, and the unweighted mean of the four non-live AST categories."""
+        by: dict[str, list[float]] = {}
+        for row in rows:
+            by.setdefault(row["group"], []).append(row["score"])
+        means = {group: sum(scores) / len(scores) for group, scores in by.items()}
+        present = [means[group] for group in NON_LIVE if group in means]
+        return means | ({"non_live_ast": sum(present) / len(present)} if present else {})
+
+
+def tool_calls(calls: Sequence[Mapping[str, Any]]) -> tuple[dict[str, Any], ...]:
+    """Calls {name: arguments} in the OpenAI shape with K2's ids."""
+    return tuple(
+        {
+            "id": f"functions.{name}:{index}",
+            "type": "function",
+            "function": {"name": name, "arguments": json.dumps(arguments, ensure_ascii=False)},
+        }
+        for index, call in enumerate(calls)
+        for name, arguments in call.items()
+    )

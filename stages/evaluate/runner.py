@@ -1,0 +1,250 @@
+"""Runs a benchmark on a chat client: episodes side by side, answers by content, failures of the machine kept apart."""
+
+import hashlib
+import json
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from agents.chat.protocol import BudgetExceeded, ChatClient, ChatError, ChatRequest, ChatResponse
+from gym.benchmarks.base import Ask, Benchmark, Episode, Grade, Reply, Sample, Settings
+from gym.sandbox import open_sandbox
+from gym.verifiers.result import Status
+from stages.errors import InputError
+from stages.seeds import sub_seed
+
+TRIES = 3  # of one request whose failure says nothing about the model
+GIVE_UP = 5  # requests in a row that fail for good: then the endpoint is down
+INFRASTRUCTURE, NOT_RUN = "infrastructure_error", "not_run"
+SHINGLE = 8  # words in a row that a secret prompt and a logged answer may not share
+
+
+@dataclass
+class _Active:
+    """An episode under way; `transcript` is what was said so far."""
+
+    sample: Sample
+    episode: Episode
+    ask: Ask
+    replies: list[ChatResponse] = field(default_factory=list)
+
+
+def choose(samples: Sequence[Sample], items: int, seed: int) -> list[Sample]:
+    """All repeats of `items` items (0 is all), drawn by seed, in the order given."""
+    ids = list(dict.fromkeys(sample.id for sample in samples))
+    if not items or items >= len(ids):
+        return list(samples)
+    kept = {ids[k] for k in np.random.default_rng(seed).permutation(len(ids))[:items]}
+    return [sample for sample in samples if sample.id in kept]
+
+
+def run_benchmark(
+    bench: Benchmark,
+    client: ChatClient,
+    settings: Settings,
+    *,
+    seed: int,
+    items: int = 0,
+    user: ChatClient | None = None,
+    deadline: float | None = None,
+    fits: Callable[[ChatRequest], bool] = lambda request: True,
+    on_answer: Callable[[], None] = lambda: None,
+) -> list[dict[str, Any]]:
+    """One row per sample, in order (schema SAMPLES).
+
+    Answers live in the client's store, so a run that was killed asks only what is missing and grades anew.
+
+    Args:
+        user: the model behind the simulated user of a dialogue.
+        deadline: on time.monotonic(); samples not answered by then get the status `not_run`.
+        fits: whether a request can be asked at all; one that can't is scored 0 with its reason.
+        on_answer: called for every answer that arrives.
+
+    Raises:
+        InputError: the target fails at one request after another.
+    """
+    chosen = choose(bench.samples(settings.repeats), items, sub_seed(seed, bench.name, "items"))
+    rows: dict[int, dict[str, Any]] = {}
+    with ExitStack() as stack:
+        if bench.sandbox:
+            bench.box = stack.enter_context(open_sandbox())
+        active: dict[int, _Active] = {}
+        for place, sample in enumerate(chosen):
+            episode = bench.episode(sample)
+            active[place] = _Active(sample, episode, next(episode))
+        while active:
+            done = _round(active, client, user, settings, seed, bench.name, deadline, fits, on_answer)
+            for place, (status, reason, grade) in done.items():
+                rows[place] = _row(bench, active.pop(place), status, reason, grade)
+    return [rows[place] for place in range(len(chosen))]
+
+
+Ended = tuple[str, str, Grade | None]
+
+
+def _round(
+    active: Mapping[int, _Active],
+    client: ChatClient,
+    user: ChatClient | None,
+    settings: Settings,
+    seed: int,
+    name: str,
+    deadline: float | None,
+    fits: Callable[[ChatRequest], bool],
+    on_answer: Callable[[], None],
+) -> dict[int, Ended]:
+    """Asks what every episode wants next and hands it the answer; returns the episodes that ended."""
+    ended: dict[int, Ended] = {}
+    for who, target in (("model", client), ("user", user)):
+        places = [place for place, one in active.items() if one.ask.of == who and place not in ended]
+        requests = {place: _request(active[place], settings, seed, name) for place in places}
+        for place in [place for place, request in requests.items() if who == "model" and not fits(request)]:
+            del requests[place]
+            ended[place] = (Status.NO_ANSWER.value, "the prompt and its answer exceed the context", None)
+        if not requests:
+            continue
+        if target is None:
+            raise InputError(f"{name}: needs a model for its simulated user")
+        late = deadline is not None and time.monotonic() > deadline
+        answers = {} if late else _answers(target, requests, on_answer)
+        for place in requests:
+            one, answer = active[place], answers.get(place)
+            if answer is None:
+                ended[place] = (NOT_RUN, "the budget ended first", None)
+                continue
+            if isinstance(answer, str):
+                ended[place] = (INFRASTRUCTURE, answer, None)
+                continue
+            one.replies.append(answer)
+            reply = Reply(answer.text, answer.reasoning, answer.tool_calls, answer.finish_reason)
+            try:
+                one.ask = one.episode.send(reply)
+            except StopIteration as stop:
+                grade: Grade = stop.value
+                ended[place] = (grade.result.status.value, grade.result.reason, grade)
+    return ended
+
+
+def _request(one: _Active, settings: Settings, seed: int, name: str) -> ChatRequest:
+    sample = one.sample
+    return ChatRequest(
+        one.ask.messages,
+        max_tokens=settings.max_tokens,
+        temperature=settings.temperature if one.ask.of == "model" else 0.0,
+        top_p=settings.top_p,
+        seed=sub_seed(seed, name, sample.id, sample.repeat, len(one.replies)) % 2**31,
+        tools=one.ask.tools,
+    )
+
+
+def _answers(
+    client: ChatClient, requests: Mapping[int, ChatRequest], on_answer: Callable[[], None]
+) -> dict[int, ChatResponse | str]:
+    """An answer, or why there is none, by place; places are missing when the budget ended first."""
+    found: dict[int, ChatResponse | str] = {}
+    places = list(requests)
+
+    def arrived(index: int, answer: ChatResponse) -> None:
+        if places[index] not in found:
+            on_answer()
+        found[places[index]] = answer
+
+    try:
+        client.complete([requests[place] for place in places], arrived)
+        return found
+    except BudgetExceeded:
+        return found
+    except ChatError:
+        pass  # one request failed for good: the others are asked one by one, so that it alone is lost
+    failed_in_a_row = 0
+    for place in [place for place in places if place not in found]:
+        answer = _alone(client, requests[place])
+        if answer is None:
+            return found
+        failed_in_a_row = failed_in_a_row + 1 if isinstance(answer, str) else 0
+        if failed_in_a_row >= GIVE_UP:
+            raise InputError(f"{GIVE_UP} requests in a row failed, last: {answer}")
+        found[place] = answer
+        on_answer()
+    return found
+
+
+def _alone(client: ChatClient, request: ChatRequest) -> ChatResponse | str | None:
+    said = ""
+    for _ in range(TRIES):
+        try:
+            return client.complete([request])[0]
+        except BudgetExceeded:
+            return None
+        except ChatError as error:
+            said = str(error)
+    return said
+
+
+def _redacted(text: str, secret: str) -> str:
+    """`text` with every run of SHINGLE words that `secret` has too replaced."""
+    words = re.findall(r"\w+", secret.lower())
+    runs = {tuple(words[k : k + SHINGLE]) for k in range(len(words) - SHINGLE + 1)}
+    spans = [(m.start(), m.end(), m.group().lower()) for m in re.finditer(r"\w+", text)]
+    hidden: list[tuple[int, int]] = []
+    for k in range(len(spans) - SHINGLE + 1):
+        if tuple(word for _, _, word in spans[k : k + SHINGLE]) in runs:
+            hidden.append((spans[k][0], spans[k + SHINGLE - 1][1]))
+    for start, end in reversed(_merged(hidden)):
+        text = f"{text[:start]}[quoted]{text[end:]}"
+    return text
+
+
+def _merged(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    found: list[tuple[int, int]] = []
+    for start, end in spans:
+        if found and start <= found[-1][1]:
+            found[-1] = (found[-1][0], max(end, found[-1][1]))
+        else:
+            found.append((start, end))
+    return found
+
+
+def _said(replies: Sequence[ChatResponse]) -> str:
+    """What the model wrote: its text, with thinking and calls where there are any; turns as a JSON list."""
+    turns = []
+    for reply in replies:
+        parts = [f"<think>{reply.reasoning}</think>" if reply.reasoning else "", reply.text]
+        if reply.tool_calls:
+            parts.append(json.dumps([call["function"] for call in reply.tool_calls], ensure_ascii=False))
+        turns.append("\n".join(part for part in parts if part))
+    return turns[0] if len(turns) == 1 else json.dumps(turns, ensure_ascii=False) if turns else ""
+
+
+def _row(bench: Benchmark, one: _Active, status: str, reason: str, grade: Grade | None) -> dict[str, Any]:
+    sample = one.sample
+    prompt = "\n\n".join(str(message.get("content") or "") for message in sample.messages)
+    output = _said(one.replies)
+    extracted = grade.extracted if grade is not None else ""
+    expected = json.dumps(sample.gold, ensure_ascii=False, sort_keys=True, default=str)
+    if sample.secret:
+        output, extracted = _redacted(output, prompt), _redacted(extracted, prompt)
+        prompt = f"sha256:{hashlib.sha256(prompt.encode()).hexdigest()}"
+    score = grade.result.score if grade is not None else 0.0 if status == Status.NO_ANSWER.value else None
+    return {
+        "benchmark": bench.name,
+        "dataset": bench.manifest.name,
+        "task_id": sample.id,
+        "sample": sample.repeat,
+        "group": sample.group,
+        "prompt": prompt,
+        "output": output,
+        "extracted": extracted,
+        "expected": expected,
+        "score": score,
+        "parts": json.dumps(dict(grade.parts) if grade is not None else {}, sort_keys=True),
+        "status": status,
+        "reason": reason,
+        "finish_reason": one.replies[-1].finish_reason if one.replies else "",
+        "output_tokens": sum(reply.completion_tokens for reply in one.replies),
+    }

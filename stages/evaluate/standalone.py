@@ -1,0 +1,177 @@
+"""`python -m stages.evaluate --target URL|checkpoint|embedded --benchmarks a,b`: no pipeline needed."""
+
+import argparse
+import contextlib
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from agents.chat.endpoint import EndpointOptions
+from agents.chat.protocol import ChatClient, ChatError, ChatRequest
+from gym.benchmarks.base import PRESETS, DataError, Settings
+from gym.benchmarks.open import BENCHMARKS, open_benchmark
+from gym.sandbox import SandboxError
+from k2model.errors import CheckpointError, ConfigError
+from stages.errors import InputError
+from stages.evaluate import scores as scoring
+from stages.evaluate.published import PUBLISHED
+from stages.evaluate.runner import run_benchmark
+from stages.evaluate.target import open_target
+from stages.files import fingerprint, write_atomic, write_json
+from stages.progress import Progress
+from stages.schemas import SAMPLES, write_table
+from stages.track import log_run
+
+USER_ERRORS = (InputError, ConfigError, CheckpointError, ChatError, DataError, SandboxError)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m stages.evaluate", description=__doc__)
+    parser.add_argument("--target", help="a URL such as http://127.0.0.1:8000/v1, a checkpoint folder, or 'embedded'")
+    parser.add_argument("--model", default="", help="the endpoint's name of the model")
+    parser.add_argument("--benchmarks", help=f"comma-separated: {', '.join(sorted(BENCHMARKS))}")
+    parser.add_argument("--preset", choices=PRESETS, default="k2", help="whose published settings (default: k2)")
+    parser.add_argument("--items", type=int, default=0, help="items of each benchmark, drawn by seed (default: all)")
+    parser.add_argument("--repeats", type=int, help="samples per item instead of the preset's")
+    parser.add_argument("--max-tokens", type=int, help="tokens of an answer instead of the preset's")
+    parser.add_argument("--temperature", type=float)
+    parser.add_argument("--data", action="append", default=[], metavar="NAME=PATH", help="official data of a benchmark")
+    parser.add_argument("--tokenizer", type=Path, help="of a checkpoint folder that has none")
+    parser.add_argument("--user", default="", help="the model behind simulated users, like --target")
+    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--concurrency", type=int, default=64, help="requests in flight")
+    parser.add_argument("--budget-tokens", type=int, default=0, help="0 is no limit")
+    parser.add_argument("--budget-minutes", type=float, default=0.0, help="0 is no limit")
+    parser.add_argument("--out", type=Path, help="where scores and samples go (default: work/evaluations/<identity>)")
+    parser.add_argument("--published", action="store_true", help="log K2's published figures and end")
+    return parser
+
+
+def settings_of(preset: Settings, args: argparse.Namespace) -> Settings:
+    """The preset with what the command line changes.
+
+    Raises:
+        InputError: a value that can't be.
+    """
+    changes = {"repeats": args.repeats, "max_tokens": args.max_tokens, "temperature": args.temperature}
+    changed = {key: value for key, value in changes.items() if value is not None}
+    for key, value in changed.items():
+        if value < (0 if key == "temperature" else 1):
+            raise InputError(f"--{key.replace('_', '-')}: {value}")
+    return replace(preset, **changed)
+
+
+def _paths(pairs: Sequence[str], names: Sequence[str]) -> dict[str, Path]:
+    found = {}
+    for pair in pairs:
+        name, equals, path = pair.partition("=")
+        if not equals or name not in names:
+            raise InputError(f"--data {pair}: not NAME=PATH of a chosen benchmark")
+        found[name] = Path(path)
+    return found
+
+
+def fits_of(client: ChatClient) -> Any:
+    """Whether a request fits the context, for a client that knows its own; any other answers what it is asked."""
+    inner = getattr(client, "client", client)
+    network, tokenizer = getattr(inner, "network", None), getattr(inner, "tokenizer", None)
+    if network is None or tokenizer is None:
+        return lambda request: True
+    from k2model.chat import encode_prompt
+
+    limit = network.config.max_position_embeddings
+
+    def fits(request: ChatRequest) -> bool:
+        length = len(encode_prompt(tokenizer, request.messages, request.tools or None))
+        return length + request.max_tokens <= limit
+
+    return fits
+
+
+def log_published(root: Path) -> int:
+    """Logs the published figures once; returns how many runs were new."""
+    new = 0
+    for one in PUBLISHED:
+        tags = {"source": one.source, "reference": "published"}
+        new += log_run(root, one.name, params={}, metrics=one.scores, tags=tags, once=True)
+    return new
+
+
+def _terminate(signum: int, frame: object) -> None:
+    raise SystemExit(128 + signum)
+
+
+def run(argv: Sequence[str]) -> int:
+    """The command line; returns the exit status, 2 for what a user did wrong."""
+    args = _parser().parse_args(argv)
+    with contextlib.suppress(ValueError):  # not in the main thread
+        signal.signal(signal.SIGTERM, _terminate)
+    try:
+        if args.published:
+            print(f"evaluate: {log_published(Path())} reference runs logged")
+            return 0
+        _evaluate(args)
+    except USER_ERRORS as error:
+        print(f"evaluate: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _evaluate(args: argparse.Namespace) -> None:
+    started = time.monotonic()
+    if not args.target or not args.benchmarks:
+        raise InputError("--target and --benchmarks are needed (see --help)")
+    names = [name.strip() for name in args.benchmarks.split(",") if name.strip()]
+    paths = _paths(args.data, names)
+    benches = {name: open_benchmark(name, paths.get(name)) for name in names}
+    options = EndpointOptions(args.model, concurrency=args.concurrency, budget_tokens=args.budget_tokens)
+    store = Path("work/evaluations/answers.sqlite")
+    client = open_target(args.target, store=store, endpoint=options if args.model else None, tokenizer=args.tokenizer)
+    user = open_target(args.user, store=store, endpoint=options if args.model else None) if args.user else None
+    chosen = {name: settings_of(bench.presets[args.preset], args) for name, bench in benches.items()}
+    identity = {
+        "model": client.model,
+        "seed": args.seed,
+        "items": args.items,
+        "settings": {name: asdict(one) for name, one in chosen.items()},
+        "data": {name: bench.manifest.sha256 for name, bench in benches.items()},
+    }
+    out: Path = args.out or Path("work/evaluations") / fingerprint(identity)
+    deadline = started + 60 * args.budget_minutes if args.budget_minutes else None
+    found: dict[str, float] = {}
+    tags = {"preset": args.preset, "target": client.model}
+    for name, bench in benches.items():
+        total = len(bench.items())
+        asked = (min(args.items, total) if args.items else total) * chosen[name].repeats
+        with Progress(name, asked, "answer") as bar:
+            rows = run_benchmark(
+                bench, client, chosen[name], seed=args.seed, items=args.items, user=user, deadline=deadline,
+                fits=fits_of(client), on_answer=bar.update,
+            )  # fmt: skip
+        with write_atomic(out / f"{name}.parquet") as tmp:
+            write_table(tmp, rows, SAMPLES)
+        scored = scoring.metrics(bench, rows, args.seed)
+        found |= {key: round(value, 6) for key, value in scored.items()}
+        tags[f"dataset.{name}"] = scoring.asked(rows, total)
+        print(line(name, found, tags[f"dataset.{name}"]), flush=True)
+    write_json(out / "scores.json", found)
+    manifests = {name: asdict(bench.manifest) for name, bench in benches.items()}
+    write_json(out / "manifests.json", {"run": tags, "data": manifests})
+    log_run(Path(), f"evaluate {client.model}", params={"identity": identity}, metrics=found, tags=tags)
+    print(f"evaluate: {len(names)} benchmarks, {out}/scores.json, {time.monotonic() - started:,.1f} s")
+
+
+def line(name: str, scores: dict[str, float], dataset: str) -> str:
+    """One benchmark's result for a person."""
+    if name not in scores:
+        return f"{name}: no score ({dataset})"
+    low, high, n = scores[f"{name}_ci_low"], scores[f"{name}_ci_high"], scores[f"{name}_n"]
+    lost = scores[f"{name}_infrastructure_errors"]
+    more = f", {lost:.0f} infrastructure errors" if lost else ""
+    cut = scores[f"{name}_truncated"]
+    more += f", {cut:.0f} truncated" if cut else ""
+    return f"{name}: {scores[name]:.1%} [{low:.1%}, {high:.1%}], n={n:.0f}{more}; {dataset}"

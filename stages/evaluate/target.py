@@ -1,0 +1,40 @@
+"""Whatever can be evaluated, as a chat client: our checkpoints (INT4 too), an endpoint, the embedded teacher."""
+
+from pathlib import Path
+
+from agents.chat.checkpoint import CheckpointClient
+from agents.chat.endpoint import EndpointOptions
+from agents.chat.open import open_client
+from agents.chat.protocol import ChatClient, ChatError
+from agents.chat.store import AnswerStore, CachedClient
+from k2model.checkpoint import load_config
+from k2model.int4_checkpoint import load_int4_checkpoint
+from k2model.tokenizer import load_tokenizer
+from stages.files import sha256_tree
+
+
+def open_target(
+    spec: str,
+    *,
+    store: Path,
+    endpoint: EndpointOptions | None = None,
+    tokenizer: Path | None = None,
+    rows: int = 32,
+) -> ChatClient:
+    """The client that `spec` names, behind the answer store.
+
+    Raises:
+        ChatError: no such client, a URL without the name of its model.
+        CheckpointError, ConfigError: a broken checkpoint folder.
+    """
+    folder = Path(spec)
+    if spec == "embedded" or not folder.is_dir():
+        return open_client(spec, store=store, endpoint=endpoint, rows=rows)
+    if not (folder / "config.json").exists():
+        raise ChatError(f"{spec}: no config.json, so no checkpoint")
+    if load_config(folder).quantization_config is None:
+        return open_client(spec, store=store, tokenizer=tokenizer, rows=rows)
+    network = load_int4_checkpoint(folder).eval()
+    names = load_tokenizer(tokenizer or folder)
+    client = CheckpointClient(network, names, model=f"k2-int4@{sha256_tree([folder])[:16]}", rows=rows)
+    return CachedClient(client, AnswerStore(store))
