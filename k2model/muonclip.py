@@ -29,22 +29,21 @@ from kernels.newton_schulz import newton_schulz
 Kind = Literal["muon", "adamw"]
 
 UPDATE_RMS = 0.2
-MUON_NAMES = (
-    "q_a_proj.weight",
-    "q_b_proj.weight",
-    "q_proj.weight",
-    "kv_a_proj_with_mqa.weight",
-    "kv_b_proj.weight",
-    "o_proj.weight",
-    "gate_proj.weight",
-    "up_proj.weight",
-    "down_proj.weight",
-    "mlp.gate.weight",
-    "experts.gate_proj",
-    "experts.up_proj",
-    "experts.down_proj",
+# Each starts with a dot: a name that only ends alike is another parameter.
+MUON_MATRICES = (
+    ".q_a_proj.weight",
+    ".q_b_proj.weight",
+    ".q_proj.weight",
+    ".kv_a_proj_with_mqa.weight",
+    ".kv_b_proj.weight",
+    ".o_proj.weight",
+    ".gate_proj.weight",
+    ".up_proj.weight",
+    ".down_proj.weight",
+    ".mlp.gate.weight",
 )
-ADAMW_MATRICES = ("embed_tokens.weight", "lm_head.weight")
+MUON_EXPERTS = (".experts.gate_proj", ".experts.up_proj", ".experts.down_proj")
+ADAMW_MATRICES = (".embed_tokens.weight", ".lm_head.weight")
 NS_BATCH_BYTES = 256 * 2**20
 GATHER_ELEMENTS = 2**25
 
@@ -55,9 +54,11 @@ def kind_of(name: str, ndim: int) -> Kind:
     Raises:
         ConfigError: a matrix that neither rule knows; it never falls to AdamW silently.
     """
-    if ndim <= 1 or name in ADAMW_MATRICES or name.endswith(tuple("." + one for one in ADAMW_MATRICES)):
+    if ndim <= 1 or (ndim == 2 and f".{name}".endswith(ADAMW_MATRICES)):
         return "adamw"
-    if name.endswith(MUON_NAMES) and ndim == (3 if ".experts." in f".{name}" and not name.endswith(".weight") else 2):
+    if ndim == 2 and f".{name}".endswith(MUON_MATRICES):
+        return "muon"
+    if ndim == 3 and f".{name}".endswith(MUON_EXPERTS):
         return "muon"
     raise ConfigError(f"{name}: a parameter with {ndim} axes that MuonClip has no rule for")
 

@@ -75,7 +75,7 @@ def main() -> None:
         with write_atomic(CURVE) as tmp:
             tmp.write_bytes(history.path.read_bytes())
         stage.track.artifact(CURVE)
-        losses, rates = history.column("loss"), history.column("tokens_per_s")
+        losses = history.column("loss")
         metrics = {
             "loss": mean(losses[-LAST:]),
             "first_loss": losses[0],
@@ -84,14 +84,12 @@ def main() -> None:
             "max_logit": max(history.column("max_logit")),
             "clipped_steps": sum(one > 0 for one in history.column("clipped_heads")),
             "load_cv": history.column("load_cv")[-1],
-            "tokens_per_s": mean(rates[-LAST:]),
-            "mfu": mean(history.column("mfu")[-LAST:]),
             "rollbacks": trainer.state.rollbacks,
             "parameters": sum(param.numel() for param in trainer.engine.model.parameters()),
         }
         stage.finish(
             f"{metrics['parameters']:,} parameters, {metrics['tokens']:,} tokens, "
-            f"loss {losses[0]:.3f} to {metrics['loss']:.3f}, {metrics['tokens_per_s']:,.0f} tokens/s",
+            f"loss {losses[0]:.3f} to {metrics['loss']:.3f}",
             metrics=metrics,
         )
 

@@ -33,9 +33,7 @@ COLUMNS = (
     "grad_norm",
     "max_logit",
     "clipped_heads",
-    "tokens_per_s",
     "load_cv",
-    "mfu",
 )
 LogFn = Callable[[Mapping[str, float], int], None]
 
@@ -313,12 +311,12 @@ class Trainer:
             "grad_norm": report.grad_norm,
             "max_logit": report.max_logit,
             "clipped_heads": report.clipped_heads,
-            "tokens_per_s": rate,
             "load_cv": report.load_cv,
-            "mfu": flops / self.peak,
         }
         self.history.add(values)
-        self.hooks.log({f"train/{k}": v for k, v in values.items() if k not in ("step",)}, self.state.step)
+        # Timings go to the tracker alone: a run done again must write the same bytes.
+        timed = values | {"tokens_per_s": rate, "mfu": flops / self.peak}
+        self.hooks.log({f"train/{k}": v for k, v in timed.items() if k != "step"}, self.state.step)
         self.hooks.progress(1, f"loss {report.loss:.3f} max logit {report.max_logit:.1f}")
 
     def _refuse(self, problem: str, position: int) -> bool:
