@@ -11,9 +11,10 @@ import pytest
 from gym.benchmarks import estimators, extract, gpqa, livecodebench, zebra
 from gym.benchmarks.base import DataError, Reply, package_folder
 from gym.benchmarks.open import open_benchmark
+from gym.benchmarks.swe_bench import SweRepair, resolved
 from gym.sandbox import Sandbox, open_sandbox
 
-PLAIN = ("aime_2024", "aime_2025", "elementary", "gpqa_diamond", "gsm8k", "ifeval", "mmlu", "zebralogic")
+PLAIN = "aime_2024 aime_2025 elementary gpqa_diamond gsm8k ifeval mmlu tool_quality zebralogic".split()
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +29,9 @@ def test_the_answer_as_prediction_scores_1_and_an_empty_one_0(name: str) -> None
     samples = bench.items()
     assert len(samples) == bench.manifest.count
     assert all(bench.grade(one, bench.gold_reply(one)).result.score == 1.0 for one in samples)
-    assert all(bench.grade(one, Reply("")).result.score == 0.0 for one in samples[:20])
+    # Saying nothing is right only where no tool is to be called.
+    silent = [bench.grade(one, Reply("")).result.score for one in samples[:20]]
+    assert silent == [float(one.gold.get("calls") is False) for one in samples[:20]]
 
 
 @pytest.mark.parametrize("name", ["aime_2024", "gpqa_diamond", "gsm8k", "zebralogic"])
@@ -223,3 +226,43 @@ def test_a_tau2_episode_ends_with_the_users_stop() -> None:
     with pytest.raises(StopIteration) as stop:
         episode.send(Reply("Sorry, no."))
     assert stop.value.value.result.score == 1.0
+
+
+def test_tool_quality_tells_when_from_how() -> None:
+    bench = open_benchmark("tool_quality")
+    rows = []
+    for one in bench.items():
+        reply = bench.gold_reply(one)
+        if one.id == "builtin-0":  # a call that breaks its schema
+            call = {**reply.tool_calls[0], "function": {"name": "get_weather", "arguments": '{"city": 1}'}}
+            reply = replace(reply, tool_calls=(call,))
+        if one.id == "builtin-1":  # no call where one is wanted
+            reply = Reply("no")
+        rows.append({"parts": bench.grade(one, reply).parts})
+    wanted = sum(row["parts"]["wanted"] for row in rows)
+    found = bench.summary(rows)
+    assert found["schema_accuracy"] == pytest.approx((wanted - 2) / (wanted - 1))
+    assert found["trigger_f1"] == pytest.approx(2 * (wanted - 1) / (2 * wanted - 1))
+
+
+def test_swe_repairs(box: Sandbox) -> None:
+    bench = SweRepair(2)
+    bench.box = box
+    for one in bench.items():
+        assert bench.grade(one, bench.gold_reply(one)).result.score == 1.0
+        assert bench.grade(one, bench.broken_reply(one)).result.score == 0.0
+
+
+@pytest.mark.parametrize(
+    ("statuses", "official", "fail_only"),
+    [
+        ({"f": "PASSED", "p": "PASSED"}, True, True),
+        ({"f": "XFAIL", "p": "SKIPPED"}, True, True),
+        ({"f": "SKIPPED", "p": "PASSED"}, False, True),
+        ({"f": "PASSED", "p": "FAILED"}, False, False),
+        ({"f": "PASSED"}, False, True),
+    ],
+)
+def test_swe_benchs_rule(statuses: dict[str, str], official: bool, fail_only: bool) -> None:
+    assert resolved(statuses, ["f"], ["p"]) is official
+    assert resolved(statuses, ["f"], ["p"], fail_only=True) is fail_only
