@@ -1,0 +1,33 @@
+"""One rank of a tiny pre-training run: `python pretrain_rank.py FOLDER RANK RANKS STORE`."""
+
+import sys
+from pathlib import Path
+
+import torch.distributed as dist
+
+from stages.pretrain.loop import Hooks, Job, train
+from stages.pretrain.params import PretrainParams
+
+PARAMS = {
+    "steps": 8, "sequence_length": 16, "global_batch_tokens": 128, "micro_batch_tokens": 32, "compute": "float32",
+    "optimizer": {"lr": 0.01, "weight_decay": 0.1, "momentum": 0.95, "clip_norm": 0.0, "tau": 0.05, "bias_rate": 0.001},
+    "wsd": {"warmup_steps": 2, "decay_steps": 2, "final_lr": 0.001},
+    "annealing": {"steps": 2, "final_lr": 0.0005},
+    "long_context": {"steps": 2, "sequence_length": 32, "yarn_factor": 2.0},
+    "checkpoint": {"every_steps": 2, "keep": 3},
+    "guard": {"policy": "stop", "window": 16, "z": 50.0, "max_rollbacks": 2},
+}  # fmt: skip
+
+
+def main() -> None:
+    folder, rank, ranks, store = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+    dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=ranks)
+    params = PretrainParams.model_validate({**PARAMS, "ranks": ranks})
+    work = folder / "work"
+    work.mkdir(exist_ok=True)
+    job = Job(params, "smoke", 1, 2, 1, folder.parent / "tokens", work)
+    train(job, Hooks(say=lambda line: print(line, flush=True)))
+
+
+if __name__ == "__main__":
+    main()
