@@ -18,8 +18,7 @@ from gym.verifiers.result import Status
 from stages.errors import InputError
 from stages.seeds import sub_seed
 
-TRIES = 3  # of one request whose failure says nothing about the model
-GIVE_UP = 5  # requests in a row that fail for good: then the endpoint is down
+GIVE_UP = 3  # requests in a row that fail for good, after the client's own retries: then the endpoint is down
 INFRASTRUCTURE, NOT_RUN = "infrastructure_error", "not_run"
 SHINGLE = 8  # words in a row that a secret prompt and a logged answer may not share
 
@@ -167,23 +166,20 @@ def _answers(
         if answer is None:
             return found
         failed_in_a_row = failed_in_a_row + 1 if isinstance(answer, str) else 0
-        if failed_in_a_row >= GIVE_UP:
-            raise InputError(f"{GIVE_UP} requests in a row failed, last: {answer}")
+        if failed_in_a_row >= (GIVE_UP if found else 1):  # nothing answered at all: no need to ask on
+            raise InputError(f"the target fails at every request: {answer}")
         found[place] = answer
         on_answer()
     return found
 
 
 def _alone(client: ChatClient, request: ChatRequest) -> ChatResponse | str | None:
-    said = ""
-    for _ in range(TRIES):
-        try:
-            return client.complete([request])[0]
-        except BudgetExceeded:
-            return None
-        except ChatError as error:
-            said = str(error)
-    return said
+    try:
+        return client.complete([request])[0]
+    except BudgetExceeded:
+        return None
+    except ChatError as error:
+        return str(error)
 
 
 def _redacted(text: str, secret: str) -> str:

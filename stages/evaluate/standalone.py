@@ -14,6 +14,7 @@ from agents.chat.endpoint import EndpointOptions
 from agents.chat.protocol import ChatClient, ChatError, ChatRequest
 from gym.benchmarks.base import PRESETS, DataError, Settings
 from gym.benchmarks.open import BENCHMARKS, open_benchmark
+from gym.benchmarks.tau2 import Tau2
 from gym.sandbox import SandboxError
 from k2model.errors import CheckpointError, ConfigError
 from stages.errors import InputError
@@ -128,6 +129,10 @@ def _evaluate(args: argparse.Namespace) -> None:
     names = [name.strip() for name in args.benchmarks.split(",") if name.strip()]
     paths = _paths(args.data, names)
     benches = {name: open_benchmark(name, paths.get(name)) for name in names}
+    if args.user:
+        for name, bench in benches.items():
+            if isinstance(bench, Tau2):
+                benches[name] = Tau2(bench.domain, paths.get(name), scripted=False)
     options = EndpointOptions(args.model, concurrency=args.concurrency, budget_tokens=args.budget_tokens)
     store = Path("work/evaluations/answers.sqlite")
     client = open_target(args.target, store=store, endpoint=options if args.model else None, tokenizer=args.tokenizer)
