@@ -11,7 +11,7 @@ COMMANDS = {
     "sweep": ("flows.sweep", "a grid or a study: k2 sweep --grid seed=0,1,2 --jobs 2"),
     "doctor": ("flows.doctor", "what this machine has and what is disabled"),
     "params": ("stages.params", "check params.yaml, or apply a size: k2 params --size smoke --write"),
-    "evaluate": ("stages.evaluate.__main__", "benchmarks on any target: k2 evaluate --target URL --benchmarks aime_2025"),
+    "evaluate": ("stages.evaluate.__main__", "benchmarks on any target: k2 evaluate --target URL --benchmarks NAME"),
     "describe": ("k2model.describe", "parameters, FLOPs and size of a preset: k2 describe k2"),
     "plan": ("k2model.plan", "memory and time on a cluster: k2 plan k2 --gpus 2048 --gpu h800"),
     "serve": ("k2model.serve", "an OpenAI-compatible server over a checkpoint: k2 serve models/rl"),
