@@ -2,7 +2,7 @@
 
 from pydantic import Field, field_validator
 
-from gym.benchmarks.open import BENCHMARKS
+from gym.benchmarks.names import NAMES
 from stages.section import Section
 
 
@@ -31,7 +31,7 @@ class EvaluateParams(Section):
     @field_validator("benchmarks")
     @classmethod
     def _known(cls, value: list[Asked]) -> list[Asked]:
-        unknown = sorted({one.name for one in value} - set(BENCHMARKS))
+        unknown = sorted({one.name for one in value} - set(NAMES))
         if unknown:
-            raise ValueError(f"no benchmark {unknown[0]!r}; there are {', '.join(sorted(BENCHMARKS))}")
+            raise ValueError(f"no benchmark {unknown[0]!r}; there are {', '.join(NAMES)}")
         return value

