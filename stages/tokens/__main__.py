@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+from gym.decontaminate import decontaminate
 from k2model.data import ShardWriter
 from k2model.tokenizer import load_tokenizer
 from stages.errors import InputError
 from stages.files import sha256_file, write_atomic
 from stages.run import Stage
 from stages.schemas import CORPUS, read_table
+from stages.tokens.benchmarks import benchmark_index
 from stages.tokens.texts import rephrased_texts
 
 OUT = Path("data/tokens")
@@ -22,9 +24,15 @@ def main() -> None:
         table = read_table(CORPUS_PATH, CORPUS)
         split_of = dict(zip(table["doc_id"].to_pylist(), table["split"].to_pylist(), strict=True))
         documents = list(zip(table["split"].to_pylist(), table["text"].to_pylist(), strict=True))
-        original = len(documents)
-        if REPHRASED_PATH.exists():
-            documents += [("train", text) for text in rephrased_texts(REPHRASED_PATH, split_of)]
+        rephrased = rephrased_texts(REPHRASED_PATH, split_of)
+        documents += [("train", text) for text in rephrased]
+        overlaps: dict[str, int] = {}
+        if stage.params.tokens.decontaminate:
+            index_of_benchmarks, absent = benchmark_index()
+            found = decontaminate((text for _, text in documents), index_of_benchmarks)
+            documents, overlaps = [documents[k] for k in found.kept], found.dropped
+            if absent:
+                print(f"tokens: not compared with {', '.join(absent)}: their data is not installed", flush=True)
         if not any(split == "train" for split, _ in documents):
             raise InputError(f"{CORPUS_PATH}: no training documents")
         tokenizer = load_tokenizer(TOKENIZER)
@@ -54,8 +62,13 @@ def main() -> None:
         shards = sum(len(one["shards"]) for one in splits.values())
         stage.finish(
             f"{counts['train_tokens']:,} training tokens in {counts['train_documents']:,} documents "
-            f"({len(documents) - original:,} rephrased), {shards} shards",
-            metrics={**counts, "rephrased_documents": len(documents) - original, "shards": shards},
+            f"({len(rephrased):,} rephrased), {shards} shards, {sum(overlaps.values())} overlaps left out",
+            metrics={
+                **counts,
+                "rephrased_documents": len(rephrased),
+                "shards": shards,
+                **{f"overlap_{name}": count for name, count in sorted(overlaps.items())},
+            },
         )
 
 
