@@ -5,6 +5,7 @@ refuses: a child without one of its layers must not run anything.
 """
 
 import ctypes
+import functools
 import os
 import platform
 import resource
@@ -22,6 +23,7 @@ FS_ALL = (1 << 16) - 1  # ABI 5: everything up to IOCTL_DEV
 FS_READ = FS_READ_FILE | FS_READ_DIR
 FILE_RIGHTS = FS_EXECUTE | FS_WRITE_FILE | FS_READ_FILE | (1 << 14) | (1 << 15)
 NET_ALL = 3  # bind and connect of TCP
+FILES = 4096  # that a program may have
 SCOPE_ALL = 3  # abstract sockets and signals
 
 CLONE = {
@@ -50,15 +52,15 @@ def landlock_abi() -> int:
     return max(0, _libc.syscall(_LANDLOCK_CREATE, None, ctypes.c_size_t(0), 1))
 
 
-def landlock(read: Sequence[str], write: Sequence[str], execute: Sequence[str]) -> None:
-    """Denies every file outside the given trees, TCP, and signals and sockets that leave the sandbox."""
+def landlock_rules(read: Sequence[str], write: Sequence[str], execute: Sequence[str]) -> int:
+    """A descriptor of rules that deny every file outside the given trees, TCP, and signals and sockets that leave."""
     abi = landlock_abi()
     if abi < 4:
         raise OSError(f"Landlock ABI {abi}, 4 is needed")
     handled = FS_ALL if abi >= 5 else FS_ALL & ~(1 << 15)
     attributes = struct.pack("QQQ", handled, NET_ALL, SCOPE_ALL if abi >= 6 else 0)
     size = 24 if abi >= 6 else 16
-    ruleset = _check(_libc.syscall(_LANDLOCK_CREATE, attributes, ctypes.c_size_t(size), 0), "landlock ruleset")
+    rules = _check(_libc.syscall(_LANDLOCK_CREATE, attributes, ctypes.c_size_t(size), 0), "landlock ruleset")
     grants = [*((p, FS_READ) for p in read), *((p, handled & ~FS_EXECUTE) for p in write)]
     grants += [(p, FS_READ | FS_EXECUTE) for p in execute]
     for path, rights in grants:
@@ -66,10 +68,14 @@ def landlock(read: Sequence[str], write: Sequence[str], execute: Sequence[str]) 
         if not os.path.isdir(path):
             rights &= FILE_RIGHTS & handled
         rule = struct.pack("=Qi", rights & handled, fd)
-        _check(_libc.syscall(_LANDLOCK_ADD, ruleset, 1, rule, 0), f"landlock {path}")
+        _check(_libc.syscall(_LANDLOCK_ADD, rules, 1, rule, 0), f"landlock {path}")
         os.close(fd)
-    _check(_libc.syscall(_LANDLOCK_RESTRICT, ruleset, 0), "landlock restrict")
-    os.close(ruleset)
+    return rules
+
+
+def landlock(rules: int) -> None:
+    """Puts this process under the rules for good."""
+    _check(_libc.syscall(_LANDLOCK_RESTRICT, rules, 0), "landlock restrict")
 
 
 # Numbers of x86-64. A call in KILL ends the process with SIGSYS, so its verdict is `denied`.
@@ -82,10 +88,12 @@ _KILL = {
     "ioperm": 173, "open_by_handle_at": 304, "name_to_handle_at": 303, "quotactl": 179, "acct": 163, "syslog": 103,
     "personality": 135, "fsopen": 430, "fsmount": 432, "move_mount": 429, "open_tree": 428, "mount_setattr": 442,
     "setuid": 105, "setgid": 106, "setreuid": 113, "setregid": 114, "setresuid": 117, "setresgid": 119,
-    "setgroups": 116, "pidfd_getfd": 438, "kcmp": 312,
+    "setgroups": 116, "pidfd_getfd": 438, "kcmp": 312, "memfd_create": 319, "memfd_secret": 447,
 }  # fmt: skip
 _SOCKET = {"socket": 41, "socketpair": 53, "connect": 42, "bind": 49, "listen": 50, "accept": 43}
 _EXEC = {"execve": 59, "execveat": 322}
+# Memory and queues that outlive a process; a level with an IPC namespace of its own loses them anyway.
+_SHARED = {"shmget": 29, "semget": 64, "msgget": 68, "mq_open": 240}
 _CLONE, _CLONE3 = 56, 435
 _AUDIT_X86_64 = 0xC000003E
 _ALLOW, _KILL_PROCESS, _ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
@@ -97,11 +105,12 @@ def _bpf(code: int, jt: int, jf: int, k: int) -> bytes:
     return struct.pack("HBBI", code, jt, jf, k)
 
 
-def seccomp(*, allow_exec: bool) -> None:
-    """Ends the process at a call that a program under test has no business with; clone3 does not exist for it."""
+@functools.cache
+def seccomp_program(*, allow_exec: bool) -> bytes:
+    """The filter: ends the process at a call that a program under test has no business with; clone3 isn't there."""
     if platform.machine() != "x86_64":
         raise OSError(f"no seccomp filter for {platform.machine()}")
-    denied = {**_KILL, **({} if allow_exec else {**_SOCKET, **_EXEC})}
+    denied = {**_KILL, **({} if allow_exec else {**_SOCKET, **_EXEC, **_SHARED})}
     load, jeq, jset, jge, ret = 0x20, 0x15, 0x45, 0x35, 0x06
     new_spaces = sum(CLONE.values()) | 0x02000000  # and cgroup
     program = [
@@ -123,15 +132,22 @@ def seccomp(*, allow_exec: bool) -> None:
         _bpf(ret, 0, 0, _KILL_PROCESS),
         _bpf(ret, 0, 0, _ALLOW),
     ]
-    code = ctypes.create_string_buffer(b"".join(program))
-    filter_ = struct.pack("HxxxxxxP", len(program), ctypes.addressof(code))
+    return b"".join(program)
+
+
+def seccomp(*, allow_exec: bool) -> None:
+    """Installs the filter for good."""
+    program = seccomp_program(allow_exec=allow_exec)
+    code = ctypes.create_string_buffer(program)
+    filter_ = struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(code))
     _check(_libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, filter_, 0, 0), "seccomp")
 
 
 def limits(cpu_s: float, memory_bytes: int, file_bytes: int, processes: int) -> None:
     """rlimits; the address space counts from what the process has now."""
-    with open("/proc/self/statm") as handle:
-        have = int(handle.read().split()[0]) * resource.getpagesize()
+    statm = os.open("/proc/self/statm", os.O_RDONLY)
+    have = int(os.read(statm, 64).split()[0]) * resource.getpagesize()
+    os.close(statm)
     whole = max(1, int(cpu_s + 0.999))
     for which, value in (
         (resource.RLIMIT_CPU, (whole, whole + 1)),
@@ -157,11 +173,23 @@ def become(uid: int) -> None:
         os.setresgid(uid, uid, uid)
         os.setresuid(uid, uid, uid)
         return
+    own_user_namespace()
+    drop_capabilities()
+
+
+def own_user_namespace() -> None:
+    """A user namespace in which this process keeps its user and has every capability, over that namespace alone."""
     mine, group = os.getuid(), os.getgid()
     unshare("user")
     for name, text in (("setgroups", "deny"), ("uid_map", f"{mine} {mine} 1"), ("gid_map", f"{group} {group} 1")):
         with open(f"/proc/self/{name}", "w") as handle:
             handle.write(text)
+
+
+def drop_capabilities() -> None:
+    """Leaves a process without capabilities in its own user namespace as well."""
+    header = struct.pack("Ii", 0x20080522, 0)  # _LINUX_CAPABILITY_VERSION_3, this process
+    _check(_libc.capset(header, bytes(24)), "capset")
 
 
 def private_mounts() -> None:
@@ -174,6 +202,13 @@ def bind(source: str, target: str) -> None:
     _check(_libc.mount(source.encode(), target.encode(), None, 0x5000, None), f"bind {source}")  # MS_BIND | MS_REC
     flags = 0x1000 | 0x20 | 0x1 | 0x2 | 0x4  # MS_BIND | MS_REMOUNT | read only, nosuid, nodev
     _check(_libc.mount(b"none", target.encode(), None, flags, None), f"bind {source} read only")
+
+
+def mount_storage(target: str, size_bytes: int, *, again: bool = False) -> None:
+    """A file system in memory that holds so many bytes and files and no more, deleted but open files included."""
+    options = f"size={max(size_bytes, 4096)},nr_inodes={FILES},mode=711".encode()
+    flags = 0x2 | 0x4 | (0x20 if again else 0)  # nosuid, nodev, remount
+    _check(_libc.mount(b"tmpfs", target.encode(), b"tmpfs", flags, options), f"mount {target}")
 
 
 def mount_proc() -> None:

@@ -48,10 +48,10 @@ class Worker:
         self.link = mine
         self.link.settimeout(START_S)
         hello = receive(self.link)
-        if hello is None:
-            raise SandboxError(f"the zygote of slot {self.slot} did not start")
-        if hello["landlock"] < 4:
-            raise SandboxError(f"level {self.level} needs Landlock ABI 4, this kernel has {hello['landlock']}")
+        if hello is None or "failed" in hello:
+            self.close()
+            missing = "the zygote did not start" if hello is None else f"a layer is missing: {hello['failed']}"
+            raise SandboxError(f"level {self.level}: {missing}")
 
     def run(self, job: Job) -> Outcome:
         """Runs a job; a zygote that died is replaced and the job reported as an infrastructure error."""
@@ -132,7 +132,7 @@ def _verdict(reason: str, status: int, stderr: str, cpu_s: float, job: Job) -> t
         return Verdict.OUTPUT_LIMIT, "a file grew beyond its limit"
     if status != 0 and last.startswith(("MemoryError", "numpy._core._exceptions._ArrayMemoryError")):
         return Verdict.MEMORY_LIMIT, last
-    if status != 0 and ("File too large" in last or "Errno 27" in last):
+    if status != 0 and ("[Errno 27]" in last or "[Errno 28]" in last):
         return Verdict.OUTPUT_LIMIT, last
     if status != 0:
         return Verdict.WRONG_EXIT, last[:200] or f"exit status {status}"

@@ -1,7 +1,7 @@
 """The process that programs are forked from: started once per worker, single-threaded, with modules preloaded.
 
 It reads jobs from its socket one at a time. It holds no secrets: no answers, no environment of the parent, no other
-descriptors. Run as a script by `gym/sandbox/worker.py`; uses only the standard library and `lockdown`.
+descriptors. Started by `gym/sandbox/pool.py`; uses only the standard library and `lockdown`.
 """
 
 import contextlib
@@ -17,6 +17,7 @@ import signal
 import socket
 import sys
 import sysconfig
+import tempfile
 import time
 import traceback
 from types import ModuleType
@@ -30,7 +31,7 @@ SYSTEM = {"/usr/lib", "/lib", "/lib64", "/dev/null", "/dev/urandom", "/dev/zero"
 SYSTEM |= {"/etc/ld.so.cache", "/etc/localtime", "/etc/ssl/openssl.cnf"}
 COMMON = ("json", "math", "re", "collections", "itertools", "functools", "heapq", "string", "threading", "traceback")
 POLL_S = 0.02
-SIZE_CHECK_S = 0.1
+SCAN_S = 0.05
 FAILED_LAYER = 120  # exit status of a child that could not lock itself down
 
 
@@ -39,8 +40,6 @@ def show_libraries(base: str) -> None:
 
     They are bound to a place that is, in this process's own mount namespace, and imports go there from now on.
     """
-    lockdown.unshare("mnt")
-    lockdown.private_mounts()
     moved: dict[str, str] = {}
     for number, path in enumerate(dict.fromkeys([sysconfig.get_path("stdlib"), sysconfig.get_path("purelib")])):
         place = os.path.join(base, f"lib{number}")
@@ -74,20 +73,21 @@ def readable_trees(base: str, preload: list[str]) -> list[str]:
     return sorted(path for path in paths | SYSTEM if os.path.exists(path))
 
 
-def child(job: dict[str, Any], folder: str, uid: int, level: str, trees: list[str], pipes: list[int]) -> None:
+def child(place: "Place", job: dict[str, Any], folder: str, pipes: list[int]) -> None:
     """Becomes the program; never returns."""
-    status = FAILED_LAYER
+    status, rules = FAILED_LAYER, place.rules
     try:
         os.setsid()
         signal.pthread_sigmask(signal.SIG_SETMASK, [])
         lockdown.prctl(lockdown.PR_SET_PDEATHSIG, signal.SIGKILL)
         for target, source in enumerate(pipes):
             os.dup2(source, target)
-        os.closerange(3, 1 << 16)
+        os.closerange(3, rules)
+        os.closerange(rules + 1, 1 << 16)
         os.chdir(folder)
         os.umask(0o077)
         lim = job["limits"]
-        namespaces = level == "namespaces"
+        namespaces = place.level == "namespaces"
         if namespaces:
             lockdown.unshare("mnt", "pid", "net", "ipc", "uts")
             inner = os.fork()
@@ -97,14 +97,15 @@ def child(job: dict[str, Any], folder: str, uid: int, level: str, trees: list[st
                 os._exit(128 - code if code < 0 else code)
             lockdown.prctl(lockdown.PR_SET_PDEATHSIG, signal.SIGKILL)
             lockdown.mount_proc()
-        lockdown.become(uid)
+        lockdown.become(place.uid)
         lockdown.limits(lim["cpu_s"], lim["memory_mb"] << 20, lim["file_mb"] << 20, lim["processes"])
         lockdown.prctl(lockdown.PR_SET_NO_NEW_PRIVS, 1)
         lockdown.prctl(lockdown.PR_SET_DUMPABLE, 0)
-        execute = [p for p in ("/usr", "/bin", "/lib", "/lib64") if os.path.exists(p)]
-        proc = ["/proc"] if namespaces else []
-        # With an own copy of the tree a shell needs /dev/tty-less devices only; the folder may hold built programs.
-        lockdown.landlock([*trees, *proc], [folder, "/dev/null"], [*execute, folder] if namespaces else [])
+        if namespaces:
+            os.close(rules)
+            rules = allowed(place.box, [*place.trees, "/proc"], execute=True)
+        lockdown.landlock(rules)
+        os.close(rules)
         lockdown.seccomp(allow_exec=namespaces)
         environment = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": folder, "TMPDIR": folder, "LANG": "C.UTF-8"}
         environment |= job["env"]
@@ -181,47 +182,107 @@ def clean_up(deadline_s: float = 5.0) -> float:
             time.sleep(0.001)
 
 
-def size_of(folder: str) -> int:
-    total = 0
-    for root, _, files in os.walk(folder):
-        for name in files:
-            with contextlib.suppress(OSError):
-                total += os.lstat(os.path.join(root, name)).st_size
-    return total
-
-
-def tree_cpu(pid: int) -> float:
-    """Processor seconds of a live process and its finished children, from /proc."""
+def stat_fields(pid: int, name: str) -> list[bytes]:
+    """Fields of /proc/pid/name after the command; empty for a process that is gone."""
     try:
-        with open(f"/proc/{pid}/stat") as handle:
-            fields = handle.read().rpartition(")")[2].split()
+        fd = os.open(f"/proc/{pid}/{name}", os.O_RDONLY)
     except OSError:
-        return 0.0
-    return sum(int(fields[k]) for k in (11, 12, 13, 14)) / os.sysconf("SC_CLK_TCK")
-
-
-def run(job: dict[str, Any], base: str, uid: int, level: str, trees: list[str]) -> dict[str, Any]:
-    folder = os.path.join(base, "job")
-    os.mkdir(folder, 0o700)
-    owner = uid if os.geteuid() == 0 else os.getuid()
+        return []
     try:
-        for name, content in job["files"].items():
-            path = os.path.join(folder, name)
-            os.makedirs(os.path.dirname(path), exist_ok=True)
-            with open(path, "wb") as handle:
-                handle.write(bytes.fromhex(content))
-        if os.geteuid() == 0:
-            for root, folders, files in os.walk(folder):
-                for one in [".", *folders, *files]:
-                    os.lchown(os.path.join(root, one), owner, owner)
-        return watch(job, folder, uid, level, trees)
+        return os.read(fd, 4096).rpartition(b")")[2].split()
+    except OSError:
+        return []
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        os.close(fd)
 
 
-def watch(job: dict[str, Any], folder: str, uid: int, level: str, trees: list[str]) -> dict[str, Any]:
+def anonymous_pages(pid: int) -> int:
+    """Resident pages that are no file's."""
+    fields = stat_fields(pid, "statm")
+    return int(fields[1]) - int(fields[2]) if fields else 0
+
+
+def living() -> list[int]:
+    """Every process below this one: the zygote has one program at a time and adopts what loses its parent."""
+    found, queue = [], [os.getpid()]
+    while queue:
+        pid = queue.pop()
+        with contextlib.suppress(OSError), open(f"/proc/{pid}/task/{pid}/children") as handle:
+            below = [int(one) for one in handle.read().split()]
+            found += below
+            queue += below
+    return found
+
+
+def usage_of(pids: list[int], own_pages: int) -> tuple[float, int]:
+    """(processor seconds of living processes and their finished children, bytes beyond what they were forked with)."""
+    ticks = sum(sum(int(n) for n in stat_fields(pid, "stat")[11:15]) for pid in pids)
+    pages = sum(max(0, anonymous_pages(pid) - own_pages) for pid in pids)
+    return ticks / os.sysconf("SC_CLK_TCK"), pages * resource.getpagesize()
+
+
+def allowed(box: str, trees: list[str], *, execute: bool) -> int:
+    """Landlock rules of a level; the folder of a program lies in the box and may hold programs it built."""
+    programs = [p for p in ("/usr", "/bin", "/lib", "/lib64") if os.path.exists(p)]
+    return lockdown.landlock_rules(trees, [box, "/dev/null"], [*programs, box] if execute else [])
+
+
+def empty(box: str) -> None:
+    """Leaves nothing of a program in its box, not even on the box itself when program and zygote have one user."""
+    os.chmod(box, 0o711)
+    for name in os.listxattr(box):
+        os.removexattr(box, name)
+    for name in os.listdir(box):
+        path = os.path.join(box, name)
+        if os.path.isdir(path) and not os.path.islink(path):
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            os.unlink(path)
+    for root, folders, _ in os.walk(box):  # folders that a program made unreadable for its own user
+        for name in folders:
+            os.chmod(os.path.join(root, name), 0o700)
+    for name in os.listdir(box):
+        shutil.rmtree(os.path.join(box, name))
+
+
+class Place:
+    """Where programs run, one after the other: a file system in memory of limited size."""
+
+    def __init__(self, base: str, uid: int, level: str, trees: list[str]) -> None:
+        self.box = os.path.join(base, "box")
+        self.uid, self.level, self.trees = uid, level, trees
+        os.mkdir(self.box, 0o711)
+        self.size = 16 << 20
+        lockdown.mount_storage(self.box, self.size)
+        self.rules = allowed(self.box, trees, execute=False)
+        lockdown.seccomp_program(allow_exec=level == "namespaces")
+        self.pages = anonymous_pages(os.getpid())
+
+    def run(self, job: dict[str, Any], link: socket.socket) -> dict[str, Any]:
+        folder = os.path.join(self.box, "job")
+        size = job["limits"]["file_mb"] << 20
+        if size != self.size:
+            lockdown.mount_storage(self.box, size, again=True)
+            self.size = size
+        root = os.geteuid() == 0
+        os.mkdir(folder, 0o700)
+        try:
+            for name, content in job["files"].items():
+                path = os.path.join(folder, name)
+                os.makedirs(os.path.dirname(path), exist_ok=True)
+                with open(path, "wb") as handle:
+                    handle.write(bytes.fromhex(content))
+            for where, folders, files in os.walk(folder) if root else ():
+                for one in [".", *folders, *files]:
+                    os.lchown(os.path.join(where, one), self.uid, self.uid)
+            return watch(self, job, folder, link)
+        finally:
+            empty(self.box)
+
+
+def watch(place: Place, job: dict[str, Any], folder: str, link: socket.socket) -> dict[str, Any]:
     lim = job["limits"]
-    with open(os.path.join(os.path.dirname(folder), "stdin"), "w+b") as stdin:
+    with tempfile.TemporaryFile(dir=os.path.dirname(place.box)) as stdin:
         stdin.write(job["stdin"].encode())
         stdin.flush()
         stdin.seek(0)
@@ -230,7 +291,7 @@ def watch(job: dict[str, Any], folder: str, uid: int, level: str, trees: list[st
         started = time.monotonic()
         pid = os.fork()
         if pid == 0:
-            child(job, folder, uid, level, trees, [stdin.fileno(), out_w, err_w])
+            child(place, job, folder, [stdin.fileno(), out_w, err_w])
     os.close(out_w)
     os.close(err_w)
     pidfd = os.pidfd_open(pid)
@@ -238,24 +299,28 @@ def watch(job: dict[str, Any], folder: str, uid: int, level: str, trees: list[st
     open_pipes = {out_r: bytearray(), err_r: bytearray()}
     for fd in (*open_pipes, pidfd):
         poller.register(fd, select.POLLIN)
+    poller.register(link.fileno(), 0)  # hang-ups are told unasked: nobody waits for the answer any more
     reason = ""
     ended = False
-    next_size = started + SIZE_CHECK_S
+    next_scan = started + SCAN_S
     while not ended and not reason:
         for fd, _ in poller.poll(POLL_S * 1000):
             if fd == pidfd:
                 ended = True
+            elif fd == link.fileno():
+                reason = "infrastructure_error"
             else:
                 reason = drain(fd, open_pipes, poller, lim["output_bytes"]) or reason
         now = time.monotonic()
         if now - started > lim["wall_s"]:
             reason = reason or "wall_limit"
-        if tree_cpu(pid) > lim["cpu_s"]:
-            reason = reason or "cpu_limit"
-        if now > next_size:
-            next_size = now + SIZE_CHECK_S
-            if size_of(folder) > lim["file_mb"] << 20:
-                reason = reason or "output_limit"
+        if now > next_scan and not ended:
+            next_scan = now + SCAN_S
+            cpu, size = usage_of(living(), place.pages)
+            if cpu > lim["cpu_s"]:
+                reason = reason or "cpu_limit"
+            if size > lim["memory_mb"] << 20:
+                reason = reason or "memory_limit"
     if reason:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(pid, signal.SIGKILL)
@@ -269,14 +334,15 @@ def watch(job: dict[str, Any], folder: str, uid: int, level: str, trees: list[st
         reason = drain(fd, open_pipes, poller, lim["output_bytes"]) or reason
         os.close(fd)
     os.close(pidfd)
+    space = os.statvfs(folder)
+    if not reason and not (space.f_bavail and space.f_ffree):
+        reason = "output_limit"
     kept = {}
     for name in job["keep"]:
         path = os.path.join(folder, name)
         if os.path.isfile(path) and not os.path.islink(path) and os.lstat(path).st_nlink == 1:
             with open(path, "rb") as handle:
                 kept[name] = handle.read(lim["file_mb"] << 20).hex()
-    if not reason and size_of(folder) > lim["file_mb"] << 20:
-        reason = "output_limit"
     return {
         "reason": reason,
         "status": os.waitstatus_to_exitcode(wait_status),
@@ -305,33 +371,47 @@ def drain(fd: int, pipes: dict[int, bytearray], poller: select.poll, limit: int)
     return ""
 
 
+def warm() -> None:
+    """Makes here, once, what every program would make at its start: the compiler's types, streams, a traceback."""
+    compile("assert sum([1]) == 1\nprint", "main.py", "exec", dont_inherit=True)
+    with open(os.devnull, "w", encoding="utf-8", buffering=1) as nothing:
+        try:
+            raise ValueError
+        except ValueError:
+            traceback.print_exc(file=nothing)
+
+
 def main() -> None:
     link = socket.socket(fileno=int(sys.argv[1]))
     base, slot, level, preload = sys.argv[2], int(sys.argv[3]), sys.argv[4], json.loads(sys.argv[5])
     lockdown.prctl(36, 1)  # PR_SET_CHILD_SUBREAPER
-    lockdown.prctl(lockdown.PR_SET_PDEATHSIG, signal.SIGTERM)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.chmod(base, 0o711)
-    if os.geteuid() == 0:
-        show_libraries(base)
-    for name in (*COMMON, *preload):
-        importlib.import_module(name)
-    trees = readable_trees(base, preload)
+    try:
+        if os.geteuid() != 0:
+            lockdown.own_user_namespace()
+        lockdown.unshare("mnt")
+        lockdown.private_mounts()
+        if os.geteuid() == 0:
+            show_libraries(base)
+        for name in (*COMMON, *preload):
+            importlib.import_module(name)
+        warm()
+        place = Place(base, FIRST_UID + slot, level, readable_trees(base, preload))
+    except (OSError, ImportError) as error:
+        send(link, {"failed": f"{type(error).__name__}: {error}"})
+        return
     gc.collect()
     gc.freeze()
-    send(link, {"ready": True, "modules": len(sys.modules), "landlock": lockdown.landlock_abi()})
+    send(link, {"ready": True})
     while True:
         job = receive(link)
         if job is None:
             return
         try:
-            answer = run(job, base, FIRST_UID + slot, level, trees)
+            answer = place.run(job, link)
         except (OSError, TimeoutError, ValueError) as error:
             clean_up()
             answer = {"failed": f"{type(error).__name__}: {error}"}
         send(link, answer)
-
-
-if __name__ == "__main__":
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    main()
