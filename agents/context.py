@@ -54,7 +54,7 @@ def _current_step(history: Sequence[Message]) -> int:
 
 
 def _summarised(history: Sequence[Message], keep: int) -> list[dict[str, Any]]:
-    """Older steps as one note: which calls were made and how each result began."""
+    """Older steps as one note: the reasoning, which calls were made, how each result began."""
     steps = [k for k, message in enumerate(history) if message["role"] == "assistant" and message.get("tool_calls")]
     if len(steps) <= keep:
         return [dict(message) for message in history]
@@ -64,11 +64,13 @@ def _summarised(history: Sequence[Message], keep: int) -> list[dict[str, Any]]:
         message["tool_call_id"]: str(message.get("content") or "") for message in history if message["role"] == "tool"
     }
     for message in history[first:cut]:
+        if message.get("reasoning_content"):
+            lines.append(str(message["reasoning_content"]))
         for call in message.get("tool_calls") or []:
             arguments = call["function"]["arguments"]
             written = arguments if isinstance(arguments, str) else json.dumps(arguments)
             lines.append(f"{call['function']['name']}({written[:40]}) -> {results.get(call['id'], '')[:40]}")
-    note = {"role": "system", "content": f"{len(lines)} earlier calls; the newest: " + "; ".join(lines[-8:])}
+    note = {"role": "system", "content": "Earlier steps: " + "; ".join(lines)}
     others = [dict(m) for m in history[first:cut] if m["role"] == "user"]
     return [*(dict(m) for m in history[:first]), *others, note, *(dict(m) for m in history[cut:])]
 

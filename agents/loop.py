@@ -92,7 +92,7 @@ class Run:
 
 
 class _Log:
-    """Append-only JSONL: a line for the assistant's message, a line for the results of its calls."""
+    """Append-only JSONL: a line for an assistant's message, a line for each result."""
 
     def __init__(self, path: Path | None) -> None:
         self.handle: TextIO | None = None
@@ -178,26 +178,22 @@ class _Loop:
         if "assistant" in record:
             self._said(record["assistant"])
             return
-        for message, error in zip(record["results"], record["errors"], strict=True):
-            call = next(
-                c
-                for c in self.result.messages[-1 - len(self._results())]["tool_calls"]
-                if c["id"] == message["tool_call_id"]
-            )
-            if replay is not None:
-                replay(call["function"]["name"], json.loads(call["function"]["arguments"]))
-            self._note_call(call)
-            self.failures = self.failures + 1 if error else 0
-            self.result.messages.append(message)
+        message = record["result"]
+        call = next(c for c in self._calls() if c["id"] == message["tool_call_id"])
+        if replay is not None and not str(message["content"]).startswith(NOT_RUN):
+            replay(call["function"]["name"], json.loads(call["function"]["arguments"]))
+        self._take(call, message, record["error"])
 
-    def _results(self) -> list[dict[str, Any]]:
-        """Tool messages at the end of the history."""
-        found: list[dict[str, Any]] = []
-        for message in reversed(self.result.messages):
-            if message["role"] != "tool":
-                break
-            found.append(message)
-        return found
+    def _calls(self) -> Sequence[Mapping[str, Any]]:
+        """The calls of the newest assistant message."""
+        newest = next(m for m in reversed(self.result.messages) if m["role"] == "assistant")
+        calls: Sequence[Mapping[str, Any]] = newest["tool_calls"]
+        return calls
+
+    def _take(self, call: Mapping[str, Any], message: dict[str, Any], error: bool) -> None:
+        self._note_call(call)
+        self.failures = self.failures + 1 if error else 0
+        self.result.messages.append(message)
 
     def _said(self, message: dict[str, Any]) -> None:
         self.result.steps += 1
@@ -211,15 +207,24 @@ class _Loop:
         self.result.stop, self.result.detail = stop, detail
         return self.result
 
+    def _open(self) -> bool:
+        """Whether the newest assistant message has calls without results."""
+        for results, message in enumerate(reversed(self.result.messages)):
+            if message["role"] == "assistant":
+                return len(message.get("tool_calls") or []) > results
+            if message["role"] != "tool":
+                break
+        return False
+
     def run(self) -> Run:
         options = self.options
         while True:
             last = self.result.messages[-1]
-            if last["role"] == "assistant":
-                if not last.get("tool_calls"):
-                    return self._end(Stop.ANSWERED)
+            if last["role"] == "assistant" and not last.get("tool_calls"):
+                return self._end(Stop.ANSWERED)
+            if self._open():
                 try:
-                    self._act(last["tool_calls"])
+                    self._act(self._calls())
                 except InfrastructureError as error:
                     return self._end(Stop.INFRASTRUCTURE, str(error))
                 if self.failures >= options.failures:
@@ -231,9 +236,11 @@ class _Loop:
             if self.result.tokens >= options.max_tokens:
                 return self._end(Stop.TOKEN_LIMIT, f"{options.max_tokens} tokens")
             try:
-                shown = view(self.result.messages, options.policy, options.context_tokens, self.count, self.memo)
+                asked: Message = {"role": "system", "content": CHECKPOINT}
+                room = options.context_tokens - (self.count(asked) if options.checkpoints else 0)
+                shown = view(self.result.messages, options.policy, room, self.count, self.memo)
                 if options.checkpoints:
-                    shown.append({"role": "system", "content": CHECKPOINT})
+                    shown.append(asked)
                 message = dict(self._retried(lambda shown=shown: self.model(shown, self.tools)))  # type: ignore[misc]
             except ContextExhausted as error:
                 return self._end(Stop.CONTEXT_EXHAUSTED, str(error))
@@ -252,21 +259,29 @@ class _Loop:
         raise AssertionError("unreachable")
 
     def _act(self, calls: Sequence[Mapping[str, Any]]) -> None:
-        """Runs the calls of one message; results keep their order."""
-        if len(calls) == 1:
-            outcomes = [self._one(calls[0])]
-        else:
-            with ThreadPoolExecutor(min(len(calls), self.options.parallel)) as pool:
-                outcomes = list(pool.map(self._one, calls))
-        results = []
-        errors = []
-        for call, (text, error) in zip(calls, outcomes, strict=True):
-            self._note_call(call)
-            self.failures = self.failures + 1 if error else 0
-            results.append({"role": "tool", "tool_call_id": call["id"], "content": text})
-            errors.append(error)
-        self.log.add({"results": results, "errors": errors})
-        self.result.messages += results
+        """Runs the calls of one message that have no result yet; results keep their order.
+
+        Each result is logged as soon as all before it are there, so a call that worked is not made again when a
+        later one's machine fails.
+        """
+        answered = {m["tool_call_id"] for m in self.result.messages if m["role"] == "tool"}
+        open_calls = [call for call in calls if call["id"] not in answered]
+        last, repeated = self.last_call, self.repeated
+        refused = []
+        for call in open_calls:
+            refused.append(self._key(call) == last and repeated >= self.options.identical_calls)
+            last, repeated = self._key(call), repeated + 1 if self._key(call) == last else 1
+        with ThreadPoolExecutor(max(1, min(len(open_calls), self.options.parallel))) as pool:
+            running = (
+                [pool.submit(self._one, call, no) for call, no in zip(open_calls, refused, strict=True)]
+                if len(open_calls) > 1 and self.options.parallel > 1
+                else None
+            )
+            for place, call in enumerate(open_calls):
+                text, error = self._one(call, refused[place]) if running is None else running[place].result()
+                message = {"role": "tool", "tool_call_id": call["id"], "content": text}
+                self.log.add({"result": message, "error": error})
+                self._take(call, message, error)
 
     def _key(self, call: Mapping[str, Any]) -> str:
         return f"{call['function']['name']} {call['function']['arguments']}"
@@ -276,10 +291,10 @@ class _Loop:
         self.repeated = self.repeated + 1 if key == self.last_call else 1
         self.last_call = key
 
-    def _one(self, call: Mapping[str, Any]) -> tuple[str, bool]:
+    def _one(self, call: Mapping[str, Any], refused: bool) -> tuple[str, bool]:
         name = call["function"]["name"]
-        if self._key(call) == self.last_call and self.repeated >= self.options.identical_calls:
-            return _refused(f"this call was made {self.repeated} times in a row; do something else"), True
+        if refused:
+            return _refused("this call was made too often in a row; do something else"), True
         try:
             arguments = json.loads(call["function"]["arguments"])
         except json.JSONDecodeError as error:

@@ -13,7 +13,7 @@ from agents.users import Script
 from agents.world.simulator import Noise, Simulator
 
 NOISE = Noise(failure=0.04, empty=0.03, stale=0.02, slow=0.02)
-OPTIONS = loop.Options(max_steps=60)
+OPTIONS = loop.Options(max_steps=60, parallel=1)  # a simulated world's noise follows the order of the calls
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Simulated users: a persona's behaviour is a script, so that the simulator's own mistakes can be measured.
 
 A script is what the user says, turn by turn, and the task that the conversation amounts to. Wording comes from the
-persona's forms; a teacher may reword a turn (`agents/wording.py`) as long as every name and number stays.
+persona's forms.
 """
 
 from dataclasses import dataclass, replace

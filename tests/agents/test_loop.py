@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from agents.context import Policy
+from agents.context import Policy, count_tokens
 from agents.heavy import heavy
 from agents.loop import InfrastructureError, Message, Options, Run, Stop, run
 
@@ -183,6 +183,77 @@ def test_killed_in_a_call_it_goes_on_at_the_same_step(tmp_path: Path) -> None:
     assert len(asked) == whole.steps - 7
     assert run(Counted(), chain, START, [], log=log).messages == whole.messages
     assert os.path.getsize(log) > 0
+
+
+class Once:
+    """Makes the given calls in one message, then answers."""
+
+    def __init__(self, *calls: dict[str, Any]) -> None:
+        self.calls = calls
+
+    def __call__(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]]) -> Message:
+        if messages[-1]["role"] == "tool":
+            return {"role": "assistant", "content": "done"}
+        return _turn(*self.calls)
+
+
+def test_a_call_that_worked_is_not_made_again_when_another_ones_machine_fails(tmp_path: Path) -> None:
+    ran: list[str] = []
+    broken = True
+
+    def tool(name: str, arguments: Mapping[str, Any]) -> tuple[str, bool]:
+        if name == "b" and broken:
+            raise InfrastructureError("gone")
+        ran.append(name)
+        return "{}", False
+
+    model = Once(_call("a", {}, 0), _call("b", {}, 1))
+    assert run(model, tool, START, [], log=tmp_path / "log").stop is Stop.INFRASTRUCTURE
+    broken = False
+    assert run(model, tool, START, [], log=tmp_path / "log").stop is Stop.ANSWERED
+    assert ran == ["a", "b"]
+
+
+def test_the_guard_counts_within_one_message(tmp_path: Path) -> None:
+    ran: list[str] = []
+
+    def tool(name: str, arguments: Mapping[str, Any]) -> tuple[str, bool]:
+        ran.append(name)
+        return "{}", False
+
+    run(Once(*[_call("a", {"n": 1}, k) for k in range(10)]), tool, START, [], Options(identical_calls=3))
+    assert len(ran) == 3
+
+
+def test_a_continued_log_replays_only_what_ran(tmp_path: Path) -> None:
+    bad = _call("a", {}, 0)
+    bad["function"]["arguments"] = "{not json"
+    model = Once(bad, *[_call("b", {"n": 1}, k) for k in range(1, 6)])
+    first = run(model, lambda name, arguments: ("{}", False), START, [], log=tmp_path / "log")
+    replayed: list[str] = []
+    again = run(
+        model,
+        lambda name, arguments: ("{}", False),
+        START,
+        [],
+        log=tmp_path / "log",
+        replay=lambda name, arguments: replayed.append(name),
+    )
+    assert again.messages == first.messages
+    assert replayed == ["b"] * 3
+
+
+def test_the_checkpoint_question_counts_against_the_window() -> None:
+    sizes: list[int] = []
+
+    class Reader(Walker):
+        def __call__(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]]) -> Message:
+            sizes.append(sum(map(count_tokens, messages)))
+            return super().__call__(messages, tools)
+
+    done = run(Reader(), chain, START, [], Options(context_tokens=400, checkpoints=True))
+    assert done.stop is Stop.CONTEXT_EXHAUSTED
+    assert max(sizes) <= 400
 
 
 def test_heavy_mode_gathers_every_answer() -> None:
