@@ -88,14 +88,15 @@ def child(place: "Place", job: dict[str, Any], folder: str, pipes: list[int]) ->
         os.umask(0o077)
         lim = job["limits"]
         namespaces = place.level == "namespaces"
-        if namespaces:
-            lockdown.unshare("mnt", "pid", "net", "ipc", "uts")
+        if namespaces or place.hide_pids:
+            lockdown.unshare(*(("mnt", "pid", "net", "ipc", "uts") if namespaces else ("pid",)))
             inner = os.fork()
             if inner:
                 _, wait_status = os.waitpid(inner, 0)
                 code = os.waitstatus_to_exitcode(wait_status)
                 os._exit(128 - code if code < 0 else code)
             lockdown.prctl(lockdown.PR_SET_PDEATHSIG, signal.SIGKILL)
+        if namespaces:
             lockdown.mount_proc()
         lockdown.become(place.uid)
         lockdown.limits(lim["cpu_s"], lim["memory_mb"] << 20, lim["file_mb"] << 20, lim["processes"])
@@ -256,6 +257,8 @@ class Place:
         lockdown.mount_storage(self.box, self.size)
         self.rules = allowed(self.box, trees, execute=False)
         lockdown.seccomp_program(allow_exec=level == "namespaces")
+        # Programs that share the caller's user could signal the caller's processes on kernels before Landlock ABI 6.
+        self.hide_pids = os.geteuid() != 0 and lockdown.landlock_abi() < 6
         self.pages = anonymous_pages(os.getpid())
 
     def run(self, job: dict[str, Any], link: socket.socket) -> dict[str, Any]:

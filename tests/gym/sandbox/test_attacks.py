@@ -1,6 +1,7 @@
 """Attacks, one test each. A program prints ESCAPED when it got what it must not get."""
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -76,6 +77,63 @@ def test_disk_filling_with_one_file(box: Sandbox) -> None:
 def test_disk_filling_with_many_files(box: Sandbox) -> None:
     source = "n = 0\nwhile True:\n  open(str(n), 'wb').write(b'0' * 2**20)\n  n += 1"
     assert _attack(box, source).verdict is Verdict.OUTPUT_LIMIT
+
+
+def test_disk_filling_with_deleted_files(box: Sandbox) -> None:
+    source = (
+        "import os\nkeep = []\nfor n in range(60):\n  f = open(str(n), 'wb', 0)\n  os.unlink(str(n))\n  keep.append(f)\n"
+        "  f.write(b'0' * 2**20)\nprint('ESCAPED')"
+    )
+    assert _attack(box, source).verdict in (Verdict.OUTPUT_LIMIT, Verdict.OK)
+    source = source.replace("f.write(b'0' * 2**20)", "assert f.write(b'0' * 2**20) == 2**20")
+    assert _attack(box, source).verdict is not Verdict.OK
+
+
+def test_disk_filling_with_empty_files(box: Sandbox) -> None:
+    source = "for n in range(10**5): open(str(n), 'w').close()\nprint('ESCAPED')"
+    assert _attack(box, source).verdict is Verdict.OUTPUT_LIMIT
+    _alive_afterwards(box)
+
+
+def test_a_folder_that_locks_itself_is_removed(box: Sandbox) -> None:
+    source = "import os\nos.makedirs('a/b')\nopen('a/b/c', 'w').close()\nos.chmod('a/b', 0)\nos.chmod('a', 0)\nos.chmod('.', 0)"
+    _attack(box, source)
+    _alive_afterwards(box)
+
+
+def test_memory_of_many_processes_counts_together(box: Sandbox) -> None:
+    source = "import os, time\nfor _ in range(3): os.fork()\nx = bytearray(100 * 2**20)\ntime.sleep(3)\nprint('ESCAPED')"
+    assert _attack(box, source, Limits(cpu_s=5.0, wall_s=3.0, memory_mb=256)).verdict is Verdict.MEMORY_LIMIT
+
+
+def test_processor_time_of_many_processes_counts_together(box: Sandbox) -> None:
+    source = "import os\nfor _ in range(3): os.fork()\nwhile True: pass"
+    outcome = _attack(box, source, Limits(cpu_s=1.0, wall_s=60.0))
+    assert outcome.verdict is Verdict.CPU_LIMIT
+    assert outcome.cpu_s < 4
+
+
+@pytest.mark.parametrize("call", [(29, 0, 4096, 0o1666), (68, 5, 0o1666, 0), (64, 5, 1, 0o1666), (319, 0, 0, 0)])
+def test_memory_that_outlives_its_program(box: Sandbox, call: tuple[int, ...]) -> None:
+    source = f"import ctypes\nctypes.CDLL(None).syscall(*{call})\nprint('ESCAPED')"
+    assert _attack(box, source).verdict is Verdict.DENIED
+
+
+def test_a_killed_caller_leaves_no_program() -> None:
+    source = (
+        "import sys, os\nfrom gym.sandbox import Job, open_sandbox\nwith open_sandbox('fork', 1) as box:\n"
+        "  print(box._all[0].process.pid, flush=True)\n  box.run(Job(source='import time; time.sleep(15)'))"
+    )
+    root = Path(__file__).parents[3]
+    caller = subprocess.Popen([sys.executable, "-c", source], stdout=subprocess.PIPE, text=True, cwd=root)
+    assert caller.stdout is not None
+    zygote = psutil.Process(int(caller.stdout.readline()))
+    time.sleep(0.3)
+    caller.kill()
+    caller.wait()
+    caller.stdout.close()
+    _, alive = psutil.wait_procs([zygote], timeout=5)
+    assert not alive
 
 
 def test_huge_output(box: Sandbox) -> None:
@@ -253,6 +311,39 @@ def test_shell_c_and_node_run_where_they_may(spaces: Sandbox) -> None:
     big = Limits(memory_mb=4096, processes=64)
     built = spaces.run(Job(argv=["bash", "-c", build], files=code, stdin="12", limits=big))
     assert built.stdout == "144\n", built
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="no Node here")
+def test_javascript_runs_where_it_may(spaces: Sandbox) -> None:
+    source = "const n = +require('fs').readFileSync(0, 'utf8'); console.log(n * n)"
+    big = Limits(memory_mb=65536, processes=64)
+    outcome = spaces.run(Job(argv=["node", "main.js"], files={"main.js": source}, stdin="12", limits=big))
+    assert outcome.stdout == "144\n", outcome
+
+
+def test_another_user_than_root_is_kept_in_as_well() -> None:
+    python = "/usr/bin/python3"
+    if os.geteuid() != 0 or not os.access(python, os.X_OK) or shutil.which("setpriv") is None:
+        pytest.skip("needs root, setpriv and a Python that everyone may read")
+    source = (
+        "import os\nfrom gym.sandbox import Job, open_sandbox\nfor level in ('fork', 'namespaces'):\n"
+        "  with open_sandbox(level, 1) as box:\n    for attack in ('open(\"/etc/passwd\")', 'os.kill(os.getppid() or 1, 9)',\n"
+        "      'open(\"../x\", \"w\").write(\"0\" * 2**26)', 'os.setuid(0)'):\n"
+        "      print(box.run(Job(source='import os\\n' + attack)).verdict)\n"
+        "    print(box.run(Job(source='import os; print(os.getuid(), os.listdir(\"..\"))')).stdout)"
+    )
+    with tempfile.TemporaryDirectory() as copy:
+        os.chmod(copy, 0o755)
+        shutil.copytree(Path(__file__).parents[3] / "gym" / "sandbox", Path(copy) / "gym" / "sandbox")
+        subprocess.run(["chmod", "-R", "a+rX", copy], check=True)
+        done = subprocess.run(
+            ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", python, "-c", source],
+            env={"PATH": "/usr/bin:/bin", "PYTHONPATH": copy}, cwd=copy, capture_output=True, text=True, timeout=60,
+        )  # fmt: skip
+    print(done.stderr)
+    one = ["wrong_exit", "wrong_exit", "output_limit", "denied", "65534 ['job']", ""]
+    # In its own namespace a program sees no parent, only itself, which no signal ends.
+    assert done.stdout.split("\n") == [*one, "wrong_exit", "ok", *one[2:], ""]
 
 
 def test_a_command_is_refused_at_the_level_that_forbids_it(box: Sandbox) -> None:
