@@ -193,7 +193,7 @@ try:
     _scope["check"](_candidate)
 except _Unknown as _error:
     print("UNKNOWN", _error)
-except AssertionError:
+except Exception:  # an answer of another type fails inside the tests' own arithmetic
     print("FAILED")
 else:
     print("PASSED")

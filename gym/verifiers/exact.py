@@ -3,7 +3,7 @@
 import re
 import string
 import unicodedata
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
 from gym.verifiers.result import Result, Status
 
@@ -51,15 +51,15 @@ def quantity(text: str) -> tuple[Decimal, str] | None:
     if not found:
         return None
     match = found[-1]
-    try:
-        value = Decimal(match.group().replace(",", "").replace("−", "-"))
-    except InvalidOperation:
-        return None
     rest = text[match.end() :].strip().lower()
     words = re.match(r"(sq\s+k?m|[a-zµ°]+[²2]?|%)", rest)
     name = " ".join(words.group().split()) if words else ""
     unit, factor = UNITS.get(name, ("", Decimal(1)))
-    return value * factor, unit
+    try:
+        value = Decimal(match.group().replace(",", "").replace("−", "-"))
+        return value * factor, unit
+    except ArithmeticError:  # an exponent beyond Decimal's own
+        return None
 
 
 def numeric(answer: str, gold: str, tolerance: float = 1e-6) -> Result:

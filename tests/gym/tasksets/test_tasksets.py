@@ -3,7 +3,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from gym.decontaminate import Index, decontaminate
 from gym.sandbox import Sandbox, open_sandbox
 from gym.tasksets import open_ended
 from gym.tasksets.code import SPECS, Code, extract
@@ -130,13 +129,3 @@ def test_environments_play_one_or_more_turns() -> None:
     messages, verdict = run(Retries(taskset), task, lambda m: {"role": "assistant", "content": next(said)})
     assert verdict.score == 1.0
     assert "Try again" in messages[-2]["content"]
-
-
-def test_overlap_with_a_benchmark_is_dropped_and_counted() -> None:
-    index = Index(n=5)
-    secret = "a very particular question about seven blue owls in the northern forest"
-    assert index.add("bench", [secret, "too short"]) > 0
-    texts = ["nothing in common with it at all here", f"prefix words {secret.upper()} suffix", "seven blue owls"]
-    report = decontaminate(texts, index)
-    assert report.kept == [0, 2]
-    assert report.dropped == {"bench": 1}

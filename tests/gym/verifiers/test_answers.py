@@ -127,3 +127,8 @@ CONTEXT = "The Fram was built in 1892 by Colin Archer for Fridtjof Nansen. It sa
 def test_sentences_without_support_are_found(answer: str, bad: int) -> None:
     assert len(unsupported(answer, CONTEXT)) == bad
     assert faithful(answer, CONTEXT).score == pytest.approx(1 - bad / 2)
+
+
+@pytest.mark.parametrize("answer", ["1e999999999999", "-3e99999999 km", "1" * 5000, "1,2,3,,4", "−", "٣"])
+def test_strange_numbers_never_break_the_verifier(answer: str) -> None:
+    assert numeric(answer, "3 km").score == 0.0

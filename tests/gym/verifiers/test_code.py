@@ -85,3 +85,10 @@ def test_tests_that_do_not_run_are_no_verdict(box: Sandbox) -> None:
 )
 def test_output_rule(said: str, wanted: str, same: bool) -> None:
     assert same_output(said, wanted) is same
+
+
+def test_answers_of_another_type_are_wrong_and_no_escape_from_a_score(box: Sandbox) -> None:
+    check = "def check(candidate):\n    assert abs(candidate(3) - 9) < 1e-6\n    assert candidate(4)[0] == 1"
+    for answer in ("None", "'text'", "[]"):
+        found = by_assertions(box, f"def sq(n): return {answer}", "sq", check, "n", FAST)
+        assert (found.score, found.status) == (0.0, Status.SCORED)

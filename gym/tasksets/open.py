@@ -1,0 +1,51 @@
+"""A taskset by its name."""
+
+from pathlib import Path
+
+from gym.sandbox import Sandbox
+from gym.tasksets.task import TaskSet
+
+REASONING = "reasoning/"
+
+
+def open_taskset(name: str, *, box: Sandbox | None = None, facts: Path | None = None) -> TaskSet:
+    """Opens a family of elementary tasks, `arithmetic_expressions`, `arithmetic_words`, `reasoning/<family>`,
+    `instructions`, `facts`, `code` or `repair`. Packages load when a taskset that needs them is opened.
+
+    Args:
+        box: an open sandbox, for `code` and `repair`.
+        facts: the parquet file of `facts`.
+
+    Raises:
+        ValueError: an unknown name, or what this taskset needs is not given.
+    """
+    if name.startswith(REASONING):
+        from gym.tasksets.reasoning import Reasoning
+
+        return Reasoning(name.removeprefix(REASONING))
+    if name in ("arithmetic_expressions", "arithmetic_words"):
+        from gym.tasksets.arithmetic import Arithmetic
+
+        return Arithmetic("words" if name.endswith("words") else "expressions")
+    if name == "instructions":
+        from gym.tasksets.instructions import Instructions
+
+        return Instructions()
+    if name == "facts":
+        from gym.tasksets.facts import Facts
+
+        if facts is None:
+            raise ValueError("taskset facts needs the path of its parquet file")
+        return Facts(facts)
+    if name in ("code", "repair"):
+        from gym.tasksets.code import Code
+        from gym.tasksets.repair import Repair
+
+        if box is None:
+            raise ValueError(f"taskset {name} needs an open sandbox")
+        return Code(box) if name == "code" else Repair(box)
+    from gym.tasksets.elementary import FAMILIES, Elementary
+
+    if name not in FAMILIES:
+        raise ValueError(f"no taskset {name!r}")
+    return Elementary(name)

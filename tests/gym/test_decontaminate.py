@@ -1,0 +1,51 @@
+import random
+
+import pytest
+
+from gym.decontaminate import Index, decontaminate, ngrams
+
+QUESTION = "a very particular question about seven blue owls in the northern forest"
+
+
+def test_overlap_with_a_benchmark_is_dropped_and_counted() -> None:
+    index = Index(n=5)
+    assert index.add("bench", [QUESTION, "too short"]) > 0
+    texts = ["nothing in common with it at all here", f"prefix words {QUESTION.upper()} suffix", "seven blue owls"]
+    report = decontaminate(texts, index)
+    assert report.kept == [0, 2]
+    assert report.dropped == {"bench": 1}
+
+
+def test_punctuation_and_line_ends_do_not_hide_an_overlap() -> None:
+    index = Index(n=5)
+    index.add("bench", [QUESTION])
+    assert index.overlap("A very,\nparticular -- question: about") == "bench"
+
+
+def test_it_agrees_with_sets_of_words() -> None:
+    rng = random.Random(4)
+    words = [f"w{k}" for k in range(6)]
+    for n in (2, 3, 5):
+        bench = [[rng.choice(words) for _ in range(rng.randint(8, 14))] for _ in range(3)]
+        index = Index(n=n)
+        index.add("bench", [" ".join(one) for one in bench])
+        known = {tuple(one[k : k + n]) for one in bench for k in range(len(one) - n + 1)}
+        for _ in range(100):
+            text = [rng.choice(words) for _ in range(rng.randint(n, 12))]
+            wanted = any(tuple(text[k : k + n]) in known for k in range(len(text) - n + 1))
+            assert (index.overlap(" ".join(text)) is not None) is wanted
+
+
+@pytest.mark.parametrize("text", ["", " \n", "!!! ..."])
+def test_a_text_without_words_has_no_overlap(text: str) -> None:
+    index = Index()
+    assert index.add("bench", [text, QUESTION]) == 1
+    assert list(ngrams(text)) == []
+    assert index.overlap(text) is None
+
+
+def test_the_first_benchmark_that_has_a_gram_is_named() -> None:
+    index = Index(n=5)
+    first, second = index.add("one", [QUESTION]), index.add("two", [QUESTION])
+    assert (first > 0, second) == (True, 0)
+    assert decontaminate([QUESTION, QUESTION], index).dropped == {"one": 2}
