@@ -1,9 +1,11 @@
-"""Level `container`: an OCI runtime's command line, or a Kubernetes Job, for clusters.
+"""Level `container` by an OCI runtime's command line; `gym.sandbox.kubernetes` is the same on a cluster.
 
 The same jobs and verdicts as the other levels. Limits on memory, processes and the network are the runtime's; the
 limit on processor time is an rlimit inside, the wall limit is ours.
 """
 
+import os
+import selectors
 import shutil
 import subprocess
 import tempfile
@@ -11,7 +13,6 @@ import time
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from gym.sandbox.job import Job, Outcome, SandboxError, Verdict
 
@@ -62,20 +63,13 @@ class ContainerSandbox:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(content.encode() if isinstance(content, str) else content)
             started = time.monotonic()
-            reason = ""
             process = subprocess.Popen(
                 self.command(job, folder, name),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
             )
-            try:
-                out, err = process.communicate(job.stdin.encode(), timeout=job.limits.wall_s)
-            except subprocess.TimeoutExpired:
-                reason = "wall_limit"
-                subprocess.run([self.runtime, "kill", name], capture_output=True, check=False, timeout=STOP_S)
-                process.kill()
-                out, err = process.communicate()
+            out, err, reason = self._watch(process, job, name)
             wall = time.monotonic() - started
             kept = {
                 path: (folder / path).read_bytes()
@@ -83,8 +77,6 @@ class ContainerSandbox:
                 if (folder / path).is_file() and not (folder / path).is_symlink()
             }
         limit = job.limits.output_bytes
-        if len(out) > limit or len(err) > limit:
-            reason = reason or "output_limit"
         verdict, detail = _verdict(reason, process.returncode, err.decode("utf-8", "replace"))
         return Outcome(
             verdict,
@@ -97,6 +89,53 @@ class ContainerSandbox:
             detail,
             kept,
         )
+
+    def _watch(self, process: "subprocess.Popen[bytes]", job: Job, name: str) -> tuple[bytes, bytes, str]:
+        """(standard output, standard error, why it was stopped or nothing); never holds more than the limits."""
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        end = time.monotonic() + job.limits.wall_s
+        seen = {process.stdout.fileno(): bytearray(), process.stderr.fileno(): bytearray()}
+        out, err = seen.values()
+        left = memoryview(job.stdin.encode())
+        os.set_blocking(process.stdin.fileno(), False)
+        reason = ""
+        with selectors.DefaultSelector() as ready:
+            for fd in seen:
+                ready.register(fd, selectors.EVENT_READ)
+            ready.register(process.stdin.fileno(), selectors.EVENT_WRITE)
+            while ready.get_map() and not reason:
+                for key, _ in ready.select(max(0.0, end - time.monotonic())):
+                    if key.fd in seen:
+                        data = os.read(key.fd, 65536)
+                        seen[key.fd] += data
+                        if not data:
+                            ready.unregister(key.fd)
+                        if len(seen[key.fd]) > job.limits.output_bytes:
+                            reason = "output_limit"
+                        continue
+                    try:
+                        left = left[os.write(key.fd, left) :]
+                    except BrokenPipeError:
+                        left = left[len(left) :]
+                    if not left:
+                        ready.unregister(key.fd)
+                        process.stdin.close()
+                if time.monotonic() > end:
+                    reason = reason or "wall_limit"
+        if not reason:
+            try:
+                process.wait(max(0.1, end - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                reason = "wall_limit"
+        if reason:
+            subprocess.run([self.runtime, "kill", name], capture_output=True, check=False, timeout=STOP_S)
+            process.kill()
+            process.wait()
+        for pipe in (process.stdin, process.stdout, process.stderr):
+            pipe.close()
+        return bytes(out), bytes(err), reason
 
     def map(self, jobs: Sequence[Job]) -> list[Outcome]:
         """Outcomes in the order of the jobs, one after the other."""
@@ -116,45 +155,3 @@ def _verdict(reason: str, status: int, stderr: str) -> tuple[Verdict, str]:
     if status != 0:
         return Verdict.WRONG_EXIT, last or f"exit status {status}"
     return Verdict.OK, ""
-
-
-def kubernetes_job(job: Job, name: str, image: str, python: str = "python3") -> dict[str, Any]:
-    """The manifest of a batch/v1 Job: files in a ConfigMap of the same name, no retries, nothing mounted but them."""
-    limits = job.limits
-    command = list(job.argv) if job.argv else [python, "-I", "/work/main.py", *job.args]
-    resources = {"cpu": "1", "memory": f"{limits.memory_mb}Mi", "ephemeral-storage": f"{limits.file_mb}Mi"}
-    container = {
-        "name": "job",
-        "image": image,
-        "command": command,
-        "workingDir": "/work",
-        "env": [{"name": key, "value": value} for key, value in sorted(job.env.items())],
-        "resources": {"limits": resources, "requests": resources},
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "runAsNonRoot": True,
-            "runAsUser": 65534,
-            "capabilities": {"drop": ["ALL"]},
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
-        "volumeMounts": [{"name": "files", "mountPath": "/work"}],
-    }
-    spec = {
-        "restartPolicy": "Never",
-        "automountServiceAccountToken": False,
-        "enableServiceLinks": False,
-        "containers": [container],
-        "volumes": [{"name": "files", "configMap": {"name": name}}],
-    }
-    return {
-        "apiVersion": "batch/v1",
-        "kind": "Job",
-        "metadata": {"name": name, "labels": {"app": "k2-sandbox"}},
-        "spec": {
-            "backoffLimit": 0,
-            "activeDeadlineSeconds": max(1, int(limits.wall_s)),
-            "ttlSecondsAfterFinished": 60,
-            "template": {"metadata": {"labels": {"app": "k2-sandbox"}}, "spec": spec},
-        },
-    }

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from gym.sandbox import Job, Limits, SandboxError, Verdict
-from gym.sandbox.container import ContainerSandbox, kubernetes_job
+from gym.sandbox.container import ContainerSandbox
 
 RUNTIME = f"""#!{sys.executable}
 import os, subprocess, sys
@@ -56,6 +56,8 @@ def test_verdicts(log: Path) -> None:
     assert any(line.startswith("kill sandbox-") for line in log.read_text().splitlines())
     loud = box.run(Job(source="print('x' * 10**6)", limits=Limits(output_bytes=100)))
     assert (loud.verdict, len(loud.stdout)) == (Verdict.OUTPUT_LIMIT, 100)
+    endless = box.run(Job(source="while True: print('x' * 10**6)", stdin="y" * 10**6, limits=Limits(output_bytes=100)))
+    assert (endless.verdict, len(endless.stdout)) == (Verdict.OUTPUT_LIMIT, 100)
     assert box.run(Job(source="raise SystemExit(125)")).verdict is Verdict.INFRASTRUCTURE_ERROR
 
 
@@ -68,16 +70,3 @@ def test_a_missing_runtime_or_image_fails_closed(tmp_path: Path, monkeypatch: py
     broken.chmod(0o755)
     with pytest.raises(SandboxError, match="podman can't run tiny: no such image"):
         ContainerSandbox("tiny", "podman")
-
-
-def test_a_kubernetes_job_runs_once_without_rights() -> None:
-    manifest = kubernetes_job(Job(source="print(1)", env={"A": "1"}), "job-7", "tiny")
-    spec = manifest["spec"]["template"]["spec"]
-    container = spec["containers"][0]
-    assert manifest["spec"]["backoffLimit"] == 0
-    assert manifest["spec"]["activeDeadlineSeconds"] == 20
-    assert spec["restartPolicy"] == "Never"
-    assert spec["automountServiceAccountToken"] is False
-    assert container["securityContext"]["runAsNonRoot"] is True
-    assert container["resources"]["limits"]["memory"] == "512Mi"
-    assert container["command"] == ["python3", "-I", "/work/main.py"]
