@@ -5,6 +5,7 @@ descriptors. Started by `gym/sandbox/pool.py`; uses only the standard library an
 """
 
 import contextlib
+import fcntl
 import gc
 import importlib
 import json
@@ -17,7 +18,6 @@ import signal
 import socket
 import sys
 import sysconfig
-import tempfile
 import time
 import traceback
 from types import ModuleType
@@ -231,6 +231,8 @@ def allowed(box: str, trees: list[str], *, execute: bool) -> int:
 def empty(box: str) -> None:
     """Leaves nothing of a program in its box, not even on the box itself when program and zygote have one user."""
     os.chmod(box, 0o711)
+    with contextlib.suppress(OSError):  # the usual program leaves an empty folder
+        os.rmdir(os.path.join(box, "job"))
     for name in os.listxattr(box):
         os.removexattr(box, name)
     for name in os.listdir(box):
@@ -275,26 +277,36 @@ class Place:
                 os.makedirs(os.path.dirname(path), exist_ok=True)
                 with open(path, "wb") as handle:
                     handle.write(bytes.fromhex(content))
-            for where, folders, files in os.walk(folder) if root else ():
-                for one in [".", *folders, *files]:
+            if root:
+                os.chown(folder, self.uid, self.uid)
+            for where, folders, files in os.walk(folder) if root and job["files"] else ():
+                for one in [*folders, *files]:
                     os.lchown(os.path.join(where, one), self.uid, self.uid)
             return watch(self, job, folder, link)
         finally:
             empty(self.box)
 
 
+def sealed(content: bytes) -> int:
+    """A descriptor at the beginning of bytes that nobody can change any more."""
+    fd = os.memfd_create("stdin", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    with open(fd, "wb", closefd=False) as handle:
+        handle.write(content)
+    fcntl.fcntl(fd, 1033, 0xF)  # F_ADD_SEALS: sealing, shrinking, growing, writing
+    os.lseek(fd, 0, os.SEEK_SET)
+    return fd
+
+
 def watch(place: Place, job: dict[str, Any], folder: str, link: socket.socket) -> dict[str, Any]:
     lim = job["limits"]
-    with tempfile.TemporaryFile(dir=os.path.dirname(place.box)) as stdin:
-        stdin.write(job["stdin"].encode())
-        stdin.flush()
-        stdin.seek(0)
-        out_r, out_w = os.pipe()
-        err_r, err_w = os.pipe()
-        started = time.monotonic()
-        pid = os.fork()
-        if pid == 0:
-            child(place, job, folder, [stdin.fileno(), out_w, err_w])
+    stdin = sealed(job["stdin"].encode())
+    out_r, out_w = os.pipe()
+    err_r, err_w = os.pipe()
+    started = time.monotonic()
+    pid = os.fork()
+    if pid == 0:
+        child(place, job, folder, [stdin, out_w, err_w])
+    os.close(stdin)
     os.close(out_w)
     os.close(err_w)
     pidfd = os.pidfd_open(pid)

@@ -89,6 +89,11 @@ def test_disk_filling_with_deleted_files(box: Sandbox) -> None:
     assert _attack(box, source).verdict is not Verdict.OK
 
 
+def test_disk_filling_through_standard_input(box: Sandbox) -> None:
+    source = "import os\nos.write(0, b'0' * 2**20)\nprint('ESCAPED')"
+    assert _attack(box, source, stdin="x").verdict is Verdict.WRONG_EXIT
+
+
 def test_disk_filling_with_empty_files(box: Sandbox) -> None:
     source = "for n in range(10**5): open(str(n), 'w').close()\nprint('ESCAPED')"
     assert _attack(box, source).verdict is Verdict.OUTPUT_LIMIT
