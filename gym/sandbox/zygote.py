@@ -131,8 +131,8 @@ def run_python(source: str, args: list[str], folder: str) -> int:
     sys.stdout = open(1, "w", encoding="utf-8", closefd=False)
     sys.stderr = open(2, "w", encoding="utf-8", closefd=False, buffering=1)
     random.seed()
-    if "numpy" in sys.modules:
-        sys.modules["numpy"].random.seed(int.from_bytes(os.urandom(4)))
+    if "numpy.random" in sys.modules:  # numpy imports it when it is first used
+        sys.modules["numpy.random"].seed(int.from_bytes(os.urandom(4)))
     main = ModuleType("__main__")
     sys.modules["__main__"] = main
     sys.argv = ["main.py", *args]

@@ -301,6 +301,12 @@ def test_random_numbers_differ_between_runs(box: Sandbox) -> None:
     assert len(said) == 4
 
 
+def test_preloaded_random_numbers_differ_between_runs() -> None:
+    with open_sandbox("fork", workers=1, preload=["numpy.random"]) as fresh:
+        said = {fresh.run(Job(source="import numpy\nprint(numpy.random.rand())")).stdout for _ in range(4)}
+    assert len(said) == 4
+
+
 def test_the_pid_namespace_hides_other_processes(spaces: Sandbox) -> None:
     outcome = spaces.run(Job(argv=["sh", "-c", "ls /proc | grep -c '^[0-9]'; cat /etc/passwd; echo end"]))
     count, *rest = outcome.stdout.split()
