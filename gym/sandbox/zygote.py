@@ -231,11 +231,17 @@ def allowed(box: str, trees: list[str], *, execute: bool) -> int:
 def empty(box: str) -> None:
     """Leaves nothing of a program in its box, not even on the box itself when program and zygote have one user."""
     os.chmod(box, 0o711)
-    with contextlib.suppress(OSError):  # the usual program leaves an empty folder
-        os.rmdir(os.path.join(box, "job"))
+    folder = os.path.join(box, "job")
+    with contextlib.suppress(OSError):  # the usual program leaves a folder with few files or none
+        for name in os.listdir(folder):
+            os.unlink(f"{folder}/{name}")
+        os.rmdir(folder)
     for name in os.listxattr(box):
         os.removexattr(box, name)
-    for name in os.listdir(box):
+    left = os.listdir(box)
+    if not left:
+        return
+    for name in left:
         path = os.path.join(box, name)
         if os.path.isdir(path) and not os.path.islink(path):
             shutil.rmtree(path, ignore_errors=True)
@@ -272,19 +278,29 @@ class Place:
         root = os.geteuid() == 0
         os.mkdir(folder, 0o700)
         try:
-            for name, content in job["files"].items():
-                path = os.path.join(folder, name)
-                os.makedirs(os.path.dirname(path), exist_ok=True)
-                with open(path, "wb") as handle:
-                    handle.write(bytes.fromhex(content))
             if root:
                 os.chown(folder, self.uid, self.uid)
-            for where, folders, files in os.walk(folder) if root and job["files"] else ():
-                for one in [*folders, *files]:
-                    os.lchown(os.path.join(where, one), self.uid, self.uid)
+            for name, content in job["files"].items():
+                self._put(folder, name, bytes.fromhex(content), root)
             return watch(self, job, folder, link)
         finally:
             empty(self.box)
+
+
+    def _put(self, folder: str, name: str, content: bytes, root: bool) -> None:
+        path = folder
+        *parents, last = name.split("/")
+        for parent in parents:
+            path = f"{path}/{parent}"
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(path, 0o700)
+                if root:
+                    os.chown(path, self.uid, self.uid)
+        fd = os.open(f"{path}/{last}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+        with open(fd, "wb") as handle:
+            handle.write(content)
+            if root:
+                os.fchown(fd, self.uid, self.uid)
 
 
 def sealed(content: bytes) -> int:
