@@ -178,8 +178,24 @@ class Engine:
         return finished
 
     def _prefill(self, rows: list[int]) -> Tensor:
-        """Reads the prompts of `rows` and returns the logits after each, [B, vocabulary]."""
-        prompts = [list(self.active[row].request.prompt) for row in rows]
+        """Reads the prompts of `rows` and returns the logits after each, [B, vocabulary].
+
+        Equal prompts (the samples of one question) are read once and their cache is copied.
+        """
+        copies: dict[tuple[int, ...], list[int]] = {}
+        for row in rows:
+            copies.setdefault(tuple(self.active[row].request.prompt), []).append(row)
+        last_UC = self._read_prompts(list(copies), [same[0] for same in copies.values()])
+        for prompt, (first, *others) in copies.items():
+            for row in (first, *others):
+                self.active[row].length = len(prompt)
+            if others:
+                self.cache_LBTX[:, others, : len(prompt)] = self.cache_LBTX[:, first : first + 1, : len(prompt)]
+        place = {row: unique for unique, same in enumerate(copies.values()) for row in same}
+        return self.model.lm_head(last_UC).float()[[place[row] for row in rows]]
+
+    def _read_prompts(self, prompts: Sequence[Sequence[int]], rows: Sequence[int]) -> Tensor:
+        """Hidden state after the last token of each prompt, [B, C]; the cache rows are filled."""
         device = self.cache_LBTX.device
         last_BC = torch.empty(len(rows), self.model.config.hidden_size, dtype=self.cache_LBTX.dtype, device=device)
         longest = max(map(len, prompts))
@@ -196,9 +212,7 @@ class Engine:
             for place, i in enumerate(part):
                 if start < len(prompts[i]) <= stop:
                     last_BC[i] = hidden_BQC[place, len(prompts[i]) - 1 - start]
-        for row, prompt in zip(rows, prompts, strict=True):
-            self.active[row].length = len(prompt)
-        return self.model.lm_head(last_BC).float()
+        return last_BC
 
     def _decode(self, rows: list[int]) -> Tensor:
         device = self.cache_LBTX.device

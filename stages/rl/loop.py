@@ -250,9 +250,6 @@ class Loop:
                 part.repeat = -p.repeat_penalty
         return parts, verdicts
 
-    def _judge(self, asked: Sequence[critic.Comparison]) -> list[float]:
-        return judge.judge(self.tune.model, self.tokenizer, asked)
-
     def _toggle(self, parts: list[Parts], scores: list[float], lengths: list[int]) -> None:
         t = self.p.toggle
         right = [length for length, score in zip(lengths, scores, strict=True) if score > 0.5]
@@ -280,36 +277,49 @@ class Loop:
         return [judge.lesson(self.tokenizer, critic.Comparison(question, *pair), first)]
 
     def _update(self, lessons: list[Example]) -> list[UpdateReport]:
-        """Optimizer steps while there are groups enough."""
+        """Optimizer steps on the groups that carry a signal; too few for a step wait for the next iteration."""
         p = self.p
-        size = p.prompts // p.updates
         lessons = lessons[: p.critic.pairs]
-        reports: list[UpdateReport] = []
+        groups = [
+            Group([Rollout(**row) for row in one["rollouts"]], one["rewards"], one["temperature"])
+            for one in self.state.ready
+        ]
+        steps = min(p.updates, len(groups) // self.micros)
+        if not steps:
+            return []
+        self.state.ready = []
         self.tune.model.train()
-        while len(self.state.ready) >= size and len(reports) < p.updates:
-            taken, self.state.ready = self.state.ready[:size], self.state.ready[size:]
-            groups = [
-                Group([Rollout(**row) for row in one["rollouts"]], one["rewards"], one["temperature"]) for one in taken
-            ]
-            place = (self.state.iteration * p.updates + len(reports)) * p.ptx_rows
+        reports: list[UpdateReport] = []
+        for number in range(steps):
+            taken = groups[number::steps]
+            place = (self.state.iteration * p.updates + number) * p.ptx_rows
             ptx = [self.job.ptx[(place + k) % len(self.job.ptx)] for k in range(p.ptx_rows)] if self.job.ptx else []
-            part = lessons[len(reports) :: p.updates]
             reports.append(
                 update(
                     self.tune,
-                    groups,
+                    taken,
                     p.objective,
                     micros=self.micros,
-                    lr=p.lr,
+                    lr=self.lr(len(taken)),
                     pad_id=self.tokenizer.pad,
                     ptx=ptx if p.ptx > 0 else [],
                     ptx_weight=p.ptx,
-                    critic=part,
+                    critic=lessons[number::steps],
                     critic_weight=p.critic.coefficient,
                     row_length=self.context,
                 )
             )
         return reports
+
+    def lr(self, groups: int) -> float:
+        """Linear from `lr` to `final_lr`, times the share of a step's prompts that carry a signal.
+
+        Muon's step has one size whatever the gradient's; without the share, a step on the last two groups that still
+        differ would be as large as one on all of them.
+        """
+        p = self.p
+        planned = p.lr + (p.final_lr - p.lr) * self.state.iteration / max(1, p.iterations - 1)
+        return planned * min(1.0, groups * p.updates / p.prompts)
 
     def _evaluate(self) -> dict[str, float]:
         """Greedy success on held problems, and the critic's accuracy on held pairs."""

@@ -65,6 +65,7 @@ class RlParams(Section):
     updates: int = Field(ge=1)
     micro_groups: int = Field(ge=1)
     lr: float = Field(gt=0)
+    final_lr: float = Field(ge=0)
     weight_decay: float = Field(ge=0)
     reset_optimizer: bool
     rollout_tokens: int = Field(ge=1)

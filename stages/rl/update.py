@@ -30,7 +30,11 @@ class Group:
 
 @dataclass(frozen=True)
 class Micro:
-    """Whole groups as padded rows, and this micro-batch's part of the PTX and critic rows."""
+    """Whole groups as padded rows, and this micro-batch's part of the PTX and critic rows.
+
+    The shares are of the step's sampled tokens and of its rollouts, times the number of micro-batches: they make the
+    mean over micro-batches the mean over all.
+    """
 
     tokens_NL: Tensor
     targets_NL: Tensor
@@ -38,7 +42,8 @@ class Micro:
     reward_N: Tensor
     group_N: Tensor
     temperature: float
-    share: float
+    token_share: float
+    row_share: float
     ptx: Packed | None
     critic: Packed | None
 
@@ -81,13 +86,14 @@ def rows_of(rollouts: Sequence[Rollout], pad_id: int) -> tuple[Tensor, Tensor, T
 def micro_batches(
     groups: Sequence[Group], count: int, pad_id: int, ptx: Sequence[Example], critic: Sequence[Example], row_length: int
 ) -> list[Micro]:
-    """Splits groups into `count` micro-batches of equally many; similar lengths stand together."""
+    """Splits groups into `count` micro-batches of nearly equally many; similar lengths stand together."""
     ordered = sorted(groups, key=lambda group: max(len(rollout.tokens) for rollout in group.rollouts))
-    size = len(ordered) // count
-    total = sum(rollout.spent for group in ordered for rollout in group.rollouts)
+    edges = [round(k * len(ordered) / count) for k in range(count + 1)]
+    tokens = sum(rollout.spent for group in ordered for rollout in group.rollouts)
+    rows = sum(len(group.rollouts) for group in ordered)
     found = []
     for k in range(count):
-        part = ordered[k * size : (k + 1) * size]
+        part = ordered[edges[k] : edges[k + 1]]
         rollouts = [rollout for group in part for rollout in group.rollouts]
         tokens_NL, targets_NL, old_NL = rows_of(rollouts, pad_id)
         found.append(
@@ -98,7 +104,8 @@ def micro_batches(
                 torch.tensor([reward for group in part for reward in group.rewards]),
                 torch.tensor([number for number, group in enumerate(part) for _ in group.rollouts]),
                 part[0].temperature,
-                sum(rollout.spent for rollout in rollouts) * count / total,
+                sum(rollout.spent for rollout in rollouts) * count / tokens,
+                len(rollouts) * count / rows,
                 _packed(ptx[k::count], row_length, pad_id),
                 _packed(critic[k::count], row_length, pad_id),
             )
@@ -144,7 +151,7 @@ def update(
         difference = batch.log_ratio_NL.detach()[mask_NL]
         gaps.append(float(difference.abs().mean()))
         ratios.append(float(difference.mean()))
-        loss = loss_of(batch) * (micro.share if o.name == "token_clip" else 1.0)
+        loss = loss_of(batch) * (micro.token_share if o.name == "token_clip" else micro.row_share)
         for packed, weight in ((micro.ptx, ptx_weight), (micro.critic, critic_weight)):
             if packed is not None and weight > 0:
                 extra = model(
