@@ -145,6 +145,7 @@ class Sandbox:
     def __init__(self, level: Level, workers: int, preload: Sequence[str]) -> None:
         if level == "container":
             raise SandboxError("level container needs an image: see gym.sandbox.container and gym.sandbox.kubernetes")
+        self.level = level
         self._idle: queue.SimpleQueue[Worker] = queue.SimpleQueue()
         self._all: list[Worker] = []
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="sandbox")

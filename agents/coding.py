@@ -1,0 +1,228 @@
+"""A working copy of a repository in a sandbox, with the tools of a coding agent executed for real.
+
+    with coding_sandbox() as box:
+        copy = Workspace({"app.py": b"..."}, box)
+        loop.run(model, copy.call, messages, copy.tools())
+        copy.patch()
+
+The copy lives here, in memory; every command runs on it in a sandbox of its own, and what it changed comes back. So a
+command can break nothing but its copy, and grading starts from a fresh one.
+"""
+
+import base64
+import difflib
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+
+from agents.loop import InfrastructureError
+from gym.sandbox import Job, Limits, Sandbox, SandboxError, Verdict, open_sandbox
+
+LIMITS = Limits(cpu_s=60.0, wall_s=120.0, memory_mb=1024, file_mb=32, processes=64)
+OUTPUT = 16_000
+SHOWN = 200
+_INSIDE = Path(__file__).with_name("inside.py").read_text(encoding="utf-8")
+_SAVED = ".workspace.json"
+_TEXT = {"type": "string"}
+_LINE = {"type": "integer", "minimum": 1}
+
+
+def _declaration(name: str, description: str, required: Mapping[str, Any], **optional: Any) -> dict[str, Any]:
+    parameters = {
+        "type": "object",
+        "properties": {**required, **optional},
+        "required": list(required),
+        "additionalProperties": False,
+    }
+    return {"type": "function", "function": {"name": name, "description": description, "parameters": parameters}}
+
+
+VIEW = _declaration(
+    "view",
+    f"Shows a file with line numbers, at most {SHOWN} lines from `start` on; or lists the files below a folder.",
+    {"path": _TEXT},
+    start=_LINE,
+    end=_LINE,
+)
+EDIT = _declaration(
+    "edit",
+    "Replaces old_str, which must occur exactly once in the file, by new_str. An empty old_str creates a new file.",
+    {"path": _TEXT, "old_str": _TEXT, "new_str": _TEXT},
+)
+BASH = _declaration(
+    "bash",
+    "Runs a shell command in the repository and returns its output and exit status. Files it changes stay changed.",
+    {"command": _TEXT},
+)
+PYTHON_ONLY = _declaration(
+    "bash",
+    "Runs `python FILE`, `python -c CODE` or `python -m MODULE` in the repository and returns its output and exit "
+    "status; no other program can be started. Files it changes stay changed.",
+    {"command": _TEXT},
+)
+_CHECKS = {
+    one["function"]["name"]: jsonschema.Draft202012Validator(one["function"]["parameters"])
+    for one in (VIEW, EDIT, BASH)
+}
+
+
+@contextmanager
+def coding_sandbox(workers: int = 2) -> Iterator[Sandbox]:
+    """A sandbox of level `namespaces`, where a shell can run; where that is missing, of level `fork` (Python only).
+
+    Raises:
+        SandboxError: neither can be opened on this machine.
+    """
+    try:
+        opened = open_sandbox("namespaces", workers=workers)
+        box = opened.__enter__()
+    except SandboxError:
+        opened = open_sandbox("fork", workers=workers)
+        box = opened.__enter__()
+    try:
+        yield box
+    finally:
+        opened.__exit__(None, None, None)
+
+
+class Workspace:
+    """Files of a repository as they are now, and the tools that look at them and change them.
+
+    Args:
+        files: content by relative path; anything below `.git` is left out, so that no history tells the answer.
+        box: where commands run; its level decides whether `bash` is a shell or runs Python alone.
+        limits: of one command.
+    """
+
+    def __init__(self, files: Mapping[str, bytes], box: Sandbox, *, limits: Limits = LIMITS) -> None:
+        self.start = {path: content for path, content in files.items() if ".git" not in path.split("/")}
+        self.files = dict(self.start)
+        self.box = box
+        megabytes = sum(map(len, self.start.values())) >> 20
+        self.limits = replace(limits, file_mb=limits.file_mb + 4 * megabytes)
+
+    @property
+    def shell(self) -> bool:
+        """Whether `bash` is a real shell."""
+        return self.box.level != "fork"
+
+    def tools(self) -> list[dict[str, Any]]:
+        """Declarations in the OpenAI shape."""
+        return [BASH if self.shell else PYTHON_ONLY, VIEW, EDIT]
+
+    def call(self, name: str, arguments: Mapping[str, Any]) -> tuple[str, bool]:
+        """Runs a tool; gives its text and whether the caller made a mistake (a failing command is none).
+
+        Raises:
+            InfrastructureError: the sandbox failed.
+        """
+        if name not in _CHECKS:
+            return f"error: unknown tool {name}", True
+        problem = next(iter(_CHECKS[name].iter_errors(dict(arguments))), None)
+        if problem is not None:
+            return f"error: invalid arguments: {problem.message}", True
+        if name == "bash":
+            return self.bash(arguments["command"]), False
+        path = str(arguments["path"]).removeprefix("/workspace").strip("/").removeprefix("./")
+        if name == "view":
+            return self.view(path, arguments.get("start", 1), arguments.get("end"))
+        return self.edit(path, arguments["old_str"], arguments["new_str"])
+
+    def bash(self, command: str) -> str:
+        """Output and exit status of a command; the files it wrote or deleted are taken over."""
+        args = (command, str(max(1.0, self.limits.wall_s - 5.0)), str(OUTPUT), str(int(self.shell)))
+        job = Job(source=_INSIDE, files=self.files, args=args, limits=self.limits, keep=(_SAVED,))
+        outcome = self.box.run(job)
+        if outcome.verdict is Verdict.INFRASTRUCTURE_ERROR:
+            raise InfrastructureError(outcome.detail)
+        if _SAVED not in outcome.files:
+            return f"stopped: {outcome.verdict.value.replace('_', ' ')}; files are as before the command"
+        saved = json.loads(outcome.files[_SAVED])
+        self.files |= {path: base64.b64decode(content) for path, content in saved["changed"].items()}
+        for path in saved["gone"]:
+            del self.files[path]
+        output = str(saved["output"]).rstrip("\n")
+        return f"{output}\n[exit status {saved['status']}]".lstrip("\n")
+
+    def view(self, path: str, start: int = 1, end: int | None = None) -> tuple[str, bool]:
+        """A part of a file with line numbers, or the files below a folder."""
+        if path not in self.files:
+            inside = "" if path in ("", ".") else f"{path}/"
+            below = sorted(name for name in self.files if name.startswith(inside))
+            if not below:
+                return f"error: no file or folder {path}", True
+            more = f"\n[{len(below) - SHOWN} more]" if len(below) > SHOWN else ""
+            return "\n".join(below[:SHOWN]) + more, False
+        lines = self.files[path].decode("utf-8", "replace").splitlines()
+        last = min(len(lines), start + SHOWN - 1, end or len(lines))
+        if start > max(1, len(lines)):
+            return f"error: {path} has {len(lines)} lines", True
+        shown = [f"{number:5} {lines[number - 1]}" for number in range(start, last + 1)]
+        return "\n".join([*shown, *([f"[{len(lines) - last} more lines]"] if last < len(lines) else [])]), False
+
+    def edit(self, path: str, old: str, new: str) -> tuple[str, bool]:
+        """Replaces `old`, which must be there once, or creates a file when `old` is empty."""
+        if not path or ".." in path.split("/") or ".git" in path.split("/"):
+            return f"error: can't write {path or 'an empty path'}", True
+        if not old:
+            if path in self.files:
+                return f"error: {path} is there already; name the text to replace", True
+            self.files[path] = new.encode()
+            return f"created {path}", False
+        if path not in self.files:
+            return f"error: no file {path}", True
+        text = self.files[path].decode("utf-8", "surrogateescape")
+        if text.count(old) != 1:
+            return f"error: old_str occurs {text.count(old)} times in {path}; it must occur once", True
+        self.files[path] = text.replace(old, new).encode("utf-8", "surrogateescape")
+        return f"changed {path}", False
+
+    @property
+    def changed(self) -> list[str]:
+        """Paths that differ from the start, new and deleted ones included."""
+        return sorted(path for path in {*self.start, *self.files} if self.start.get(path) != self.files.get(path))
+
+    def patch(self) -> str:
+        """The changes as a unified diff that `git apply` takes; files that are no UTF-8 text are left out."""
+        return "".join(_diff(path, self.start.get(path), self.files.get(path)) for path in self.changed)
+
+    def state_hash(self) -> str:
+        """sha256 over every path and its content."""
+        digest = hashlib.sha256()
+        for path, content in sorted(self.files.items()):
+            digest.update(json.dumps([path, hashlib.sha256(content).hexdigest()]).encode())
+        return digest.hexdigest()
+
+
+def _lines(content: bytes | None) -> list[str] | None:
+    """Lines with their ends, or None for content that is no text."""
+    try:
+        text = (content or b"").decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+    if "\0" in text:
+        return None
+    return [line + "\n" for line in text.split("\n")[:-1]] + ([last] if (last := text.rpartition("\n")[2]) else [])
+
+
+def _diff(path: str, old: bytes | None, new: bytes | None) -> str:
+    before, after = _lines(old), _lines(new)
+    if before is None or after is None:
+        return ""
+    head = f"diff --git a/{path} b/{path}\n"
+    if old is None:
+        head += "new file mode 100644\n"
+    if new is None:
+        head += "deleted file mode 100644\n"
+    names = ("/dev/null" if old is None else f"a/{path}", "/dev/null" if new is None else f"b/{path}")
+    body = [
+        line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n"
+        for line in difflib.unified_diff(before, after, *names)
+    ]
+    return head + "".join(body)
