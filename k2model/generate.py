@@ -89,6 +89,9 @@ class Engine:
         max_batch: slots.
         max_length: prompt and output tokens of a request together.
         prefill_chunk: prompt tokens of a row that are read at once.
+
+    Attributes:
+        sampled: tokens that were sampled so far.
     """
 
     def __init__(
@@ -113,6 +116,7 @@ class Engine:
         self.active: dict[int, _Slot] = {}
         self.waiting: deque[_Slot] = deque()
         self._next = 0
+        self.sampled = 0
 
     def submit(self, request: Request) -> int:
         """Queues a request and returns its handle.
@@ -228,6 +232,7 @@ class Engine:
     def _take(self, rows: list[int], logits_BV: Tensor) -> list[tuple[int, Result]]:
         """Samples a token for each row; frees the rows that are done."""
         slots = [self.active[row] for row in rows]
+        self.sampled += len(rows)
         for place, slot in enumerate(slots):
             if slot.request.constraint is not None:
                 logits_BV[place].masked_fill_(~slot.request.constraint.allowed(), float("-inf"))

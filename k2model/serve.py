@@ -3,8 +3,9 @@
     python -m k2model.serve models/sft --port 8000 [--tokenizer data/tokenizer]
 
 /v1/models, /v1/chat/completions (tools, reasoning_content, logprobs), /v1/completions (text or token ids), both with
-streaming. Where tools are declared the enforcer (`k2model.grammar`) is on: a call that is made is valid. Beyond the
-OpenAI fields a message may have `parse_errors`, and every choice has the sampled `token_ids`.
+streaming; /update_weights_from_disk takes new weights of the same network between requests (rollouts in RL). Where
+tools are declared the enforcer (`k2model.grammar`) is on: a call that is made is valid. Beyond the OpenAI fields a
+message may have `parse_errors`, and every choice has the sampled `token_ids`.
 """
 
 import argparse
@@ -14,7 +15,7 @@ import random
 import sys
 import time
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ from k2model.generate import Engine, Request
 from k2model.grammar import ToolGrammar
 from k2model.int4_checkpoint import load_any
 from k2model.model import K2Model
-from k2model.serve_api import ChatBody, CompletionBody, NamedChoice, Sampling, complaint
+from k2model.serve_api import ChatBody, CompletionBody, NamedChoice, Sampling, WeightsBody, complaint
 from k2model.serve_engine import Choice, EngineThread, News
 from k2model.tokenizer import K2Tokenizer, load_tokenizer
 from k2model.turn import Delta, gather
@@ -130,7 +131,8 @@ class Service:
             prompts.append(ids or [self.tokenizer.bos])
         if not prompts:
             raise ConfigError("prompt: an empty list")
-        stop_ids = frozenset({self.tokenizer.eos, self.tokenizer.im_end})
+        own = {self.tokenizer.eos, self.tokenizer.im_end}
+        stop_ids = frozenset(own if body.stop_token_ids is None else body.stop_token_ids)
         requests = [
             request
             for ids in prompts
@@ -138,6 +140,20 @@ class Service:
         ]
         choices = [Choice(self.tokenizer, body.stops(), markup=False) for _ in requests]
         return Job(requests, choices, prompts)
+
+    async def load(self, folder: Path) -> None:
+        """Takes over the weights of a checkpoint; requests in flight must have ended.
+
+        Raises:
+            ConfigError: another network's checkpoint, or requests are in flight.
+            CheckpointError: it can't be read.
+        """
+        fresh = (await asyncio.to_thread(load_any, folder)).state_dict()
+        mine = self.engine.model.state_dict()
+        odd = [name for name in mine.keys() | fresh.keys() if _shape(mine, name) != _shape(fresh, name)]
+        if odd:
+            raise ConfigError(f"model_path: {folder} holds another network: {min(odd)}")
+        await self.thread.between_requests(lambda: self.engine.model.load_state_dict(fresh))
 
     async def run(self, job: Job) -> AsyncIterator[tuple[int, News, list[Delta]]]:
         """(choice, news, deltas) of all requests of a job, as they come."""
@@ -193,6 +209,10 @@ class Service:
             "top_logprobs": tops or None,
             "text_offset": [],
         }
+
+
+def _shape(tensors: Mapping[str, torch.Tensor], name: str) -> tuple[int, ...] | None:
+    return tuple(tensors[name].shape) if name in tensors else None
 
 
 def _finite(value: float) -> float:
@@ -254,6 +274,18 @@ def make_app(service: Service) -> FastAPI:
     @app.post("/v1/completions")
     async def completions(http: HttpRequest) -> Response:
         return await _answer(service, http, CompletionBody)
+
+    @app.post("/update_weights_from_disk")
+    async def update_weights(http: HttpRequest) -> Response:
+        try:
+            body = WeightsBody.model_validate_json(await http.body())
+            await service.load(Path(body.model_path))
+        except ValidationError as error:
+            message, param = complaint(error)
+            return _refused(message, param=param)
+        except (CheckpointError, ConfigError) as error:
+            return _refused(str(error))
+        return JSONResponse({"success": True, "message": f"weights of {body.model_path}"})
 
     return app
 

@@ -93,14 +93,24 @@ class ChatBody(Sampling):
 
 
 class CompletionBody(Sampling):
+    """`stop_token_ids` and `return_token_ids` are vLLM's; our answers hold the token ids in any case."""
+
     prompt: str | list[str] | list[int] | list[list[int]]
     max_tokens: int = Field(16, ge=1)
     logprobs: int | None = Field(None, ge=0, le=20)
+    stop_token_ids: list[int] | None = None
+    return_token_ids: bool = True
 
     def prompts(self) -> list[str | list[int]]:
         if isinstance(self.prompt, str) or (self.prompt and isinstance(self.prompt[0], int)):
             return [self.prompt]  # type: ignore[list-item]
         return list(self.prompt)  # type: ignore[arg-type]
+
+
+class WeightsBody(_Body):
+    """SGLang's request to read the weights of another checkpoint of the same network."""
+
+    model_path: str
 
 
 def complaint(error: ValidationError) -> tuple[str, str]:

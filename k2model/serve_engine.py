@@ -3,7 +3,7 @@
 import asyncio
 import queue
 import threading
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,6 +51,18 @@ class EngineThread:
             if place:
                 self._inbox.put(("cancel", place[0]))
 
+    async def between_requests(self, action: Callable[[], object]) -> None:
+        """Runs `action` on the engine's thread while it is idle.
+
+        Raises:
+            ConfigError: requests are in flight.
+        """
+        loop, done = asyncio.get_running_loop(), asyncio.Queue[Exception | None]()
+        self._inbox.put(("act", (action, loop, done)))
+        problem = await done.get()
+        if problem is not None:
+            raise problem
+
     def close(self) -> None:
         """Ends the thread after its current step."""
         self._inbox.put(("close", None))
@@ -91,10 +103,29 @@ class EngineThread:
                 self.engine.cancel(value)
                 self._listeners.pop(value, None)
                 continue
+            if kind == "act":
+                self._act(*value)
+                continue
             request, loop, news, place = value
             handle = self.engine.submit(request)
             place.append(handle)
             self._listeners[handle] = (loop, news, 0)
+
+    def _act(
+        self,
+        action: Callable[[], object],
+        loop: asyncio.AbstractEventLoop,
+        done: "asyncio.Queue[Exception | None]",
+    ) -> None:
+        problem: Exception | None = None
+        if self.engine.active or self.engine.waiting:
+            problem = ConfigError("model_path: requests are in flight; weights change between them")
+        else:
+            try:
+                action()
+            except RuntimeError as error:
+                problem = ConfigError(f"model_path: {error}")
+        loop.call_soon_threadsafe(done.put_nowait, problem)
 
     def _report(self, handle: int, result: Result, finish: str | None) -> None:
         if handle not in self._listeners:

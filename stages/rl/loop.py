@@ -22,11 +22,11 @@ from gym.tasksets.elementary import Elementary
 from gym.tasksets.task import Task
 from gym.verifiers.result import Result, Status
 from k2model.engine import OptimizerOptions
-from k2model.generate import Engine
 from k2model.model import K2Model
+from k2model.quant import check_widths, set_fake_quant
 from k2model.tokenizer import K2Tokenizer
 from stages.finetune import FineTune
-from stages.rl import critic, judge
+from stages.rl import backends, critic, judge
 from stages.rl.episodes import TOOLS, Answer, ToolUse, tool_tasks
 from stages.rl.params import RlParams
 from stages.rl.prompts import Pool, shares
@@ -80,21 +80,24 @@ class State:
     curve: list[dict[str, float]] = field(default_factory=list)
 
 
-def local_backend(model: K2Model, tokenizer: K2Tokenizer, max_batch: int, context: int) -> Backend:
-    """Our engine, on the weights that are being trained."""
-    return Engine(model, tokenizer, max_batch=max_batch, max_length=context)
-
-
 class Loop:
     """One RL run; `run` goes on from the newest checkpoint to the last iteration."""
 
-    def __init__(self, job: Job, hooks: Hooks, open_backend: OpenBackend = local_backend) -> None:
+    def __init__(self, job: Job, hooks: Hooks) -> None:
         p = job.params
-        self.job, self.p, self.hooks, self.open_backend = job, p, hooks, open_backend
+        self.job, self.p, self.hooks = job, p, hooks
+        self.open_backend: OpenBackend = backends.colocated
+        if p.rollouts.backend == "server":
+            self.open_backend = backends.ServerRollouts(p.rollouts.url, job.work / "pushed")
+        elif p.rollouts.backend == "int4":
+            self.open_backend = backends.Int4Rollouts()
         self.tokenizer = job.tokenizer
         self.micros = p.prompts // (p.updates * p.micro_groups)
         options = OptimizerOptions(weight_decay=p.weight_decay)
         self.tune = FineTune(job.start, job.work, options, micro_batches=self.micros)
+        if p.fake_quant:
+            check_widths(self.tune.model.config)
+            set_fake_quant(self.tune.model, True)
         self.context = min(self.tune.model.config.max_position_embeddings, 1024)
         self.tasks = {
             family: Elementary(family).tasks(p.pool, self._seed("pool", family), p.difficulty) for family in p.families

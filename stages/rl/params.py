@@ -52,6 +52,20 @@ class CriticParams(Section):
     held_pairs: int = Field(ge=0)
 
 
+class RolloutParams(Section):
+    """Who samples: `colocated` our engine on the weights in training, `int4` on their INT4 twin, `server` the
+    OpenAI-compatible server at `url`, which gets the weights pushed before each iteration."""
+
+    backend: Literal["colocated", "int4", "server"]
+    url: str
+
+    @model_validator(mode="after")
+    def _named(self) -> "RolloutParams":
+        if (self.backend == "server") != bool(self.url):
+            raise ValueError("rollouts: a url belongs to backend server, and to no other")
+        return self
+
+
 class RlParams(Section):
     """Joint RL with verifiable and self-critique rewards."""
 
@@ -82,6 +96,8 @@ class RlParams(Section):
     held_tasks: int = Field(ge=1)
     eval_every: int = Field(ge=1)
     max_batch: int = Field(ge=1)
+    rollouts: RolloutParams
+    fake_quant: bool
     checkpoint_every: int = Field(ge=1)
 
     @model_validator(mode="after")

@@ -15,7 +15,9 @@ from stages.seeds import sub_seed
 
 
 class Backend(Protocol):
-    """What samples: our engine, or a client of a server with the same methods."""
+    """What samples: our engine, or a client of a server with the same methods (`stages.rl.backends`)."""
+
+    sampled: int  # tokens so far
 
     def submit(self, request: Request) -> int: ...
 
@@ -135,12 +137,10 @@ def advance(
         if not rollout.stop:
             submit(rollout)
     before = sum(rollout.spent for rollout in rollouts)
-    sampled = 0
     while running:
-        sampled += len(running)
         for handle, result in backend.step():
             take(running.pop(handle), result)
-        if sampled >= token_limit:
+        if running and backend.sampled >= token_limit:
             for handle, result in backend.interrupt():
                 take(running.pop(handle), result)
             break

@@ -1,0 +1,180 @@
+"""Who samples rollouts: our engine on the weights in training, on their INT4 twin, or a server they are pushed to."""
+
+import json
+import queue
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from k2model.checkpoint import save_checkpoint
+from k2model.generate import Engine, Request, Result
+from k2model.int4_experts import int4_twin, refresh_experts
+from k2model.model import K2Model
+from k2model.tokenizer import K2Tokenizer
+from stages.rl.rollout import Backend
+
+
+def colocated(model: K2Model, tokenizer: K2Tokenizer, max_batch: int, context: int) -> Backend:
+    """Our engine, on the weights that are being trained; its cache is freed when the iteration's sampling ends."""
+    return Engine(model, tokenizer, max_batch=max_batch, max_length=context)
+
+
+class Int4Rollouts:
+    """Our engine on the INT4 twin of the weights in training; the experts are quantized anew each iteration."""
+
+    def __init__(self) -> None:
+        self._twin: K2Model | None = None
+
+    def __call__(self, model: K2Model, tokenizer: K2Tokenizer, max_batch: int, context: int) -> Backend:
+        if self._twin is None:
+            self._twin = int4_twin(model)
+        else:
+            refresh_experts(self._twin, model)
+        return Engine(self._twin, tokenizer, max_batch=max_batch, max_length=context)
+
+
+class RolloutError(RuntimeError):
+    """The rollout server refused, failed, or left out what training needs; one line that names it."""
+
+
+@dataclass(frozen=True)
+class ServerRollouts:
+    """An OpenAI-compatible server, for clusters: weights are pushed to it before each iteration's sampling.
+
+    The checkpoint is written to `folder`, which the server must be able to read, and its route
+    `/update_weights_from_disk` (SGLang's name; ours has it) is told the path. Sampling is by `/v1/completions` with
+    token ids in both directions (`return_token_ids`, as in vLLM).
+    """
+
+    url: str
+    folder: Path
+    timeout_s: float = 600.0
+
+    def __call__(self, model: K2Model, tokenizer: K2Tokenizer, max_batch: int, context: int) -> Backend:
+        save_checkpoint(model, self.folder)
+        with httpx.Client(base_url=self.url, timeout=self.timeout_s, trust_env=False) as client:
+            _post(client, "/update_weights_from_disk", {"model_path": str(self.folder.resolve())})
+            name = _model_name(client)
+        return ServerBackend(self.url, name, max_batch, self.timeout_s)
+
+
+def _post(client: httpx.Client, path: str, body: dict[str, Any]) -> httpx.Response:
+    try:
+        response = client.post(path, json=body)
+    except httpx.HTTPError as error:
+        raise RolloutError(f"rollout server {client.base_url}{path}: {error or type(error).__name__}") from None
+    if response.status_code != 200:
+        raise RolloutError(f"rollout server {client.base_url}{path}: {response.status_code} {response.text[:200]}")
+    return response
+
+
+def _model_name(client: httpx.Client) -> str:
+    response = client.get("/v1/models")
+    if response.status_code != 200 or not response.json().get("data"):
+        raise RolloutError(f"rollout server {client.base_url}/v1/models: no model is listed")
+    return str(response.json()["data"][0]["id"])
+
+
+class ServerBackend:
+    """Requests in flight on a server, up to `concurrency` at once; each streams, so that an interrupt loses nothing."""
+
+    def __init__(self, url: str, model: str, concurrency: int, timeout_s: float) -> None:
+        self.url, self.model = url, model
+        self.sampled = 0
+        self._client = httpx.Client(
+            base_url=url, timeout=timeout_s, trust_env=False, limits=httpx.Limits(max_connections=concurrency)
+        )
+        self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix="rollout")
+        self._news: queue.SimpleQueue[tuple[int, Result | RolloutError]] = queue.SimpleQueue()
+        self._stop = threading.Event()
+        self._open: set[int] = set()
+        self._next = 0
+
+    def submit(self, request: Request) -> int:
+        """Sends a request as soon as one of the places is free."""
+        handle = self._next
+        self._next += 1
+        self._open.add(handle)
+        self._pool.submit(self._run, handle, request)
+        return handle
+
+    def step(self) -> list[tuple[int, Result]]:
+        """Waits for the next finished request.
+
+        Raises:
+            RolloutError: the server failed it.
+        """
+        handle, item = self._news.get()
+        self._open.discard(handle)
+        if isinstance(item, RolloutError):
+            self.interrupt()
+            raise item
+        return [(handle, item)]
+
+    def interrupt(self) -> list[tuple[int, Result]]:
+        """Ends everything in flight and gives what it has so far."""
+        self._stop.set()
+        self._pool.shutdown(wait=True)
+        found = []
+        while self._open:
+            handle, item = self._news.get()
+            self._open.discard(handle)
+            if isinstance(item, Result):
+                found.append((handle, item))
+        self._client.close()
+        return sorted(found, key=lambda pair: pair[0])
+
+    def _run(self, handle: int, request: Request) -> None:
+        result = Result(len(request.prompt), finish_reason="interrupted")
+        try:
+            self._sample(request, result)
+        except (httpx.HTTPError, KeyError, ValueError) as error:
+            problem = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+            self._news.put((handle, RolloutError(f"rollout server {self.url}/v1/completions: {problem}")))
+            return
+        except RolloutError as error:
+            self._news.put((handle, error))
+            return
+        self._news.put((handle, result))
+
+    def _sample(self, request: Request, result: Result) -> None:
+        if self._stop.is_set():
+            return
+        body = {
+            "model": self.model,
+            "prompt": list(request.prompt),
+            "max_tokens": request.max_tokens,
+            "temperature": request.temperature,
+            "top_p": request.top_p,
+            "seed": request.seed,
+            "stop_token_ids": sorted(request.stop_ids),
+            "logprobs": 0,
+            "return_token_ids": True,
+            "stream": True,
+        }
+        with self._client.stream("POST", "/v1/completions", json=body) as response:
+            if response.status_code != 200:
+                raise RolloutError(f"rollout server {self.url}: {response.status_code} {response.read()[:200]!r}")
+            for line in response.iter_lines():
+                if not line.startswith("data: ") or line == "data: [DONE]":
+                    continue
+                event = json.loads(line.removeprefix("data: "))
+                if "error" in event:
+                    raise RolloutError(f"rollout server {self.url}: {event['error']['message']}")
+                choice = event["choices"][0]
+                ids, logprobs = choice["token_ids"], choice["logprobs"]["token_logprobs"]
+                if len(ids) != len(logprobs):
+                    raise RolloutError(f"rollout server {self.url}: {len(ids)} tokens with {len(logprobs)} logprobs")
+                result.ids += ids
+                result.logprobs += logprobs
+                self.sampled += len(ids)
+                if choice["finish_reason"]:
+                    result.finish_reason = choice["finish_reason"]
+                    return
+                if self._stop.is_set():
+                    return
+        raise RolloutError(f"rollout server {self.url}: the stream ended without a finish reason")
