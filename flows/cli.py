@@ -12,6 +12,8 @@ COMMANDS = {
     "doctor": ("flows.doctor", "what this machine has and what is disabled"),
     "params": ("stages.params", "check params.yaml, or apply a size: k2 params --size smoke --write"),
     "evaluate": ("stages.evaluate.__main__", "benchmarks on any target: k2 evaluate --target URL --benchmarks NAME"),
+    "models": ("stages.models", "the registered checkpoints, their scores and aliases"),
+    "promote": ("stages.promote", "makes the candidate, or --version N, the champion if the gate holds"),
     "describe": ("k2model.describe", "parameters, FLOPs and size of a preset: k2 describe k2"),
     "plan": ("k2model.plan", "memory and time on a cluster: k2 plan k2 --gpus 2048 --gpu h800"),
     "serve": ("k2model.serve", "an OpenAI-compatible server over a checkpoint: k2 serve models/rl"),

@@ -15,10 +15,16 @@ class Declared:
     data: tuple[Path, ...]
     code: tuple[Path, ...]
     sections: tuple[str, ...]
+    outs: tuple[Path, ...]
+
+
+def stage_names(path: Path = Path("dvc.yaml")) -> list[str]:
+    """Every stage, in the order in which `dvc.yaml` writes them."""
+    return list(yaml.safe_load(path.read_text())["stages"])
 
 
 def declared(name: str, path: Path = Path("dvc.yaml")) -> Declared:
-    """Dependencies and `params.yaml` sections that `dvc.yaml` declares for stage `name`.
+    """Dependencies, `params.yaml` sections and outputs that `dvc.yaml` declares for stage `name`.
 
     Raises:
         InputError: `dvc.yaml` has no such stage.
@@ -29,4 +35,5 @@ def declared(name: str, path: Path = Path("dvc.yaml")) -> Declared:
     deps = [Path(dep) for dep in stages[name].get("deps", [])]
     code = tuple(dep for dep in deps if dep.parts[0] in CODE_ROOTS)
     data = tuple(dep for dep in deps if dep.parts[0] not in CODE_ROOTS)
-    return Declared(data, code, tuple(stages[name].get("params", [])))
+    outs = tuple(Path(out) for out in stages[name].get("outs", []))
+    return Declared(data, code, tuple(stages[name].get("params", [])), outs)

@@ -15,6 +15,7 @@ from pydantic import Field, ValidationError
 from stages.corpus.params import CorpusParams
 from stages.errors import InputError
 from stages.evaluate.params import EvaluateParams
+from stages.gate import GateParams
 from stages.pretrain.params import PretrainParams
 from stages.qat.params import QatParams
 from stages.rephrase.params import RephraseParams
@@ -57,6 +58,8 @@ class Params(Section):
     sft: SftParams
     rl: RlParams
     evaluate: EvaluateParams
+    gate: GateParams
+    traces: int = Field(ge=0)
 
 
 def _line(path: Path, error: ValidationError) -> str:

@@ -11,7 +11,7 @@ import json
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
@@ -25,7 +25,9 @@ from stages.files import fingerprint, sha256_tree, write_json
 from stages.graph import declared
 from stages.params import load_params
 from stages.progress import Progress
+from stages.reference import digest
 from stages.track import Track
+from stages.track_traces import choose, log_traces
 
 USER_ERRORS = (InputError, ConfigError, CheckpointError)
 
@@ -71,6 +73,7 @@ class Stage:
         identity = {"params": chosen, "inputs": inputs, "code": sha256_tree(wants.code)}
         self.work = self.root / "work" / self.name / fingerprint(identity)
         self.work.mkdir(parents=True, exist_ok=True)
+        self._outs = wants.outs
         signal.signal(signal.SIGTERM, _terminate)
         self.track = Track(self.name, self.root, self.work, chosen, inputs, system=self.system_metrics)
 
@@ -88,6 +91,10 @@ class Stage:
     def log(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Logs metrics to MLflow (buffered; `stage.track.flush()` before a checkpoint)."""
         self.track.log(metrics, step)
+
+    def trace(self, trajectories: Sequence[Mapping[str, Any]]) -> None:
+        """Shows `params.traces` of these rows of trajectories.parquet as MLflow traces, each once."""
+        log_traces(self.root, choose(trajectories, self.params.traces))
 
     def progress(self, total: int, unit: str = "it") -> Progress:
         """A bar on a terminal, a line a minute in a log."""
@@ -122,6 +129,9 @@ class Stage:
         if error is None:
             if self._metrics is None:
                 raise RuntimeError(f"stage {self.name} ended without stage.finish(...)")
+            for path in self._outs:
+                if path.exists():
+                    self.track.tag(f"out.{path.as_posix()}", digest(path))
             self.track.end("FINISHED", {f"{self.name}/{k}": v for k, v in self._metrics.items()})
             return
         killed = isinstance(error, (SystemExit, KeyboardInterrupt))

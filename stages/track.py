@@ -30,13 +30,19 @@ def tracking_uri(root: Path) -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root.resolve() / 'mlflow.db'}"
 
 
-def _experiment(root: Path) -> str:
+def experiment_id(root: Path) -> str:
+    """The experiment `k2` (or `MLFLOW_EXPERIMENT_NAME`), made when it isn't there.
+
+    Artifacts go beside a SQLite file, else where `MLFLOW_DEFAULT_ARTIFACT_ROOT` says (such as `s3://bucket/path`).
+    """
     name = os.environ.get("MLFLOW_EXPERIMENT_NAME", EXPERIMENT)
     found = mlflow.get_experiment_by_name(name)
     if found is not None:
         return str(found.experiment_id)
     local = tracking_uri(root).startswith("sqlite")
-    location = (root.resolve() / "mlartifacts").as_uri() if local else None
+    location = os.environ.get("MLFLOW_DEFAULT_ARTIFACT_ROOT")
+    if location is None and local:
+        location = (root.resolve() / "mlartifacts").as_uri()
     # The tag opens the UI at "Model training" instead of at traces.
     tags = {"mlflow.experimentKind": "custom_model_development"}
     return str(mlflow.create_experiment(name, artifact_location=location, tags=tags))
@@ -95,7 +101,7 @@ class Track:
         else:
             run = mlflow.start_run(
                 run_name=stage,
-                experiment_id=_experiment(root),
+                experiment_id=experiment_id(root),
                 parent_run_id=self.parent,
                 tags={"stage": stage, **identity(root)},
                 log_system_metrics=system,
@@ -117,7 +123,7 @@ class Track:
         tags = {"stage": "pipeline", **identity(self.root)}
         if above := os.environ.get("K2_MLFLOW_PARENT"):  # a sweep's run
             tags["mlflow.parentRunId"] = above
-        parent = self.client.create_run(_experiment(self.root), run_name="pipeline", tags=tags)
+        parent = self.client.create_run(experiment_id(self.root), run_name="pipeline", tags=tags)
         owner.set_parent_run(self.root / "work", parent.info.run_id)
         return str(parent.info.run_id)
 
@@ -191,7 +197,7 @@ def log_run(
     """
     mlflow.set_tracking_uri(tracking_uri(root))
     client = MlflowClient()
-    experiment = _experiment(root)
+    experiment = experiment_id(root)
     if once:
         quoted = name.replace("'", "")
         if client.search_runs([experiment], f"tags.`mlflow.runName` = '{quoted}'", max_results=1):

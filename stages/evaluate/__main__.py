@@ -29,6 +29,7 @@ from stages.evaluate.runner import run_benchmark
 from stages.evaluate.target import open_target
 from stages.evaluate.validation import ValidationScore, validation_score
 from stages.files import write_atomic, write_json
+from stages.models import register_and_judge
 from stages.run import Stage
 from stages.schemas import CORPUS, FACTS, SAMPLES, read_table, write_table
 
@@ -170,6 +171,7 @@ def main() -> None:
                 raise InputError(str(error)) from None
         scores = {key: round(value, 6) for key, value in scores.items()}
         write_json(Path("metrics/scores.json"), scores)
+        print(register_and_judge(stage.root, stage.params.gate), flush=True)
         accuracy = f"facts {scores['facts']:.1%} [{scores['facts_ci_low']:.1%}, {scores['facts_ci_high']:.1%}]"
         stage.finish(
             f"loss {held_out.loss:.3f}, {held_out.bits_per_byte:.3f} bits/byte, {accuracy}, n={scores['facts_n']:.0f}",

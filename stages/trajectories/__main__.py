@@ -133,6 +133,7 @@ def main() -> None:
             "domains": len({row["trajectory"]["domain"] for row in rows}),
             "user_errors": sum(row["untold"] > 0 for row in rows) / len(rows),
         }
+        stage.trace([row["trajectory"] for row in rows])
         metrics |= {f"verdict_{verdict}": count for verdict, count in sorted(verdicts.items())}
         stage.finish(f"{len(rows):,} trajectories, {kept:,} kept ({kept / len(rows):.0%}), all replayed", metrics)
 
