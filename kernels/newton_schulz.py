@@ -24,6 +24,7 @@ COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 STEPS = 5
 EPS = 1e-7
 GRAM_RESTART = 2
+CPU_CHUNK_ELEMENTS = 2**19  # of the matrices that are iterated together: what a core's own cache holds
 
 Method = Literal["auto", "standard", "symmetric", "gram"]
 
@@ -86,18 +87,22 @@ def newton_schulz(
     dtype = dtype or compute_dtype(short, m.device)
     if method == "auto":
         method = choose_method(short, long, m.device)
-    norm = torch.linalg.vector_norm(x, dim=(-2, -1), keepdim=True, dtype=torch.float32)
-    x = (x / (norm + EPS)).to(dtype)  # normalised before the cast: half precision can't hold every norm
-    if method == "gram":
-        x = _gram(x.contiguous(), steps)
-    else:
-        x = _standard(x.contiguous(), steps, symmetric=method == "symmetric")
+    chunks = x.split(max(1, CPU_CHUNK_ELEMENTS // (short * long))) if x.device.type == "cpu" else (x,)
+    done = [_iterate(chunk, steps, method, dtype) for chunk in chunks]
+    x = done[0] if len(done) == 1 else torch.cat(done)
     if tall:
         x = x.mT
     return x if m.ndim == 3 else x.squeeze(0)
 
 
-def _standard(x_Nmn: Tensor, steps: int, *, symmetric: bool) -> Tensor:
+def _iterate(x_Nmn: Tensor, steps: int, method: Method, dtype: torch.dtype) -> Tensor:
+    norm_N11 = torch.linalg.vector_norm(x_Nmn, dim=(-2, -1), keepdim=True, dtype=torch.float32)
+    # Normalised before the cast: half precision can't hold every norm.
+    x_Nmn = (x_Nmn / (norm_N11 + EPS)).to(dtype).contiguous()
+    return _gram(x_Nmn, steps) if method == "gram" else _standard(x_Nmn, steps, method == "symmetric")
+
+
+def _standard(x_Nmn: Tensor, steps: int, symmetric: bool) -> Tensor:
     a, b, c = COEFFICIENTS
     for _ in range(steps):
         gram = _product_t(x_Nmn, symmetric)
