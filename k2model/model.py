@@ -164,7 +164,8 @@ class K2Model(nn.Module):
             tokens_BL: ids.
             targets_BL: the id to predict at each position; −100 doesn't count.
             positions_BL: rotary positions, 0..L−1 by default.
-            segment_ids_BL: attention stays within equal ids (packed documents).
+            segment_ids_BL: attention stays within equal ids (packed documents); [B, L, 2] adds the id of a shared
+                prefix (see `kernels.attention`).
             loss_mask_BL: positions with 0 don't count.
             temperature: divides the logits of `loss` and `logp_BL`.
         """

@@ -23,6 +23,13 @@ CHUNK = 256
 TILE = 2**21  # scores of a tile, 8 MB in float32
 
 
+def _own_and_prefix(segment_ids: Tensor) -> tuple[Tensor, Tensor]:
+    """(own_BL, prefix_BL) of [B, L] or [B, L, 2] segment ids."""
+    if segment_ids.ndim == 2:
+        return segment_ids, segment_ids
+    return segment_ids[..., 0], segment_ids[..., 1]
+
+
 def attention_reference(
     q_BHLD: Tensor, k_BHLD: Tensor, v_BHLV: Tensor, scale: float, segment_ids_BL: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
@@ -30,7 +37,9 @@ def attention_reference(
     place_L = torch.arange(q_BHLD.shape[2], device=q_BHLD.device)
     mask_BHLL = (place_L[:, None] >= place_L)[None, None]
     if segment_ids_BL is not None:
-        mask_BHLL = mask_BHLL & (segment_ids_BL[:, None, :, None] == segment_ids_BL[:, None, None, :])
+        own_BL, prefix_BL = _own_and_prefix(segment_ids_BL)
+        key_B11L = own_BL[:, None, None]
+        mask_BHLL = mask_BHLL & ((own_BL[:, None, :, None] == key_B11L) | (prefix_BL[:, None, :, None] == key_B11L))
     logits_BHLL = (q_BHLD @ k_BHLD.transpose(-1, -2) * scale).masked_fill(~mask_BHLL, float("-inf"))
     return logits_BHLL.softmax(-1) @ v_BHLV, logits_BHLL.amax(dim=(0, 2, 3))
 
@@ -65,10 +74,12 @@ def _groups(q: slice, k: slice, shape: torch.Size, segment_ids_BL: Tensor | None
         g = slice(first, min(first + size, batch * heads))
         hidden_GQK = None
         if segment_ids_BL is not None:
-            row_G = torch.arange(g.start, g.stop, device=segment_ids_BL.device) // heads
-            query_GQ1, key_G1K = segment_ids_BL[row_G, q, None], segment_ids_BL[row_G, None, k]
-            place_Q1 = torch.arange(q.start, q.stop, device=segment_ids_BL.device)[:, None]
-            hidden_GQK = (query_GQ1 != key_G1K) | (place_Q1 < torch.arange(k.start, k.stop, device=row_G.device))
+            own_BL, prefix_BL = _own_and_prefix(segment_ids_BL)
+            row_G = torch.arange(g.start, g.stop, device=own_BL.device) // heads
+            own_GQ1, prefix_GQ1, key_G1K = own_BL[row_G, q, None], prefix_BL[row_G, q, None], own_BL[row_G, None, k]
+            place_Q1 = torch.arange(q.start, q.stop, device=own_BL.device)[:, None]
+            hidden_GQK = (own_GQ1 != key_G1K) & (prefix_GQ1 != key_G1K)
+            hidden_GQK |= place_Q1 < torch.arange(k.start, k.stop, device=own_BL.device)
         yield _Tile(g, q, k, hidden_GQK)
 
 
@@ -133,17 +144,17 @@ class _Attention(torch.autograd.Function):
 
 
 def flex_block_mask(batch: int, length: int, device: torch.device, segment_ids_BL: Tensor | None) -> BlockMask:
-    """FlexAttention's mask: causal, within equal segment ids; blocks that are all hidden are skipped."""
+    """FlexAttention's mask: causal, within segments and their prefixes; blocks that are all hidden are skipped."""
 
     def causal(b: Tensor, h: Tensor, q: Tensor, k: Tensor) -> Tensor:
         return q >= k
 
     if segment_ids_BL is None:
         return create_block_mask(causal, None, None, length, length, device=str(device))
-    ids_BL = segment_ids_BL
+    own_BL, prefix_BL = _own_and_prefix(segment_ids_BL)
 
     def within(b: Tensor, h: Tensor, q: Tensor, k: Tensor) -> Tensor:
-        return (q >= k) & (ids_BL[b, q] == ids_BL[b, k])
+        return (q >= k) & ((own_BL[b, q] == own_BL[b, k]) | (prefix_BL[b, q] == own_BL[b, k]))
 
     return create_block_mask(within, batch, None, length, length, device=str(device))
 
@@ -173,7 +184,8 @@ def attention_max_logit(
         q_BHLD, k_BHLD: [B, H, L, D].
         v_BHLV: [B, H, L, V]; V may differ from D.
         scale: positive; multiplies the logits, and so the maximum (report §2.1: S_max includes 1/√d).
-        segment_ids_BL: integers; a query sees only keys of its own id.
+        segment_ids_BL: integers; a query sees only keys of its own id. With [B, L, 2] the second id names a segment
+            that it sees too: a prefix that several continuations share.
 
     Returns:
         Output [B, H, L, V] and the maximum [H] in float32, which carries no gradient.

@@ -8,6 +8,7 @@ the sampler's cache exists only while it samples.
 
 import json
 import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -81,7 +82,11 @@ class State:
 
 
 class Loop:
-    """One RL run; `run` goes on from the newest checkpoint to the last iteration."""
+    """One RL run; `run` goes on from the newest checkpoint to the last iteration.
+
+    Attributes:
+        seconds: wall time of this process by phase (sample, score, update, evaluate).
+    """
 
     def __init__(self, job: Job, hooks: Hooks) -> None:
         p = job.params
@@ -93,7 +98,7 @@ class Loop:
             self.open_backend = backends.Int4Rollouts()
         self.tokenizer = job.tokenizer
         self.micros = p.prompts // (p.updates * p.micro_groups)
-        options = OptimizerOptions(weight_decay=p.weight_decay)
+        options = OptimizerOptions(weight_decay=p.weight_decay, momentum=p.momentum)
         self.tune = FineTune(job.start, job.work, options, micro_batches=self.micros)
         if p.fake_quant:
             check_widths(self.tune.model.config)
@@ -107,6 +112,7 @@ class Loop:
         if p.tool_tasks:
             self.tasks[TOOLS] = tool_tasks(self.apps, p.pool, self._seed("pool", TOOLS) % 2**30)
         self.rollouts_folder = job.work / "rollouts"
+        self.seconds: dict[str, float] = {}
         self.state = State(pools={name: asdict(Pool.fresh(len(tasks))) for name, tasks in self.tasks.items()})
 
     def _seed(self, *names: str | int) -> int:
@@ -143,7 +149,9 @@ class Loop:
         if p.reset_optimizer:
             self.tune.engine.optimizer.reset_state()
         temperature = self.temperature()
+        began = time.perf_counter()
         groups, sampled = self._sample(temperature)
+        scored_from = self._spent("sample", began)
         records: list[Row] = []
         lessons: list[Example] = []
         done: list[Group] = []
@@ -156,12 +164,22 @@ class Loop:
         self._write(number, records)
         varied = [group for group in done if max(group.rewards) - min(group.rewards) > 1e-9]
         self.state.ready += [asdict(group) for group in varied]
+        updated_from = self._spent("score", scored_from)
         reports = self._update(lessons)
+        held_from = self._spent("update", updated_from)
         self.state.iteration += 1
         summary = self._summary(records, sampled, len(done) - len(varied), reports, temperature)
         last = self.state.iteration == p.iterations
         self._record(summary, self._evaluate() if last or self.state.iteration % p.eval_every == 0 else {})
+        self._spent("evaluate", held_from)
+        self.hooks.log({f"rl/seconds_{phase}": spent for phase, spent in self.seconds.items()}, self.state.iteration)
         self.hooks.progress(1, f"reward {summary.get('reward', float('nan')):.3f}")
+
+    def _spent(self, phase: str, began: float) -> float:
+        """Adds the time since `began` to a phase; gives the time now."""
+        now = time.perf_counter()
+        self.seconds[phase] = self.seconds.get(phase, 0.0) + now - began
+        return now
 
     def _sample(self, temperature: float) -> tuple[list[tuple[str, Task, list[Rollout], list[Episode]]], int]:
         """Samples this iteration's groups and those that waited; gives the finished ones."""

@@ -80,6 +80,7 @@ class RlParams(Section):
     micro_groups: int = Field(ge=1)
     lr: float = Field(gt=0)
     final_lr: float = Field(ge=0)
+    momentum: float = Field(ge=0, lt=1)
     weight_decay: float = Field(ge=0)
     reset_optimizer: bool
     rollout_tokens: int = Field(ge=1)

@@ -1,6 +1,6 @@
 """One optimizer step of RL: the objective over prompt groups, the PTX loss and the critic's loss in one sum.
 
-Axes: N rollouts, L positions.
+Axes: N rollouts, A positions of one.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,6 +16,7 @@ from stages.rl.objectives import grpo, k2, token_clip
 from stages.rl.objectives.batch import Batch
 from stages.rl.params import ObjectiveParams
 from stages.rl.rollout import Rollout
+from stages.rl.rows import GroupRows, group_rows
 from stages.sft.packing import Example, Packed, pack, plan
 
 
@@ -36,9 +37,7 @@ class Micro:
     mean over micro-batches the mean over all.
     """
 
-    tokens_NL: Tensor
-    targets_NL: Tensor
-    old_logp_NL: Tensor
+    rows: GroupRows
     reward_N: Tensor
     group_N: Tensor
     temperature: float
@@ -67,22 +66,6 @@ def objective(o: ObjectiveParams) -> Callable[[Batch], Tensor]:
     return lambda batch: grpo.loss(batch, o.epsilon)
 
 
-def rows_of(rollouts: Sequence[Rollout], pad_id: int) -> tuple[Tensor, Tensor, Tensor]:
-    """(tokens, targets, sampler's log-probs) [N, L]; a target is −100 where the policy did not sample it."""
-    longest = max(len(rollout.tokens) for rollout in rollouts) - 1
-    tokens_NL = torch.full((len(rollouts), longest), pad_id)
-    targets_NL = torch.full((len(rollouts), longest), -100)
-    old_NL = torch.zeros(len(rollouts), longest)
-    for n, rollout in enumerate(rollouts):
-        length = len(rollout.tokens) - 1
-        ids = torch.tensor(rollout.tokens)
-        sampled = torch.tensor(rollout.sampled[1:])
-        tokens_NL[n, :length] = ids[:-1]
-        targets_NL[n, :length] = ids[1:].masked_fill(~sampled, -100)
-        old_NL[n, :length] = torch.tensor(rollout.logprobs[1:])
-    return tokens_NL, targets_NL, old_NL
-
-
 def micro_batches(
     groups: Sequence[Group], count: int, pad_id: int, ptx: Sequence[Example], critic: Sequence[Example], row_length: int
 ) -> list[Micro]:
@@ -95,12 +78,9 @@ def micro_batches(
     for k in range(count):
         part = ordered[edges[k] : edges[k + 1]]
         rollouts = [rollout for group in part for rollout in group.rollouts]
-        tokens_NL, targets_NL, old_NL = rows_of(rollouts, pad_id)
         found.append(
             Micro(
-                tokens_NL,
-                targets_NL,
-                old_NL,
+                group_rows([group.rollouts for group in part], pad_id),
                 torch.tensor([reward for group in part for reward in group.rewards]),
                 torch.tensor([number for number, group in enumerate(part) for _ in group.rollouts]),
                 part[0].temperature,
@@ -145,10 +125,17 @@ def update(
     ratios: list[float] = []
 
     def loss_fn(model: nn.Module, micro: Micro) -> tuple[Tensor, Output]:
-        output = model(micro.tokens_NL, micro.targets_NL, temperature=micro.temperature)
-        mask_NL = micro.targets_NL != -100
-        batch = Batch(output.logp_BL, micro.old_logp_NL, mask_NL, micro.reward_N, micro.group_N)
-        difference = batch.log_ratio_NL.detach()[mask_NL]
+        rows = micro.rows
+        output = model(
+            rows.tokens_BL,
+            rows.targets_BL,
+            positions_BL=rows.positions_BL,
+            segment_ids_BL=rows.segments_BL2,
+            temperature=micro.temperature,
+        )
+        logp_NA = rows.by_rollout(output.logp_BL)
+        batch = Batch(logp_NA, rows.old_logp_NA, rows.mask_NA, micro.reward_N, micro.group_N)
+        difference = batch.log_ratio_NL.detach()[rows.mask_NA]
         gaps.append(float(difference.abs().mean()))
         ratios.append(float(difference.mean()))
         loss = loss_of(batch) * (micro.token_share if o.name == "token_clip" else micro.row_share)

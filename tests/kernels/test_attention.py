@@ -50,6 +50,25 @@ def test_float32_equals_the_definition(shape: tuple[int, int, int, int, int], pa
         torch.testing.assert_close(ours.double(), exact, rtol=1e-4, atol=2e-5)
 
 
+def test_branches_see_their_shared_prefix_and_not_each_other() -> None:
+    q, k, v = _inputs((1, 2, 300, 24, 16), torch.float32)
+    trunk, branch = 260, 20  # the second branch begins in another chunk
+    own = torch.tensor([0] * trunk + [1] * branch + [2] * branch)
+    segments = torch.stack((own, torch.zeros_like(own)), -1)[None]
+    (out, top, grads), (out64, top64, grads64) = _both([q, k, v], segments)
+    torch.testing.assert_close(out.double(), out64, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(top.double(), top64, rtol=1e-6, atol=1e-5)
+    for ours, exact in zip(grads, grads64, strict=True):
+        torch.testing.assert_close(ours.double(), exact, rtol=1e-4, atol=2e-5)
+    for first in (trunk, trunk + branch):
+        alone = [torch.cat((x[:, :, :trunk], x[:, :, first : first + branch]), 2) for x in (q, k, v)]
+        wanted, _ = attention_max_logit(*alone, 24**-0.5)
+        torch.testing.assert_close(out[:, :, first : first + branch], wanted[:, :, trunk:], rtol=1e-5, atol=1e-5)
+    mask = flex_block_mask(1, 300, torch.device("cpu"), segments)
+    dense = mask.mask_mod(torch.tensor(0), torch.tensor(0), torch.arange(300)[:, None], torch.arange(300))
+    assert dense[270, 259] and not dense[290, 270] and not dense[100, 270] and not dense[270, 290]
+
+
 def test_bfloat16_is_as_close_as_its_rounding() -> None:
     shape = (1, 2, 300, 48, 32)
     (out, top, grads), (out64, top64, grads64) = _both(_inputs(shape, torch.bfloat16), None)

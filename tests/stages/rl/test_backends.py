@@ -28,8 +28,8 @@ torch.set_num_threads(1)
 def _params(**changes: Any) -> RlParams:
     base: dict[str, Any] = {
         "iterations": 2, "families": ["parity", "size"], "tool_tasks": 0, "difficulty": 0.0, "pool": 8, "prompts": 4,
-        "samples": 6, "updates": 4, "micro_groups": 1, "lr": 0.001, "final_lr": 0.001, "weight_decay": 0.0,
-        "reset_optimizer": False, "rollout_tokens": 10_000,
+        "samples": 6, "updates": 4, "micro_groups": 1, "lr": 0.001, "final_lr": 0.001, "momentum": 0.95,
+        "weight_decay": 0.0, "reset_optimizer": False, "rollout_tokens": 10_000,
         "objective": {"name": "k2", "tau": 0.1, "alpha": -1.0, "beta": 1.0, "epsilon": 0.2},
         "temperature": {"first": 1.0, "last": 1.0}, "budget": {"scale": 8.0, "penalty": 0.2},
         "length_reward": 0.5, "repeat_penalty": 0.1, "toggle": {"every": 0, "accuracy": 0.5, "percentile": 90.0},

@@ -46,6 +46,7 @@ def _params(**changes: Any) -> RlParams:
         "micro_groups": 1,
         "lr": 0.001,
         "final_lr": 0.001,
+        "momentum": 0.95,
         "weight_decay": 0.0,
         "reset_optimizer": False,
         "rollout_tokens": 10_000,
