@@ -7,6 +7,7 @@ COMMANDS = {
     "run": ("flows.pipeline", "the pipeline as a Prefect flow (dvc repro does the same without Prefect)"),
     "ui": ("flows.ui", "the Prefect and MLflow UIs"),
     "deploy": ("flows.deploy", "serve the deployments: nightly, run, resume, evaluate, experiment, sweep"),
+    "recovery": ("flows.recovery", "lets a crashed worker's run go on at another worker"),
     "experiment": ("flows.experiment", "one run with other parameters: k2 experiment --set pretrain.steps=200"),
     "sweep": ("flows.sweep", "a grid or a study: k2 sweep --grid seed=0,1,2 --jobs 2"),
     "doctor": ("flows.doctor", "what this machine has and what is disabled"),

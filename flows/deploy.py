@@ -4,16 +4,23 @@ Each shows in the Prefect UI with a form for its parameters. `prefect.yaml` hold
 """
 
 import argparse
+from pathlib import Path
+from typing import Any
 
 from flows import environment
 
 environment.prepare()
 
-from prefect import flow, serve
+from prefect import flow, get_run_logger, serve
+from prefect.artifacts import create_table_artifact
+from prefect.schedules import Cron, Interval
+from prefect.settings import PREFECT_API_URL, temporary_settings
 from pydantic import BaseModel, Field
 
 from flows.experiment import run_experiment
+from flows.hooks import on_failure, stop
 from flows.pipeline import pipeline
+from flows.recovery import install
 from flows.server import local_server
 from flows.sweep import grid, show, sweep
 
@@ -38,34 +45,63 @@ class Parameters(BaseModel):
         return {key: str(value) for key, value in keys.items() if value is not None} | self.more
 
 
-@flow(name="k2-experiment")
-def experiment(parameters: Parameters, name: str | None = None) -> str:
-    """Runs the pipeline with other parameters as a DVC experiment; the checkout stays as it is."""
-    lines = run_experiment(parameters.changes(), name=name)
+HOOKS: dict[str, Any] = {"on_failure": [on_failure], "on_cancellation": [stop], "on_crashed": [stop]}
+
+
+@flow(name="k2-experiment", **HOOKS)
+def experiment(parameters: Parameters, name: str | None = None, targets: list[str] | None = None) -> str:
+    """Runs the pipeline with other parameters as a DVC experiment; the checkout stays as it is.
+
+    Args:
+        parameters: What to change in params.yaml.
+        name: Of the experiment in `dvc exp show`; DVC makes one up when it is empty.
+        targets: Stages to run, with everything that they need. Empty is the whole pipeline.
+    """
+    lines = run_experiment(parameters.changes(), name=name, targets=targets or [], on_line=get_run_logger().info)
     return lines[-1]
 
 
-@flow(name="k2-sweep")
+@flow(name="k2-sweep", **HOOKS)
 def sweep_flow(values: dict[str, str], name: str = "sweep", metric: str = "validation_loss", jobs: int = 1) -> str:
-    """Runs every combination of comma-separated values (key of params.yaml → values) as DVC experiments."""
-    from pathlib import Path
+    """Runs every combination of values as DVC experiments under one MLflow parent.
 
-    table = show(sweep(grid(values), jobs, name, Path()), metric)
-    print(table)
-    return table
+    Args:
+        values: Key of params.yaml → comma-separated values, such as pretrain.optimizer.lr → 0.002,0.004.
+        name: Prefix of the experiments' names in `dvc exp show`.
+        metric: Key of metrics/scores.json in the table at the end.
+        jobs: Experiments at once.
+    """
+    trials = sweep(grid(values), jobs, name, Path())
+    create_table_artifact(
+        [
+            {"experiment": one.name, **one.changes, metric: (one.metrics or {}).get(metric, one.problem)}
+            for one in trials
+        ],
+        key="sweep",
+        description=name,
+    )
+    return show(trials, metric)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Serves the deployments from this machine.")
     parser.add_argument("--nightly", default="0 2 * * *", help="cron of the nightly full run, in UTC")
+    parser.add_argument("--every", type=float, metavar="SECONDS", help="instead of --nightly: an interval")
+    parser.add_argument("--target", action="append", help="a stage of the scheduled run (default: all)")
     args = parser.parse_args()
+    when = Interval(args.every) if args.every else Cron(args.nightly, timezone="UTC")
     with local_server() as url:
         print(f"Prefect UI: {url.removesuffix('/api')}", flush=True)
-        from prefect.settings import PREFECT_API_URL, temporary_settings
-
         with temporary_settings({PREFECT_API_URL: url}):
+            install()
             serve(
-                pipeline.to_deployment("nightly", cron=args.nightly, tags=["k2"], concurrency_limit=1),
+                pipeline.to_deployment(
+                    "nightly",
+                    schedule=when,
+                    parameters={"targets": args.target},
+                    tags=["k2"],
+                    concurrency_limit=1,
+                ),
                 pipeline.to_deployment("run", tags=["k2"], concurrency_limit=1),
                 pipeline.to_deployment("resume", tags=["k2"], concurrency_limit=1),
                 pipeline.to_deployment(

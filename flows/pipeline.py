@@ -28,7 +28,9 @@ from prefect.states import Completed
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.graph import Node, restrict, stage_graph
+from flows.hooks import mlflow_link, on_completion, on_failure, stop
 from flows.process import dvc, run, stop_all
+from flows.recovery import alive
 from flows.server import local_server
 from stages.errors import InputError
 from stages.params import PipelineParams
@@ -48,7 +50,9 @@ def _note(name: str, last_line: str, seconds: float) -> None:
         metrics: dict[str, Any] = json.loads(path.read_text())
         flat = {key: value for key, value in sorted(metrics.items()) if not isinstance(value, (dict, list))}
         rows += [f"| {key} | {value} |" for key, value in flat.items()]
-    text = f"## {name}\n\n{last_line}\n\n{seconds:,.1f} s\n\n" + "\n".join(rows)
+    link = mlflow_link(name)
+    run = f"[MLflow run]({link})\n\n" if link else ""
+    text = f"## {name}\n\n{last_line}\n\n{seconds:,.1f} s\n\n{run}" + "\n".join(rows)
     create_markdown_artifact(key=f"stage-{name.lower().replace('@', '-').replace('_', '-')}", markdown=text)
 
 
@@ -75,14 +79,31 @@ def _submit(node: Node, policy: PipelineParams, done: dict[str, PrefectFuture[An
     return configured.submit(node.name, mine.timeout_s, force, wait_for=[done[need] for need in node.needs])
 
 
-@flow(name="k2-pipeline", task_runner=ThreadPoolTaskRunner(max_workers=1))  # type: ignore[arg-type]
+@flow(
+    name="k2-pipeline",
+    task_runner=ThreadPoolTaskRunner(max_workers=1),  # type: ignore[arg-type]
+    on_completion=[on_completion],
+    on_failure=[on_failure],
+    on_cancellation=[stop],
+    on_crashed=[stop],
+)
 def pipeline(targets: list[str] | None = None, force: bool = False) -> dict[str, str]:
-    """Runs every stage (or `targets` and what they need) and returns each stage's state name."""
+    """Runs every stage (or `targets` and what they need) and returns each stage's state name.
+
+    Args:
+        targets: Stages to run, with everything that they need. Empty is the whole pipeline.
+        force: Run stages whose inputs have not changed, too.
+    """
+    with alive():
+        return _run_all(targets or [], force)
+
+
+def _run_all(targets: list[str], force: bool) -> dict[str, str]:
     params = preflight()
     os.environ["K2_OWNER_PID"] = str(os.getpid())
     done: dict[str, PrefectFuture[Any]] = {}
     try:
-        for node in restrict(stage_graph(), targets or []):
+        for node in restrict(stage_graph(), targets):
             done[node.name] = _submit(node, params.pipeline, done, force)
         states = {name: future.wait() or future.state for name, future in done.items()}
     except BaseException:

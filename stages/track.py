@@ -17,7 +17,7 @@ from mlflow.tracking import MlflowClient
 from mlflow.utils.time import get_current_time_millis
 
 from stages import owner
-from stages.files import sha256_file
+from stages.files import sha256_file, write_json
 
 EXPERIMENT = "k2"
 for noisy in ("mlflow.store.db.utils", "alembic.runtime.migration", "mlflow.system_metrics.system_metrics_monitor"):
@@ -111,9 +111,19 @@ class Track:
             for path, digest in inputs.items():
                 self._log_input(Path(path), digest)
             id_file.write_text(self.run_id)
+        self._note_run()
         self._resumed = resumed
         self._last_step: dict[str, int] = {}
         self._buffer: list[Metric] = []
+
+    def _note_run(self) -> None:
+        """work/runs.json: where the last run of each stage, and of the pipeline, is found in MLflow."""
+        path = self.root / "work" / "runs.json"
+        noted = json.loads(path.read_text()) if path.exists() else {}
+        experiment = self.client.get_run(self.run_id).info.experiment_id
+        for name, run_id in ((self.stage, self.run_id), ("pipeline", self.parent)):
+            noted[name] = {"run": run_id, "experiment": experiment}
+        write_json(path, noted)
 
     def _parent_run(self) -> str:
         me = owner.claim(self.root / "work")

@@ -63,7 +63,8 @@ def test_a_stage_completes_once_and_is_cached_after(smoke_checkout: Path, api: s
     assert again.stdout.splitlines()[-1] == "pipeline: corpus cached, tokenizer cached"
     assert _task_states(api) == {"corpus": ["Completed", "Cached"], "tokenizer": ["Completed", "Cached"]}
     artifacts = _post(api, "/artifacts/latest/filter", {})
-    assert {artifact["key"] for artifact in artifacts} == {"stage-corpus", "stage-tokenizer"}
+    assert {artifact["key"] for artifact in artifacts} == {"stage-corpus", "stage-tokenizer", "mlflow-run"}
+    assert all("/#/experiments/" in a["data"] for a in artifacts), "every artifact links to its MLflow run"
 
 
 def test_a_failing_stage_is_retried_and_says_its_own_line(smoke_checkout: Path, api: str, run_in: Run) -> None:
@@ -85,7 +86,7 @@ def test_a_failing_stage_is_retried_and_says_its_own_line(smoke_checkout: Path, 
 
 def test_deployments_are_served_scheduled_and_take_parameters(smoke_checkout: Path, api: str) -> None:
     served = subprocess.Popen(
-        [sys.executable, "-m", "flows.deploy", "--nightly", "30 1 * * *"],
+        [sys.executable, "-m", "flows.deploy", "--every", "20", "--target", "tokenizer"],
         cwd=smoke_checkout,
         env=checkout_env() | {"PREFECT_API_URL": api, "PREFECT_HOME": str(smoke_checkout / ".prefect")},
         stdout=subprocess.DEVNULL,
@@ -101,7 +102,10 @@ def test_deployments_are_served_scheduled_and_take_parameters(smoke_checkout: Pa
         by_name = {deployment["name"]: deployment["id"] for deployment in found}
         nightly = {"deployments": {"id": {"any_": [by_name["nightly"]]}}}
         scheduled = _until(lambda: _post(api, "/flow_runs/filter", nightly), bool)
-        assert {run["state_type"] for run in scheduled} == {"SCHEDULED"}
+        assert {run["auto_scheduled"] for run in scheduled} == {True}
+        run_form = next(d for d in found if d["name"] == "run")["parameter_openapi_schema"]
+        assert "Stages to run" in run_form["properties"]["targets"]["description"]
+        assert form["properties"]["targets"]["description"]
         created = httpx.post(
             f"{api}/deployments/{by_name['run']}/create_flow_run", json={"parameters": {"targets": ["tokenizer"]}}
         ).json()
@@ -110,6 +114,10 @@ def test_deployments_are_served_scheduled_and_take_parameters(smoke_checkout: Pa
             lambda run: run["state_type"] in ("COMPLETED", "FAILED", "CRASHED"),
         )
         assert done["state_type"] == "COMPLETED", done["state"]["message"]
+        fired = _until(lambda: [run for run in _post(api, "/flow_runs/filter", nightly) if run["end_time"]], bool)
+        assert (fired[-1]["state_type"], fired[-1]["auto_scheduled"]) == ("COMPLETED", True)
+        shown = {artifact["key"] for artifact in _post(api, "/artifacts/latest/filter", {})}
+        assert {"stage-corpus", "mlflow-run"} <= shown
     finally:
         os.killpg(served.pid, signal.SIGTERM)
         served.wait(30)
@@ -156,3 +164,60 @@ def test_terminated_in_pretraining_it_leaves_no_process_and_a_second_run_is_refu
     assert not alive
     free = run_in(smoke_checkout, sys.executable, "-m", "stages.preflight")
     assert free.stderr == ""
+
+
+def _worker(checkout: Path, api: str, name: str) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(
+        [sys.executable, "-m", "prefect", "worker", "start", "--pool", "k2", "--name", name],
+        cwd=checkout,
+        env=checkout_env()
+        | {"PREFECT_API_URL": api, "PREFECT_HOME": str(checkout / ".prefect"), "K2_ALIVE_S": "2"}
+        | {"PREFECT_WORKER_QUERY_SECONDS": "1", "MLFLOW_TRACKING_URI": f"sqlite:///{checkout / 'mlflow.db'}"},
+        stdout=(checkout / f"{name}.log").open("wb"),
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+
+
+def _checkpoints(checkout: Path) -> list[Path]:
+    return list((checkout / "work").glob("pretrain/*/checkpoints/step-*[1-9]/manifest.json"))
+
+
+def test_a_crashed_workers_run_goes_on_at_another_worker(smoke_checkout: Path, api: str, run_in: Run) -> None:
+    params = smoke_checkout / "params.yaml"
+    value = yaml.safe_load(params.read_text())
+    value["pretrain"]["steps"] = 60
+    params.write_text(yaml.safe_dump(value, sort_keys=False))
+    old = set(_checkpoints(smoke_checkout))
+    url = {"PREFECT_API_URL": api, "PREFECT_HOME": str(smoke_checkout / ".prefect")}
+    prefect = (sys.executable, "-m", "prefect", "--no-prompt")
+    run_in(smoke_checkout, *prefect, "work-pool", "create", "k2", "--type", "process", **url)
+    run_in(smoke_checkout, *prefect, "deploy", "--name", "resume", **url)
+    run_in(smoke_checkout, sys.executable, "-m", "flows.recovery", "--silence", "10", **url)
+    (deployment,) = [
+        one for one in _post(api, "/deployments/filter", {}) if (one["name"], one["work_pool_name"]) == ("resume", "k2")
+    ]
+    body = {"parameters": {"targets": ["pretrain"]}}
+    run = httpx.post(f"{api}/deployments/{deployment['id']}/create_flow_run", json=body).json()
+    workers = [_worker(smoke_checkout, api, "first")]
+    try:
+        _until(lambda: set(_checkpoints(smoke_checkout)) - old, bool)
+        tree = [psutil.Process(workers[0].pid), *psutil.Process(workers[0].pid).children(recursive=True)]
+        for process in tree[::-1]:
+            process.kill()
+        workers.append(_worker(smoke_checkout, api, "second"))
+        done = _until(
+            lambda: httpx.get(f"{api}/flow_runs/{run['id']}", timeout=30).json(),
+            lambda one: one["state_type"] in ("COMPLETED", "FAILED"),
+        )
+        assert (done["state_type"], done["run_count"]) == ("COMPLETED", 2), done["state"]
+        states = httpx.get(f"{api}/flow_run_states/", params={"flow_run_id": run["id"]}).json()
+        names = [one["name"] for one in states]
+        assert "Crashed" in names and "AwaitingRetry" in names
+        log = (smoke_checkout / "second.log").read_text()
+        assert "continues at step" in log or "resum" in log
+    finally:
+        for worker in workers:
+            if worker.poll() is None:
+                os.killpg(worker.pid, signal.SIGTERM)
+                worker.wait(30)
