@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from k2model.config import K2Config
 from k2model.errors import CheckpointError
+from k2model.expert_parallel import ExpertParallel
 from k2model.model import K2Model
 from k2model.moe import Experts
 
@@ -27,26 +29,32 @@ INDEX = "model.safetensors.index.json"
 FLOAT32_NAMES = ("e_score_correction_bias",)
 
 
-def named_tensors(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    """(name in a checkpoint, view of the tensor) in a fixed order; stacked experts come as one matrix each."""
+def named_tensors(model: nn.Module, *, whole: bool = False) -> Iterator[tuple[str, Tensor]]:
+    """(name in a checkpoint, view of the tensor) in a fixed order; stacked experts come as one matrix each.
+
+    Args:
+        whole: under expert parallelism, also the experts that other ranks hold, as copies; all ranks must iterate.
+    """
     stacked = {
-        f"{prefix}.{name}": prefix
+        f"{prefix}.{name}": (prefix, module)
         for prefix, module in model.named_modules()
         if isinstance(module, Experts)
         for name in ("gate_proj", "up_proj", "down_proj")
     }
     for name, tensor in model.state_dict().items():
         if name in stacked:
-            short = name.rsplit(".", 1)[1]
-            for expert, matrix in enumerate(tensor.unbind(0)):
-                yield f"{stacked[name]}.{expert}.{short}.weight", matrix
+            (prefix, module), short, first = stacked[name], name.rsplit(".", 1)[1], 0
+            if module.parallel:
+                tensor, first = (module.parallel.gather(tensor), 0) if whole else (tensor, module.first)
+            for expert, matrix in enumerate(tensor.unbind(0), first):
+                yield f"{prefix}.{expert}.{short}.weight", matrix
         else:
             yield name, tensor
 
 
 def saved_tensors(model: nn.Module, dtype: torch.dtype | None) -> Iterator[tuple[str, Tensor]]:
     """(name, tensor on the CPU in the type of the file); correction biases stay float32."""
-    for name, tensor in named_tensors(model):
+    for name, tensor in named_tensors(model, whole=True):
         wanted = torch.float32 if name.endswith(FLOAT32_NAMES) else dtype or tensor.dtype
         yield name, tensor.detach().to("cpu", wanted).contiguous().clone()
 
@@ -97,12 +105,19 @@ def save_checkpoint(
 ) -> None:
     """Writes a whole checkpoint to `path` (replaced at once when it exists).
 
+    Under expert parallelism all ranks must call it; rank 0 writes, layer by layer.
+
     Args:
         dtype: of the weights in the file, that in memory by default; correction biases stay float32.
         max_shard_bytes: a shard is closed before it would exceed this.
     """
     config = model.config.to_hf_dict() | {"dtype": str(dtype or model.lm_head.weight.dtype).removeprefix("torch.")}
-    write_checkpoint(path, saved_tensors(model, dtype), config, max_shard_bytes=max_shard_bytes)
+    tensors = saved_tensors(model, dtype)
+    if model.parallel is None or dist.get_rank() == 0:
+        write_checkpoint(path, tensors, config, max_shard_bytes=max_shard_bytes)
+    else:
+        for _ in tensors:
+            pass  # takes part in the gathering
 
 
 def write_checkpoint(
@@ -199,11 +214,18 @@ def read_tensor(handle: safe_open, name: str, path: Path) -> Tensor:
 
 
 @torch.no_grad()
-def load_checkpoint(path: Path, *, dtype: torch.dtype | None = None, device: str | torch.device = "cpu") -> K2Model:
+def load_checkpoint(
+    path: Path,
+    *,
+    dtype: torch.dtype | None = None,
+    device: str | torch.device = "cpu",
+    parallel: ExpertParallel | None = None,
+) -> K2Model:
     """Loads a checkpoint tensor by tensor from memory-mapped files; the model is in memory once.
 
     Args:
         dtype: of the loaded weights, float32 by default where the file has float32, else the file's.
+        parallel: load only the experts that this rank holds.
 
     Raises:
         CheckpointError: a tensor that is missing, extra, of the wrong shape or in a corrupted file.
@@ -216,9 +238,9 @@ def load_checkpoint(path: Path, *, dtype: torch.dtype | None = None, device: str
     if (path / MANIFEST).exists():
         verify_manifest(path)
     with torch.device("meta"):
-        model = K2Model(config)
+        model = K2Model(config, parallel=parallel)
+        wanted = dict(named_tensors(K2Model(config)))
     files = shard_files(path)
-    wanted = dict(named_tensors(model))
     stored = {name for names in files.values() for name in names}
     for problem, names in (("missing", wanted.keys() - stored), ("not part of this network", stored - wanted.keys())):
         if names:
@@ -235,6 +257,8 @@ def load_checkpoint(path: Path, *, dtype: torch.dtype | None = None, device: str
     for file, inside in files.items():
         with open_shard(path / file) as handle:
             for name in inside:
+                if name not in targets:
+                    continue  # an expert of another rank
                 tensor = read_tensor(handle, name, path / file)
                 if tensor.shape != targets[name].shape:
                     expected = tuple(targets[name].shape)

@@ -16,7 +16,10 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from k2model.attention import MLA
+from k2model.checkpoint import named_tensors
 from k2model.config import K2Config
+from k2model.errors import CheckpointError, ConfigError
+from k2model.expert_parallel import ExpertParallel
 from k2model.model import K2Model, Output
 from k2model.moe import update_expert_bias
 from k2model.muonclip import MuonClip
@@ -83,6 +86,27 @@ def init_ranks() -> tuple[int, int]:
             # A store in memory: no port to find, nothing listens.
             dist.init_process_group("nccl" if _on_gpu() else "gloo", store=dist.HashStore(), rank=0, world_size=1)
     return dist.get_rank(), dist.get_world_size()
+
+
+def expert_parallel(size: int) -> ExpertParallel | None:
+    """Groups of `size` consecutive ranks that share the experts; None for 1. All ranks must call it.
+
+    Raises:
+        ConfigError: `size` doesn't divide the number of ranks.
+    """
+    rank, ranks = init_ranks()
+    if ranks % size:
+        raise ConfigError(f"expert_parallel: {size} does not divide the {ranks} ranks")
+    if size == 1:
+        return None
+    _deepspeed().init_distributed(dist_backend="nccl" if _on_gpu() else "gloo", verbose=False)
+    from deepspeed.utils import groups
+
+    # DeepSpeed keeps these groups by name: it broadcasts and averages the experts within them.
+    groups._create_expert_and_data_parallel(size)
+    name = f"ep_size_{size}"
+    group, replicas = groups._get_expert_parallel_group(name), groups._get_expert_data_parallel_group(name)
+    return ExpertParallel(rank % size, size, group, replicas)
 
 
 def device() -> torch.device:
@@ -162,6 +186,7 @@ class TrainEngine:
             betas=options.betas,
             eps=options.eps,
             clip_norm=options.clip_norm,
+            parallel=model.parallel,
         )
         config = {
             "train_micro_batch_size_per_gpu": 1,
@@ -173,6 +198,8 @@ class TrainEngine:
             "zero_allow_untested_optimizer": True,
         }
         self.engine, *_ = _deepspeed().initialize(model=model, optimizer=self.optimizer, config=config)
+        # DeepSpeed looks for its own layer classes; ours carry the same marks on their parameters.
+        self.engine.has_moe_layers = model.parallel is not None
         self._sum: _Accumulated | None = None
         c = model.config
         self._layers = [
@@ -260,17 +287,27 @@ class TrainEngine:
                 module.config = config
 
     def model_tensors(self) -> dict[str, Tensor]:
-        """Working weights and buffers, for a checkpoint."""
-        return dict(self.model.state_dict())
+        """What this rank adds to a checkpoint of working weights and buffers, experts as one matrix each.
+
+        Rank 0 has everything, or under expert parallelism everything but the experts of the other ranks; those are
+        given by the first rank that holds them.
+        """
+        if self.rank == 0:
+            return dict(named_tensors(self.model))
+        first = self.model.parallel is not None and self.rank < self.model.parallel.size
+        return {name: tensor for name, tensor in named_tensors(self.model) if first and ".mlp.experts." in name}
 
     @torch.no_grad()
     def load(
         self, model_tensors: dict[str, Tensor], optimizer_tensors: dict[str, Tensor], optimizer_steps: int
     ) -> None:
-        """Puts back what `model_tensors` and the optimizer's `state_tensors` gave, in place.
+        """Puts back what all ranks' `model_tensors` and `state_tensors` gave, in place, for any spread over ranks.
 
         Raises:
             CheckpointError: a part of the state is missing.
         """
-        self.model.load_state_dict(model_tensors)
+        for name, tensor in named_tensors(self.model):
+            if name not in model_tensors:
+                raise CheckpointError(f"training checkpoint: tensor {name} is missing")
+            tensor.copy_(model_tensors[name])
         self.optimizer.load_state_tensors(optimizer_tensors, optimizer_steps)

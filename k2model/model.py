@@ -15,6 +15,7 @@ from torch.utils.checkpoint import checkpoint
 from k2model.attention import MLA, RMSNorm
 from k2model.config import K2Config
 from k2model.errors import ConfigError
+from k2model.expert_parallel import ExpertParallel
 from k2model.moe import MLP, Experts, Gate, MoE
 from k2model.rope import rope_table
 
@@ -42,13 +43,13 @@ class Output:
 
 
 class Layer(nn.Module):
-    def __init__(self, config: K2Config, index: int) -> None:
+    def __init__(self, config: K2Config, index: int, parallel: ExpertParallel | None = None) -> None:
         super().__init__()
         self.input_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
         self.self_attn = MLA(config)
         self.post_attention_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
         dense = index < config.first_k_dense_replace
-        self.mlp: MLP | MoE = MLP(config.hidden_size, config.intermediate_size) if dense else MoE(config)
+        self.mlp: MLP | MoE = MLP(config.hidden_size, config.intermediate_size) if dense else MoE(config, parallel)
 
     def forward(
         self, x_BLC: Tensor, cos_BLR: Tensor, sin_BLR: Tensor, segment_ids_BL: Tensor | None
@@ -65,23 +66,24 @@ class Layer(nn.Module):
 class Body(nn.Module):
     """Everything below the head; in a checkpoint its names begin with `model.`."""
 
-    def __init__(self, config: K2Config) -> None:
+    def __init__(self, config: K2Config, parallel: ExpertParallel | None = None) -> None:
         super().__init__()
         self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
-        self.layers = nn.ModuleList(Layer(config, index) for index in range(config.num_hidden_layers))
+        self.layers = nn.ModuleList(Layer(config, index, parallel) for index in range(config.num_hidden_layers))
         self.norm = RMSNorm(config.hidden_size, config.rms_norm_eps)
 
 
 class K2Model(nn.Module):
     """A K2 network whose weights depend on `seed` only.
 
-    Matrices are drawn from N(0, initializer_range²); norms are 1, correction biases 0.
+    Matrices are drawn from N(0, initializer_range²); norms are 1, correction biases 0. With `parallel`, this rank holds
+    a part of the experts, with the same values that they have in the whole network.
     """
 
-    def __init__(self, config: K2Config, *, seed: int = 0) -> None:
+    def __init__(self, config: K2Config, *, seed: int = 0, parallel: ExpertParallel | None = None) -> None:
         super().__init__()
-        self.config = config
-        self.model = Body(config)
+        self.config, self.parallel = config, parallel
+        self.model = Body(config, parallel)
         self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
         self._rope: tuple[Tensor, Tensor] | None = None
         if not self.lm_head.weight.is_meta:
@@ -95,7 +97,9 @@ class K2Model(nn.Module):
                 module.weight.normal_(0.0, self.config.initializer_range, generator=generator)
             elif isinstance(module, Experts):
                 for weight in (module.gate_proj, module.up_proj, module.down_proj):
-                    weight.normal_(0.0, self.config.initializer_range, generator=generator)
+                    all_E = weight.new_empty(module.count, *weight.shape[1:])
+                    all_E.normal_(0.0, self.config.initializer_range, generator=generator)
+                    weight.copy_(all_E[module.first : module.first + len(weight)])
 
     def gates(self) -> list[Gate]:
         """The routers of the sparse layers, in order; `Output.expert_load_LE` has a row for each."""

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from k2model.config import K2Config
+from k2model.expert_parallel import ExpertParallel
 
 FakeQuant = Callable[[Tensor], Tensor]
 
@@ -76,32 +77,48 @@ class Experts(nn.Module):
     """All routed experts of a layer, stacked: each [rows, columns] matrix is one of a batch that Muon orthogonalises.
 
     `fake_quant`, when set, is applied to each stacked weight in the forward pass (quantization-aware training).
+
+    Args:
+        parallel: this rank holds a part of the experts and computes them for the tokens of the whole group.
     """
 
-    def __init__(self, config: K2Config) -> None:
+    def __init__(self, config: K2Config, parallel: ExpertParallel | None = None) -> None:
         super().__init__()
-        e, c, i = config.n_routed_experts, config.hidden_size, config.moe_intermediate_size
+        self.count, self.parallel = config.n_routed_experts, parallel
+        held = range(self.count)[parallel.local(self.count)] if parallel else range(self.count)
+        self.first = held.start
+        e, c, i = len(held), config.hidden_size, config.moe_intermediate_size
         self.gate_proj = nn.Parameter(torch.empty(e, i, c))
         self.up_proj = nn.Parameter(torch.empty(e, i, c))
         self.down_proj = nn.Parameter(torch.empty(e, c, i))
         self.fake_quant: FakeQuant | None = None
+        if parallel:
+            for weight in self.parameters():
+                # DeepSpeed averages these over `replicas` only, and divides by all ranks.
+                weight.allreduce, weight.group_name = False, parallel.name  # type: ignore[attr-defined]
 
     def forward(self, x_TC: Tensor, expert_TK: Tensor, weight_TK: Tensor) -> Tensor:
         """Σ_k weight · expert(x), [T, C]."""
         top_k = expert_TK.shape[1]
         flat_S = expert_TK.flatten()
         order_S = flat_S.argsort(stable=True)
-        load_E = torch.bincount(flat_S, minlength=self.gate_proj.shape[0])
-        offsets_E = load_E.cumsum(0).to(torch.int32)
+        load_E = torch.bincount(flat_S, minlength=self.count)
         token_S = order_S.div(top_k, rounding_mode="floor")
         x_SC = x_TC[token_S]
+        if self.parallel:
+            out_SC = self.parallel.run(x_SC, load_E, self._compute)
+        else:
+            out_SC = self._compute(x_SC, load_E.cumsum(0).to(torch.int32))
+        weighted_SC = out_SC * weight_TK.flatten()[order_S, None].to(out_SC.dtype)
+        return torch.zeros_like(x_TC).index_add(0, token_S, weighted_SC)
+
+    def _compute(self, x_SC: Tensor, offsets_E: Tensor) -> Tensor:
+        """SwiGLU of the rows, sorted by held expert."""
         gate, up, down = self.gate_proj, self.up_proj, self.down_proj
         if self.fake_quant is not None:
             gate, up, down = self.fake_quant(gate), self.fake_quant(up), self.fake_quant(down)
         inner_SI = F.silu(_grouped(x_SC, gate, offsets_E)) * _grouped(x_SC, up, offsets_E)
-        out_SC = _grouped(inner_SI, down, offsets_E)
-        weighted_SC = out_SC * weight_TK.flatten()[order_S, None].to(out_SC.dtype)
-        return torch.zeros_like(x_TC).index_add(0, token_S, weighted_SC)
+        return _grouped(inner_SI, down, offsets_E)
 
 
 def _grouped(x_SX: Tensor, w_EYX: Tensor, offsets_E: Tensor) -> Tensor:
@@ -123,10 +140,10 @@ def _grouped(x_SX: Tensor, w_EYX: Tensor, offsets_E: Tensor) -> Tensor:
 class MoE(nn.Module):
     """Routed experts plus the shared expert, which is not scaled."""
 
-    def __init__(self, config: K2Config) -> None:
+    def __init__(self, config: K2Config, parallel: ExpertParallel | None = None) -> None:
         super().__init__()
         self.gate = Gate(config)
-        self.experts = Experts(config)
+        self.experts = Experts(config, parallel)
         shared = config.n_shared_experts * config.moe_intermediate_size
         self.shared_experts = MLP(config.hidden_size, shared) if shared else None
 

@@ -24,6 +24,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from k2model.errors import CheckpointError, ConfigError
+from k2model.expert_parallel import ExpertParallel
 from kernels.newton_schulz import newton_schulz
 
 Kind = Literal["muon", "adamw"]
@@ -173,8 +174,7 @@ class MuonClip(torch.optim.Optimizer):
         momentum: μ.
         betas, eps: AdamW's.
         clip_norm: gradients are scaled down to this global norm before momentum; 0 leaves them.
-        group: the ranks that hold the same parameters; None for the default group (or a single process).
-        expert_group: the ranks that hold the same experts, for parameters marked `allreduce = False`.
+        parallel: how experts are spread over ranks; all other parameters are the same on every rank.
         orthogonalise: Newton–Schulz, [N, m, n] → [N, m, n].
 
     Raises:
@@ -191,8 +191,7 @@ class MuonClip(torch.optim.Optimizer):
         betas: tuple[float, float] = (0.9, 0.95),
         eps: float = 1e-8,
         clip_norm: float = 0.0,
-        group: dist.ProcessGroup | None = None,
-        expert_group: dist.ProcessGroup | None = None,
+        parallel: ExpertParallel | None = None,
         orthogonalise: Callable[[Tensor], Tensor] = newton_schulz,
     ) -> None:
         self.named = _checked(named_parameters)
@@ -210,11 +209,11 @@ class MuonClip(torch.optim.Optimizer):
         self._gathers: list[tuple[_Gather, list[str]]] = []
         self.muon_units: list[Unit] = []
         self.adamw_units: list[Unit] = []
-        self._experts = [n for n, p in self.named.items() if not getattr(p, "allreduce", True)]
-        dense = [name for name in self.named if name not in set(self._experts)]
-        for names, ranks_group in ((dense, group), (self._experts, expert_group)):
-            if names:
-                self._shard(names, ranks_group)
+        self.parallel = parallel
+        self._experts = {n for n, p in self.named.items() if p.ndim == 3} if parallel else set()
+        self._shard([name for name in self.named if name not in self._experts], None)
+        if parallel:
+            self._shard([name for name in self.named if name in self._experts], parallel.replicas)
         some = next(iter(self.named.values()))
         self._keep_master = some.dtype != torch.float32
         self._buckets = self._make_buckets(some)
@@ -303,10 +302,16 @@ class MuonClip(torch.optim.Optimizer):
 
     @torch.no_grad()
     def compute_grad_norm(self) -> Tensor:
-        """The global gradient norm; experts that other ranks hold are not counted here."""
-        grads = [p.grad for p in self.named.values() if p.grad is not None]
-        norms = [torch.linalg.vector_norm(grad, dtype=torch.float32) for grad in grads]
-        self.grad_norm = torch.linalg.vector_norm(torch.stack(norms)) if norms else torch.tensor(0.0)
+        """The global gradient norm, the same bits on every rank; under expert parallelism all ranks must call."""
+        grads = {name: p.grad for name, p in self.named.items() if p.grad is not None}
+        norms = {name: torch.linalg.vector_norm(grad, dtype=torch.float32) for name, grad in grads.items()}
+        dense = [norm for name, norm in norms.items() if name not in self._experts]
+        if self.parallel:
+            zero = torch.zeros((), device=next(iter(self.named.values())).device)
+            square = sum((norm.square() for name, norm in norms.items() if name in self._experts), zero)
+            dist.all_reduce(square)  # each expert is there once per replica
+            dense.append((square / dist.get_world_size(self.parallel.replicas)).sqrt())
+        self.grad_norm = torch.linalg.vector_norm(torch.stack(dense)) if dense else torch.tensor(0.0)
         return self.grad_norm
 
     @torch.no_grad()
@@ -396,9 +401,17 @@ class MuonClip(torch.optim.Optimizer):
                     yield kind, unit, flat[at : at + unit.numel]
             at += unit.numel
 
+    def _first(self, name: str) -> int:
+        """Where this rank's part of a parameter begins in the whole one."""
+        return self.parallel.rank * self.named[name].numel() if self.parallel and name in self._experts else 0
+
     def state_tensors(self) -> dict[str, Tensor]:
         """This rank's state, copied: `kind|parameter|lo|hi` → flat float32 tensor. Any number of ranks can load it."""
-        return {f"{k}|{u.name}|{u.lo}|{u.hi}": view.reshape(-1).clone() for k, u, view in self._pieces()}
+        found = {}
+        for kind, unit, view in self._pieces():
+            first = self._first(unit.name)
+            found[f"{kind}|{unit.name}|{first + unit.lo}|{first + unit.hi}"] = view.reshape(-1).clone()
+        return found
 
     @torch.no_grad()
     def load_state_tensors(self, pieces: Mapping[str, Tensor], steps: int) -> None:
@@ -413,11 +426,11 @@ class MuonClip(torch.optim.Optimizer):
             by_name.setdefault((kind, name), []).append((int(first), int(last), tensor))
         for kind, unit, view in self._pieces():
             flat = torch.empty(unit.numel, dtype=torch.float32)
-            filled = 0
+            filled, start = 0, self._first(unit.name) + unit.lo
             for lo, hi, tensor in by_name.get((kind, unit.name), []):
-                a, b = max(lo, unit.lo), min(hi, unit.hi)
+                a, b = max(lo, start), min(hi, start + unit.numel)
                 if a < b:
-                    flat[a - unit.lo : b - unit.lo] = tensor[a - lo : b - lo]
+                    flat[a - start : b - start] = tensor[a - lo : b - lo]
                     filled += b - a
             if filled != unit.numel:
                 raise CheckpointError(f"optimizer state {kind} of {unit.name}: {filled} of {unit.numel} values found")

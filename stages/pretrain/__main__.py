@@ -10,10 +10,12 @@ import sys
 from pathlib import Path
 from statistics import mean
 
+import torch
 import torch.distributed as dist
 
 from k2model.checkpoint import save_checkpoint
 from k2model.engine import init_ranks
+from k2model.model import K2Model
 from stages.files import write_atomic
 from stages.params import load_params
 from stages.pretrain.loop import Hooks, Job, train
@@ -38,7 +40,9 @@ def _follow() -> None:
     box: list[Job | None] = [None]
     dist.broadcast_object_list(box, 0)
     assert box[0] is not None
-    train(box[0])
+    model = train(box[0]).engine.model
+    if model.parallel:
+        save_checkpoint(model, OUT)  # gives its experts; rank 0 writes
 
 
 def main() -> None:
@@ -72,6 +76,8 @@ def main() -> None:
         history = trainer.history
         assert history is not None
         save_checkpoint(trainer.engine.model, OUT)
+        with torch.device("meta"):
+            parameters = sum(param.numel() for param in K2Model(trainer.base_config).parameters())
         with write_atomic(CURVE) as tmp:
             tmp.write_bytes(history.path.read_bytes())
         stage.track.artifact(CURVE)
@@ -85,7 +91,7 @@ def main() -> None:
             "clipped_steps": sum(one > 0 for one in history.column("clipped_heads")),
             "load_cv": history.column("load_cv")[-1],
             "rollbacks": trainer.state.rollbacks,
-            "parameters": sum(param.numel() for param in trainer.engine.model.parameters()),
+            "parameters": parameters,
         }
         stage.finish(
             f"{metrics['parameters']:,} parameters, {metrics['tokens']:,} tokens, "

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from k2model.config import K2Config, YarnConfig
 from k2model.data import Batch, TokenStream, read_index
-from k2model.engine import OptimizerOptions, StepReport, TrainEngine, init_ranks
+from k2model.engine import OptimizerOptions, StepReport, TrainEngine, expert_parallel, init_ranks
 from k2model.errors import CheckpointError
 from k2model.flops import matmul_peak, train_flops_per_token
 from k2model.model import K2Model, Output
@@ -190,7 +190,7 @@ class Trainer:
         )
         self.micro_batches = p.global_batch_tokens // (p.micro_batch_tokens * p.ranks)
         self.base_config = config
-        model = K2Model(config, seed=job.model_seed)
+        model = K2Model(config, seed=job.model_seed, parallel=expert_parallel(p.expert_parallel))
         self.engine = TrainEngine(model, options, micro_batches=self.micro_batches, compute=p.compute)
         self.checkpoints = job.work / "checkpoints"
         self.state = Progress()
@@ -231,7 +231,7 @@ class Trainer:
         self.state = Progress(**state["progress"])
         self.guard = LossGuard(self.p.guard.window, self.p.guard.z, self.state.losses)
         self.engine.load(
-            load_tensors(checkpoint, "model", 1),
+            load_tensors(checkpoint, "model", int(state["ranks"])),
             load_tensors(checkpoint, "optimizer", int(state["ranks"])),
             self.state.optimizer_steps,
         )
@@ -244,8 +244,8 @@ class Trainer:
         self.state.losses = list(self.guard.losses)
         self.state.optimizer_steps = self.engine.optimizer.steps
         tensors = {"optimizer": self.engine.optimizer.state_tensors()}
-        if self.rank == 0:
-            tensors["model"] = self.engine.model_tensors()
+        if weights := self.engine.model_tensors():
+            tensors["model"] = weights
         state = {"progress": asdict(self.state), "ranks": self.ranks} if self.rank == 0 else None
         self.writer.save(self.state.step, Snapshot(tensors, state))
 

@@ -64,6 +64,7 @@ class PretrainParams(Section):
     micro_batch_tokens: int = Field(ge=8)
     compute: Literal["float32", "bfloat16"]
     ranks: int = Field(ge=1)
+    expert_parallel: int = Field(ge=1)
     optimizer: OptimizerParams
     wsd: WsdParams
     annealing: AnnealingParams
@@ -78,6 +79,8 @@ class PretrainParams(Section):
                 f"global_batch_tokens {self.global_batch_tokens} is no multiple of micro_batch_tokens × ranks "
                 f"({self.micro_batch_tokens} × {self.ranks})"
             )
+        if self.ranks % self.expert_parallel:
+            raise ValueError(f"expert_parallel {self.expert_parallel} does not divide ranks {self.ranks}")
         for length in {self.sequence_length, *([self.long_context.sequence_length] if self.long_context.steps else [])}:
             if self.micro_batch_tokens % length:
                 raise ValueError(f"micro_batch_tokens {self.micro_batch_tokens} is no multiple of sequence {length}")

@@ -1,4 +1,4 @@
-"""One rank of a tiny pre-training run: `python pretrain_rank.py FOLDER RANK RANKS STORE`."""
+"""One rank of a tiny pre-training run: `python pretrain_rank.py FOLDER RANK RANKS EXPERT_PARALLEL STORE`."""
 
 import sys
 from pathlib import Path
@@ -20,9 +20,9 @@ PARAMS = {
 
 
 def main() -> None:
-    folder, rank, ranks, store = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+    folder, rank, ranks, spread, store = Path(sys.argv[1]), *map(int, sys.argv[2:5]), sys.argv[5]
     dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=ranks)
-    params = PretrainParams.model_validate({**PARAMS, "ranks": ranks})
+    params = PretrainParams.model_validate({**PARAMS, "ranks": ranks, "expert_parallel": spread})
     work = folder / "work"
     work.mkdir(exist_ok=True)
     job = Job(params, "smoke", 1, 2, 1, folder.parent / "tokens", work)
