@@ -6,12 +6,47 @@ from pathlib import Path
 import torch
 
 from stages.files import fingerprint, sha256_file, write_atomic
-from stages.report import agentic, posttraining, sections
-from stages.report.page import page
+from stages.report.agentic import tools, trajectories
+from stages.report.claims import claims
+from stages.report.corpus import corpus
+from stages.report.evaluation import scores
+from stages.report.graph import pipeline
+from stages.report.overview import overview
+from stages.report.page import Section, page, table
+from stages.report.posttraining import int4, reinforcement
+from stages.report.rephrasing import rephrasing
+from stages.report.training import pretraining, tuning
 from stages.run import Stage
 from stages.track import identity
 
 OUT = Path("report/index.html")
+LEAD = "Text to model to scores, measured on this machine. Small models score near zero on hard benchmarks."
+SECTIONS = (
+    overview,
+    pipeline,
+    corpus,
+    rephrasing,
+    tools,
+    trajectories,
+    pretraining,
+    tuning,
+    reinforcement,
+    int4,
+    scores,
+    claims,
+)
+
+
+def identity_of(tags: dict[str, str]) -> Section:
+    """What this page was made from."""
+    rows = [[key, value] for key, value in tags.items()]
+    return Section("identity", "Run identity", table(["what", "value"], rows), "Enough to make this run again.")
+
+
+def build(root: Path, tags: dict[str, str]) -> str:
+    """The whole page from what the stages left under `root`."""
+    parts = [*(section(root) for section in SECTIONS), identity_of(tags)]
+    return page("K2 pipeline report", LEAD, parts)
 
 
 def main() -> None:
@@ -25,26 +60,11 @@ def main() -> None:
             "torch": torch.__version__,
             "python": platform.python_version(),
         }
-        parts = [
-            sections.pipeline(root),
-            sections.corpus(root),
-            agentic.rephrasing(root),
-            agentic.tools(root),
-            agentic.trajectories(root),
-            sections.pretraining(root),
-            agentic.tuning(root),
-            posttraining.reinforcement(root),
-            posttraining.int4(root),
-            sections.scores(root),
-            posttraining.claims(root),
-            sections.identity(tags),
-        ]
-        lead = "Text to model to scores, measured on this machine. Small models score near zero on hard benchmarks."
         with write_atomic(root / OUT) as tmp:
-            tmp.write_text(page("K2 pipeline report", lead, parts), encoding="utf-8")
+            tmp.write_text(build(root, tags), encoding="utf-8")
         stage.track.artifact(root / OUT)
-        size = (root / OUT).stat().st_size
-        stage.finish(f"{OUT}, {len(parts)} sections, {size / 1024:.0f} KiB", {"sections": len(parts)}, write=False)
+        size, sections = (root / OUT).stat().st_size, len(SECTIONS) + 1
+        stage.finish(f"{OUT}, {sections} sections, {size / 1024:.0f} KiB", {"sections": sections}, write=False)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from stages.report.page import Section, table
-from stages.report.sections import read_json
 
 SHOWN = 10
 BAR = 22
@@ -87,35 +86,3 @@ def trajectories(root: Path) -> Section:
         [1, 2],
     )
     return Section("trajectories", "Trajectories", counted + "".join(parts))
-
-
-def rephrasing(root: Path) -> Section:
-    """Accepted share by style, and accepted and rejected rows beside their reasons."""
-    path = root / "data" / "rephrased.parquet"
-    if not path.exists():
-        return Section("rephrasing", "Rephrasing", "<p>not run</p>")
-    rows = pq.read_table(path, columns=["doc_id", "style", "text", "accepted", "reason"]).to_pylist()
-    styles: dict[str, list[bool]] = {}
-    for row in rows:
-        styles.setdefault(row["style"], []).append(row["accepted"])
-    counted = table(
-        ["style", "rephrasings", "accepted"],
-        [[style, f"{len(found):,}", f"{sum(found) / len(found):.0%}"] for style, found in sorted(styles.items())],
-        [1, 2],
-    )
-    parts = []
-    for accepted in (True, False):
-        for row in [row for row in rows if row["accepted"] is accepted][:5]:
-            title = f"{'accepted' if accepted else 'rejected'} · {row['style']} · {row['doc_id']}"
-            body = f"<p class='soft'>{html.escape(row['reason'])}</p><pre>{html.escape(row['text'])}</pre>"
-            parts.append(f"<details><summary>{html.escape(title)}</summary>{body}</details>")
-    return Section("rephrasing", "Rephrasing", counted + "".join(parts))
-
-
-def tuning(root: Path) -> Section:
-    """What SFT learned from and how well it calls."""
-    found = read_json(root / "metrics" / "sft.json")
-    if not found:
-        return Section("sft", "Supervised tuning", "<p>not run</p>")
-    rows = [[key, f"{value:,.4g}"] for key, value in found.items()]
-    return Section("sft", "Supervised tuning", table(["measure", "value"], rows, [1]))

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 WIDTH, HEIGHT = 720, 280
-LEFT, RIGHT, TOP, BOTTOM = 64, 16, 28, 44
+LEFT, RIGHT, TOP, BOTTOM = 64, 16, 12, 44
+COLOURS = 6  # of the style sheet
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,8 @@ def line_chart(title: str, series: Sequence[Series], x_label: str, y_label: str)
     """
     if not series or not all(len(s.x) for s in series):
         raise ValueError(f"chart {title!r}: a series has no points")
+    if len(series) > COLOURS:
+        raise ValueError(f"chart {title!r}: {len(series)} series, but {COLOURS} colours")
     xs = [value for s in series for value in s.x]
     ys = [value for s in series for value in s.y]
     x_ticks, y_ticks = ticks(min(xs), max(xs)), ticks(min(ys), max(ys))
@@ -69,11 +72,68 @@ def line_chart(title: str, series: Sequence[Series], x_label: str, y_label: str)
             tip = f"{s.name}: {y:.6g} at {x_label} {label(x)}"
             circle = f'<circle class="dot s{number}" cx="{px(x):.1f}" cy="{py(y):.1f}" r="5">'
             parts.append(f"{circle}<title>{html.escape(tip)}</title></circle>")
-        if len(series) > 1:
-            at = LEFT + 8 + number * 150
-            parts.append(f'<text class="key s{number}" x="{at}" y="{TOP - 10}">{html.escape(s.name)}</text>')
     middle = (LEFT + WIDTH - RIGHT) / 2
     parts.append(f'<text class="axis" x="{middle}" y="{HEIGHT - 6}" text-anchor="middle">{html.escape(x_label)}</text>')
     turned = f'x="14" y="{HEIGHT / 2}" text-anchor="middle" transform="rotate(-90 14 {HEIGHT / 2})"'
     parts.append(f'<text class="axis" {turned}>{html.escape(y_label)}</text></svg>')
+    return f"<figure><figcaption>{html.escape(title)}</figcaption>{_legend(series)}{''.join(parts)}</figure>"
+
+
+def _legend(series: Sequence[Series]) -> str:
+    if len(series) == 1:
+        return ""
+    keys = "".join(f'<li class="s{number}">{html.escape(s.name)}</li>' for number, s in enumerate(series))
+    return f'<ul class="legend">{keys}</ul>'
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A value with its 95 % interval; `refs` are (name, value) marks to compare with."""
+
+    name: str
+    low: float
+    value: float
+    high: float
+    refs: Sequence[tuple[str, float]] = ()
+
+
+def interval_chart(title: str, rows: Sequence[Interval], unit: str) -> str:
+    """Points with intervals, one a row, on one axis.
+
+    Raises:
+        ValueError: no rows, or an interval that doesn't hold its value.
+    """
+    if not rows:
+        raise ValueError(f"chart {title!r}: no rows")
+    for row in rows:
+        if not row.low <= row.value <= row.high:
+            raise ValueError(f"chart {title!r}: {row.name}: {row.value} is outside {row.low} to {row.high}")
+    values = [value for row in rows for value in (row.low, row.high, *(ref for _, ref in row.refs))]
+    marks = ticks(min(values), max(values))
+    height = 24 * len(rows) + 40
+    left = 170
+
+    def px(value: float) -> float:
+        return left + (value - marks[0]) / (marks[-1] - marks[0]) * (WIDTH - left - RIGHT)
+
+    parts = [f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{html.escape(title)}">']
+    for mark in marks:
+        x = px(mark)
+        parts.append(f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="4" y2="{height - 36}"/>')
+        parts.append(f'<text class="tick" x="{x:.1f}" y="{height - 22}" text-anchor="middle">{label(mark)}</text>')
+    for number, row in enumerate(rows):
+        y = 18 + 24 * number
+        tip = html.escape(f"{row.name}: {row.value:.5g} ({row.low:.5g} to {row.high:.5g})")
+        parts.append(f'<text class="tick" x="{left - 10}" y="{y + 4}" text-anchor="end">{html.escape(row.name)}</text>')
+        ends = f'x1="{px(row.low):.1f}" x2="{px(row.high):.1f}" y1="{y}" y2="{y}"'
+        parts.append(f'<line class="span" {ends}><title>{tip}</title></line>')
+        parts.append(f'<circle class="point" cx="{px(row.value):.1f}" cy="{y}" r="5"><title>{tip}</title></circle>')
+        for at, (name, value) in enumerate(row.refs):
+            note = html.escape(f"{name}: {value:.5g}")
+            shape = f'x="{px(value) - 1.5:.1f}" y="{y - 8}" width="3" height="16"'
+            parts.append(f'<rect class="ref r{at}" {shape}><title>{note}</title></rect>')
+    middle = (left + WIDTH - RIGHT) / 2
+    parts.append(
+        f'<text class="axis" x="{middle}" y="{height - 4}" text-anchor="middle">{html.escape(unit)}</text></svg>'
+    )
     return f"<figure><figcaption>{html.escape(title)}</figcaption>{''.join(parts)}</figure>"

@@ -1,26 +1,12 @@
-"""The report's sections about RL, INT4 and the claims."""
+"""The report's sections about RL and INT4."""
 
-import csv
-import html
-import json
 from pathlib import Path
-from typing import Any
 
-from stages.report.charts import Series, line_chart
+from stages.report.charts import Interval, Series, interval_chart, line_chart
+from stages.report.files import number, read_curves, read_json
 from stages.report.page import Section, table
-from stages.report.sections import read_json
 
-
-def _columns(path: Path) -> dict[str, list[tuple[float, float]]]:
-    """(iteration, value) of every column of plots/rl.csv where it has one."""
-    with path.open(newline="") as handle:
-        rows = list(csv.DictReader(handle))
-    found: dict[str, list[tuple[float, float]]] = {}
-    for row in rows:
-        for key, value in row.items():
-            if value and key != "iteration":
-                found.setdefault(key, []).append((float(row["iteration"]), float(value)))
-    return found
+ARMS = {"start": "before", "bf16": "bf16", "ptq": "INT4, rounded", "qat": "INT4, trained (QAT)"}
 
 
 def _chart(title: str, columns: dict[str, list[tuple[float, float]]], names: dict[str, str], unit: str) -> str:
@@ -32,14 +18,17 @@ def _chart(title: str, columns: dict[str, list[tuple[float, float]]], names: dic
     return line_chart(title, series, "iteration", unit) if series else ""
 
 
+def _families(columns: dict[str, list[tuple[float, float]]], prefix: str) -> dict[str, str]:
+    return {key: key.removeprefix(prefix).replace("_", " ") for key in columns if key.startswith(prefix)}
+
+
 def reinforcement(root: Path) -> Section:
     """Held success by family, sampled success, reward, length and the critic over iterations."""
     path = root / "plots" / "rl.csv"
     if not path.exists():
         return Section("rl", "Reinforcement learning", "<p>not run</p>")
-    columns = _columns(path)
-    held = {key: key.removeprefix("held_success_") for key in columns if key.startswith("held_success_")}
-    sampled = {key: key.removeprefix("sampled_success_") for key in columns if key.startswith("sampled_success_")}
+    columns = read_curves(path, "iteration")
+    held, sampled = _families(columns, "held_success_"), _families(columns, "sampled_success_")
     charts = [
         _chart("Success on held problems (greedy)", columns, held, "share"),
         _chart("Success of sampled answers", columns, sampled, "share"),
@@ -48,7 +37,20 @@ def reinforcement(root: Path) -> Section:
         _chart("Surprise of sampled tokens (falls as the policy commits)", columns, {"surprise": "nats"}, "nats"),
         _chart("The critic on held verifiable pairs", columns, {"held_critic_accuracy": "accuracy"}, "share"),
     ]
-    return Section("rl", "Reinforcement learning", "".join(charts))
+    rows = [
+        [label, f"{points[0][1]:.0%}", f"{points[-1][1]:.0%}", f"{100 * (points[-1][1] - points[0][1]):+.0f} points"]
+        for key, label in held.items()
+        for points in [columns[key]]
+    ]
+    gains = table(["held problems of", "before", "after", "change"], rows, [1, 2, 3])
+    metrics = read_json(root / "metrics" / "rl.json")
+    facts = table(["measure", "value"], [[key.replace("_", " "), number(v)] for key, v in metrics.items()], [1])
+    lead = (
+        "K answers a prompt, verified rewards and self-critique in one loop; all rollouts are in data/rollouts.parquet."
+    )
+    detail = f"<details><summary>All measures</summary>{facts}</details>" if metrics else ""
+    body = f'{gains}<div class="grid2">{"".join(charts)}</div>{detail}'
+    return Section("rl", "Reinforcement learning", body, lead)
 
 
 def int4(root: Path) -> Section:
@@ -56,31 +58,34 @@ def int4(root: Path) -> Section:
     found = read_json(root / "metrics" / "qat.json")
     if not found:
         return Section("int4", "INT4", "<p>not run</p>")
-    rows = []
-    for arm, label in (("start", "before"), ("bf16", "bf16"), ("ptq", "INT4, rounded"), ("qat", "INT4, trained (QAT)")):
-        loss = f"{found[f'loss_{arm}']:.4f} ({found[f'loss_{arm}_ci_low']:.4f} – {found[f'loss_{arm}_ci_high']:.4f})"
-        facts = f"{found[f'facts_{arm}']:.1%}"
-        tasks = found.get(f"tasks_{arm}")
-        rows.append([label, loss, facts, "" if tasks is None else f"{tasks:.1%}"])
-    body = table(["weights", "held-out loss, 95 % interval", "facts", "RL tasks"], rows, [1, 2, 3])
-    size = f"<p>The INT4 checkpoint has {found['bytes'] / 1e6:.1f} MB, {found['bytes_ratio']:.2f} of bf16.</p>"
-    return Section("int4", "INT4", body + size)
-
-
-def claims(root: Path) -> Section:
-    """Every claim of K2 that was measured here: K2's figure, ours at this scale, interval, verdict."""
-    files = sorted((root / "docs" / "experiments").glob("*.json"))
-    rows: list[list[str]] = []
-    for file in files:
-        value: dict[str, Any] = json.loads(file.read_text())
-        for claim in value.get("claims", []):
-            rows.append([str(claim.get(key, "")) for key in ("claim", "k2", "ours", "interval", "verdict")])
-    if not rows:
-        return Section("claims", "Claims", "<p>no experiment has run</p>")
-    note = "<p class='soft'>Measured at laptop scale; a claim that does not reproduce here is reported as such.</p>"
-    names = html.escape(", ".join(file.stem for file in files))
-    return Section(
-        "claims",
-        "Claims",
-        f"{note}{table(['claim', 'K2', 'here', 'interval', 'verdict'], rows)}<p class='soft'>Sources: {names}</p>",
+    rows, drawn = [], []
+    for arm, label in ARMS.items():
+        loss, low, high = (found[f"loss_{arm}{end}"] for end in ("", "_ci_low", "_ci_high"))
+        drawn.append(Interval(label, low, loss, high))
+        cells = [label, f"{loss:.4f} ({low:.4f} – {high:.4f})"]
+        for what in ("facts", "tasks"):
+            value = found.get(f"{what}_{arm}")
+            ends = [found.get(f"{what}_{arm}_ci_{end}") for end in ("low", "high")]
+            cells.append("" if value is None else f"{value:.1%}" + _span(ends))
+        rows.append(cells)
+    differences = [
+        [
+            f"{ARMS[arm]} against bf16",
+            f"{found[f'{arm}_minus_bf16']:+.4f} ({found[f'{arm}_minus_bf16_ci_low']:+.4f} – "
+            f"{found[f'{arm}_minus_bf16_ci_high']:+.4f})",
+        ]
+        for arm in ("ptq", "qat")
+    ]
+    chart = interval_chart("Loss on held-out documents, 95 % interval", drawn, "nats per token")
+    body = (
+        f"{table(['weights', 'held-out loss', 'facts', 'RL tasks'], rows, [1, 2, 3])}{chart}"
+        f"{table(['difference on the same documents', 'nats per token'], differences, [1])}"
+        f"<p>The INT4 checkpoint has {found['bytes'] / 1e6:.1f} MB, {found['bytes_ratio']:.2f} of bf16.</p>"
     )
+    lead = "Symmetric INT4, groups of 32, routed experts only; what is exported is bit for bit what training used."
+    return Section("int4", "INT4", body, lead)
+
+
+def _span(ends: list[float | None]) -> str:
+    low, high = ends
+    return "" if low is None or high is None else f" ({low:.1%} – {high:.1%})"

@@ -80,7 +80,7 @@ def test_one_two_and_four_ranks_train_the_same_weights(tmp_path, one):
 @pytest.mark.slow
 @pytest.mark.parametrize("ranks", [2, 4])
 def test_expert_parallel_two_equals_one(tmp_path, one, ranks):
-    """Forward, backward, three MuonClip steps, correction biases from global counts, QK-Clip; 4 ranks hold each twice."""
+    """Three MuonClip steps, biases from global counts, QK-Clip; 4 ranks hold each expert twice."""
     run = Run(tmp_path, ranks, 2)
     agree(run, one)
     assert run.bytes() < 0.6 * one.bytes() * 2 / ranks

@@ -1,0 +1,42 @@
+"""The report's section about text: documents, tokenizer, shards."""
+
+from pathlib import Path
+
+from stages.report.files import number, read_json
+from stages.report.page import Section, table
+
+LABELS = {
+    "documents": "documents",
+    "bytes": "bytes of text",
+    "dropped_exact": "dropped: exact duplicates",
+    "dropped_near": "dropped: near duplicates",
+    "dropped_short": "dropped: too short",
+    "facts": "closed-book facts",
+    "vocab_size": "tokens in the vocabulary",
+    "bytes_per_token": "bytes per token on held-out text",
+    "train_documents": "training documents",
+    "train_tokens": "training tokens",
+    "rephrased_documents": "of them rephrased",
+    "validation_documents": "held-out documents",
+    "validation_tokens": "held-out tokens",
+    "shards": "shards",
+}
+
+
+def corpus(root: Path) -> Section:
+    """What the data cards say, in numbers; documents that a benchmark's text overlaps stand by the benchmark's name."""
+    found: dict[str, float] = {}
+    for stage in ("corpus", "tokenizer", "tokens"):
+        found |= read_json(root / "metrics" / f"{stage}.json")
+    if not found:
+        return Section("corpus", "Corpus", "<p>not run</p>")
+    named = [(LABELS[key], found.pop(key)) for key in LABELS if key in found]
+    rest = [(_overlap(key), value) for key, value in sorted(found.items())]
+    rows = [[name, number(value)] for name, value in [*named, *rest]]
+    lead = "Real, licensed text, cleaned and split by document; what overlaps a benchmark is left out and counted."
+    return Section("corpus", "Corpus", table(["measure", "value"], rows, [1]), lead)
+
+
+def _overlap(key: str) -> str:
+    name = key.removeprefix("overlap_")
+    return key.replace("_", " ") if name == key else f"left out: overlaps {name}"

@@ -1,0 +1,42 @@
+"""The report's sections about pre-training and supervised tuning."""
+
+import math
+from pathlib import Path
+
+from stages.report.charts import Series, line_chart
+from stages.report.files import number, read_curves, read_json
+from stages.report.page import Section, table
+
+MAX_POINTS = 400
+CURVES = {
+    "loss": ("Training loss", "nats per token"),
+    "max_logit": ("Largest attention logit (QK-Clip acts above τ)", "logit"),
+    "lr": ("Learning rate", "per step"),
+    "load_cv": ("Spread of expert load (0 is even)", "std / mean"),
+}
+
+
+def pretraining(root: Path) -> Section:
+    """Loss, largest attention logit, learning rate and expert load over tokens."""
+    path = root / "plots" / "pretrain.csv"
+    if not path.exists():
+        return Section("pretraining", "Pre-training", "<p>not run</p>")
+    columns = read_curves(path, "tokens")
+    charts = []
+    for key, (title, unit) in CURVES.items():
+        points = columns[key][:: math.ceil(len(columns[key]) / MAX_POINTS)]
+        charts.append(line_chart(title, [Series(key, *map(list, zip(*points)))], "tokens", unit))
+    metrics = read_json(root / "metrics" / "pretrain.json")
+    facts = table(["measure", "value"], [[key.replace("_", " "), number(v)] for key, v in metrics.items()], numeric=[1])
+    lead = "MuonClip in a DeepSpeed engine: warm-up, constant rate, decay; annealing; longer sequences with YaRN."
+    return Section("pretraining", "Pre-training", f'<div class="grid2">{"".join(charts)}</div>{facts}', lead)
+
+
+def tuning(root: Path) -> Section:
+    """What SFT learned from and how well it calls."""
+    found = read_json(root / "metrics" / "sft.json")
+    if not found:
+        return Section("sft", "Supervised tuning", "<p>not run</p>")
+    rows = [[key.replace("_", " "), number(value)] for key, value in found.items()]
+    lead = "Kept trajectories and demonstrations; loss on what the assistant wrote; held calls must match exactly."
+    return Section("sft", "Supervised tuning", table(["measure", "value"], rows, [1]), lead)

@@ -1,0 +1,86 @@
+"""A checkout in which every stage has left something small, for the report to show."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from stages.schemas import CORPUS, REPHRASED, SAMPLES, TOOLS, TRAJECTORIES, write_table
+
+REPO = Path(__file__).parents[3]
+FORGED = "<script>document.title='forged'</script>"
+
+
+def _row(schema: Any, **given: Any) -> dict[str, Any]:
+    empty = {"string": "", "int32": 0, "int64": 0, "double": 0.0, "bool": False}
+    return {field.name: given.get(field.name, empty.get(str(field.type))) for field in schema}
+
+
+def checkout(root: Path) -> Path:
+    """Files as the twelve stages leave them; texts try to break out of the page."""
+    for folder in ("metrics", "plots", "data/samples", "work", "docs/experiments"):
+        (root / folder).mkdir(parents=True)
+    shutil.copy(REPO / "dvc.yaml", root)
+    metrics = {
+        "corpus": {"documents": 3, "bytes": 100},
+        "tokenizer": {"vocab_size": 512},
+        "tokens": {"train_tokens": 4000, "train_documents": 3, "overlap_humaneval": 1},
+        "rephrase": {"accepted": 0.5, "texts": 2},
+        "tools": {"tools": 1, "real": 0, "synthetic": 1},
+        "trajectories": {"kept": 1, "kept_share": 1.0, "trajectories": 1},
+        "pretrain": {"parameters": 1_000_000, "tokens": 4000},
+        "sft": {"call_accuracy": 0.0},
+        "rl": {"held_parity": 0.9},
+        "qat": {
+            **{
+                f"{what}_{arm}{end}": v
+                for what, v in (("loss", 5.0), ("facts", 0.1))
+                for arm in ("start", "bf16", "ptq", "qat")
+                for end in ("", "_ci_low", "_ci_high")
+            },
+            **{f"{arm}_minus_bf16{end}": 0.01 for arm in ("ptq", "qat") for end in ("", "_ci_low", "_ci_high")},
+            "bytes": 1e6,
+            "bytes_ratio": 0.3,
+        },
+        "scores": {
+            "validation_loss": 5.0,
+            "validation_bits_per_byte": 2.0,
+            "validation_tokens": 100,
+            **{"aime_2025": 0.0, "aime_2025_n": 6, "aime_2025_ci_low": 0.0, "aime_2025_ci_high": 0.39},
+            "aime_2025_truncated": 6,
+            "gpqa_diamond_n": 0,
+        },
+    }
+    for name, value in metrics.items():
+        (root / "metrics" / f"{name}.json").write_text(json.dumps(value))
+    (root / "work" / "timings.json").write_text(json.dumps({"corpus": 8.2, "pretrain": 291.0}))
+    (root / "plots" / "pretrain.csv").write_text(
+        "step,tokens,loss,max_logit,lr,load_cv\n" + "".join(f"{i},{i * 10},{9 - i},{i},0.1,0.5\n" for i in range(1, 6))
+    )
+    (root / "plots" / "rl.csv").write_text("iteration,held_success_parity,reward\n0,0.4,0.1\n1,,0.2\n2,0.9,0.5\n")
+    doc = {"doc_id": "a", "text": "Source text."}
+    write_table(root / "data/corpus.parquet", [_row(CORPUS, **doc)], CORPUS)
+    texts = [
+        _row(REPHRASED, doc_id="a", style="faq", text=FORGED, accepted=True),
+        _row(REPHRASED, doc_id="a", style="table", text="x", reason="a new name: Bob"),
+    ]
+    write_table(root / "data/rephrased.parquet", texts, REPHRASED)
+    tool = {"name": "t", "domain": "travel", "application": "trips", "origin": "synthetic", "source": "grammar"}
+    write_table(root / "data/tools.parquet", [_row(TOOLS, **tool)], TOOLS)
+    messages = [{"role": "user", "content": FORGED}, {"role": "assistant", "content": "done"}]
+    trajectory = _row(
+        TRAJECTORIES,
+        traj_id="t1",
+        domain="travel",
+        messages=json.dumps(messages),
+        tools="[]",
+        verdict="success",
+        kept=True,
+    )
+    write_table(root / "data/trajectories.parquet", [trajectory], TRAJECTORIES)
+    sample = _row(SAMPLES, benchmark="aime_2025", dataset="aime-2025 (package)", task_id="1", parts="{}")
+    write_table(root / "data/samples/aime_2025.parquet", [sample], SAMPLES)
+    claim = {"claim": "the loss falls", "k2": "yes", "ours": "-1", "interval": "-2 to 0", "verdict": "reproduces"}
+    chart = {"title": "loss", "x": "step", "y": "nats", "series": [{"name": "a", "x": [0, 1], "y": [2, 1]}]}
+    (root / "docs/experiments/one.json").write_text(json.dumps({"claims": [claim], "charts": [chart]}))
+    return root
