@@ -1,7 +1,4 @@
-"""Instruction following by the official IFEval checkers (package `if-verifiable`), and a hack-check.
-
-The checkers that need NLTK's sentence model are a verifier's error where that model is not installed, never a 0.
-"""
+"""Instruction following by the official IFEval and IFBench checkers (gym/verifiers/checkers.py), and a hack-check."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -9,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from if_verifiable.common import get_loose_transformations
-from if_verifiable.ifeval.instructions_registry import INSTRUCTION_DICT
 
+from gym.verifiers.checkers import make
 from gym.verifiers.result import Result, Status
 
 
@@ -24,16 +21,20 @@ class Instruction:
 
 def describe(instructions: Sequence[Instruction]) -> list[str]:
     """The official wording of each instruction."""
-    return [INSTRUCTION_DICT[one.id](one.id).build_description(**one.arguments) for one in instructions]
+    return [make(one.id, one.arguments)[1] for one in instructions]
 
 
 def _follows(one: Instruction, prompt: str, answer: str) -> bool:
-    checker = INSTRUCTION_DICT[one.id](one.id)
-    checker.build_description(**one.arguments)
+    if not answer.strip():
+        return False
+    checker, _ = make(one.id, one.arguments)
     keys = checker.get_instruction_args_keys() or []
     if "prompt" in keys:
         checker.build_description(prompt=prompt)
-    return bool(answer.strip()) and bool(checker.check_following(answer))
+    try:
+        return bool(checker.check_following(answer))
+    except IndexError:  # three of IFBench's look at a place that this answer doesn't have
+        return False
 
 
 def follows(instructions: Sequence[Instruction], prompt: str, answer: str, *, loose: bool = False) -> list[bool]:
@@ -66,8 +67,8 @@ def verify(instructions: Sequence[Instruction], prompt: str, answer: str) -> Res
         return Result(0.0, Status.NO_ANSWER, "empty answer")
     try:
         found = follows(instructions, prompt, answer)
-    except LookupError as error:
-        return Result(None, Status.VERIFIER_ERROR, f"checker data missing: {str(error).split()[1:3]}")
+    except LookupError:
+        return Result(None, Status.VERIFIER_ERROR, "a checker needs NLTK data that is not installed")
     missed = [one.id for one, good in zip(instructions, found, strict=True) if not good]
     if missed and claims(answer):
         return Result(0.0, Status.SCORED, f"hack: claims compliance but misses {missed[0]}: {claims(answer)[0][:60]!r}")

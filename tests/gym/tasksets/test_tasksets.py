@@ -11,6 +11,7 @@ from gym.tasksets.elementary import FAMILIES, Elementary, side_of
 from gym.tasksets.env import Retries, SingleTurn, run
 from gym.tasksets.instructions import Instructions
 from gym.tasksets.repair import Repair
+from gym.verifiers.checkers import IFEVAL
 from gym.verifiers.instructions import Instruction, claims, follows, verify
 from gym.verifiers.result import Status
 
@@ -97,13 +98,18 @@ def test_official_instruction_checkers_and_the_hack_check() -> None:
     assert follows([comma], "Write.", "first, line\nno commas here") == [False]
 
 
-def test_instruction_tasks_can_be_met() -> None:
+def test_instruction_tasks_use_all_25_and_are_proven() -> None:
     taskset = Instructions()
-    tasks = taskset.tasks(300, 3)
+    tasks = taskset.tasks(75, 3)
+    assert tasks == taskset.tasks(75, 3)
+    used = [one["id"] for task in tasks for one in task.payload["instructions"]]
+    assert set(used) == set(IFEVAL)
     assert {len(task.payload["instructions"]) for task in tasks} == {1, 2, 3}
-    assert all(task.messages[0]["content"].startswith("Write about") for task in tasks)
-    easy = next(t for t in tasks if [i["id"] for i in t.payload["instructions"]] == ["startend:quotation"])
-    assert taskset.score(easy, '"a short text"').score == 1.0
+    for task in tasks:
+        assert taskset.score(task, task.payload["follows"]).score == 1.0
+    other = [task.payload["follows"] for task in tasks[1:]] + [tasks[0].payload["follows"]]
+    passed = [taskset.score(task, text).score for task, text in zip(tasks, other, strict=True)]
+    assert sum(passed) < 20  # another task's text rarely will do
 
 
 def test_the_filter_keeps_moderate_tasks() -> None:
