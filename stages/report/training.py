@@ -1,6 +1,7 @@
 """The report's sections about pre-training and supervised tuning."""
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 
 from stages.report.charts import Series, line_chart
@@ -37,6 +38,17 @@ def tuning(root: Path) -> Section:
     found = read_json(root / "metrics" / "sft.json")
     if not found:
         return Section("sft", "Supervised tuning", "<p>not run</p>")
-    rows = [[key.replace("_", " "), number(value)] for key, value in found.items()]
+    ends = [found.pop(f"call_accuracy_ci_{end}", None) for end in ("low", "high")]
+    counts = {key: value for key, value in found.items() if not key.startswith(("success_", "call_accuracy"))}
+    rows = [[f"held problems solved: {key.removeprefix('success_')}", f"{found[key]:.0%}"] for key in _success(found)]
+    if found.get("call_accuracy_n"):
+        low, high = ends
+        interval = f"{found['call_accuracy']:.1%} ({low:.1%} – {high:.1%})"
+        rows.insert(0, [f"held calls exact, of {found['call_accuracy_n']:,}", interval])
+    rows += [[key.replace("_", " "), number(value)] for key, value in counts.items()]
     lead = "Kept trajectories and demonstrations; loss on what the assistant wrote; held calls must match exactly."
     return Section("sft", "Supervised tuning", table(["measure", "value"], rows, [1]), lead)
+
+
+def _success(found: Mapping[str, float]) -> list[str]:
+    return sorted(key for key in found if key.startswith("success_"))

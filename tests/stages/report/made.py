@@ -29,7 +29,12 @@ def checkout(root: Path) -> Path:
         "tools": {"tools": 1, "real": 0, "synthetic": 1},
         "trajectories": {"kept": 1, "kept_share": 1.0, "trajectories": 1},
         "pretrain": {"parameters": 1_000_000, "tokens": 4000},
-        "sft": {"call_accuracy": 0.0},
+        "sft": {
+            "call_accuracy": 0.0,
+            "call_accuracy_n": 24,
+            "call_accuracy_ci_low": 0.0,
+            "call_accuracy_ci_high": 0.14,
+        },
         "rl": {"held_parity": 0.9},
         "qat": {
             **{

@@ -52,6 +52,7 @@ def test_the_page_shows_what_every_stage_left(tmp_path):
         "4 min 51 s",  # the time of pretrain in the graph
         "left out: overlaps humaneval",
         "a new name: Bob",
+        "0.0% (0.0% – 14.0%)",
         "+50 points",  # of RL's held problems
         "aime-2025 (package)",
         "0.0% – 39.0%",
