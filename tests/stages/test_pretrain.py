@@ -3,6 +3,7 @@
 import contextlib
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,7 +17,9 @@ from safetensors.torch import load_file
 
 from k2model.data import ShardWriter
 from k2model.train_state import CheckpointWriter, Snapshot, list_checkpoints, newest_intact
+from stages.files import sha256_tree
 from stages.pretrain.guard import LossGuard
+from tests.conftest import make_checkout
 
 WORKER = Path(__file__).with_name("pretrain_rank.py")
 ROOT = Path(__file__).parents[2]
@@ -111,6 +114,24 @@ def test_killed_runs_end_in_the_same_bits(tmp_path, ranks, spread):
     finish(start(killed, ranks, 2, spread))
     same(whole, killed, ranks)
     assert "skipped a corrupted checkpoint" in (killed / "log").read_text()
+
+
+@pytest.mark.slow
+def test_a_second_run_of_the_stage_writes_the_same_bytes(tmp_path, run_in):
+    """Everything that DVC tracks, after nothing of the first run is left to resume from."""
+    folder = make_checkout(tmp_path / "checkout")
+    shards(folder / "data")
+    (folder / "data" / "tokenizer").mkdir()
+    run_in(folder, sys.executable, "-m", "stages.params", "--size", "smoke", "--write")
+    tracked = [folder / name for name in ("models/pretrain", "metrics/pretrain.json", "plots/pretrain.csv")]
+    found = []
+    for _ in range(2):
+        run_in(folder, sys.executable, "-m", "stages.pretrain")
+        found.append([sha256_tree([path]) for path in tracked])
+        shutil.rmtree(folder / "work")
+        for path in tracked:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    assert found[0] == found[1]
 
 
 def test_a_corrupted_checkpoint_is_named_and_the_one_before_is_taken(tmp_path):
