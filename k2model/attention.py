@@ -28,17 +28,20 @@ class RMSNorm(nn.Module):
 class MLA(nn.Module):
     """Attention whose keys and values are decompressed from `kv_lora_rank` values per token.
 
-    `q_b_proj` has rows [nope | rope] per head and `kv_b_proj` rows [key nope | value] per head; the rotary key is
-    one per token and shared by all heads. QK-Clip relies on these rows.
+    `q_b_proj` (`q_proj` where queries aren't compressed) has rows [nope | rope] per head and `kv_b_proj` rows
+    [key nope | value] per head; the rotary key is one per token and shared by all heads. QK-Clip relies on these rows.
     """
 
     def __init__(self, config: K2Config) -> None:
         super().__init__()
         c, heads = config, config.num_attention_heads
         self.config = config
-        self.q_a_proj = nn.Linear(c.hidden_size, c.q_lora_rank, bias=False)
-        self.q_a_layernorm = RMSNorm(c.q_lora_rank, c.rms_norm_eps)
-        self.q_b_proj = nn.Linear(c.q_lora_rank, heads * c.qk_head_dim, bias=False)
+        if c.q_lora_rank is None:
+            self.q_proj = nn.Linear(c.hidden_size, heads * c.qk_head_dim, bias=False)
+        else:
+            self.q_a_proj = nn.Linear(c.hidden_size, c.q_lora_rank, bias=False)
+            self.q_a_layernorm = RMSNorm(c.q_lora_rank, c.rms_norm_eps)
+            self.q_b_proj = nn.Linear(c.q_lora_rank, heads * c.qk_head_dim, bias=False)
         self.kv_a_proj_with_mqa = nn.Linear(c.hidden_size, c.kv_lora_rank + c.qk_rope_head_dim, bias=False)
         self.kv_a_layernorm = RMSNorm(c.kv_lora_rank, c.rms_norm_eps)
         self.kv_b_proj = nn.Linear(c.kv_lora_rank, heads * (c.qk_nope_head_dim + c.v_head_dim), bias=False)
@@ -47,7 +50,11 @@ class MLA(nn.Module):
     def queries(self, x_BLC: Tensor, cos_BL1R: Tensor, sin_BL1R: Tensor) -> tuple[Tensor, Tensor]:
         """(q_nope_BLHN, q_rope_BLHR), the second rotated."""
         c = self.config
-        q_BLHD = self.q_b_proj(self.q_a_layernorm(self.q_a_proj(x_BLC))).unflatten(-1, (-1, c.qk_head_dim))
+        if c.q_lora_rank is None:
+            q_BLX = self.q_proj(x_BLC)
+        else:
+            q_BLX = self.q_b_proj(self.q_a_layernorm(self.q_a_proj(x_BLC)))
+        q_BLHD = q_BLX.unflatten(-1, (-1, c.qk_head_dim))
         q_nope_BLHN, q_rope_BLHR = q_BLHD.split([c.qk_nope_head_dim, c.qk_rope_head_dim], dim=-1)
         return q_nope_BLHN, apply_rope(q_rope_BLHR, cos_BL1R, sin_BL1R)
 

@@ -56,6 +56,8 @@ class YarnConfig:
 class K2Config:
     """A K2 network. Sizes are in elements; every field is checked when the object is made.
 
+    `q_lora_rank` None, as in Moonlight, is a query without compression: one matrix `q_proj`.
+
     Raises:
         ConfigError: a combination that can't be; the message names the key.
     """
@@ -68,7 +70,7 @@ class K2Config:
     num_attention_heads: int
     n_routed_experts: int
     num_experts_per_tok: int
-    q_lora_rank: int
+    q_lora_rank: int | None
     kv_lora_rank: int
     qk_nope_head_dim: int
     qk_rope_head_dim: int
@@ -92,13 +94,15 @@ class K2Config:
     def __post_init__(self) -> None:
         positive = (
             "vocab_size hidden_size intermediate_size moe_intermediate_size num_hidden_layers num_attention_heads "
-            "n_routed_experts num_experts_per_tok q_lora_rank kv_lora_rank qk_nope_head_dim qk_rope_head_dim "
+            "n_routed_experts num_experts_per_tok kv_lora_rank qk_nope_head_dim qk_rope_head_dim "
             "v_head_dim n_group topk_group max_position_embeddings"
         )
         for name in positive.split():
             value = getattr(self, name)
             if not isinstance(value, int) or value < 1:
                 raise ConfigError(f"{name}: {value!r} is no positive integer")
+        if self.q_lora_rank is not None and (not isinstance(self.q_lora_rank, int) or self.q_lora_rank < 1):
+            raise ConfigError(f"q_lora_rank: {self.q_lora_rank!r} is neither null nor a positive integer")
         if self.qk_rope_head_dim % 2:
             raise ConfigError(f"qk_rope_head_dim: {self.qk_rope_head_dim} is odd; rotary pairs need an even width")
         if self.n_routed_experts % self.n_group:
@@ -125,6 +129,11 @@ class K2Config:
     @property
     def qk_head_dim(self) -> int:
         return self.qk_nope_head_dim + self.qk_rope_head_dim
+
+    @property
+    def query_projection(self) -> str:
+        """The module of an attention layer whose rows are the queries of its heads."""
+        return "q_proj" if self.q_lora_rank is None else "q_b_proj"
 
     @property
     def num_moe_layers(self) -> int:

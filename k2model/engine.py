@@ -203,8 +203,8 @@ class TrainEngine:
         self._sum: _Accumulated | None = None
         c = model.config
         self._layers = [
-            (f"model.layers.{k}.self_attn.q_b_proj.weight", f"model.layers.{k}.self_attn.kv_b_proj.weight")
-            for k in range(c.num_hidden_layers)
+            (f"{attention}.{c.query_projection}.weight", f"{attention}.kv_b_proj.weight")
+            for attention in (f"model.layers.{k}.self_attn" for k in range(c.num_hidden_layers))
         ]
 
     def accumulate(self, loss_fn: LossFn[Micro], micro_batches: Iterable[Micro]) -> float:

@@ -18,9 +18,9 @@ def forward_flops_per_token(config: K2Config, seen: float) -> dict[str, float]:
     """
     c = config
     heads, qk = c.num_attention_heads, c.qk_head_dim
+    query = c.hidden_size * heads * qk if c.q_lora_rank is None else c.q_lora_rank * (c.hidden_size + heads * qk)
     projections = (
-        c.hidden_size * c.q_lora_rank
-        + c.q_lora_rank * heads * qk
+        query
         + c.hidden_size * (c.kv_lora_rank + c.qk_rope_head_dim)
         + c.kv_lora_rank * heads * (c.qk_nope_head_dim + c.v_head_dim)
         + heads * c.v_head_dim * c.hidden_size

@@ -111,7 +111,7 @@ def activation_bytes(config: K2Config, tokens: int, layers: int, in_flight: int,
     """
     c = config
     heads = c.num_attention_heads
-    attention = 2 * c.hidden_size + 2 * c.q_lora_rank + 2 * (c.kv_lora_rank + c.qk_rope_head_dim)
+    attention = 2 * c.hidden_size + 2 * (c.q_lora_rank or 0) + 2 * (c.kv_lora_rank + c.qk_rope_head_dim)
     attention += heads * (2 * c.qk_head_dim + c.qk_nope_head_dim + 3 * c.v_head_dim)
     experts = c.num_experts_per_tok + c.n_shared_experts
     feed_forward = c.hidden_size * (2 + c.num_experts_per_tok) + 3 * experts * c.moe_intermediate_size

@@ -19,8 +19,9 @@ from torch import Tensor
 class AttentionWeights:
     """The up-projections of one MLA layer.
 
-    `q_b` is [H·(nope + rope), R_q], `kv_b` is [H·(nope + value), R_kv]. Each is given as every copy that has to
-    be rescaled: the float32 master and, where there is one, the working copy in another type.
+    `q_b` (`q_proj` where queries aren't compressed) is [H·(nope + rope), R_q], `kv_b` is
+    [H·(nope + value), R_kv]. Each is given as every copy that has to be rescaled: the float32 master and, where there
+    is one, the working copy in another type.
     """
 
     q_b: Sequence[Tensor]

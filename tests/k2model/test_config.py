@@ -37,6 +37,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"tie_word_embeddings": True}, "tie_word_embeddings: True"),
     ({"attention_bias": True}, "attention_bias: True"),
     ({"rope_interleave": False}, "rope_interleave: False"),
+    ({"q_lora_rank": 0}, "q_lora_rank: 0 is neither null nor a positive integer"),
     ({"vocab_size": "many"}, "vocab_size: 'many'"),
 ]
 

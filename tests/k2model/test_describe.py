@@ -21,6 +21,13 @@ def test_k2_has_a_trillion_parameters_of_which_32_9_billion_work() -> None:
     assert n.active - n.embedding == pytest.approx(31.69e9, rel=2e-4)
 
 
+def test_moonlight_has_the_counts_of_its_report() -> None:
+    # Moonlight, table 4: 2.24B activated and 15.29B in all, neither with embeddings.
+    n = count_parameters(K2Config.preset("moonlight-16b"))
+    assert n.total - n.embedding - n.head == pytest.approx(15.29e9, rel=1e-3)
+    assert n.active - n.embedding - n.head == pytest.approx(2.24e9, rel=2e-3)
+
+
 def test_k2_thinking_in_int4_is_594_gigabytes() -> None:
     n = count_parameters(K2Config.preset("k2-thinking"))
     assert checkpoint_bytes(n, int4_experts=True) == pytest.approx(594e9, rel=2e-3)
@@ -37,8 +44,9 @@ def test_the_cache_of_k2_is_576_values_per_layer() -> None:
     assert 2 * cache_values(K2Config.preset("k2")) == 70_272
 
 
-def test_counts_are_those_of_the_modules() -> None:
-    config = K2Config.preset("smoke")
+@pytest.mark.parametrize("rank", [24, None])
+def test_counts_are_those_of_the_modules(rank: int | None) -> None:
+    config = K2Config.preset("smoke", q_lora_rank=rank)
     model = K2Model(config)
     n = count_parameters(config)
     assert n.total == sum(p.numel() for p in model.parameters())
@@ -46,8 +54,9 @@ def test_counts_are_those_of_the_modules() -> None:
     assert n.active_routed * config.n_routed_experts == n.routed * config.num_experts_per_tok
 
 
-def test_forward_flops_are_those_torch_counts() -> None:
-    config = K2Config.preset("smoke")
+@pytest.mark.parametrize("rank", [24, None])
+def test_forward_flops_are_those_torch_counts(rank: int | None) -> None:
+    config = K2Config.preset("smoke", q_lora_rank=rank)
     model = K2Model(config)
     tokens_BL = torch.zeros(1, 64, dtype=torch.long)
     with FlopCounterMode(display=False) as counter, torch.no_grad():

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,8 +15,8 @@ from k2model.sampling import sample, uniforms
 torch.set_num_threads(1)
 
 
-def _model(rope: YarnConfig | None = None) -> K2Model:
-    config = K2Config.preset("smoke", vocab_size=256, max_position_embeddings=256, rope_scaling=rope)
+def _model(**changes: Any) -> K2Model:
+    config = K2Config.preset("smoke", vocab_size=256, max_position_embeddings=256, **changes)
     model = K2Model(config, seed=1)
     with torch.no_grad():
         for p in model.parameters():
@@ -29,9 +30,11 @@ def _prompts() -> list[list[int]]:
     return [torch.randint(0, 256, (n,), generator=generator).tolist() for n in (1, 7, 40, 23, 64, 5)]
 
 
-@pytest.mark.parametrize("rope", [None, YarnConfig(4.0, 64)], ids=["plain", "yarn"])
-def test_greedy_equals_transformers_token_for_token(tmp_path: Path, rope: YarnConfig | None) -> None:
-    model = _model(rope)
+@pytest.mark.parametrize(
+    "changes", [{}, {"rope_scaling": YarnConfig(4.0, 64)}, {"q_lora_rank": None}], ids=["plain", "yarn", "moonlight"]
+)
+def test_greedy_equals_transformers_token_for_token(tmp_path: Path, changes: dict[str, Any]) -> None:
+    model = _model(**changes)
     save_checkpoint(model, tmp_path / "m")
     theirs = AutoModelForCausalLM.from_pretrained(tmp_path / "m", dtype=torch.float32).eval()
     engine = Engine(model, max_batch=3, prefill_chunk=16)

@@ -108,8 +108,9 @@ def test_bfloat16_weights_are_the_rounded_float32_masters():
     assert torch.equal(masters[name].bfloat16(), named[name].data)
 
 
-def test_every_parameter_of_the_model_is_in_exactly_one_group():
-    model = K2Model(K2Config.preset("smoke"), seed=0)
+@pytest.mark.parametrize("rank", [24, None])
+def test_every_parameter_of_the_model_is_in_exactly_one_group(rank):
+    model = K2Model(K2Config.preset("smoke", q_lora_rank=rank), seed=0)
     opt = MuonClip(model.named_parameters(), lr=0.1)
     ids = [id(p) for group in opt.param_groups for p in group["params"]]
     assert sorted(ids) == sorted(id(p) for p in model.parameters())

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,11 +15,17 @@ from k2model.model import K2Model
 torch.set_num_threads(1)
 YARN = YarnConfig(factor=4.0, original_max_position_embeddings=64)
 YARN_DEEPSEEK = YarnConfig(factor=40.0, original_max_position_embeddings=64, beta_fast=32.0)
-ROPES = pytest.mark.parametrize("rope", [None, YARN, YARN_DEEPSEEK], ids=["plain", "yarn-k2", "yarn-deepseek"])
+CHANGES: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "yarn-k2": {"rope_scaling": YARN},
+    "yarn-deepseek": {"rope_scaling": YARN_DEEPSEEK},
+    "moonlight": {"q_lora_rank": None},
+}
+KINDS = pytest.mark.parametrize("kind", CHANGES)
 
 
-def _model(rope: YarnConfig | None) -> K2Model:
-    config = K2Config.preset("smoke", vocab_size=256, rope_scaling=rope, max_position_embeddings=256)
+def _model(kind: str) -> K2Model:
+    config = K2Config.preset("smoke", vocab_size=256, max_position_embeddings=256, **CHANGES[kind])
     model = K2Model(config, seed=3)
     with torch.no_grad():
         for p in model.parameters():
@@ -32,9 +39,9 @@ def _tokens() -> torch.Tensor:
     return torch.randint(0, 256, (2, 150), generator=torch.Generator().manual_seed(0))
 
 
-@ROPES
-def test_a_checkpoint_of_ours_in_stock_transformers(tmp_path: Path, rope: YarnConfig | None) -> None:
-    model = _model(rope)
+@KINDS
+def test_a_checkpoint_of_ours_in_stock_transformers(tmp_path: Path, kind: str) -> None:
+    model = _model(kind)
     save_checkpoint(model, tmp_path / "ours", max_shard_bytes=200_000)
     assert len(list((tmp_path / "ours").glob("model-*.safetensors"))) > 1
     theirs, info = AutoModelForCausalLM.from_pretrained(
@@ -49,9 +56,9 @@ def test_a_checkpoint_of_ours_in_stock_transformers(tmp_path: Path, rope: YarnCo
     assert theirs_BLV.std() > 0.1
 
 
-@ROPES
-def test_a_checkpoint_of_transformers_here(tmp_path: Path, rope: YarnConfig | None) -> None:
-    value = _model(rope).config.to_hf_dict()
+@KINDS
+def test_a_checkpoint_of_transformers_here(tmp_path: Path, kind: str) -> None:
+    value = _model(kind).config.to_hf_dict()
     torch.manual_seed(5)
     theirs = DeepseekV3ForCausalLM(DeepseekV3Config(**value)).float().eval()
     with torch.no_grad():

@@ -5,6 +5,8 @@ import math
 import pytest
 import torch
 
+from k2model.config import K2Config
+from k2model.model import K2Model
 from k2model.qk_clip import AttentionWeights, MaxLogit, clip_factors, qk_clip_
 
 HEADS, NOPE, ROPE, VALUE, RANK = 3, 4, 2, 5, 7
@@ -82,3 +84,19 @@ def test_wrong_arguments():
         qk_clip_([layer()], torch.zeros(2, HEADS), 1.0)
     with pytest.raises(ValueError, match="heads"):
         qk_clip_([layer()], torch.full((1, HEADS + 1), 9.0), 1.0)
+
+
+@pytest.mark.parametrize("rank", [24, None])
+def test_a_clipped_network_has_its_largest_logit_at_tau(rank):
+    config = K2Config.preset("smoke", q_lora_rank=rank)
+    model = K2Model(config, seed=0)
+    tokens_BL = torch.arange(64).view(2, 32)
+    before_H = model(tokens_BL).max_logit_LH[0]
+    tau = float(before_H.median())
+    attention = model.model.layers[0].self_attn
+    query = attention.get_submodule(config.query_projection).weight
+    shape = config.num_attention_heads, config.qk_nope_head_dim, config.qk_rope_head_dim
+    weights = AttentionWeights([query], [attention.kv_b_proj.weight], *shape)
+    assert qk_clip_([weights], before_H[None], tau) == int((before_H > tau).sum()) > 0
+    after_H = model(tokens_BL).max_logit_LH[0]
+    torch.testing.assert_close(after_H, before_H.clamp(max=tau), rtol=1e-4, atol=0)
