@@ -3,27 +3,28 @@
 import importlib
 import sys
 
-COMMANDS = {
-    "run": ("flows.pipeline", "the pipeline as a Prefect flow (dvc repro does the same without Prefect)"),
-    "ui": ("flows.ui", "the Prefect and MLflow UIs"),
-    "deploy": ("flows.deploy", "serve the deployments: nightly, run, resume, evaluate, experiment, sweep"),
-    "recovery": ("flows.recovery", "lets a crashed worker's run go on at another worker"),
-    "experiment": ("flows.experiment", "one run with other parameters: k2 experiment --set pretrain.steps=200"),
-    "sweep": ("flows.sweep", "a grid or a study: k2 sweep --grid seed=0,1,2 --jobs 2"),
-    "doctor": ("flows.doctor", "what this machine has and what is disabled"),
-    "params": ("stages.params", "check params.yaml, or apply a size: k2 params --size smoke --write"),
-    "evaluate": ("stages.evaluate.__main__", "benchmarks on any target: k2 evaluate --target URL --benchmarks NAME"),
-    "models": ("stages.models", "the registered checkpoints, their scores and aliases"),
-    "promote": ("stages.promote", "makes the candidate, or --version N, the champion if the gate holds"),
-    "describe": ("k2model.describe", "parameters, FLOPs and size of a preset: k2 describe k2"),
-    "plan": ("k2model.plan", "memory and time on a cluster: k2 plan k2 --gpus 2048 --gpu h800"),
-    "serve": ("k2model.serve", "an OpenAI-compatible server over a checkpoint: k2 serve models/rl"),
-}
+COMMANDS = {  # name: module, what it does, an example
+    "run": ("flows.pipeline", "the pipeline as a Prefect flow (dvc repro does the same without Prefect)", "k2 run --target evaluate"),
+    "ui": ("flows.ui", "the Prefect and MLflow UIs", "k2 ui --mlflow-port 5001"),
+    "deploy": ("flows.deploy", "serves nightly, run, resume, evaluate, experiment and sweep", 'k2 deploy --nightly "0 3 * * *"'),
+    "recovery": ("flows.recovery", "lets a crashed worker's run go on at another worker", "k2 recovery --silence 60"),
+    "experiment": ("flows.experiment", "one run with other parameters, beside the checkout", "k2 experiment --set pretrain.steps=200"),
+    "sweep": ("flows.sweep", "a grid or an Optuna study under one MLflow parent", "k2 sweep --grid seed=0,1,2 --jobs 2"),
+    "doctor": ("flows.doctor", "what this machine has, and what each missing thing disables", "k2 doctor"),
+    "params": ("stages.params", "checks params.yaml, or applies a size", "k2 params --size smoke --write"),
+    "evaluate": ("stages.evaluate.__main__", "benchmarks on any target", "k2 evaluate --target embedded --benchmarks aime_2025"),
+    "models": ("stages.models", "the registered checkpoints, their scores and aliases", "k2 models"),
+    "promote": ("stages.promote", "makes the candidate the champion if the gate holds", "k2 promote --version 3"),
+    "describe": ("k2model.describe", "parameters, FLOPs and size of a preset", "k2 describe k2"),
+    "plan": ("k2model.plan", "memory and time on a cluster", "k2 plan k2 --gpus 2048 --gpu h800"),
+    "serve": ("k2model.serve", "an OpenAI-compatible server over a checkpoint", "k2 serve models/rl --tokenizer data/tokenizer"),
+}  # fmt: skip
 
 
 def usage() -> str:
-    lines = [f"  k2 {name:<11} {text}" for name, (_, text) in COMMANDS.items()]
-    return "\n".join(["usage: k2 COMMAND [options]; k2 COMMAND --help says more", "", *lines])
+    lines = [f"  {name:<10}  {text}\n{'':14}{example}" for name, (_, text, example) in COMMANDS.items()]
+    after = "A stage is `python -m stages.NAME`, all of them `dvc repro`; `make help` lists what make does."
+    return "\n".join(["usage: k2 COMMAND [options]; k2 COMMAND --help says more", "", *lines, "", after])
 
 
 def main() -> None:

@@ -80,7 +80,7 @@ def sweep_flow(values: dict[str, str], name: str = "sweep", metric: str = "valid
         key="sweep",
         description=name,
     )
-    return show(trials, metric)
+    return show(trials, metric, name)
 
 
 def main() -> None:

@@ -1,5 +1,6 @@
 """What this machine has, and what each missing thing disables: `k2 doctor`."""
 
+import argparse
 import os
 import platform
 import shutil
@@ -8,90 +9,121 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import psutil
 
 from gym.sandbox import SandboxError, open_sandbox
+from gym.sandbox.lockdown import landlock_abi, seccomp_program
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One line: what was looked at, whether it is there, what was found or what its absence disables."""
+    """One line: what was looked at, what was found, and what is disabled when that isn't enough."""
 
     what: str
     good: bool
-    said: str
+    found: str
+    disables: str
+
+    def line(self) -> str:
+        return (
+            f"ok    {self.what:<18} {self.found}"
+            if self.good
+            else f"miss  {self.what:<18} {self.found}: {self.disables}"
+        )
 
 
-def _compiler() -> Finding:
-    found = shutil.which("g++") or shutil.which("c++")
-    absent = "no C++ compiler: INT4 kernels run in plain torch, much slower"
-    return Finding("compiler", found is not None, found or absent)
+def _python() -> Finding:
+    good = (3, 11) <= sys.version_info[:2] < (3, 13)
+    return Finding("python", good, platform.python_version(), "the pinned packages; 3.11 or 3.12 is needed")
 
 
-def _sandbox(level: str) -> Finding:
-    try:
-        with open_sandbox(level, workers=1):  # type: ignore[arg-type]
-            return Finding(f"sandbox {level}", True, "every layer is there")
-    except SandboxError as error:
-        disabled = "code tasks, code benchmarks" if level == "fork" else "shell and C jobs"
-        return Finding(f"sandbox {level}", False, f"{error}; disables {disabled}")
-
-
-def _disk() -> Finding:
-    free = shutil.disk_usage(Path()).free / 2**30
-    return Finding("disk", free > 5, f"{free:.1f} GiB free; a laptop run with its cache takes about 2")
+def _processors() -> Finding:
+    count = os.cpu_count() or 1
+    return Finding("processors", count >= 2, f"{count}", "the half hour: a laptop run takes about twice as long on one")
 
 
 def _memory() -> Finding:
     total = psutil.virtual_memory().total / 2**30
-    return Finding("memory", total > 7, f"{total:.1f} GiB; the laptop run's largest stage takes about 4")
+    return Finding("memory", total > 7, f"{total:.1f} GiB", "rl and rephrase at laptop size, which take about 4 GiB")
+
+
+def _disk() -> Finding:
+    free = shutil.disk_usage(Path()).free / 2**30
+    return Finding("disk", free > 5, f"{free:.1f} GiB free", "a laptop run, which takes about 2 GiB with its cache")
+
+
+def _program(name: str, disables: str, *others: str) -> Finding:
+    found = next(filter(None, map(shutil.which, (name, *others))), None)
+    return Finding(name, found is not None, found or "not found", disables)
+
+
+def _layers() -> Iterator[Finding]:
+    abi = landlock_abi()
+    yield Finding("Landlock", abi > 0, f"ABI {abi}" if abi > 0 else "not in this kernel", "every sandbox level here")
+    try:
+        seccomp_program(allow_exec=True)
+        yield Finding("seccomp", True, f"a filter for {platform.machine()}", "")
+    except OSError as error:
+        yield Finding("seccomp", False, str(error), "every sandbox level here")
+    limit = Path("/proc/sys/user/max_user_namespaces")
+    count = int(limit.read_text()) if limit.exists() else 0
+    yield Finding("user namespaces", count > 0, f"{count} allowed", "sandbox namespaces")
+
+
+def _sandbox(level: Literal["fork", "namespaces"]) -> Finding:
+    disables = {"fork": "code tasks and code benchmarks", "namespaces": "shell jobs and jobs in C"}[level]
+    try:
+        with open_sandbox(level, workers=1):
+            return Finding(f"sandbox {level}", True, "every layer works", disables)
+    except SandboxError as error:
+        return Finding(f"sandbox {level}", False, str(error), disables)
+
+
+def _port(port: int, option: str) -> Finding:
+    with socket.socket() as one:
+        one.settimeout(0.5)
+        taken = one.connect_ex(("127.0.0.1", port)) == 0
+    what = f"our own server there; k2 ui {option} takes another port"
+    return Finding(f"port {port}", not taken, "taken" if taken else "free", what)
 
 
 def _gpu() -> Finding:
     import torch
 
-    if torch.cuda.is_available():
-        return Finding("GPU", True, torch.cuda.get_device_name(0))
-    return Finding("GPU", False, "none: training and generation run on the CPU, Triton kernels are not used")
-
-
-def _port(port: int, use: str) -> Finding:
-    with socket.socket() as one:
-        one.settimeout(0.5)
-        taken = one.connect_ex(("127.0.0.1", port)) == 0
-    return Finding(f"port {port}", not taken, f"taken: {use} there already, or choose another" if taken else "free")
-
-
-def _program(name: str, disabled: str) -> Finding:
-    found = shutil.which(name)
-    return Finding(name, found is not None, found or f"not found: {disabled}")
+    found = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "none"
+    return Finding("GPU", torch.cuda.is_available(), found, "Triton kernels and the presets above laptop; CPU is used")
 
 
 def examine() -> Iterator[Finding]:
     """Every finding, cheap ones first."""
-    good = (3, 11) <= sys.version_info[:2] < (3, 13)
-    yield Finding("python", good, f"{platform.python_version()} (3.11 or 3.12 is needed)")
-    yield Finding("processors", (os.cpu_count() or 1) >= 2, f"{os.cpu_count()}")
+    yield _python()
+    yield _processors()
     yield _memory()
     yield _disk()
-    yield _compiler()
-    yield _program("git", "nothing works: DVC and every run's identity need it")
+    yield _program("g++", "INT4 kernels and DeepSpeed's shared-memory operator; plain torch is used, slower", "c++")
+    yield _program("ninja", "DeepSpeed's shared-memory operator; gloo alone is used")
+    yield _program("git", "everything: DVC and every run's identity need it")
+    yield from _layers()
     yield _sandbox("fork")
     yield _sandbox("namespaces")
-    yield _program("node", "JavaScript jobs")
-    yield _program("docker", "the official SWE-bench harness; repairs are graded in our sandbox instead")
-    yield _program("chromium", "screenshots of the UIs")
-    yield _port(4200, "a Prefect server may run")
-    yield _port(5000, "an MLflow server may run")
+    yield _program("node", "jobs in JavaScript")
+    yield _program("docker", "the official SWE-bench harness; repairs are graded in our sandbox", "podman")
+    yield _program("chromium", "new screenshots of the UIs and the report's browser test")
+    yield _port(4200, "--prefect-port N")
+    yield _port(5000, "--mlflow-port N")
     yield _gpu()
 
 
 def main() -> None:
+    argparse.ArgumentParser(
+        description="Says what this machine has, and what each missing thing disables."
+    ).parse_args()
     missing = 0
     for finding in examine():
         missing += not finding.good
-        print(f"{'ok  ' if finding.good else 'miss'}  {finding.what:<18} {finding.said}", flush=True)
+        print(finding.line(), flush=True)
     print(f"doctor: {missing} missing; the laptop pipeline needs python, git, memory, disk and sandbox fork")
 
 

@@ -21,20 +21,25 @@ environment.prepare()
 
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact
+from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
+from prefect.concurrency.sync import concurrency
 from prefect.futures import PrefectFuture
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Completed
 from prefect.task_runners import ThreadPoolTaskRunner
+from prefect.tasks import exponential_backoff
 
 from flows.graph import Node, restrict, stage_graph
 from flows.hooks import mlflow_link, on_completion, on_failure, stop
-from flows.process import dvc, run, stop_all
+from flows.process import StageFailed, dvc, run, stop_all
 from flows.recovery import alive
 from flows.server import local_server
 from stages.errors import InputError
 from stages.params import PipelineParams
 from stages.preflight import preflight
+
+LEASE_S = 60.0  # a place whose holder was killed is free again after this
 
 
 def _is_current(name: str) -> bool:
@@ -56,8 +61,16 @@ def _note(name: str, last_line: str, seconds: float) -> None:
     create_markdown_artifact(key=f"stage-{name.lower().replace('@', '-').replace('_', '-')}", markdown=text)
 
 
+def _limits(policy: PipelineParams, names: list[str]) -> None:
+    """Brings the server's limits, `k2-<stage>`, to what params.yaml says."""
+    with get_client(sync_client=True) as client:
+        for name in names:
+            if at_once := policy.stages.get(name, policy.default).at_once:
+                client.upsert_global_concurrency_limit_by_name(f"k2-{name}", at_once)
+
+
 @task(task_run_name="{name}")
-def run_stage(name: str, timeout_s: float, force: bool) -> State[Any]:
+def run_stage(name: str, timeout_s: float, at_once: int, force: bool) -> State[Any]:
     """Runs one DVC stage; its state is named `Cached` when its inputs have not changed."""
     log = get_run_logger()
     started = time.monotonic()
@@ -65,7 +78,8 @@ def run_stage(name: str, timeout_s: float, force: bool) -> State[Any]:
         _note(name, "inputs unchanged: nothing ran", 0.0)
         return Completed(name="Cached", message=f"{name}: inputs unchanged")
     command = dvc("repro", "--single-item", *(["--force"] if force else []), name)
-    lines = run(command, timeout_s=timeout_s, on_line=log.info)
+    with concurrency([f"k2-{name}"] if at_once else [], lease_duration=LEASE_S):
+        lines = run(command, timeout_s=timeout_s, on_line=log.info)
     own = [line for line in lines if line.startswith(f"{name}:")]
     last = own[-1] if own else f"{name}: restored from the run cache"
     _note(name, last, time.monotonic() - started)
@@ -74,9 +88,10 @@ def run_stage(name: str, timeout_s: float, force: bool) -> State[Any]:
 
 def _submit(node: Node, policy: PipelineParams, done: dict[str, PrefectFuture[Any]], force: bool) -> PrefectFuture[Any]:
     mine = policy.stages.get(node.name, policy.default)
-    retry = {"retries": mine.retries, "retry_delay_seconds": mine.retry_delay_s}
+    retry = {"retries": mine.retries, "retry_delay_seconds": exponential_backoff(mine.retry_delay_s)}
     configured = run_stage.with_options(**retry, tags=["k2", node.name])
-    return configured.submit(node.name, mine.timeout_s, force, wait_for=[done[need] for need in node.needs])
+    needs = [done[need] for need in node.needs]
+    return configured.submit(node.name, mine.timeout_s, mine.at_once, force, wait_for=needs)
 
 
 @flow(
@@ -103,7 +118,9 @@ def _run_all(targets: list[str], force: bool) -> dict[str, str]:
     os.environ["K2_OWNER_PID"] = str(os.getpid())
     done: dict[str, PrefectFuture[Any]] = {}
     try:
-        for node in restrict(stage_graph(), targets):
+        nodes = restrict(stage_graph(), targets)
+        _limits(params.pipeline, [node.name for node in nodes])
+        for node in nodes:
             done[node.name] = _submit(node, params.pipeline, done, force)
         states = {name: future.wait() or future.state for name, future in done.items()}
     except BaseException:
@@ -112,7 +129,7 @@ def _run_all(targets: list[str], force: bool) -> dict[str, str]:
     names = {name: str(future.state.name) for name, future in done.items()}
     failed = [name for name, future in done.items() if not future.state.is_completed()]
     if failed:
-        raise RuntimeError(f"stage {failed[0]}: {states[failed[0]] or done[failed[0]].state.message}")
+        raise StageFailed(f"stage {failed[0]}: {states[failed[0]] or done[failed[0]].state.message}")
     return names
 
 
@@ -131,9 +148,13 @@ def main() -> None:
     except InputError as error:
         print(error, file=sys.stderr)
         raise SystemExit(2) from None
-    with local_server() as url, temporary_settings({PREFECT_API_URL: url}):
-        print(f"Prefect UI: {url.removesuffix('/api')}")
-        names = pipeline(args.target, args.force)
+    try:
+        with local_server() as url, temporary_settings({PREFECT_API_URL: url}):
+            print(f"Prefect UI: {url.removesuffix('/api')}")
+            names = pipeline(args.target, args.force)
+    except StageFailed as error:
+        print(f"pipeline: {error}", file=sys.stderr)
+        raise SystemExit(1) from None
     print("pipeline: " + ", ".join(f"{name} {state.lower()}" for name, state in names.items()))
 
 

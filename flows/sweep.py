@@ -9,7 +9,6 @@ Results: `dvc exp show`, MLflow's comparison of the children, and a table at the
 import argparse
 import itertools
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -21,9 +20,9 @@ from typing import Any
 import optuna
 import yaml
 
-from flows import environment
-from flows.experiment import override, parse_changes
-from flows.process import StageFailed, dvc, run
+from flows.experiment import override, parse_changes, run_experiment
+from flows.process import StageFailed, StageTimeout
+from flows.runs import Runs
 from stages.errors import InputError
 
 
@@ -53,33 +52,28 @@ def metrics_of(ref: str, root: Path) -> dict[str, float]:
     return {key: float(value) for key, value in found.items() if isinstance(value, (int, float))}
 
 
-def run_trial(name: str, changes: dict[str, str], parent_run: str, root: Path, timeout_s: float) -> Trial:
-    """Runs one point; a failure is a result, not the end of the sweep."""
-    command = dvc("exp", "run", "--temp", "-n", name)
-    for key, value in changes.items():
-        command += ["-S", f"{key}={value}"]
-    environ = {"K2_MLFLOW_PARENT": parent_run}
+def run_trial(name: str, changes: dict[str, str], runs: Runs, root: Path, timeout_s: float) -> Trial:
+    """Runs one point as a DVC experiment and a child run of the same name; a failure is a result, not the end."""
+    child = runs.start(name, changes, stage="trial", **{"dvc.exp": name})
+    trial = _experiment(name, changes, child, root, timeout_s)
+    if trial.problem:
+        runs.client.set_tag(child, "problem", trial.problem)
+    runs.finish(child, trial.metrics)
+    return trial
+
+
+def _experiment(name: str, changes: dict[str, str], parent_run: str, root: Path, timeout_s: float) -> Trial:
     try:
-        run(command, timeout_s=timeout_s, on_line=lambda line: None, cwd=root, environ=environ)
+        run_experiment(
+            changes, name=name, timeout_s=timeout_s, parent_run=parent_run, on_line=lambda line: None, root=root
+        )
         refs = _git(root, "for-each-ref", "--format=%(refname)", "refs/exps").split()
         ref = next((line for line in refs if line.endswith(f"/{name}")), None)
         if ref is None:
             return Trial(name, changes, None, "DVC kept no experiment")
         return Trial(name, changes, metrics_of(ref, root))
-    except (StageFailed, subprocess.CalledProcessError) as error:
+    except (StageFailed, StageTimeout, subprocess.CalledProcessError) as error:
         return Trial(name, changes, None, str(error))
-
-
-def open_parent(title: str, root: Path) -> tuple[str, Any]:
-    """An MLflow run that all trials stand under, and the client that ends it."""
-    environment.prepare(root)
-    from mlflow.tracking import MlflowClient
-
-    client = MlflowClient(tracking_uri=os.environ["MLFLOW_TRACKING_URI"])
-    found = client.get_experiment_by_name("k2")
-    experiment = found.experiment_id if found else client.create_experiment("k2")
-    parent = client.create_run(experiment, run_name=title, tags={"stage": "sweep"})
-    return str(parent.info.run_id), client
 
 
 def sweep(
@@ -89,12 +83,12 @@ def sweep(
     base = yaml.safe_load((root / "params.yaml").read_text())
     for point in points:
         override(json.loads(json.dumps(base)), point)
-    parent, client = open_parent(title, root)
+    runs = Runs.open(title, root, "sweep")
     with ThreadPoolExecutor(jobs) as pool:
         trials = list(
-            pool.map(lambda k: run_trial(f"{title}-{k}", points[k], parent, root, timeout_s), range(len(points)))
+            pool.map(lambda k: run_trial(f"{title}-{k}", points[k], runs, root, timeout_s), range(len(points)))
         )
-    client.set_terminated(parent, "FINISHED" if all(trial.metrics for trial in trials) else "FAILED")
+    runs.end(all(trial.metrics for trial in trials))
     return trials
 
 
@@ -113,30 +107,46 @@ def suggest(trial: optuna.Trial, key: str, text: str) -> str:
 def study(space: Mapping[str, str], trials: int, metric: str, title: str, root: Path, seed: int = 0) -> list[Trial]:
     """An Optuna study that minimises (metrics named `*loss*`) or maximises `metric`."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    lower = "loss" in metric or "bits" in metric
     sampler = optuna.samplers.TPESampler(seed=seed)
-    made = optuna.create_study(direction="minimize" if lower else "maximize", sampler=sampler)
-    parent, client = open_parent(title, root)
+    made = optuna.create_study(direction="minimize" if lower_is_better(metric) else "maximize", sampler=sampler)
+    runs = Runs.open(title, root, "sweep")
     found: list[Trial] = []
     for number in range(trials):
         asked = made.ask()
         changes = {key: suggest(asked, key, text) for key, text in space.items()}
-        done = run_trial(f"{title}-{number}", changes, parent, root, 86_400.0)
+        done = run_trial(f"{title}-{number}", changes, runs, root, 86_400.0)
         found.append(done)
         if done.metrics is None:
             made.tell(asked, state=optuna.trial.TrialState.FAIL)
         else:
             made.tell(asked, done.metrics[metric])
-    client.set_terminated(parent, "FINISHED" if all(trial.metrics for trial in found) else "FAILED")
+    runs.end(all(trial.metrics for trial in found))
     return found
 
 
-def show(trials: Sequence[Trial], metric: str) -> str:
-    """A table of the trials, the metric last."""
+def lower_is_better(metric: str) -> bool:
+    """Whether a metric's name says that less of it is better."""
+    return "loss" in metric or "bits" in metric
+
+
+def show(trials: Sequence[Trial], metric: str, title: str) -> str:
+    """A line for each trial, the metric last; then the best of them.
+
+    Raises:
+        InputError: the trials have no such metric.
+    """
     lines = []
     for trial in trials:
+        if trial.metrics and metric not in trial.metrics:
+            raise InputError(f"--metric: no {metric!r} in metrics/scores.json; there are {', '.join(trial.metrics)}")
         said = f"{trial.metrics[metric]:.6g}" if trial.metrics else f"failed: {trial.problem}"
         lines.append(f"{trial.name}  {' '.join(f'{k}={v}' for k, v in trial.changes.items())}  {metric} {said}")
+    ranked = sorted(
+        (trial.metrics[metric] * (1 if lower_is_better(metric) else -1), k)
+        for k, trial in enumerate(trials)
+        if trial.metrics
+    )
+    lines.append(f"{title}: best of {len(trials)}: {lines[ranked[0][1]] if ranked else 'none, all failed'}")
     return "\n".join(lines)
 
 
@@ -156,10 +166,10 @@ def main() -> None:
             trials = sweep(grid(parse_changes(args.grid)), args.jobs, args.name, Path())
         else:
             trials = study(parse_changes(args.study), args.trials, args.metric, args.name, Path())
+        print(show(trials, args.metric, args.name))
     except InputError as error:
         print(error, file=sys.stderr)
         raise SystemExit(2) from None
-    print(show(trials, args.metric))
     raise SystemExit(0 if all(trial.metrics for trial in trials) else 1)
 
 

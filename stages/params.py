@@ -29,12 +29,18 @@ from stages.trajectories.params import TrajectoriesParams
 
 
 class PipelineParams(Section):
-    """How the flow treats a stage: retries and time-outs (per stage, else `default`)."""
+    """How the flow treats a stage (its entry in `stages`, else `default`).
+
+    retries, retry_delay_s: a failed stage runs again after the delay, then after twice the delay, and so on.
+    timeout_s: a longer run is stopped with all its processes, and counts as failed.
+    at_once: runs of the stage at the same time over all workers of one Prefect server; 0 is no limit.
+    """
 
     class Policy(Section):
         retries: int = Field(ge=0)
         retry_delay_s: float = Field(ge=0)
         timeout_s: float = Field(gt=0)
+        at_once: int = Field(ge=0)
 
     default: Policy
     stages: dict[str, Policy]

@@ -13,6 +13,7 @@ os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
 
 import mlflow
 from mlflow.entities import Metric
+from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from mlflow.utils.time import get_current_time_millis
 
@@ -93,9 +94,10 @@ class Track:
         self.root, self.work, self.stage = root, work, stage
         self.parent = self._parent_run()
         id_file = work / "mlflow_run_id"
-        resumed = id_file.exists()
-        if resumed:
-            self.run_id = id_file.read_text().strip()
+        found = self._noted_run(id_file)
+        resumed = found is not None
+        if found is not None:
+            self.run_id = found
             self.client.set_tag(self.run_id, "mlflow.parentRunId", self.parent)
             mlflow.start_run(run_id=self.run_id, log_system_metrics=system)
         else:
@@ -115,6 +117,19 @@ class Track:
         self._resumed = resumed
         self._last_step: dict[str, int] = {}
         self._buffer: list[Metric] = []
+
+    def _noted_run(self, path: Path) -> str | None:
+        """The run that a killed start left in the work folder; None without one, or when it is in another store."""
+        if not path.exists():
+            return None
+        run_id = path.read_text().strip()
+        try:
+            self.client.get_run(run_id)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            return None
+        return run_id
 
     def _note_run(self) -> None:
         """work/runs.json: where the last run of each stage, and of the pipeline, is found in MLflow."""

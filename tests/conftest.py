@@ -60,9 +60,9 @@ def make_checkout(folder: Path) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def smoke_checkout(tmp_path_factory: pytest.TempPathFactory, run_in: Callable[..., object]) -> Path:
-    """A checkout at smoke size in which nothing has run."""
+    """A checkout at smoke size in which nothing has run, for the tests of one file."""
     folder = make_checkout(tmp_path_factory.mktemp("smoke") / "checkout")
     for lock in ("dvc.lock",):
         (folder / lock).unlink(missing_ok=True)

@@ -1,7 +1,10 @@
 """The walking skeleton, at smoke size, as a user runs it: `dvc repro` and what follows."""
 
+import csv
+import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -9,15 +12,18 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psycopg2
 import pytest
 import yaml
 from mlflow.tracking import MlflowClient
 
 from tests.conftest import checkout_env
+from tests.servers import postgres, s3
 
 pytestmark = pytest.mark.slow
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 DVC = (sys.executable, "-m", "dvc")
+GIT = ("git", "-c", "user.name=test", "-c", "user.email=test@localhost")
 
 
 @pytest.fixture(scope="module")
@@ -127,3 +133,74 @@ def test_an_unknown_key_is_one_line_and_touches_nothing(ran: Path, run_in: Run) 
 def test_a_stage_runs_alone(ran: Path, run_in: Run) -> None:
     alone = run_in(ran, sys.executable, "-m", "stages.tokenizer")
     assert alone.stdout.splitlines()[-1].startswith("tokenizer: ")
+
+
+def test_with_postgresql_and_s3_by_environment_variables_alone(ran: Path, run_in: Run, tmp_path: Path) -> None:
+    with postgres(tmp_path / "postgres") as uri, s3(tmp_path, "runs") as access:
+        env = access | {"MLFLOW_TRACKING_URI": uri, "MLFLOW_DEFAULT_ARTIFACT_ROOT": "s3://runs/k2"}
+        logged = run_in(ran, sys.executable, "-m", "stages.report", **env)
+        assert logged.stdout.splitlines()[-1].startswith("report: ")
+        promoted = run_in(ran, sys.executable, "-m", "stages.models", "--promote", check=False, **env)
+        assert "model k2 version 1: " in promoted.stdout, promoted.stderr
+        listed = run_in(ran, sys.executable, "-m", "stages.models", **env)
+        assert listed.stdout.splitlines()[-1].startswith("models: 1 versions")
+        with psycopg2.connect(uri) as connection, connection.cursor() as cursor:
+            cursor.execute("select name, status from runs where name in ('report', 'pipeline', 'register')")
+            assert set(cursor.fetchall()) >= {("report", "FINISHED"), ("pipeline", "FINISHED")}
+        back = run_in(ran, sys.executable, "-c", READ_BACK, str(tmp_path / "back"), **env)
+        uris, answer = back.stdout.splitlines()[-2:]
+        assert json.loads(uris)[0].startswith("s3://runs/k2/")
+        assert (tmp_path / "back" / "index.html").read_bytes() == (ran / "report" / "index.html").read_bytes()
+        assert isinstance(json.loads(answer)["completion"], str)
+
+
+READ_BACK = """
+import json, os, sys
+import mlflow, pandas
+os.makedirs(sys.argv[1])
+mlflow.set_tracking_uri(os.environ["MLFLOW_TRACKING_URI"])
+client = mlflow.MlflowClient()
+experiment = client.get_experiment_by_name("k2")
+(run,) = client.search_runs([experiment.experiment_id], "attributes.run_name = 'report'")
+client.download_artifacts(run.info.run_id, "index.html", sys.argv[1])
+model = mlflow.pyfunc.load_model("models:/k2@candidate")
+print(json.dumps([run.info.artifact_uri]))
+print(json.dumps(model.predict(pandas.DataFrame({"prompt": ["a"]}), params={"max_tokens": 3})[0]))
+"""
+
+
+@pytest.mark.parametrize("store", ["folder", "s3"])
+def test_what_one_checkout_pushes_another_pulls_and_runs_nothing(
+    ran: Path, run_in: Run, tmp_path: Path, store: str
+) -> None:
+    with s3(tmp_path, "k2-store") as access:
+        env = access if store == "s3" else {}
+        url = "s3://k2-store/data" if store == "s3" else str(tmp_path / "store")
+        run_in(ran, *DVC, "remote", "add", "-f", "-d", "store", url)
+        run_in(ran, "git", "add", "-A")
+        run_in(ran, *GIT, "commit", "-qm", "what dvc repro made", "--allow-empty")
+        run_in(ran, *DVC, "push", "-q", **env)
+        other = tmp_path / "other"
+        run_in(tmp_path, "git", "clone", "-q", str(ran), str(other))
+        run_in(other, *DVC, "pull", "-q", **env)
+        again = run_in(other, *DVC, "repro")
+    assert _executed(again.stdout) == []
+    assert _weights(other) == _weights(ran)
+
+
+def test_metrics_plots_and_experiments_are_readable(ran: Path, run_in: Run, tmp_path: Path) -> None:
+    run_in(ran, "git", "add", "-A")
+    run_in(ran, *GIT, "commit", "-qm", "before", "--allow-empty")
+    run_in(ran, *DVC, "exp", "run", "--temp", "-n", "shorter", "-S", "pretrain.steps=7", "pretrain")
+    shown = run_in(ran, *DVC, "exp", "show", "--csv", "--no-pager").stdout
+    rows = list(csv.DictReader(io.StringIO(shown)))
+    (shorter,) = [row for row in rows if row["Experiment"] == "shorter"]
+    assert shorter["pretrain.steps"] == "7"
+    assert len(rows) == 3, "the workspace, the commit and the experiment"
+    metrics = run_in(ran, *DVC, "metrics", "diff", "HEAD", "shorter").stdout
+    assert re.search(r"^metrics/pretrain\.json +\S+ +[\d.e+-]+ +[\d.e+-]+ +[\d.e+-]+$", metrics, re.MULTILINE), metrics
+    run_in(ran, *DVC, "plots", "diff", "HEAD", "shorter", "-o", str(tmp_path / "plots"))
+    page = (tmp_path / "plots" / "index.html").read_text()
+    assert "plots/pretrain.csv" in page and '"shorter"' in page
+    names = [line.split()[0] for line in run_in(ran, *DVC, "stage", "list").stdout.splitlines()]
+    assert names == _stages(ran), "one readable line per stage"

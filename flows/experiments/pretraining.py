@@ -21,6 +21,7 @@ from typing import Any
 
 import torch
 
+from flows.runs import Runs
 from k2model.config import K2Config
 from k2model.data import Batch, TokenStream, read_index
 from k2model.flops import train_flops_per_token
@@ -30,7 +31,6 @@ from k2model.muonclip import MuonClip
 from k2model.qk_clip import AttentionWeights, qk_clip_
 from stages.files import fingerprint, write_json
 from stages.pretrain.guard import LossGuard
-from stages.track import Track
 
 TOKENS = Path("data/tokens")
 OUT = Path("docs/experiments/pretraining.json")
@@ -200,10 +200,11 @@ class Experiment:
     def __init__(self, steps: int, seeds: int, say: Callable[[str], None]) -> None:
         self.steps, self.seeds, self.say = steps, list(range(seeds)), say
         self.runs: dict[str, list[Found]] = {}
+        self.arms: dict[str, Arm] = {}
 
     def run(self, arm: Arm, seeds: int | None = None) -> list[Found]:
         found = [kept(arm, seed) for seed in self.seeds[:seeds]]
-        self.runs[arm.name] = found
+        self.runs[arm.name], self.arms[arm.name] = found, arm
         self.say(f"{arm.name}: validation {[round(f.validation, 4) for f in found]}")
         return found
 
@@ -376,6 +377,20 @@ def measure(e: Experiment) -> dict[str, Any]:
     }
 
 
+def log(e: Experiment) -> None:
+    """One MLflow parent, a child for each arm and seed."""
+    runs = Runs.open("pretraining claims", Path(), "experiment")
+    for name, seeds in e.runs.items():
+        for seed, found in enumerate(seeds):
+            child = runs.start(f"{name}, seed {seed}", asdict(e.arms[name]) | {"seed": seed}, stage="arm", arm=name)
+            metrics = {"validation_loss": found.validation, "heads_clipped": found.clipped, "spikes": found.spikes}
+            curves = {"train/loss": found.losses}
+            if math.isfinite(max(found.logits)):
+                curves["train/max_logit"] = found.logits
+            runs.finish(child, metrics, curves)
+    runs.end(True, OUT)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measures K2's pre-training claims at a size for one core.")
     parser.add_argument("--steps", type=int, default=240)
@@ -383,18 +398,10 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    track = Track("experiment pretraining", Path(), Path("work"), vars(args), {}, system=False)
     experiment = Experiment(args.steps, args.seeds, lambda line: print(line, flush=True))
     found = measure(experiment)
     write_json(OUT, found)
-    for name, runs in experiment.runs.items():
-        for step, losses in enumerate(zip(*(one.losses for one in runs), strict=True)):
-            track.log({f"{name}/loss": statistics.fmean(losses)}, step)
-        if math.isfinite(max(runs[0].logits)):
-            for step, logits in enumerate(zip(*(one.logits for one in runs), strict=True)):
-                track.log({f"{name}/largest_logit": statistics.fmean(logits)}, step)
-    track.artifact(OUT)
-    track.end("FINISHED", {})
+    log(experiment)
     for claim in found["claims"]:
         print(f"{claim['verdict']:24s} {claim['claim']}: {claim['ours']} ({claim['interval']})")
 

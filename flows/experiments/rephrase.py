@@ -24,6 +24,7 @@ from torch import Tensor
 from agents.chat.open import open_client
 from agents.rephrase.rewrite import Job, Options, Rephrasing, rephrase
 from agents.rephrase.styles import PERSPECTIVES
+from flows.runs import Runs
 from gym.intervals import bootstrap_mean, wilson
 from k2model.config import K2Config
 from k2model.engine import OptimizerOptions, TrainEngine
@@ -34,7 +35,6 @@ from stages.evaluate.facts import Fact, is_correct, prompt
 from stages.files import write_json
 from stages.schemas import CORPUS, FACTS, read_table
 from stages.seeds import rng, sub_seed
-from stages.track import Track
 
 REPORT = {"raw": 23.76, "one": 27.39, "many": 28.94}  # K2's SimpleQA, same arms: 0 × 10, 1 × 10, 10 × 1
 RELATION = "description"
@@ -209,7 +209,8 @@ def paired(a: Sequence[dict[str, Any]], b: Sequence[dict[str, Any]], seed: int) 
     return {"mean": sum(means) / len(means), "ci": [low, high]}
 
 
-def run(s: Setup) -> dict[str, Any]:
+def run(s: Setup, runs: Runs) -> dict[str, Any]:
+    """Every arm over every seed, each a child of `runs`."""
     tokenizer = load_tokenizer(Path("data/tokenizer"))
     rows, facts, others, pool = choose(s)
     texts, done = rephrasings(rows, s)
@@ -226,9 +227,15 @@ def run(s: Setup) -> dict[str, Any]:
             model = K2Model(base.config, seed=0)
             model.load_state_dict(state)
             order = rng(s.seed, "experiment", "arm", seed)
+            child = runs.start(
+                f"{name}, seed {seed}", {"seed": seed, "steps": steps, "lr": s.lr}, stage="arm", arm=name
+            )
             loss = train(model, stream(epochs, tokenizer, order), s, steps, s.lr)
             losses.setdefault(name, []).append(loss)
-            answers.setdefault(name, []).extend(ask(model, tokenizer, facts, pool))
+            asked = ask(model, tokenizer, facts, pool)
+            answers.setdefault(name, []).extend(asked)
+            mine = summary(asked, s.seed)
+            runs.finish(child, {"train_loss": loss, "accuracy": mine["accuracy"], "logp": mine["logp"]})
             print(f"seed {seed}, {name}: loss {loss:.3f}, {summary(answers[name], s.seed)['accuracy']:.1%}", flush=True)
     distinct = [min(len(texts[row["doc_id"]]), s.versions) for row in rows]
     return {
@@ -274,21 +281,18 @@ def main() -> None:
     torch.set_num_threads(args.pop("threads"))
     out = args.pop("out")
     setup = Setup(**args)
-    work = Path("work/experiments/rephrase")
-    work.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
-    track = Track("experiment-rephrase", Path(), work, vars(setup), {}, system=False)
+    runs = Runs.open("rephrasing", Path(), "experiment")
     try:
-        result = run(setup)
+        result = run(setup, runs)
     except BaseException:
-        track.end("FAILED", {})
+        runs.end(False)
         raise
     write_json(out, result)
-    track.artifact(out)
     metrics = {f"{name}_{key}": arm[key] for name, arm in result["arms"].items() for key in ("accuracy", "logp")}
-    track.log(metrics)
-    track.end("FINISHED", {f"rephrase/{key}": value for key, value in metrics.items()})
-    (work / "mlflow_run_id").unlink()
+    for key, value in metrics.items():
+        runs.client.log_metric(runs.parent, key, value)
+    runs.end(True, out)
     line = ", ".join(_line(name, arm) for name, arm in result["arms"].items())
     n = result["arms"]["raw"]["answers"]
     print(f"rephrase experiment: {n} answers per arm: {line}; {time.monotonic() - started:,.0f} s", flush=True)

@@ -141,6 +141,8 @@ def benchmarks(stage: Stage, folder: Path) -> dict[str, float]:
 
 
 def main() -> None:
+    if sys.argv[1:]:
+        raise SystemExit(standalone.run(sys.argv[1:]))
     with Stage("evaluate", system_metrics=True) as stage:
         p = stage.params.evaluate
         torch.set_num_threads(stage.params.threads)
@@ -181,6 +183,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:]:
-        raise SystemExit(standalone.run(sys.argv[1:]))
     main()

@@ -1,10 +1,11 @@
 """`python -m stages.pretrain`: MuonClip pre-training of the K2 network on the token shards.
 
-`pretrain.ranks` above 1 starts that many processes on this machine; under torchrun, Slurm or DeepSpeed's launcher
-the ranks that exist are used.
+`pretrain.ranks` above 1 starts that many processes, on this machine or by the command in `K2_LAUNCHER`; under torchrun
+or DeepSpeed's launcher the ranks that exist are used.
 """
 
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -28,8 +29,13 @@ LAST = 10
 
 
 def _launch(ranks: int) -> None:
-    """Runs this stage again as `ranks` processes; each has its share of the threads."""
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}"]
+    """Runs this stage again as `ranks` processes; each has its share of the threads.
+
+    `K2_LAUNCHER` is the command that starts them where one machine isn't enough, such as `srun torchrun --nnodes=4 …`;
+    without it they start here.
+    """
+    here = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}"]
+    command = shlex.split(os.environ.get("K2_LAUNCHER", "")) or here
     child = subprocess.run([*command, "-m", "stages.pretrain"], check=False)
     raise SystemExit(child.returncode if child.returncode >= 0 else 128 - child.returncode)
 

@@ -1,20 +1,31 @@
 import importlib
+import shlex
+import socket
 import subprocess
 import sys
 
 import pytest
 
+from flows import doctor
 from flows.cli import COMMANDS, usage
-from flows.doctor import examine
 from tests.conftest import ROOT
+from tests.docs_commands import parser_problems
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_has_a_main_and_help(name: str) -> None:
-    module, text = COMMANDS[name]
+def test_every_command_is_listed_with_an_example_that_its_parser_reads() -> None:
+    examples = []
+    for name, (module, text, example) in COMMANDS.items():
+        assert f"  {name} " in usage() and text in usage() and example in usage()
+        first, called, *words = shlex.split(example)
+        assert (first, called) == ("k2", name)
+        if words:
+            examples.append([module, words])
+    assert parser_problems(examples) == {}
+
+
+@pytest.mark.parametrize("module", sorted({module for module, _, _ in COMMANDS.values()}))
+def test_every_command_has_a_main(module: str) -> None:
     assert callable(importlib.import_module(module).main)
-    assert f"k2 {name}" in usage()
-    assert text
 
 
 def test_an_unknown_command_is_named() -> None:
@@ -26,10 +37,21 @@ def test_an_unknown_command_is_named() -> None:
 
 
 def test_the_doctor_says_what_a_missing_thing_disables(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = {finding.what: finding for finding in examine()}
+    found = {finding.what: finding for finding in doctor.examine()}
     assert found["python"].good
     assert found["sandbox fork"].good
+    assert {"disk", "memory", "g++", "Landlock", "seccomp", "user namespaces", "port 4200", "port 5000", "GPU"} <= set(
+        found
+    )
+    assert found["disk"].line().startswith("ok    disk ")
     monkeypatch.setenv("PATH", "/nowhere")
-    bare = {finding.what: finding for finding in examine()}
-    assert not bare["compiler"].good
-    assert "plain torch" in bare["compiler"].said
+    monkeypatch.setattr(doctor, "landlock_abi", lambda: 0)
+    with socket.socket() as mine:
+        mine.bind(("127.0.0.1", 0))
+        mine.listen()
+        taken = doctor._port(mine.getsockname()[1], "--mlflow-port N")
+    bare = {finding.what: finding for finding in doctor.examine()}
+    assert bare["g++"].line().startswith("miss  g++                not found: INT4 kernels and ")
+    assert not bare["Landlock"].good and not bare["git"].good
+    assert "k2 ui --mlflow-port N" in taken.line()
+    assert all(finding.disables for finding in bare.values() if not finding.good)

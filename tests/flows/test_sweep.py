@@ -1,11 +1,15 @@
 """Experiments and sweeps in a small repository of its own: the real params.yaml, one toy stage."""
 
+import csv
+import io
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import yaml
+from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
 from flows.experiment import override, parse_changes
@@ -63,30 +67,67 @@ def test_a_grid_gives_experiments_that_dvc_and_the_table_agree_on(repo: Path) ->
     before = (repo / "params.yaml").read_text()
     done = _flow(repo, "flows.sweep", "--grid", "pretrain.optimizer.lr=0.002,0.005", "--name", "lr")
     assert (repo / "params.yaml").read_text() == before
-    shown = _flow(repo, "dvc", "exp", "show", "--csv").stdout
+    rows = csv.DictReader(io.StringIO(_flow(repo, "dvc", "exp", "show", "--csv").stdout))
+    shown = {row["Experiment"]: row for row in rows if row["Experiment"]}
+    parent, children = _runs(repo)
+    assert (parent.info.run_name, parent.info.status, parent.data.tags["stage"]) == ("lr", "FINISHED", "sweep")
+    assert set(children) == {"lr-0", "lr-1"}
     for number, lr in enumerate((0.002, 0.005)):
-        loss = f"{(lr - 0.003) ** 2:.6g}"
-        assert f"lr-{number}  pretrain.optimizer.lr={lr}  validation_loss {loss}" in done.stdout
-        assert f"lr-{number}" in shown
+        name, loss = f"lr-{number}", (lr - 0.003) ** 2
+        assert f"{name}  pretrain.optimizer.lr={lr}  validation_loss {loss:.6g}" in done.stdout
+        assert float(shown[name]["validation_loss"]) == pytest.approx(loss)
+        assert children[name].data.metrics["validation_loss"] == pytest.approx(loss)
+        assert children[name].data.params == {"pretrain.optimizer.lr": shown[name]["pretrain.optimizer.lr"]}
+        assert children[name].data.tags["dvc.exp"] == name
+
+
+def _runs(repo: Path) -> tuple[Run, dict[str, Run]]:
+    """The one parent in the store, and its children by name."""
     client = MlflowClient(tracking_uri=f"sqlite:///{repo / 'mlflow.db'}")
     (experiment,) = [e for e in client.search_experiments() if e.name == "k2"]
-    (parent,) = client.search_runs([experiment.experiment_id])
-    assert (parent.info.run_name, parent.info.status) == ("lr", "FINISHED")
+    found = client.search_runs([experiment.experiment_id])
+    (parent,) = [run for run in found if "mlflow.parentRunId" not in run.data.tags]
+    children = [run for run in found if run is not parent]
+    assert {run.data.tags["mlflow.parentRunId"] for run in children} == {parent.info.run_id}
+    return parent, {run.info.run_name: run for run in children}
 
 
 @pytest.mark.slow
-def test_a_study_finds_the_better_side(repo: Path) -> None:
-    args = ("--study", "pretrain.optimizer.lr=0.0031,0.009", "--trials", "2", "--name", "st")
+def test_an_experiment_leaves_the_checkout_as_it_is(repo: Path) -> None:
+    before = (repo / "params.yaml").read_text()
+    _flow(repo, "flows.experiment", "--set", "pretrain.optimizer.lr=0.004", "--name", "other")
+    assert (repo / "params.yaml").read_text() == before
+    assert not (repo / "metrics").exists()
+    shown = list(csv.DictReader(io.StringIO(_flow(repo, "dvc", "exp", "show", "--csv").stdout)))
+    (other,) = [row for row in shown if row["Experiment"] == "other"]
+    assert (other["pretrain.optimizer.lr"], other["validation_loss"]) == ("0.004", "1e-06")
+
+
+@pytest.mark.slow
+def test_a_study_asks_optuna_and_names_the_best(repo: Path) -> None:
+    args = ("--study", "pretrain.optimizer.lr=log:0.001:0.1", "--trials", "3", "--name", "st")
     lines = _flow(repo, "flows.sweep", *args).stdout.splitlines()
-    assert len([line for line in lines if line.startswith("st-")]) == 2
+    rates = [float(re.search(r"lr=(\S+)", line)[1]) for line in lines if line.startswith("st-")]  # type: ignore[index]
+    assert len(set(rates)) == 3
+    assert all(0.001 <= rate <= 0.1 for rate in rates)
+    parent, children = _runs(repo)
+    assert parent.info.status == "FINISHED"
+    assert [float(children[f"st-{k}"].data.params["pretrain.optimizer.lr"]) for k in range(3)] == rates
+    best = min(children.values(), key=lambda run: run.data.metrics["validation_loss"])
+    said = f"st: best of 3: {best.info.run_name}  pretrain.optimizer.lr={best.data.params['pretrain.optimizer.lr']}"
+    assert lines[-1].startswith(said)
 
 
+@pytest.mark.slow
 def test_a_failing_trial_is_a_result(repo: Path) -> None:
     (repo / "toy.py").write_text("raise SystemExit('toy: no luck')")
     subprocess.run(["git", "commit", "-qam", "break"], cwd=repo, check=True)
     done = _flow(repo, "flows.sweep", "--grid", "seed=1", "--name", "bad", check=False)
     assert done.returncode == 1
     assert "bad-0  seed=1  validation_loss failed:" in done.stdout
+    parent, children = _runs(repo)
+    assert (parent.info.status, children["bad-0"].info.status) == ("FAILED", "FAILED")
+    assert children["bad-0"].data.tags["problem"]
 
 
 @pytest.mark.parametrize(
