@@ -23,7 +23,13 @@ from tests.docs_commands import parser_problems
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 SCRIPTS = sorted(path for path in (ROOT / "docs" / "cluster").iterdir() if path.suffix in (".sh", ".sbatch"))
-GUIDES = {"README.md", "docs/scaling.md", "docs/stages.md", "docs/architecture.md"}  # what a user reads
+GUIDES = {
+    "README.md",
+    "docs/operations.md",
+    "docs/scaling.md",
+    "docs/stages.md",
+    "docs/architecture.md",
+}  # what a user reads
 
 PROGRAMS = "k2 python make dvc pytest prefect torchrun deepspeed srun sbatch kubectl vllm lint-imports pip git"
 FIRST = re.compile(rf"^(?:{'|'.join(map(re.escape, PROGRAMS.split()))}|\.ci/run|docs/cluster/\S+)(?= |$)")
@@ -66,8 +72,17 @@ PROOF = {
         "tests/test_pipeline.py::test_what_one_checkout_pushes_another_pulls_and_runs_nothing"
     ),
     r"k2 experiment .*": "tests/flows/test_sweep.py::test_an_experiment_leaves_the_checkout_as_it_is",
+    r"dvc exp (show .*|apply .*)": "tests/test_pipeline.py::test_metrics_plots_and_experiments_are_readable",
+    r"k2 promote": "tests/test_pipeline.py::test_with_postgresql_and_s3_by_environment_variables_alone",
+    r"python -m flows\.experiments\.pretraining": (
+        "tests/flows/test_runs.py::test_an_experiments_arms_and_seeds_are_children_of_one_parent"
+    ),
+    r"python -m flows\.experiments\.rephrase": (
+        "tests/test_pipeline.py::test_the_rephrasing_experiment_leaves_an_arm_per_seed_in_mlflow"
+    ),
+    r"k2 sweep --study .*": "tests/flows/test_sweep.py::test_a_study_asks_optuna_and_names_the_best",
     r"k2 sweep .*": "tests/flows/test_sweep.py::test_a_grid_gives_experiments_that_dvc_and_the_table_agree_on",
-    r"k2 deploy": "tests/flows/test_pipeline.py::test_deployments_are_served_scheduled_and_take_parameters",
+    r"k2 deploy.*": "tests/flows/test_pipeline.py::test_deployments_are_served_scheduled_and_take_parameters",
     r"k2 recovery": "tests/flows/test_pipeline.py::test_a_crashed_workers_run_goes_on_at_another_worker",
     r"k2 serve.*": "tests/k2model/test_serve.py",
     r"(k2|python -m stages\.) ?evaluate .*": "tests/stages/test_evaluate.py",
@@ -183,7 +198,7 @@ def _check_pytest(words: list[str]) -> None:
     if "-k" in words:
         files = [file for path in paths for file in ([path] if path.is_file() else path.rglob("test_*.py"))]
         text = " ".join(f"{file} {file.read_text().lower()}" for file in files)
-        for word in re.findall(r"\w+", words[words.index("-k") + 1]):
+        for word in re.findall(r"\w+", words[words.index("-k") + 1].lower()):
             assert word in ("or", "and", "not") or word in text, f"-k {word}: no such test in {words}"
 
 

@@ -85,14 +85,28 @@ def test_a_changed_step_count_runs_only_what_follows(ran: Path, run_in: Run) -> 
     params = yaml.safe_load(before)
     params["pretrain"]["steps"] += 1
     path.write_text(yaml.safe_dump(params, sort_keys=False))
-    changed = run_in(ran, *DVC, "repro")
-    executed = _executed(changed.stdout)
-    assert executed[0] == "pretrain"
-    assert not {"corpus", "tokenizer", "tokens"} & set(executed)
-    assert {"evaluate", "report"} <= set(executed)
+    changed = run_in(ran, *DVC, "repro", "sft")
+    assert _executed(changed.stdout) == ["pretrain", "sft"]
+    follows = run_in(ran, *DVC, "status", "--json", "rl", "evaluate")
+    assert set(json.loads(follows.stdout)) >= {"rl", "evaluate"}
     path.write_text(before)
     back = run_in(ran, *DVC, "repro")
-    assert "pretrain" not in _executed(back.stdout)  # restored from DVC's run cache
+    assert _executed(back.stdout) == []  # restored from DVC's run cache
+
+
+def test_the_rephrasing_experiment_leaves_an_arm_per_seed_in_mlflow(ran: Path, run_in: Run) -> None:
+    size = "--preset smoke --documents 2 --versions 1 --cells 1 --seeds 1 --base-steps 2 --rows 2 --length 32".split()
+    rephrasing = (sys.executable, "-m", "flows.experiments.rephrase")
+    done = run_in(ran, *rephrasing, *size, "--threads", "1", "--out", "work/rephrase.json")
+    assert done.stdout.splitlines()[-1].startswith("rephrase experiment: ")
+    arms = json.loads((ran / "work" / "rephrase.json").read_text())["arms"]
+    client = MlflowClient(tracking_uri=f"sqlite:///{ran / 'mlflow.db'}")
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    (parent,) = client.search_runs(experiments, "tags.stage = 'experiment'")
+    children = client.search_runs(experiments, f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'")
+    assert {run.info.run_name for run in children} == {"raw, seed 0", "one, seed 0", "many, seed 0"}
+    for run in children:
+        assert run.data.metrics["logp"] == pytest.approx(arms[run.data.tags["arm"]]["logp"])
 
 
 def test_killed_in_pretraining_it_resumes_to_the_same_bytes(ran: Path, run_in: Run) -> None:
