@@ -33,7 +33,8 @@ def start(port: int, log: Path) -> subprocess.Popen[bytes]:
             stdout=handle,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            env=os.environ | {"PREFECT_SERVER_UI_API_URL": f"http://{HOST}:{port}/api"},  # else the UI asks port 4200
+            env=os.environ
+            | {"PREFECT_SERVER_UI_API_URL": "/api"},  # else the UI asks port 4200 of the browser's machine
         )
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:

@@ -1,7 +1,7 @@
 """`params.yaml`, validated as a whole before any stage starts.
 
-    python -m stages.params                        checks params.yaml
-    python -m stages.params --size smoke --write   applies sizes/smoke.yaml to params.yaml
+python -m stages.params                        checks params.yaml
+python -m stages.params --size smoke --write   applies sizes/smoke.yaml to params.yaml
 """
 
 import argparse

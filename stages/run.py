@@ -1,9 +1,9 @@
 """The harness of a stage: parameters, work folder, MLflow run, progress, last line, exit status.
 
-    with Stage("corpus") as stage:
-        p = stage.params.corpus
-        ...
-        stage.finish("10,289 documents, 11.2 MB", metrics={"docs": 10289})
+with Stage("corpus") as stage:
+    p = stage.params.corpus
+    ...
+    stage.finish("10,289 documents, 11.2 MB", metrics={"docs": 10289})
 """
 
 import errno

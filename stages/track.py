@@ -21,7 +21,12 @@ from stages import owner
 from stages.files import sha256_file, write_json
 
 EXPERIMENT = "k2"
-for noisy in ("mlflow.store.db.utils", "alembic.runtime.migration", "mlflow.system_metrics.system_metrics_monitor"):
+for noisy in (
+    "mlflow.store.db.utils",
+    "alembic.runtime.migration",
+    "mlflow.system_metrics.system_metrics_monitor",
+    "mlflow.tracing.export.async_export_queue",
+):
     logging.getLogger(noisy).setLevel(logging.WARNING)
 FLUSH_EVERY = 100
 

@@ -23,12 +23,14 @@ from tests.servers import postgres, s3
 pytestmark = pytest.mark.slow
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 DVC = (sys.executable, "-m", "dvc")
+DVC_LINES = ("Updating lock", "Generating lock", "To track", "\t", "To enable", "Use `dvc push`")
 GIT = ("git", "-c", "user.name=test", "-c", "user.email=test@localhost")
 
 
 @pytest.fixture(scope="module")
 def ran(smoke_checkout: Path, run_in: Run) -> Path:
-    run_in(smoke_checkout, *DVC, "repro", timeout=900)
+    said = run_in(smoke_checkout, *DVC, "repro", timeout=900).stdout
+    (smoke_checkout.parent / "said").write_text(said)
     return smoke_checkout
 
 
@@ -50,6 +52,10 @@ def test_every_output_is_there_and_every_stage_tells_its_last_line(ran: Path) ->
     for stage in yaml.safe_load((ran / "dvc.yaml").read_text())["stages"].values():
         for out in stage.get("outs", []):
             assert (ran / out).exists(), out
+    for part in re.split(r"^Running stage ", (ran.parent / "said").read_text(), flags=re.MULTILINE)[1:]:
+        name = part.split("'")[1]
+        *_, last = [line for line in part.splitlines() if line and not line.startswith(DVC_LINES)]
+        assert re.fullmatch(rf"{name}: .+, [\d,]+\.\d s", last), last
     scores = json.loads((ran / "metrics" / "scores.json").read_text())
     assert 0 < scores["validation_loss"] < 20
     assert scores["facts_ci_low"] <= scores["facts"] <= scores["facts_ci_high"]

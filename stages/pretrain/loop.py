@@ -185,9 +185,7 @@ class Trainer:
         if config.max_position_embeddings < longest:
             config = config.replace(max_position_embeddings=longest)
         o = p.optimizer
-        options = OptimizerOptions(
-            weight_decay=o.weight_decay, momentum=o.momentum, clip_norm=o.clip_norm, tau=o.tau
-        )
+        options = OptimizerOptions(weight_decay=o.weight_decay, momentum=o.momentum, clip_norm=o.clip_norm, tau=o.tau)
         self.micro_batches = p.global_batch_tokens // (p.micro_batch_tokens * p.ranks)
         self.base_config = config
         model = K2Model(config, seed=job.model_seed, parallel=expert_parallel(p.expert_parallel))

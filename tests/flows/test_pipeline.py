@@ -1,6 +1,9 @@
 """The Prefect flow against a real server, in a checkout of its own."""
 
+import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +23,7 @@ from tests.servers import free_port
 
 pytestmark = pytest.mark.slow
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome") or ""
 FLOW = (sys.executable, "-m", "flows.pipeline")
 
 
@@ -115,8 +119,61 @@ def test_deployments_are_served_scheduled_and_take_parameters(smoke_checkout: Pa
         assert (fired[-1]["state_type"], fired[-1]["auto_scheduled"]) == ("COMPLETED", True)
         shown = {artifact["key"] for artifact in _post(api, "/artifacts/latest/filter", {})}
         assert {"stage-corpus", "mlflow-run"} <= shown
+        _cancel_in_pretraining(smoke_checkout, api, served.pid, by_name["run"])
     finally:
         _end(served)
+
+
+@pytest.mark.skipif(not CHROMIUM, reason="no Chromium on this machine (k2 doctor says so)")
+def test_a_browser_shows_the_deployments_and_the_form(api: str) -> None:
+    deployments = {one["name"]: one["id"] for one in _post(api, "/deployments/filter", {})}
+    ui = api.removesuffix("/api")
+    page = _text(f"{ui}/deployments")
+    assert "6 Deployments" in page
+    assert all(f"{name} k2-" in page for name in ("nightly", "run", "resume", "evaluate", "experiment", "sweep"))
+    form = _text(f"{ui}/deployments/deployment/{deployments['experiment']}/run")
+    for said in ("Seed of every random choice", "Optimizer steps of the first pre-training phase", "Iterations of RL"):
+        assert said in form
+
+
+def _text(url: str) -> str:
+    """What a browser shows, without markup."""
+    command = [
+        CHROMIUM,
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--virtual-time-budget=20000",
+        "--dump-dom",
+        url,
+    ]
+    page = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+    return " ".join(re.sub(r"<(script|style).*?</\1>|<[^>]+>", " ", page, flags=re.DOTALL).split())
+
+
+def _cancel_in_pretraining(checkout: Path, api: str, server: int, deployment: str) -> None:
+    """Cancelled as the UI does it: no process is left, and the stage's checkpoints are."""
+    params = checkout / "params.yaml"
+    before = params.read_text()
+    value = yaml.safe_load(before)
+    value["pretrain"]["steps"] = 4000
+    params.write_text(yaml.safe_dump(value, sort_keys=False))
+    run = httpx.post(
+        f"{api}/deployments/{deployment}/create_flow_run", json={"parameters": {"targets": ["pretrain"]}}
+    ).json()
+    _until(lambda: _checkpoints(checkout), bool)
+    tree = [one for one in psutil.Process(server).children(recursive=True) if "stages.pretrain" in one.cmdline()]
+    assert tree
+    cancel = {"state": {"type": "CANCELLING", "name": "Cancelling"}}
+    httpx.post(f"{api}/flow_runs/{run['id']}/set_state", json=cancel).raise_for_status()
+    _until(
+        lambda: httpx.get(f"{api}/flow_runs/{run['id']}", timeout=30).json()["state_type"],
+        lambda state: state == "CANCELLED",
+    )
+    _, alive = psutil.wait_procs(tree, timeout=30)
+    assert not alive
+    assert _checkpoints(checkout)
+    params.write_text(before)
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
@@ -147,6 +204,7 @@ def test_terminated_in_pretraining_it_leaves_no_process_and_a_second_run_is_refu
     params = smoke_checkout / "params.yaml"
     value = yaml.safe_load(params.read_text())
     value["pretrain"]["steps"] = 5000
+    old = set(_checkpoints(smoke_checkout))
     params.write_text(yaml.safe_dump(value, sort_keys=False))
     process = subprocess.Popen(
         [*FLOW, "--target", "pretrain"],
@@ -156,7 +214,7 @@ def test_terminated_in_pretraining_it_leaves_no_process_and_a_second_run_is_refu
         stderr=subprocess.DEVNULL,
     )
     deadline = time.monotonic() + 180
-    while not list((smoke_checkout / "work").glob("pretrain/*/checkpoints/step-*[1-9]/manifest.json")):
+    while not set(_checkpoints(smoke_checkout)) - old:
         assert process.poll() is None, "the flow ended before it could be terminated"
         assert time.monotonic() < deadline, "pretraining wrote no checkpoint"
         time.sleep(0.05)
@@ -211,6 +269,15 @@ def _commands(pid: int) -> str:
     return "\n".join(" ".join(child.cmdline()) for child in psutil.Process(pid).children(recursive=True))
 
 
+def test_the_kubernetes_pool_is_one_that_prefect_takes(smoke_checkout: Path, api: str, run_in: Run) -> None:
+    template = smoke_checkout / "docs" / "cluster" / "kubernetes-pool.json"
+    create = ("work-pool", "create", "k2-jobs", "--type", "kubernetes", "--base-job-template", str(template))
+    url = {"PREFECT_API_URL": api, "PREFECT_HOME": str(smoke_checkout / ".prefect")}
+    run_in(smoke_checkout, sys.executable, "-m", "prefect", "--no-prompt", *create, **url)
+    kept = httpx.get(f"{api}/work_pools/k2-jobs").json()
+    assert (kept["type"], kept["base_job_template"]) == ("kubernetes", json.loads(template.read_text()))
+
+
 def _worker(checkout: Path, api: str, name: str) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(
         [sys.executable, "-m", "prefect", "worker", "start", "--pool", "k2", "--name", name],
@@ -237,6 +304,7 @@ def test_a_crashed_workers_run_goes_on_at_another_worker(smoke_checkout: Path, a
     url = {"PREFECT_API_URL": api, "PREFECT_HOME": str(smoke_checkout / ".prefect")}
     prefect = (sys.executable, "-m", "prefect", "--no-prompt")
     run_in(smoke_checkout, *prefect, "work-pool", "create", "k2", "--type", "process", **url)
+    run_in(smoke_checkout, *prefect, "work-pool", "set-concurrency-limit", "k2", "1", **url)
     run_in(smoke_checkout, *prefect, "deploy", "--name", "resume", **url)
     run_in(smoke_checkout, sys.executable, "-m", "flows.recovery", "--silence", "10", **url)
     (deployment,) = [
