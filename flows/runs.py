@@ -1,7 +1,7 @@
 """MLflow runs of a sweep or an experiment: one parent, a child for each trial, or for each arm and seed."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -41,12 +41,12 @@ class Runs:
         return run_id
 
     def finish(
-        self, run_id: str, metrics: Mapping[str, float] | None, curves: Mapping[str, Sequence[float]] | None = None
+        self, run_id: str, metrics: Mapping[str, float] | None, curves: Mapping[str, Mapping[int, float]] | None = None
     ) -> None:
         """Ends a child as FINISHED, or as FAILED where it has no metrics.
 
         Args:
-            curves: name → its value at step 0, 1, 2 …
+            curves: name → step → value.
         """
         from mlflow.entities import Metric
         from mlflow.utils.time import get_current_time_millis
@@ -54,7 +54,7 @@ class Runs:
         now = get_current_time_millis()
         points = [Metric(key, float(value), now, 0) for key, value in (metrics or {}).items()]
         for key, values in (curves or {}).items():
-            points += [Metric(key, float(value), now, step) for step, value in enumerate(values)]
+            points += [Metric(key, float(value), now, step) for step, value in values.items()]
         for first in range(0, len(points), 1000):
             self.client.log_batch(run_id, metrics=points[first : first + 1000])
         self.client.set_terminated(run_id, "FINISHED" if metrics is not None else "FAILED")

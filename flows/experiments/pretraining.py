@@ -384,9 +384,9 @@ def log(e: Experiment) -> None:
         for seed, found in enumerate(seeds):
             child = runs.start(f"{name}, seed {seed}", asdict(e.arms[name]) | {"seed": seed}, stage="arm", arm=name)
             metrics = {"validation_loss": found.validation, "heads_clipped": found.clipped, "spikes": found.spikes}
-            curves = {"train/loss": found.losses}
+            curves = {"train/loss": dict(enumerate(found.losses))}
             if math.isfinite(max(found.logits)):
-                curves["train/max_logit"] = found.logits
+                curves["train/max_logit"] = dict(enumerate(found.logits))
             runs.finish(child, metrics, curves)
     runs.end(True, OUT)
 

@@ -213,19 +213,22 @@ def test_terminated_in_pretraining_it_leaves_no_process_and_a_second_run_is_refu
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    deadline = time.monotonic() + 180
-    while not set(_checkpoints(smoke_checkout)) - old:
-        assert process.poll() is None, "the flow ended before it could be terminated"
-        assert time.monotonic() < deadline, "pretraining wrote no checkpoint"
-        time.sleep(0.05)
-    tree = psutil.Process(process.pid).children(recursive=True)
-    assert any("stages.pretrain" in " ".join(child.cmdline()) for child in tree)
-    second = run_in(smoke_checkout, *FLOW, PREFECT_API_URL=api, check=False)
-    assert second.returncode == 2
-    assert "another run is active" in second.stderr
-    assert len(second.stderr.splitlines()) == 1
-    process.send_signal(signal.SIGTERM)
-    process.wait(60)
+    try:
+        deadline = time.monotonic() + 180
+        while not set(_checkpoints(smoke_checkout)) - old:
+            assert process.poll() is None, "the flow ended before it could be terminated"
+            assert time.monotonic() < deadline, "pretraining wrote no checkpoint"
+            time.sleep(0.05)
+        tree = psutil.Process(process.pid).children(recursive=True)
+        assert any("stages.pretrain" in " ".join(child.cmdline()) for child in tree)
+        second = run_in(smoke_checkout, *FLOW, PREFECT_API_URL=api, check=False)
+        assert second.returncode == 2
+        assert "another run is active" in second.stderr
+        assert len(second.stderr.splitlines()) == 1
+        process.send_signal(signal.SIGTERM)
+        process.wait(60)
+    finally:
+        process.kill()
     _, alive = psutil.wait_procs(tree, timeout=20)
     assert not alive
     free = run_in(smoke_checkout, sys.executable, "-m", "stages.preflight")
