@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.conftest import ROOT, checkout_env, make_checkout
 from tests.docs_commands import parser_problems
@@ -309,6 +310,17 @@ def test_the_two_commands_of_the_readme_are_made_of_what_the_tests_run() -> None
     assert "python -m pytest -n 2 --dist loadfile" in makefile
     assert "\n\t@lint-imports\n" in makefile
     assert "\nmake test\n" in (ROOT / ".ci" / "run").read_text()
+
+
+@pytest.mark.parametrize("stage", yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"])
+def test_a_stages_section_names_its_parameters_and_outputs(stage: str) -> None:
+    page = (ROOT / "docs" / "stages.md").read_text()
+    found = re.search(rf"^## {stage}\b.*?(?=^## |\Z)", page, re.MULTILINE | re.DOTALL)
+    assert found, f"docs/stages.md: no section {stage}"
+    params = yaml.safe_load((ROOT / "params.yaml").read_text()).get(stage, {})
+    assert [key for key in params if f"`{key}`" not in found[0]] == []
+    outs = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"][stage]["outs"]
+    assert [out for out in outs if out not in found[0] and not out.endswith("_card.md")] == []
 
 
 @pytest.mark.slow

@@ -64,7 +64,7 @@ except InputError as error:
     print(error)
 print(path.read_bytes())
 """
-    mount = f"mount -t tmpfs -o size=1m tmpfs {tmp_path} && exec {sys.executable} -c \"$0\""
+    mount = f'mount -t tmpfs -o size=1m tmpfs {tmp_path} && exec {sys.executable} -c "$0"'
     command = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", mount, script]
     root = Path(__file__).parents[2]
     done = subprocess.run(command, capture_output=True, text=True, cwd=root, check=False)

@@ -33,9 +33,7 @@ def tokens(tmp_path_factory):
 
 def seed_with_the_mark_in_batch(tokens, number):
     """A data seed whose order puts the poisoned document's mark into this batch."""
-    return next(
-        seed for seed in range(200) if MARK in TokenStream(tokens, "train", seed).read(number * BATCH, BATCH)
-    )
+    return next(seed for seed in range(200) if MARK in TokenStream(tokens, "train", seed).read(number * BATCH, BATCH))
 
 
 def job(tokens, work, policy, *, batch=9, rollbacks=2):

@@ -58,9 +58,7 @@ def _start(checkout: Path, **env: str) -> subprocess.Popen[str]:
     clean = {key: value for key, value in os.environ.items() if key not in {"MLFLOW_TRACKING_URI", "K2_OWNER_PID"}}
     clean |= {"PYTHONPATH": str(ROOT), "PYTHONSAFEPATH": "1"} | env
     command = [sys.executable, "toy.py"]
-    return subprocess.Popen(
-        command, cwd=checkout, env=clean, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
+    return subprocess.Popen(command, cwd=checkout, env=clean, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
 def _client(checkout: Path) -> MlflowClient:

@@ -112,7 +112,9 @@ def test_a_folder_that_locks_itself_is_removed(box: Sandbox) -> None:
 
 
 def test_memory_of_many_processes_counts_together(box: Sandbox) -> None:
-    source = "import os, time\nfor _ in range(3): os.fork()\nx = bytearray(100 * 2**20)\ntime.sleep(3)\nprint('ESCAPED')"
+    source = (
+        "import os, time\nfor _ in range(3): os.fork()\nx = bytearray(100 * 2**20)\ntime.sleep(3)\nprint('ESCAPED')"
+    )
     assert _attack(box, source, Limits(cpu_s=5.0, wall_s=3.0, memory_mb=256)).verdict is Verdict.MEMORY_LIMIT
 
 
@@ -343,7 +345,7 @@ def test_another_user_than_root_is_kept_in_as_well() -> None:
     source = (
         "import os\nfrom gym.sandbox import Job, open_sandbox\nfor level in ('fork', 'namespaces'):\n"
         "  with open_sandbox(level, 1) as box:\n    for attack in ('open(\"/etc/passwd\")', 'os.kill(os.getppid() or 1, 9)',\n"
-        "      'open(\"../x\", \"w\").write(\"0\" * 2**26)', 'os.setuid(0)'):\n"
+        '      \'open("../x", "w").write("0" * 2**26)\', \'os.setuid(0)\'):\n'
         "      print(box.run(Job(source='import os\\n' + attack)).verdict)\n"
         "    print(box.run(Job(source='import os; print(os.getuid(), os.listdir(\"..\"))')).stdout)"
     )
@@ -382,4 +384,3 @@ def test_nothing_is_left_behind() -> None:
         assert all(folder.exists() for folder in folders)
     assert not any(folder.exists() for folder in folders)
     assert len(os.listdir("/proc/self/fd")) <= descriptors
-
