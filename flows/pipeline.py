@@ -11,6 +11,8 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -32,7 +34,7 @@ from prefect.tasks import exponential_backoff
 
 from flows.graph import Node, restrict, stage_graph
 from flows.hooks import mlflow_link, on_completion, on_failure, stop
-from flows.process import StageFailed, dvc, run, stop_all
+from flows.process import StageFailed, dvc, run, stop_all, stopping
 from flows.recovery import alive
 from flows.server import local_server
 from stages.errors import InputError
@@ -40,6 +42,7 @@ from stages.params import PipelineParams
 from stages.preflight import preflight
 
 LEASE_S = 60.0  # a place whose holder was killed is free again after this
+WAIT_S = 3.0  # between two looks at whether the flow was stopped
 
 
 def _is_current(name: str) -> bool:
@@ -69,6 +72,23 @@ def _limits(policy: PipelineParams, names: list[str]) -> None:
                 client.upsert_global_concurrency_limit_by_name(f"k2-{name}", at_once)
 
 
+@contextmanager
+def _place(name: str, at_once: int) -> Iterator[None]:
+    """Holds a place of the stage's limit; waits for one, but not longer than the flow lives.
+
+    Raises:
+        StageFailed: the flow was stopped meanwhile.
+    """
+    with ExitStack() as stack:
+        while at_once:
+            if stopping.is_set():
+                raise StageFailed(f"{name}: stopped while it waited for a place")
+            with suppress(TimeoutError):
+                stack.enter_context(concurrency(f"k2-{name}", timeout_seconds=WAIT_S, lease_duration=LEASE_S))
+                break
+        yield
+
+
 @task(task_run_name="{name}")
 def run_stage(name: str, timeout_s: float, at_once: int, force: bool) -> State[Any]:
     """Runs one DVC stage; its state is named `Cached` when its inputs have not changed."""
@@ -78,7 +98,7 @@ def run_stage(name: str, timeout_s: float, at_once: int, force: bool) -> State[A
         _note(name, "inputs unchanged: nothing ran", 0.0)
         return Completed(name="Cached", message=f"{name}: inputs unchanged")
     command = dvc("repro", "--single-item", *(["--force"] if force else []), name)
-    with concurrency([f"k2-{name}"] if at_once else [], lease_duration=LEASE_S):
+    with _place(name, at_once):
         lines = run(command, timeout_s=timeout_s, on_line=log.info)
     own = [line for line in lines if line.startswith(f"{name}:")]
     last = own[-1] if own else f"{name}: restored from the run cache"
@@ -116,6 +136,7 @@ def pipeline(targets: list[str] | None = None, force: bool = False) -> dict[str,
 def _run_all(targets: list[str], force: bool) -> dict[str, str]:
     params = preflight()
     os.environ["K2_OWNER_PID"] = str(os.getpid())
+    stopping.clear()
     done: dict[str, PrefectFuture[Any]] = {}
     try:
         nodes = restrict(stage_graph(), targets)
@@ -155,6 +176,9 @@ def main() -> None:
     except StageFailed as error:
         print(f"pipeline: {error}", file=sys.stderr)
         raise SystemExit(1) from None
+    except KeyboardInterrupt:
+        print("pipeline: stopped; the next run goes on from work/", file=sys.stderr)
+        raise SystemExit(130) from None
     print("pipeline: " + ", ".join(f"{name} {state.lower()}" for name, state in names.items()))
 
 

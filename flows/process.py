@@ -19,6 +19,7 @@ SUPERVISE = str(Path(__file__).resolve().with_name("supervise.py"))
 
 _live: set[subprocess.Popen[str]] = set()
 _lock = threading.Lock()
+stopping = threading.Event()  # what waits in a thread looks at it: Prefect can't interrupt a thread
 
 
 class StageTimeout(Exception):
@@ -45,7 +46,8 @@ def stop(process: subprocess.Popen[str]) -> None:
 
 
 def stop_all() -> None:
-    """Ends every live process group that this module started."""
+    """Ends every live process group that this module started, and tells threads that wait."""
+    stopping.set()
     with _lock:
         live = list(_live)
     for process in live:

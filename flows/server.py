@@ -1,11 +1,12 @@
 """A local Prefect server: the one that runs already, else one of our own, stopped by pid."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -43,8 +44,19 @@ def start(port: int, log: Path) -> subprocess.Popen[bytes]:
         if healthy(f"http://{HOST}:{port}/api"):
             return process
         time.sleep(0.3)
-    process.kill()
+    end(process)
     raise RuntimeError(f"the Prefect server on port {port} did not start; see {log}")
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """Ends a server that was started as the leader of a session: SIGTERM, then SIGKILL after 15 s."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(15)
+            return
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 @contextmanager
@@ -60,8 +72,4 @@ def local_server(port: int = 4200) -> Iterator[str]:
     try:
         yield url
     finally:
-        process.terminate()
-        try:
-            process.wait(15)
-        except subprocess.TimeoutExpired:
-            process.kill()
+        end(process)

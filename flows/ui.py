@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from flows import environment
-from flows.server import HOST, healthy, start
+from flows.server import HOST, end, healthy, start
 
 
 def main() -> None:
@@ -24,18 +24,17 @@ def main() -> None:
         command = [sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(args.mlflow_port)]
         command += ["--workers", "1", "--backend-store-uri", os.environ["MLFLOW_TRACKING_URI"]]
         env = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-        started.append(subprocess.Popen(command, env=env))
+        started.append(subprocess.Popen(command, env=env, start_new_session=True))
         print(f"Prefect UI: http://{HOST}:{args.prefect_port}")
         print(f"MLflow UI:  http://{HOST}:{args.mlflow_port}  (choose 'Model training')", flush=True)
         while all(process.poll() is None for process in started):
             time.sleep(0.5)
     except KeyboardInterrupt:
-        print("stopped")
+        print("stopping", flush=True)
     finally:
         for process in started:
-            process.terminate()
-        for process in started:
-            process.wait(15)
+            end(process)
+    print("ui: stopped")
 
 
 if __name__ == "__main__":

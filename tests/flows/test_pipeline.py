@@ -235,37 +235,48 @@ def test_terminated_in_pretraining_it_leaves_no_process_and_a_second_run_is_refu
     assert free.stderr == ""
 
 
-def test_a_stage_waits_for_a_place_among_all_workers(smoke_checkout: Path, api: str) -> None:
+def test_a_stage_waits_for_a_place_among_all_workers_and_can_be_stopped_meanwhile(
+    smoke_checkout: Path, api: str
+) -> None:
     params = smoke_checkout / "params.yaml"
     before = params.read_text()
     value = yaml.safe_load(before)
     value["pipeline"]["stages"]["tokenizer"] = value["pipeline"]["default"] | {"at_once": 1}
-    value["tokenizer"]["vocab_size"] = 768
-    params.write_text(yaml.safe_dump(value, sort_keys=False))
     limits = f"{api}/v2/concurrency_limits"
     httpx.post(f"{limits}/", json={"name": "k2-tokenizer", "limit": 1}).raise_for_status()
     place = {"names": ["k2-tokenizer"], "slots": 1, "mode": "concurrency", "lease_duration": 300}
-    held = httpx.post(f"{limits}/increment-with-lease", json=place).raise_for_status().json()
-    flow = subprocess.Popen(
-        [*FLOW, "--target", "tokenizer"],
-        cwd=smoke_checkout,
-        env=checkout_env() | {"PREFECT_API_URL": api},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    try:
-        waiting = {"task_runs": {"name": {"any_": ["tokenizer"]}, "state": {"type": {"any_": ["RUNNING"]}}}}
-        _until(lambda: _post(api, "/task_runs/filter", waiting), bool)
-        time.sleep(3)
-        assert "stages.tokenizer" not in _commands(flow.pid), "it runs while another has the only place"
-        httpx.post(f"{limits}/decrement-with-lease", json={"lease_id": held["lease_id"]}).raise_for_status()
-        said, _ = flow.communicate(timeout=120)
-    finally:
-        params.write_text(before)
-        flow.kill()
-    assert said.splitlines()[-1].endswith(", tokenizer completed")
-    assert httpx.get(f"{limits}/k2-tokenizer").json()["active_slots"] == 0
+    waiting = {"task_runs": {"name": {"any_": ["tokenizer"]}, "state": {"type": {"any_": ["RUNNING"]}}}}
+    for vocabulary, stopped in ((768, False), (736, True)):
+        value["tokenizer"]["vocab_size"] = vocabulary
+        params.write_text(yaml.safe_dump(value, sort_keys=False))
+        held = httpx.post(f"{limits}/increment-with-lease", json=place).raise_for_status().json()
+        flow = subprocess.Popen(
+            [*FLOW, "--target", "tokenizer"],
+            cwd=smoke_checkout,
+            env=checkout_env() | {"PREFECT_API_URL": api},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            _until(lambda: _post(api, "/task_runs/filter", waiting), bool)
+            time.sleep(2)
+            assert "stages.tokenizer" not in _commands(flow.pid), "it runs while another has the only place"
+            if stopped:
+                flow.send_signal(signal.SIGTERM)
+            else:
+                free = {"lease_id": held["lease_id"]}
+                httpx.post(f"{limits}/decrement-with-lease", json=free).raise_for_status()
+            said, problem = flow.communicate(timeout=120)
+        finally:
+            params.write_text(before)
+            flow.kill()
+        if stopped:
+            assert flow.returncode == 130
+            assert "pipeline: stopped; the next run goes on from work/" in problem.splitlines()
+        else:
+            assert said.splitlines()[-1].endswith(", tokenizer completed")
+            assert httpx.get(f"{limits}/k2-tokenizer").json()["active_slots"] == 0
 
 
 def _commands(pid: int) -> str:

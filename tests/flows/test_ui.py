@@ -33,8 +33,8 @@ def test_both_uis_answer_and_stop_together(tmp_path: Path) -> None:
         page = httpx.get(f"http://127.0.0.1:{ports['mlflow']}/").text
         assert "<title>MLflow</title>" in page
         started.send_signal(signal.SIGINT)
-        said, _ = started.communicate(timeout=60)
-        assert said.splitlines()[-1] == "stopped"
+        said, _ = started.communicate(timeout=120)
+        assert said.splitlines()[-1] == "ui: stopped"
         for port in ports.values():
             with pytest.raises(httpx.ConnectError):
                 httpx.get(f"http://127.0.0.1:{port}/")
