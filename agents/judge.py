@@ -1,12 +1,14 @@
 """Who decides which trajectories are kept: checks on the final state first, an LLM for what can't be checked."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from agents.chat.protocol import ChatClient, ChatRequest
 from agents.tasks import Application, Task, collateral, unmet
+from agents.tools.spec import READ_ONLY
 from agents.world.world import World
 
 
@@ -19,8 +21,19 @@ class Verdict:
     reason: str
 
 
-def judge(app: Application, task: Task, world: World, messages: Sequence[Mapping[str, Any]], stop: str) -> Verdict:
-    """The checkable part: an answer, every criterion met, nothing else touched, only declared tools called."""
+def judge(
+    app: Application,
+    task: Task,
+    world: World,
+    messages: Sequence[Mapping[str, Any]],
+    stop: str,
+    read_first: bool = False,
+) -> Verdict:
+    """The checkable part: an answer, every criterion met, nothing else touched, only declared tools called.
+
+    Args:
+        read_first: the agent's policy says that it reads a record before it changes it.
+    """
     if stop != "answered":
         return Verdict(False, "no_answer", f"stopped by {stop}")
     calls = [call for message in messages for call in message.get("tool_calls") or []]
@@ -36,18 +49,42 @@ def judge(app: Application, task: Task, world: World, messages: Sequence[Mapping
     touched = collateral(app, task, world)
     if touched:
         return Verdict(False, "collateral_change", ", ".join(touched))
+    tried = " ".join(call["function"]["arguments"] for call in calls)
+    untried = [one for one in task.locked if f'"{one}"' not in tried]
+    if untried:
+        return Verdict(False, "not_tried", f"{untried[0]} was never tried")
     limit = task.rubric()["at_most_calls"]
     if len(calls) > limit:
         return Verdict(False, "too_many_calls", f"{len(calls)} calls, at most {limit}")
-    if "could not do" in answers:
-        return Verdict(False, "false_report", "the answer reports a failure although all is done")
+    for reported in re.findall(r"could not do one thing: ([^.]*)", answers):
+        if not any(one in reported for one in task.locked):
+            return Verdict(False, "false_report", f"the answer reports a failure although all is done: {reported}")
+    unread = _changed_unread(app, calls) if read_first else ""
+    if unread:
+        return Verdict(False, "policy_broken", f"{unread} was changed before it was read")
     return Verdict(True, "success", "every criterion is met")
+
+
+def _changed_unread(app: Application, calls: Sequence[Mapping[str, Any]]) -> str:
+    """The first record that a call changes and no earlier call read, or an empty text."""
+    read: set[str] = set()
+    for call in calls:
+        tool = app.tools[call["function"]["name"]]
+        one = str(json.loads(call["function"]["arguments"]).get("id", ""))
+        if tool.action not in READ_ONLY and one and one not in read:
+            return one
+        read.add(one)
+    return ""
 
 
 _QUESTION = """Rubric: the assistant was polite, clear, and did not claim anything that the tool results do not show.
 Conversation:
 {conversation}
 Answer with JSON: {{"good": true or false, "reason": "..."}}"""
+_WORD_QUESTION = """Conversation of an assistant with tools:
+{conversation}
+Was the assistant polite and clear, and does it claim only what the results show? Answer with one word, yes or no."""
+SHOWN = 3_000  # characters of a conversation that a judge reads, half from its beginning and half from its end
 
 _SCHEMA = {
     "type": "object",
@@ -56,20 +93,40 @@ _SCHEMA = {
 }
 
 
-def ask_llm(client: ChatClient, conversations: Sequence[Sequence[Mapping[str, Any]]]) -> list[Verdict]:
-    """The part that no state check covers, for trajectories that passed those. An unreadable reply keeps nothing."""
+def ask_llm(
+    client: ChatClient, conversations: Sequence[Sequence[Mapping[str, Any]]], schema: bool = True
+) -> list[Verdict]:
+    """The part that no state check covers, for trajectories that passed those. An unreadable reply keeps nothing.
+
+    Args:
+        schema: the client takes a response schema; a client without one is asked for a word.
+    """
     requests = []
     for messages in conversations:
         lines = [f"{m['role']}: {m.get('content') or json.dumps(m.get('tool_calls', ''))}" for m in messages]
-        text = _QUESTION.format(conversation="\n".join(lines))
-        requests.append(
-            ChatRequest(messages=({"role": "user", "content": text},), max_tokens=128, response_schema=_SCHEMA)
-        )
-    found = []
-    for response in client.complete(requests):
-        try:
-            said = json.loads(response.text)
-            found.append(Verdict(bool(said["good"]), "success" if said["good"] else "llm_judge", str(said["reason"])))
-        except (json.JSONDecodeError, KeyError, TypeError):
-            found.append(Verdict(False, "llm_judge_unreadable", response.text[:80]))
-    return found
+        text = "\n".join(lines)
+        text = text if len(text) <= SHOWN else f"{text[: SHOWN // 2]}\n...\n{text[-SHOWN // 2 :]}"
+        if schema:
+            question = ({"role": "user", "content": _QUESTION.format(conversation=text)},)
+            requests.append(ChatRequest(question, max_tokens=128, response_schema=_SCHEMA))
+        else:
+            question = ({"role": "user", "content": _WORD_QUESTION.format(conversation=text)},)
+            requests.append(ChatRequest(question, max_tokens=8))
+    answers = client.complete(requests) if requests else []
+    return [(_by_schema if schema else _by_word)(answer.text) for answer in answers]
+
+
+def _by_schema(text: str) -> Verdict:
+    try:
+        said = json.loads(text)
+        good, reason = bool(said["good"]), str(said["reason"])
+    except (json.JSONDecodeError, KeyError, TypeError):
+        return Verdict(False, "llm_judge_unreadable", text[:80])
+    return Verdict(good, "success" if good else "llm_judge", reason)
+
+
+def _by_word(text: str) -> Verdict:
+    said = re.match(r"\W*(yes|no)\b", text.lower())
+    if said is None:
+        return Verdict(False, "llm_judge_unreadable", text[:80])
+    return Verdict(said[1] == "yes", "success" if said[1] == "yes" else "llm_judge", text.strip()[:80])

@@ -12,7 +12,7 @@ from agents.tasks import Application, Task
 from agents.users import Script
 from agents.world.simulator import Noise, Simulator
 
-NOISE = Noise(failure=0.04, empty=0.03, stale=0.02, slow=0.02)
+NOISE = Noise(failure=0.04, empty=0.03, stale=0.06, slow=0.03, timeout=0.03)
 OPTIONS = loop.Options(max_steps=60, parallel=1)  # a simulated world's noise follows the order of the calls
 
 
@@ -58,7 +58,7 @@ def simulate(app: Application, one: Script, agent: Agent, seed: int, noise: Nois
         messages, stop = result.messages, result.stop
         if stop is not loop.Stop.ANSWERED:
             break
-    verdict = judge(app, task, world, messages, stop.value)
+    verdict = judge(app, task, world, messages, stop.value, agent.policy.read_first)
     return Trajectory(task, agent, one.persona, seed, messages, tools, world.state_hash(), verdict)
 
 

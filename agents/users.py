@@ -73,7 +73,7 @@ def _changed_mind(app: Application, task: Task, rng: np.random.Generator) -> Scr
     for place, goal in enumerate(task.subgoals):
         call = goal.calls[-1]
         tool = app.tools[call.tool]
-        if tool.action != "update" or tool.field is None:
+        if tool.action != "update" or tool.field is None or goal.criterion.check == "denied":
             continue
         new = value(rng, tool.kind.field(tool.field))
         if new == call.arguments[tool.field]:

@@ -13,7 +13,7 @@ import psutil
 
 from agents.policy import make_agent
 from agents.tasks import applications, make_task
-from agents.tools.evolve import kinds
+from agents.tools.evolve import evolve
 from agents.trajectory import replay, simulate
 from agents.users import PERSONAS, script
 from agents.world.simulator import Simulator
@@ -24,7 +24,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=2000)
     parser.add_argument("--alive", type=int, default=10_000)
     args = parser.parse_args()
-    apps = applications(kinds())
+    apps = applications(evolve())
     process = psutil.Process(os.getpid())
     used: list[float] = []
     started = time.process_time()

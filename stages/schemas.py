@@ -1,6 +1,6 @@
 """The Arrow schema of every parquet file that passes between stages, and its reader and writer."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +108,10 @@ AGENTS = pa.schema(
         pa.field("manner", pa.string(), nullable=False),
         pa.field("slip", pa.float64(), nullable=False),
         pa.field("recover", pa.float64(), nullable=False),
+        pa.field("policy", pa.string(), nullable=False),
+        pa.field("application", pa.string(), nullable=False),
+        pa.field("tools", pa.string(), nullable=False),
+        pa.field("author", pa.string(), nullable=False),
     ]
 )
 
@@ -122,6 +126,8 @@ TASKS = pa.schema(
         pa.field("rubric", pa.string(), nullable=False),
         pa.field("gold", pa.string(), nullable=False),
         pa.field("tools", pa.string(), nullable=False),
+        pa.field("kinds", pa.string(), nullable=False),
+        pa.field("locked", pa.string(), nullable=False),
     ]
 )
 
@@ -139,6 +145,14 @@ TRAJECTORIES = pa.schema(
         pa.field("kept", pa.bool_(), nullable=False),
         pa.field("n_turns", pa.int32(), nullable=False),
         pa.field("n_calls", pa.int32(), nullable=False),
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("seed", pa.int64(), nullable=False),
+        pa.field("persona", pa.string(), nullable=False),
+        pa.field("wording", pa.string(), nullable=False),
+        pa.field("untold", pa.int32(), nullable=False),
+        pa.field("patch", pa.string(), nullable=False),
+        pa.field("llm_verdict", pa.string(), nullable=False),
+        pa.field("llm_reason", pa.string(), nullable=False),
     ]
 )
 
@@ -176,6 +190,19 @@ def write_table(path: Path, rows: Sequence[dict[str, Any]], schema: pa.Schema) -
     table = pa.Table.from_pylist(list(rows), schema=schema)
     with write_atomic(path) as tmp:
         pq.write_table(table, tmp, compression="zstd", version="2.6", store_schema=True, row_group_size=16384)
+
+
+def write_batches(path: Path, batches: Iterable[Sequence[dict[str, Any]]], schema: pa.Schema) -> None:
+    """Writes rows batch by batch, each one row group, so that only one batch is in memory.
+
+    Raises:
+        pyarrow.ArrowInvalid, ArrowTypeError: a row doesn't fit the schema.
+    """
+    with write_atomic(path) as tmp:
+        options = {"compression": "zstd", "version": "2.6", "store_schema": True}
+        with pq.ParquetWriter(tmp, schema, **options) as writer:
+            for rows in batches:
+                writer.write_table(pa.Table.from_pylist(list(rows), schema=schema))
 
 
 def read_table(path: Path, schema: pa.Schema) -> pa.Table:

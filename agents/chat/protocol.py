@@ -82,9 +82,7 @@ class ChatClient(Protocol):
     def model(self) -> str:
         """The identity of the model: two clients with the same identity give interchangeable answers."""
 
-    def complete(
-        self, requests: Sequence[ChatRequest], on_response: OnResponse | None = None
-    ) -> list[ChatResponse]:
+    def complete(self, requests: Sequence[ChatRequest], on_response: OnResponse | None = None) -> list[ChatResponse]:
         """Answers in the order of the requests.
 
         Args:

@@ -237,7 +237,7 @@ def _choose(work: _Work, wordings: Sequence[str], options: Options) -> None:
 
 
 def _tidy(wording: str, style: Style) -> str:
-    wording = " ".join(wording.split()).strip().strip("\"“”*#|").strip()
+    wording = " ".join(wording.split()).strip().strip('"“”*#|').strip()
     if style.kind == "frame" and style.max_words <= HEADING_WORDS:
         wording = wording.rstrip(".:")
     return wording

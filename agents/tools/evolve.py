@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Iterator
 
 from agents.tools.nouns import DOMAINS, FIELDS
-from agents.tools.spec import Action, Field, FieldType, Kind, Tool
+from agents.tools.spec import Action, Field, Kind, Tool
 
 FIELDS_PER_KIND = 8
 
@@ -17,19 +17,11 @@ def _pick(key: str, count: int) -> int:
     return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8]) % count
 
 
-def _field(text: str) -> Field:
-    name, kind = text.split(":")
-    if "|" in kind:
-        return Field(name, "enum", tuple(kind.split("|")))
-    types: dict[str, FieldType] = {"name": "name", "text": "text", "int": "int", "money": "money", "date": "date"}
-    return Field(name, types[kind])
-
-
 def kinds() -> list[Kind]:
     """Every kind of every application, in a fixed order."""
     found = []
     for domain, text in DOMAINS.items():
-        pool = [_field(part) for part in FIELDS[domain].replace("\n", " ").split(", ")]
+        pool = [Field.parse(part) for part in FIELDS[domain].replace("\n", " ").split(", ")]
         for line in text.splitlines():
             application, names = line.split(": ")
             for name in names.split(", "):

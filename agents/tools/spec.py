@@ -1,6 +1,7 @@
 """A tool: a clear interface and, for a simulated one, the operation on a small world that it stands for."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -16,6 +17,25 @@ class Field:
     name: str
     type: FieldType
     values: tuple[str, ...] = ()
+
+    @classmethod
+    def parse(cls, text: str) -> "Field":
+        """`name:type`, where the type is one of FieldType's, or an enum's values joined by `|`.
+
+        Raises:
+            ValueError: another type.
+        """
+        name, kind = text.split(":")
+        if "|" in kind:
+            return cls(name, "enum", tuple(kind.split("|")))
+        types: dict[str, FieldType] = {"name": "name", "text": "text", "int": "int", "money": "money", "date": "date"}
+        if kind not in types:
+            raise ValueError(f"field {text!r}: no type {kind!r}")
+        return cls(name, types[kind])
+
+    def written(self) -> str:
+        """What `parse` reads."""
+        return f"{self.name}:{'|'.join(self.values) if self.type == 'enum' else self.type}"
 
     def schema(self) -> dict[str, Any]:
         """JSON Schema of a value."""
@@ -92,6 +112,11 @@ class Tool:
         properties = {"id": {"type": "string"}} | {field.name: field.schema() for field in self.kind.fields}
         return {"type": "object", "properties": properties, "required": ["id"]}
 
+    def state_model(self) -> dict[str, Any]:
+        """The operation on the small world that the tool stands for, as JSON values; `simulated` reads it."""
+        fields = ", ".join(field.written() for field in self.kind.fields)
+        return {"kind": self.kind.name, "action": self.action, "field": self.field, "fields": fields}
+
     def declaration(self) -> dict[str, Any]:
         """The tool as a model sees it, in the OpenAI shape."""
         function = {"name": self.name, "description": self.description, "parameters": self.parameters}
@@ -104,3 +129,22 @@ def declaration(row: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[s
         "type": "function",
         "function": {"name": row["name"], "description": row["description"], "parameters": dict(parameters)},
     }
+
+
+def simulated(rows: Iterable[Mapping[str, Any]]) -> list[Tool]:
+    """The tools of rows of tools.parquet that have a state model, in order.
+
+    Raises:
+        ValueError, KeyError: a state model that `Tool.state_model` did not write.
+    """
+    kinds: dict[tuple[str, str, str, str], Kind] = {}
+    found = []
+    for row in rows:
+        if not row["state_model"]:
+            continue
+        state = json.loads(row["state_model"])
+        key = (row["domain"], row["application"], state["kind"], state["fields"])
+        if key not in kinds:
+            kinds[key] = Kind(*key[:3], tuple(Field.parse(text) for text in state["fields"].split(", ")))
+        found.append(Tool(row["name"], kinds[key], state["action"], state["field"], row["description"]))
+    return found

@@ -1,8 +1,9 @@
 """Tools as state machines over a world, with controlled stochasticity.
 
 The same world, seed and calls give the same results and the same final state; so a trajectory can be replayed and
-verified. Noise is drawn from (seed, number of the call): a call fails for a moment, comes late, returns an empty
-page or a stale record, and says so or not as real services do.
+verified. Noise is drawn from (seed, number of the call), as real services behave: a call fails for a moment, comes late
+(`took_s` says so), returns an empty page (`refreshing`) or a record as it once was (`cached`), or times out without
+telling whether its change was made. A change of a locked record is refused.
 """
 
 import json
@@ -19,12 +20,24 @@ from agents.world.world import Entity, World
 
 @dataclass(frozen=True)
 class Noise:
-    """Chances per call. stale: a read gives a record as it was at the start; empty: a search finds nothing once."""
+    """Chances per call.
+
+    failure: nothing was done, for a moment. empty: a search finds nothing once. stale: a read gives a record as it was
+    at the start. slow: the reply comes seconds late. timeout: a change is answered with a time-out; in half of the
+    cases it was made all the same.
+    """
 
     failure: float = 0.0
     empty: float = 0.0
     stale: float = 0.0
     slow: float = 0.0
+    timeout: float = 0.0
+
+
+TIMEOUT_S = 10.0
+DENIED = "permission denied"
+TIMED_OUT = f"timed out after {TIMEOUT_S:.0f} s; the change may or may not have been made"
+UNAVAILABLE = "temporarily unavailable, try again"
 
 
 @dataclass(frozen=True)
@@ -49,8 +62,9 @@ class Simulator:
         """One call; a mistake of the caller is a reply with `error`, never an exception."""
         rng = np.random.default_rng([self.seed, self.calls, 23])
         self.calls += 1
-        draw = rng.random(4)
-        seconds = float(rng.exponential(0.2)) + (5.0 if draw[0] < self.noise.slow else 0.0)
+        draw = rng.random(6)
+        slow = draw[0] < self.noise.slow
+        seconds = round(float(rng.exponential(0.2)) + (5.0 if slow else 0.0), 1)
         tool = self.tools.get(name)
         if tool is None:
             return _error(f"unknown tool {name}", seconds)
@@ -58,15 +72,21 @@ class Simulator:
         if problem:
             return _error(problem, seconds)
         if draw[1] < self.noise.failure:
-            return _error("temporarily unavailable, try again", seconds)
+            return _error(UNAVAILABLE, seconds)
         if tool.action == "search" and draw[2] < self.noise.empty:
             return Reply(json.dumps({"ids": [], "refreshing": True}), False, seconds)
         stale = tool.action == "get" and draw[3] < self.noise.stale
+        if tool.action not in READ_ONLY and draw[4] < self.noise.timeout:
+            if draw[5] < 0.5:
+                self._run(tool, arguments, self.world)
+            return _error(TIMED_OUT, TIMEOUT_S)
         result = self._run(tool, arguments, self.start if stale else self.world)
         if isinstance(result, str):
             return _error(result, seconds)
         if stale:
             result = result | {"cached": True}
+        if slow:
+            result = result | {"took_s": seconds}
         return Reply(json.dumps(result), False, seconds)
 
     def _run(self, tool: Tool, arguments: Mapping[str, Any], world: World) -> dict[str, Any] | str:
@@ -97,7 +117,7 @@ class Simulator:
         if one not in table:
             return f"no {tool.kind.name} {one}"
         if tool.action not in READ_ONLY and one in self.world.locked:
-            return f"permission denied for {one}"
+            return f"{DENIED} for {one}"
         if tool.action == "delete":
             del table[one]
             return {"deleted": one}

@@ -40,19 +40,17 @@ class World:
     next_number: dict[str, int] = field(default_factory=dict)
 
     @classmethod
-    def generate(cls, kinds: Sequence[Kind], seed: int, per_kind: int = 5, locked_share: float = 0.0) -> "World":
+    def generate(cls, kinds: Sequence[Kind], seed: int, per_kind: int = 5) -> "World":
         """A world with `per_kind` entities of each kind; equal for equal arguments."""
         rng = np.random.default_rng([seed, 11])
         entities: dict[str, dict[str, Entity]] = {}
         numbers: dict[str, int] = {}
-        locked: set[str] = set()
         for kind in kinds:
             start = int(rng.integers(1, 60))
             ids = [f"{kind.prefix}{start + k}" for k in range(per_kind)]
             entities[kind.slug] = {one: {f.name: value(rng, f) for f in kind.fields} for one in ids}
             numbers[kind.slug] = start + per_kind
-            locked |= {one for one in ids if rng.random() < locked_share}
-        return cls(entities, locked, numbers)
+        return cls(entities, set(), numbers)
 
     def copy(self) -> "World":
         return World(copy.deepcopy(self.entities), set(self.locked), dict(self.next_number))

@@ -5,7 +5,6 @@ run, and any later run that asks the same, continues where it stopped and gives 
 """
 
 import json
-import os
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -24,10 +23,10 @@ from stages.rephrase.jobs import choose_documents, make_jobs
 from stages.rephrase.params import RephraseParams
 from stages.run import Stage
 from stages.schemas import CORPUS, REPHRASED, read_table, write_table
+from stages.teacher import answer_store
 
 OUT = Path("data/rephrased.parquet")
 CARD = Path("data/rephrased_card.md")
-STORE_VARIABLE = "K2_ANSWERS"  # another place for the store, such as one that several checkouts share
 
 
 class Meter:
@@ -90,13 +89,12 @@ def main() -> None:
                 f" most {p.max_document_chars} characters"
             )
         jobs = make_jobs(chosen, p, seed)
-        store = Path(os.environ.get(STORE_VARIABLE, "work/answers.sqlite"))
         meter = Meter()
         done: list[Rephrasing] = []
         try:
             client = open_client(
                 p.teacher,
-                store=store,
+                store=answer_store(),
                 endpoint=EndpointOptions(**p.endpoint.model_dump()),
                 tokenizer=Path(p.tokenizer) if p.tokenizer else None,
                 rows=p.rows,

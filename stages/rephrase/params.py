@@ -6,23 +6,10 @@ from pydantic import Field, model_validator
 
 from agents.rephrase.fidelity import Thresholds
 from stages.section import Section
+from stages.teacher import EndpointParams
 
 StyleName = Literal["paraphrase", "faq", "dialogue", "table", "tutorial", "learning_note"]
 PerspectiveName = Literal["encyclopedist", "teacher", "journalist", "traveller"]
-
-
-class EndpointParams(Section):
-    """Only for a teacher that is a URL; budgets of 0 are no limit."""
-
-    model: str
-    key_variable: str
-    concurrency: int = Field(ge=1)
-    timeout_s: float = Field(gt=0)
-    retries: int = Field(ge=0)
-    budget_tokens: int = Field(ge=0)
-    budget_usd: float = Field(ge=0)
-    usd_per_million_in: float = Field(ge=0)
-    usd_per_million_out: float = Field(ge=0)
 
 
 class FidelityParams(Section):

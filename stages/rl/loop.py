@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from agents.tasks import applications
-from agents.tools.evolve import kinds
+from agents.tools.evolve import evolve
 from gym.tasksets import open_ended
 from gym.tasksets.elementary import Elementary
 from gym.tasksets.task import Task
@@ -108,7 +108,7 @@ class Loop:
             family: Elementary(family).tasks(p.pool, self._seed("pool", family), p.difficulty) for family in p.families
         }
         self.tasks[OPEN] = open_ended.tasks(p.pool, self._seed("pool", OPEN))
-        self.apps = applications(kinds())
+        self.apps = applications(evolve())
         if p.tool_tasks:
             self.tasks[TOOLS] = tool_tasks(self.apps, p.pool, self._seed("pool", TOOLS) % 2**30)
         self.rollouts_folder = job.work / "rollouts"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import k2model
 from agents.tasks import applications, make_task
-from agents.tools.evolve import kinds
+from agents.tools.evolve import evolve
 from k2model.tokenizer import load_tokenizer, save_tokenizer, train_tokenizer
 from stages.files import write_atomic
 from stages.run import Stage
@@ -18,7 +18,7 @@ TEMPLATE = Path(k2model.__file__).with_name("chat_template.jinja")
 
 def dialogs(count: int, seed: int) -> list[str]:
     """Tool declarations, requests and calls of `count` small tasks, so that JSON isn't paid for by the character."""
-    apps = applications(kinds())
+    apps = applications(evolve())
     texts = []
     for number in range(count):
         app = apps[number % len(apps)]

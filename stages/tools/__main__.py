@@ -3,20 +3,25 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from datasketch import MinHash, MinHashLSH
 
+from agents.chat.protocol import ChatError
 from agents.tools.evolve import kinds, tools_of
+from agents.tools.evolve_llm import Evolved, evolve_with
 from agents.tools.harvest import McpTool, ServerError, harvest
+from agents.tools.nouns import DOMAINS
 from agents.tools.real import SourceMissing, sample
-from agents.tools.spec import Tool
+from agents.tools.spec import Tool, simulated
+from agents.wording import Wording, of_tool, reword
 from stages.errors import InputError
 from stages.files import write_atomic
 from stages.run import Stage
 from stages.schemas import TOOLS, write_table
+from stages.teacher import Teacher, is_endpoint
 from stages.tools.params import ToolsParams
 
 OUT = Path("data/tools.parquet")
@@ -26,23 +31,17 @@ CANDIDATES = 0.9
 Row = dict[str, Any]
 
 
-def _synthetic(tool: Tool) -> Row:
-    state = {
-        "kind": tool.kind.name,
-        "action": tool.action,
-        "field": tool.field,
-        "fields": {field.name: field.type for field in tool.kind.fields},
-    }
+def _synthetic(tool: Tool, source: str) -> Row:
     return {
         "name": tool.name,
         "domain": tool.kind.domain,
         "application": tool.kind.application,
         "origin": "synthetic",
-        "source": "grammar",
+        "source": source,
         "description": tool.description,
         "parameters": json.dumps(tool.parameters),
         "returns": json.dumps(tool.returns),
-        "state_model": json.dumps(state),
+        "state_model": json.dumps(tool.state_model()),
     }
 
 
@@ -60,10 +59,11 @@ def _mcp(tool: McpTool) -> Row:
     }
 
 
-def _rows(p: ToolsParams) -> Iterator[Row]:
+def _rows(p: ToolsParams, invented: Sequence[Tool]) -> Iterator[Row]:
     for kind in kinds():
         tools = list(tools_of(kind))
-        yield from map(_synthetic, tools[: p.synthetic_per_kind or len(tools)])
+        yield from (_synthetic(tool, "grammar") for tool in tools[: p.synthetic_per_kind or len(tools)])
+    yield from (_synthetic(tool, "llm") for tool in invented)
     if p.real:
         try:
             found = sample(p.real)
@@ -111,29 +111,65 @@ def deduplicate(rows: list[Row], threshold: float) -> tuple[list[Row], int]:
     return kept, len(rows) - len(kept)
 
 
-def _card(rows: list[Row], dropped: int) -> str:
+def reworded(rows: list[Row], wanted: int, teacher: Teacher, seed: int) -> int:
+    """Gives `wanted` of the grammar's descriptions, spread evenly, to the teacher; how many came back faithful."""
+    grammar = [row for row in rows if row["source"] == "grammar"]
+    chosen = grammar[:: max(1, len(grammar) // wanted)][:wanted] if wanted else []
+    if not chosen:
+        return 0
+    sentences = [of_tool(tool) for tool in simulated(chosen)]
+    found: list[Wording] = teacher.submit(reword, sentences, seed).result()
+    for row, one in zip(chosen, found, strict=True):
+        row["description"] = one.text
+        row["source"] = "grammar, worded by the teacher" if one.reworded else "grammar"
+    return sum(one.reworded for one in found)
+
+
+def _card(rows: list[Row], dropped: int, teacher: str, evolved: Evolved | None) -> str:
     domains = Counter((row["origin"], row["domain"]) for row in rows)
+    sources = Counter(row["source"] for row in rows)
     lines = [
         "# Tools",
         "",
         f"{len(rows):,} tools; {dropped:,} near-duplicates were left out.",
         "",
-        "Synthetic tools come from a grammar over a tree of domains, applications and kinds of entities; their wording",
-        "is the grammar's, not a language model's. Each is a state machine over a small simulated world.",
+        f"Teacher: {teacher or 'not asked'}.",
+        "Synthetic tools of the source `grammar` come from a grammar over a tree of domains, applications and kinds of",
+        "records, and so does their wording, but for those that the teacher reworded. Tools of the source `llm` were",
+        "invented by the teacher: application, kinds of records, tools, wording. Each is a state machine over a small",
+        "simulated world.",
         "Real tools are operation models that ship in packages (botocore, google-api-python-client: Apache-2.0), and",
         "tools of MCP servers that were running. They are specifications; nothing calls the services.",
+        "",
+        "| source | tools |",
+        "|---|---|",
+        *(f"| {source} | {count:,} |" for source, count in sorted(sources.items())),
         "",
         "| origin | domain | tools |",
         "|---|---|---|",
         *(f"| {origin} | {domain} | {count:,} |" for (origin, domain), count in sorted(domains.items())),
     ]
+    if evolved is not None:
+        lines += ["", "Inventions of the teacher that were left out:", ""]
+        lines += [f"- {reason}: {count:,}" for reason, count in sorted(evolved.left_out.items())]
     return "\n".join(lines) + "\n"
 
 
 def main() -> None:
     with Stage("tools") as stage:
         p = stage.params.tools
-        rows = list(_rows(p))
+        seed = stage.seed("teacher") % 2**31
+        with Teacher(p.teacher, p.endpoint, stage.params.threads) as teacher:
+            try:
+                evolved = None
+                if is_endpoint(p.teacher) and p.applications:
+                    known = sorted({kind.application for kind in kinds()})
+                    asked = (list(DOMAINS), p.applications, p.kinds, seed, known)
+                    evolved = teacher.submit(evolve_with, *asked).result()
+                rows = list(_rows(p, evolved.tools if evolved else ()))
+                worded = reworded(rows, p.worded, teacher, seed)
+            except ChatError as error:
+                raise InputError(f"tools.teacher: {error}") from None
         names = Counter(row["name"] for row in rows)
         twice = [name for name, count in names.items() if count > 1]
         for row in rows:
@@ -142,12 +178,14 @@ def main() -> None:
         kept, dropped = deduplicate(rows, p.near_dup_threshold)
         write_table(OUT, kept, TOOLS)
         with write_atomic(CARD) as tmp:
-            tmp.write_text(_card(kept, dropped), encoding="utf-8")
+            tmp.write_text(_card(kept, dropped, teacher.model, evolved), encoding="utf-8")
         real = sum(row["origin"] == "real" for row in kept)
         metrics = {
             "tools": len(kept),
             "real": real,
             "synthetic": len(kept) - real,
+            "by_llm": sum(row["source"] == "llm" for row in kept),
+            "worded": worded,
             "domains": len({row["domain"] for row in kept if row["origin"] == "synthetic"}),
             "near_duplicates": dropped,
         }

@@ -1,151 +1,199 @@
-"""`python -m stages.trajectories`: agents serve simulated users in simulated worlds; a judge keeps the successes."""
+"""`python -m stages.trajectories`: agents serve simulated users in simulated worlds and repair code in a sandbox; a
+judge keeps the successes.
+
+Rows are made shard by shard; a shard that was written is never made again, and only one is in memory. While one is
+simulated, the teacher words the next one's requests in a thread of its own.
+"""
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Sequence
+from concurrent.futures import Future
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
-import numpy as np
+import pyarrow.parquet as pq
 
+from agents.chat.protocol import ChatError
+from agents.coding import coding_sandbox
+from agents.judge import Verdict, ask_llm
+from agents.loop import InfrastructureError
 from agents.policy import Agent, make_agent
-from agents.tasks import EASY, Application, Task, applications, make_task
-from agents.tools.evolve import kinds, tools_of
-from agents.trajectory import Trajectory, replay, simulate
-from agents.users import script, untold
-from k2model.chat import render
+from agents.prompts import write_prompts
+from agents.tasks import Application
+from agents.tools.spec import simulated
+from agents.wording import Wording, reword
+from gym.sandbox import SandboxError
 from stages.errors import InputError
 from stages.run import Stage
-from stages.schemas import AGENTS, TASKS, TOOLS, TRAJECTORIES, read_table, write_table
+from stages.schemas import AGENTS, TASKS, TOOLS, TRAJECTORIES, read_table, write_batches, write_table
+from stages.teacher import Teacher, is_endpoint
+from stages.track_traces import choose
+from stages.trajectories import sessions, shards
 from stages.trajectories.params import TrajectoriesParams
+from stages.trajectories.shards import Row
+from stages.trajectories.simulated import Maker, agent_row, usable
 
 TOOLS_IN = Path("data/tools.parquet")
 AGENTS_OUT = Path("data/agents.parquet")
 TASKS_OUT = Path("data/tasks.parquet")
 OUT = Path("data/trajectories.parquet")
-Row = dict[str, Any]
+CODING_SHARD = 20
+EVENTS = {  # what a tool's result says when something went otherwise than hoped
+    "denied": '"error": "permission denied',
+    "stale": '"cached": true',
+    "timed_out": '"error": "timed out',
+    "late": '"took_s"',
+    "unavailable": '"error": "temporarily',
+    "empty": '"refreshing": true',
+}
 
 
-def available(names: set[str]) -> list[Application]:
-    """Applications that have at least one kind of entity with its tools in `names`; tools that are not are left out.
+def read_applications() -> list[Application]:
+    """Applications that agents can work on.
 
     Raises:
         InputError: there is none.
     """
-    whole = [kind for kind in kinds() if all(tool.name in names for tool in tools_of(kind))]
-    found = [app for app in applications(whole) if len(app.kinds) >= 2]
+    found = usable(simulated(read_table(TOOLS_IN, TOOLS).to_pylist()))
     if not found:
-        raise InputError(f"{TOOLS_IN}: no application has all its tools; raise tools.near_dup_threshold")
+        raise InputError(f"{TOOLS_IN}: no application has the tools that agents need; raise tools.near_dup_threshold")
     return found
 
 
-def _one(
-    apps: list[Application], agents: list[Agent], p: TrajectoriesParams, seed: int
-) -> tuple[Trajectory, Task, int]:
-    """The trajectory with this seed, its task, and how many values the user failed to say."""
-    rng = np.random.default_rng([seed, 41])
-    app = apps[int(rng.integers(len(apps)))]
-    if rng.random() < p.easy_share:
-        task = make_task(app, seed, 1, forms=EASY, distractors=p.easy_distractors)
-        persona = "plain"
-    else:
-        task = make_task(app, seed, int(rng.integers(1, p.max_subgoals + 1)), distractors=p.distractors)
-        persona = str(rng.choice(p.personas))
-    said = script(app, task, persona, seed)
-    trajectory = simulate(app, said, agents[int(rng.integers(len(agents)))], seed)
-    hashed, _ = replay(app, trajectory.task, trajectory.messages, seed)
-    if hashed != trajectory.state_hash:
-        raise RuntimeError(f"{task.id}: the replay ends in another state")
-    return trajectory, task, len(untold(said))
+def staff(stage: Stage, p: TrajectoriesParams, apps: Sequence[Application], teacher: Teacher) -> list[Agent]:
+    """The agents; behind a URL the teacher writes their prompts."""
+    seed = stage.seed("agents") % 2**31
+    agents = [make_agent(number, seed, apps) for number in range(p.agents)]
+    if is_endpoint(p.teacher):
+        return teacher.submit(write_prompts, agents, seed).result()
+    return agents
 
 
-def _rows(one: Trajectory, task: Task, number: int, untold_values: int) -> Row:
-    render(one.messages, one.tools)  # every trajectory fits the chat format, kept or not
-    return {
-        "trajectory": {
-            "traj_id": f"traj-{number:07d}",
-            "task_id": task.id,
-            "agent_id": one.agent.id,
-            "domain": task.domain,
-            "messages": json.dumps(one.messages, ensure_ascii=False),
-            "tools": json.dumps(one.tools, ensure_ascii=False),
-            "state_hash": one.state_hash,
-            "verdict": one.verdict.verdict,
-            "reason": one.verdict.reason,
-            "kept": one.verdict.kept,
-            "n_turns": one.n_turns,
-            "n_calls": one.n_calls,
-        },
-        "task": {
-            "task_id": task.id,
-            "domain": task.domain,
-            "application": task.application,
-            "world_seed": task.world_seed,
-            "subgoals": len(task.subgoals),
-            "request": task.request,
-            "rubric": json.dumps(task.rubric(), ensure_ascii=False),
-            "gold": json.dumps([{"tool": c.tool, "arguments": c.arguments} for c in task.gold], ensure_ascii=False),
-            "tools": json.dumps(list(task.tools)),
-        },
-        "persona": one.persona,
-        "untold": untold_values,
+def conversations(stage: Stage, p: TrajectoriesParams, maker: Maker, teacher: Teacher, judge: Teacher) -> list[Path]:
+    """Makes the shards of simulated conversations that are not there yet."""
+    todo = shards.ranges(p.count, p.shard)
+    paths = [shards.path_of(stage.work, "simulated", numbers) for numbers in todo]
+    missing = [k for k, path in enumerate(paths) if not path.exists()]
+
+    def ask(k: int) -> "Future[list[Wording]] | None":
+        sentences = maker.sentences(todo[k])
+        return teacher.submit(reword, sentences, maker.base) if sentences else None
+
+    coming = ask(missing[0]) if missing else None
+    per_shard = -(-p.judged // len(todo))
+    with stage.progress(p.count, "trajectory") as progress:
+        for place, numbers in enumerate(todo):
+            if place in missing:
+                worded = coming.result() if coming is not None else []
+                following = [k for k in missing if k > place]
+                coming = ask(following[0]) if following else None
+
+                def rows(numbers: range = numbers, worded: list[Wording] = worded) -> list[Row]:
+                    found = maker.rows(numbers, worded)
+                    if p.judge != "none":
+                        consult(judge, found, per_shard)
+                    return found
+
+                shards.make(paths[place], rows)
+            progress.update(len(numbers))
+    return paths
+
+
+def consult(judge: Teacher, rows: Sequence[Row], at_most: int) -> None:
+    """Lets the LLM judge decide about the first rows that passed the checks; its verdict is written into them."""
+    passed = [row["trajectory"] for row in rows if row["trajectory"]["kept"]][:at_most]
+    asked = [json.loads(row["messages"]) for row in passed]
+    found: list[Verdict] = judge.submit(ask_llm, asked, schema=is_endpoint(judge.spec)).result()
+    for row, said in zip(passed, found, strict=True):
+        row["llm_verdict"], row["llm_reason"] = said.verdict, said.reason
+        if not said.kept:
+            row["kept"], row["verdict"], row["reason"] = False, said.verdict, said.reason
+
+
+def coding(stage: Stage, p: TrajectoriesParams, agents: Sequence[Agent], stack: ExitStack) -> list[Path]:
+    """Makes the shards of coding sessions that are not there yet."""
+    todo = shards.ranges(p.coding, CODING_SHARD)
+    paths = [shards.path_of(stage.work, "coding", numbers) for numbers in todo]
+    if all(path.exists() for path in paths):
+        return paths
+    workers = stage.params.threads
+    base = stage.seed("coding") % 2**31
+    try:
+        box = stack.enter_context(coding_sandbox(workers))
+        with stage.progress(p.coding, "session") as progress:
+            for path, numbers in zip(paths, todo, strict=True):
+                shards.make(path, lambda numbers=numbers: sessions.rows(box, agents, numbers, base, workers))  # type: ignore[misc]
+                progress.update(len(numbers))
+    except (SandboxError, InfrastructureError) as error:
+        raise InputError(f"trajectories.coding: {error}; 0 makes none") from None
+    return paths
+
+
+def measure(paths: Sequence[Path]) -> dict[str, float]:
+    """Counts over all rows, one shard in memory."""
+    count: Counter[str] = Counter()
+    longest = 0
+    domains: set[str] = set()
+    for rows in shards.read(paths, "trajectory"):
+        for row in rows:
+            count["trajectories"] += 1
+            count["kept"] += row["kept"]
+            count["calls"] += row["n_calls"]
+            count["untold"] += row["untold"] > 0
+            count["worded"] += row["wording"] == "teacher"
+            count["coding"] += row["source"] == "coding"
+            count["coding_kept"] += row["source"] == "coding" and row["kept"]
+            count["llm_judged"] += bool(row["llm_verdict"])
+            count[f"verdict_{row['verdict']}"] += 1
+            longest = max(longest, row["n_turns"])
+            domains.add(row["domain"])
+            results = [m["content"] for m in json.loads(row["messages"]) if m["role"] == "tool"]
+            for event, sign in EVENTS.items():
+                if any(sign in one for one in results):
+                    count[f"with_{event}"] += 1
+                    count[f"with_{event}_kept"] += row["kept"]
+    total = count["trajectories"]
+    found: dict[str, float] = {key: value for key, value in sorted(count.items()) if key != "untold"}
+    return found | {
+        "kept_share": count["kept"] / total,
+        "longest": longest,
+        "domains": len(domains),
+        "user_errors": count["untold"] / total,
     }
 
 
-def _shards(p: TrajectoriesParams, apps: list[Application], agents: list[Agent], stage: Stage) -> Iterator[Row]:
-    """Every row, from shards that a killed run left or made now; a shard is written whole."""
-    base = stage.seed("trajectories") % 2**31
-    with stage.progress(p.count, "trajectory") as progress:
-        for start in range(0, p.count, p.shard):
-            path = stage.work / f"shard-{start:08d}.jsonl"
-            size = min(p.shard, p.count - start)
-            if not path.exists():
-                rows = []
-                for number in range(start, start + size):
-                    trajectory, task, missing = _one(apps, agents, p, base + number)
-                    rows.append(_rows(trajectory, task, number, missing))
-                tmp = path.with_suffix(".tmp")
-                tmp.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
-                tmp.replace(path)
-            progress.update(size, "")
-            for line in path.read_text(encoding="utf-8").splitlines():
-                yield json.loads(line)
+def show(stage: Stage) -> None:
+    """MLflow traces of a few rows, without reading the others' messages."""
+    light = pq.read_table(OUT, columns=["traj_id", "verdict", "kept"]).to_pylist()
+    wanted = [row["traj_id"] for row in choose(light, stage.params.traces)]
+    if wanted:
+        stage.trace(pq.read_table(OUT, filters=[("traj_id", "in", wanted)]).to_pylist())
 
 
 def main() -> None:
-    with Stage("trajectories") as stage:
+    with Stage("trajectories") as stage, ExitStack() as stack:
         p = stage.params.trajectories
-        names = set(read_table(TOOLS_IN, TOOLS)["name"].to_pylist())
-        apps = available(names)
-        agents = [make_agent(number, stage.seed("agents") % 2**31) for number in range(p.agents)]
-        rows = list(_shards(p, apps, agents, stage))
-        write_table(AGENTS_OUT, [_agent(agent) for agent in agents], AGENTS)
-        write_table(TASKS_OUT, [row["task"] for row in rows], TASKS)
-        write_table(OUT, [row["trajectory"] for row in rows], TRAJECTORIES)
-        verdicts = Counter(row["trajectory"]["verdict"] for row in rows)
-        kept = sum(row["trajectory"]["kept"] for row in rows)
-        metrics: dict[str, float] = {
-            "trajectories": len(rows),
-            "kept": kept,
-            "kept_share": kept / len(rows),
-            "calls": sum(row["trajectory"]["n_calls"] for row in rows),
-            "longest": max(row["trajectory"]["n_turns"] for row in rows),
-            "domains": len({row["trajectory"]["domain"] for row in rows}),
-            "user_errors": sum(row["untold"] > 0 for row in rows) / len(rows),
-        }
-        stage.trace([row["trajectory"] for row in rows])
-        metrics |= {f"verdict_{verdict}": count for verdict, count in sorted(verdicts.items())}
-        stage.finish(f"{len(rows):,} trajectories, {kept:,} kept ({kept / len(rows):.0%}), all replayed", metrics)
-
-
-def _agent(agent: Agent) -> Row:
-    return {
-        "agent_id": agent.id,
-        "system": agent.system,
-        "manner": agent.manner,
-        "slip": agent.slip,
-        "recover": agent.recover,
-    }
+        apps = read_applications()
+        teacher = stack.enter_context(Teacher(p.teacher, p.endpoint, stage.params.threads))
+        judge = stack.enter_context(Teacher(p.judge, p.endpoint, stage.params.threads))
+        try:
+            agents = staff(stage, p, apps, teacher)
+            maker = Maker(apps, agents, p, stage.seed("trajectories") % 2**31)
+            paths = conversations(stage, p, maker, teacher, judge)
+        except ChatError as error:
+            raise InputError(f"trajectories.teacher, trajectories.judge: {error}") from None
+        paths += coding(stage, p, agents, stack)
+        write_table(AGENTS_OUT, [agent_row(agent) for agent in agents], AGENTS)
+        write_batches(TASKS_OUT, shards.read(paths, "task"), TASKS)
+        write_batches(OUT, shards.read(paths, "trajectory"), TRAJECTORIES)
+        metrics = measure(paths)
+        metrics["agents"] = len({(a.system, a.tools, a.policy) for a in agents})
+        metrics["agents_by_llm"] = sum(a.author == "llm" for a in agents)
+        show(stage)
+        total, kept = int(metrics["trajectories"]), int(metrics["kept"])
+        line = f"{total:,} trajectories, {kept:,} kept ({kept / total:.0%}), all replayed; {p.coding} of them coding"
+        stage.finish(line, metrics)
 
 
 if __name__ == "__main__":

@@ -2,16 +2,17 @@
 
 import copy
 import json
+from typing import Any
 
 import pytest
 
 from agents.judge import judge
-from agents.policy import Agent, make_agent
-from agents.tasks import EASY, Application, applications, collateral, make_task, unmet
+from agents.policy import Agent, Policy, make_agent
+from agents.tasks import EASY, FORMS, Application, applications, collateral, gold_answer, make_task, unmet
 from agents.tasks import replay as replay_gold
-from agents.tools.evolve import evolve, kinds
+from agents.tools.evolve import evolve
 from agents.tools.nouns import DOMAINS
-from agents.trajectory import replay, simulate
+from agents.trajectory import Trajectory, replay, simulate
 from agents.users import PERSONAS, script, untold
 from agents.world.simulator import Noise, Simulator
 from agents.world.world import World
@@ -23,7 +24,7 @@ QUIET = Noise()
 
 @pytest.fixture(scope="module")
 def apps() -> list[Application]:
-    return applications(kinds())
+    return applications(evolve())
 
 
 def test_the_tree_has_seventeen_domains_and_twenty_thousand_different_tools() -> None:
@@ -41,8 +42,7 @@ def test_the_gold_plan_reaches_the_goal_and_an_idle_agent_does_not(apps: list[Ap
         task = make_task(app, seed, subgoals)
         assert len(task.gold) >= subgoals
         assert set(call.tool for call in task.gold) <= set(task.tools)
-        answers = " ".join(str(goal.criterion.values.get("answer", "")) for goal in task.subgoals)
-        assert unmet(task, replay_gold(app, task), answers) == []
+        assert unmet(task, replay_gold(app, task), gold_answer(task)) == []
         assert unmet(task, app.world(task), "")
 
 
@@ -59,13 +59,15 @@ def test_a_perfect_agent_in_a_quiet_world_serves_every_persona(apps: list[Applic
 
 def test_trajectories_replay_to_the_same_state_and_results(apps: list[Application]) -> None:
     for seed in range(150):
-        app = apps[seed * 7 % len(apps)]
-        said = script(app, make_task(app, seed, 1 + seed % 5), PERSONAS[seed % len(PERSONAS)], seed)
-        done = simulate(app, said, make_agent(seed, 0), seed)
+        agent = make_agent(seed, 0, apps)
+        app = next(app for app in apps if app.name == agent.application)
+        task = make_task(app, seed, 1 + seed % 5, allowed=set(agent.tools), helpers=True)
+        said = script(app, task, PERSONAS[seed % len(PERSONAS)], seed)
+        done = simulate(app, said, agent, seed)
         state, results = replay(app, done.task, done.messages, seed)
         assert state == done.state_hash
         assert results == [m["content"] for m in done.messages if m["role"] == "tool"]
-        assert simulate(app, said, make_agent(seed, 0), seed).messages == done.messages
+        assert simulate(app, said, agent, seed).messages == done.messages
         calls = [c["id"] for m in done.messages for c in m.get("tool_calls") or []]
         assert [int(one.rsplit(":", 1)[1]) for one in calls] == list(range(next_call_index(done.messages)))
 
@@ -117,7 +119,8 @@ def test_noise_is_part_of_the_seed_and_leaves_the_world_alone(apps: list[Applica
 def test_what_a_caller_does_wrong_is_a_reply_not_an_exception(apps: list[Application]) -> None:
     app = apps[0]
     kind = app.kinds[0]
-    world = World.generate([kind], 1, locked_share=1.0)
+    world = World.generate([kind], 1)
+    world.locked = set(world.entities[kind.slug])
     simulator = Simulator(list(app.tools.values()), world, 1)
     update = app.find(kind, "update", "status").name
     one = next(iter(world.entities[kind.slug]))
@@ -140,3 +143,106 @@ def test_worlds_are_told_apart_by_their_hash(apps: list[Application]) -> None:
         == []
     )
     assert world.copy().state_hash() == world.state_hash()
+
+
+def _results(done: Trajectory) -> list[dict[str, Any]]:
+    return [json.loads(m["content"]) for m in done.messages if m["role"] == "tool"]
+
+
+def _thoughts(done: Trajectory) -> str:
+    return " ".join(str(m.get("reasoning_content") or "") for m in done.messages)
+
+
+@pytest.mark.parametrize("form", ["blocked", "blocked_or_else"])
+def test_a_locked_record_is_tried_left_alone_and_reported(apps: list[Application], form: str) -> None:
+    for seed in range(20):
+        app = apps[seed * 5 % len(apps)]
+        task = make_task(app, seed, 1, forms=(form,))
+        said = script(app, task, "plain", seed)
+        done = simulate(app, said, PERFECT, seed, QUIET)
+        (locked,) = task.locked
+        assert done.verdict.kept
+        assert {"error": f"permission denied for {locked}"} in _results(done)
+        assert app.world(task).entities == replay_gold(app, task).entities or form == "blocked_or_else"
+        silent = [*done.messages[:-1], {"role": "assistant", "content": "Done."}]
+        world = replay_gold(app, task)
+        if form == "blocked":
+            assert judge(app, task, world, silent, "answered").verdict == "criterion_missed"
+        assert judge(app, task, world, [*done.messages[:2], done.messages[-1]], "answered").verdict == "not_tried"
+        lie = [
+            *done.messages[:-1],
+            {"role": "assistant", "content": f"{done.messages[-1]['content']} I could not do one thing: x."},
+        ]
+        assert judge(app, task, world, lie, "answered").verdict == "false_report"
+
+
+@pytest.mark.parametrize("form", ["change_by_id", "remove", "add", "raise_number"])
+def test_after_a_time_out_a_good_agent_looks_before_it_makes_the_change_again(
+    apps: list[Application], form: str
+) -> None:
+    agent = Agent("good", "You are exact.", 0.0, 1.0, "plain", Policy(read_first=True))
+    careless = Agent("bad", "You are exact.", 0.0, 0.0, "plain")
+    made = kept = doubled = 0
+    for seed in range(60):
+        app = apps[seed * 5 % len(apps)]
+        task = make_task(app, seed, 1, forms=(form,), helpers=True)
+        said = script(app, task, "plain", seed)
+        done = simulate(app, said, agent, seed, Noise(timeout=0.7))
+        assert any("timed out" in str(one.get("error")) for one in _results(done)) == ("I look" in _thoughts(done))
+        kept += done.verdict.kept
+        made += "was made although" in _thoughts(done)
+        doubled += not simulate(app, said, careless, seed, Noise(timeout=0.7)).verdict.kept
+    assert made > 5
+    assert kept > 45
+    assert form == "change_by_id" or doubled > 60 - kept
+
+
+def test_old_copies_are_read_again_by_those_who_notice(apps: list[Application]) -> None:
+    noise = Noise(stale=0.5)
+    rules = Policy(verify=True)
+    kept = {1.0: 0, 0.0: 0}
+    for seed in range(40):
+        app = apps[seed * 3 % len(apps)]
+        task = make_task(app, seed, 1, forms=("raise_number",), helpers=True)
+        for recover in kept:
+            done = simulate(
+                app, script(app, task, "plain", seed), Agent("a", "x", 0.0, recover, "plain", rules), seed, noise
+            )
+            kept[recover] += done.verdict.kept
+            if recover and any(one.get("cached") for one in _results(done)):
+                assert "cached copy" in _thoughts(done)
+    assert kept[1.0] > 35 > 30 > kept[0.0]
+
+
+def test_latency_stands_in_the_results(apps: list[Application]) -> None:
+    task = make_task(apps[0], 3, 1, forms=EASY)
+    done = simulate(apps[0], script(apps[0], task, "plain", 3), PERFECT, 3, Noise(slow=1.0))
+    assert all(one["took_s"] >= 5 for one in _results(done))
+
+
+def test_a_policy_stands_in_the_prompt_and_is_judged(apps: list[Application]) -> None:
+    task = make_task(apps[2], 4, 1, forms=("change_by_id",), helpers=True)
+    said = script(apps[2], task, "plain", 4)
+    rules = Policy(read_first=True)
+    good = simulate(apps[2], said, Agent("a", "x", 0.0, 1.0, "plain", rules), 4, QUIET)
+    assert good.verdict.kept and good.n_calls == 2
+    hasty = simulate(apps[2], said, PERFECT, 4, QUIET)
+    assert (
+        judge(apps[2], task, replay_gold(apps[2], task), hasty.messages, "answered", read_first=True).verdict
+        == "policy_broken"
+    )
+    agents = [make_agent(number, 0, apps) for number in range(1200)]
+    assert len({(one.system, one.tools, one.policy) for one in agents}) > 1190
+    assert all(one.policy.rules() in one.system for one in agents)
+    assert all(set(one.tools) <= set(next(a for a in apps if a.name == one.application).tools) for one in agents[::50])
+
+
+@pytest.mark.parametrize("form", list(FORMS))
+def test_every_form_makes_tasks_within_an_agents_tools(apps: list[Application], form: str) -> None:
+    app = apps[7]
+    for seed in range(8):
+        task = make_task(app, seed, 1, forms=(form,))
+        again = make_task(app, seed, 1, forms=(form,), allowed=set(app.tools))
+        assert task == again
+    with pytest.raises(RuntimeError, match="no task"):
+        make_task(app, 1, 1, forms=(form,), allowed={app.find(kind, "get").name for kind in app.kinds})

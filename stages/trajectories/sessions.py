@@ -1,0 +1,80 @@
+"""Coding sessions: repairs of real modules in a sandbox, each judged by running its tests on a fresh copy."""
+
+import json
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from agents.policy import Agent
+from agents.repairs import gold_edit, replay, solve
+from gym.sandbox import Sandbox
+from gym.tasksets.repair import Repair
+from k2model.chat import render
+
+Row = dict[str, Any]
+
+
+def rows(box: Sandbox, agents: Sequence[Agent], numbers: Sequence[int], base: int, workers: int) -> list[Row]:
+    """The sessions with these numbers, in order; each is replayed to the same files.
+
+    Raises:
+        InfrastructureError: the sandbox failed.
+    """
+    taskset = Repair(box)
+    taskset.tasks(1, base)  # the originals are read before threads share them
+
+    def one(number: int) -> Row:
+        (task,) = taskset.tasks(1, base + number)
+        agent = agents[number % len(agents)]
+        done = solve(taskset, task, agent, base + number, box)
+        if replay(task, done.messages, box) != done.state_hash:
+            raise RuntimeError(f"{task.id}: the replay ends in other files")
+        render(done.messages, done.tools)
+        payload = task.payload
+        edit, line = gold_edit(task)
+        names = [tool["function"]["name"] for tool in done.tools]
+        rubric = {
+            "success": ["every test passes on a fresh copy, hidden ones too", "the answer says what is so"],
+            "expected_tools": ["bash", "edit", "view"],
+            "checkpoints": ["tests run", f"line {line} found", "edited", "tests run again"],
+        }
+        return {
+            "trajectory": {
+                "traj_id": f"code-{number:07d}",
+                "task_id": task.id,
+                "agent_id": agent.id,
+                "domain": task.domain,
+                "messages": json.dumps(done.messages, ensure_ascii=False),
+                "tools": json.dumps(done.tools, ensure_ascii=False),
+                "state_hash": done.state_hash,
+                "verdict": done.verdict.verdict,
+                "reason": done.verdict.reason,
+                "kept": done.verdict.kept,
+                "n_turns": done.n_turns,
+                "n_calls": done.n_calls,
+                "source": "coding",
+                "seed": base + number,
+                "persona": "issue",
+                "wording": "script",
+                "untold": 0,
+                "patch": done.patch,
+                "llm_verdict": "",
+                "llm_reason": "",
+            },
+            "task": {
+                "task_id": task.id,
+                "domain": task.domain,
+                "application": payload["module"],
+                "world_seed": base + number,
+                "subgoals": 1,
+                "request": task.messages[0]["content"],
+                "rubric": json.dumps(rubric, ensure_ascii=False),
+                "gold": json.dumps([{"tool": "edit", "arguments": {"old_str": edit.old, "new_str": edit.new}}]),
+                "tools": json.dumps(names),
+                "kinds": "[]",
+                "locked": "[]",
+            },
+        }
+
+    with ThreadPoolExecutor(workers) as pool:
+        return list(pool.map(one, numbers))

@@ -1,0 +1,151 @@
+"""Simulated conversations, one a number: the same numbers give the same rows, whoever makes them and whenever."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from agents.policy import Agent
+from agents.tasks import EASY, Application, Task, applications, make_task
+from agents.tools.spec import Tool
+from agents.trajectory import Trajectory, replay, simulate
+from agents.users import script, untold
+from agents.wording import Sentence, Wording, of_subgoal, worded
+from k2model.chat import render
+from stages.trajectories.params import TrajectoriesParams
+
+Row = dict[str, Any]
+NEEDED = frozenset({"get", "list", "create", "delete", "count", "update"})  # of a kind, so that agents can work on it
+
+
+def usable(tools: Iterable[Tool]) -> list[Application]:
+    """Applications with two kinds of records or more that agents can work on."""
+    tools = list(tools)
+    actions: dict[tuple[str, str], set[str]] = {}
+    for tool in tools:
+        actions.setdefault((tool.kind.application, tool.kind.slug), set()).add(tool.action)
+    whole = {key for key, found in actions.items() if found >= NEEDED}
+    found = applications(tool for tool in tools if (tool.kind.application, tool.kind.slug) in whole)
+    return [app for app in found if len(app.kinds) >= 2]
+
+
+class Maker:
+    """Makes the row with a number.
+
+    Args:
+        apps: applications by name. base: the seed of number 0.
+    """
+
+    def __init__(self, apps: Sequence[Application], agents: Sequence[Agent], p: TrajectoriesParams, base: int) -> None:
+        self.apps = {app.name: app for app in apps}
+        self.agents, self.p, self.base = agents, p, base
+        self.plain = [a for a in agents if not (a.policy.read_first or a.policy.verify)] or list(agents)
+        self.stride = max(1, p.count // p.worded) if p.worded else 0
+
+    def worded(self, number: int) -> bool:
+        """Whether the teacher words this conversation's requests."""
+        return bool(self.stride) and number % self.stride == 0 and number // self.stride < self.p.worded
+
+    def draw(self, number: int) -> tuple[Agent, Task, str]:
+        """The agent, the task in the script's words, and the persona."""
+        seed = self.base + number
+        rng = np.random.default_rng([seed, 41])
+        easy = rng.random() < self.p.easy_share
+        among = self.plain if easy else self.agents
+        agent = among[int(rng.integers(len(among)))]
+        app, allowed = self.apps[agent.application], frozenset(agent.tools)
+        if easy:
+            task = make_task(app, seed, 1, forms=EASY, distractors=self.p.easy_distractors, allowed=allowed)
+            return agent, task, "plain"
+        subgoals = int(rng.integers(1, self.p.max_subgoals + 1))
+        task = make_task(app, seed, subgoals, distractors=self.p.distractors, allowed=allowed, helpers=True)
+        return agent, task, str(rng.choice(self.p.personas))
+
+    def sentences(self, numbers: Sequence[int]) -> list[Sentence]:
+        """What the teacher words for these conversations, subgoal by subgoal."""
+        found = []
+        for number in filter(self.worded, numbers):
+            agent, task, _ = self.draw(number)
+            found += [of_subgoal(self.apps[agent.application], goal) for goal in task.subgoals]
+        return found
+
+    def rows(self, numbers: Sequence[int], wordings: Sequence[Wording]) -> list[Row]:
+        """The rows of these numbers; `wordings` answer `sentences(numbers)`."""
+        left = list(wordings)
+        found = []
+        for number in numbers:
+            agent, task, persona = self.draw(number)
+            wording = "script"
+            if self.worded(number):
+                mine, left = left[: len(task.subgoals)], left[len(task.subgoals) :]
+                task = worded(task, mine)
+                wording = "teacher" if any(one.reworded for one in mine) else "script"
+            found.append(self._row(number, agent, task, persona, wording))
+        return found
+
+    def _row(self, number: int, agent: Agent, task: Task, persona: str, wording: str) -> Row:
+        app, seed = self.apps[agent.application], self.base + number
+        said = script(app, task, persona, seed)
+        done = simulate(app, said, agent, seed)
+        hashed, _ = replay(app, done.task, done.messages, seed)
+        if hashed != done.state_hash:
+            raise RuntimeError(f"{task.id}: the replay ends in another state")
+        render(done.messages, done.tools)  # every trajectory fits the chat format, kept or not
+        return {
+            "trajectory": _trajectory(done, number)
+            | {"seed": seed, "wording": wording, "untold": len(untold(said)), "llm_verdict": "", "llm_reason": ""},
+            "task": task_row(done.task, agent),
+        }
+
+
+def _trajectory(done: Trajectory, number: int) -> Row:
+    return {
+        "traj_id": f"traj-{number:07d}",
+        "task_id": done.task.id,
+        "agent_id": done.agent.id,
+        "domain": done.task.domain,
+        "messages": json.dumps(done.messages, ensure_ascii=False),
+        "tools": json.dumps(done.tools, ensure_ascii=False),
+        "state_hash": done.state_hash,
+        "verdict": done.verdict.verdict,
+        "reason": done.verdict.reason,
+        "kept": done.verdict.kept,
+        "n_turns": done.n_turns,
+        "n_calls": done.n_calls,
+        "source": "simulated",
+        "persona": done.persona,
+        "patch": "",
+    }
+
+
+def task_row(task: Task, agent: Agent) -> Row:
+    rules = agent.policy.rules()
+    return {
+        "task_id": task.id,
+        "domain": task.domain,
+        "application": task.application,
+        "world_seed": task.world_seed,
+        "subgoals": len(task.subgoals),
+        "request": task.request,
+        "rubric": json.dumps(task.rubric() | ({"policy": rules} if rules else {}), ensure_ascii=False),
+        "gold": json.dumps([{"tool": c.tool, "arguments": c.arguments} for c in task.gold], ensure_ascii=False),
+        "tools": json.dumps(list(task.tools)),
+        "kinds": json.dumps(list(task.kinds)),
+        "locked": json.dumps(list(task.locked)),
+    }
+
+
+def agent_row(agent: Agent) -> Row:
+    return {
+        "agent_id": agent.id,
+        "system": agent.system,
+        "manner": agent.manner,
+        "slip": agent.slip,
+        "recover": agent.recover,
+        "policy": json.dumps(asdict(agent.policy)),
+        "application": agent.application,
+        "tools": json.dumps(list(agent.tools)),
+        "author": agent.author,
+    }
