@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from stages.report.page import Section, table
+from stages.report.page import Section, chip, table
 
 SHOWN = 10
 BAR = 22
@@ -28,6 +28,31 @@ def _bars(counts: list[tuple[str, int]]) -> str:
     return f"<figure>{''.join(parts)}</svg></figure>"
 
 
+def _treemap(counts: dict[str, Counter[str]]) -> str:
+    """Domains as columns, as wide as their tools are many; in each its applications, as high as theirs. Inline SVG."""
+    total = sum(own.total() for own in counts.values())
+    width, height, x = 1080.0, 420.0, 0.0
+    parts = [f'<svg viewBox="0 0 {width:.0f} {height + 96:.0f}" role="img" aria-label="tree of synthetic tools">']
+    for place, (domain, own) in enumerate(sorted(counts.items())):
+        wide = width * own.total() / total
+        y = 0.0
+        for name, n in sorted(own.items()):
+            high = height * n / own.total()
+            label = html.escape(f"{domain.replace('_', ' ')}: {name.replace('_', ' ')}, {n:,} tools")
+            parts.append(
+                f'<rect class="dot s{place % 6}" style="opacity:.55" x="{x + 1:.1f}" y="{y + 1:.1f}" '
+                f'width="{wide - 2:.1f}" height="{high - 2:.1f}" rx="2"><title>{label}</title></rect>'
+            )
+            y += high
+        at = x + wide / 2 + 4
+        parts.append(
+            f'<text class="tick" transform="translate({at:.1f},{height + 8:.0f}) rotate(60)">'
+            f"{html.escape(domain.replace('_', ' '))}</text>"
+        )
+        x += wide
+    return f"<figure>{''.join(parts)}</svg></figure>"
+
+
 def tools(root: Path) -> Section:
     """How many tools there are by origin and domain, and what each domain's applications are."""
     path = root / "data" / "tools.parquet"
@@ -43,46 +68,181 @@ def tools(root: Path) -> Section:
         tree.append(
             f"<details><summary><b>{domain}</b> · {count:,} tools</summary><p>{html.escape(listed)}</p></details>"
         )
+    covered: dict[str, Counter[str]] = {}
+    for row in rows:
+        if row["origin"] == "synthetic":
+            covered.setdefault(row["domain"], Counter())[row["application"]] += 1
     heads = table(["origin", "source", "tools"], [[o, s, f"{n:,}"] for (o, s), n in sorted(origins.items())], [2])
-    body = f"{heads}<h3>Domains of the synthetic tools</h3>{_bars(sorted(synthetic.items()))}{''.join(tree)}"
+    tree_map = _treemap(covered) if covered else ""
+    drawn = f"<h3>Domains and applications of the synthetic tools</h3>{tree_map}{_bars(sorted(synthetic.items()))}"
+    body = f"{heads}{drawn}{''.join(tree)}"
     return Section("tools", "Tools", body)
 
 
-def _message(message: dict[str, Any]) -> str:
+ROLES = {"system": "Instructions", "user": "User", "assistant": "Agent", "tool": "Result"}
+SIGNS = {  # what a reader may look for, and the text in a tool's result or a message that shows it
+    "refused": '"error": "permission denied',
+    "timed out": '"error": "timed out',
+    "old copy": '"cached": true',
+    "unavailable": '"error": "temporarily',
+    "empty page": '"refreshing": true',
+    "late": '"took_s"',
+}
+
+
+def _value(text: str) -> str:
+    """JSON text with one member a line where it is long; other text as it is."""
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError:
+        return text
+    if isinstance(value, dict) and len(text) > 60:
+        members = [f"{key}: {json.dumps(one, ensure_ascii=False)}" for key, one in value.items()]
+        return "\n".join(members)
+    return text
+
+
+def _message(message: dict[str, Any], names: dict[str, str]) -> str:
+    """One turn: what the agent thinks, says and calls, or what came back; `names` are the tools by call id."""
     role = message["role"]
+    label = ROLES[role]
     parts = []
     if message.get("reasoning_content"):
-        parts.append(f'<p class="soft"><i>{html.escape(message["reasoning_content"])}</i></p>')
-    if message.get("content"):
-        parts.append(f"<p>{html.escape(str(message['content']))}</p>")
+        parts.append(f'<p class="soft">thinks: <i>{html.escape(message["reasoning_content"])}</i></p>')
+    content = str(message.get("content") or "")
+    if role == "tool":
+        label = f"Result of {names.get(message['tool_call_id'], 'a call')}"
+        failed = content.startswith(('{"error"', "error:"))
+        parts.append(f"{chip('failed', 'no') if failed else ''}<pre>{html.escape(_value(content))}</pre>")
+    elif content:
+        parts.append(f"<p>{html.escape(content)}</p>")
     for call in message.get("tool_calls") or []:
         function = call["function"]
-        parts.append(f"<pre>{html.escape(function['name'])}({html.escape(str(function['arguments']))})</pre>")
-    return f'<div class="turn {role}"><b>{role}</b>{"".join(parts)}</div>'
+        written = html.escape(_value(str(function["arguments"])))
+        parts.append(f"<p>calls <code>{html.escape(function['name'])}</code></p><pre>{written}</pre>")
+    return f'<div class="turn {role}"><b>{html.escape(label)}</b>{"".join(parts)}</div>'
+
+
+def _rubric(rubric: dict[str, Any]) -> str:
+    def listed(name: str, items: list[str]) -> str:
+        return f"<div><b>{name}</b><ul>{''.join(f'<li>{html.escape(str(item))}</li>' for item in items)}</ul></div>"
+
+    parts = [listed("Success means", rubric.get("success", []))]
+    parts.append(listed("Checkpoints", rubric.get("checkpoints", [])))
+    if "policy" in rubric:
+        parts.append(listed("The agent's policy", [rubric["policy"]]))
+    return f'<div class="pair">{"".join(parts)}</div>'
+
+
+def _one(row: dict[str, Any], rubric: dict[str, Any], why: str, open_: bool) -> str:
+    """A trajectory to read: who and what, the rubric, the tools, every turn, the verdict."""
+    messages = json.loads(row["messages"])
+    names = {c["id"]: c["function"]["name"] for m in messages for c in m.get("tool_calls") or []}
+    kept = chip("kept", "yes") if row["kept"] else chip(row["verdict"].replace("_", " "), "no")
+    title = f"{why} · {row['domain'].replace('_', ' ')} · {row['n_calls']} calls · {row['traj_id']}"
+    about = f"User: {row['persona'].replace('_', ' ')}. Request worded by the {row['wording']}. {row['source']}."
+    tools = [tool["function"] for tool in json.loads(row["tools"])]
+    offered = "".join(
+        f"<li><code>{html.escape(tool['name'])}</code> {html.escape(tool['description'])}</li>" for tool in tools
+    )
+    patch = f"<h4>What changed</h4><pre>{html.escape(row['patch'])}</pre>" if row["patch"] else ""
+    said = f" LLM judge: {row['llm_verdict']}: {row['llm_reason']}" if row["llm_verdict"] else ""
+    return (
+        f"<details{' open' if open_ else ''}><summary>{kept} {html.escape(title)}</summary>"
+        f'<p class="soft">{html.escape(about)}</p>{_rubric(rubric)}'
+        f"<details><summary>{len(tools)} tools that the agent sees</summary><ul>{offered}</ul></details>"
+        f"{''.join(_message(message, names) for message in messages)}{patch}"
+        f"<p><b>Verdict</b> {kept} {html.escape(row['reason'])}.{html.escape(said)}</p></details>"
+    )
+
+
+def _reader(root: Path, light: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    """(id, why it is shown) of ten trajectories: each kind of trouble overcome, code, the longest, and each failure."""
+    signed: dict[str, str] = {}
+    file = pq.ParquetFile(root / "data" / "trajectories.parquet")
+    for batch in file.iter_batches(256, columns=["traj_id", "messages", "kept"]):
+        for row in batch.to_pylist():
+            for name, sign in SIGNS.items():
+                if row["kept"] and name not in signed and sign in row["messages"].replace('\\"', '"'):
+                    signed[name] = row["traj_id"]
+    found: dict[str, str] = {}
+    kept = [row for row in light if row["kept"]]
+    for row in kept:
+        if row["source"] == "coding":
+            found.setdefault(row["traj_id"], "a repair in a sandbox")
+            break
+    for name in ("refused", "timed out", "old copy", "unavailable"):
+        if name in signed:
+            found.setdefault(signed[name], f"{name}, and coped with")
+    for row in kept:
+        if row["wording"] == "teacher":
+            found.setdefault(row["traj_id"], "worded by the teacher")
+            break
+    if kept:
+        longest = max(kept, key=lambda row: row["n_calls"])
+        found.setdefault(longest["traj_id"], "the longest")
+    for row in {row["verdict"]: row for row in reversed(light) if not row["kept"]}.values():
+        if len(found) < SHOWN:
+            found.setdefault(row["traj_id"], "rejected")
+    for row in kept:
+        if len(found) >= SHOWN:
+            break
+        found.setdefault(row["traj_id"], "kept")
+    return list(found.items())[:SHOWN]
 
 
 def trajectories(root: Path) -> Section:
-    """Verdicts, and ten trajectories as a person reads them: kept ones, and one of each way to fail."""
+    """Verdicts, what went wrong in tools and was coped with, and ten trajectories as a person reads them."""
     path = root / "data" / "trajectories.parquet"
     if not path.exists():
         return Section("trajectories", "Trajectories", "<p>not run</p>")
-    rows = pq.read_table(path, columns=["traj_id", "domain", "messages", "verdict", "reason", "kept", "n_calls"])
-    found = rows.to_pylist()
-    verdicts = Counter(row["verdict"] for row in found)
-    shown = list({row["verdict"]: row for row in found if not row["kept"]}.values())
-    kept = sorted((row for row in found if row["kept"]), key=lambda row: (-row["n_calls"], row["traj_id"]))
-    step = max(1, len(kept) // max(1, SHOWN - len(shown)))
-    shown = [*kept[::step][: SHOWN - len(shown)], *shown]
-    parts = []
-    for row in shown:
-        title = f"{row['traj_id']} · {row['domain']} · {row['n_calls']} calls · {row['verdict']}"
-        turns = "".join(_message(message) for message in json.loads(row["messages"]))
-        reason = f"<p class='soft'>{html.escape(row['reason'])}</p>"
-        parts.append(f"<details><summary>{html.escape(title)}</summary>{reason}{turns}</details>")
-    share = {name: f"{count / len(found):.1%}" for name, count in verdicts.items()}
+    columns = ["traj_id", "task_id", "verdict", "kept", "n_calls", "source", "wording"]
+    light = pq.read_table(path, columns=columns).to_pylist()
+    verdicts = Counter(row["verdict"] for row in light)
     counted = table(
         ["verdict", "trajectories", "share"],
-        [[name, f"{count:,}", share[name]] for name, count in verdicts.most_common()],
+        [[name.replace("_", " "), f"{n:,}", f"{n / len(light):.1%}"] for name, n in verdicts.most_common()],
         [1, 2],
     )
-    return Section("trajectories", "Trajectories", counted + "".join(parts))
+    chosen = dict(_reader(root, light))
+    rows = {row["traj_id"]: row for row in pq.read_table(path, filters=[("traj_id", "in", list(chosen))]).to_pylist()}
+    tasks = root / "data" / "tasks.parquet"
+    rubrics: dict[str, str] = {}
+    if tasks.exists():
+        wanted = [row["task_id"] for row in rows.values()]
+        found = pq.read_table(tasks, columns=["task_id", "rubric"], filters=[("task_id", "in", wanted)]).to_pylist()
+        rubrics = {row["task_id"]: row["rubric"] for row in found}
+    shown = [
+        _one(rows[name], json.loads(rubrics.get(rows[name]["task_id"], "{}")), why, place == 0)
+        for place, (name, why) in enumerate(chosen.items())
+    ]
+    body = f"{counted}{_troubles(root)}<h3>Ten to read</h3>{''.join(shown)}"
+    return Section("trajectories", "Trajectories", body, LEAD)
+
+
+LEAD = (
+    "Agents serve simulated users in simulated worlds and repair code in a sandbox. State checks, policies and tests "
+    "judge them; only successes are kept for tuning, and every one replays to the same state."
+)
+
+
+def _troubles(root: Path) -> str:
+    """How many trajectories met each kind of trouble, and how many of those were kept."""
+    path = root / "metrics" / "trajectories.json"
+    measured = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    words = {
+        "denied": "a locked record refused the change",
+        "timed_out": "a call timed out, its change made or not",
+        "stale": "a read gave an old copy",
+        "unavailable": "a tool was unavailable for a moment",
+        "empty": "a search came back empty at first",
+        "late": "a reply came seconds late",
+    }
+    rows = [
+        [text, f"{int(measured[f'with_{name}']):,}", f"{measured[f'with_{name}_kept'] / measured[f'with_{name}']:.0%}"]
+        for name, text in words.items()
+        if measured.get(f"with_{name}")
+    ]
+    return (
+        f"<h3>Trouble in the tools</h3>{table(['what happened', 'trajectories', 'kept'], rows, [1, 2])}" if rows else ""
+    )
