@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from flows.cli import COMMANDS
 from tests.conftest import ROOT, checkout_env, make_checkout
 from tests.docs_commands import parser_problems
 
@@ -158,13 +159,11 @@ def commands() -> list[Command]:
     return list(found)
 
 
-FOUND = commands()
+FOUND = [*commands(), *(one for _, _, example in COMMANDS.values() for one in parse(example, "k2 --help"))]
 
 
 def _module(command: Command) -> tuple[str, list[str]] | None:
     """The module of our own that a command runs, and its arguments."""
-    from flows.cli import COMMANDS
-
     first, *rest = command.words
     if first == "k2" and rest and not rest[0].startswith("-"):
         assert rest[0] in COMMANDS, f"{command.page}: {command.text}: no such command"
