@@ -1,5 +1,7 @@
 """The Prefect flow against a real server, in a checkout of its own."""
 
+import csv
+import io
 import json
 import os
 import re
@@ -85,7 +87,7 @@ def test_a_failing_stage_is_retried_and_says_its_own_line(smoke_checkout: Path, 
     assert [(run["name"], run["run_count"]) for run in runs] == [("corpus", 2)]
 
 
-def test_deployments_are_served_scheduled_and_take_parameters(smoke_checkout: Path, api: str) -> None:
+def test_deployments_are_served_scheduled_and_take_parameters(smoke_checkout: Path, api: str, run_in: Run) -> None:
     served = subprocess.Popen(
         [sys.executable, "-m", "flows.deploy", "--every", "20", "--target", "tokenizer"],
         cwd=smoke_checkout,
@@ -107,21 +109,29 @@ def test_deployments_are_served_scheduled_and_take_parameters(smoke_checkout: Pa
         run_form = next(d for d in found if d["name"] == "run")["parameter_openapi_schema"]
         assert "Stages to run" in run_form["properties"]["targets"]["description"]
         assert form["properties"]["targets"]["description"]
-        created = httpx.post(
-            f"{api}/deployments/{by_name['run']}/create_flow_run", json={"parameters": {"targets": ["tokenizer"]}}
-        ).json()
-        done = _until(
-            lambda: httpx.get(f"{api}/flow_runs/{created['id']}", timeout=30).json(),
-            lambda run: run["state_type"] in ("COMPLETED", "FAILED", "CRASHED"),
-        )
-        assert done["state_type"] == "COMPLETED", done["state"]["message"]
         fired = _until(lambda: [run for run in _post(api, "/flow_runs/filter", nightly) if run["end_time"]], bool)
         assert (fired[-1]["state_type"], fired[-1]["auto_scheduled"]) == ("COMPLETED", True)
+        httpx.post(f"{api}/deployments/{by_name['nightly']}/pause_deployment").raise_for_status()
+        _run_to_the_end(api, by_name["run"], {"targets": ["tokenizer"]})
+        asked = {"parameters": {"seed": 3, "more": {"corpus.min_chars": "90"}}, "name": "asked", "targets": ["corpus"]}
+        _run_to_the_end(api, by_name["experiment"], asked)
+        shown = run_in(smoke_checkout, sys.executable, "-m", "dvc", "exp", "show", "--csv").stdout
+        (row,) = [row for row in csv.DictReader(io.StringIO(shown)) if row["Experiment"] == "asked"]
+        assert (row["seed"], row["corpus.min_chars"]) == ("3", "90"), "what the form was given went to dvc exp run -S"
         shown = {artifact["key"] for artifact in _post(api, "/artifacts/latest/filter", {})}
         assert {"stage-corpus", "mlflow-run"} <= shown
         _cancel_in_pretraining(smoke_checkout, api, served.pid, by_name["run"])
     finally:
         _end(served)
+
+
+def _run_to_the_end(api: str, deployment: str, parameters: dict[str, Any]) -> None:
+    run = httpx.post(f"{api}/deployments/{deployment}/create_flow_run", json={"parameters": parameters}).json()
+    done = _until(
+        lambda: httpx.get(f"{api}/flow_runs/{run['id']}", timeout=30).json(),
+        lambda found: found["state_type"] in ("COMPLETED", "FAILED", "CRASHED"),
+    )
+    assert done["state_type"] == "COMPLETED", done["state"]["message"]
 
 
 @pytest.mark.skipif(not CHROMIUM, reason="no Chromium on this machine (k2 doctor says so)")

@@ -65,7 +65,7 @@ def _flow(repo: Path, *args: str, check: bool = True) -> "subprocess.CompletedPr
 @pytest.mark.slow
 def test_a_grid_gives_experiments_that_dvc_and_the_table_agree_on(repo: Path) -> None:
     before = (repo / "params.yaml").read_text()
-    done = _flow(repo, "flows.sweep", "--grid", "pretrain.optimizer.lr=0.002,0.005", "--name", "lr")
+    done = _flow(repo, "flows.sweep", "--grid", "pretrain.optimizer.lr=0.002,0.005", "--name", "lr", "--jobs", "2")
     assert (repo / "params.yaml").read_text() == before
     rows = csv.DictReader(io.StringIO(_flow(repo, "dvc", "exp", "show", "--csv").stdout))
     shown = {row["Experiment"]: row for row in rows if row["Experiment"]}
