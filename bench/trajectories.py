@@ -1,47 +1,58 @@
-"""Simulated trajectories per hour and core, and many environments alive at once.
+"""Simulated trajectories per hour and core, memory while the stage writes them, and many environments alive at once.
 
-    python -m bench.trajectories [--count 2000] [--alive 10000]
+    python -m bench.trajectories [--count 4000] [--alive 10000]
 
-One process, one thread. Each trajectory makes a task, a user, an agent's conversation, the verdict and its replay.
+One process, one thread, what the stage does: each trajectory is a task, a user, an agent's conversation, the verdict,
+its replay and its rendering in the chat format, written shard by shard and then as parquet.
 """
 
 import argparse
 import os
+import tempfile
 import time
+from pathlib import Path
 
 import psutil
 
 from agents.policy import make_agent
 from agents.tasks import applications, make_task
 from agents.tools.evolve import evolve
-from agents.trajectory import replay, simulate
-from agents.users import PERSONAS, script
 from agents.world.simulator import Simulator
+from stages.params import load_params
+from stages.schemas import TRAJECTORIES, write_batches
+from stages.trajectories import shards
+from stages.trajectories.simulated import Maker
+
+SHARD = 500
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--count", type=int, default=2000)
+    parser.add_argument("--count", type=int, default=4000)
     parser.add_argument("--alive", type=int, default=10_000)
     args = parser.parse_args()
     apps = applications(evolve())
     process = psutil.Process(os.getpid())
+    p = load_params().trajectories.model_copy(update={"count": args.count, "worded": 0, "judge": "none"})
+    maker = Maker(apps, [make_agent(number, 0, apps) for number in range(p.agents)], p, 0)
     used: list[float] = []
-    started = time.process_time()
     calls = 0
-    for seed in range(args.count):
-        app = apps[seed % len(apps)]
-        said = script(app, make_task(app, seed, 1 + seed % 8), PERSONAS[seed % len(PERSONAS)], seed)
-        done = simulate(app, said, make_agent(seed, 0), seed)
-        state, _ = replay(app, done.task, done.messages, seed)
-        assert state == done.state_hash
-        calls += done.n_calls
-        if seed in (args.count // 2, args.count - 1):
+    with tempfile.TemporaryDirectory() as name:
+        started = time.process_time()
+        paths = []
+        for numbers in shards.ranges(args.count, SHARD):
+            paths.append(shards.path_of(Path(name), "simulated", numbers))
+            shards.make(paths[-1], lambda numbers=numbers: maker.rows(numbers, []))  # type: ignore[misc]
             used.append(process.memory_info().rss / 2**20)
-    seconds = time.process_time() - started
+        seconds = time.process_time() - started
+        write_batches(Path(name) / "out.parquet", shards.read(paths, "trajectory"), TRAJECTORIES)
+        written = process.memory_info().rss / 2**20
+        for rows in shards.read(paths, "trajectory"):
+            calls += sum(row["n_calls"] for row in rows)
     per_hour = args.count / seconds * 3600
     print(f"{per_hour:,.0f} trajectories per hour and core, {calls / args.count:.1f} calls each (aim 10,000)")
-    print(f"memory half-way {used[0]:.0f} MiB, at the end {used[-1]:.0f} MiB")
+    tenth = used[max(0, len(used) // 10 - 1)]
+    print(f"memory after a tenth {tenth:.0f} MiB, after all {used[-1]:.0f} MiB, with parquet written {written:.0f} MiB")
     before = process.memory_info().rss
     started = time.process_time()
     alive = []

@@ -136,12 +136,15 @@ def _error(text: str, seconds: float) -> Reply:
 
 
 def _problem(tool: Tool, arguments: Mapping[str, Any]) -> str:
-    """What is wrong with the arguments, or an empty text; the validator of a tool is made once."""
+    """What is wrong with the arguments, or an empty text; the validators of the tools in use are kept."""
     validator = _VALIDATORS.get(tool.name)
     if validator is None:
+        if len(_VALIDATORS) >= VALIDATORS:
+            _VALIDATORS.clear()
         validator = _VALIDATORS[tool.name] = jsonschema.Draft202012Validator(tool.parameters)
     error = next(iter(validator.iter_errors(dict(arguments))), None)
     return "" if error is None else f"invalid arguments: {error.message}"
 
 
+VALIDATORS = 1024
 _VALIDATORS: dict[str, jsonschema.Draft202012Validator] = {}
