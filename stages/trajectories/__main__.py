@@ -7,7 +7,7 @@ simulated, the teacher words the next one's requests in a thread of its own.
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
 from pathlib import Path
@@ -25,6 +25,7 @@ from agents.tools.spec import simulated
 from agents.wording import Wording, reword
 from gym.sandbox import SandboxError
 from stages.errors import InputError
+from stages.files import write_atomic
 from stages.run import Stage
 from stages.schemas import AGENTS, TASKS, TOOLS, TRAJECTORIES, read_table, write_batches, write_table
 from stages.teacher import Teacher, is_endpoint
@@ -38,6 +39,7 @@ TOOLS_IN = Path("data/tools.parquet")
 AGENTS_OUT = Path("data/agents.parquet")
 TASKS_OUT = Path("data/tasks.parquet")
 OUT = Path("data/trajectories.parquet")
+CARD = Path("data/trajectories_card.md")
 CODING_SHARD = 20
 EVENTS = {  # what a tool's result says when something went otherwise than hoped
     "denied": '"error": "permission denied',
@@ -163,6 +165,28 @@ def measure(paths: Sequence[Path]) -> dict[str, float]:
     }
 
 
+def card(p: TrajectoriesParams, metrics: Mapping[str, float], judged_by: str) -> str:
+    """What a person reads about the data: who acted, worded and judged, and what came of it."""
+    counts = {key: int(value) for key, value in metrics.items() if float(value).is_integer()}
+    verdicts = {key.removeprefix("verdict_"): n for key, n in counts.items() if key.startswith("verdict_")}
+    lines = [
+        "# Trajectories",
+        "",
+        f"{counts['trajectories']:,} trajectories, {counts['kept']:,} kept; {counts['coding']:,} are coding sessions.",
+        "",
+        "Who acts: a planner that follows a gold plan, with mistakes and recoveries of its own; no language model.",
+        f"Teacher: {p.teacher}. It worded the requests of {counts['worded']:,} conversations; the others keep the",
+        f"script's words. Agents: {counts['agents']:,}, of which {counts['agents_by_llm']:,} have a prompt that the",
+        "teacher wrote, the others a grammar's.",
+        f"Judge: state checks, policies and tests; {judged_by} read {counts['llm_judged']:,} of those that passed.",
+        "",
+        "| verdict | trajectories |",
+        "|---|---|",
+        *(f"| {name.replace('_', ' ')} | {n:,} |" for name, n in sorted(verdicts.items(), key=lambda one: -one[1])),
+    ]
+    return "\n".join(lines) + "\n"
+
+
 def show(stage: Stage) -> None:
     """MLflow traces of a few rows, without reading the others' messages."""
     light = pq.read_table(OUT, columns=["traj_id", "verdict", "kept"]).to_pylist()
@@ -190,6 +214,9 @@ def main() -> None:
         metrics = measure(paths)
         metrics["agents"] = len({(a.system, a.tools, a.policy) for a in agents})
         metrics["agents_by_llm"] = sum(a.author == "llm" for a in agents)
+        judged_by = "no language model" if p.judge == "none" else f"the language model {p.judge}"
+        with write_atomic(CARD) as tmp:
+            tmp.write_text(card(p, metrics, judged_by), encoding="utf-8")
         show(stage)
         total, kept = int(metrics["trajectories"]), int(metrics["kept"])
         line = f"{total:,} trajectories, {kept:,} kept ({kept / total:.0%}), all replayed; {p.coding} of them coding"

@@ -131,6 +131,8 @@ def test_a_teacher_behind_an_endpoint_invents_tools_writes_prompts_words_request
     card = (folder / "data" / "tools_card.md").read_text()
     assert "#mock" in card and "| llm | 680 |" in card and "Inventions of the teacher that were left out" in card
     assert set(read_table(folder / "data/agents.parquet", AGENTS)["author"].to_pylist()) == {"llm"}
+    told = (folder / "data" / "trajectories_card.md").read_text()
+    assert "50 have a prompt" in told and "worded the requests of 30" in told and "/v1 read 30 of" in told
     rows = read_table(folder / "data/trajectories.parquet", TRAJECTORIES).to_pylist()
     assert sum(row["wording"] == "teacher" for row in rows) == 30
     judged = [row for row in rows if row["llm_verdict"]]
