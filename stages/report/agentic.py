@@ -50,7 +50,7 @@ def _treemap(counts: dict[str, Counter[str]]) -> str:
             f"{html.escape(domain.replace('_', ' '))}</text>"
         )
         x += wide
-    return f"<figure>{''.join(parts)}</svg></figure>"
+    return f'<figure class="scroll">{"".join(parts)}</svg></figure>'
 
 
 def tools(root: Path) -> Section:
