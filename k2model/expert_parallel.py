@@ -64,7 +64,7 @@ class ExpertParallel:
     def gather(self, part_F: Tensor) -> Tensor:
         """A tensor over all experts, [E, …], from every rank's part of it; all ranks of the group must call."""
         whole_E = part_F.new_empty(self.size * part_F.shape[0], *part_F.shape[1:])
-        dist.all_gather_into_tensor(whole_E, part_F.contiguous(), group=self.group)
+        dist.all_gather_single(whole_E, part_F.contiguous(), group=self.group)
         return whole_E
 
     def run(self, x_SC: Tensor, load_E: Tensor, compute: Callable[[Tensor, Tensor], Tensor]) -> Tensor:

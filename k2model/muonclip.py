@@ -141,7 +141,7 @@ class _Gather:
                 mine[at : at + unit.numel] = flat[unit.name][unit.lo : unit.hi]
                 at += unit.numel
             everyone = some.new_empty(self.ranks * width)
-            dist.all_gather_into_tensor(everyone, mine, group=self.group)
+            dist.all_gather_single(everyone, mine, group=self.group)
             for rank, part in enumerate(units):
                 at = rank * width
                 for unit in part:
