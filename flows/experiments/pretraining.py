@@ -358,6 +358,53 @@ def shown(name: str, runs: list[Found]) -> dict[str, Any]:
     return value
 
 
+def charts(e: Experiment) -> list[dict[str, Any]]:
+    """What the report draws: losses of both optimizers, largest logits and losses of the clip arms, logits per head."""
+
+    def curve(name: str, told: str, unit: int) -> dict[str, Any]:
+        runs = e.runs[name]
+        mean = [statistics.fmean(values) for values in zip(*(getattr(one, told) for one in runs), strict=True)]
+        steps = range(0, len(mean), max(1, len(mean) // CURVE_POINTS))
+        mean = smooth(mean) if told == "losses" else mean
+        return {"name": name, "x": [step * unit for step in steps], "y": [round(mean[step], 4) for step in steps]}
+
+    optimizers, taus = ("muonclip", "adamw", "adamw, twice the tokens"), ("no clip", "tau 30", "tau 100")
+    steep = f"rate {STEEP}, mean of {len(e.runs['no clip'])} seeds"
+    heads = e.runs["no clip"][0].heads
+    every = max(1, e.steps // CURVE_POINTS)
+    per_head = [
+        {"name": f"head {k}", "x": list(range(0, e.steps, every))[: len(heads)], "y": [row[k] for row in heads]}
+        for k in range(len(heads[0]))
+    ]
+    tokens = LENGTH * ROWS
+    return [
+        {
+            "title": f"Training loss at the tuned rates, mean of {len(e.seeds)} seeds",
+            "x": "tokens",
+            "y": "nats per token",
+            "series": [curve(name, "losses", tokens) for name in optimizers],
+        },
+        {
+            "title": f"Largest attention logit, {steep}",
+            "x": "step",
+            "y": "logit",
+            "series": [curve(name, "logits", 1) for name in taus],
+        },
+        {
+            "title": f"Training loss beside it, {steep}",
+            "x": "step",
+            "y": "nats per token",
+            "series": [curve(name, "losses", 1) for name in taus],
+        },
+        {
+            "title": f"Largest logit of each head without clip, rate {STEEP}, first seed",
+            "x": "step",
+            "y": "logit",
+            "series": per_head,
+        },
+    ]
+
+
 def measure(e: Experiment) -> dict[str, Any]:
     """All arms; the claims with verdicts."""
     muon_lr, adam_lr = e.tuned("muonclip", 0.01), e.tuned("adamw", 0.004)
@@ -374,6 +421,7 @@ def measure(e: Experiment) -> dict[str, Any]:
         "learning_rates": {"muonclip": muon_lr, "adamw": adam_lr, "clip arms": STEEP},
         "arms": {name: shown(name, runs) for name, runs in e.runs.items()},
         "claims": claims,
+        "charts": charts(e),
     }
 
 
