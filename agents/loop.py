@@ -3,11 +3,13 @@
 A step asks the model with a view of the history, runs the calls it makes (in parallel when there are several), and
 appends both to the log. A killed run goes on at the same step: what the model said and what tools returned is read
 from the log and not asked again.
+
+`run` asks a model; `steps` is the same loop turned inside out, for callers that sample many conversations at once.
 """
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -138,11 +140,52 @@ def run(
         log: where each step is saved; a log that exists is continued.
         replay: called with every past call of a continued log, for tools whose state lives in this process.
     """
-    loop = _Loop(model, toolbox, messages, tools, options or Options(), _Log(log), replay, count)
+    options = options or Options()
+    asking = steps(toolbox, messages, options, log=log, replay=replay, count=count)
     try:
-        return loop.run()
+        shown = next(asking)
+        while True:
+            try:
+                message = _retried(lambda shown=shown: model(shown, tools), options.retries)  # type: ignore[misc]
+            except InfrastructureError as error:
+                shown = asking.throw(error)
+            else:
+                shown = asking.send(message)
+    except StopIteration as end:
+        found: Run = end.value
+        return found
+    finally:
+        asking.close()
+
+
+def steps(
+    toolbox: Toolbox,
+    messages: Sequence[Message],
+    options: Options,
+    *,
+    log: Path | None = None,
+    replay: Callable[[str, Mapping[str, Any]], object] | None = None,
+    count: Count = count_tokens,
+) -> Generator[list[Message], Message, Run]:
+    """Yields each view of the history, takes the assistant's message for it, returns the finished `Run`.
+
+    An InfrastructureError thrown in ends the run. Arguments as in `run`.
+    """
+    loop = _Loop(toolbox, messages, options, _Log(log), replay, count)
+    try:
+        return (yield from loop.steps())
     finally:
         loop.log.close()
+
+
+def _retried(action: Callable[[], Any], retries: int) -> Any:
+    for attempt in range(retries + 1):
+        try:
+            return action()
+        except InfrastructureError:
+            if attempt == retries:
+                raise
+    raise AssertionError("unreachable")
 
 
 NOT_RUN = '{"error": "not run: '
@@ -156,16 +199,14 @@ def _refused(text: str) -> str:
 class _Loop:
     def __init__(
         self,
-        model: Model,
         toolbox: Toolbox,
         messages: Sequence[Message],
-        tools: Sequence[Mapping[str, Any]],
         options: Options,
         log: _Log,
         replay: Callable[[str, Mapping[str, Any]], object] | None,
         count: Count,
     ) -> None:
-        self.model, self.toolbox, self.tools, self.options, self.log = model, toolbox, tools, options, log
+        self.toolbox, self.options, self.log = toolbox, options, log
         self.count = count
         self.memo: Memo = {}
         self.result = Run([dict(message) for message in messages], Stop.STEP_LIMIT, 0, 0)
@@ -216,7 +257,7 @@ class _Loop:
                 break
         return False
 
-    def run(self) -> Run:
+    def steps(self) -> Generator[list[Message], Message, Run]:
         options = self.options
         while True:
             last = self.result.messages[-1]
@@ -241,22 +282,13 @@ class _Loop:
                 shown = view(self.result.messages, options.policy, room, self.count, self.memo)
                 if options.checkpoints:
                     shown.append(asked)
-                message = dict(self._retried(lambda shown=shown: self.model(shown, self.tools)))  # type: ignore[misc]
+                message = dict((yield shown))
             except ContextExhausted as error:
                 return self._end(Stop.CONTEXT_EXHAUSTED, str(error))
             except InfrastructureError as error:
                 return self._end(Stop.INFRASTRUCTURE, str(error))
             self.log.add({"assistant": message})
             self._said(message)
-
-    def _retried(self, action: Callable[[], Any]) -> Any:
-        for attempt in range(self.options.retries + 1):
-            try:
-                return action()
-            except InfrastructureError:
-                if attempt == self.options.retries:
-                    raise
-        raise AssertionError("unreachable")
 
     def _act(self, calls: Sequence[Mapping[str, Any]]) -> None:
         """Runs the calls of one message that have no result yet; results keep their order.
@@ -301,7 +333,7 @@ class _Loop:
             return _refused(f"arguments are not JSON: {error}"), True
         if not isinstance(arguments, dict):
             return _refused("arguments are not a JSON object"), True
-        text, failed = self._retried(lambda: self.toolbox(name, arguments))
+        text, failed = _retried(lambda: self.toolbox(name, arguments), self.options.retries)
         window = self.options.output_window.get(name, self.options.output_window.get("*", 20_000))
         if len(text) > window:
             text = f"{text[:window]}[{len(text) - window} characters cut]"

@@ -6,6 +6,19 @@ from gym.sandbox import Sandbox
 from gym.tasksets.task import TaskSet
 
 REASONING = "reasoning/"
+NEED_SANDBOX = frozenset({"code", "repair"})
+OTHERS = frozenset({"arithmetic_expressions", "arithmetic_words", "instructions", "facts", *NEED_SANDBOX})
+
+
+def known(name: str) -> bool:
+    """Whether `open_taskset` has this name; nothing that needs a package loads but for `reasoning/`."""
+    if name.startswith(REASONING):
+        from gym.tasksets.reasoning import FAMILIES as REASONING_FAMILIES
+
+        return name.removeprefix(REASONING) in REASONING_FAMILIES
+    from gym.tasksets.elementary import FAMILIES
+
+    return name in FAMILIES or name in OTHERS
 
 
 def open_taskset(name: str, *, box: Sandbox | None = None, facts: Path | None = None) -> TaskSet:
@@ -37,7 +50,7 @@ def open_taskset(name: str, *, box: Sandbox | None = None, facts: Path | None = 
         if facts is None:
             raise ValueError("taskset facts needs the path of its parquet file")
         return Facts(facts)
-    if name in ("code", "repair"):
+    if name in NEED_SANDBOX:
         from gym.tasksets.code import Code
         from gym.tasksets.repair import Repair
 

@@ -7,7 +7,9 @@ import torch
 from k2model.checkpoint import save_checkpoint
 from k2model.tokenizer import load_tokenizer
 from stages.files import write_csv
+from stages.rl.families import open_families
 from stages.rl.loop import Hooks, Job, Loop
+from stages.rl.ptx import quality_data
 from stages.run import Stage
 from stages.schemas import ROLLOUTS, write_table
 from stages.sft import data
@@ -15,6 +17,7 @@ from stages.sft import data
 START = Path("models/sft")
 TOKENIZER = Path("data/tokenizer")
 TRAJECTORIES = Path("data/trajectories.parquet")
+FACTS = Path("data/facts.parquet")
 OUT = Path("models/rl")
 ROLLOUTS_OUT = Path("data/rollouts.parquet")
 CURVE = Path("plots/rl.csv")
@@ -26,9 +29,9 @@ def main() -> None:
         torch.set_num_threads(stage.params.threads)
         tokenizer = load_tokenizer(TOKENIZER)
         kept = data.trajectories(TRAJECTORIES)
-        ptx, _, _ = data.encode(tokenizer, kept[: max(1, p.ptx_rows) * max(1, p.iterations)], p.ptx_length)
-        job = Job(p, START, stage.work, stage.seed("rl"), tokenizer, ptx)
-        with stage.progress(p.iterations, "iteration") as progress:
+        ptx = quality_data(tokenizer, p, kept, stage.seed("ptx")) if p.ptx > 0 and p.ptx_rows else None
+        with open_families(p.families, FACTS) as families, stage.progress(p.iterations, "iteration") as progress:
+            job = Job(p, START, stage.work, stage.seed("rl"), tokenizer, ptx, families)
             hooks = Hooks(
                 log=lambda metrics, step: stage.log(metrics, step),
                 flush=stage.track.flush,

@@ -1,23 +1,24 @@
-"""The episodes of RL: one answer to a question, or a tool-use conversation in a simulated world."""
+"""The episodes of RL: one answer to a question, or a conversation with a user and tools in a simulated world."""
 
-import json
-from collections.abc import Sequence
+from collections.abc import Generator, Mapping, Sequence
+from typing import Any
 
+from agents import loop
 from agents.judge import judge
 from agents.tasks import EASY, Application, make_task
+from agents.users import Script, script
 from agents.world.simulator import Simulator
-from gym.tasksets.elementary import Elementary
-from gym.tasksets.task import Task
+from gym.tasksets.task import Task, TaskSet
 from gym.verifiers.result import Result, Status
-from k2model.chat import encode_followup, encode_prompt
-from k2model.parse import parse_completion
+from k2model.chat import call_id, encode_followup, encode_prompt, next_call_index
+from k2model.parse import Parsed, parse_completion
 from k2model.tokenizer import K2Tokenizer
 
 
 class Answer:
     """A task with one answer; `taskset` None means that nothing can verify it."""
 
-    def __init__(self, tokenizer: K2Tokenizer, taskset: Elementary | None, task: Task) -> None:
+    def __init__(self, tokenizer: K2Tokenizer, taskset: TaskSet | None, task: Task) -> None:
         self.tokenizer, self.taskset, self.task = tokenizer, taskset, task
         self._said: str | None = None
 
@@ -42,63 +43,114 @@ class Answer:
 
 TOOLS = "tools"
 TOOL_BUDGET = 160
+PERSONAS = ("plain", "polite", "terse", "hesitant", "mind_changer")
+OPTIONS = loop.Options(max_steps=6, failures=3, parallel=1)  # policy `full`: a rollout's tokens are only ever appended
 
 
 def tool_tasks(apps: Sequence[Application], n: int, seed: int) -> list[Task]:
-    """Easy tool-use tasks as gym tasks; the payload names the application and the seed that make the whole task."""
+    """Easy tool-use tasks as gym tasks; the payload names the application, the persona and the seed that make it all.
+
+    What the user says after the first turn is the script's, so the candidate sees one message.
+    """
     found = []
     for number in range(n):
-        app = apps[(seed + number) % len(apps)]
-        task = make_task(app, seed + number, 1, forms=EASY, distractors=1)
+        app, one = apps[(seed + number) % len(apps)], seed + number
+        payload = {"application": app.name, "seed": one, "persona": PERSONAS[one % len(PERSONAS)]}
+        said = _script(app, payload)
         found.append(
             Task(
-                id=task.id,
+                id=said.task.id,
                 taskset=TOOLS,
-                seed=seed + number,
+                seed=one,
                 difficulty=0.0,
-                domain=task.domain,
-                messages=({"role": "system", "content": "Use the tools."}, {"role": "user", "content": task.request}),
-                token_budget=TOOL_BUDGET,
-                payload={"application": app.name, "seed": seed + number},
+                domain=said.task.domain,
+                messages=(
+                    {"role": "system", "content": "Use the tools."},
+                    {"role": "user", "content": said.turns[0]},
+                ),
+                token_budget=TOOL_BUDGET * len(said.turns),
+                payload=payload,
             )
         )
     return found
 
 
-class ToolUse:
-    """A conversation with tools in a simulated world; success is judged on the final state alone."""
+def _script(app: Application, payload: Mapping[str, Any]) -> Script:
+    task = make_task(app, payload["seed"], 1, forms=EASY, distractors=1)
+    return script(app, task, payload["persona"], payload["seed"])
 
-    def __init__(self, tokenizer: K2Tokenizer, apps: Sequence[Application], task: Task, max_calls: int = 4) -> None:
-        self.tokenizer, self.task, self.max_calls = tokenizer, task, max_calls
+
+class ToolUse:
+    """The agent loop with a simulated user in a simulated world; success is judged on the final state.
+
+    A broken or cut turn ends the conversation, and so does the loop's guard against repeated and failing calls.
+    """
+
+    def __init__(self, tokenizer: K2Tokenizer, apps: Sequence[Application], task: Task) -> None:
+        self.tokenizer, self.task = tokenizer, task
         self.app = next(app for app in apps if app.name == task.payload["application"])
-        self.inner = make_task(self.app, task.payload["seed"], 1, forms=EASY, distractors=1)
-        self.world = self.app.world(self.inner)
-        tools = [self.app.tools[name] for name in self.inner.tools]
+        self.script = _script(self.app, task.payload)
+        self.world = self.app.world(self.script.task)
+        tools = [self.app.tools[name] for name in self.script.task.tools]
         self.simulator = Simulator(tools, self.world, task.payload["seed"])
         self.declared = [tool.declaration() for tool in tools]
-        self.messages = [dict(message) for message in task.messages]
-        self.over = False
+        self.messages: list[dict[str, Any]] = [dict(message) for message in task.messages]
+        self.turn, self.stop = 0, ""
+        self.problem = ""
+        self._asking = self._begin()
+
+    def _begin(self) -> Generator[list[loop.Message], loop.Message, loop.Run]:
+        asking = loop.steps(self._call, self.messages, OPTIONS)
+        next(asking)  # the first view: what the policy's next turn follows
+        return asking
+
+    def _call(self, name: str, arguments: Mapping[str, Any]) -> tuple[str, bool]:
+        reply = self.simulator.call(name, arguments)
+        return reply.text, reply.error
 
     def prompt(self) -> list[int]:
         return encode_prompt(self.tokenizer, list(self.task.messages), self.declared)
 
     def reply(self, completion: Sequence[int]) -> list[int]:
         parsed = parse_completion(self.tokenizer.decode(completion))
-        self.messages.append(parsed.message())
-        if not parsed.tool_calls or self.simulator.calls + len(parsed.tool_calls) > self.max_calls:
-            self.over = True
+        if parsed.errors:
+            self.problem = str(parsed.errors[0].problem)
             return []
-        results = []
-        for call in parsed.tool_calls:
-            reply = self.simulator.call(call.name, json.loads(call.arguments))
-            results.append({"role": "tool", "tool_call_id": call.id, "content": reply.text})
-        self.messages += results
-        return encode_followup(self.tokenizer, results)
+        try:
+            view = self._asking.send(self._message(parsed))
+        except StopIteration as end:
+            return self._next_turn(end.value)
+        follows = [dict(message) for message in view[len(self.messages) + 1 :]]
+        self.messages = [dict(message) for message in view]
+        return encode_followup(self.tokenizer, follows)
+
+    def _message(self, parsed: Parsed) -> dict[str, Any]:
+        """With ids that count over the dialog, whatever the policy wrote: two calls never share a result."""
+        message: dict[str, Any] = parsed.message()
+        first = next_call_index(self.messages)
+        for place, call in enumerate(message.get("tool_calls", [])):
+            call["id"] = call_id(call["function"]["name"], first + place)
+        return message
+
+    def _next_turn(self, run: loop.Run) -> list[int]:
+        """The user's next words after an answer; nothing when the conversation is over."""
+        self.messages, self.turn = run.messages, self.turn + 1
+        if run.stop is not loop.Stop.ANSWERED or self.turn == len(self.script.turns):
+            self.stop = run.stop.value
+            return []
+        said = {"role": "user", "content": self.script.turns[self.turn]}
+        self.messages = [*self.messages, said]
+        self._asking = self._begin()
+        return encode_followup(self.tokenizer, [said])
 
     def verdict(self) -> Result:
-        found = judge(self.app, self.inner, self.world, self.messages, "answered" if self.over else "token_limit")
-        status = Status.SCORED if self.over else Status.NO_ANSWER
-        return Result(float(found.kept), status, f"{found.verdict}: {found.reason}"[:160])
+        if self.problem:
+            return Result(0.0, Status.SCORED, f"malformed: {self.problem}")
+        if not self.stop:
+            return Result(0.0, Status.NO_ANSWER, "cut before the conversation ended")
+        found = judge(self.app, self.script.task, self.world, self.messages, self.stop)
+        return Result(float(found.kept), Status.SCORED, f"{found.verdict}: {found.reason}"[:160])
 
     def answer(self) -> str:
-        return str(self.messages[-1].get("content") or "")
+        texts = [str(m.get("content") or "") for m in self.messages if m["role"] == "assistant"]
+        return texts[-1] if texts else ""

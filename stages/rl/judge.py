@@ -50,12 +50,18 @@ def lesson(tokenizer: K2Tokenizer, one: Comparison, first_is_better: bool) -> Ex
     return Example(encoded.ids, encoded.loss_mask)
 
 
-def accuracy(model: K2Model, tokenizer: K2Tokenizer, tasks: Sequence[Task]) -> float:
-    """Share of tasks whose right answer beats a wrong one, over both orders; a tie counts half."""
+def accuracy(model: K2Model, tokenizer: K2Tokenizer, tasks: Sequence[Task], most: int) -> float:
+    """Share of comparisons in which the right answer beats a wrong one, over both orders; a tie counts half.
+
+    `payload["answer"]` against each of `payload["wrong"]`, of tasks in turn until there are `most` comparisons.
+    """
+    deepest = max(len(task.payload["wrong"]) for task in tasks)
     pairs = [
-        (str(task.messages[-1]["content"]), str(task.payload["answer"]), str(task.payload["wrong"][0]))
+        (str(task.messages[-1]["content"]), str(task.payload["answer"]), str(task.payload["wrong"][place]))
+        for place in range(deepest)
         for task in tasks
-    ]
+        if place < len(task.payload["wrong"])
+    ][:most]
     both = [Comparison(q, *order) for q, right, wrong in pairs for order in ((right, wrong), (wrong, right))]
     said = judge(model, tokenizer, both)
     margins = [said[2 * k] - said[2 * k + 1] for k in range(len(pairs))]

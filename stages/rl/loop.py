@@ -9,7 +9,7 @@ the sampler's cache exists only while it samples.
 import json
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,6 @@ import numpy as np
 from agents.tasks import applications
 from agents.tools.evolve import evolve
 from gym.tasksets import open_ended
-from gym.tasksets.elementary import Elementary
 from gym.tasksets.task import Task
 from gym.verifiers.result import Result, Status
 from k2model.engine import OptimizerOptions
@@ -29,14 +28,17 @@ from k2model.tokenizer import K2Tokenizer
 from stages.finetune import FineTune
 from stages.rl import backends, critic, judge
 from stages.rl.episodes import TOOLS, Answer, ToolUse, tool_tasks
+from stages.rl.families import Families
 from stages.rl.params import RlParams
 from stages.rl.prompts import Pool, shares
 from stages.rl.rewards import Parts, Toggle, budget_from, length_rewards
 from stages.rl.rollout import Backend, Episode, Rollout, advance, replay
 from stages.rl.update import Group, UpdateReport, update
+from stages.schemas import ROLLOUTS, read_table, write_table
 from stages.seeds import rng, sub_seed
+from stages.sft.mixture import Mixture
 from stages.sft.packing import Example
-from stages.sft.validation import task_success
+from stages.sft.validation import solved
 
 OPEN = "open_ended"
 Row = dict[str, Any]
@@ -47,7 +49,8 @@ OpenBackend = Callable[[K2Model, K2Tokenizer, int, int], Backend]
 class Job:
     """What to train, from where, on what.
 
-    ptx: examples of held quality data; iteration i takes the ones from i · ptx_rows on.
+    ptx: rows of quality data, each step takes the next `ptx_rows`; None: the PTX loss is off.
+    families: the open tasksets that the parameters name.
     """
 
     params: RlParams
@@ -55,7 +58,8 @@ class Job:
     work: Path
     seed: int
     tokenizer: K2Tokenizer
-    ptx: Sequence[Example]
+    ptx: Mixture | None
+    families: Families
 
 
 @dataclass
@@ -71,12 +75,14 @@ class State:
     """Everything but tensors; it is in every checkpoint.
 
     waiting: groups with unfinished rollouts, as (prompt number, rollout states). ready: groups to train on.
+    judged: the newest comparisons with a known outcome, as [question, right answer, wrong answer].
     """
 
     iteration: int = 0
     pools: dict[str, dict[str, list[float]]] = field(default_factory=dict)
     waiting: list[list[Row]] = field(default_factory=list)
     ready: list[Row] = field(default_factory=list)
+    judged: list[list[str]] = field(default_factory=list)
     toggle_budget: int = 0
     curve: list[dict[str, float]] = field(default_factory=list)
 
@@ -99,13 +105,19 @@ class Loop:
         self.tokenizer = job.tokenizer
         self.micros = p.prompts // (p.updates * p.micro_groups)
         options = OptimizerOptions(weight_decay=p.weight_decay, momentum=p.momentum)
-        self.tune = FineTune(job.start, job.work, options, micro_batches=self.micros)
+        self.tune = FineTune(job.start, job.work, options, micro_batches=self.micros, compute=p.compute)
         if p.fake_quant:
             check_widths(self.tune.model.config)
             set_fake_quant(self.tune.model, True)
         self.context = min(self.tune.model.config.max_position_embeddings, 1024)
+        self.families = job.families
         self.tasks = {
-            family: Elementary(family).tasks(p.pool, self._seed("pool", family), p.difficulty) for family in p.families
+            family: self.families.tasks(family, "train", p.pool, self._seed("pool", family), p.difficulty)
+            for family in p.families
+        }
+        self.held = {
+            family: self.families.tasks(family, "held", p.held_tasks, self._seed("held", family), p.difficulty)
+            for family in p.families
         }
         self.tasks[OPEN] = open_ended.tasks(p.pool, self._seed("pool", OPEN))
         self.apps = applications(evolve())
@@ -153,19 +165,18 @@ class Loop:
         groups, sampled = self._sample(temperature)
         scored_from = self._spent("sample", began)
         records: list[Row] = []
-        lessons: list[Example] = []
         done: list[Group] = []
         for name, task, rollouts, episodes in groups:
             parts, verdicts = self._score(name, task, rollouts, episodes, temperature)
             done.append(Group(rollouts, [part.total for part in parts], temperature))
-            lessons += self._lessons(name, task, rollouts, episodes, verdicts)
+            self._learn(name, task, episodes, verdicts)
             for rollout, part, verdict, episode in zip(rollouts, parts, verdicts, episodes, strict=True):
                 records.append(self._row(number, name, task, rollout, part, verdict, episode, temperature))
-        self._write(number, records)
+        write_table(self.rollouts_folder / f"{number:06d}.parquet", records, ROLLOUTS)
         varied = [group for group in done if max(group.rewards) - min(group.rewards) > 1e-9]
         self.state.ready += [asdict(group) for group in varied]
         updated_from = self._spent("score", scored_from)
-        reports = self._update(lessons)
+        reports = self._update()
         held_from = self._spent("update", updated_from)
         self.state.iteration += 1
         summary = self._summary(records, sampled, len(done) - len(varied), reports, temperature)
@@ -217,11 +228,15 @@ class Loop:
         open_count = min(count, self.p.critic.open_prompts)
         tool_count = min(count - open_count, self.p.tool_tasks)
         wanted = shares(count - open_count - tool_count, self.p.families) | {OPEN: open_count, TOOLS: tool_count}
-        return [(name, k) for name, n in wanted.items() if n for k in self._pool(name).choose(n, draw)]
+        chosen = []
+        for name, n in wanted.items():
+            if n:
+                answers = [str(task.payload.get("answer", "")) for task in self.tasks[name]]
+                chosen += [(name, k) for k in self._pool(name).choose(n, self.state.iteration, answers, draw)]
+        return chosen
 
     def _pool(self, name: str) -> Pool:
-        saved = self.state.pools[name]
-        return Pool([int(n) for n in saved["tries"]], list(saved["wins"]))
+        return Pool(**self.state.pools[name])
 
     def _episode(self, rollout: Rollout) -> Episode:
         name = _family(rollout)
@@ -230,7 +245,7 @@ class Loop:
         if name == TOOLS:
             episode = ToolUse(self.tokenizer, self.apps, task)
         else:
-            episode = Answer(self.tokenizer, None if name == OPEN else Elementary(name), task)
+            episode = Answer(self.tokenizer, None if name == OPEN else self.families.tasksets[name], task)
         replay(episode, rollout)
         return episode
 
@@ -255,7 +270,7 @@ class Loop:
             mean = sum(known) / len(known) if known else 0.0
             scores = [mean if verdict.score is None else verdict.score for verdict in verdicts]
             pool = self._pool(name)
-            pool.record(rollouts[0].prompt, known)
+            pool.record(rollouts[0].prompt, self.state.iteration, known)
             self.state.pools[name] = asdict(pool)
         parts = [Parts(task=score) for score in scores]
         lengths = [rollout.spent for rollout in rollouts]
@@ -282,25 +297,43 @@ class Loop:
             if not toggle.keeps(self.state.iteration, accuracy, length):
                 part.task = 0.0
 
-    def _lessons(
-        self, name: str, task: Task, rollouts: list[Rollout], episodes: list[Episode], verdicts: list[Result]
-    ) -> list[Example]:
-        """One comparison for the critic from a verifiable group that has a right and a wrong answer."""
+    def _learn(self, name: str, task: Task, episodes: list[Episode], verdicts: list[Result]) -> None:
+        """Comparisons for the critic from a verifiable group: its right answer against each different wrong one."""
         if name in (OPEN, TOOLS) or self.p.critic.coefficient == 0:
-            return []
-        right = [e.answer() for e, v in zip(episodes, verdicts, strict=True) if v.score == 1.0]
-        wrong = [e.answer() for e, v in zip(episodes, verdicts, strict=True) if v.score == 0.0 and e.answer()]
-        if not right or not wrong:
-            return []
-        first = sub_seed(self.job.seed, "lesson", rollouts[0].key) % 2 == 0
-        pair = (right[0], wrong[0]) if first else (wrong[0], right[0])
+            return
+        said = [(e.answer(), v.score) for e, v in zip(episodes, verdicts, strict=True) if e.answer()]
+        right = next((text for text, score in said if score == 1.0), None)
+        if right is None:
+            return
+        wrong = dict.fromkeys(text for text, score in said if score == 0.0)
         question = str(task.messages[-1]["content"])
-        return [judge.lesson(self.tokenizer, critic.Comparison(question, *pair), first)]
+        self.state.judged += [[question, right, text] for text in wrong]
+        self.state.judged = self.state.judged[-self.p.critic.window :]
 
-    def _update(self, lessons: list[Example]) -> list[UpdateReport]:
+    def _lessons(self, number: int) -> list[Example]:
+        """What the critic learns from in step `number` of this iteration, each comparison in both orders."""
+        c, judged = self.p.critic, self.state.judged
+        if c.coefficient == 0 or not judged:
+            return []
+        draw = rng(self.job.seed, "lessons", self.state.iteration, number)
+        chosen = draw.choice(len(judged), min(c.pairs, len(judged)), replace=False).tolist()
+        lessons = []
+        for question, right, wrong in (judged[k] for k in chosen):
+            for pair, first in (((right, wrong), True), ((wrong, right), False)):
+                lessons.append(judge.lesson(self.tokenizer, critic.Comparison(question, *pair), first))
+        return lessons
+
+    def _ptx(self, number: int) -> list[Example]:
+        """The rows of quality data of step `number` of this iteration."""
+        p = self.p
+        if self.job.ptx is None or p.ptx == 0:
+            return []
+        place = (self.state.iteration * p.updates + number) * p.ptx_rows
+        return [example for k in range(p.ptx_rows) for example in self.job.ptx.row(place + k)]
+
+    def _update(self) -> list[UpdateReport]:
         """Optimizer steps on the groups that carry a signal; too few for a step wait for the next iteration."""
         p = self.p
-        lessons = lessons[: p.critic.pairs]
         groups = [
             Group([Rollout(**row) for row in one["rollouts"]], one["rewards"], one["temperature"])
             for one in self.state.ready
@@ -313,8 +346,6 @@ class Loop:
         reports: list[UpdateReport] = []
         for number in range(steps):
             taken = groups[number::steps]
-            place = (self.state.iteration * p.updates + number) * p.ptx_rows
-            ptx = [self.job.ptx[(place + k) % len(self.job.ptx)] for k in range(p.ptx_rows)] if self.job.ptx else []
             reports.append(
                 update(
                     self.tune,
@@ -323,9 +354,9 @@ class Loop:
                     micros=self.micros,
                     lr=self.lr(len(taken)),
                     pad_id=self.tokenizer.pad,
-                    ptx=ptx if p.ptx > 0 else [],
+                    ptx=self._ptx(number),
                     ptx_weight=p.ptx,
-                    critic=lessons[number::steps],
+                    critic=self._lessons(number),
                     critic_weight=p.critic.coefficient,
                     row_length=self.context,
                 )
@@ -346,15 +377,15 @@ class Loop:
         """Greedy success on held problems, and the critic's accuracy on held pairs."""
         p, model = self.p, self.tune.model
         model.eval()
-        found = task_success(model, self.tokenizer, p.families, p.held_tasks, self._seed("held"), p.difficulty)
-        if p.critic.held_pairs:
-            per_family = max(1, p.critic.held_pairs // len(p.families))
-            tasks = [
-                task
-                for family in p.families
-                for task in Elementary(family, "held").tasks(per_family, self._seed("pairs"), p.difficulty)
-            ]
-            found["critic_accuracy"] = judge.accuracy(model, self.tokenizer, tasks)
+        found: dict[str, float] = {}
+        for family, tasks in self.held.items():
+            scores = solved(model, self.tokenizer, self.families.tasksets[family], tasks)
+            known = [score for score in scores if score is not None]
+            if known:
+                found[f"success_{family}"] = sum(known) / len(known)
+        pairs = [task for tasks in self.held.values() for task in tasks if "wrong" in task.payload]
+        if p.critic.held_pairs and pairs:
+            found["critic_accuracy"] = judge.accuracy(model, self.tokenizer, pairs, p.critic.held_pairs)
         return found
 
     def _summary(
@@ -372,6 +403,7 @@ class Loop:
                 "hacked": float(np.mean([row["hacked"] for row in records])),
                 "verifier_errors": float(sum(row["status"] == Status.VERIFIER_ERROR.value for row in records)),
                 "timeouts": float(sum(row["status"] == Status.TIMEOUT.value for row in records)),
+                "stopped_programs": float(sum("_limit" in row["reason"] for row in records)),
             }
             for family in [*self.p.families, TOOLS]:
                 scores = [row["score"] for row in records if row["taskset"] == family and row["score"] is not None]
@@ -421,16 +453,10 @@ class Loop:
             **part.record(),
         }
 
-    def _write(self, number: int, records: list[Row]) -> None:
-        path = self.rollouts_folder / f"{number:06d}.json"
-        tmp = path.with_suffix(".tmp")
-        tmp.write_text(json.dumps(records, ensure_ascii=False))
-        tmp.replace(path)
-
     def records(self) -> list[Row]:
         """The rollouts of every iteration, in order."""
-        files = [self.rollouts_folder / f"{number:06d}.json" for number in range(self.p.iterations)]
-        return [row for file in files for row in json.loads(file.read_text())]
+        files = [self.rollouts_folder / f"{number:06d}.parquet" for number in range(self.p.iterations)]
+        return [row for file in files for row in read_table(file, ROLLOUTS).to_pylist()]
 
 
 def _family(rollout: Rollout) -> str:

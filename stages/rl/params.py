@@ -4,6 +4,8 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from gym.tasksets.elementary import FAMILIES
+from gym.tasksets.open import known
 from stages.section import Section
 
 
@@ -42,13 +44,14 @@ class ToggleParams(Section):
 class CriticParams(Section):
     """Self-critique. `open_prompts` per iteration are ranked by the critic; `coefficient` 0 opens its loop.
 
-    pairs: comparisons from verifiable rollouts that the critic learns from in an iteration.
-    held_pairs: comparisons about held problems that measure it.
+    pairs: comparisons that the critic learns from in an optimizer step, each in both orders, drawn from the newest
+    `window` ones that verifiable rollouts gave. held_pairs: comparisons about held problems that measure it.
     """
 
     open_prompts: int = Field(ge=0)
     coefficient: float = Field(ge=0)
     pairs: int = Field(ge=0)
+    window: int = Field(ge=1)
     held_pairs: int = Field(ge=0)
 
 
@@ -70,7 +73,7 @@ class RlParams(Section):
     """Joint RL with verifiable and self-critique rewards."""
 
     iterations: int = Field(ge=0)
-    families: list[str]
+    families: list[str] = Field(min_length=1)
     tool_tasks: int = Field(ge=0)
     difficulty: float = Field(ge=0, le=1)
     pool: int = Field(ge=1)
@@ -93,10 +96,12 @@ class RlParams(Section):
     ptx: float = Field(ge=0)
     ptx_rows: int = Field(ge=0)
     ptx_length: int = Field(ge=32)
+    ptx_demonstrations: dict[str, int]
     critic: CriticParams
     held_tasks: int = Field(ge=1)
     eval_every: int = Field(ge=1)
     max_batch: int = Field(ge=1)
+    compute: Literal["float32", "bfloat16"]
     rollouts: RolloutParams
     fake_quant: bool
     checkpoint_every: int = Field(ge=1)
@@ -108,6 +113,12 @@ class RlParams(Section):
                 f"prompts {self.prompts} is no multiple of updates × micro_groups "
                 f"({self.updates} × {self.micro_groups})"
             )
+        for family in self.families:
+            if not known(family):
+                raise ValueError(f"families: no taskset {family!r}")
+        for family in self.ptx_demonstrations:
+            if family not in FAMILIES or family in self.families:
+                raise ValueError(f"ptx_demonstrations: {family!r} is no elementary family outside rl.families")
         if self.objective.alpha >= self.objective.beta:
             raise ValueError("objective.alpha must be below objective.beta")
         return self

@@ -6,16 +6,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gym.tasksets.elementary import Elementary
 from k2model.checkpoint import save_checkpoint
 from k2model.engine import OptimizerOptions
 from k2model.model import Output
-from k2model.tokenizer import K2Tokenizer, load_tokenizer
+from k2model.tokenizer import load_tokenizer
 from stages.files import write_csv
 from stages.finetune import FineTune
 from stages.run import Stage
 from stages.sft import data
-from stages.sft.packing import Example, Packed, pack, plan
+from stages.sft.mixture import Mixture, demonstrate
+from stages.sft.packing import Example, Packed, pack
 from stages.sft.params import SftParams
 from stages.sft.validation import call_accuracy, held_loss, task_success
 
@@ -26,52 +26,10 @@ OUT = Path("models/sft")
 CURVE = Path("plots/sft.csv")
 
 
-class Mixture:
-    """Rows of packed examples in a seeded order: row `n` is the same in every run.
-
-    `trajectory_share` of the rows hold trajectories, the others demonstrations; each pool is packed anew per epoch.
-    A pool without examples gives its share to the other.
-    """
-
-    def __init__(
-        self, trajectories: list[Example], demonstrations: list[Example], share: float, length: int, seed: int
-    ) -> None:
-        self.pools, self.length, self.seed = (trajectories, demonstrations), length, seed
-        self.share = float(not demonstrations) if not (trajectories and demonstrations) else share
-        self._plans: dict[tuple[int, int], list[list[int]]] = {}
-
-    def row(self, number: int) -> list[Example]:
-        before, after = int(number * self.share + 1e-9), int((number + 1) * self.share + 1e-9)
-        pool, drawn = (0, before) if after > before else (1, number - before)
-        epoch = 0
-        while drawn >= len(self._plan(pool, epoch)):
-            drawn -= len(self._plan(pool, epoch))
-            epoch += 1
-        return [self.pools[pool][k] for k in self._plan(pool, epoch)[drawn]]
-
-    def _plan(self, pool: int, epoch: int) -> list[list[int]]:
-        key = (pool, epoch)
-        if key not in self._plans:
-            rng = np.random.default_rng([self.seed, pool, epoch])
-            self._plans[key] = plan([example.inputs for example in self.pools[pool]], self.length, rng)
-        return self._plans[key]
-
-
 def _split(examples: list[Example], held_fraction: float, rng: np.random.Generator) -> tuple[list[int], list[int]]:
     order = rng.permutation(len(examples)).tolist()
     held = int(np.ceil(len(examples) * held_fraction)) if len(examples) > 1 else 0
     return sorted(order[held:]), sorted(order[:held])
-
-
-def _demonstrations(p: SftParams, tokenizer: K2Tokenizer, stage: Stage) -> list[Example]:
-    conversations: list[data.Conversation] = []
-    for family, count in p.demonstrations.items():
-        rng = stage.rng("critic", family)
-        taskset = Elementary(family)
-        for task in taskset.tasks(count, stage.seed("demonstrations", family) % 2**32, p.difficulty):
-            conversations.append(data.demonstration(taskset, task))
-            conversations.append(data.comparison(task, rng))
-    return data.encode(tokenizer, conversations, p.sequence_length)[0]
 
 
 def main() -> None:
@@ -82,7 +40,7 @@ def main() -> None:
         kept = data.trajectories(TRAJECTORIES)
         examples, places, too_long = data.encode(tokenizer, kept, p.sequence_length)
         train, held = _split(examples, p.held_fraction, stage.rng("split"))
-        demonstrations = _demonstrations(p, tokenizer, stage)
+        demonstrations = demonstrate(tokenizer, p.demonstrations, p.difficulty, p.sequence_length, stage.seed("tasks"))
         mixture = Mixture(
             [examples[k] for k in train],
             demonstrations,

@@ -9,6 +9,7 @@ import torch
 
 from gym.intervals import wilson
 from gym.tasksets.elementary import Elementary
+from gym.tasksets.task import Task, TaskSet
 from k2model.chat import encode_prompt
 from k2model.generate import Engine, Request
 from k2model.model import K2Model
@@ -90,29 +91,34 @@ def call_accuracy(
     }
 
 
+def solved(model: K2Model, tokenizer: K2Tokenizer, taskset: TaskSet, tasks: Sequence[Task]) -> list[float | None]:
+    """Scores of the greedy answers, None where the verifier failed; a prompt without room is not solved."""
+    limit = model.config.max_position_embeddings
+    stops = frozenset({tokenizer.im_end, tokenizer.eos})
+    prompts = [encode_prompt(tokenizer, list(task.messages)) for task in tasks]
+    rooms = [min(task.token_budget, limit - len(prompt)) for prompt, task in zip(prompts, tasks, strict=True)]
+    asked = [k for k, room in enumerate(rooms) if room > 0]
+    scores: list[float | None] = [0.0] * len(tasks)
+    if not asked:
+        return scores
+    longest = max(len(prompts[k]) + rooms[k] for k in asked)
+    engine = Engine(model, tokenizer, max_batch=min(MAX_BATCH, len(asked)), max_length=longest)
+    results = engine.generate([Request(prompts[k], rooms[k], temperature=0.0, stop_ids=stops) for k in asked])
+    for k, result in zip(asked, results, strict=True):
+        parsed = parse_completion(tokenizer.decode(result.ids))
+        scores[k] = taskset.score(tasks[k], parsed.content).score
+    return scores
+
+
 def task_success(
     model: K2Model, tokenizer: K2Tokenizer, families: Sequence[str], n: int, seed: int, difficulty: float
 ) -> dict[str, float]:
-    """Greedy success on held problems of each family: `success_<family>`."""
+    """Greedy success on `n` held problems of each elementary family: `success_<family>`."""
     found: dict[str, float] = {}
     if n == 0:
         return found
     for family in families:
         taskset = Elementary(family, "held")
-        tasks = taskset.tasks(n, seed, difficulty)
-        stops = frozenset({tokenizer.im_end, tokenizer.eos})
-        prompts = [encode_prompt(tokenizer, list(task.messages)) for task in tasks]
-        longest = max(map(len, prompts)) + tasks[0].token_budget
-        engine = Engine(model, tokenizer, max_batch=min(MAX_BATCH, n), max_length=longest)
-        results = engine.generate(
-            [
-                Request(prompt, task.token_budget, temperature=0.0, stop_ids=stops)
-                for prompt, task in zip(prompts, tasks, strict=True)
-            ]
-        )
-        right = 0.0
-        for task, result in zip(tasks, results, strict=True):
-            parsed = parse_completion(tokenizer.decode(result.ids))
-            right += taskset.score(task, parsed.content).score or 0.0
-        found[f"success_{family}"] = right / n
+        scores = solved(model, tokenizer, taskset, taskset.tasks(n, seed, difficulty))
+        found[f"success_{family}"] = sum(score or 0.0 for score in scores) / n
     return found

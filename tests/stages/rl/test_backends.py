@@ -11,6 +11,7 @@ import pytest
 import torch
 import uvicorn
 
+from gym.tasksets.open import open_taskset
 from k2model.checkpoint import load_checkpoint, save_checkpoint
 from k2model.config import K2Config
 from k2model.generate import Engine, Request
@@ -18,9 +19,9 @@ from k2model.model import K2Model
 from k2model.serve import make_app, open_service
 from k2model.tokenizer import K2Tokenizer, load_tokenizer, save_tokenizer, train_tokenizer
 from stages.rl.backends import RolloutError, ServerBackend, ServerRollouts
+from stages.rl.families import Families
 from stages.rl.loop import Hooks, Job, Loop
 from stages.rl.params import RlParams
-from stages.sft.packing import Example
 
 torch.set_num_threads(1)
 
@@ -34,8 +35,9 @@ def _params(**changes: Any) -> RlParams:
         "temperature": {"first": 1.0, "last": 1.0}, "budget": {"scale": 8.0, "penalty": 0.2},
         "length_reward": 0.5, "repeat_penalty": 0.1, "toggle": {"every": 0, "accuracy": 0.5, "percentile": 90.0},
         "ptx": 0.0, "ptx_rows": 0, "ptx_length": 64,
-        "critic": {"open_prompts": 0, "coefficient": 0.0, "pairs": 0, "held_pairs": 0}, "held_tasks": 4,
-        "eval_every": 2, "max_batch": 8, "checkpoint_every": 2,
+        "ptx_demonstrations": {},
+        "critic": {"open_prompts": 0, "coefficient": 0.0, "pairs": 0, "window": 1, "held_pairs": 0}, "held_tasks": 4,
+        "eval_every": 2, "max_batch": 8, "checkpoint_every": 2, "compute": "float32",
         "rollouts": {"backend": "colocated", "url": ""}, "fake_quant": False,
     }  # fmt: skip
     return RlParams.model_validate(base | changes)
@@ -74,7 +76,8 @@ def url(start: Path) -> Iterator[str]:
 
 
 def _loop(params: RlParams, start: Path, work: Path, tokenizer: K2Tokenizer) -> Loop:
-    return Loop(Job(params, start, work, 5, tokenizer, [Example(list(range(20, 60)), [True] * 40)]), Hooks())
+    families = Families({name: open_taskset(name) for name in params.families})
+    return Loop(Job(params, start, work, 5, tokenizer, None, families), Hooks())
 
 
 def test_a_server_with_pushed_weights_trains_the_same_policy(

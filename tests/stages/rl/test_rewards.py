@@ -1,6 +1,7 @@
+import numpy as np
 import pytest
 
-from stages.rl.prompts import TRIED, Pool, shares
+from stages.rl.prompts import REST, Pool, shares
 from stages.rl.rewards import Toggle, budget_from, length_rewards, repeats
 
 
@@ -26,26 +27,43 @@ def test_toggle_takes_rewards_only_in_its_budgeted_phase() -> None:
     assert budget_from([1, 2, 3, 4, 100], 75) == 4
 
 
-def test_solved_and_hopeless_tasks_leave_the_pool() -> None:
-    import numpy as np
-
+def test_solved_and_hopeless_tasks_leave_the_pool_and_come_back_after_a_rest() -> None:
     pool = Pool.fresh(4)
-    pool.record(0, [1.0] * TRIED)
-    pool.record(1, [0.0] * TRIED)
-    pool.record(2, [1.0, 0.0] * TRIED)
-    assert pool.moderate() == [2, 3]
-    picks = [pool.choose(1, np.random.default_rng(seed))[0] for seed in range(200)]
+    for index, scores in ((0, [1.0] * 8), (1, [0.0] * 8), (2, [1.0, 0.0] * 8)):
+        pool.record(index, 3, scores)
+    assert pool.moderate(range(4), 4) == [2, 3]
+    assert pool.moderate([0, 1], 4) == [0, 1]  # none is left: all are
+    assert pool.moderate(range(4), 3 + REST) == [0, 1, 2, 3]
+    picks = [pool.choose(1, 4, [""] * 4, np.random.default_rng(seed))[0] for seed in range(200)]
     assert set(picks) == {2, 3}
 
 
-def test_harder_tasks_come_more_often() -> None:
-    import numpy as np
+def test_a_task_that_is_forgotten_is_no_longer_solved() -> None:
+    pool = Pool.fresh(1)
+    for iteration in range(5):
+        pool.record(0, iteration, [1.0] * 8)
+    pool.record(0, 5, [0.0] * 8)
+    assert pool.rate(0) < 0.6
 
+
+def test_harder_tasks_come_more_often() -> None:
     pool = Pool.fresh(2)
-    pool.record(0, [1.0] * 9 + [0.0])
-    pool.record(1, [1.0] + [0.0] * 9)
-    picks = [pool.choose(1, np.random.default_rng(seed))[0] for seed in range(300)]
+    pool.record(0, 0, [1.0] * 7 + [0.0])
+    pool.record(1, 0, [1.0] + [0.0] * 7)
+    picks = [pool.choose(1, 1, ["", ""], np.random.default_rng(seed))[0] for seed in range(300)]
     assert picks.count(1) / picks.count(0) == pytest.approx((1 - pool.rate(1)) / (1 - pool.rate(0)), rel=0.4)
+
+
+def test_few_answers_get_equal_shares_and_many_are_not_told_apart() -> None:
+    answers = ["odd"] * 30 + ["even"] * 6
+    for seed in range(20):
+        chosen = Pool.fresh(36).choose(8, 0, answers, np.random.default_rng(seed))
+        assert sorted(answers[k] for k in chosen) == ["even"] * 4 + ["odd"] * 4
+        assert len(set(chosen)) == 8
+    odd = [Pool.fresh(36).choose(7, 0, answers, np.random.default_rng(seed)) for seed in range(20)]
+    assert {sum(answers[k] == "odd" for k in chosen) for chosen in odd} == {3, 4}  # the odd one out goes to either
+    unlike = [str(k) for k in range(36)]
+    assert len(Pool.fresh(36).choose(8, 0, unlike, np.random.default_rng(0))) == 8
 
 
 def test_shares_are_even() -> None:

@@ -1,0 +1,55 @@
+"""The verifiable tasks of RL by family name: any taskset of the gym, split into what is trained on and what is held."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from gym.sandbox import open_sandbox
+from gym.tasksets.elementary import FAMILIES, Elementary, Side, side_of
+from gym.tasksets.open import NEED_SANDBOX, open_taskset
+from gym.tasksets.task import Task, TaskSet
+from stages.errors import InputError
+from stages.seeds import sub_seed
+
+DRAWS = 4  # times that a taskset is asked again for problems that were not drawn yet
+
+
+class Families:
+    """Open tasksets by name."""
+
+    def __init__(self, tasksets: Mapping[str, TaskSet]) -> None:
+        self.tasksets = tasksets
+
+    def tasks(self, name: str, side: Side, n: int, seed: int, difficulty: float) -> list[Task]:
+        """Up to `n` different problems of one side; the side follows from the question's text, so none is on both.
+
+        Raises:
+            InputError: the family has no problem on this side.
+        """
+        taskset = Elementary(name, side) if name in FAMILIES else self.tasksets[name]
+        found: dict[str, Task] = {}
+        for draw in range(DRAWS):
+            for task in taskset.tasks(n, sub_seed(seed, draw) % 2**31, difficulty):
+                text = str(task.messages[-1]["content"])
+                if side_of(text) == side:
+                    found.setdefault(text, task)
+            if len(found) >= n:
+                break
+        if not found:
+            raise InputError(f"rl.families: {name} has no {side} problem at difficulty {difficulty:g}")
+        return list(found.values())[:n]
+
+
+@contextmanager
+def open_families(names: Sequence[str], facts: Path) -> Iterator[Families]:
+    """Opens the tasksets `names`, with a sandbox when one of them runs code.
+
+    Args:
+        facts: the parquet file of family `facts`.
+
+    Raises:
+        SandboxError: this machine lacks a layer of the sandbox.
+    """
+    with ExitStack() as stack:
+        box = stack.enter_context(open_sandbox()) if NEED_SANDBOX & set(names) else None
+        yield Families({name: open_taskset(name, box=box, facts=facts) for name in names})

@@ -1,0 +1,15 @@
+"""The quality data of the PTX loss (K2 report §3.2.3): what RL itself does not train and should not unlearn."""
+
+from collections.abc import Sequence
+
+from k2model.tokenizer import K2Tokenizer
+from stages.rl.params import RlParams
+from stages.sft import data
+from stages.sft.mixture import Mixture, demonstrate
+
+
+def quality_data(tokenizer: K2Tokenizer, p: RlParams, kept: Sequence[data.Conversation], seed: int) -> Mixture:
+    """Rows of kept trajectories, and as many rows of demonstrations of families outside the RL loop."""
+    examples, _, _ = data.encode(tokenizer, kept, p.ptx_length)
+    shown = demonstrate(tokenizer, p.ptx_demonstrations, p.difficulty, p.ptx_length, seed)
+    return Mixture(examples, shown, 0.5, p.ptx_length, seed)

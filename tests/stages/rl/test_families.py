@@ -1,0 +1,95 @@
+"""Each kind of verifiable task goes through the loop's own parts: named, split, answered, scored."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from gym.sandbox import open_sandbox
+from gym.tasksets.open import open_taskset
+from gym.tasksets.task import Task
+from gym.verifiers.result import Status
+from stages.errors import InputError
+from stages.rl.families import Families, open_families
+
+RIGHT = {
+    "arithmetic_words": lambda task: task.payload["answer"],
+    "reasoning/chain_sum": lambda task: task.payload["entry"]["answer"],
+    "facts": lambda task: task.payload["answers"][0],
+    "parity": lambda task: task.payload["answer"],
+}
+
+
+@pytest.fixture(scope="module")
+def facts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("facts") / "facts.parquet"
+    same = {"aliases": [], "relation": "r", "split": "train"}
+    rows = [{"fact_id": f"f{k}", "question": f"What is {k}?", "answer": f"n{k}"} | same for k in range(40)]
+    pq.write_table(pa.Table.from_pylist(rows), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def families(facts: Path) -> Iterator[Families]:
+    with open_families([*RIGHT, "code", "instructions"], facts) as opened:
+        yield opened
+
+
+def _some(families: Families, name: str) -> tuple[list[Task], list[Task]]:
+    return families.tasks(name, "train", 12, 3, 0.0), families.tasks(name, "held", 12, 4, 0.0)
+
+
+@pytest.mark.parametrize("name", sorted(RIGHT))
+def test_held_problems_are_no_training_problems_and_both_are_scored(families: Families, name: str) -> None:
+    train, held = _some(families, name)
+    texts = [str(task.messages[-1]["content"]) for task in train]
+    assert len(set(texts)) == len(texts)
+    assert not set(texts) & {str(task.messages[-1]["content"]) for task in held}
+    for task in (train[0], held[0]):
+        assert families.tasksets[name].score(task, str(RIGHT[name](task))).score == 1.0
+        assert families.tasksets[name].score(task, "nothing of the kind").score == 0.0
+
+
+def test_code_is_run_in_the_sandbox_and_its_failures_are_told_apart(families: Families) -> None:
+    train = families.tasks("code", "train", 12, 3, 0.0)
+    task = next(task for task in train if task.payload["function"] == "add_all")
+    score = families.tasksets["code"].score
+    assert score(task, "```python\ndef add_all(xs):\n    return sum(xs)\n```").score == 1.0
+    assert score(task, "def add_all(xs):\n    return 0").score == 0.0
+    # a planted hack: the candidate can't reach the expected values or the grader
+    hack = "import sys, os\nprint('[]')\ndef add_all(xs):\n    os._exit(0)"
+    assert score(task, hack).score == 0.0
+
+
+def test_instructions_are_checked(families: Families) -> None:
+    tasks = families.tasks("instructions", "train", 80, 3, 0.0)
+    alone = [task for task in tasks if len(task.payload["instructions"]) == 1]
+    task = next(t for t in alone if t.payload["instructions"][0]["id"] == "keywords:existence")
+    words = task.payload["instructions"][0]["arguments"]["keywords"]
+    score = families.tasksets["instructions"].score
+    assert score(task, f"A walk with {' and '.join(words)}.").score == 1.0
+    assert score(task, "A walk.").score == 0.0
+
+
+def test_a_side_without_problems_is_one_line() -> None:
+    class One:
+        name = "one"
+
+        def tasks(self, n: int, seed: int, difficulty: float = 0.5) -> list[Task]:
+            return open_taskset("parity").tasks(n, 0, 0.0)  # all of them on the training side
+
+    with pytest.raises(InputError, match="one has no held problem"):
+        Families({"one": One()}).tasks("one", "held", 3, 0, 0.0)  # type: ignore[dict-item]
+
+
+def test_a_verifier_that_fails_is_no_wrong_answer(families: Families) -> None:
+    with open_sandbox() as box:
+        taskset = open_taskset("code", box=box)
+        task = taskset.tasks(1, 0, 0.0)[0]
+        box._all[0].process.kill()
+        box._all[1].process.kill()
+        found = taskset.score(task, "def add_all(xs): return sum(xs)")
+    assert found.score is None
+    assert found.status is Status.VERIFIER_ERROR
