@@ -32,7 +32,7 @@ Judge = Callable[[Sequence[Comparison]], Sequence[float]]
 
 
 def comparison_messages(one: Comparison) -> list[dict[str, str]]:
-    """The critic's prompt; it answers with the single letter A or B."""
+    """The critic's prompt; it writes the better answer down."""
     rubric = f"Rubric: {one.rubric}\n" if one.rubric else ""
     text = f"Which answer is better?\n{rubric}Question: {one.question}\nA: {one.first}\nB: {one.second}"
     return [{"role": "system", "content": "critic"}, {"role": "user", "content": text}]

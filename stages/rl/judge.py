@@ -1,4 +1,8 @@
-"""The critic as a function: the policy's own probability that the first of two answers is the better one."""
+"""The critic as a function: which of two answers the policy itself writes down when it is asked for the better one.
+
+Writing the answer instead of a letter lets the critic use what the policy knows about the question: what it learns by
+acting makes it a better critic, and the other way round.
+"""
 
 from collections.abc import Sequence
 
@@ -9,43 +13,45 @@ from k2model.chat import encode_chat, encode_prompt
 from k2model.model import K2Model
 from k2model.tokenizer import K2Tokenizer
 from stages.rl.critic import Comparison, comparison_messages
+from stages.rl.rollout import Rollout
+from stages.rl.rows import group_rows
 from stages.sft.packing import Example
 
 ROWS = 64
 
 
-def _until_letter(tokenizer: K2Tokenizer, one: Comparison) -> list[int]:
-    """The critic's prompt and the tokens that come before its letter."""
-    empty = tokenizer.encode("<think></think>", parse_special=True)
-    return [*encode_prompt(tokenizer, comparison_messages(one)), *empty]
-
-
 @torch.no_grad()
 def judge(model: K2Model, tokenizer: K2Tokenizer, comparisons: Sequence[Comparison]) -> list[float]:
-    """p(A) / (p(A) + p(B)) for each comparison.
-
-    Raises:
-        ValueError: the letters are not single tokens.
-    """
-    letters = [tokenizer.encode(letter) for letter in "AB"]
-    if any(len(ids) != 1 for ids in letters):
-        raise ValueError("the tokenizer has no single tokens for A and B")
-    a, b = letters[0][0], letters[1][0]
+    """The probability that the first answer is the better one: σ of the difference between the log-probabilities of
+    writing down the first and the second, each per token."""
     said: list[float] = []
     for start in range(0, len(comparisons), ROWS):
-        rows = [_until_letter(tokenizer, one) for one in comparisons[start : start + ROWS]]
-        longest = max(map(len, rows))
-        tokens_BL = torch.tensor([row + [tokenizer.pad] * (longest - len(row)) for row in rows])
-        hidden_BLC, _, _ = model.hidden(tokens_BL)
-        last_BC = hidden_BLC[torch.arange(len(rows)), torch.tensor([len(row) - 1 for row in rows])]
-        logits_B2 = model.lm_head(last_BC)[:, [a, b]].float()
-        said += logits_B2.softmax(-1)[:, 0].tolist()
+        groups = []
+        for one in comparisons[start : start + ROWS]:
+            prompt = encode_prompt(tokenizer, comparison_messages(one))
+            prompt += tokenizer.encode("<think></think>", parse_special=True)
+            groups.append([_written(tokenizer, prompt, answer) for answer in (one.first, one.second)])
+        rows = group_rows(groups, tokenizer.pad)
+        logp_BL, _ = model.log_probs(
+            rows.tokens_BL, rows.targets_BL, positions_BL=rows.positions_BL, segment_ids_BL=rows.segments_BL2
+        )
+        mean_N = rows.by_rollout(logp_BL).sum(-1) / rows.mask_NA.sum(-1)
+        said += torch.sigmoid(mean_N[0::2] - mean_N[1::2]).tolist()
     return said
+
+
+def _written(tokenizer: K2Tokenizer, prompt: Sequence[int], answer: str) -> Rollout:
+    """The prompt and the answer to its end, as if the policy had sampled it."""
+    written = [*tokenizer.encode(answer), tokenizer.im_end]
+    rollout = Rollout("", 0, len(written))
+    rollout.add(prompt)
+    rollout.add(written, [0.0] * len(written))
+    return rollout
 
 
 def lesson(tokenizer: K2Tokenizer, one: Comparison, first_is_better: bool) -> Example:
     """A comparison with a known outcome, for the critic to learn from."""
-    answer = {"role": "assistant", "content": "A" if first_is_better else "B"}
+    answer = {"role": "assistant", "content": one.first if first_is_better else one.second}
     encoded = encode_chat(tokenizer, [*comparison_messages(one), answer])
     return Example(encoded.ids, encoded.loss_mask)
 

@@ -379,7 +379,7 @@ class Loop:
         model.eval()
         found: dict[str, float] = {}
         for family, tasks in self.held.items():
-            scores = solved(model, self.tokenizer, self.families.tasksets[family], tasks)
+            scores = solved(model, self.tokenizer, self.families.tasksets[family], tasks, p.budget.scale)
             known = [score for score in scores if score is not None]
             if known:
                 found[f"success_{family}"] = sum(known) / len(known)
@@ -460,4 +460,5 @@ class Loop:
 
 
 def _family(rollout: Rollout) -> str:
-    return rollout.key.split("/")[2]
+    """Its name may have slashes: the key is iteration/place/family/index/sample."""
+    return "/".join(rollout.key.split("/")[2:-2])

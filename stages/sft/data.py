@@ -37,7 +37,7 @@ def comparison(task: Task, rng: np.random.Generator) -> Conversation:
     pair = (right, wrong) if first_is_right else (wrong, right)
     question = str(task.messages[-1]["content"])
     messages = comparison_messages(Comparison(question, *pair))
-    return [*messages, {"role": "assistant", "content": "A" if first_is_right else "B"}], None
+    return [*messages, {"role": "assistant", "content": right}], None
 
 
 def encode(

@@ -91,12 +91,19 @@ def call_accuracy(
     }
 
 
-def solved(model: K2Model, tokenizer: K2Tokenizer, taskset: TaskSet, tasks: Sequence[Task]) -> list[float | None]:
-    """Scores of the greedy answers, None where the verifier failed; a prompt without room is not solved."""
+def solved(
+    model: K2Model, tokenizer: K2Tokenizer, taskset: TaskSet, tasks: Sequence[Task], scale: float = 1.0
+) -> list[float | None]:
+    """Scores of the greedy answers, None where the verifier failed; a prompt without room is not solved.
+
+    Args:
+        scale: of the tasks' own token budgets.
+    """
     limit = model.config.max_position_embeddings
     stops = frozenset({tokenizer.im_end, tokenizer.eos})
     prompts = [encode_prompt(tokenizer, list(task.messages)) for task in tasks]
-    rooms = [min(task.token_budget, limit - len(prompt)) for prompt, task in zip(prompts, tasks, strict=True)]
+    budgets = [max(1, round(task.token_budget * scale)) for task in tasks]
+    rooms = [min(budget, limit - len(prompt)) for prompt, budget in zip(prompts, budgets, strict=True)]
     asked = [k for k, room in enumerate(rooms) if room > 0]
     scores: list[float | None] = [0.0] * len(tasks)
     if not asked:

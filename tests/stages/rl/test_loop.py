@@ -1,7 +1,9 @@
 """The loop on a tiny network: resumed runs equal whole ones, partial rollouts wait, the critic's loop can be opened."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +11,15 @@ import pytest
 import torch
 
 from gym.tasksets.open import open_taskset
-from k2model.checkpoint import save_checkpoint
+from gym.verifiers.result import Result, Status
+from k2model.chat import encode_prompt
+from k2model.checkpoint import load_checkpoint, save_checkpoint
 from k2model.config import K2Config
 from k2model.model import K2Model
 from k2model.tokenizer import K2Tokenizer, train_tokenizer
-from stages.rl.families import Families
+from stages.rl.critic import Comparison, comparison_messages
+from stages.rl.families import Families, open_families
+from stages.rl.judge import judge
 from stages.rl.loop import Hooks, Job, Loop
 from stages.rl.params import RlParams
 from stages.sft.mixture import Mixture
@@ -75,9 +81,9 @@ def _params(**changes: Any) -> RlParams:
     return RlParams.model_validate(base | changes)
 
 
-def _job(params: RlParams, start: Path, work: Path, tokenizer: K2Tokenizer) -> Job:
+def _job(params: RlParams, start: Path, work: Path, tokenizer: K2Tokenizer, families: Families | None = None) -> Job:
     ptx = Mixture([Example(list(range(20, 60)), [True] * 40)], [], 1.0, 64, 0)
-    return Job(params, start, work, 5, tokenizer, ptx, _families(params.families))
+    return Job(params, start, work, 5, tokenizer, ptx, families or _families(params.families))
 
 
 def _families(names: Sequence[str]) -> Families:
@@ -167,3 +173,69 @@ def test_what_a_rollout_says_does_not_depend_on_the_batch(start: Path, tokenizer
     small.run()
     large.run()
     assert [row["text"] for row in small.records()] == [row["text"] for row in large.records()]
+
+
+def test_every_kind_of_verifiable_task_goes_through_the_loop(
+    start: Path, tokenizer: K2Tokenizer, tmp_path: Path
+) -> None:
+    names = ["arithmetic_words", "reasoning/chain_sum", "code", "instructions"]
+    budget = {"scale": 0.04, "penalty": 0.2}
+    params = _params(families=names, iterations=1, prompts=8, held_tasks=2, eval_every=1, budget=budget)
+    with open_families(names, tmp_path / "none.parquet") as families:
+        job = replace(_job(params, start, tmp_path, tokenizer, families), ptx=None)
+        loop = Loop(job, Hooks())
+        curve = loop.run()
+    records = loop.records()
+    assert {row["taskset"] for row in records} == set(names)
+    assert {f"held_success_{name}" for name in names} <= set(curve[-1])
+    assert all(row["status"] in ("scored", "no_answer") for row in records)
+
+
+class Said:
+    """An episode that is over."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def answer(self) -> str:
+        return self.text
+
+
+def test_the_critic_learns_from_verified_answers_in_both_orders_and_only_with_its_loop_closed(
+    start: Path, tokenizer: K2Tokenizer, tmp_path: Path
+) -> None:
+    loop = Loop(_job(_params(), start, tmp_path / "closed", tokenizer), Hooks())
+    (task,) = loop.tasks["parity"][:1]
+    right, wrong = Result(1.0, Status.SCORED, ""), Result(0.0, Status.SCORED, "")
+    said: list[Any] = [Said("even"), Said("odd"), Said("odd"), Said("even")]
+    loop._learn("parity", task, said, [right, wrong, wrong, right])
+    question = str(task.messages[-1]["content"])
+    assert loop.state.judged == [[question, "even", "odd"]]
+    texts = [tokenizer.decode(list(one.ids)) for one in loop._lessons(0)]
+    assert ["A: even" in text for text in texts] == [True, False]
+    assert all(text.split("</think>")[1].startswith("even") for text in texts)
+    loop._learn("parity", task, said, [right, right, right, right])
+    assert len(loop.state.judged) == 1  # nothing was wrong
+    off = {"open_prompts": 1, "coefficient": 0.0, "pairs": 2, "window": 20, "held_pairs": 4}
+    opened = Loop(_job(_params(critic=off), start, tmp_path / "open", tokenizer), Hooks())
+    opened._learn("parity", task, said, [right, wrong, wrong, right])
+    assert opened.state.judged == []
+    assert opened._lessons(0) == []
+
+
+def test_the_critic_is_the_likelihood_of_writing_an_answer_down(start: Path, tokenizer: K2Tokenizer) -> None:
+    model = load_checkpoint(start).eval()
+    one = Comparison("Is 7 even or odd?", "odd", "even", "be right")
+    (said,) = judge(model, tokenizer, [one])
+    prompt = encode_prompt(tokenizer, comparison_messages(one)) + tokenizer.encode(
+        "<think></think>", parse_special=True
+    )
+    means = []
+    for answer in (one.first, one.second):
+        written = [*tokenizer.encode(answer), tokenizer.im_end]
+        tokens_BL = torch.tensor([[*prompt, *written]])
+        with torch.no_grad():
+            logp_LV = model(tokens_BL).logits_BLV[0].float().log_softmax(-1)
+        picked = [float(logp_LV[len(prompt) - 1 + k, token]) for k, token in enumerate(written)]
+        means.append(sum(picked) / len(picked))
+    assert said == pytest.approx(1 / (1 + math.exp(means[1] - means[0])), abs=1e-5)

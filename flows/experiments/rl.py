@@ -1,0 +1,488 @@
+"""K2's claims about RL, measured at laptop size.
+
+    python -m flows.experiments.rl --seeds 3 [--iterations 30] [--only default,lean]
+
+Without `--only` every arm runs; with it the results file still shows every arm that has run before.
+
+The main curve is `params.yaml: rl` as it stands. The other arms differ from a lean one (no PTX, no critic, no open
+prompts, fewer iterations) in what they name: PTX, the critic's loop, a constant temperature, bfloat16 or INT4
+rollouts. The token budget is measured from a checkpoint that was tuned to think in useless words before it answers.
+Run it where the stages up to sft have run. Results go to `docs/experiments/rl.json` and to MLflow; arms are paired by
+seed. Finished runs are kept in `work/experiments/rl`, unfinished ones go on from their last checkpoint.
+"""
+
+import argparse
+import json
+import shutil
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from flows.experiments.pretraining import interval, told
+from gym.tasksets.elementary import WORDS, Elementary
+from k2model.checkpoint import load_checkpoint, save_checkpoint
+from k2model.data import TokenStream
+from k2model.engine import OptimizerOptions
+from k2model.model import K2Model, Output
+from k2model.tokenizer import K2Tokenizer, load_tokenizer
+from stages.files import fingerprint, sha256_tree, write_json
+from stages.finetune import FineTune
+from stages.params import load_params, merge
+from stages.rl.families import open_families
+from stages.rl.loop import Hooks, Job, Loop
+from stages.rl.params import RlParams
+from stages.rl.ptx import quality_data
+from stages.seeds import rng, sub_seed
+from stages.sft import data
+from stages.sft.packing import Packed, pack, plan
+from stages.sft.validation import held_loss, solved
+from stages.track import Track
+
+START, TOKENIZER, TOKENS = Path("models/sft"), Path("data/tokenizer"), Path("data/tokens")
+TRAJECTORIES, FACTS = Path("data/trajectories.parquet"), Path("data/facts.parquet")
+OUT, KEPT = Path("docs/experiments/rl.json"), Path("work/experiments/rl")
+OUTSIDE = "compare"  # a family that SFT showed and RL does not train
+HELD_CONVERSATIONS, HELD_ROWS, HELD_LENGTH = 40, 32, 128
+WORDY_STEPS, WORDY_LR, WORDY_MOST = 24, 0.002, 14
+LATE = 5  # iterations at the end whose mean counts as late
+
+
+@dataclass(frozen=True)
+class Arm:
+    """Changes to the RL parameters, and the checkpoint: `sft`, or `wordy` which thinks in useless words."""
+
+    name: str
+    changes: dict[str, Any] = field(default_factory=dict)
+    start: str = "sft"
+
+
+@dataclass
+class Found:
+    """One finished run. cpu_s: processor time of an iteration without an evaluation, the mean.
+
+    before, after: success on the family outside the loop, nats per token on held conversations and held-out text.
+    """
+
+    curve: list[dict[str, float]]
+    before: dict[str, float]
+    after: dict[str, float]
+    cpu_s: float
+
+    def first(self, key: str) -> float:
+        return self.curve[0][key]
+
+    def last(self, key: str) -> float:
+        return self.curve[-1][key]
+
+    def late(self, key: str) -> float:
+        return statistics.fmean([row[key] for row in self.curve if key in row][-LATE:])
+
+    def success(self, at: int) -> float:
+        """Mean held success over the families."""
+        return statistics.fmean(value for key, value in self.curve[at].items() if key.startswith("held_success_"))
+
+
+def lean(iterations: int) -> dict[str, Any]:
+    off = {"open_prompts": 0, "coefficient": 0.0, "held_pairs": 90}
+    return {"iterations": iterations, "eval_every": max(1, iterations // 2), "ptx": 0.0, "critic": off}
+
+
+def arms(iterations: int) -> list[Arm]:
+    base = lean(iterations)
+
+    def changed(name: str, changes: dict[str, Any], start: str = "sft") -> Arm:
+        return Arm(name, merge(base, changes), start)
+
+    return [
+        Arm("default"),
+        Arm("lean", base),
+        changed("critic closed", {"critic": {"coefficient": 1.0, "pairs": 10}}),
+        changed("ptx", {"ptx": 0.3}),
+        changed("constant temperature", {"temperature": {"first": 1.0, "last": 1.0}}),
+        changed("decaying temperature", {"temperature": {"first": 1.0, "last": 0.5}}),
+        changed("bf16", {"compute": "bfloat16"}),
+        changed("int4", {"compute": "bfloat16", "fake_quant": True, "rollouts": {"backend": "int4", "url": ""}}),
+        changed("budget", {"budget": {"scale": 1.0, "penalty": 0.2}}, "wordy"),
+        changed("no budget", {"budget": {"scale": 4.0, "penalty": 0.0}}, "wordy"),
+    ]
+
+
+class Lab:
+    """What all runs share."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self.say = say
+        self.params = load_params().rl
+        self.tokenizer: K2Tokenizer = load_tokenizer(TOKENIZER)
+        kept = data.trajectories(TRAJECTORIES)
+        self.kept_conversations, spare = kept[:-HELD_CONVERSATIONS], kept[-HELD_CONVERSATIONS:]
+        self.conversations, _, _ = data.encode(self.tokenizer, spare, self.params.ptx_length)
+        self.identity = sha256_tree([START, TOKENIZER, TRAJECTORIES])
+        self._before: dict[str, dict[str, float]] = {}
+
+    def measure(self, model: K2Model) -> dict[str, float]:
+        """What RL does not train: a family outside, conversations that PTX never shows, held-out text."""
+        model.eval()
+        taskset = Elementary(OUTSIDE, "held")
+        with open_families([OUTSIDE], FACTS) as families:
+            tasks = families.tasks(OUTSIDE, "held", 100, 1, self.params.difficulty)
+        scores = [score or 0.0 for score in solved(model, self.tokenizer, taskset, tasks)]
+        stream = TokenStream(TOKENS, "validation", None)
+        apart = stream.epoch_tokens // HELD_ROWS
+        losses = []
+        with torch.no_grad():
+            for row in range(HELD_ROWS):
+                batch = stream.batch(row * apart, 1, HELD_LENGTH)
+                output = model(batch.tokens_BL, batch.targets_BL, segment_ids_BL=batch.segments_BL)
+                losses.append(float(output.loss))
+        return {
+            "outside": statistics.fmean(scores),
+            "outside_n": float(len(scores)),
+            "conversations": held_loss(model, self.conversations, self.params.ptx_length, self.tokenizer.pad),
+            "text": statistics.fmean(losses),
+        }
+
+    def start(self, name: str) -> Path:
+        if name == "sft":
+            return START
+        path = KEPT / f"wordy-{fingerprint({'start': self.identity, 'steps': WORDY_STEPS})[:16]}"
+        if not (path / "manifest.json").exists():
+            save_checkpoint(self._wordy(path.with_name(f"{path.name}-work")), path)
+        return path
+
+    def _wordy(self, work: Path) -> K2Model:
+        """The SFT checkpoint after a short tuning on answers that follow a thought of 0 to 14 random words."""
+        draw = rng(0, "wordy")
+        conversations: list[data.Conversation] = []
+        for family in self.params.families:
+            taskset = Elementary(family)
+            for task in taskset.tasks(200, sub_seed(0, family) % 2**32, self.params.difficulty):
+                thought = " ".join(draw.choice(WORDS, int(draw.integers(WORDY_MOST + 1))).tolist())
+                answer = {"role": "assistant", "content": taskset.demonstration(task), "reasoning_content": thought}
+                conversations.append(([*task.messages, answer], None))
+        examples, _, _ = data.encode(self.tokenizer, conversations, 512)
+        rows = plan([example.inputs for example in examples], 512, draw)
+        tune = FineTune(START, work, OptimizerOptions(weight_decay=0.0), micro_batches=1)
+        tune.model.train()
+        for step in range(WORDY_STEPS):
+            some = [[examples[k] for k in rows[(step * 2 + place) % len(rows)]] for place in range(2)]
+            loss = tune.engine.accumulate(_supervised, [pack(some, 512, self.tokenizer.pad)])
+            tune.engine.apply(loss, lr=WORDY_LR * (1 - step / WORDY_STEPS), bias_rate=0.0)
+        self.say(f"wordy start: loss {loss:.3f} after {WORDY_STEPS} steps")
+        return tune.model
+
+    def before(self, start: str) -> dict[str, float]:
+        if start not in self._before:
+            self._before[start] = self.measure(load_checkpoint(self.start(start)))
+        return self._before[start]
+
+    def held_problems(self) -> dict[str, int]:
+        """Different held problems of each family."""
+        with open_families(self.params.families, FACTS) as families:
+            p = self.params
+            return {name: len(families.tasks(name, "held", p.held_tasks, 0, p.difficulty)) for name in p.families}
+
+    def _place(self, arm: Arm, seed: int) -> tuple[RlParams, Path]:
+        p = RlParams.model_validate(merge(self.params.model_dump(), arm.changes))
+        of = {"params": p.model_dump(), "start": arm.start, "seed": seed, "inputs": self.identity}
+        return p, KEPT / fingerprint(of)[:24]
+
+    def kept(self, arm: Arm, seed: int) -> Found | None:
+        """A run that has finished."""
+        path = self._place(arm, seed)[1] / "found.json"
+        return Found(**json.loads(path.read_text())) if path.exists() else None
+
+    def run(self, arm: Arm, seed: int) -> Found:
+        """One run, or what an earlier start found."""
+        p, work = self._place(arm, seed)
+        if found := self.kept(arm, seed):
+            return found
+        ptx = quality_data(self.tokenizer, p, self.kept_conversations, sub_seed(seed, "ptx")) if p.ptx > 0 else None
+        with open_families(p.families, FACTS) as families:
+            job = Job(p, self.start(arm.start), work, sub_seed(seed, "experiment"), self.tokenizer, ptx, families)
+            clock = Clock(work / "cpu.json")
+            loop = Loop(job, Hooks(log=clock.log))
+            curve = loop.run()
+        found = Found(curve, self.before(arm.start), self.measure(loop.tune.model), clock.seconds)
+        write_json(work / "found.json", asdict(found))
+        shutil.rmtree(work / "checkpoints", ignore_errors=True)
+        return found
+
+
+def _supervised(model: nn.Module, micro: Packed) -> tuple[Tensor, Output]:
+    output = model(micro.tokens_BL, micro.targets_BL, positions_BL=micro.positions_BL, segment_ids_BL=micro.segments_BL)
+    return output.loss, output
+
+
+class Clock:
+    """Processor seconds of the iterations that end without an evaluation; a resumed run goes on with the file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.times: dict[str, float] = json.loads(path.read_text()) if path.exists() else {}
+        self._began = time.process_time()
+
+    def log(self, metrics: Mapping[str, float], step: int) -> None:
+        if "rl/temperature" in metrics and not any(key.startswith("rl/held_") for key in metrics):
+            self.times[str(step)] = time.process_time() - self._began
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            write_json(self.path, self.times)
+        self._began = time.process_time()
+
+    @property
+    def seconds(self) -> float:
+        """Of one iteration, the mean over the run."""
+        return statistics.fmean(self.times.values()) if self.times else 0.0
+
+
+@dataclass
+class Results:
+    """Found runs by arm; those of one seed stand at the same place in every arm."""
+
+    runs: dict[str, list[Found]]
+
+    def has(self, *names: str) -> bool:
+        return all(len(self.runs.get(name, [])) >= 2 for name in names)
+
+    def values(self, name: str, of: Callable[[Found], float]) -> list[float]:
+        return [of(found) for found in self.runs[name]]
+
+    def difference(self, a: str, b: str, of: Callable[[Found], float]) -> tuple[float, float, float]:
+        """a less b, paired by seed: mean and 95 % interval."""
+        return interval([of(x) - of(y) for x, y in zip(self.runs[a], self.runs[b], strict=False)])
+
+
+def learning(r: Results, families: Sequence[str]) -> list[dict[str, str]]:
+    rows = []
+    for family in families:
+        key = f"held_success_{family}"
+        gains = r.values("default", lambda f, key=key: f.last(key) - f.first(key))  # type: ignore[misc]
+        ends = ", ".join(f"{value:.0%}" for value in r.values("default", lambda f, key=key: f.last(key)))  # type: ignore[misc]
+        first = r.runs["default"][0].first(key)
+        ours = f"{family}: {first:.0%} to {ends}"
+        rows.append(
+            told(
+                f"RL raises held success on {family} by 15 points",
+                "joint RL over verifiable tasks",
+                ours,
+                interval(gains),
+                min(gains) >= 0.15,
+                max(gains) < 0.15,
+            )
+        )
+    return rows
+
+
+def budget(r: Results) -> list[dict[str, str]]:
+    shorter = r.difference("budget", "no budget", lambda f: f.late("length"))
+    success = r.difference("budget", "no budget", lambda f: f.success(-1))
+    lengths = [statistics.fmean(r.values(name, lambda f: f.late("length"))) for name in ("budget", "no budget")]
+    first = statistics.fmean(r.values("no budget", lambda f: next(x["length"] for x in f.curve if "length" in x)))
+    ours = f"{lengths[0]:.1f} tokens with, {lengths[1]:.1f} without ({first:.1f} at the start); "
+    return [
+        told(
+            "A token budget with a penalty shortens answers at equal accuracy",
+            "budget control, no figure",
+            f"{ours}success {success[0]:+.1%} [{success[1]:+.1%}, {success[2]:+.1%}]",
+            shorter,
+            shorter[2] < 0 and success[2] >= 0,
+            shorter[1] > 0 or success[2] < 0,
+        )
+    ]
+
+
+def anti_forgetting(r: Results) -> list[dict[str, str]]:
+    rows = []
+    for key, what, better in (
+        ("outside", f"success on {OUTSIDE}, a family outside the loop", 1),
+        ("conversations", "loss on held conversations", -1),
+        ("text", "loss on held-out text", -1),
+    ):
+        gap = r.difference("ptx", "lean", lambda f, key=key: f.after[key])  # type: ignore[misc]
+        start = r.runs["lean"][0].before[key]
+        with_ptx, without = (
+            statistics.fmean(r.values(name, lambda f, key=key: f.after[key]))  # type: ignore[misc]
+            for name in ("ptx", "lean")
+        )
+        ours = f"{start:.3f} before RL; {with_ptx:.3f} with PTX, {without:.3f} without"
+        good, bad = (gap[1] > 0, gap[2] < 0) if better > 0 else (gap[2] < 0, gap[1] > 0)
+        rows.append(told(f"PTX keeps what RL does not train: {what}", "PTX loss, no figure", ours, gap, good, bad))
+    return rows
+
+
+def temperature(r: Results) -> list[dict[str, str]]:
+    names = ("decaying temperature", "constant temperature")
+    surprise = r.difference(*names, lambda f: f.late("surprise"))
+    sampled = r.difference(*names, lambda f: f.late("reward"))
+    held = r.difference(*names, lambda f: f.success(-1))
+    ends = [statistics.fmean(r.values(name, lambda f: f.late("surprise"))) for name in names]
+    late = [statistics.fmean(r.values(name, lambda f: f.late("reward"))) for name in names]
+    return [
+        told(
+            "Temperature decay lowers entropy late",
+            "high early, low late, no figure",
+            f"{ends[0]:.3f} nats per sampled token with decay, {ends[1]:.3f} without",
+            surprise,
+            surprise[2] < 0,
+            surprise[1] > 0,
+        ),
+        told(
+            "Temperature decay raises late accuracy of sampled answers",
+            "high early, low late, no figure",
+            f"reward {late[0]:.3f} with decay, {late[1]:.3f} without; greedy on held problems {held[0]:+.1%}",
+            sampled,
+            sampled[1] > 0,
+            sampled[2] < 0,
+        ),
+    ]
+
+
+def closed_loop(r: Results) -> list[dict[str, str]]:
+    key = "held_critic_accuracy"
+    rows = []
+    for name, words in (("critic closed", "closed: it rises"), ("lean", "switched off: it does not rise")):
+        gains = interval(r.values(name, lambda f: f.last(key) - f.first(key)))
+        ends = ", ".join(f"{value:.0%}" for value in r.values(name, lambda f: f.last(key)))
+        ours = f"{r.runs[name][0].first(key):.0%} to {ends} on held pairs"
+        rises = name == "critic closed"
+        rows.append(
+            told(
+                f"The critic's loop {words}",
+                "critic refined with verifiable rollouts",
+                ours,
+                gains,
+                gains[1] > 0 if rises else gains[1] <= 0,
+                gains[2] <= 0 if rises else gains[1] > 0,
+            )
+        )
+    gap = r.difference("critic closed", "lean", lambda f: f.last(key))
+    rows.append(
+        told(
+            "The critic is better with its loop closed than switched off",
+            "critic refined with verifiable rollouts",
+            f"{gap[0]:+.1%} on held pairs",
+            gap,
+            gap[1] > 0,
+            gap[2] < 0,
+        )
+    )
+    return rows
+
+
+def low_precision(r: Results) -> list[dict[str, str]]:
+    success = r.difference("int4", "bf16", lambda f: f.success(-1))
+    reward = r.difference("int4", "bf16", lambda f: f.late("reward"))
+    seconds = [statistics.fmean(r.values(name, lambda f: f.cpu_s)) for name in ("int4", "bf16")]
+    gaps = [statistics.fmean(r.values(name, lambda f: f.late("mismatch"))) for name in ("int4", "bf16")]
+    ours = f"late reward {reward[0]:+.3f} [{reward[1]:+.3f}, {reward[2]:+.3f}], held success {success[0]:+.1%}; "
+    ours += f"{seconds[0]:.2f} s of processor time an iteration against {seconds[1]:.2f}; "
+    return [
+        told(
+            "QAT with INT4 rollouts learns like bf16 with bf16 rollouts",
+            "INT4 rollouts, no loss of quality",
+            f"{ours}mismatch {gaps[0]:.1e} against {gaps[1]:.1e}",
+            reward,
+            reward[1] > -0.1 and reward[2] >= 0,
+            reward[2] < 0,
+        )
+    ]
+
+
+def claims(r: Results, families: Sequence[str]) -> list[dict[str, str]]:
+    """Of the arms that have run with two seeds or more."""
+    rows = learning(r, families) if r.has("default") else []
+    rows += budget(r) if r.has("budget", "no budget") else []
+    rows += anti_forgetting(r) if r.has("ptx", "lean") else []
+    rows += temperature(r) if r.has("decaying temperature", "constant temperature") else []
+    rows += closed_loop(r) if r.has("critic closed", "lean") else []
+    rows += low_precision(r) if r.has("int4", "bf16") else []
+    return rows
+
+
+def curve_of(runs: Sequence[Found]) -> dict[str, list[tuple[float, float]]]:
+    """Means over seeds of every measure, as (iteration, value)."""
+    found: dict[str, dict[float, list[float]]] = {}
+    for row in (row for run in runs for row in run.curve):
+        for key, value in row.items():
+            if key != "iteration":
+                found.setdefault(key, {}).setdefault(row["iteration"], []).append(value)
+    return {key: [(at, statistics.fmean(values)) for at, values in points.items()] for key, points in found.items()}
+
+
+def shown(arm: Arm, runs: Sequence[Found]) -> dict[str, Any]:
+    """What the results file says of an arm."""
+    keep = ("held_", "reward", "length", "surprise")
+    return {
+        "changes": arm.changes,
+        "start": arm.start,
+        "curves": [
+            {
+                key: [[row["iteration"], round(row[key], 4)] for row in run.curve if key in row]
+                for key in sorted({key for row in run.curve for key in row})
+                if key.startswith(keep)
+            }
+            for run in runs
+        ],
+        "before": {key: round(value, 4) for key, value in runs[0].before.items()},
+        "after": [{key: round(value, 4) for key, value in run.after.items()} for run in runs],
+        "cpu_seconds_an_iteration": [round(run.cpu_s, 3) for run in runs],
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Measures K2's claims about RL at laptop size.")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--iterations", type=int, default=30, help="of every arm but the default one")
+    parser.add_argument("--only", default="", help="names of arms, separated by commas")
+    parser.add_argument("--threads", type=int, default=1)
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    lab = Lab(lambda line: print(line, flush=True))
+    every = arms(args.iterations)
+    for seed in range(args.seeds):
+        for arm in every:
+            if not args.only or arm.name in args.only.split(","):
+                found = lab.run(arm, seed)
+                held = {key: value for key, value in found.curve[-1].items() if key.startswith("held_")}
+                lab.say(f"{arm.name}, seed {seed}: { {k: round(v, 3) for k, v in (held | found.after).items()} }")
+    report(lab, every, args.seeds, args.iterations)
+
+
+def report(lab: Lab, every: Sequence[Arm], seeds: int, iterations: int) -> None:
+    """Writes what has run so far to the results file and to MLflow."""
+    runs = {arm.name: [one for seed in range(seeds) if (one := lab.kept(arm, seed))] for arm in every}
+    families = lab.params.families
+    found: dict[str, Any] = {
+        "settings": {
+            "model": "models/sft at laptop size",
+            "iterations": {"default": lab.params.iterations, "others": iterations},
+            "prompts": lab.params.prompts,
+            "samples": lab.params.samples,
+            "seeds": {name: len(some) for name, some in runs.items()},
+            "held_problems": lab.held_problems(),
+        },
+        "arms": {arm.name: shown(arm, runs[arm.name]) for arm in every if runs[arm.name]},
+        "claims": claims(Results(runs), families),
+    }
+    write_json(OUT, found)
+    track = Track("experiment rl", Path(), KEPT, found["settings"], {}, system=False)
+    for name, some in runs.items():
+        for key, points in curve_of(some).items():
+            for at, value in points:
+                track.log({f"{name}/{key}": value}, int(at))
+        for key in some[0].after if some else ():
+            track.log({f"{name}/after_{key}": statistics.fmean(one.after[key] for one in some)})
+    track.artifact(OUT)
+    track.end("FINISHED", {})
+    for claim in found["claims"]:
+        print(f"{claim['verdict']:24s} {claim['claim']}: {claim['ours']} ({claim['interval']})")
+
+
+if __name__ == "__main__":
+    main()
