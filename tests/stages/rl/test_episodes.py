@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from agents.tasks import Application, Call, applications
-from agents.tools.evolve import kinds
+from agents.tools.evolve import evolve
 from gym.tasksets.task import Task
 from gym.verifiers.result import Status
 from k2model.chat import call_id, encode_chat, encode_prompt
@@ -22,7 +22,7 @@ def tokenizer() -> K2Tokenizer:
 
 @pytest.fixture(scope="module")
 def apps() -> list[Application]:
-    return applications(kinds())
+    return applications(evolve())
 
 
 def _with(apps: list[Application], persona: str) -> Task:

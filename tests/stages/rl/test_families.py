@@ -64,13 +64,10 @@ def test_code_is_run_in_the_sandbox_and_its_failures_are_told_apart(families: Fa
 
 
 def test_instructions_are_checked(families: Families) -> None:
-    tasks = families.tasks("instructions", "train", 80, 3, 0.0)
-    alone = [task for task in tasks if len(task.payload["instructions"]) == 1]
-    task = next(t for t in alone if t.payload["instructions"][0]["id"] == "keywords:existence")
-    words = task.payload["instructions"][0]["arguments"]["keywords"]
+    tasks = families.tasks("instructions", "train", 12, 3, 0.0)
     score = families.tasksets["instructions"].score
-    assert score(task, f"A walk with {' and '.join(words)}.").score == 1.0
-    assert score(task, "A walk.").score == 0.0
+    assert all(score(task, task.payload["follows"]).score == 1.0 for task in tasks)
+    assert sum(score(task, "A walk.").score or 0.0 for task in tasks) < len(tasks) / 2
 
 
 def test_a_side_without_problems_is_one_line() -> None:
