@@ -1,20 +1,46 @@
 """The report's section of claims, from what the experiments left in docs/experiments/.
 
 A file may hold `claims`, rows of the table, and `charts`: {title, x, y, series: [{name, x: […], y: […]}]}.
+`python -m stages.report.claims` writes the same table into README.md, between its two marks.
 """
 
 import json
 from pathlib import Path
 from typing import Any
 
+from stages.files import write_atomic
 from stages.report.charts import Series, line_chart
 from stages.report.page import Html, Section, chip, table
+
+HEAD = ["claim", "K2", "here", "95 % interval", "verdict", "experiment"]
+BEGIN, END = "<!-- claims: python -m stages.report.claims -->\n", "<!-- end of claims -->\n"
+
+
+def experiments(root: Path) -> list[tuple[str, dict[str, Any]]]:
+    """(name, contents) of each experiment, by name."""
+    files = sorted((root / "docs" / "experiments").glob("*.json"))
+    return [(file.stem, json.loads(file.read_text())) for file in files]
+
+
+def rows(root: Path) -> list[list[str]]:
+    """The table of claims under `HEAD`."""
+    return [
+        [*(str(claim[key]) for key in ("claim", "k2", "ours", "interval", "verdict")), name]
+        for name, value in experiments(root)
+        for claim in value.get("claims", [])
+    ]
+
+
+def markdown(root: Path) -> str:
+    """The table for README.md."""
+    lines = [HEAD, ["---"] * len(HEAD), *rows(root)]
+    return "".join(f"| {' | '.join(cell.replace('|', '/') for cell in line)} |\n" for line in lines)
 
 
 def _verdict(text: str) -> Html:
     if text.startswith("reproduces"):
         return chip(text, "yes")
-    return chip(text, "no" if text.startswith(("does not", "contradicts")) else "open")
+    return chip(text, "no" if text.startswith("does not") else "open")
 
 
 def _chart(value: dict[str, Any]) -> str:
@@ -24,17 +50,22 @@ def _chart(value: dict[str, Any]) -> str:
 
 def claims(root: Path) -> Section:
     """Every claim of K2 that was measured here: K2's figure, ours at this scale, interval, verdict."""
-    rows: list[list[str]] = []
-    charts: list[str] = []
-    for file in sorted((root / "docs" / "experiments").glob("*.json")):
-        value: dict[str, Any] = json.loads(file.read_text())
-        for claim in value.get("claims", []):
-            cells = [str(claim.get(key, "")) for key in ("claim", "k2", "ours", "interval")]
-            rows.append([*cells, _verdict(str(claim["verdict"])), file.stem])
-        charts += [_chart(chart) for chart in value.get("charts", [])]
-    if not rows:
+    found = [[*row[:4], _verdict(row[4]), row[5]] for row in rows(root)]
+    if not found:
         return Section("claims", "Claims", "<p>no experiment has run</p>")
-    head = ["claim", "K2", "here", "95 % interval", "verdict", "experiment"]
-    body = f'{table(head, rows)}<div class="grid2">{"".join(charts)}</div>'
+    charts = "".join(_chart(chart) for _, value in experiments(root) for chart in value.get("charts", []))
     lead = "K2's claims at the scale of a laptop, several seeds each. What does not reproduce here is reported as such."
-    return Section("claims", "Claims", body, lead)
+    return Section("claims", "Claims", f'{table(HEAD, found)}<div class="grid2">{charts}</div>', lead)
+
+
+def main() -> None:
+    readme = Path("README.md")
+    text = readme.read_text(encoding="utf-8")
+    before, rest = text.split(BEGIN)
+    with write_atomic(readme) as tmp:
+        tmp.write_text(f"{before}{BEGIN}{markdown(Path())}{END}{rest.split(END)[1]}", encoding="utf-8")
+    print(f"README.md: {len(rows(Path()))} claims")
+
+
+if __name__ == "__main__":
+    main()

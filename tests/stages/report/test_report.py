@@ -9,6 +9,7 @@ import yaml
 
 from stages.report.__main__ import build
 from stages.report.charts import Interval, Series, interval_chart, line_chart
+from stages.report.claims import BEGIN, END, markdown, rows
 from stages.report.graph import SECTIONS, dependencies, duration
 from tests.stages.report.made import FORGED, REPO, checkout
 
@@ -97,6 +98,14 @@ def test_charts_stay_inside_and_refuse_what_they_cannot_show():
         line_chart("t", [Series(str(i), [0.0, 1.0], [0.0, 1.0]) for i in range(7)], "x", "y")
     with pytest.raises(ValueError, match="no points"):
         line_chart("t", [Series("s", [], [])], "x", "y")
+
+
+def test_the_claims_of_the_readme_are_those_of_the_experiments():
+    readme = (REPO / "README.md").read_text()
+    assert readme.split(BEGIN)[1].split(END)[0] == markdown(REPO)  # else: python -m stages.report.claims
+    assert len(rows(REPO)) > 5 and all(
+        row[4].startswith(("reproduces", "does not", "not settled")) for row in rows(REPO)
+    )
 
 
 def test_every_colour_of_a_series_is_in_the_style_sheet():
