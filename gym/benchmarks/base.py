@@ -113,11 +113,13 @@ class Benchmark(ABC):
         name: the stable name of its metric.
         manifest: of the data behind `samples`.
         sandbox: whether episodes run programs; then `box` is set before the first one.
+        stratified: the headline is made of groups: a part of the items has some of each, and `overall` weighs them.
     """
 
     name: str
     manifest: Manifest
     sandbox = False
+    stratified = False
     presets: Mapping[str, Settings] = {"k2": K2, "k2-thinking": K2_THINKING}
 
     def __init__(self) -> None:
@@ -143,6 +145,10 @@ class Benchmark(ABC):
     @abstractmethod
     def gold_reply(self, sample: Sample) -> Reply:
         """The answer in the form a perfect model gives it: scores 1."""
+
+    def overall(self, means: Mapping[str, float]) -> float | None:
+        """The headline of a stratified benchmark from the mean of each group; None when a group is missing."""
+        return None
 
     def summary(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         """Further metrics by suffix, from rows with `id`, `group`, `score` and `parts`."""

@@ -1,6 +1,7 @@
 """The names of the benchmarks, without what they need: importing them all takes seconds."""
 
 NAMES = (
+    "acebench",
     "aime_2024",
     "aime_2025",
     "bfcl",

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from gym.benchmarks import acebench_official
+from gym.benchmarks.acebench import AceBench
 from gym.benchmarks.aime import Aime
 from gym.benchmarks.base import Benchmark, DataError
 from gym.benchmarks.bfcl import Bfcl
@@ -19,6 +21,12 @@ from gym.benchmarks.tool_quality import ToolQuality
 from gym.benchmarks.zebra import ZebraLogic
 
 
+def _acebench(path: Path | None) -> Benchmark:
+    if path is None:
+        raise DataError("acebench: its built-in set comes from the project's tools: open it by stages.evaluate.open")
+    return AceBench(acebench_official.read(path))
+
+
 def _without_path(make: Callable[[], Benchmark]) -> Callable[[Path | None], Benchmark]:
     def build(path: Path | None) -> Benchmark:
         if path is not None:
@@ -29,6 +37,7 @@ def _without_path(make: Callable[[], Benchmark]) -> Callable[[Path | None], Benc
 
 
 BENCHMARKS: Mapping[str, Callable[[Path | None], Benchmark]] = {
+    "acebench": _acebench,
     "aime_2024": lambda path: Aime(2024, path),
     "aime_2025": lambda path: Aime(2025, path),
     "bfcl": Bfcl,

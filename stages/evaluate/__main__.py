@@ -14,7 +14,6 @@ import torch
 
 from agents.chat.protocol import ChatError
 from gym.benchmarks.base import DataError
-from gym.benchmarks.open import open_benchmark
 from gym.intervals import wilson
 from gym.sandbox import SandboxError
 from k2model.checkpoint import load_checkpoint
@@ -25,6 +24,7 @@ from stages.errors import InputError
 from stages.evaluate import scores as scoring
 from stages.evaluate import standalone
 from stages.evaluate.facts import Fact, choose, is_correct, prompt
+from stages.evaluate.open import open_any
 from stages.evaluate.runner import run_benchmark
 from stages.evaluate.target import open_target
 from stages.evaluate.validation import ValidationScore, validation_score
@@ -113,7 +113,7 @@ def benchmarks(stage: Stage, folder: Path) -> dict[str, float]:
     found: dict[str, float] = {}
     for asked in p.benchmarks:
         name = asked.name
-        bench = open_benchmark(name)
+        bench = open_any(name)
         settings = replace(
             bench.presets["k2-thinking"],
             repeats=asked.repeats,

@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -33,12 +34,21 @@ class _Active:
     replies: list[ChatResponse] = field(default_factory=list)
 
 
-def choose(samples: Sequence[Sample], items: int, seed: int) -> list[Sample]:
-    """All repeats of `items` items (0 is all), drawn by seed, in the order given."""
+def choose(samples: Sequence[Sample], items: int, seed: int, *, stratified: bool = False) -> list[Sample]:
+    """All repeats of `items` items (0 is all), drawn by seed, in the order given; stratified: each group in turn."""
     ids = list(dict.fromkeys(sample.id for sample in samples))
     if not items or items >= len(ids):
         return list(samples)
-    kept = {ids[k] for k in np.random.default_rng(seed).permutation(len(ids))[:items]}
+    drawn = [ids[k] for k in np.random.default_rng(seed).permutation(len(ids))]
+    if stratified:
+        group = {sample.id: sample.group for sample in samples}
+        earlier: Counter[str] = Counter()
+        turn = {}
+        for one in drawn:
+            turn[one] = earlier[group[one]]
+            earlier[group[one]] += 1
+        drawn.sort(key=turn.__getitem__)
+    kept = set(drawn[:items])
     return [sample for sample in samples if sample.id in kept]
 
 
@@ -67,7 +77,8 @@ def run_benchmark(
     Raises:
         InputError: the target fails at one request after another.
     """
-    chosen = choose(bench.samples(settings.repeats), items, sub_seed(seed, bench.name, "items"))
+    drawn = sub_seed(seed, bench.name, "items")
+    chosen = choose(bench.samples(settings.repeats), items, drawn, stratified=bench.stratified)
     rows: dict[int, dict[str, Any]] = {}
     with ExitStack() as stack:
         if bench.sandbox:
@@ -217,6 +228,11 @@ def _said(replies: Sequence[ChatResponse]) -> str:
     return turns[0] if len(turns) == 1 else json.dumps(turns, ensure_ascii=False) if turns else ""
 
 
+def _finish(reasons: Sequence[str]) -> str:
+    """How the last answer ended; `length` when any answer was cut off."""
+    return "length" if "length" in reasons else reasons[-1] if reasons else ""
+
+
 def _row(bench: Benchmark, one: _Active, status: str, reason: str, grade: Grade | None) -> dict[str, Any]:
     sample = one.sample
     prompt = "\n\n".join(str(message.get("content") or "") for message in sample.messages)
@@ -241,6 +257,6 @@ def _row(bench: Benchmark, one: _Active, status: str, reason: str, grade: Grade 
         "parts": json.dumps(dict(grade.parts) if grade is not None else {}, sort_keys=True),
         "status": status,
         "reason": reason,
-        "finish_reason": one.replies[-1].finish_reason if one.replies else "",
+        "finish_reason": _finish([reply.finish_reason for reply in one.replies]),
         "output_tokens": sum(reply.completion_tokens for reply in one.replies),
     }

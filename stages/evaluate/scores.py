@@ -4,6 +4,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from gym.benchmarks.base import Benchmark
 from gym.benchmarks.estimators import best_of_n, is_solved, majority, over_items
 from gym.intervals import bootstrap_mean, wilson
@@ -14,8 +16,9 @@ def metrics(bench: Benchmark, rows: Sequence[Mapping[str, Any]], seed: int) -> d
     """`<name>` (mean over items of the mean over samples) with `_n` items, its 95 % interval and its parts.
 
     The interval is Wilson's for one sample per item, else a bootstrap over items: samples of one item are not
-    independent. Samples that say nothing about the model (`_infrastructure_errors`, `_verifier_errors`, `_not_run`) are
-    counted and left out. With none left the score is absent.
+    independent. A stratified benchmark weighs its groups itself, and items are redrawn within each. Samples that say
+    nothing about the model (`_infrastructure_errors`, `_verifier_errors`, `_not_run`) are counted and left out. With
+    none left, or none of a stratified benchmark's group, the score is absent.
     """
     name = bench.name
     found = {
@@ -35,16 +38,12 @@ def metrics(bench: Benchmark, rows: Sequence[Mapping[str, Any]], seed: int) -> d
     found[f"{name}_n"] = float(len(by_item))
     if not by_item:
         return found
-    means = [sum(scores) / len(scores) for scores in by_item.values()]
-    single = all(len(scores) == 1 for scores in by_item.values())
-    if single and all(score in (0.0, 1.0) for score in means):
-        low, high = wilson(sum(is_solved(score) for score in means), len(means))
-    else:
-        low, high = bootstrap_mean(means, seed)
-        if low == high:  # all items alike: redrawing them shows no spread, and Wilson's interval still does
-            low, high = wilson(round(sum(means)), len(means))
-    found |= {name: sum(means) / len(means), f"{name}_ci_low": low, f"{name}_ci_high": high}
-    if not single:
+    means = {item: sum(scores) / len(scores) for item, scores in by_item.items()}
+    groups = {row["task_id"]: row["group"] for row in judged}
+    headline = _weighed(bench, means, groups, seed) if bench.stratified else _plain(by_item, list(means.values()), seed)
+    if headline is not None:
+        found |= dict(zip((name, f"{name}_ci_low", f"{name}_ci_high"), headline, strict=True))
+    if any(len(scores) > 1 for scores in by_item.values()):
         found |= {f"{name}_{key}": value for key, value in over_items(by_item).items()}
         ballots = {item: majority(answers) for item, answers in votes.items()}
         found[f"{name}_majority_of_n"] = best_of_n(by_item, ballots)
@@ -53,6 +52,41 @@ def metrics(bench: Benchmark, rows: Sequence[Mapping[str, Any]], seed: int) -> d
     if complete and len(complete) == len(seen):
         found |= {f"{name}_{key}": value for key, value in bench.summary(complete).items()}
     return found
+
+
+Interval = tuple[float, float, float]  # value, low, high
+
+
+def _plain(by_item: Mapping[str, Sequence[float]], means: Sequence[float], seed: int) -> Interval:
+    if all(len(scores) == 1 for scores in by_item.values()) and all(score in (0.0, 1.0) for score in means):
+        low, high = wilson(sum(is_solved(score) for score in means), len(means))
+    else:
+        low, high = bootstrap_mean(means, seed)
+        if low == high:  # all items alike: redrawing them shows no spread, and Wilson's interval still does
+            low, high = wilson(round(sum(means)), len(means))
+    return sum(means) / len(means), low, high
+
+
+def _weighed(
+    bench: Benchmark, means: Mapping[str, float], groups: Mapping[str, str], seed: int, samples: int = 500
+) -> Interval | None:
+    """The benchmark's own weighing, with items redrawn within their groups; None when a group is missing."""
+    by_group: dict[str, list[float]] = {}
+    for item, mean in means.items():
+        by_group.setdefault(groups[item], []).append(mean)
+    value = bench.overall({group: sum(some) / len(some) for group, some in by_group.items()})
+    if value is None:
+        return None
+    rng = np.random.default_rng(seed)
+    drawn = {
+        group: np.array(some)[rng.integers(0, len(some), (samples, len(some)))].mean(axis=1)
+        for group, some in by_group.items()
+    }
+    rounds = [bench.overall({group: float(some[k]) for group, some in drawn.items()}) for k in range(samples)]
+    low, high = np.quantile([one for one in rounds if one is not None], [0.025, 0.975])
+    if low == high:
+        low, high = wilson(round(sum(means.values())), len(means))
+    return value, float(low), float(high)
 
 
 def asked(rows: Sequence[Mapping[str, Any]], total: int) -> str:

@@ -13,12 +13,12 @@ from typing import Any
 from agents.chat.endpoint import EndpointOptions
 from agents.chat.protocol import ChatClient, ChatError, ChatRequest
 from gym.benchmarks.base import PRESETS, DataError, Settings
-from gym.benchmarks.open import BENCHMARKS, open_benchmark
-from gym.benchmarks.tau2 import Tau2
+from gym.benchmarks.names import NAMES
 from gym.sandbox import SandboxError
 from k2model.errors import CheckpointError, ConfigError
 from stages.errors import InputError
 from stages.evaluate import scores as scoring
+from stages.evaluate.open import open_any
 from stages.evaluate.published import PUBLISHED
 from stages.evaluate.runner import run_benchmark
 from stages.evaluate.target import open_target
@@ -34,7 +34,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m stages.evaluate", description=__doc__)
     parser.add_argument("--target", help="a URL such as http://127.0.0.1:8000/v1, a checkpoint folder, or 'embedded'")
     parser.add_argument("--model", default="", help="the endpoint's name of the model")
-    parser.add_argument("--benchmarks", help=f"comma-separated: {', '.join(sorted(BENCHMARKS))}")
+    parser.add_argument("--benchmarks", help=f"comma-separated: {', '.join(NAMES)}")
     parser.add_argument("--preset", choices=PRESETS, default="k2", help="whose published settings (default: k2)")
     parser.add_argument("--items", type=int, default=0, help="items of each benchmark, drawn by seed (default: all)")
     parser.add_argument("--repeats", type=int, help="samples per item instead of the preset's")
@@ -128,11 +128,7 @@ def _evaluate(args: argparse.Namespace) -> None:
         raise InputError("--target and --benchmarks are needed (see --help)")
     names = [name.strip() for name in args.benchmarks.split(",") if name.strip()]
     paths = _paths(args.data, names)
-    benches = {name: open_benchmark(name, paths.get(name)) for name in names}
-    if args.user:
-        for name, bench in benches.items():
-            if isinstance(bench, Tau2):
-                benches[name] = Tau2(bench.domain, paths.get(name), scripted=False)
+    benches = {name: open_any(name, paths.get(name), scripted=not args.user) for name in names}
     options = EndpointOptions(args.model, concurrency=args.concurrency, budget_tokens=args.budget_tokens)
     store = Path("work/evaluations/answers.sqlite")
     client = open_target(args.target, store=store, endpoint=options if args.model else None, tokenizer=args.tokenizer)
