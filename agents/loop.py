@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol, TextIO
 
 from agents.context import ContextExhausted, Count, Memo, Policy, count_tokens, view
+from gym.sandbox import SandboxError
 
 Message = Mapping[str, Any]
 
@@ -34,6 +35,9 @@ class Stop(StrEnum):
 
 class InfrastructureError(Exception):
     """The model or a tool's machine could not be reached; the one kind of failure that is retried."""
+
+
+UNREACHABLE = (InfrastructureError, SandboxError)
 
 
 class Model(Protocol):
@@ -182,7 +186,7 @@ def _retried(action: Callable[[], Any], retries: int) -> Any:
     for attempt in range(retries + 1):
         try:
             return action()
-        except InfrastructureError:
+        except UNREACHABLE:
             if attempt == retries:
                 raise
     raise AssertionError("unreachable")
@@ -266,7 +270,7 @@ class _Loop:
             if self._open():
                 try:
                     self._act(self._calls())
-                except InfrastructureError as error:
+                except UNREACHABLE as error:
                     return self._end(Stop.INFRASTRUCTURE, str(error))
                 if self.failures >= options.failures:
                     return self._end(Stop.TOOL_FAILURE, f"{self.failures} errors in a row")

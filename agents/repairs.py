@@ -14,57 +14,20 @@ from typing import Any
 import numpy as np
 
 from agents import loop
-from agents.coding import Workspace
 from agents.judge import Verdict
 from agents.policy import Agent
 from gym.sandbox import Sandbox
-from gym.tasksets.repair import Repair, mutants, source_of
+from gym.sandbox.workspace import Workspace
+from gym.tasksets.repair import MODULE, TESTS, Repair, mutants, repository, source_of
 from gym.tasksets.task import Task
 from gym.verifiers.result import Status
 from k2model.chat import call_id
 
-MODULE = "candidate.py"
-TESTS = "tests/check.py"
 RUN = f"python {TESTS}"
 SYSTEM = (
     "You are a software engineer in the repository /workspace. Find the cause, make the smallest change, run tests."
 )
 OPTIONS = loop.Options(max_steps=40, parallel=1)
-HIDDEN = 3  # every third test that passes is not in the repository
-
-_CHECK = '''"""Runs the module's tests: python tests/check.py"""
-
-import sys
-
-sys.path.insert(0, ".")
-import candidate
-
-TESTS = [
-{tests}
-]
-
-failed = 0
-for call, expected in TESTS:
-    try:
-        found = repr(eval(call, {{{module!r}: candidate}}))
-    except Exception as error:
-        found = f"{{type(error).__name__}}: {{error}}"
-    if found != expected:
-        failed += 1
-        print(f"FAIL {{call}}\\n  expected {{expected}}\\n  found    {{found}}")
-print(f"{{len(TESTS) - failed}} passed, {{failed}} failed")
-sys.exit(failed > 0)
-'''
-
-
-def repository(task: Task) -> dict[str, bytes]:
-    """The files of a repair task as an agent gets them: the module, a note, and the tests that are no secret."""
-    payload = task.payload
-    passing = [call for place, call in enumerate(payload["PASS_TO_PASS"]) if place % HIDDEN != HIDDEN - 1]
-    tests = [f"    ({call!r}, {payload['expected'][call]!r})," for call in [*passing, payload["FAIL_TO_PASS"][0]]]
-    check = _CHECK.format(tests="\n".join(tests), module=payload["module"])
-    note = f"# candidate\n\nA pure Python copy of `{payload['module']}`. Tests: `{RUN}`.\n"
-    return {MODULE: payload["files"][MODULE].encode(), TESTS: check.encode(), "README.md": note.encode()}
 
 
 @dataclass(frozen=True)

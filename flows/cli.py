@@ -10,6 +10,7 @@ COMMANDS = {  # name: module, what it does, an example
     "recovery": ("flows.recovery", "lets a crashed worker's run go on at another worker", "k2 recovery --silence 60"),
     "experiment": ("flows.experiment", "one run with other parameters, beside the checkout", "k2 experiment --set pretrain.steps=200"),
     "sweep": ("flows.sweep", "a grid or an Optuna study under one MLflow parent", "k2 sweep --grid seed=0,1,2 --jobs 2"),
+    "sandbox": ("flows.sandbox", "a file of sandbox jobs, here or on a work pool", "k2 sandbox jobs.jsonl outcomes.jsonl --shard 500"),
     "doctor": ("flows.doctor", "what this machine has, and what each missing thing disables", "k2 doctor"),
     "params": ("stages.params", "checks params.yaml, or applies a size", "k2 params --size smoke --write"),
     "evaluate": ("stages.evaluate.__main__", "benchmarks on any target", "k2 evaluate --target embedded --benchmarks aime_2025"),

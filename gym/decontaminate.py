@@ -2,8 +2,11 @@
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+from gym.tasksets.task import Task
 
 N = 13
 WORD = re.compile(r"\w+")
@@ -19,6 +22,12 @@ def ngrams(text: str, n: int = N) -> Iterator[int]:
         yield int.from_bytes(hashlib.blake2b(joined.encode(), digest_size=8).digest())
 
 
+def _whole(text: str) -> int:
+    """The hash of all words, apart from every n-gram's."""
+    joined = " ".join(WORD.findall(text.lower()))
+    return int.from_bytes(hashlib.blake2b(joined.encode(), digest_size=8, person=b"whole").digest())
+
+
 class Index:
     """The n-grams of benchmarks, by benchmark. Texts with fewer than `shortest` words are too common to count."""
 
@@ -26,18 +35,36 @@ class Index:
         self.n, self.shortest = n, shortest
         self._names: dict[int, str] = {}
 
-    def add(self, benchmark: str, texts: Iterable[str]) -> int:
-        """Adds a benchmark's questions; gives how many n-grams it has now."""
+    def add(self, benchmark: str, texts: Iterable[str], *, whole: bool = False) -> int:
+        """Adds a benchmark's questions; gives how many hashes it has now.
+
+        Args:
+            whole: compare whole texts, for questions of a generator whose sentences are the same in every question.
+        """
         before = len(self._names)
         for text in texts:
-            if len(WORD.findall(text)) >= self.shortest:
+            if whole:
+                self._names.setdefault(_whole(text), benchmark)
+            elif len(WORD.findall(text)) >= self.shortest:
                 for gram in ngrams(text, self.n):
                     self._names.setdefault(gram, benchmark)
         return len(self._names) - before
 
     def overlap(self, text: str) -> str | None:
-        """The benchmark that shares an n-gram with the text, or None."""
-        return next((self._names[gram] for gram in ngrams(text, self.n) if gram in self._names), None)
+        """The benchmark that has an n-gram of the text, or the whole text; or None."""
+        same = self._names.get(_whole(text)) if WORD.search(text) else None
+        return same or next((self._names[gram] for gram in ngrams(text, self.n) if gram in self._names), None)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Every hash with its benchmark, in the order of adding."""
+        return [{"gram": gram, "benchmark": name} for gram, name in self._names.items()]
+
+    @classmethod
+    def of(cls, rows: Iterable[dict[str, Any]]) -> "Index":
+        """The index with these rows."""
+        made = cls()
+        made._names = {int(row["gram"]): str(row["benchmark"]) for row in rows}
+        return made
 
 
 @dataclass(frozen=True)
@@ -59,3 +86,14 @@ def decontaminate(texts: Iterable[str], index: Index) -> Report:
         else:
             dropped[name] = dropped.get(name, 0) + 1
     return Report(kept, dropped)
+
+
+def clean_tasks(tasks: Sequence[Task], index: Index) -> tuple[list[Task], dict[str, int]]:
+    """Tasks whose messages have no overlap, and how many were dropped for each benchmark."""
+    found = decontaminate((said(task.messages) for task in tasks), index)
+    return [tasks[place] for place in found.kept], found.dropped
+
+
+def said(messages: Iterable[Any]) -> str:
+    """What stands in messages, without what tools returned."""
+    return "\n".join(str(one.get("content") or "") for one in messages if one["role"] in ("user", "assistant"))

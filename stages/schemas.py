@@ -67,6 +67,14 @@ FACTS = pa.schema(
     ]
 )
 
+# What must not be trained on: hashes of n-grams, or of whole questions (gym/decontaminate.py).
+NGRAMS = pa.schema(
+    [
+        pa.field("gram", pa.uint64(), nullable=False),
+        pa.field("benchmark", pa.string(), nullable=False),
+    ]
+)
+
 SAMPLES = pa.schema(
     [
         pa.field("benchmark", pa.string(), nullable=False),

@@ -6,11 +6,12 @@ import importlib.util
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from gym.sandbox import Sandbox
+from gym.sandbox import Sandbox, open_sandbox
 from gym.verifiers.result import Result, Status
 
 Message = Mapping[str, Any]
@@ -18,6 +19,10 @@ Message = Mapping[str, Any]
 
 class DataError(Exception):
     """A benchmark's data is missing or not in the official schema."""
+
+
+class ContextExceeded(Exception):
+    """Thrown into an episode whose next question is longer than the model's context: what it has so far counts."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,7 @@ class Settings:
         repeats: independent samples of each item (k of avg@k).
         max_tokens: of one answer, thinking included.
         max_steps: turns of the model in one episode.
+        context: tokens of prompt and answer together.
         source: where the setting is published.
     """
 
@@ -49,10 +55,11 @@ class Settings:
     max_tokens: int
     max_steps: int = 200
     source: str = ""
+    context: int = 131_072
 
 
 K2 = Settings(1, 0.6, 1.0, 8192, source="K2 report, table 3 and its notes; README")
-K2_THINKING = Settings(1, 1.0, 0.95, 98304, max_steps=300, source="K2 Thinking model card, notes 1-6")
+K2_THINKING = Settings(1, 1.0, 0.95, 98304, max_steps=300, source="K2 Thinking model card, notes 1-6", context=262_144)
 PRESETS = ("k2", "k2-thinking")
 
 
@@ -114,20 +121,30 @@ class Benchmark(ABC):
         manifest: of the data behind `samples`.
         sandbox: whether episodes run programs; then `box` is set before the first one.
         stratified: the headline is made of groups: a part of the items has some of each, and `overall` weighs them.
+        agent: who works where an episode gives a model tools; the evaluation sets it.
     """
 
     name: str
     manifest: Manifest
     sandbox = False
     stratified = False
+    agent: Any = None
     presets: Mapping[str, Settings] = {"k2": K2, "k2-thinking": K2_THINKING}
 
     def __init__(self) -> None:
         self.box: Sandbox | None = None
 
+    def open_box(self) -> AbstractContextManager[Sandbox]:
+        """The sandbox that `box` is to be."""
+        return open_sandbox()
+
     @abstractmethod
     def items(self) -> list[Sample]:
         """Every item once, in the official order."""
+
+    def texts(self) -> list[str]:
+        """What must not be trained on, each text once."""
+        return list(dict.fromkeys(str(message["content"]) for one in self.items() for message in one.messages))
 
     def samples(self, repeats: int = 1) -> list[Sample]:
         """Every item `repeats` times."""

@@ -15,7 +15,7 @@ from gym.benchmarks.ifeval import IfEval
 from gym.benchmarks.livecodebench import LiveCodeBench
 from gym.benchmarks.mmlu import Mmlu
 from gym.benchmarks.suites import ElementarySuite, ReasoningGym
-from gym.benchmarks.swe_bench import SweRepair
+from gym.benchmarks.swe_official import open_swe
 from gym.benchmarks.tau2 import Tau2
 from gym.benchmarks.tool_quality import ToolQuality
 from gym.benchmarks.zebra import ZebraLogic
@@ -49,7 +49,9 @@ BENCHMARKS: Mapping[str, Callable[[Path | None], Benchmark]] = {
     "livecodebench_v6": LiveCodeBench,
     "mmlu": Mmlu,
     "reasoning_gym": _without_path(ReasoningGym),
-    "swe_bench_verified": _without_path(SweRepair),
+    "swe_bench_multilingual": lambda path: open_swe("swe_bench_multilingual", path),
+    "swe_bench_verified": lambda path: open_swe("swe_bench_verified", path),
+    "swe_bench_verified_agentless": lambda path: open_swe("swe_bench_verified_agentless", path),
     "tau2_airline": lambda path: Tau2("airline", path),
     "tau2_retail": lambda path: Tau2("retail", path),
     "tau2_telecom": lambda path: Tau2("telecom", path),

@@ -1,71 +1,192 @@
-"""SWE-bench's grading rule, and repairs of real modules that need no Docker (agentless: one answer, no tools).
+"""SWE-bench Verified and Multilingual: an agent repairs a repository; hidden tests grade its patch in a fresh copy.
 
-The official instances need their images and the package `swebench`; they are not run here.
+Built in are small repositories that need no Docker (gym/benchmarks/swe_instances.py). The user's official instances run
+in their images by Docker and are graded by the package `swebench` (gym/benchmarks/swe_official.py). `*_agentless` asks
+for one answer without tools. Whose agent works on the copy is not the benchmark's matter: the evaluation brings it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from typing import Any, Protocol
 
 from gym.benchmarks import base
-from gym.benchmarks.base import Benchmark, DataError, Grade, Reply, Sample
+from gym.benchmarks.base import Ask, Benchmark, DataError, Episode, Grade, Message, Reply, Sample, Settings
 from gym.benchmarks.code_text import program
-from gym.sandbox import open_sandbox
-from gym.tasksets.repair import Repair, source_of
-from gym.tasksets.task import Task
+from gym.benchmarks.estimators import best_of_n
+from gym.benchmarks.swe_instances import Instance, apply_patch, multilingual_instances, python_instances, run_tests
+from gym.sandbox import Sandbox, SandboxError
+from gym.sandbox.workspace import Workspace, coding_sandbox, file_diff
+from gym.verifiers.result import Result, Status
 
 PASSING, KEPT = frozenset({"PASSED", "XFAIL"}), frozenset({"PASSED", "XFAIL", "SKIPPED"})
-SEED, COUNT = 20251106, 12
-PROMPT = "{issue}\n\n```python\n{source}\n```\n\nAnswer with the whole repaired file in one ```python block."
+SEED = 20251106
+PYTHON, EACH = 12, 3  # instances of Python, and of every other repository
+SYSTEM = (
+    "You are a software engineer. The repository is the current folder, /workspace. Use the tools to find the cause of "
+    "the issue, change the source and run the tests. Leave the tests as they are. When you are done, say so without "
+    "calling a tool."
+)
+AGENTLESS = "{issue}\n\n{path}:\n```{language}\n{source}\n```\n\nAnswer with the whole repaired file in one ``` block."
+K2_SOURCE = "K2 report, table 3 and appendix C: bash and editor tools; its number of steps isn't published, 250 is ours"
+THINKING_SOURCE = "K2 Thinking model card, note on coding: mean of 5 runs, T 1.0; 16k tokens a step, 256k in all"
+AGENT_PRESETS: Mapping[str, Settings] = {
+    "k2": replace(base.K2, max_steps=250, source=K2_SOURCE),
+    "k2-thinking": replace(base.K2_THINKING, repeats=5, max_tokens=16384, max_steps=300, source=THINKING_SOURCE),
+}
+AGENTLESS_PRESETS: Mapping[str, Settings] = {
+    "k2": replace(base.K2, max_tokens=16384, source="K2 report, table 3: single patch without test, 16,384 tokens"),
+    "k2-thinking": replace(base.K2_THINKING, repeats=5, source=THINKING_SOURCE),
+}
+
+
+class Copy(Protocol):
+    """A working copy of a repository."""
+
+    def tools(self) -> list[dict[str, Any]]: ...
+
+    def call(self, name: str, arguments: Mapping[str, Any]) -> tuple[str, bool]: ...
+
+    def patch(self) -> str: ...
+
+
+# What lets a model work on a copy: (first messages, copy) → asks and takes replies; returns why it ended and its steps.
+Agent = Callable[[Sequence[Message], Copy], Generator[Ask, Reply, tuple[str, int]]]
+
+
+def _status(test: str, statuses: Mapping[str, str]) -> str | None:
+    """A test's status; an id that was cut inside its parameters counts by its beginning where all such tests agree."""
+    if test in statuses:
+        return statuses[test]
+    if test.count("[") > test.count("]"):
+        found = [status for name, status in statuses.items() if name.startswith(test)]
+        if found and len({status in PASSING for status in found}) == 1:
+            return found[0]
+    return None
 
 
 def resolved(
     statuses: Mapping[str, str], fail_to_pass: Sequence[str], pass_to_pass: Sequence[str], *, fail_only: bool = False
 ) -> bool:
-    """The official verdict on a test log.
+    """The official verdict on the statuses of a test log (swebench 5.0.2, `harness/grading.py`).
 
     A FAIL_TO_PASS test must have passed; a PASS_TO_PASS test must be maintained, for which a skip is enough; a test
-    that is absent failed. In repositories of the kind `fail_only` a test fails only when the log says so.
+    that is absent failed. In repositories of the kind `fail_only` a test fails only when the log says FAILED.
     """
     if fail_only:
-        return not any(statuses.get(test) in {"FAILED", "ERROR"} for test in [*fail_to_pass, *pass_to_pass])
-    fixed = all(statuses.get(test) in PASSING for test in fail_to_pass)
-    return fixed and all(statuses.get(test) in KEPT for test in pass_to_pass)
+        return not any(statuses.get(test) == "FAILED" for test in [*fail_to_pass, *pass_to_pass])
+    fixed = all(_status(test, statuses) in PASSING for test in fail_to_pass)
+    return fixed and all(_status(test, statuses) in KEPT for test in pass_to_pass)
 
 
-class SweRepair(Benchmark):
-    """Built in: a module of the standard library with one proven mutation, graded in a fresh sandbox by F2P and P2P."""
+class SweBench(Benchmark):
+    """Built-in instances with an agent (multi-turn), or agentless (one answer).
 
-    name = "swe_bench_verified"
+    Raises:
+        DataError: no sandbox, or no tool for any of the languages.
+    """
+
     sandbox = True
+    agent: Agent | None = None
 
-    def __init__(self, count: int = COUNT) -> None:
+    def __init__(self, name: str, *, agentless: bool = False, count: int | None = None) -> None:
         super().__init__()
-        with open_sandbox() as box:
-            self.tasks = {task.id: task for task in Repair(box).tasks(count, SEED)}
-        rows = [[task.id, task.messages[-1]["content"], task.payload] for task in self.tasks.values()]
-        self.manifest = base.builtin_manifest("swe-repair", rows)
+        self.name, self.agentless = name, agentless
+        self.presets = AGENTLESS_PRESETS if agentless else AGENT_PRESETS
+        multilingual = "multilingual" in name
+        try:
+            with coding_sandbox() as box:
+                found = (
+                    multilingual_instances(box, count or EACH, SEED)
+                    if multilingual
+                    else python_instances(box, count or PYTHON, SEED)
+                )
+        except SandboxError as error:
+            raise DataError(f"{name}: {error}") from None
+        if not found:
+            raise DataError(f"{name}: needs gcc or node, and a sandbox of level namespaces")
+        self.instances = {one.id: one for one in found}
+        languages = sorted({one.language for one in found})
+        data = f"swe-repair-{'-'.join(languages)}"
+        self.manifest = base.builtin_manifest(data, [one.row() for one in found], version="2")
+
+    def open_box(self) -> AbstractContextManager[Sandbox]:
+        return coding_sandbox()
 
     def items(self) -> list[Sample]:
         return [
-            Sample(task.id, base.user(self._text(task)), {"module": task.payload["module"]}, group="agentless")
-            for task in self.tasks.values()
+            Sample(one.id, self._messages(one), {"instance_id": one.id}, group=one.language)
+            for one in self.instances.values()
         ]
 
-    def _text(self, task: Task) -> str:
-        issue, source = task.messages[-1]["content"], task.payload["files"]["candidate.py"]
-        return PROMPT.format(issue=issue, source=source)
+    def _messages(self, one: Instance) -> tuple[Message, ...]:
+        if not self.agentless:
+            return ({"role": "system", "content": SYSTEM}, *base.user(f"{one.statement}\n\nTests: `{one.command}`"))
+        source = one.files[one.source].decode()
+        return base.user(AGENTLESS.format(issue=one.statement, path=one.source, language=one.language, source=source))
+
+    def episode(self, sample: Sample) -> Episode:
+        if self.agentless:
+            reply = yield Ask(sample.messages)
+            return self.grade(sample, reply)
+        if self.agent is None:
+            raise DataError(f"{self.name}: no agent works on the repository")
+        copy = Workspace(self.instances[sample.id].files, self.needed_box())
+        stop, steps = yield from self.agent(sample.messages, copy)
+        if stop == "infrastructure":
+            return Grade(Result(None, Status.VERIFIER_ERROR, "the sandbox failed"), "", {"steps": float(steps)})
+        return self.grade_patch(sample.id, copy.patch(), steps=float(steps))
 
     def grade(self, sample: Sample, reply: Reply) -> Grade:
-        source = program(reply.text)
-        if not source.strip():
+        """An answer with a patch (```diff), or with the whole repaired file."""
+        one = self.instances[sample.id]
+        text = program(reply.text)
+        if not text.strip():
             return base.no_answer("empty answer")
+        patch = text if text.startswith(("diff --git", "--- ")) else file_diff(
+            one.source, one.files[one.source], text.encode()
+        )  # fmt: skip
+        return self.grade_patch(sample.id, patch)
+
+    def grade_patch(self, name: str, patch: str, **parts: float) -> Grade:
+        """The official rule on every test, hidden ones too, of a fresh copy with the patch and its own tests."""
+        one, box = self.instances[name], self.needed_box()
+        if not patch.strip():
+            return base.no_answer("empty patch", verifier=0.0, **parts)
+        files = apply_patch(one.files, patch)
+        if files is None:
+            return base.scored(False, patch, "the patch does not apply", verifier=0.0, **parts)
+        files |= {path: content for path, content in one.files.items() if path.startswith("tests/")}
         try:
-            return Grade(Repair(self.needed_box()).score(self.tasks[sample.id], source), source)
-        except RuntimeError as error:
-            raise DataError(f"{self.name}: {error}") from None
+            statuses = run_tests(box, one, files)
+            visible = Workspace(files, box).bash(one.command).endswith("[exit status 0]")
+        except SandboxError as error:
+            return Grade(Result(None, Status.VERIFIER_ERROR, str(error)), patch, parts)
+        fixed = [test for test in one.fail_to_pass if statuses.get(test) == "PASSED"]
+        kept = [test for test in one.pass_to_pass if statuses.get(test) == "PASSED"]
+        right = resolved(statuses, one.fail_to_pass, one.pass_to_pass)
+        reason = f"F2P {len(fixed)} of {len(one.fail_to_pass)}, P2P {len(kept)} of {len(one.pass_to_pass)}"
+        vote = float(visible) / (1 + 1e-4 * len(patch.splitlines()))
+        shares = {"f2p": len(fixed) / len(one.fail_to_pass), "p2p": len(kept) / len(one.pass_to_pass)}
+        return base.scored(right, patch, reason, verifier=vote, **shares, **parts)
 
     def gold_reply(self, sample: Sample) -> Reply:
-        return Reply(f"```python\n{source_of(sample.gold['module'])}\n```")
+        """The gold patch, the inverse of the mutation."""
+        return Reply(f"```diff\n{self.instances[sample.id].patch}```")
 
-    def broken_reply(self, sample: Sample) -> Reply:
-        """The file as it was."""
-        return Reply(f"```python\n{self.tasks[sample.id].payload['files']['candidate.py']}\n```")
+    def summary(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+        return best_by_verifier(rows)
+
+
+def best_by_verifier(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """`best_of_n_verifier`: of each item's samples the one that a verifier prefers, which sees the repository's own
+    tests alone: they pass, and the patch is small. Not pass@n, which takes any that is right.
+    """
+    scores: dict[str, list[float]] = {}
+    votes: dict[str, list[float]] = {}
+    for row in rows:
+        scores.setdefault(row["task_id"], []).append(row["score"])
+        votes.setdefault(row["task_id"], []).append(row["parts"].get("verifier", 0.0))
+    if max(map(len, scores.values()), default=0) < 2:
+        return {}
+    return {"best_of_n_verifier": best_of_n(scores, votes)}

@@ -87,6 +87,10 @@ class Tau2(Benchmark):
         greeting = {"role": "assistant", "content": GREETING}
         return [Sample(task.id, (system, greeting), {"task": task.id}, tools=tools) for task in self.tasks]
 
+    def texts(self) -> list[str]:
+        """The policy and every user's story."""
+        return [*super().texts(), *(str(task.user_scenario) for task in self.tasks)]
+
     def _fresh(self, solo_mode: bool = False) -> Any:
         """An untouched environment. What is unpickled was pickled by this object."""
         databases = {name: pickle.loads(data) for name, data in self._databases.items()}
@@ -151,9 +155,7 @@ class Tau2(Benchmark):
             try:
                 arguments = json.loads(call["function"]["arguments"])
                 name = call["function"]["name"]
-                found.append(
-                    self.messages.ToolCall(id=call["id"], name=name, arguments=arguments, requestor=requestor)
-                )
+                found.append(self.messages.ToolCall(id=call["id"], name=name, arguments=arguments, requestor=requestor))
             except (ValueError, KeyError, TypeError):
                 return None
         return found

@@ -1,8 +1,9 @@
 """What a sandbox runs and what it says afterwards."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
+from typing import Any
 
 
 class Verdict(StrEnum):
@@ -60,6 +61,32 @@ class Job:
             if name.startswith("/") or ".." in name.split("/") or not name:
                 raise ValueError(f"file name {name!r}: must be relative, without '..'")
 
+    def to_json(self) -> dict[str, Any]:
+        """The job as it goes to a worker; the contents of files in hexadecimal."""
+        files = {name: (one.encode() if isinstance(one, str) else one).hex() for name, one in self.files.items()}
+        return {
+            "source": self.source,
+            "argv": list(self.argv),
+            "files": files,
+            "stdin": self.stdin,
+            "args": list(self.args),
+            "env": dict(self.env),
+            "limits": asdict(self.limits),
+            "keep": list(self.keep),
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> "Job":
+        """The job that `to_json` wrote; what is left out has its default.
+
+        Raises:
+            ValueError, TypeError: it describes no job.
+        """
+        made = dict(value)
+        made["files"] = {name: bytes.fromhex(content) for name, content in dict(made.get("files", {})).items()}
+        made["limits"] = Limits(**made.get("limits", {}))
+        return cls(**made)
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -74,3 +101,7 @@ class Outcome:
     max_rss_mb: float
     detail: str = ""
     files: Mapping[str, bytes] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """For a file of outcomes; the contents of kept files in hexadecimal."""
+        return {**asdict(self), "files": {name: content.hex() for name, content in self.files.items()}}

@@ -12,7 +12,6 @@ import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
@@ -57,7 +56,7 @@ class Worker:
         """Runs a job; a zygote that died is replaced and the job reported as an infrastructure error."""
         if job.argv and self.level == "fork":
             raise SandboxError("level fork runs Python source only; use level namespaces for a command")
-        request = _request(job)
+        request = job.to_json()
         self.link.settimeout(job.limits.wall_s + 30.0)
         try:
             send(self.link, request)
@@ -83,20 +82,6 @@ class Worker:
 
 # `-I` keeps the script's folder off the path; this puts only that folder there, for `lockdown`.
 _BOOT = "import sys; sys.path.insert(0, sys.argv.pop(1)); import zygote; zygote.main()"
-
-
-def _request(job: Job) -> dict[str, Any]:
-    files = {name: (one.encode() if isinstance(one, str) else one).hex() for name, one in job.files.items()}
-    return {
-        "source": job.source,
-        "argv": list(job.argv),
-        "files": files,
-        "stdin": job.stdin,
-        "args": list(job.args),
-        "env": dict(job.env),
-        "limits": asdict(job.limits),
-        "keep": list(job.keep),
-    }
 
 
 def _outcome(answer: dict[str, Any], job: Job) -> Outcome:

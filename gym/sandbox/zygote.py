@@ -286,7 +286,6 @@ class Place:
         finally:
             empty(self.box)
 
-
     def _put(self, folder: str, name: str, content: bytes, root: bool) -> None:
         path = folder
         *parents, last = name.split("/")

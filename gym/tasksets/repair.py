@@ -21,6 +21,8 @@ from gym.verifiers.result import Result, Status
 
 LIMITS = Limits(cpu_s=5.0, wall_s=20.0)
 MARK = "@@RESULT@@"
+MODULE, TESTS = "candidate.py", "tests/check.py"
+HIDDEN = 3  # every third test that passes is not in the repository
 
 
 @dataclass(frozen=True)
@@ -286,3 +288,38 @@ class Repair:
         right = {call for call, line in zip(expected, said, strict=True) if line == expected[call]}
         missed = [call for call in [*task.payload["FAIL_TO_PASS"], *task.payload["PASS_TO_PASS"]] if call not in right]
         return Result(float(not missed), Status.SCORED, f"fails {missed[0][:80]}" if missed else "all tests pass")
+
+
+_CHECK = '''"""Runs the module's tests: python tests/check.py"""
+
+import sys
+
+sys.path.insert(0, ".")
+import candidate
+
+TESTS = [
+{tests}
+]
+
+failed = 0
+for call, expected in TESTS:
+    try:
+        found = repr(eval(call, {{{module!r}: candidate}}))
+    except Exception as error:
+        found = f"{{type(error).__name__}}: {{error}}"
+    if found != expected:
+        failed += 1
+        print(f"FAIL {{call}}\\n  expected {{expected}}\\n  found    {{found}}")
+print(f"{{len(TESTS) - failed}} passed, {{failed}} failed")
+sys.exit(failed > 0)
+'''
+
+
+def repository(task: Task) -> dict[str, bytes]:
+    """The files of a repair task as an agent gets them: the module, a note, and the tests that are no secret."""
+    payload = task.payload
+    passing = [call for place, call in enumerate(payload["PASS_TO_PASS"]) if place % HIDDEN != HIDDEN - 1]
+    tests = [f"    ({call!r}, {payload['expected'][call]!r})," for call in [*passing, payload["FAIL_TO_PASS"][0]]]
+    check = _CHECK.format(tests="\n".join(tests), module=payload["module"])
+    note = f"# candidate\n\nA pure Python copy of `{payload['module']}`. Tests: `python {TESTS}`.\n"
+    return {MODULE: payload["files"][MODULE].encode(), TESTS: check.encode(), "README.md": note.encode()}

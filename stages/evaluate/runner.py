@@ -13,8 +13,10 @@ from typing import Any
 import numpy as np
 
 from agents.chat.protocol import BudgetExceeded, ChatClient, ChatError, ChatRequest, ChatResponse
-from gym.benchmarks.base import Ask, Benchmark, Episode, Grade, Reply, Sample, Settings
-from gym.sandbox import open_sandbox
+from agents.context import Policy
+from agents.episode import agent
+from agents.loop import Options
+from gym.benchmarks.base import Ask, Benchmark, ContextExceeded, Episode, Grade, Reply, Sample, Settings
 from gym.verifiers.result import Status
 from stages.errors import InputError
 from stages.seeds import sub_seed
@@ -82,7 +84,8 @@ def run_benchmark(
     rows: dict[int, dict[str, Any]] = {}
     with ExitStack() as stack:
         if bench.sandbox:
-            bench.box = stack.enter_context(open_sandbox())
+            bench.box = stack.enter_context(bench.open_box())
+        bench.agent = agent(_limits(settings))
         active: dict[int, _Active] = {}
         for place, sample in enumerate(chosen):
             episode = bench.episode(sample)
@@ -115,7 +118,7 @@ def _round(
         requests = {place: _request(active[place], settings, seed, name) for place in places}
         for place in [place for place, request in requests.items() if who == "model" and not fits(request)]:
             del requests[place]
-            ended[place] = (Status.NO_ANSWER.value, "the prompt and its answer exceed the context", None)
+            ended[place] = _cut(active[place].episode)
         if not requests:
             continue
         if target is None:
@@ -138,6 +141,26 @@ def _round(
                 grade: Grade = stop.value
                 ended[place] = (grade.result.status.value, grade.result.reason, grade)
     return ended
+
+
+def _limits(settings: Settings) -> Options:
+    """Of an agent's run: K2 Thinking hides earlier tool outputs when the context is full."""
+    room = settings.context - settings.max_tokens
+    return Options(
+        settings.max_steps, settings.context, room, Policy("hide_all"), output_window={"*": 16_000}, parallel=1
+    )
+
+
+def _cut(episode: Episode) -> Ended:
+    """Ends an episode that doesn't fit the context; one with tools is judged by what it did so far."""
+    try:
+        episode.throw(ContextExceeded())
+    except StopIteration as stop:
+        grade: Grade = stop.value
+        return grade.result.status.value, f"context full; {grade.result.reason}", grade
+    except ContextExceeded:
+        pass
+    return Status.NO_ANSWER.value, "the prompt and its answer exceed the context", None
 
 
 def _request(one: _Active, settings: Settings, seed: int, name: str) -> ChatRequest:

@@ -30,6 +30,10 @@ def corpus(root: Path) -> Section:
         found |= read_json(root / "metrics" / f"{stage}.json")
     if not found:
         return Section("corpus", "Corpus", "<p>not run</p>")
+    for stage, words in (("sft", "trajectories and demonstrations"), ("rl", "tasks and trajectories")):
+        left = read_json(root / "metrics" / f"{stage}.json").get("overlapping")
+        if left is not None:
+            found[f"{stage.upper()}: {words} left out, a benchmark has their text"] = left
     named = [(LABELS[key], found.pop(key)) for key in LABELS if key in found]
     rest = [(_overlap(key), value) for key, value in sorted(found.items())]
     rows = [[name, number(value)] for name, value in [*named, *rest]]

@@ -13,9 +13,11 @@ from stages.rl.ptx import quality_data
 from stages.run import Stage
 from stages.schemas import ROLLOUTS, write_table
 from stages.sft import data
+from stages.tokens.benchmarks import read_index
 
 START = Path("models/sft")
 TOKENIZER = Path("data/tokenizer")
+TOKENS = Path("data/tokens")
 TRAJECTORIES = Path("data/trajectories.parquet")
 FACTS = Path("data/facts.parquet")
 OUT = Path("models/rl")
@@ -29,9 +31,11 @@ def main() -> None:
         torch.set_num_threads(stage.params.threads)
         tokenizer = load_tokenizer(TOKENIZER)
         kept = data.trajectories(TRAJECTORIES)
-        ptx = quality_data(tokenizer, p, kept, stage.seed("ptx")) if p.ptx > 0 and p.ptx_rows else None
+        index = read_index(TOKENS)
+        kept, dropped = data.clean(kept, index)
+        ptx = quality_data(tokenizer, p, kept, stage.seed("ptx"), index) if p.ptx > 0 and p.ptx_rows else None
         with open_families(p.families, FACTS) as families, stage.progress(p.iterations, "iteration") as progress:
-            job = Job(p, START, stage.work, stage.seed("rl"), tokenizer, ptx, families)
+            job = Job(p, START, stage.work, stage.seed("rl"), tokenizer, ptx, families, index)
             hooks = Hooks(
                 log=lambda metrics, step: stage.log(metrics, step),
                 flush=stage.track.flush,
@@ -48,6 +52,7 @@ def main() -> None:
         first, last = curve[0], curve[-1]
         metrics = {f"{key}_first": value for key, value in first.items() if key.startswith("held_")}
         metrics |= {key: value for key, value in last.items() if key != "iteration"}
+        metrics["overlapping"] = dropped + sum(loop.overlapping.values())
         gains = [
             f"{family} {first[key]:.0%} to {last[key]:.0%}"
             for family in p.families

@@ -18,6 +18,7 @@ import numpy as np
 
 from agents.tasks import applications
 from agents.tools.evolve import evolve
+from gym.decontaminate import Index, clean_tasks
 from gym.tasksets import open_ended
 from gym.tasksets.task import Task
 from gym.verifiers.result import Result, Status
@@ -25,6 +26,7 @@ from k2model.engine import OptimizerOptions
 from k2model.model import K2Model
 from k2model.quant import check_widths, set_fake_quant
 from k2model.tokenizer import K2Tokenizer
+from stages.errors import InputError
 from stages.finetune import FineTune
 from stages.rl import backends, critic, judge
 from stages.rl.episodes import TOOLS, Answer, ToolUse, tool_tasks
@@ -51,6 +53,7 @@ class Job:
 
     ptx: rows of quality data, each step takes the next `ptx_rows`; None: the PTX loss is off.
     families: the open tasksets that the parameters name.
+    index: benchmarks' texts; tasks that overlap are not trained on.
     """
 
     params: RlParams
@@ -60,6 +63,7 @@ class Job:
     tokenizer: K2Tokenizer
     ptx: Mixture | None
     families: Families
+    index: Index = field(default_factory=Index)
 
 
 @dataclass
@@ -92,6 +96,7 @@ class Loop:
 
     Attributes:
         seconds: wall time of this process by phase (sample, score, update, evaluate).
+        overlapping: tasks left out by family/benchmark.
     """
 
     def __init__(self, job: Job, hooks: Hooks) -> None:
@@ -123,6 +128,12 @@ class Loop:
         self.apps = applications(evolve())
         if p.tool_tasks:
             self.tasks[TOOLS] = tool_tasks(self.apps, p.pool, self._seed("pool", TOOLS) % 2**30)
+        self.overlapping: dict[str, int] = {}
+        for name, tasks in self.tasks.items():
+            self.tasks[name], dropped = clean_tasks(tasks, job.index)
+            if not self.tasks[name]:
+                raise InputError(f"rl.families: every task of {name} is a benchmark's")
+            self.overlapping |= {f"{name}/{key}": count for key, count in dropped.items()}
         self.rollouts_folder = job.work / "rollouts"
         self.seconds: dict[str, float] = {}
         self.state = State(pools={name: asdict(Pool.fresh(len(tasks))) for name, tasks in self.tasks.items()})

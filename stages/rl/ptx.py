@@ -2,14 +2,17 @@
 
 from collections.abc import Sequence
 
+from gym.decontaminate import Index
 from k2model.tokenizer import K2Tokenizer
 from stages.rl.params import RlParams
 from stages.sft import data
 from stages.sft.mixture import Mixture, demonstrate
 
 
-def quality_data(tokenizer: K2Tokenizer, p: RlParams, kept: Sequence[data.Conversation], seed: int) -> Mixture:
+def quality_data(
+    tokenizer: K2Tokenizer, p: RlParams, kept: Sequence[data.Conversation], seed: int, index: Index | None = None
+) -> Mixture:
     """Rows of kept trajectories, and as many rows of demonstrations of families outside the RL loop."""
     examples, _, _ = data.encode(tokenizer, kept, p.ptx_length)
-    shown = demonstrate(tokenizer, p.ptx_demonstrations, p.difficulty, p.ptx_length, seed)
+    shown, _ = demonstrate(tokenizer, p.ptx_demonstrations, p.difficulty, p.ptx_length, seed, index)
     return Mixture(examples, shown, 0.5, p.ptx_length, seed)

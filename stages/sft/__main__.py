@@ -18,10 +18,12 @@ from stages.sft.mixture import Mixture, demonstrate
 from stages.sft.packing import Example, Packed, pack
 from stages.sft.params import SftParams
 from stages.sft.validation import call_accuracy, held_loss, task_success
+from stages.tokens.benchmarks import read_index
 
 START = Path("models/pretrain")
 TRAJECTORIES = Path("data/trajectories.parquet")
 TOKENIZER = Path("data/tokenizer")
+TOKENS = Path("data/tokens")
 OUT = Path("models/sft")
 CURVE = Path("plots/sft.csv")
 
@@ -37,10 +39,13 @@ def main() -> None:
         p, torch_threads = stage.params.sft, stage.params.threads
         torch.set_num_threads(torch_threads)
         tokenizer = load_tokenizer(TOKENIZER)
-        kept = data.trajectories(TRAJECTORIES)
+        index = read_index(TOKENS)
+        kept, dropped = data.clean(data.trajectories(TRAJECTORIES), index)
         examples, places, too_long = data.encode(tokenizer, kept, p.sequence_length)
         train, held = _split(examples, p.held_fraction, stage.rng("split"))
-        demonstrations = demonstrate(tokenizer, p.demonstrations, p.difficulty, p.sequence_length, stage.seed("tasks"))
+        demonstrations, dropped_demonstrations = demonstrate(
+            tokenizer, p.demonstrations, p.difficulty, p.sequence_length, stage.seed("tasks"), index
+        )
         mixture = Mixture(
             [examples[k] for k in train],
             demonstrations,
@@ -74,6 +79,7 @@ def main() -> None:
             "held_examples": len(held),
             "trajectories_too_long": too_long,
             "demonstrations": len(demonstrations),
+            "overlapping": dropped + dropped_demonstrations,
         }
         if held:
             held_examples = [examples[k] for k in held]

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from gym.decontaminate import Index, decontaminate, said
 from gym.tasksets.elementary import Elementary
 from gym.tasksets.task import Task
 from k2model.chat import encode_chat, rounds
@@ -23,6 +24,12 @@ def trajectories(path: Path) -> list[Conversation]:
     table = read_table(path, TRAJECTORIES)
     rows = zip(table["messages"].to_pylist(), table["tools"].to_pylist(), table["kept"].to_pylist(), strict=True)
     return [(json.loads(messages), json.loads(tools)) for messages, tools, kept in rows if kept]
+
+
+def clean(found: Sequence[Conversation], index: Index) -> tuple[list[Conversation], int]:
+    """Conversations that share no text with a benchmark, and how many do."""
+    kept = decontaminate((said(messages) for messages, _ in found), index).kept
+    return [found[place] for place in kept], len(found) - len(kept)
 
 
 def demonstration(taskset: Elementary, task: Task) -> Conversation:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from gym.decontaminate import Index
 from gym.tasksets.elementary import Elementary
 from k2model.tokenizer import K2Tokenizer
 from stages.seeds import rng, sub_seed
@@ -43,9 +44,18 @@ class Mixture:
 
 
 def demonstrate(
-    tokenizer: K2Tokenizer, counts: Mapping[str, int], difficulty: float, longest: int, seed: int
-) -> list[Example]:
-    """For each family so many tasks with their answers, each also as a comparison for the critic."""
+    tokenizer: K2Tokenizer,
+    counts: Mapping[str, int],
+    difficulty: float,
+    longest: int,
+    seed: int,
+    index: Index | None = None,
+) -> tuple[list[Example], int]:
+    """For each family so many tasks with their answers, each also as a comparison for the critic.
+
+    Args:
+        index: benchmarks' texts; what overlaps is left out and counted in the second result.
+    """
     conversations: list[data.Conversation] = []
     for family, count in counts.items():
         draw = rng(seed, "critic", family)
@@ -53,4 +63,5 @@ def demonstrate(
         for task in taskset.tasks(count, sub_seed(seed, "demonstrations", family) % 2**32, difficulty):
             conversations.append(data.demonstration(taskset, task))
             conversations.append(data.comparison(task, draw))
-    return data.encode(tokenizer, conversations, longest)[0]
+    conversations, dropped = data.clean(conversations, index or Index())
+    return data.encode(tokenizer, conversations, longest)[0], dropped

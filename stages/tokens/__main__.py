@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from gym.decontaminate import decontaminate
+from gym.decontaminate import Index, decontaminate
 from k2model.data import ShardWriter
 from k2model.tokenizer import load_tokenizer
 from stages.errors import InputError
 from stages.files import sha256_file, write_atomic
 from stages.run import Stage
-from stages.schemas import CORPUS, read_table
-from stages.tokens.benchmarks import benchmark_index
+from stages.schemas import CORPUS, NGRAMS, read_table, write_table
+from stages.tokens.benchmarks import FILE, benchmark_index
 from stages.tokens.texts import rephrased_texts
 
 OUT = Path("data/tokens")
@@ -27,6 +27,7 @@ def main() -> None:
         rephrased = rephrased_texts(REPHRASED_PATH, split_of)
         documents += [("train", text) for text in rephrased]
         overlaps: dict[str, int] = {}
+        index_of_benchmarks = Index()
         if stage.params.tokens.decontaminate:
             index_of_benchmarks, absent = benchmark_index()
             found = decontaminate((text for _, text in documents), index_of_benchmarks)
@@ -56,6 +57,7 @@ def main() -> None:
                     "tokenizer_sha256": sha256_file(TOKENIZER / "tokenizer.json"),
                 }
             )
+            write_table(tmp / FILE, index_of_benchmarks.rows(), NGRAMS)
         splits = index["splits"]
         counts = {f"{name}_tokens": one["tokens"] for name, one in splits.items()}
         counts |= {f"{name}_documents": one["documents"] for name, one in splits.items()}

@@ -20,6 +20,7 @@ import psutil
 import pytest
 import yaml
 
+from gym.sandbox import Job
 from tests.conftest import checkout_env
 from tests.servers import free_port
 
@@ -356,3 +357,37 @@ def test_a_crashed_workers_run_goes_on_at_another_worker(smoke_checkout: Path, a
     finally:
         for worker in workers:
             _end(worker)
+
+
+def test_sandbox_jobs_run_on_the_workers_of_a_pool(smoke_checkout: Path, api: str, run_in: Run) -> None:
+    url = {"PREFECT_API_URL": api, "PREFECT_HOME": str(smoke_checkout / ".prefect")}
+    prefect = (sys.executable, "-m", "prefect", "--no-prompt")
+    run_in(smoke_checkout, *prefect, "work-pool", "create", "k2", "--type", "process", "--overwrite", **url)
+    run_in(smoke_checkout, *prefect, "deploy", "--name", "sandbox", **url)
+    jobs = [Job(source=f"print({k} * {k}); raise SystemExit({k} == 5)", files={"a": b"x"}) for k in range(10)]
+    path, out = smoke_checkout / "jobs.jsonl", smoke_checkout / "outcomes.jsonl"
+    path.write_text("".join(json.dumps(job.to_json()) + "\n" for job in jobs))
+    workers = [_worker(smoke_checkout, api, name) for name in ("east", "west")]
+    try:
+        command = (sys.executable, "-m", "flows.sandbox", "jobs.jsonl", "outcomes.jsonl", "--shard", "3")
+        done = run_in(smoke_checkout, *command, "--deployment", "k2-sandbox/sandbox", **url)
+    finally:
+        for worker in workers:
+            _end(worker)
+    assert done.stdout.splitlines()[-1] == "sandbox: 10 jobs: 9 ok, 1 wrong_exit"
+    outcomes = [json.loads(line) for line in out.read_text().splitlines()]
+    assert [one["stdout"] for one in outcomes] == [f"{k * k}\n" for k in range(10)]
+    assert outcomes[5]["verdict"] == "wrong_exit"
+    runs = [run for run in _post(api, "/flow_runs/filter", {}) if run["name"].startswith("jobs-")]
+    assert {run["name"] for run in runs} == {"jobs-0", "jobs-3", "jobs-6", "jobs-9"}
+    assert {run["state_type"] for run in runs} == {"COMPLETED"}
+    assert all(run["work_pool_name"] == "k2" for run in runs)
+    assert not list(smoke_checkout.glob("outcomes.jsonl.*"))
+    here = run_in(smoke_checkout, *command, **url)  # the same without a pool
+    assert here.stdout.splitlines()[-1] == done.stdout.splitlines()[-1]
+    bad = smoke_checkout / "bad.jsonl"
+    bad.write_text(json.dumps(jobs[0].to_json()) + '\n{"source": "1", "argv": ["sh"]}\n')
+    refused = run_in(smoke_checkout, *command[:3], "bad.jsonl", "outcomes.jsonl", check=False, **url)
+    assert (refused.returncode, refused.stderr.splitlines()[-1]) == (
+        2, "sandbox: bad.jsonl: line 2: no job: a job is either source or argv"
+    )  # fmt: skip

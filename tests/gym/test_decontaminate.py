@@ -1,8 +1,10 @@
 import random
+from dataclasses import replace
 
 import pytest
 
-from gym.decontaminate import Index, decontaminate, ngrams
+from gym.decontaminate import Index, clean_tasks, decontaminate, ngrams, said
+from gym.tasksets.elementary import Elementary
 
 QUESTION = "a very particular question about seven blue owls in the northern forest"
 
@@ -49,3 +51,25 @@ def test_the_first_benchmark_that_has_a_gram_is_named() -> None:
     first, second = index.add("one", [QUESTION]), index.add("two", [QUESTION])
     assert (first > 0, second) == (True, 0)
     assert decontaminate([QUESTION, QUESTION], index).dropped == {"one": 2}
+
+
+def test_generated_questions_count_as_a_whole() -> None:
+    index = Index(n=5)
+    index.add("made", ["Is 7 even or odd?", "Say whether the number 12 is even or odd now."], whole=True)
+    assert index.overlap("is 7 EVEN, or odd") == "made"
+    assert index.overlap("Say whether the number 13 is even or odd now.") is None  # the same sentence, another number
+    assert index.overlap("") is None
+    again = Index.of(index.rows())
+    assert again.overlap("Is 7 even or odd?") == "made"
+
+
+def test_tasks_that_a_benchmark_has_are_dropped_and_counted() -> None:
+    index = Index()
+    index.add("bench", [QUESTION])
+    tasks = Elementary("parity").tasks(4, 1)
+    held = replace(tasks[1], messages=({"role": "user", "content": f"Please: {QUESTION}?"},))
+    kept, dropped = clean_tasks([tasks[0], held, tasks[2]], index)
+    assert kept == [tasks[0], tasks[2]]
+    assert dropped == {"bench": 1}
+    told = [{"role": "tool", "content": QUESTION}, {"role": "assistant", "content": None}]
+    assert said(told) == ""

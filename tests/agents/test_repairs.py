@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from agents import loop
-from agents.coding import LIMITS, Workspace, coding_sandbox
 from agents.policy import Agent
-from agents.repairs import MODULE, TESTS, CodingTrajectory, gold_edit, replay, repository, solve, verdict
+from agents.repairs import CodingTrajectory, gold_edit, replay, solve, verdict
 from gym.sandbox import Sandbox, open_sandbox
-from gym.tasksets.repair import Repair
+from gym.sandbox.workspace import LIMITS, Workspace, coding_sandbox
+from gym.tasksets.repair import MODULE, TESTS, Repair, repository
 from gym.tasksets.task import Task
 from k2model.chat import render
 

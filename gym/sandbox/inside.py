@@ -138,7 +138,7 @@ def run(command: str, seconds: float, characters: int, shell: bool) -> tuple[int
     with contextlib.suppress(ProcessLookupError):
         os.killpg(pid, signal.SIGKILL)  # what it left running must not write while the changes are read
     text = kept.decode("utf-8", "replace").replace(os.getcwd(), "/workspace")
-    cut = max(0, size - len(text.encode())) + max(0, len(text) - characters)
+    cut = size - len(kept) + max(0, len(text) - characters)
     text = text[:characters] + (f"[{cut} characters cut]\n" if cut else "")
     if status == 124 and time.monotonic() > deadline:
         text += f"timed out after {seconds:.0f} s\n"
@@ -153,6 +153,7 @@ def main() -> None:
             if handle.read(2) == b"#!":
                 os.chmod(path, 0o755)
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+    os.environ["GIT_CONFIG_NOSYSTEM"] = "1"  # not readable here, which git takes for an error
     system = shutil.which("python3")
     if shell == "1" and system and not shutil.which("python"):
         os.mkdir(LINKS)

@@ -2,7 +2,7 @@
 
     with coding_sandbox() as box:
         copy = Workspace({"app.py": b"..."}, box)
-        loop.run(model, copy.call, messages, copy.tools())
+        copy.call("bash", {"command": "python app.py"})
         copy.patch()
 
 The copy lives here, in memory; every command runs on it in a sandbox of its own, and what it changed comes back. So a
@@ -21,8 +21,8 @@ from typing import Any
 
 import jsonschema
 
-from agents.loop import InfrastructureError
-from gym.sandbox import Job, Limits, Sandbox, SandboxError, Verdict, open_sandbox
+from gym.sandbox.job import Job, Limits, SandboxError, Verdict
+from gym.sandbox.pool import Sandbox, open_sandbox
 
 LIMITS = Limits(cpu_s=60.0, wall_s=120.0, memory_mb=1024, file_mb=32, processes=64)
 OUTPUT = 16_000
@@ -120,7 +120,7 @@ class Workspace:
         """Runs a tool; gives its text and whether the caller made a mistake (a failing command is none).
 
         Raises:
-            InfrastructureError: the sandbox failed.
+            SandboxError: the sandbox failed.
         """
         if name not in _CHECKS:
             return f"error: unknown tool {name}", True
@@ -140,7 +140,7 @@ class Workspace:
         job = Job(source=_INSIDE, files=self.files, args=args, limits=self.limits, keep=(_SAVED,))
         outcome = self.box.run(job)
         if outcome.verdict is Verdict.INFRASTRUCTURE_ERROR:
-            raise InfrastructureError(outcome.detail)
+            raise SandboxError(outcome.detail)
         if _SAVED not in outcome.files:
             return f"stopped: {outcome.verdict.value.replace('_', ' ')}; files are as before the command"
         saved = json.loads(outcome.files[_SAVED])
@@ -190,7 +190,7 @@ class Workspace:
 
     def patch(self) -> str:
         """The changes as a unified diff that `git apply` takes; files that are no UTF-8 text are left out."""
-        return "".join(_diff(path, self.start.get(path), self.files.get(path)) for path in self.changed)
+        return "".join(file_diff(path, self.start.get(path), self.files.get(path)) for path in self.changed)
 
     def state_hash(self) -> str:
         """sha256 over every path and its content."""
@@ -211,7 +211,8 @@ def _lines(content: bytes | None) -> list[str] | None:
     return [line + "\n" for line in text.split("\n")[:-1]] + ([last] if (last := text.rpartition("\n")[2]) else [])
 
 
-def _diff(path: str, old: bytes | None, new: bytes | None) -> str:
+def file_diff(path: str, old: bytes | None, new: bytes | None) -> str:
+    """One file's change as `git apply` takes it; None is a file that isn't there, and no text gives no diff."""
     before, after = _lines(old), _lines(new)
     if before is None or after is None:
         return ""

@@ -1,0 +1,282 @@
+"""Official SWE-bench instances (JSON Lines or parquet in the official schema) by Docker and the package `swebench`.
+
+The agent works in the instance's own container, without network and with a history of one commit; its patch is the
+difference to that commit. The patch is graded by the official harness (`swebench.harness.run_evaluation`), which starts
+a container of its own. The harness has many dependencies, so it may live in a virtual environment of its own:
+`.swebench` in the working directory (python -m venv .swebench; .swebench/bin/pip install swebench==5.0.2).
+"""
+
+import importlib.util
+import json
+import shlex
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pyarrow.parquet as pq
+
+from gym.benchmarks import base
+from gym.benchmarks.base import Benchmark, DataError, Episode, Grade, Manifest, Reply, Sample
+from gym.benchmarks.swe_bench import AGENT_PRESETS, SYSTEM, Agent, SweBench, best_by_verifier
+from gym.sandbox import SandboxError
+from gym.sandbox.workspace import BASH, EDIT, OUTPUT, VIEW
+from gym.verifiers.result import Result, Status
+
+FIELDS = ("instance_id", "repo", "base_commit", "patch", "test_patch", "problem_statement", "version",
+          "FAIL_TO_PASS", "PASS_TO_PASS", "image", "log_parser", "eval_type", "eval_script")  # fmt: skip
+FOLDER = "/testbed"
+COMMAND_S, HARNESS_S = 120, 1800
+MODEL = "k2-pipeline"
+_CHECKS = {
+    one["function"]["name"]: jsonschema.Draft202012Validator(one["function"]["parameters"])
+    for one in (BASH, VIEW, EDIT)
+}
+
+
+def read_instances(path: Path) -> list[dict[str, Any]]:
+    """Rows of the official schema (swebench 5).
+
+    Raises:
+        DataError: unreadable, or a field is missing.
+    """
+    if path.suffix == ".parquet":
+        try:
+            rows = pq.read_table(path).to_pylist()
+        except (OSError, ValueError) as error:
+            raise DataError(f"{path}: {error}") from None
+    else:
+        rows = base.read_jsonl(path)
+    for number, row in enumerate(rows):
+        base.missing(row, FIELDS, f"{path}: row {number}")
+    return rows
+
+
+def harness_python() -> str:
+    """The Python that has the whole package `swebench`.
+
+    Raises:
+        DataError: there is none.
+    """
+    own = Path(".swebench/bin/python")
+    if own.exists():
+        return str(own.absolute())
+    if importlib.util.find_spec("swebench") is not None and importlib.util.find_spec("modal") is not None:
+        return sys.executable
+    raise DataError(
+        "official SWE-bench instances need the package swebench with its dependencies: "
+        "python -m venv .swebench && .swebench/bin/pip install swebench==5.0.2"
+    )
+
+
+def _docker(*arguments: str, stdin: str = "", timeout: float = COMMAND_S) -> subprocess.CompletedProcess[str]:
+    try:
+        return subprocess.run(
+            ["docker", *arguments], input=stdin, capture_output=True, text=True, errors="replace", timeout=timeout
+        )
+    except OSError as error:
+        raise SandboxError(f"docker: {error}") from None
+
+
+def needed_docker() -> None:
+    """Raises DataError where no Docker daemon answers."""
+    try:
+        done = _docker("info", timeout=30)
+    except (SandboxError, subprocess.TimeoutExpired) as error:
+        raise DataError(f"official SWE-bench instances need Docker: {error}") from None
+    if done.returncode:
+        said = (done.stderr or done.stdout).strip().splitlines() or ["no daemon answers"]
+        raise DataError(f"official SWE-bench instances need Docker: {said[-1]}")
+
+
+class ContainerCopy:
+    """The repository in an instance's container, with the tools of `gym.sandbox.workspace`."""
+
+    def __init__(self, container: str) -> None:
+        self.container = container
+
+    def _run(self, command: str, stdin: str = "", timeout: float = COMMAND_S) -> subprocess.CompletedProcess[str]:
+        return _docker("exec", "-i", "-w", FOLDER, self.container, "bash", "-c", command, stdin=stdin, timeout=timeout)
+
+    def tools(self) -> list[dict[str, Any]]:
+        return [BASH, VIEW, EDIT]
+
+    def call(self, name: str, arguments: Mapping[str, Any]) -> tuple[str, bool]:
+        """Text, and whether the caller made a mistake.
+
+        Raises:
+            SandboxError: Docker failed.
+        """
+        if name not in _CHECKS:
+            return f"error: unknown tool {name}", True
+        problem = next(iter(_CHECKS[name].iter_errors(dict(arguments))), None)
+        if problem is not None:
+            return f"error: invalid arguments: {problem.message}", True
+        if name == "bash":
+            return self.bash(arguments["command"]), False
+        path = str(arguments["path"]).removeprefix("/workspace").strip("/") or "."
+        if name == "view":
+            first, last = arguments.get("start", 1), arguments.get("end") or arguments.get("start", 1) + 199
+            quoted = shlex.quote(path)
+            lines = f"awk 'NR>={first} && NR<={last} {{printf \"%5d %s\\n\", NR, $0}}' {quoted}"
+            shown = self._run(f"if [ -d {quoted} ]; then git ls-files {quoted} | head -200; else {lines}; fi")
+            return (shown.stdout or f"error: no file or folder {path}"), bool(shown.returncode or not shown.stdout)
+        return self._edit(path, arguments["old_str"], arguments["new_str"])
+
+    def bash(self, command: str) -> str:
+        """Output, cut at the same length as the sandbox's, and exit status."""
+        limited = f"timeout -k 5 {COMMAND_S} bash -c {shlex.quote(command)} 2>&1"
+        done = self._run(limited, timeout=COMMAND_S + 30)
+        text = done.stdout[:OUTPUT] + (
+            f"[{len(done.stdout) - OUTPUT} characters cut]" if len(done.stdout) > OUTPUT else ""
+        )
+        return f"{text.rstrip()}\n[exit status {done.returncode}]".lstrip("\n")
+
+    def _edit(self, path: str, old: str, new: str) -> tuple[str, bool]:
+        quoted = shlex.quote(path)
+        if ".." in path.split("/") or ".git" in path.split("/"):
+            return f"error: can't write {path}", True
+        read = self._run(f"cat {quoted}")
+        if not old:
+            if read.returncode == 0:
+                return f"error: {path} is there already; name the text to replace", True
+            text = new
+        elif read.returncode:
+            return f"error: no file {path}", True
+        elif read.stdout.count(old) != 1:
+            return f"error: old_str occurs {read.stdout.count(old)} times in {path}; it must occur once", True
+        else:
+            text = read.stdout.replace(old, new)
+        wrote = self._run(f"mkdir -p $(dirname {quoted}) && cat > {quoted}", stdin=text)
+        return (f"changed {path}", False) if wrote.returncode == 0 else (f"error: {wrote.stderr.strip()}", True)
+
+    def patch(self) -> str:
+        return self._run("git add -A && git diff --cached --binary HEAD").stdout
+
+
+@contextmanager
+def container_copy(image: str) -> Iterator[ContainerCopy]:
+    """A container of the image without network, its repository's history replaced by one commit.
+
+    Raises:
+        SandboxError: it doesn't start.
+    """
+    name = f"swe-{uuid.uuid4().hex[:12]}"
+    limits = ("--rm", "--network=none", "--pids-limit=512")
+    started = _docker("run", "-d", *limits, f"--name={name}", image, "sleep", "86400", timeout=HARNESS_S)
+    if started.returncode:
+        raise SandboxError(f"docker run {image}: {started.stderr.strip().splitlines()[-1:]}")
+    try:
+        copy = ContainerCopy(name)
+        identity = "git -c user.name=base -c user.email=base@localhost"
+        fresh = copy._run(f"rm -rf .git && git init -q && git add -A && {identity} commit -qm base", timeout=HARNESS_S)
+        if fresh.returncode:
+            raise SandboxError(f"{image}: no single-commit history: {fresh.stderr.strip()[-200:]}")
+        yield copy
+    finally:
+        _docker("rm", "-f", name)
+
+
+def official_report(data: Path, row: Mapping[str, Any], patch: str, work: Path) -> dict[str, Any]:
+    """What the official harness says about one patch: `resolved`, and each test's status.
+
+    Raises:
+        SandboxError: the harness gave no report.
+    """
+    work.mkdir(parents=True, exist_ok=True)
+    name, run_id = str(row["instance_id"]), f"run-{uuid.uuid4().hex[:8]}"
+    predictions = work / f"{run_id}.jsonl"
+    prediction = {"instance_id": name, "model_name_or_path": MODEL, "model_patch": patch}
+    predictions.write_text(json.dumps(prediction) + "\n", encoding="utf-8")
+    command = [harness_python(), "-m", "swebench.harness.run_evaluation", "-d", str(data.absolute()), "-i", name]
+    command += ["-p", str(predictions.absolute()), "--max_workers", "1", "-id", run_id, "-t", str(HARNESS_S)]
+    try:
+        done = subprocess.run(command, cwd=work, capture_output=True, text=True, timeout=2 * HARNESS_S)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise SandboxError(f"swebench: {error}") from None
+    report = work / "logs/run_evaluation" / run_id / MODEL / name / "report.json"
+    if done.returncode or not report.exists():
+        said = (done.stderr or done.stdout).strip().splitlines() or ["no report"]
+        raise SandboxError(f"swebench, {name}: {said[-1]}")
+    found: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))[name]
+    return found
+
+
+class OfficialSwe(Benchmark):
+    """The user's official instances.
+
+    Raises:
+        DataError: no Docker, no harness, or rows that aren't in the official schema.
+    """
+
+    presets = AGENT_PRESETS
+    agent: Agent | None = None
+
+    def __init__(self, name: str, path: Path) -> None:
+        super().__init__()
+        self.name, self.path = name, path
+        self.rows = {str(row["instance_id"]): row for row in read_instances(path)}
+        needed_docker()
+        harness_python()
+        self.manifest: Manifest = base.path_manifest(name, path, len(self.rows))
+        self.work = Path("work/evaluations/swebench")
+
+    def items(self) -> list[Sample]:
+        system = {"role": "system", "content": SYSTEM.replace("/workspace", FOLDER)}
+        return [
+            Sample(name, (system, *base.user(str(row["problem_statement"]))), {"instance_id": name}, group=row["repo"])
+            for name, row in self.rows.items()
+        ]
+
+    def episode(self, sample: Sample) -> Episode:
+        if self.agent is None:
+            raise DataError(f"{self.name}: no agent works on the repository")
+        try:
+            with container_copy(str(self.rows[sample.id]["image"])) as copy:
+                stop, steps = yield from self.agent(sample.messages, copy)
+                patch = "" if stop == "infrastructure" else copy.patch()
+        except SandboxError as error:
+            return Grade(Result(None, Status.VERIFIER_ERROR, str(error)))
+        if stop == "infrastructure":
+            return Grade(Result(None, Status.VERIFIER_ERROR, "the container failed"), "", {"steps": float(steps)})
+        return self.grade_patch(sample.id, patch, steps=float(steps))
+
+    def grade(self, sample: Sample, reply: Reply) -> Grade:
+        """The official verdict on a patch."""
+        return self.grade_patch(sample.id, reply.text)
+
+    def grade_patch(self, name: str, patch: str, **parts: float) -> Grade:
+        if not patch.strip():
+            return base.no_answer("empty patch", **parts)
+        try:
+            report = official_report(self.path, self.rows[name], patch, self.work)
+        except SandboxError as error:
+            return Grade(Result(None, Status.VERIFIER_ERROR, str(error)), patch, parts)
+        reason = "resolved" if report["resolved"] else "not resolved"
+        if not report["patch_successfully_applied"]:
+            reason = str(report.get("infra_failure_reason", "the patch does not apply, or no test ran"))
+        return base.scored(bool(report["resolved"]), patch, reason, **parts)
+
+    def gold_reply(self, sample: Sample) -> Reply:
+        return Reply(str(self.rows[sample.id]["patch"]))
+
+    def summary(self, rows: Any) -> dict[str, float]:
+        return best_by_verifier(rows)
+
+
+def open_swe(name: str, path: Path | None) -> Benchmark:
+    """The built-in instances, or the user's official ones.
+
+    Raises:
+        DataError: see `SweBench` and `OfficialSwe`.
+    """
+    agentless = name.endswith("_agentless")
+    if path is None:
+        return SweBench(name, agentless=agentless)
+    if agentless:
+        raise DataError(f"{path}: official instances are worked on by an agent: {name.removesuffix('_agentless')}")
+    return OfficialSwe(name, path)

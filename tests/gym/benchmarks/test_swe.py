@@ -1,0 +1,380 @@
+"""SWE-bench: gold patches are resolved, nothing else is; the rule is the official one; agents of any chat target."""
+
+import importlib
+import json
+import random
+import sys
+import types
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agents.chat.protocol import ChatRequest, ChatResponse
+from gym.benchmarks import swe_bench
+from gym.benchmarks.base import DataError, Reply, package_folder
+from gym.benchmarks.open import open_benchmark
+from gym.benchmarks.swe_bench import SweBench, best_by_verifier, resolved
+from gym.benchmarks.swe_instances import Instance, apply_patch, mutants, run_tests
+from gym.sandbox import Sandbox, SandboxError, open_sandbox
+from gym.sandbox.workspace import Workspace, coding_sandbox
+from gym.verifiers.result import Status
+from stages.evaluate.runner import run_benchmark
+from stages.evaluate.scores import metrics
+
+
+@pytest.fixture(scope="module")
+def box() -> Iterator[Sandbox]:
+    with coding_sandbox(workers=1) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def benches() -> dict[str, SweBench]:
+    found = {"python": SweBench("swe_bench_verified", count=2)}
+    try:
+        found["multilingual"] = SweBench("swe_bench_multilingual", count=1)
+    except DataError as error:  # no gcc and no node, or no namespaces here
+        assert "needs gcc or node" in str(error)
+    return found
+
+
+def test_gold_patches_are_resolved_and_nothing_else_is(benches: dict[str, SweBench], box: Sandbox) -> None:
+    for bench in benches.values():
+        bench.box = box
+        assert bench.manifest.name.startswith("builtin-swe-repair-")
+        for sample in bench.items():
+            one = bench.instances[sample.id]
+            gold = bench.grade(sample, bench.gold_reply(sample))
+            assert (gold.result.score, gold.parts["f2p"], gold.parts["p2p"]) == (1.0, 1.0, 1.0)
+            assert bench.grade_patch(sample.id, "").result.status is Status.NO_ANSWER
+            assert bench.grade_patch(sample.id, one.patch.replace("\n-", "\n-x")).result.reason.endswith("not apply")
+            cheat = "diff --git a/tests/run.sh b/tests/run.sh\nnew file mode 100644\n--- /dev/null\n+++ b/tests/run.sh\n"
+            cheated = bench.grade_patch(sample.id, f"{cheat}@@ -0,0 +1 @@\n+exit 0\n")
+            assert cheated.result.score == 0.0
+            assert cheated.parts.get("verifier", 0.0) == 0.0
+            broken = run_tests(box, one, one.files)
+            assert {test for test, status in broken.items() if status != "PASSED"} == set(one.fail_to_pass)
+            assert set(one.fail_to_pass) | set(one.pass_to_pass) == set(one.expected)
+            assert Workspace(one.files, box).bash(one.command).endswith("[exit status 1]")
+            hidden = set(one.expected) - {test for test in one.expected if _shown(one, test)}
+            assert hidden and all(test in one.pass_to_pass or test in one.fail_to_pass for test in hidden)
+
+
+def _shown(one: Instance, test: str) -> bool:
+    files = b"".join(content for path, content in one.files.items() if path.startswith("tests/")).decode()
+    return test in files or repr(test) in files or json.dumps(test) in files
+
+
+def test_mutations_leave_text_and_comments_alone() -> None:
+    import numpy as np
+
+    source = '// a < b\nx = "1 < 2"; if (a < 3) { y = a + 1; }\n'
+    found = sorted(mutants(source, np.random.default_rng(0)))
+    assert len(found) == 4
+    assert all(one.startswith('// a < b\nx = "1 < 2";') for one in found)
+    assert any("a <= 3" in one for one in found) and any("a - 1" in one for one in found)
+
+
+def test_patches_stay_in_their_folder() -> None:
+    files = {"a.txt": b"one\n"}
+    outside = "diff --git a/../x b/../x\nnew file mode 100644\n--- /dev/null\n+++ b/../x\n@@ -0,0 +1 @@\n+bad\n"
+    assert apply_patch(files, outside) is None
+    link = "diff --git a/l b/l\nnew file mode 120000\n--- /dev/null\n+++ b/l\n@@ -0,0 +1 @@\n+/etc/passwd\n"
+    assert apply_patch(files, link + "\\ No newline at end of file\n") == files
+    fuzzy = "--- a/a.txt\n+++ b/a.txt\n@@ -5,1 +5,1 @@\n-one\n+two\n"
+    assert apply_patch(files, fuzzy) == {"a.txt": b"two\n"}
+    assert apply_patch(files, "no patch") is None
+
+
+def test_agentless_answers_with_the_whole_file(benches: dict[str, SweBench], box: Sandbox) -> None:
+    bench = benches["python"]
+    sample = bench.items()[0]
+    bench.box, one = box, bench.instances[sample.id]
+    whole = apply_patch(one.files, one.patch)
+    assert whole is not None
+    for text, score in ((whole[one.source].decode(), 1.0), (one.files[one.source].decode(), 0.0)):
+        assert bench.grade(sample, Reply(f"Here:\n```python\n{text}```")).result.score == score
+    asked = next(SweBench("swe_bench_verified_agentless", agentless=True, count=1).episode(sample))
+    assert asked.tools == ()
+
+
+class Target:
+    """A chat client that answers by a function of the request."""
+
+    def __init__(self, answer: Callable[[ChatRequest], ChatResponse]) -> None:
+        self.model, self.answer = "made", answer
+
+    def complete(self, requests: Sequence[ChatRequest], on_response: Any = None) -> list[ChatResponse]:
+        found = [self.answer(request) for request in requests]
+        for place, one in enumerate(found):
+            if on_response is not None:
+                on_response(place, one)
+        return found
+
+
+def _call(name: str, **arguments: str) -> ChatResponse:
+    function = {"name": name, "arguments": json.dumps(arguments)}
+    return ChatResponse("", tool_calls=({"id": "same", "type": "function", "function": function},))
+
+
+def _solver(bench: SweBench, wrong: bool = False) -> Callable[[ChatRequest], ChatResponse]:
+    def answer(request: ChatRequest) -> ChatResponse:
+        text = str(request.messages[1]["content"])
+        one = next(one for one in bench.instances.values() if text.startswith(one.statement))
+        step = sum(message["role"] == "assistant" for message in request.messages)
+        assert {tool["function"]["name"] for tool in request.tools} == {"bash", "view", "edit"}
+        if step == 0:
+            return _call("bash", command=one.command)
+        if step == 1:
+            assert "[exit status 1]" in str(request.messages[-1]["content"])
+            fixed = apply_patch(one.files, one.patch)
+            assert fixed is not None
+            old, new = one.files[one.source].decode(), fixed[one.source].decode()
+            return _call("edit", path=one.source, old_str=old, new_str=old + "\n" if wrong else new)
+        return ChatResponse("Done.") if step > 2 else _call("bash", command=one.command)
+
+    return answer
+
+
+def test_an_agent_repairs_in_a_copy_and_is_judged_by_its_patch(benches: dict[str, SweBench]) -> None:
+    for bench in benches.values():
+        settings = bench.presets["k2"]
+        rows = run_benchmark(bench, Target(_solver(bench)), settings, seed=1)
+        assert [row["score"] for row in rows] == [1.0] * len(rows)
+        assert all(row["extracted"].startswith("diff --git") for row in rows)
+        assert all(json.loads(row["parts"])["steps"] == 4 for row in rows)
+    bench = benches["python"]
+    rows = run_benchmark(bench, Target(_solver(bench, wrong=True)), settings, seed=1)
+    assert [row["score"] for row in rows] == [0.0, 0.0]
+    idle = run_benchmark(bench, Target(lambda request: ChatResponse("Done.")), settings, seed=1)
+    assert {row["status"] for row in idle} == {"no_answer"}
+    few = run_benchmark(bench, Target(_solver(bench)), replace(settings, max_steps=1), seed=1)
+    assert {row["reason"] for row in few} == {"empty patch"}
+    # A context that is full after the edit ends the run, and the patch made so far counts.
+    full = run_benchmark(
+        bench, Target(_solver(bench)), settings, seed=1, fits=lambda request: len(request.messages) < 6
+    )
+    assert [row["score"] for row in full] == [1.0, 1.0]
+    assert all(row["reason"].startswith("context full; F2P") for row in full)
+
+
+def test_best_of_n_by_a_verifier_is_not_pass_at_n(benches: dict[str, SweBench]) -> None:
+    bench = benches["python"]
+    rights = [_solver(bench), _solver(bench, wrong=True)]
+
+    def answer(request: ChatRequest) -> ChatResponse:
+        return rights[int(request.seed or 0) % 2](request)
+
+    rows = run_benchmark(bench, Target(answer), replace(bench.presets["k2"], repeats=6), seed=3)
+    found = metrics(bench, rows, 1)
+    name = bench.name
+    assert found[f"{name}_best_of_n_verifier"] >= found[name]
+    assert found[f"{name}_pass_at_4"] >= found[name]
+    made = [
+        {"task_id": "a", "score": score, "parts": {"verifier": vote}} for score, vote in ((0.0, 0.9), (1.0, 0.5))
+    ]
+    assert best_by_verifier(made) == {"best_of_n_verifier": 0.0}  # a verifier that is wrong; pass@2 would say 1
+    assert best_by_verifier(made[:1]) == {}
+
+
+def test_a_sandbox_without_programs_has_no_multilingual_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    from contextlib import contextmanager
+
+    @contextmanager
+    def small(workers: int = 1) -> Iterator[Sandbox]:
+        with open_sandbox("fork", workers=1) as found:
+            yield found
+
+    monkeypatch.setattr(swe_bench, "coding_sandbox", small)
+    with pytest.raises(DataError, match="needs gcc or node, and a sandbox of level namespaces"):
+        SweBench("swe_bench_multilingual", count=1)
+
+    @contextmanager
+    def none(workers: int = 1) -> Iterator[Sandbox]:
+        raise SandboxError("level fork: a layer is missing")
+        yield
+
+    monkeypatch.setattr(swe_bench, "coding_sandbox", none)
+    with pytest.raises(DataError, match="a layer is missing"):
+        SweBench("swe_bench_verified", count=1)
+
+
+LOGS = {
+    "parse_log_pytest": (
+        "PASSED tests/test_a.py::test_one\nFAILED tests/test_a.py::test_two - AssertionError: 1\n"
+        "SKIPPED [1] tests/test_a.py:3: no\nXFAIL tests/test_a.py::test_x[1-2] - reason\n"
+        "ERROR tests/test_a.py::test_e\nPASSED tests/test_a.py::test_p[log(photon flux)]"
+    ),
+    "parse_log_django": (
+        "test_ok (app.tests.T) ... ok\ntest_bad (app.tests.T) ... FAIL\ntest_skip (app.tests.T) ... skipped 'no'\n"
+        "test_err (app.tests.T) ... ERROR"
+    ),
+    "parse_log_tap": "TAP version 13\nok 1 - adds\nnot ok 2 - subtracts\nok 3 - divides # SKIP\n1..3\n# tests 3",
+    "parse_log_gotest": "--- PASS: TestAdd (0.00s)\n--- FAIL: TestSub (0.01s)\n--- SKIP: TestMul (0.00s)",
+    "parse_log_cargo": "test adds ... ok\ntest subtracts ... FAILED\ntest skips ... ignored",
+    "parse_log_googletest": "[       OK ] Kit.Add (0 ms)\n[  FAILED  ] Kit.Sub (1 ms)",
+    "parse_log_redis": "[ok]: sets a key (3 ms)\n[err]: gets a key in tests/unit/x.tcl\n[skip]: scans",
+    "parse_log_karma": "nothing that this parser knows",
+}
+
+
+@pytest.fixture
+def grading(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The official grader, without the harness's own imports (docker, modal)."""
+    folder = package_folder("swebench")
+    if folder is None:
+        pytest.skip("the package swebench is not installed")
+    parent = types.ModuleType("swebench.harness")
+    parent.__path__ = [str(folder / "harness")]
+    monkeypatch.setitem(sys.modules, "swebench.harness", parent)
+    return importlib.import_module("swebench.harness.grading")
+
+
+def _official(grading: Any, statuses: dict[str, str], f2p: list[str], p2p: list[str], fail_only: bool) -> bool:
+    kind = grading.EvalType.FAIL_ONLY if fail_only else grading.EvalType.PASS_AND_FAIL
+    report = grading.get_eval_tests_report(statuses, {"FAIL_TO_PASS": f2p, "PASS_TO_PASS": p2p}, eval_type=kind)
+    return bool(grading.get_resolution_status(report) == grading.ResolvedStatus.FULL.value)
+
+
+def test_our_rule_is_the_package_s_on_logs_and_on_any_statuses(grading: Any, tmp_path: Path) -> None:
+    verdicts = set()
+    rng = random.Random(5)
+    for parser, text in LOGS.items():
+        log = tmp_path / "test_output.txt"
+        log.write_text(f"{grading.START_TEST_OUTPUT}\n{text}\n{grading.END_TEST_OUTPUT}\n")
+        spec = types.SimpleNamespace(log_parser=parser, repo="made/made", version="1", instance_id="made")
+        statuses, ran = grading.get_logs_eval(spec, str(log))
+        assert ran is bool(statuses)
+        names = [*statuses, "absent", *(name[:-3] for name in statuses if "[" in name)]
+        for _ in range(60):
+            chosen = rng.sample(names, min(len(names), rng.randint(1, 3)))
+            cut = rng.randint(0, len(chosen))
+            for fail_only in (False, True):
+                ours = resolved(statuses, chosen[:cut], chosen[cut:], fail_only=fail_only)
+                assert ours is _official(grading, statuses, chosen[:cut], chosen[cut:], fail_only), (parser, chosen)
+                verdicts.add(ours)
+    assert verdicts == {True, False}
+    kinds = ["PASSED", "FAILED", "SKIPPED", "ERROR", "XFAIL"]
+    names = ["t[a-b]", "t[a-c]", "t[a", "u", "v[1]", "v[", "w"]
+    for _ in range(2000):
+        statuses = {name: rng.choice(kinds) for name in rng.sample(names, rng.randint(0, 6))}
+        f2p, p2p = rng.sample(names, rng.randint(0, 2)), rng.sample(names, rng.randint(0, 2))
+        for fail_only in (False, True):
+            ours = resolved(statuses, f2p, p2p, fail_only=fail_only)
+            assert ours is _official(grading, statuses, f2p, p2p, fail_only), (statuses, f2p, p2p)
+
+
+ROW = {
+    "instance_id": "made__made-1", "repo": "made/made", "base_commit": "0", "patch": "", "test_patch": "",
+    "problem_statement": "two() must give 2", "hints_text": "", "created_at": "", "version": "1", "image": "made:1",
+    "FAIL_TO_PASS": '["two"]', "PASS_TO_PASS": "[]", "log_parser": "parse_log_pytest", "eval_type": "pass_and_fail",
+    "eval_script": "python check.py",
+}  # fmt: skip
+GOLD = "--- a/kit.py\n+++ b/kit.py\n@@ -1,2 +1,2 @@\n def two():\n-    return 3\n+    return 2\n"
+DOCKER = f"""#!{sys.executable}
+import os, shutil, subprocess, sys
+here, args = os.path.dirname(os.path.abspath(__file__)), sys.argv[1:]
+open(here + "/log", "a").write(" ".join(args[:8]) + chr(10))
+if args[0] == "run":
+    assert "--network=none" in args
+    name = next(a.split("=")[1] for a in args if a.startswith("--name="))
+    shutil.copytree(here + "/image", here + "/" + name)
+elif args[0] == "exec":
+    folder = here + "/" + args[4]
+    sys.exit(subprocess.run(args[5:], cwd=folder).returncode)
+elif args[0] == "rm":
+    shutil.rmtree(here + "/" + args[2])
+"""
+HARNESS = f"""#!{sys.executable}
+import json, os, shutil, subprocess, sys, tempfile
+args = sys.argv[1:]
+assert args[:2] == ["-m", "swebench.harness.run_evaluation"]
+def value(flag):
+    return args[args.index(flag) + 1]
+row = json.loads(open(value("-d")).readline())
+one = json.loads(open(value("-p")).readline())
+if "crash" in one["model_patch"]:
+    sys.exit("docker.errors.ImageNotFound: made:1")
+with tempfile.TemporaryDirectory() as folder:
+    shutil.copytree(os.environ["IMAGE"], folder, dirs_exist_ok=True)
+    applied = subprocess.run(["git", "apply", "-"], cwd=folder, input=one["model_patch"].encode()).returncode == 0
+    good = applied and subprocess.run([sys.executable, "-c", "import kit; assert kit.two() == 2"], cwd=folder).returncode == 0
+place = "logs/run_evaluation/" + value("-id") + "/" + one["model_name_or_path"] + "/" + row["instance_id"]
+os.makedirs(place)
+json.dump({{row["instance_id"]: {{"resolved": good, "patch_successfully_applied": applied}}}}, open(place + "/report.json", "w"))
+"""  # noqa: E501
+
+
+@pytest.fixture
+def official(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Stand-ins for Docker and for the harness's Python, and an instance in the official schema."""
+    image = tmp_path / "bin/image"
+    image.mkdir(parents=True)
+    (image / "kit.py").write_text("def two():\n    return 3\n")
+    (image / ".git").mkdir()
+    (image / ".git/future").write_text("the fix")
+    for path, text in ((tmp_path / "bin/docker", DOCKER), (tmp_path / ".swebench/bin/python", HARNESS)):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        path.chmod(0o755)
+    data = tmp_path / "made.jsonl"
+    data.write_text(json.dumps({**ROW, "patch": GOLD}) + "\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin:/usr/local/bin:/usr/bin:/bin")
+    monkeypatch.setenv("IMAGE", str(image))
+    return data
+
+
+def test_official_instances_by_docker_and_the_official_harness(official: Path) -> None:
+    bench = open_benchmark("swe_bench_verified", official)
+    assert bench.manifest.name.startswith("swe_bench_verified@")
+    (sample,) = bench.items()
+    assert bench.grade(sample, bench.gold_reply(sample)).result.score == 1.0
+    assert bench.grade(sample, Reply("")).result.status is Status.NO_ANSWER
+    assert bench.grade(sample, Reply(GOLD.replace("return 2", "return 4"))).result.score == 0.0
+    crashed = bench.grade(sample, Reply("crash")).result
+    assert (crashed.score, crashed.status) == (None, Status.VERIFIER_ERROR)
+    assert "ImageNotFound" in crashed.reason
+
+    seen = []
+
+    def answer(request: ChatRequest) -> ChatResponse:
+        seen.append(str(request.messages[-1]["content"]))
+        step = sum(message["role"] == "assistant" for message in request.messages)
+        return [
+            _call("bash", command="ls .git; git log --oneline | wc -l; python3 -c 'import kit; print(kit.two())'; exit 3"),
+            _call("view", path="kit.py"),
+            _call("edit", path="kit.py", old_str="return 9", new_str=""),
+            _call("edit", path="kit.py", old_str="return 3", new_str="return 2"),
+            _call("edit", path="new.txt", old_str="", new_str="x\n"),
+            ChatResponse("Done."),
+        ][step]  # fmt: skip
+
+    (row,) = run_benchmark(bench, Target(answer), bench.presets["k2-thinking"].__class__(1, 1.0, 1.0, 100), seed=1)
+    assert row["score"] == 1.0, row
+    assert "+    return 2" in row["extracted"] and "new.txt" in row["extracted"]
+    assert "future" not in seen[1] and "[exit status 3]" in seen[1] and "\n1\n" in seen[1]
+    assert "    2     return 3" in seen[2]
+    assert "occurs 0 times" in seen[3]
+    assert not [path for path in official.parent.glob("bin/swe-*")]  # the container is gone
+
+
+def test_official_instances_need_docker_the_harness_and_the_schema(
+    official: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (official.parent / ".swebench/bin/python").unlink()
+    if package_folder("modal") is None:
+        with pytest.raises(DataError, match=r"pip install swebench==5.0.2"):
+            open_benchmark("swe_bench_multilingual", official)
+    docker = official.parent / "bin/docker"
+    docker.write_text("#!/bin/sh\necho 'Cannot connect to the Docker daemon' >&2\nexit 1\n")
+    with pytest.raises(DataError, match="need Docker: Cannot connect to the Docker daemon"):
+        open_benchmark("swe_bench_verified", official)
+    official.write_text(json.dumps({k: v for k, v in ROW.items() if k != "eval_script"}) + "\n")
+    with pytest.raises(DataError, match="row 0: no field 'eval_script'"):
+        open_benchmark("swe_bench_verified", official)
+    with pytest.raises(DataError, match="worked on by an agent"):
+        open_benchmark("swe_bench_verified_agentless", official)
