@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 from gym.tasksets.task import Task
 
 N = 13
+START = 3  # words by which a place is looked at more closely
+WHOLE = b"whole"  # keeps hashes of whole texts apart from those of n-grams
 WORD = re.compile(r"\w+")
 
 
@@ -18,52 +21,78 @@ def ngrams(text: str, n: int = N) -> Iterator[int]:
     if not words:
         return
     for start in range(max(1, len(words) - n + 1)):
-        joined = " ".join(words[start : start + n])
-        yield int.from_bytes(hashlib.blake2b(joined.encode(), digest_size=8).digest())
+        yield _hash(words[start : start + n])
 
 
-def _whole(text: str) -> int:
-    """The hash of all words, apart from every n-gram's."""
-    joined = " ".join(WORD.findall(text.lower()))
-    return int.from_bytes(hashlib.blake2b(joined.encode(), digest_size=8, person=b"whole").digest())
+def _hash(words: Sequence[str], person: bytes = b"") -> int:
+    return int.from_bytes(hashlib.blake2b(" ".join(words).encode(), digest_size=8, person=person).digest())
+
+
+def _start(words: Sequence[str]) -> int:
+    return zlib.crc32(" ".join(words[:START]).encode())
 
 
 class Index:
-    """The n-grams of benchmarks, by benchmark. Texts with fewer than `shortest` words are too common to count."""
+    """The n-grams of benchmarks, by benchmark.
+
+    A question of fewer than n words counts as a whole, wherever it stands in a text; one of fewer than `shortest` words
+    is too common to count.
+    """
 
     def __init__(self, n: int = N, shortest: int = 8) -> None:
         self.n, self.shortest = n, shortest
         self._names: dict[int, str] = {}
+        self._short: dict[int, set[int]] = {}  # how a short question begins → the lengths of those that begin so
 
     def add(self, benchmark: str, texts: Iterable[str], *, whole: bool = False) -> int:
-        """Adds a benchmark's questions; gives how many hashes it has now.
+        """Adds a benchmark's questions; gives how many hashes are new.
 
         Args:
             whole: compare whole texts, for questions of a generator whose sentences are the same in every question.
         """
         before = len(self._names)
         for text in texts:
+            words = WORD.findall(text.lower())
             if whole:
-                self._names.setdefault(_whole(text), benchmark)
-            elif len(WORD.findall(text)) >= self.shortest:
+                self._names.setdefault(_hash(words, WHOLE), benchmark)
+            elif len(words) >= self.shortest:
                 for gram in ngrams(text, self.n):
                     self._names.setdefault(gram, benchmark)
+                if len(words) < self.n:
+                    self._short.setdefault(_start(words), set()).add(len(words))
         return len(self._names) - before
 
     def overlap(self, text: str) -> str | None:
-        """The benchmark that has an n-gram of the text, or the whole text; or None."""
-        same = self._names.get(_whole(text)) if WORD.search(text) else None
-        return same or next((self._names[gram] for gram in ngrams(text, self.n) if gram in self._names), None)
+        """The benchmark that has an n-gram or the whole of the text, or whose short question is in it; or None."""
+        words = WORD.findall(text.lower())
+        if not words:
+            return None
+        found = self._names.get(_hash(words, WHOLE))
+        found = found or next((self._names[gram] for gram in ngrams(text, self.n) if gram in self._names), None)
+        if found or not self._short:
+            return found
+        for place in range(len(words) - self.shortest + 1):
+            for length in self._short.get(_start(words[place : place + START]), ()):
+                name = self._names.get(_hash(words[place : place + length]))
+                if name is not None and place + length <= len(words):
+                    return name
+        return None
 
     def rows(self) -> list[dict[str, Any]]:
-        """Every hash with its benchmark, in the order of adding."""
-        return [{"gram": gram, "benchmark": name} for gram, name in self._names.items()]
+        """Every hash with its benchmark; then every short length with how it begins, under an empty name."""
+        grams = [{"gram": gram, "benchmark": name, "words": 0} for gram, name in self._names.items()]
+        short = sorted((start, length) for start, lengths in self._short.items() for length in lengths)
+        return grams + [{"gram": start, "benchmark": "", "words": length} for start, length in short]
 
     @classmethod
     def of(cls, rows: Iterable[dict[str, Any]]) -> "Index":
         """The index with these rows."""
         made = cls()
-        made._names = {int(row["gram"]): str(row["benchmark"]) for row in rows}
+        for row in rows:
+            if row["words"]:
+                made._short.setdefault(int(row["gram"]), set()).add(int(row["words"]))
+            else:
+                made._names[int(row["gram"])] = str(row["benchmark"])
         return made
 
 

@@ -72,6 +72,7 @@ NGRAMS = pa.schema(
     [
         pa.field("gram", pa.uint64(), nullable=False),
         pa.field("benchmark", pa.string(), nullable=False),
+        pa.field("words", pa.int32(), nullable=False),
     ]
 )
 

@@ -20,6 +20,7 @@ from gym.tasksets.task import Task
 from gym.verifiers.result import Result, Status
 
 LIMITS = Limits(cpu_s=5.0, wall_s=20.0)
+TRIAL = Limits(cpu_s=1.0, wall_s=20.0)  # of a mutant: the unbroken module needs a hundredth, and many mutants never end
 MARK = "@@RESULT@@"
 MODULE, TESTS = "candidate.py", "tests/check.py"
 HIDDEN = 3  # every third test that passes is not in the repository
@@ -181,12 +182,12 @@ for line in json.loads(sys.stdin.read()):
 """
 
 
-def run_calls(box: Sandbox, target: Target, source: str) -> list[str] | None:
+def run_calls(box: Sandbox, target: Target, source: str, limits: Limits = LIMITS) -> list[str] | None:
     """What each call gives, as text; None when the module does not even import."""
     import json
 
     runner = _RUNNER.format(module=target.module)
-    job = Job(source=runner, files={"candidate.py": source}, stdin=json.dumps(list(target.calls)), limits=LIMITS)
+    job = Job(source=runner, files={"candidate.py": source}, stdin=json.dumps(list(target.calls)), limits=limits)
     outcome = box.run(job)
     if outcome.verdict is Verdict.INFRASTRUCTURE_ERROR:
         raise RuntimeError(f"{target.module}: {outcome.detail}")
@@ -232,7 +233,7 @@ class Repair:
             target = TARGETS[int(rng.integers(len(TARGETS)))]
             source, wanted = self._original(target)
             for mutated, line in mutants(source, rng):
-                said = run_calls(self.box, target, mutated)
+                said = run_calls(self.box, target, mutated, TRIAL)
                 if said is None:
                     continue
                 fails = [k for k, (a, b) in enumerate(zip(said, wanted, strict=True)) if a != b]

@@ -17,7 +17,10 @@ FILE = "benchmarks.parquet"
 GENERATED = ("elementary", "reasoning_gym")
 
 
-def benchmark_index(names: Sequence[str] = NAMES) -> tuple[Index, list[str]]:
+QUESTIONS = tuple(name for name in NAMES if not name.endswith("_agentless"))  # which has another's questions
+
+
+def benchmark_index(names: Sequence[str] = QUESTIONS) -> tuple[Index, list[str]]:
     """The index, and the benchmarks that could not be looked at because their data is not installed."""
     index = Index()
     absent = []

@@ -15,7 +15,6 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from agents.chat.protocol import ChatError
-from agents.coding import coding_sandbox
 from agents.judge import Verdict, ask_llm
 from agents.loop import InfrastructureError
 from agents.policy import Agent, make_agent
@@ -24,6 +23,7 @@ from agents.tasks import Application
 from agents.tools.spec import simulated
 from agents.wording import Wording, reword
 from gym.sandbox import SandboxError
+from gym.sandbox.workspace import coding_sandbox
 from stages.errors import InputError
 from stages.files import write_atomic
 from stages.run import Stage

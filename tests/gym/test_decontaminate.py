@@ -73,3 +73,14 @@ def test_tasks_that_a_benchmark_has_are_dropped_and_counted() -> None:
     assert dropped == {"bench": 1}
     told = [{"role": "tool", "content": QUESTION}, {"role": "assistant", "content": None}]
     assert said(told) == ""
+
+
+@pytest.mark.parametrize("text", [QUESTION, f"before that: {QUESTION}", f"{QUESTION} and after", f"a very {QUESTION}"])
+def test_a_short_question_is_found_anywhere_in_a_text(text: str) -> None:
+    index = Index(n=20)
+    index.add("bench", [QUESTION])
+    for one in (index, Index.of(index.rows())):
+        assert one.overlap(text) == "bench"
+        assert one.overlap(text.replace("northern", "southern")) is None
+        assert one.overlap(QUESTION.rpartition(" ")[0]) is None
+

@@ -51,7 +51,7 @@ def test_gold_patches_are_resolved_and_nothing_else_is(benches: dict[str, SweBen
             assert (gold.result.score, gold.parts["f2p"], gold.parts["p2p"]) == (1.0, 1.0, 1.0)
             assert bench.grade_patch(sample.id, "").result.status is Status.NO_ANSWER
             assert bench.grade_patch(sample.id, one.patch.replace("\n-", "\n-x")).result.reason.endswith("not apply")
-            cheat = "diff --git a/tests/run.sh b/tests/run.sh\nnew file mode 100644\n--- /dev/null\n+++ b/tests/run.sh\n"
+            cheat = "diff --git a/tests/x.sh b/tests/x.sh\nnew file mode 100644\n--- /dev/null\n+++ b/tests/x.sh\n"
             cheated = bench.grade_patch(sample.id, f"{cheat}@@ -0,0 +1 @@\n+exit 0\n")
             assert cheated.result.score == 0.0
             assert cheated.parts.get("verifier", 0.0) == 0.0
@@ -345,7 +345,8 @@ def test_official_instances_by_docker_and_the_official_harness(official: Path) -
         seen.append(str(request.messages[-1]["content"]))
         step = sum(message["role"] == "assistant" for message in request.messages)
         return [
-            _call("bash", command="ls .git; git log --oneline | wc -l; python3 -c 'import kit; print(kit.two())'; exit 3"),
+            _call("bash",
+                  command="ls .git; git log --oneline | wc -l; python3 -c 'from kit import *; print(two())'; exit 3"),
             _call("view", path="kit.py"),
             _call("edit", path="kit.py", old_str="return 9", new_str=""),
             _call("edit", path="kit.py", old_str="return 3", new_str="return 2"),
