@@ -35,14 +35,14 @@ def _start(words: Sequence[str]) -> int:
 class Index:
     """The n-grams of benchmarks, by benchmark.
 
-    A question of fewer than n words counts as a whole, wherever it stands in a text; one of fewer than `shortest` words
-    is too common to count.
+    A question of fewer than n words, or of a generator, counts as a whole. It is found anywhere in a text when it has
+    `shortest` words; with fewer it is too common: a generator's then must be the whole text, others don't count.
     """
 
     def __init__(self, n: int = N, shortest: int = 8) -> None:
         self.n, self.shortest = n, shortest
         self._names: dict[int, str] = {}
-        self._short: dict[int, set[int]] = {}  # how a short question begins → the lengths of those that begin so
+        self._wholes: dict[int, set[int]] = {}  # how a whole question begins → the lengths of those that begin so
 
     def add(self, benchmark: str, texts: Iterable[str], *, whole: bool = False) -> int:
         """Adds a benchmark's questions; gives how many hashes are new.
@@ -53,36 +53,38 @@ class Index:
         before = len(self._names)
         for text in texts:
             words = WORD.findall(text.lower())
-            if whole:
+            if not whole and len(words) < self.shortest:
+                continue
+            if whole or len(words) < self.n:
                 self._names.setdefault(_hash(words, WHOLE), benchmark)
-            elif len(words) >= self.shortest:
-                for gram in ngrams(text, self.n):
-                    self._names.setdefault(gram, benchmark)
-                if len(words) < self.n:
-                    self._short.setdefault(_start(words), set()).add(len(words))
+                if len(words) >= self.shortest:
+                    self._wholes.setdefault(_start(words), set()).add(len(words))
+                continue
+            for gram in ngrams(text, self.n):
+                self._names.setdefault(gram, benchmark)
         return len(self._names) - before
 
     def overlap(self, text: str) -> str | None:
-        """The benchmark that has an n-gram or the whole of the text, or whose short question is in it; or None."""
+        """The benchmark that has an n-gram of the text, or a whole question in it; or None."""
         words = WORD.findall(text.lower())
         if not words:
             return None
         found = self._names.get(_hash(words, WHOLE))
         found = found or next((self._names[gram] for gram in ngrams(text, self.n) if gram in self._names), None)
-        if found or not self._short:
+        if found or not self._wholes:
             return found
         for place in range(len(words) - self.shortest + 1):
-            for length in self._short.get(_start(words[place : place + START]), ()):
-                name = self._names.get(_hash(words[place : place + length]))
+            for length in self._wholes.get(_start(words[place : place + START]), ()):
+                name = self._names.get(_hash(words[place : place + length], WHOLE))
                 if name is not None and place + length <= len(words):
                     return name
         return None
 
     def rows(self) -> list[dict[str, Any]]:
-        """Every hash with its benchmark; then every short length with how it begins, under an empty name."""
+        """Every hash with its benchmark; then every whole length with how it begins, under an empty name."""
         grams = [{"gram": gram, "benchmark": name, "words": 0} for gram, name in self._names.items()]
-        short = sorted((start, length) for start, lengths in self._short.items() for length in lengths)
-        return grams + [{"gram": start, "benchmark": "", "words": length} for start, length in short]
+        wholes = sorted((start, length) for start, lengths in self._wholes.items() for length in lengths)
+        return grams + [{"gram": start, "benchmark": "", "words": length} for start, length in wholes]
 
     @classmethod
     def of(cls, rows: Iterable[dict[str, Any]]) -> "Index":
@@ -90,7 +92,7 @@ class Index:
         made = cls()
         for row in rows:
             if row["words"]:
-                made._short.setdefault(int(row["gram"]), set()).add(int(row["words"]))
+                made._wholes.setdefault(int(row["gram"]), set()).add(int(row["words"]))
             else:
                 made._names[int(row["gram"])] = str(row["benchmark"])
         return made
@@ -104,12 +106,13 @@ class Report:
     dropped: dict[str, int]
 
 
-def decontaminate(texts: Iterable[str], index: Index) -> Report:
-    """Places of the texts without overlap, and how many were dropped for each benchmark."""
+def decontaminate(texts: Iterable[str | list[str]], index: Index) -> Report:
+    """Places of the texts without overlap, and how many were dropped for each benchmark. A text may have parts."""
     kept: list[int] = []
     dropped: dict[str, int] = {}
     for place, text in enumerate(texts):
-        name = index.overlap(text)
+        parts = [text] if isinstance(text, str) else text
+        name = next((name for part in parts if (name := index.overlap(part))), None)
         if name is None:
             kept.append(place)
         else:
@@ -123,6 +126,6 @@ def clean_tasks(tasks: Sequence[Task], index: Index) -> tuple[list[Task], dict[s
     return [tasks[place] for place in found.kept], found.dropped
 
 
-def said(messages: Iterable[Any]) -> str:
-    """What stands in messages, without what tools returned."""
-    return "\n".join(str(one.get("content") or "") for one in messages if one["role"] in ("user", "assistant"))
+def said(messages: Iterable[Any]) -> list[str]:
+    """What users and assistants say in messages, without what tools returned."""
+    return [str(one["content"]) for one in messages if one["role"] in ("user", "assistant") and one.get("content")]

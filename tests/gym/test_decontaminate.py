@@ -57,6 +57,9 @@ def test_generated_questions_count_as_a_whole() -> None:
     index = Index(n=5)
     index.add("made", ["Is 7 even or odd?", "Say whether the number 12 is even or odd now."], whole=True)
     assert index.overlap("is 7 EVEN, or odd") == "made"
+    assert index.overlap("First: is 7 even or odd?") is None  # five words are too common to be looked for inside
+    assert index.overlap("First: say whether the number 12 is even or odd now. Then stop.") == "made"
+    assert decontaminate([["Is 7 even or odd?", "odd"], ["Is 8 even or odd?", "even"]], index).kept == [1]
     assert index.overlap("Say whether the number 13 is even or odd now.") is None  # the same sentence, another number
     assert index.overlap("") is None
     again = Index.of(index.rows())
@@ -72,7 +75,7 @@ def test_tasks_that_a_benchmark_has_are_dropped_and_counted() -> None:
     assert kept == [tasks[0], tasks[2]]
     assert dropped == {"bench": 1}
     told = [{"role": "tool", "content": QUESTION}, {"role": "assistant", "content": None}]
-    assert said(told) == ""
+    assert said(told) == []
 
 
 @pytest.mark.parametrize("text", [QUESTION, f"before that: {QUESTION}", f"{QUESTION} and after", f"a very {QUESTION}"])
