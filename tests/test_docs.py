@@ -85,6 +85,10 @@ PROOF = {
     r"k2 sweep --study .*": "tests/flows/test_sweep.py::test_a_study_asks_optuna_and_names_the_best",
     r"k2 sweep .*": "tests/flows/test_sweep.py::test_a_grid_gives_experiments_that_dvc_and_the_table_agree_on",
     r"k2 deploy.*": "tests/flows/test_pipeline.py::test_deployments_are_served_scheduled_and_take_parameters",
+    r"python -m flows\.sandbox .*": "tests/flows/test_pipeline.py::test_sandbox_jobs_run_on_the_workers_of_a_pool",
+    r"pip install swebench==.*": (
+        "tests/gym/benchmarks/test_swe.py::test_official_instances_need_docker_the_harness_and_the_schema"
+    ),
     r"k2 recovery": "tests/flows/test_pipeline.py::test_a_crashed_workers_run_goes_on_at_another_worker",
     r"k2 serve.*": "tests/k2model/test_serve.py",
     r"(k2|python -m stages\.) ?evaluate .*": "tests/stages/test_evaluate.py",
