@@ -8,12 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from k2model.config import K2Config
-from k2model.rope import apply_rope
 from kernels.attention import attention_max_logit
+from kernels.decode import rms_norm, rms_norm_reference
+from kernels.decode_attention import LatentWeights, apply_rope
 
 
 class RMSNorm(nn.Module):
-    """x / rms(x) · weight, computed in float32."""
+    """x / rms(x) · weight, computed in float32; one call where no gradient is needed."""
 
     def __init__(self, width: int, eps: float) -> None:
         super().__init__()
@@ -21,8 +22,8 @@ class RMSNorm(nn.Module):
         self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:
-        wide = x.float()
-        return self.weight * (wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + self.eps)).to(x.dtype)
+        norm = rms_norm_reference if torch.is_grad_enabled() else rms_norm
+        return norm(x, self.weight, self.eps)
 
 
 class MLA(nn.Module):
@@ -47,15 +48,19 @@ class MLA(nn.Module):
         self.kv_b_proj = nn.Linear(c.kv_lora_rank, heads * (c.qk_nope_head_dim + c.v_head_dim), bias=False)
         self.o_proj = nn.Linear(heads * c.v_head_dim, c.hidden_size, bias=False)
 
-    def queries(self, x_BLC: Tensor, cos_BL1R: Tensor, sin_BL1R: Tensor) -> tuple[Tensor, Tensor]:
-        """(q_nope_BLHN, q_rope_BLHR), the second rotated."""
+    def heads(self, x_BLC: Tensor) -> Tensor:
+        """The queries of each head, [nope | rope] not rotated: [B, L, H, D]."""
         c = self.config
         if c.q_lora_rank is None:
             q_BLX = self.q_proj(x_BLC)
         else:
             q_BLX = self.q_b_proj(self.q_a_layernorm(self.q_a_proj(x_BLC)))
-        q_BLHD = q_BLX.unflatten(-1, (-1, c.qk_head_dim))
-        q_nope_BLHN, q_rope_BLHR = q_BLHD.split([c.qk_nope_head_dim, c.qk_rope_head_dim], dim=-1)
+        return q_BLX.unflatten(-1, (-1, c.qk_head_dim))
+
+    def queries(self, x_BLC: Tensor, cos_BL1R: Tensor, sin_BL1R: Tensor) -> tuple[Tensor, Tensor]:
+        """(q_nope_BLHN, q_rope_BLHR), the second rotated."""
+        c = self.config
+        q_nope_BLHN, q_rope_BLHR = self.heads(x_BLC).split([c.qk_nope_head_dim, c.qk_rope_head_dim], dim=-1)
         return q_nope_BLHN, apply_rope(q_rope_BLHR, cos_BL1R, sin_BL1R)
 
     def compress(self, x_BLC: Tensor, cos_BL1R: Tensor, sin_BL1R: Tensor) -> tuple[Tensor, Tensor]:
@@ -64,6 +69,12 @@ class MLA(nn.Module):
         latent_BLK, k_rope_BLR = self.kv_a_proj_with_mqa(x_BLC).split([c.kv_lora_rank, c.qk_rope_head_dim], dim=-1)
         k_rope_BL1R = apply_rope(k_rope_BLR[:, :, None], cos_BL1R, sin_BL1R)
         return self.kv_a_layernorm(latent_BLK), k_rope_BL1R[:, :, 0]
+
+    def latent_weights(self) -> LatentWeights:
+        """What decoding from the cache needs besides the projections."""
+        c, norm = self.config, self.kv_a_layernorm
+        kv_b_HYK = self.kv_b_proj.weight.view(c.num_attention_heads, -1, c.kv_lora_rank)
+        return LatentWeights(norm.weight, norm.eps, kv_b_HYK, c.qk_nope_head_dim, c.softmax_scale)
 
     def forward(
         self, x_BLC: Tensor, cos_BLR: Tensor, sin_BLR: Tensor, segment_ids_BL: Tensor | None = None

@@ -1,7 +1,8 @@
 """A bfloat16 or INT4 network rearranged for decoding on a CPU: every large product reads its weight as one stream.
 
-`prepare` replaces linears and bfloat16 experts by modules on the same weights in the kernels' order; the old ones are
-freed, so there is no second copy. What they compute differs from torch's only in the order of float32 sums.
+`prepare` replaces linears, routers, feed-forward layers and bfloat16 experts by modules on the same weights in the
+kernels' order; the old ones are freed, so there is no second copy. What they compute differs from torch's only in the
+order of float32 sums, and in that what lies between a block's products stays in float32.
 
 Axes: T tokens, C hidden width, K experts per token.
 """
@@ -10,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from k2model.model import K2Model
-from k2model.moe import Experts, MoE
+from k2model.moe import MLP, Experts, Gate, MoE
+from kernels.decode import choose_experts
 from kernels.fake_quant import GROUP
 from kernels.int4 import native
 from kernels.int4.mlp import Bf16Weight, expert_mlp, linear
@@ -45,6 +47,41 @@ class BlockExperts(nn.Module):
         return expert_mlp(x_TC, expert_TK, weight_TK, gate, up, down)
 
 
+class BlockMLP(nn.Module):
+    """A bfloat16 feed-forward layer for generation in one call: an expert that every token takes."""
+
+    def __init__(self, mlp: MLP) -> None:
+        super().__init__()
+        for short in ("gate_proj", "up_proj", "down_proj"):
+            self.register_buffer(short, _stream(getattr(mlp, short).weight.detach()[None]), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x_TC = x.flatten(0, -2)
+        gate, up, down = (Bf16Weight(self.get_buffer(short)) for short in ("gate_proj", "up_proj", "down_proj"))
+        first_T1 = torch.zeros(len(x_TC), 1, dtype=torch.int64)
+        return expert_mlp(x_TC, first_T1, torch.ones(len(x_TC), 1), gate, up, down).view_as(x)
+
+
+class BlockGate(nn.Module):
+    """A bfloat16 router for generation: products of bfloat16 are exact in float32, where they are summed."""
+
+    e_score_correction_bias: Tensor
+
+    def __init__(self, gate: Gate) -> None:
+        super().__init__()
+        self.config = gate.config
+        self.register_buffer("words", _stream(gate.weight.detach()[None]), persistent=False)
+        self.register_buffer("e_score_correction_bias", gate.e_score_correction_bias)
+
+    def forward(self, x_TC: Tensor) -> tuple[Tensor, Tensor]:
+        """(expert_TK int64, weight_TK float32)."""
+        c = self.config
+        logits_TE = linear(x_TC, Bf16Weight(self.get_buffer("words")))
+        assert c.routed_scaling_factor is not None
+        bias_E = self.e_score_correction_bias
+        return choose_experts(logits_TE, bias_E, c.num_experts_per_tok, c.norm_topk_prob, c.routed_scaling_factor)
+
+
 def _stream(w_ENK: Tensor) -> Tensor:
     words = Bf16Weight.from_rows(w_ENK).words
     return native.huge_pages(tuple(words.shape), torch.int32).copy_(words)
@@ -64,6 +101,12 @@ def prepare(model: K2Model) -> K2Model:
     if native.isa() == "torch" or model.lm_head.weight.device.type != "cpu":
         return model
     for module in list(model.modules()):
+        for short, child in list(module.named_children()):
+            if isinstance(child, MLP) and all(_fits(p) for p in child.parameters()):
+                setattr(module, short, BlockMLP(child))
+            elif isinstance(child, Gate) and child.config.n_group == 1 and _fits(child.weight):
+                setattr(module, short, BlockGate(child))
+    for module in list(model.modules()):  # what no larger block took in
         for short, child in list(module.named_children()):
             if isinstance(child, nn.Linear) and short != "kv_b_proj" and _fits(child.weight):
                 setattr(module, short, BlockLinear(child.weight))

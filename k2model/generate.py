@@ -23,6 +23,7 @@ from k2model.model import K2Model, Layer
 from k2model.moe import MoE
 from k2model.sampling import sample
 from k2model.tokenizer import K2Tokenizer
+from kernels.decode_attention import decode_attention
 
 TAIL = 64  # tokens that are decoded again to look for a stop string
 
@@ -285,12 +286,41 @@ class Engine:
         for index, layer in enumerate(self.model.model.layers):
             assert isinstance(layer, Layer)
             normed_BQC = layer.input_layernorm(x_BQC)
-            cached_BTX = self._cache(index, layer.self_attn, normed_BQC, rope, positions_BQ, slots_B, stop)
-            attend = _absorbed if tokens_BQ.shape[1] == 1 else _decompressed
-            x_BQC = x_BQC + attend(layer.self_attn, normed_BQC, rope, cached_BTX, unseen_BQT)
+            if tokens_BQ.shape[1] == 1:
+                attended_BQC = self._absorbed(index, layer.self_attn, normed_BQC, rope, positions_BQ, slots_B)
+            else:
+                cached_BTX = self._cache(index, layer.self_attn, normed_BQC, rope, positions_BQ, slots_B, stop)
+                attended_BQC = _decompressed(layer.self_attn, normed_BQC, rope, cached_BTX, unseen_BQT)
+            x_BQC = x_BQC + attended_BQC
             normed_BQC = layer.post_attention_layernorm(x_BQC)
-            x_BQC = x_BQC + (layer.mlp(normed_BQC)[0] if isinstance(layer.mlp, MoE) else layer.mlp(normed_BQC))
+            if isinstance(layer.mlp, MoE):
+                x_BQC = x_BQC + layer.mlp.mix(normed_BQC, *layer.mlp.gate(normed_BQC.flatten(0, 1)))
+            else:
+                x_BQC = x_BQC + layer.mlp(normed_BQC)
         return self.model.model.norm(x_BQC)
+
+    def _absorbed(
+        self,
+        index: int,
+        mla: MLA,
+        normed_B1C: Tensor,
+        rope: tuple[Tensor, Tensor],
+        positions_B1: Tensor,
+        slots_B: Tensor,
+    ) -> Tensor:
+        """Attention of one new position per row, in the space of the cache, which takes it in."""
+        cos_BR, sin_BR = (table[:, 0, 0] for table in rope)
+        out_BHV = decode_attention(
+            mla.heads(normed_B1C)[:, 0],
+            mla.kv_a_proj_with_mqa(normed_B1C)[:, 0],
+            mla.latent_weights(),
+            cos_BR,
+            sin_BR,
+            self.cache_LBTX[index],
+            slots_B,
+            positions_B1[:, 0],
+        )
+        return mla.o_proj(out_BHV.flatten(1))[:, None]
 
     def _cache(
         self,
@@ -307,23 +337,6 @@ class Engine:
         cache_BTX = self.cache_LBTX[index]
         cache_BTX[slots_B[:, None], positions_BQ] = torch.cat((latent_BQK, k_rope_BQR), dim=-1).to(cache_BTX.dtype)
         return cache_BTX[slots_B, :stop]
-
-
-def _absorbed(
-    mla: MLA, normed_B1C: Tensor, rope: tuple[Tensor, Tensor], cached_BTX: Tensor, unseen_B1T: Tensor
-) -> Tensor:
-    """Attention of one new position per row, in the space of the cache."""
-    c = mla.config
-    q_nope_B1HN, q_rope_B1HR = mla.queries(normed_B1C, *rope)
-    up_HXK = mla.kv_b_proj.weight.view(c.num_attention_heads, -1, c.kv_lora_rank)
-    k_HNK, v_HVK = up_HXK.split([c.qk_nope_head_dim, c.v_head_dim], dim=1)
-    q_HBK = torch.bmm(q_nope_B1HN[:, 0].transpose(0, 1), k_HNK)
-    q_BHX = torch.cat((q_HBK.transpose(0, 1), q_rope_B1HR[:, 0]), dim=-1)
-    logits_BHT = torch.bmm(q_BHX, cached_BTX.transpose(1, 2)).float() * c.softmax_scale
-    p_BHT = logits_BHT.masked_fill_(unseen_B1T, float("-inf")).softmax(-1).to(cached_BTX.dtype)
-    context_BHK = torch.bmm(p_BHT, cached_BTX[..., : c.kv_lora_rank])
-    out_HBV = torch.bmm(context_BHK.transpose(0, 1), v_HVK.transpose(1, 2))
-    return mla.o_proj(out_HBV.transpose(0, 1).flatten(1))[:, None]
 
 
 def _decompressed(

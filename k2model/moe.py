@@ -149,10 +149,14 @@ class MoE(nn.Module):
 
     def forward(self, x_BLC: Tensor) -> tuple[Tensor, Tensor]:
         """Output [B, L, C] and how many tokens chose each expert [E], float32."""
+        expert_TK, weight_TK = self.gate(x_BLC.flatten(0, 1))
+        load_E = torch.bincount(expert_TK.flatten(), minlength=self.gate.config.n_routed_experts).float()
+        return self.mix(x_BLC, expert_TK, weight_TK), load_E
+
+    def mix(self, x_BLC: Tensor, expert_TK: Tensor, weight_TK: Tensor) -> Tensor:
+        """The chosen experts' sum, and the shared expert's output."""
         x_TC = x_BLC.flatten(0, 1)
-        expert_TK, weight_TK = self.gate(x_TC)
-        load_E = torch.bincount(expert_TK.flatten(), minlength=self.gate.weight.shape[0]).float()
         out_TC = self.experts(x_TC, expert_TK, weight_TK)
         if self.shared_experts is not None:
             out_TC = out_TC + self.shared_experts(x_TC)
-        return out_TC.view_as(x_BLC), load_E
+        return out_TC.view_as(x_BLC)

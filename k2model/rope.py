@@ -1,4 +1,4 @@
-"""Rotary positions on interleaved pairs, with YaRN as DeepSeek-V3 defines it."""
+"""The table of rotary positions, with YaRN as DeepSeek-V3 defines it."""
 
 import math
 
@@ -39,14 +39,3 @@ def rope_table(config: K2Config, length: int) -> tuple[Tensor, Tensor]:
 
 def _mscale(factor: float, mscale: float) -> float:
     return 0.1 * mscale * math.log(factor) + 1.0 if factor > 1 and mscale else 1.0
-
-
-def apply_rope(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotates the last axis of `x` in interleaved pairs (2i, 2i+1).
-
-    Args:
-        x: [..., 2R].
-        cos, sin: [..., R], broadcast against the pairs of `x`, in float32.
-    """
-    even, odd = x.float().unflatten(-1, (-1, 2)).unbind(-1)
-    return torch.stack((even * cos - odd * sin, even * sin + odd * cos), dim=-1).flatten(-2).to(x.dtype)

@@ -20,7 +20,6 @@ from kernels.int4.words import ROWS, deinterleave, interleave, unpack
 
 Precision = Literal["w4a16", "w4a8"]
 BF16, W4A16, W4A8 = 0, 1, 2
-LEVEL = {"avx2": 1, "avx512": 2}
 
 
 @dataclass(frozen=True)
@@ -125,7 +124,7 @@ def linear(x_TK: Tensor, weight: Weight, precision: Precision = "w4a16", expert:
         n,
         k // GROUP,
         _format(weight, precision),
-        LEVEL[isa],
+        native.LEVEL[isa],
         native.threads(),
     )
     return y_TN
@@ -195,7 +194,7 @@ def expert_mlp(
         inner,
         e,
         _format(gate, precision),
-        LEVEL[isa],
+        native.LEVEL[isa],
         native.threads(),
     )
     return y_TC.to(x_TC.dtype)

@@ -18,9 +18,10 @@ from pathlib import Path
 
 import torch
 
-SOURCE = Path(__file__).with_name("int4.cpp")
+SOURCES = tuple(Path(__file__).with_name(name) for name in ("int4.cpp", "decode.cpp"))
 FLAGS = ("-O3", "-std=c++17", "-shared", "-fPIC", "-fopenmp", "-w")
 ISA = {0: "torch", 1: "avx2", 2: "avx512"}
+LEVEL = {name: level for level, name in ISA.items() if level}
 BUILD_TIMEOUT_S = 300
 
 log = logging.getLogger(__name__)
@@ -52,14 +53,14 @@ def build() -> Path:
         raise BuildError(f"the kernels are for x86-64, this is {platform.machine()}")
     compiler = _compiler()
     version = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=False).stdout
-    identity = "\0".join([SOURCE.read_text(), version, *FLAGS])
+    identity = "\0".join([*(source.read_text() for source in SOURCES), version, *FLAGS])
     path = _cache() / f"int4-{hashlib.sha256(identity.encode()).hexdigest()[:16]}.so"
     if path.exists():
         return path
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        command = [compiler, *FLAGS, "-o", str(partial), str(SOURCE)]
+        command = [compiler, *FLAGS, "-o", str(partial), *map(str, SOURCES)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=BUILD_TIMEOUT_S, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise BuildError(f"{compiler}: {error}") from None
@@ -79,12 +80,15 @@ def library() -> ctypes.CDLL | None:
     except (BuildError, OSError) as error:
         log.warning("INT4 kernels: %s; using the slower torch form", error)
         return None
-    p, n, i = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int
+    p, n, i, f = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int, ctypes.c_float
     loaded.k2_fake_quant.argtypes = [p, p, p, p, n, i, i]
     loaded.k2_linear.argtypes = [p, p, p, p, n, n, n, i, i, i]
     loaded.k2_experts.argtypes = [p] * 10 + [n] * 5 + [i, i, i]
-    for function in (loaded.k2_fake_quant, loaded.k2_linear, loaded.k2_experts):
-        function.restype = None
+    loaded.k2_decode_attention.argtypes = [p] * 10 + [n] * 8 + [f] * 2 + [i] * 3
+    loaded.k2_rms_norm.argtypes = [p, p, p, n, n, f, i, i]
+    loaded.k2_choose.argtypes = [p, p, p, p, n, n, n, i, f]
+    for name in ("fake_quant", "linear", "experts", "rms_norm", "choose"):
+        loaded[f"k2_{name}"].restype = None
     return loaded
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from k2model.config import K2Config
-from k2model.decode import BlockExperts, BlockLinear, prepare
+from k2model.decode import BlockExperts, BlockGate, BlockLinear, BlockMLP, prepare
 from k2model.generate import Engine, Request
 from k2model.int4_checkpoint import load_any, load_int4_checkpoint, save_int4_checkpoint
 from k2model.int4_experts import Int4Experts, int4_twin, refresh_experts
@@ -18,8 +18,8 @@ torch.set_num_threads(1)
 needs_kernels = pytest.mark.skipif(native.isa() == "torch", reason="no kernels for this machine")
 
 
-def _model() -> K2Model:
-    model = K2Model(K2Config.preset("smoke", vocab_size=256, max_position_embeddings=256), seed=3)
+def _model(**changes: int) -> K2Model:
+    model = K2Model(K2Config.preset("smoke", vocab_size=256, max_position_embeddings=256, **changes), seed=3)
     with torch.no_grad():
         for p in model.parameters():
             if p.ndim > 1:
@@ -37,9 +37,11 @@ def _log_probs(model: K2Model) -> torch.Tensor:
 
 @needs_kernels
 def test_a_rearranged_network_computes_the_same() -> None:
-    before = _log_probs(_model())
-    model = prepare(_model())
+    before = _log_probs(_model(n_routed_experts=16))
+    model = prepare(_model(n_routed_experts=16))
     assert sum(isinstance(module, BlockExperts) for module in model.modules()) == 2
+    assert sum(isinstance(module, BlockGate) for module in model.modules()) == 2
+    assert sum(isinstance(module, BlockMLP) for module in model.modules()) == 3  # one dense layer, two shared experts
     assert isinstance(model.lm_head, BlockLinear)
     assert isinstance(model.model.layers[0].self_attn.kv_b_proj, torch.nn.Linear)
     kl = (before.exp() * (before - _log_probs(model))).sum(-1)
