@@ -27,12 +27,16 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Battle:
-    """`outcome` is 1 when `a` won, 0 when `b` won, 0.5 for a tie; `style` holds (a, b) counts by STYLE."""
+    """`outcome` is 1 when `a` won, 0 when `b` won, 0.5 for a tie; `style` holds (a, b) counts by STYLE.
+
+    Battles of one `question` are not independent.
+    """
 
     a: str
     b: str
     outcome: float
     style: tuple[tuple[float, ...], tuple[float, ...]] | None = None
+    question: str = ""
 
 
 def parse(rows: Sequence[Mapping[str, Any]]) -> list[Battle]:
@@ -49,7 +53,8 @@ def parse(rows: Sequence[Mapping[str, Any]]) -> list[Battle]:
         except KeyError as error:
             raise DataError(f"battle {number}: {error}") from None
         meta = row.get("conv_metadata")
-        found.append(Battle(a, b, outcome, (_counts(meta, "a"), _counts(meta, "b")) if meta else None))
+        style = (_counts(meta, "a"), _counts(meta, "b")) if meta else None
+        found.append(Battle(a, b, outcome, style, str(row.get("question_id", number))))
     return found
 
 
@@ -109,10 +114,26 @@ def _ratings(models: Sequence[str], theta: Array, anchor: str | None) -> dict[st
     return {model: float(value) for model, value in zip(models, rating, strict=True)}
 
 
+def unbounded(battles: Sequence[Battle]) -> list[str]:
+    """Models without a finite maximum-likelihood rating (Ford 1957): some group of them never lost to the others."""
+    models = sorted({battle.a for battle in battles} | {battle.b for battle in battles})
+    index = {model: place for place, model in enumerate(models)}
+    reach = np.eye(len(models), dtype=bool)  # a won or drew against b, perhaps through others
+    for battle in battles:
+        a, b = index[battle.a], index[battle.b]
+        reach[a, b] |= battle.outcome > 0
+        reach[b, a] |= battle.outcome < 1
+    for _ in models:
+        reach = reach @ reach
+    together = reach & reach.T
+    largest = together[together.sum(axis=1).argmax()]
+    return [model for model, within in zip(models, largest, strict=True) if not within]
+
+
 def bradley_terry(battles: Sequence[Battle], *, anchor: str | None = ANCHOR) -> dict[str, float]:
     """Ratings by model.
 
-    A model that won or lost every battle has no finite maximum; the damped Newton steps then end far away.
+    Models that `unbounded` names have no finite maximum; the damped Newton steps then end far away.
 
     Raises:
         DataError: no battles.
@@ -151,16 +172,33 @@ def style_controlled(
 
 
 def bootstrap(
-    battles: Sequence[Battle], seed: int, *, rounds: int = 100, anchor: str | None = ANCHOR
+    battles: Sequence[Battle],
+    seed: int,
+    *,
+    rounds: int = 100,
+    anchor: str | None = ANCHOR,
+    by_question: bool = False,
 ) -> dict[str, tuple[float, float]]:
-    """95 % percentile intervals: outcomes are redrawn as one multinomial, as FastChat does."""
+    """95 % percentile intervals: outcomes are redrawn as one multinomial, as FastChat does.
+
+    With `by_question`, questions are redrawn with all of their battles: both orders and all pairs of one question hang
+    together.
+    """
     unique = Counter((battle.a, battle.b, battle.outcome) for battle in battles)
     kept = [Battle(a, b, outcome) for a, b, outcome in unique]
     counts = np.array(list(unique.values()), dtype=np.float64)
     models = sorted({battle.a for battle in battles} | {battle.b for battle in battles})
     x, y = _design(kept, models), np.array([battle.outcome for battle in kept])
     rng = np.random.default_rng(seed)
-    draws = rng.multinomial(int(counts.sum()), counts / counts.sum(), size=rounds).astype(np.float64)
+    if by_question:
+        place = {(one.a, one.b, one.outcome): k for k, one in enumerate(kept)}
+        names = {name: k for k, name in enumerate(dict.fromkeys(battle.question for battle in battles))}
+        of_question = np.zeros((len(names), len(kept)))
+        for battle in battles:
+            of_question[names[battle.question], place[battle.a, battle.b, battle.outcome]] += 1.0
+        draws = rng.multinomial(len(names), [1 / len(names)] * len(names), size=rounds) @ of_question
+    else:
+        draws = rng.multinomial(int(counts.sum()), counts / counts.sum(), size=rounds).astype(np.float64)
     rated = [_ratings(models, _fit(x, y, draw, 0.0), anchor) for draw in draws]
     found = {}
     for model in models:

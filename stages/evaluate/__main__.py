@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from agents.chat.protocol import ChatError
+from gym.benchmarks import arena_battles
 from gym.benchmarks.base import DataError
 from gym.intervals import wilson
 from gym.sandbox import SandboxError
@@ -21,12 +22,12 @@ from k2model.generate import Engine, Request
 from k2model.model import K2Model
 from k2model.tokenizer import K2Tokenizer, load_tokenizer
 from stages.errors import InputError
+from stages.evaluate import arena, standalone
 from stages.evaluate import scores as scoring
-from stages.evaluate import standalone
 from stages.evaluate.facts import Fact, choose, is_correct, prompt
 from stages.evaluate.open import open_any
 from stages.evaluate.runner import run_benchmark
-from stages.evaluate.target import open_target
+from stages.evaluate.target import fits_of, open_target
 from stages.evaluate.validation import ValidationScore, validation_score
 from stages.files import write_atomic, write_json
 from stages.models import register_and_judge
@@ -109,7 +110,7 @@ def benchmarks(stage: Stage, folder: Path) -> dict[str, float]:
     deadline = time.monotonic() + 60 * p.minutes
     tokenizer = Path("data/tokenizer")
     client = open_target(CHAT, store=stage.work / "answers.sqlite", tokenizer=tokenizer, rows=p.batch_size)
-    fits = standalone.fits_of(client)
+    fits = fits_of(client)
     found: dict[str, float] = {}
     for asked in p.benchmarks:
         name = asked.name
@@ -137,6 +138,27 @@ def benchmarks(stage: Stage, folder: Path) -> dict[str, float]:
         tag = scoring.asked(rows, len(bench.items()))
         stage.track.tag(f"dataset.{name}", tag)
         print(standalone.line(name, scored, tag), flush=True)
+    return found
+
+
+def battles(stage: Stage, folder: Path) -> dict[str, float]:
+    """Arena between the pipeline's own checkpoints; the battles go into `folder`."""
+    p = stage.params.evaluate.arena
+    if p is None:
+        return {}
+    store, tokenizer = stage.work / "answers.sqlite", Path("data/tokenizer")
+    players = {name: arena.client_of(target, store=store, tokenizer=tokenizer) for name, target in p.players.items()}
+    judge = arena.Judge.of(p.judge, store=store, tokenizer=tokenizer)
+    every, manifest = arena_battles.questions()
+    asked = arena.draw(every, p.prompts, stage.params.seed)
+    with stage.progress(arena.requests(len(players), len(asked)), "arena") as bar:
+        played = arena.play(
+            players, judge, asked, max_tokens=p.max_tokens, seed=stage.params.seed, on_answer=bar.update
+        )
+    arena.write_battles(folder / "arena.jsonl", played.rows)
+    stage.track.tag("dataset.arena", f"{manifest.name} ({len(asked)} of {len(every)})")
+    found = played.counts | arena.rate(played.rows, stage.seed("bootstrap", "arena"))
+    print(arena.table(found), flush=True)
     return found
 
 
@@ -169,6 +191,7 @@ def main() -> None:
             write_table(tmp / "facts.parquet", samples, SAMPLES)
             try:
                 scores |= benchmarks(stage, tmp)
+                scores |= battles(stage, tmp)
             except (ChatError, DataError, SandboxError) as error:
                 raise InputError(str(error)) from None
         scores = {key: round(value, 6) for key, value in scores.items()}

@@ -16,6 +16,15 @@ class Asked(Section):
     temperature: float = Field(default=0.0, ge=0.0)
 
 
+class Battles(Section):
+    """Arena battles of checkpoints; `judge` is an endpoint's URL#model, a checkpoint folder or `embedded`."""
+
+    players: dict[str, str] = Field(min_length=2)
+    judge: str
+    prompts: int = Field(ge=1)
+    max_tokens: int = Field(ge=1)
+
+
 class EvaluateParams(Section):
     """What the checkpoint is measured on."""
 
@@ -27,6 +36,7 @@ class EvaluateParams(Section):
     batch_size: int = Field(ge=1)
     minutes: float = Field(gt=0)
     benchmarks: list[Asked]
+    arena: Battles | None = None
 
     @field_validator("benchmarks")
     @classmethod

@@ -124,7 +124,7 @@ def _round(
         if target is None:
             raise InputError(f"{name}: needs a model for its simulated user")
         late = deadline is not None and time.monotonic() > deadline
-        answers = {} if late else _answers(target, requests, on_answer)
+        answers = {} if late else answers_of(target, requests, on_answer)
         for place in requests:
             one, answer = active[place], answers.get(place)
             if answer is None:
@@ -175,10 +175,14 @@ def _request(one: _Active, settings: Settings, seed: int, name: str) -> ChatRequ
     )
 
 
-def _answers(
+def answers_of(
     client: ChatClient, requests: Mapping[int, ChatRequest], on_answer: Callable[[], None]
 ) -> dict[int, ChatResponse | str]:
-    """An answer, or why there is none, by place; places are missing when the budget ended first."""
+    """An answer, or why there is none, by place; places are missing when the budget ended first.
+
+    Raises:
+        InputError: the target fails at one request after another.
+    """
     found: dict[int, ChatResponse | str] = {}
     places = list(requests)
 

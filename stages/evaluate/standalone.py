@@ -1,4 +1,7 @@
-"""`python -m stages.evaluate --target URL|checkpoint|embedded --benchmarks a,b`: no pipeline needed."""
+"""`python -m stages.evaluate --target URL|checkpoint|embedded --benchmarks a,b`: no pipeline needed.
+
+`python -m stages.evaluate arena --help` is for battles between models (stages/evaluate/arena.py).
+"""
 
 import argparse
 import contextlib
@@ -8,20 +11,20 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 from agents.chat.endpoint import EndpointOptions
-from agents.chat.protocol import ChatClient, ChatError, ChatRequest
+from agents.chat.protocol import ChatError
 from gym.benchmarks.base import PRESETS, DataError, Settings
 from gym.benchmarks.names import NAMES
 from gym.sandbox import SandboxError
 from k2model.errors import CheckpointError, ConfigError
 from stages.errors import InputError
+from stages.evaluate import arena
 from stages.evaluate import scores as scoring
 from stages.evaluate.open import open_any
 from stages.evaluate.published import PUBLISHED
 from stages.evaluate.runner import run_benchmark
-from stages.evaluate.target import open_target
+from stages.evaluate.target import fits_of, open_target
 from stages.files import fingerprint, write_atomic, write_json
 from stages.progress import Progress
 from stages.schemas import SAMPLES, write_table
@@ -76,23 +79,6 @@ def _paths(pairs: Sequence[str], names: Sequence[str]) -> dict[str, Path]:
     return found
 
 
-def fits_of(client: ChatClient) -> Any:
-    """Whether a request fits the context, for a client that knows its own; any other answers what it is asked."""
-    inner = getattr(client, "client", client)
-    network, tokenizer = getattr(inner, "network", None), getattr(inner, "tokenizer", None)
-    if network is None or tokenizer is None:
-        return lambda request: True
-    from k2model.chat import encode_prompt
-
-    limit = network.config.max_position_embeddings
-
-    def fits(request: ChatRequest) -> bool:
-        length = len(encode_prompt(tokenizer, request.messages, request.tools or None))
-        return length + request.max_tokens <= limit
-
-    return fits
-
-
 def log_published(root: Path) -> int:
     """Logs the published figures once; returns how many runs were new."""
     new = 0
@@ -108,14 +94,17 @@ def _terminate(signum: int, frame: object) -> None:
 
 def run(argv: Sequence[str]) -> int:
     """The command line; returns the exit status, 2 for what a user did wrong."""
-    args = _parser().parse_args(argv)
+    battles = bool(argv) and argv[0] == "arena"
+    args = _parser().parse_args([] if battles else argv)
     with contextlib.suppress(ValueError):  # not in the main thread
         signal.signal(signal.SIGTERM, _terminate)
     try:
-        if args.published:
+        if battles:
+            arena.main(argv[1:])
+        elif args.published:
             print(f"evaluate: {log_published(Path())} reference runs logged")
-            return 0
-        _evaluate(args)
+        else:
+            _evaluate(args)
     except USER_ERRORS as error:
         print(f"evaluate: {error}", file=sys.stderr)
         return 2

@@ -2,12 +2,24 @@
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.optimize import minimize
+from sklearn.linear_model import LogisticRegression
 
-from gym.benchmarks.arena import ANCHOR, Battle, bootstrap, bradley_terry, parse, style_controlled, style_of
+from gym.benchmarks.arena import (
+    ANCHOR,
+    Battle,
+    bootstrap,
+    bradley_terry,
+    parse,
+    style_controlled,
+    style_of,
+    unbounded,
+)
+from gym.benchmarks.arena_battles import PROMPTS, judge_messages, questions, verdict
 from gym.benchmarks.base import DataError
 
 STRENGTH = {"a": 0.0, "b": 0.6, "c": 1.1, "d": -0.4}
@@ -44,6 +56,72 @@ def test_ratings_equal_an_independent_fit() -> None:
     found = bradley_terry(rows)
     for model, rating in reference(rows).items():
         assert found[model] == pytest.approx(rating, abs=0.01)
+
+
+def logistic(rows: Sequence[Battle], features: np.ndarray, penalty: float) -> np.ndarray:
+    """scikit-learn's logistic regression; a tie is half a win and half a loss."""
+    x, y = np.concatenate([features, features]), np.repeat([1, 0], len(rows))
+    outcome = np.array([row.outcome for row in rows])
+    inverse = 1 / penalty if penalty else np.inf
+    fit = LogisticRegression(C=inverse, fit_intercept=False, tol=1e-10, max_iter=10_000)
+    return fit.fit(x, y, np.concatenate([outcome, 1 - outcome])).coef_[0]
+
+
+def sides(rows: Sequence[Battle]) -> np.ndarray:
+    models = sorted(STRENGTH)
+    return np.array([[(row.a == model) - (row.b == model) for model in models] for row in rows], float)
+
+
+def test_ratings_and_style_weights_equal_scikit_learns_logistic_regression() -> None:
+    rng = np.random.default_rng(4)
+    rows = [
+        Battle(row.a, row.b, row.outcome, (tuple(rng.random(4)), tuple(rng.random(4))))
+        for row in battles(600)
+    ]
+    theta = logistic(rows, sides(rows), 0.0)
+    for model, value in zip(sorted(STRENGTH), theta - theta.mean(), strict=True):
+        assert bradley_terry(rows)[model] == pytest.approx(1000 + 400 / math.log(10) * value, abs=0.01)
+    one, other = (np.array([row.style[k] for row in rows if row.style]) for k in (0, 1))
+    share = (one - other) / (one + other)
+    share = (share - share.mean(axis=0)) / share.std(axis=0)
+    theta = logistic(rows, np.concatenate([sides(rows), share], axis=1), 0.5)
+    ratings, weights = style_controlled(rows)
+    assert list(weights.values()) == pytest.approx(theta[4:], abs=1e-4)
+    for model, value in zip(sorted(STRENGTH), theta[:4] - theta[:4].mean(), strict=True):
+        assert ratings[model] == pytest.approx(1000 + 400 / math.log(10) * value, abs=0.02)
+
+
+def test_who_never_lost_has_no_finite_rating() -> None:
+    rows = [Battle("a", "b", 1.0), Battle("b", "a", 1.0), Battle("c", "a", 1.0)]
+    assert unbounded(rows) == ["c"]
+    assert unbounded([*rows, Battle("b", "c", 0.5)]) == []
+
+
+def test_intervals_by_question_are_wider_where_battles_hang_together() -> None:
+    """Each question decides all of its ten battles alike: only the questions are independent."""
+    rng = np.random.default_rng(5)
+    rows = []
+    for question in range(40):
+        won = float(rng.random() < 0.6)
+        rows += [Battle("a", "b", won, question=str(question))] * 10
+    plain, by_question = bootstrap(rows, 0)["a"], bootstrap(rows, 0, by_question=True)["a"]
+    assert by_question[1] - by_question[0] > 2 * (plain[1] - plain[0])
+
+
+def test_verdicts_and_prompts(tmp_path: Path) -> None:
+    assert verdict("I'd say [[B>A]], no, [[A>>B]]") == "A>>B"
+    assert verdict("A is better: [A>B]") is None
+    assert len(set(PROMPTS)) == len(PROMPTS) == questions()[1].count
+    path = tmp_path / "q.jsonl"
+    path.write_text('{"question_id": 81, "turns": ["First?", "Then?"]}\n{"uid": "x", "prompt": "Hard?"}\n')
+    found, manifest = questions(path)
+    assert [(one.id, one.text) for one in found] == [("81", "First?"), ("x", "Hard?")]
+    assert manifest.name.startswith("arena@")
+    shown = str(judge_messages(found[0], "left", "right")[1]["content"])
+    assert shown.index("First?") < shown.index("left") < shown.index("right")
+    path.write_text('{"question_id": 81}\n')
+    with pytest.raises(DataError, match="row 0"):
+        questions(path)
 
 
 def test_intervals_hold_the_rating_and_order_is_found() -> None:

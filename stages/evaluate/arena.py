@@ -1,0 +1,288 @@
+"""`python -m stages.evaluate arena --player A --player B --judge J`: battles of models, judged in both orders, rated.
+
+Every player answers every prompt; a judge compares each pair of answers twice, once in each order; each order is a
+battle. Battles are written in FastChat's schema and can be read back (`--battles`), alone or beside new ones.
+"""
+
+import argparse
+import itertools
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from agents.chat.endpoint import EndpointOptions
+from agents.chat.protocol import ChatClient, ChatRequest, ChatResponse
+from gym.benchmarks import arena, base
+from gym.benchmarks.arena_battles import Question, battle_row, judge_messages, questions, verdict
+from gym.intervals import bootstrap_mean
+from stages.errors import InputError
+from stages.evaluate.runner import answers_of
+from stages.evaluate.target import fits_of, open_target
+from stages.files import write_atomic, write_json
+from stages.progress import Progress
+from stages.seeds import sub_seed
+from stages.track import log_run
+
+STORE = Path("work/evaluations/answers.sqlite")
+
+
+@dataclass(frozen=True)
+class Judge:
+    """`by_label`: too small to reason first, so only the label is asked for, its beginning given."""
+
+    client: ChatClient
+    max_tokens: int
+    by_label: bool
+
+    @classmethod
+    def of(cls, target: str, *, max_tokens: int = 4096, **opened: Any) -> "Judge":
+        """An endpoint reasons in up to `max_tokens`; a local model gives the label alone."""
+        local = not target.startswith(("http://", "https://"))
+        return cls(client_of(target, **opened), 8 if local else max_tokens, local)
+
+
+@dataclass(frozen=True)
+class Played:
+    """Battles as rows, and what did not become one."""
+
+    rows: list[dict[str, Any]]
+    lost: int  # pairs without both answers: machine failed, budget ended, or context too short
+    unjudged: int  # verdicts without a label, or missing
+
+    @property
+    def counts(self) -> dict[str, float]:
+        return {"arena_lost": float(self.lost), "arena_unjudged": float(self.unjudged)}
+
+
+def requests(players: int, prompts: int) -> int:
+    """Answers and verdicts of a whole tournament."""
+    return prompts * (players + players * (players - 1))
+
+
+def play(
+    players: Mapping[str, ChatClient],
+    judge: Judge,
+    asked: Sequence[Question],
+    *,
+    max_tokens: int,
+    temperature: float = 0.0,
+    seed: int = 0,
+    on_answer: Callable[[], None] = lambda: None,
+) -> Played:
+    """Every pair of players on every prompt, in both orders.
+
+    Raises:
+        InputError: fewer than two players, or one of them or the judge fails at every request.
+    """
+    if len(players) < 2:
+        raise InputError("arena: needs two players or more")
+    said: dict[str, dict[int, str]] = {}
+    for label, client in players.items():
+        prompts = {
+            place: ChatRequest(
+                base.user(one.text), max_tokens=max_tokens, temperature=temperature,
+                seed=sub_seed(seed, "arena", one.id) % 2**31,
+            )
+            for place, one in enumerate(asked)
+        }  # fmt: skip
+        said[label] = _texts(answers_of(client, _fitting(client, prompts), on_answer))
+    matches = [
+        (place, order)
+        for place in range(len(asked))
+        for pair in itertools.combinations(players, 2)
+        for order in (pair, pair[::-1])
+    ]
+    ready = [(place, (a, b)) for place, (a, b) in matches if place in said[a] and place in said[b]]
+    pairs = {
+        number: ChatRequest(
+            judge_messages(asked[place], said[a][place], said[b][place], prefill=judge.by_label),
+            max_tokens=judge.max_tokens,
+            shared=1,
+        )
+        for number, (place, (a, b)) in enumerate(ready)
+    }
+    verdicts = _texts(answers_of(judge.client, _fitting(judge.client, pairs), on_answer)) if pairs else {}
+    rows = []
+    for number, (place, (a, b)) in enumerate(ready):
+        found = verdict(f"{'[[' if judge.by_label else ''}{verdicts.get(number, '')}")
+        if found is not None:
+            texts = (said[a][place], said[b][place])
+            rows.append(battle_row(asked[place], (a, b), texts, judge.client.model, found))
+    return Played(rows, len(matches) - len(ready), len(ready) - len(rows))
+
+
+def _fitting(client: ChatClient, asked: Mapping[int, ChatRequest]) -> dict[int, ChatRequest]:
+    fits = fits_of(client)
+    return {place: request for place, request in asked.items() if fits(request)}
+
+
+def _texts(answers: Mapping[int, ChatResponse | str]) -> dict[int, str]:
+    return {place: one.text for place, one in answers.items() if isinstance(one, ChatResponse)}
+
+
+def rate(rows: Sequence[Mapping[str, Any]], seed: int, *, anchor: str | None = None) -> dict[str, float]:
+    """Ratings, their intervals, win rates (a tie is half) and style-controlled ratings, by player.
+
+    Intervals redraw prompts. Where a group of players never lost to the others no maximum-likelihood rating exists:
+    then only win rates and the ratings with style control, whose penalty keeps them finite, are there.
+
+    Raises:
+        DataError: rows in another schema.
+    """
+    battles = arena.parse(rows)
+    models = sorted({one.a for one in battles} | {one.b for one in battles})
+    found: dict[str, float] = {"arena_n": float(len(battles))}
+    if not battles:
+        return found
+    if not arena.unbounded(battles):
+        ratings = arena.bradley_terry(battles, anchor=anchor)
+        bounds = arena.bootstrap(battles, seed, anchor=anchor, by_question=True)
+        for model in models:
+            low, high = bounds[model]
+            found |= {f"arena_rating_{model}": ratings[model], f"arena_rating_{model}_ci_low": low}
+            found[f"arena_rating_{model}_ci_high"] = high
+    for model in models:
+        own: dict[str, list[float]] = {}
+        for one in battles:
+            if model in (one.a, one.b):
+                own.setdefault(one.question, []).append(one.outcome if one.a == model else 1.0 - one.outcome)
+        means = [float(np.mean(outcomes)) for outcomes in own.values()]
+        low, high = bootstrap_mean(means, seed)
+        found |= {f"arena_win_rate_{model}": float(np.mean(means)), f"arena_win_rate_{model}_ci_low": low}
+        found[f"arena_win_rate_{model}_ci_high"] = high
+    if all(one.style is not None for one in battles):
+        controlled, weights = arena.style_controlled(battles, anchor=anchor)
+        found |= {f"arena_style_rating_{model}": value for model, value in controlled.items()}
+        found |= {f"arena_style_weight_{name}": value for name, value in weights.items()}
+    return found | _agreement(battles)
+
+
+def _agreement(battles: Sequence[arena.Battle]) -> dict[str, float]:
+    """How often the judge says the same of both orders."""
+    seen: dict[tuple[str, str, str], list[float]] = {}
+    for one in battles:
+        first, second = sorted((one.a, one.b))
+        outcome = one.outcome if one.a == first else 1.0 - one.outcome
+        seen.setdefault((one.question, first, second), []).append(outcome)
+    pairs = [outcomes for outcomes in seen.values() if len(outcomes) == 2]
+    same = sum(one == other for one, other in pairs)
+    return {"arena_order_agreement": same / len(pairs)} if pairs else {}
+
+
+def write_battles(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """JSON Lines, one battle each."""
+    with write_atomic(path) as tmp:
+        tmp.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m stages.evaluate arena", description=__doc__)
+    parser.add_argument(
+        "--player", action="append", default=[], metavar="[NAME=]TARGET",
+        help="a URL#model, a checkpoint folder, or 'embedded'; two or more",
+    )  # fmt: skip
+    parser.add_argument("--judge", metavar="TARGET", help="who compares the answers")
+    parser.add_argument("--judge-tokens", type=int, default=4096, help="of an endpoint's verdict, reasons included")
+    parser.add_argument("--prompts", type=Path, help="FastChat's or Arena-Hard's question file (default: built in)")
+    parser.add_argument("--items", type=int, default=0, help="prompts, drawn by seed (default: all)")
+    parser.add_argument("--max-tokens", type=int, default=8192, help="of a player's answer")
+    parser.add_argument("--temperature", type=float, default=0.0)
+    parser.add_argument("--battles", type=Path, action="append", default=[], help="battles played before, rated too")
+    parser.add_argument("--anchor", help="the player whose rating is fixed to 1114, as the official mixtral-8x7b")
+    parser.add_argument("--tokenizer", type=Path, help="of checkpoint folders that have none")
+    parser.add_argument("--concurrency", type=int, default=64)
+    parser.add_argument("--budget-tokens", type=int, default=0, help="of each endpoint; 0 is no limit")
+    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--out", type=Path, default=Path("work/evaluations/arena"))
+    return parser
+
+
+def named(text: str) -> tuple[str, str]:
+    """(name, target) of `[name=]target`; without a name, the model's or the folder's."""
+    name, equals, target = text.partition("=")
+    if equals and "/" not in name and ":" not in name and name and target:
+        return name, target
+    return text.rsplit("#", 1)[-1].rstrip("/").rsplit("/", 1)[-1], text
+
+
+def client_of(
+    target: str, *, store: Path = STORE, tokenizer: Path | None = None, concurrency: int = 64, budget_tokens: int = 0
+) -> ChatClient:
+    """The client of a URL#model, a checkpoint folder or `embedded`.
+
+    Raises:
+        ChatError, CheckpointError, ConfigError: see open_target.
+    """
+    url, _, model = target.partition("#")
+    options = EndpointOptions(model, concurrency=concurrency, budget_tokens=budget_tokens)
+    return open_target(url, store=store, endpoint=options if model else None, tokenizer=tokenizer)
+
+
+def draw(asked: Sequence[Question], items: int, seed: int) -> list[Question]:
+    """`items` of the prompts (0 is all), in their order."""
+    if not items or items >= len(asked):
+        return list(asked)
+    kept = np.random.default_rng(sub_seed(seed, "arena", "items")).permutation(len(asked))[:items]
+    return [asked[place] for place in sorted(kept.tolist())]
+
+
+def main(argv: Sequence[str]) -> None:
+    """The command line.
+
+    Raises:
+        InputError, ChatError, DataError: what a user did wrong.
+    """
+    args = _parser().parse_args(argv)
+    started = time.monotonic()
+    rows = [row for path in args.battles for row in base.read_jsonl(path)]
+    tags = {"dataset.arena": "battles of a file"}
+    counts: dict[str, float] = {}
+    if args.player or args.judge:
+        if not args.judge:
+            raise InputError("arena: --judge is needed")
+        specs = dict(named(text) for text in args.player)
+        if len(specs) < len(args.player):
+            raise InputError("arena: two players have one name; write NAME=TARGET")
+        opened = {
+            "tokenizer": args.tokenizer, "concurrency": args.concurrency, "budget_tokens": args.budget_tokens
+        }  # fmt: skip
+        judge = Judge.of(args.judge, max_tokens=args.judge_tokens, **opened)
+        players = {name: client_of(target, **opened) for name, target in specs.items()}
+        every, manifest = questions(args.prompts)
+        asked = draw(every, args.items, args.seed)
+        with Progress("arena", requests(len(players), len(asked)), "answer") as bar:
+            played = play(
+                players, judge, asked, max_tokens=args.max_tokens, temperature=args.temperature, seed=args.seed,
+                on_answer=bar.update,
+            )  # fmt: skip
+        write_battles(args.out / "battles.jsonl", played.rows)
+        rows += played.rows
+        counts = played.counts
+        tags = {"dataset.arena": f"{manifest.name} ({len(asked)} of {len(every)})", "judge": judge.client.model}
+    if not rows:
+        raise InputError(f"arena: no battles ({', '.join(f'{key} {value:.0f}' for key, value in counts.items())})")
+    found = {key: round(value, 6) for key, value in (counts | rate(rows, args.seed, anchor=args.anchor)).items()}
+    write_json(args.out / "scores.json", found)
+    log_run(Path(), "arena", params={}, metrics=found, tags=tags)
+    print(table(found))
+    print(f"arena: {found['arena_n']:.0f} battles, {args.out}/scores.json, {time.monotonic() - started:,.1f} s")
+
+
+def table(found: Mapping[str, float]) -> str:
+    """One line per player, the best first."""
+    names = [key.removeprefix("arena_win_rate_") for key in found if key.startswith("arena_win_rate_")]
+    names = [name for name in names if f"arena_win_rate_{name}_ci_low" in found]
+    lines = []
+    for name in sorted(names, key=lambda one: -found[f"arena_win_rate_{one}"]):
+        rate, low, high = (found[f"arena_win_rate_{name}{end}"] for end in ("", "_ci_low", "_ci_high"))
+        rating = "no finite rating: somebody never lost"
+        if f"arena_rating_{name}" in found:
+            value, least, most = (found[f"arena_rating_{name}{end}"] for end in ("", "_ci_low", "_ci_high"))
+            rating = f"rating {value:,.0f} [{least:,.0f}, {most:,.0f}]"
+        lines.append(f"{name}: wins {rate:.1%} [{low:.1%}, {high:.1%}], {rating}")
+    return "\n".join(lines)
