@@ -1,4 +1,4 @@
-"""Training on from a checkpoint, restartable: what sft and rl share.
+"""Training on from a checkpoint, restartable: what sft, rl and qat share.
 
     tune = FineTune(Path("models/pretrain"), stage.work, options, micro_batches=2)
     state = tune.resume()                 # what the last `save` was given, or None
@@ -15,6 +15,7 @@ from typing import Any
 from k2model.checkpoint import load_checkpoint
 from k2model.engine import ComputeType, OptimizerOptions, TrainEngine
 from k2model.model import K2Model
+from k2model.quant import set_fake_quant
 from k2model.train_state import CheckpointWriter, Snapshot, load_state, load_tensors, newest_intact
 
 
@@ -25,8 +26,12 @@ class FineTune:
         engine: forward, backward, step.
         problems: one line for every corrupted training checkpoint that `resume` skipped.
 
+    Args:
+        fake_quant: forward passes use the INT4 values of the routed experts; what is saved are the weights behind them.
+
     Raises:
         CheckpointError: the start checkpoint is missing, incomplete or corrupted.
+        ConfigError: `fake_quant` with a width that groups of 32 don't divide.
     """
 
     def __init__(
@@ -37,9 +42,12 @@ class FineTune:
         *,
         micro_batches: int,
         compute: ComputeType = "float32",
+        fake_quant: bool = False,
         keep: int = 1,
     ) -> None:
         self.engine = TrainEngine(load_checkpoint(start), options, micro_batches=micro_batches, compute=compute)
+        if fake_quant:
+            set_fake_quant(self.engine.model, True)
         self._folder = work / "checkpoints"
         self._writer = CheckpointWriter(self._folder, keep=keep)
         self.problems: Sequence[str] = ()

@@ -85,9 +85,9 @@ def train(arm: Arm, p: QatParams, data: Data, done: Step, say: Callable[[str], N
         CheckpointError: the start checkpoint is missing, incomplete or corrupted.
     """
     options = OptimizerOptions(weight_decay=p.weight_decay)
-    tune = FineTune(arm.start, arm.work, options, micro_batches=data.micro_count, compute=p.compute)
-    if arm.quantized:
-        set_fake_quant(tune.model, True)
+    tune = FineTune(
+        arm.start, arm.work, options, micro_batches=data.micro_count, compute=p.compute, fake_quant=arm.quantized
+    )
     first = int((tune.resume() or {"step": 0})["step"])
     for problem in tune.problems:
         say(f"{arm.name}: skipped a corrupted checkpoint: {problem}")

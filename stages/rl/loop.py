@@ -24,7 +24,6 @@ from gym.tasksets.task import Task
 from gym.verifiers.result import Result, Status
 from k2model.engine import OptimizerOptions
 from k2model.model import K2Model
-from k2model.quant import check_widths, set_fake_quant
 from k2model.tokenizer import K2Tokenizer
 from stages.errors import InputError
 from stages.finetune import FineTune
@@ -110,10 +109,9 @@ class Loop:
         self.tokenizer = job.tokenizer
         self.micros = p.prompts // (p.updates * p.micro_groups)
         options = OptimizerOptions(weight_decay=p.weight_decay, momentum=p.momentum)
-        self.tune = FineTune(job.start, job.work, options, micro_batches=self.micros, compute=p.compute)
-        if p.fake_quant:
-            check_widths(self.tune.model.config)
-            set_fake_quant(self.tune.model, True)
+        self.tune = FineTune(
+            job.start, job.work, options, micro_batches=self.micros, compute=p.compute, fake_quant=p.fake_quant
+        )
         self.context = min(self.tune.model.config.max_position_embeddings, 1024)
         self.families = job.families
         self.tasks = {

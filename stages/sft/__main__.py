@@ -54,7 +54,8 @@ def main() -> None:
             stage.seed("order") % 2**32,
         )
         options = OptimizerOptions(weight_decay=p.weight_decay)
-        tune = FineTune(START, stage.work, options, micro_batches=p.rows_per_step // p.micro_rows)
+        micro_batches = p.rows_per_step // p.micro_rows
+        tune = FineTune(START, stage.work, options, micro_batches=micro_batches, fake_quant=p.fake_quant)
         state = tune.resume() or {"step": 0, "losses": []}
         if state["step"]:
             print(f"sft: resumed at step {state['step']} of {p.steps}", flush=True)

@@ -15,6 +15,7 @@ class SftParams(Section):
     lr: float = Field(gt=0)
     warmup_steps: int = Field(ge=0)
     weight_decay: float = Field(ge=0)
+    fake_quant: bool
     trajectory_share: float = Field(ge=0, le=1)
     demonstrations: dict[str, int]
     difficulty: float = Field(ge=0, le=1)
