@@ -1,7 +1,7 @@
 """The teacher's throughput, as ratios in one process.
 
-    python -m bench.rephrase teacher      embedded, in batches, against transformers' generate, one by one
-    python -m bench.rephrase endpoint     500 requests in flight against a server that answers after a fixed time
+python -m bench.rephrase teacher      embedded, in batches, against transformers' generate, one by one
+python -m bench.rephrase endpoint     500 requests in flight against a server that answers after a fixed time
 """
 
 import argparse
@@ -29,10 +29,13 @@ PASSAGES = (
 
 
 def requests(n: int, max_tokens: int = 40) -> list[ChatRequest]:
-    shared = shots(STYLES["paraphrase"], PERSPECTIVES["teacher"])
+    shared = shots(STYLES["paraphrase"])
     return [
         ChatRequest(
-            (*shared, {"role": "user", "content": ask(f"Text {i}", PASSAGES[i % len(PASSAGES)])}),
+            (
+                *shared,
+                {"role": "user", "content": ask(PERSPECTIVES["teacher"], f"Text {i}", PASSAGES[i % len(PASSAGES)])},
+            ),
             max_tokens=max_tokens,
             temperature=0.7,
             seed=i,

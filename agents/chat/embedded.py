@@ -3,6 +3,7 @@
 import hashlib
 import queue
 import threading
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,14 +20,18 @@ from k2model.sampling import sample
 TOP_K = 64  # a tempered row draws among this many tokens; sorting the whole vocabulary would cost more than a step
 TAIL = 24  # tokens that are decoded again to look for a stop string
 CACHE_TOKENS = 24576  # rows × own positions of a worker's cache, at 23 kB each
+PREFIXES = 16  # beginnings of prompts that stay read, at 23 kB per token
 
 
 @dataclass
 class _Row:
+    """A request at work: its prompt is `prefix` + `own`; the answer's first tokens are `opening`, which is given."""
+
     place: int
     request: ChatRequest
-    own: list[int]
     prefix: tuple[int, ...]
+    own: list[int]
+    opening: list[int]
     ids: list[int] = field(default_factory=list)
     finish: str = ""
 
@@ -34,6 +39,11 @@ class _Row:
     def cached(self) -> int:
         """Own positions in the cache: the last token enters it when it is read."""
         return len(self.own) + len(self.ids) - 1
+
+    @property
+    def said(self) -> list[int]:
+        """The answer without its opening."""
+        return self.ids[len(self.opening) :]
 
 
 class EmbeddedClient:
@@ -61,6 +71,7 @@ class EmbeddedClient:
         self.rows = rows
         self._control = {loaded.tokenizer.id_to_token(i): i for i in loaded.control}
         self._banned = torch.tensor([i for i in loaded.control if i != loaded.eos])
+        self._prefixes: OrderedDict[tuple[int, ...], Prefix] = OrderedDict()
         first = Llama(loaded.config, loaded.weights, rows=rows, length=64)
         self._networks = [first, *(first.twin() for _ in range(workers - 1))]
 
@@ -71,7 +82,7 @@ class EmbeddedClient:
             groups.setdefault(row.prefix, []).append(row)
         answers: dict[int, ChatResponse] = {}
         for prefix, group in groups.items():
-            for row in self._decode_group(list(prefix), group):
+            for row in self._decode_group(prefix, group):
                 answers[row.place] = self._response(row)
                 if on_response is not None:
                     on_response(row.place, answers[row.place])
@@ -87,8 +98,14 @@ class EmbeddedClient:
         if request.max_tokens < 1:
             raise ChatError(f"request: max_tokens {request.max_tokens}")
         head, rest = chatml.pieces(request.messages, request.shared)
-        row = _Row(place, request, self._encode(rest), tuple(self._encode(head)))
-        needed = len(row.prefix) + len(row.own) + request.max_tokens
+        whole = self._encode(rest)
+        own, opening = whole, whole[:0]
+        if request.messages[-1]["role"] == "assistant":  # the opening is fed token by token: candidates share the rest
+            before = self._encode(chatml.pieces(request.messages[:-1], request.shared)[1])
+            if len(before) < len(whole) and whole[: len(before)] == before:
+                own, opening = before, whole[len(before) :]
+        row = _Row(place, request, tuple(self._encode(head)), own, opening)
+        needed = len(row.prefix) + len(whole) + request.max_tokens
         if needed > self.config.context:
             raise ChatError(f"request: {needed} tokens with the answer; the context is {self.config.context}")
         return row
@@ -100,28 +117,38 @@ class EmbeddedClient:
         return ids
 
     def _response(self, row: _Row) -> ChatResponse:
-        ids = row.ids[:-1] if row.ids[-1] == self.eos else row.ids
+        ids = row.said[:-1] if row.said[-1] == self.eos else row.said
         text = self.tokenizer.decode(ids, skip_special_tokens=False)
         cut = _first_stop(text, row.request.stop)
         return ChatResponse(
             text if cut is None else text[:cut],
-            prompt_tokens=len(row.prefix) + len(row.own),
-            completion_tokens=len(row.ids),
+            prompt_tokens=len(row.prefix) + len(row.own) + len(row.opening),
+            completion_tokens=len(row.said),
             finish_reason=row.finish,
         )
 
-    def _decode_group(self, prefix: list[int], rows: list[_Row]) -> Iterator[_Row]:
-        """Answers rows that share a prefix, in the order in which they finish."""
-        shared = self._networks[0].read_prefix(prefix) if prefix else None
-        workers = min(len(self._networks), len(rows))
+    def _prefix(self, ids: tuple[int, ...]) -> Prefix:
+        """The beginning of prompts, read once while it stays in use."""
+        if ids not in self._prefixes:
+            self._prefixes[ids] = self._networks[0].read_prefix(list(ids))
+            if len(self._prefixes) > PREFIXES:
+                self._prefixes.popitem(last=False)
+        self._prefixes.move_to_end(ids)
+        return self._prefixes[ids]
+
+    def _decode_group(self, prefix: tuple[int, ...], rows: list[_Row]) -> Iterator[_Row]:
+        """Answers rows that share a prefix, in the order in which they finish; rows of one prompt stay together."""
+        shared = self._prefix(prefix) if prefix else None
+        prompts = sorted({tuple(row.own) for row in rows}, key=lambda own: (len(own), own))
+        workers = min(len(self._networks), len(prompts))
         if workers == 1:
             yield from self._decode_all(self._networks[0], shared, rows)
             return
         results: queue.SimpleQueue[_Row | BaseException | None] = queue.SimpleQueue()
         gone = threading.Event()
         threads = [
-            threading.Thread(target=_pump, args=(self._decode_all(network, shared, rows[i::workers]), results, gone))
-            for i, network in enumerate(self._networks[:workers])
+            threading.Thread(target=_pump, args=(self._decode_all(network, shared, part), results, gone))
+            for network, part in zip(self._networks, _dealt(rows, prompts, workers), strict=False)
         ]
         for thread in threads:
             thread.start()
@@ -142,7 +169,7 @@ class EmbeddedClient:
 
     def _decode_all(self, network: Llama, prefix: Prefix | None, rows: list[_Row]) -> Iterator[_Row]:
         """Continuous batching: whenever an eighth of the slots is free, waiting prompts are read into it."""
-        longest = max(-(-len(row.own) // BLOCK) * BLOCK + row.request.max_tokens for row in rows)
+        longest = max(-(-len(row.own) // BLOCK) * BLOCK + len(row.opening) + row.request.max_tokens for row in rows)
         slots = max(2, min(self.rows, len(rows), CACHE_TOKENS // longest))
         if network.rows < slots or network.length < longest:
             network.reserve(max(slots, min(network.rows, CACHE_TOKENS // longest)), -(-longest // BLOCK) * BLOCK)
@@ -190,18 +217,21 @@ class EmbeddedClient:
                 temperature=[row.request.temperature for row in rows],
                 top_p=[row.request.top_p for row in rows],
                 seed=[row.request.seed for row in rows],
-                step=[len(row.ids) for row in rows],
+                step=[len(row.said) for row in rows],
             )
             tokens = id_NK.gather(1, torch.tensor(choice)[:, None]).squeeze(1).tolist()
         for row, token in zip(rows, tokens, strict=True):
+            if len(row.ids) < len(row.opening):
+                row.ids.append(row.opening[len(row.ids)])
+                continue
             row.ids.append(token)
             if token == self.eos or (row.request.stop and self._stopped(row)):
                 row.finish = "stop"
-            elif len(row.ids) >= row.request.max_tokens:
+            elif len(row.said) >= row.request.max_tokens:
                 row.finish = "length"
 
     def _stopped(self, row: _Row) -> bool:
-        tail = self.tokenizer.decode(row.ids[-TAIL:], skip_special_tokens=False)
+        tail = self.tokenizer.decode(row.said[-TAIL:], skip_special_tokens=False)
         return _first_stop(tail, row.request.stop) is not None
 
     @staticmethod
@@ -214,6 +244,12 @@ class EmbeddedClient:
                     network.move(len(active), slot, last.cached)
                     active[slot] = last
                 yield done
+
+
+def _dealt(rows: list[_Row], prompts: list[tuple[int, ...]], workers: int) -> list[list[_Row]]:
+    """The rows of every `workers`-th prompt, for each worker."""
+    turn = {own: place % workers for place, own in enumerate(prompts)}
+    return [[row for row in rows if turn[tuple(row.own)] == worker] for worker in range(workers)]
 
 
 def _first_stop(text: str, stops: Sequence[str]) -> int | None:

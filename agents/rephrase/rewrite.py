@@ -20,6 +20,8 @@ FRONT = re.compile(
     r" [^,.;:()]{3,40}?)(?=[,.;]|$)"
 )
 
+YEAR = re.compile(r"\b(?:1\d{3}|20\d{2})\b")
+
 
 @dataclass(frozen=True)
 class Options:
@@ -161,18 +163,18 @@ def _requests(work: _Work, options: Options) -> list[tuple[ChatRequest, str]]:
     """The candidates' requests for the next chunk, each with the opening that is put into the teacher's mouth."""
     place = work.place()
     assert place is not None
-    job, style = work.job, STYLES[work.job.style]
-    shared = shots(style, PERSPECTIVES[job.perspective])
+    job, style, perspective = work.job, STYLES[work.job.style], PERSPECTIVES[work.job.perspective]
+    shared = shots(style)
     chunks = work.excerpts[place[0]]
     chunk = chunks[place[1]]
     done = work.parts[len(work.parts) - place[1] :]
     dialog: list[Message] = list(shared)
     for wording, before in done:  # what is already reworded: turns of the same dialog; a copy would teach copying
         if wording:
-            dialog.append({"role": "user", "content": ask(job.title, before)})
+            dialog.append({"role": "user", "content": ask(perspective, job.title, before)})
             dialog.append({"role": "assistant", "content": wording})
     excerpt = " ".join(chunks) if len(chunks) > 1 else ""
-    dialog.append({"role": "user", "content": ask(job.title, chunk, excerpt)})
+    dialog.append({"role": "user", "content": ask(perspective, job.title, chunk, excerpt)})
     openings = _openings(style, chunk, job.title)
     heading = style.kind == "frame" and style.max_words <= HEADING_WORDS
     found = []
@@ -194,15 +196,25 @@ def _requests(work: _Work, options: Options) -> list[tuple[ChatRequest, str]]:
 
 
 def _openings(style: Style, chunk: str, title: str) -> list[str]:
-    """Beginnings that lead a weak teacher away from a copy: nothing, or a phrase of the chunk moved to the front."""
-    if style.kind == "frame":
+    """Beginnings that lead a weak teacher away from a copy and from what it said before: nothing, a question's first
+    word, or a phrase of the chunk moved to the front."""
+    if style.kind == "frame" and style.max_words <= HEADING_WORDS:
         return [""]
+    if style.kind == "frame":
+        return ["", *_question_words(chunk)]
     definition = re.match(r"([^:]{2,60}): ", chunk)
     if definition:
         return [f"{definition[1]} is", "The term"]
     phrases = [match["phrase"] for match in FRONT.finditer(chunk) if match.start() > 12]
     fronts = [phrase[0].upper() + phrase[1:] + "," for phrase in phrases[::-1]]
     return [*fronts[:2], ""]
+
+
+def _question_words(chunk: str) -> list[str]:
+    """What a question about this chunk may begin with, so that the candidates of a chunk ask for different things."""
+    found = ["When"] if YEAR.search(chunk) else []
+    found += ["How many"] if re.search(r"\d", YEAR.sub("", chunk)) else []
+    return [*found, "Which", "How"]
 
 
 def _seed(*names: int) -> int:
@@ -273,15 +285,18 @@ def frame_reason(wording: str, style: Style, chunk: str, title: str, excerpt: st
 
 def _finish(work: _Work, options: Options) -> Rephrasing:
     """Stitches the chunks and scores the whole against its source."""
-    job, style = work.job, STYLES[work.job.style]
-    text = assemble(style, PERSPECTIVES[job.perspective], job.title, work.parts)
+    text = assemble(STYLES[work.job.style], PERSPECTIVES[work.job.perspective], work.job.title, work.parts)
+    scores, reason = verdict(work.job, text, sum(k >= 0 for k in work.chosen) / max(1, len(work.chosen)), options)
+    return Rephrasing(work.job, text, scores, reason, work.chosen, work.candidates)
+
+
+def verdict(job: Job, text: str, reworded: float, options: Options) -> tuple[Fidelity, str]:
+    """Scores of a stitched text, of whose chunks the share `reworded` has a wording, and why it is rejected, or ''."""
     scores = fidelity(job.text, text, job.title)
     thresholds = options.document
-    if style.kind == "frame":  # the chunks' own sentences stand in it beside words of the form and checked wordings
+    if STYLES[job.style].kind == "frame":  # the chunks' own sentences stand beside words of the form, checked before
         thresholds = replace(thresholds, copied=1.0, support=0.0, max_length=2 * thresholds.max_length)
-    reworded = sum(k >= 0 for k in work.chosen) / max(1, len(work.chosen))
-    reason = "too little reworded" if reworded < options.min_reworded else scores.reason(thresholds)
-    return Rephrasing(job, text, scores, reason, work.chosen, work.candidates)
+    return scores, "too little reworded" if reworded < options.min_reworded else scores.reason(thresholds)
 
 
 def reasons(candidates: Sequence[Candidate]) -> Counter[str]:

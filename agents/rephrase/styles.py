@@ -39,22 +39,51 @@ class Style:
     max_words: int = 0
 
 
-# (topic, passage)
+PERSPECTIVES = {
+    one.name: one
+    for one in (
+        Perspective("encyclopedist", "an encyclopedia", "Reader", "Editor"),
+        Perspective("teacher", "a teacher of beginners", "Student", "Teacher"),
+        Perspective("journalist", "a newspaper", "Interviewer", "Expert"),
+        Perspective("traveller", "a curious traveller", "Traveller", "Guide"),
+    )
+}
+
+_RHINE = "The Rhine rises in the Swiss Alps and flows into the North Sea."
+_RHINE_ON = "It is 1,230 km long, and Basel, Cologne and Rotterdam stand on it."
+# (topic, passage, perspective, excerpt): the last two are chunks of one excerpt, as most requests are
 EXAMPLES = (
-    ("Etna", "Mount Etna is an active stratovolcano on the east coast of Sicily, and is 3,403 m high."),
-    ("Marie Curie", "She was born in Warsaw in 1867 and discovered polonium together with her husband Pierre."),
-    ("Violin", "The violin is used as a solo instrument and in orchestras."),
+    ("Etna", "Mount Etna is an active stratovolcano on the east coast of Sicily, and is 3,403 m high.", "teacher", ""),
+    (
+        "Marie Curie",
+        "She was born in Warsaw in 1867 and discovered polonium together with her husband Pierre.",
+        "encyclopedist",
+        "",
+    ),
+    ("Violin", "The violin is used as a solo instrument and in orchestras.", "journalist", ""),
+    ("Rhine", _RHINE, "traveller", ""),
+    ("Rhine", _RHINE_ON, "traveller", f"{_RHINE} {_RHINE_ON}"),
 )
 _QUESTIONS = (
     "Where is Mount Etna, and how high is it?",
     "Where and when was Marie Curie born, and what did she discover?",
     "What is the violin used for?",
+    "Where does the Rhine rise, and where does it flow?",
+    "How long is the Rhine, and which cities stand on it?",
 )
-_HEADINGS = ("Location and height of Etna", "Birth and discovery", "Use in orchestras")
+_HEADINGS = (
+    "Location and height of Etna",
+    "Birth and discovery",
+    "Use in orchestras",
+    "From the Alps to the sea",
+    "Length and cities",
+)
 _REWORDED = (
     "On the east coast of Sicily stands Mount Etna, an active stratovolcano that is 3,403 m high.",
     "Born in Warsaw in 1867, she discovered polonium, together with her husband Pierre.",
     "In orchestras and as a solo instrument, the violin is used.",
+    "From the Swiss Alps, where it rises, the Rhine flows into the North Sea.",
+    "Basel, Cologne and Rotterdam stand on it, and its length is 1,230 km.",
 )
 
 STYLES = {
@@ -80,16 +109,6 @@ STYLES = {
     )
 }
 
-PERSPECTIVES = {
-    one.name: one
-    for one in (
-        Perspective("encyclopedist", "You write for an encyclopedia.", "Reader", "Editor"),
-        Perspective("teacher", "You are a teacher who writes for beginners.", "Student", "Teacher"),
-        Perspective("journalist", "You are a journalist who writes for a newspaper.", "Interviewer", "Expert"),
-        Perspective("traveller", "You are a curious traveller.", "Traveller", "Guide"),
-    )
-}
-
 
 def styles_for(text: str, wanted: tuple[str, ...]) -> tuple[str, ...]:
     """The styles that fit a document: mathematics becomes learning notes, and only mathematics does."""
@@ -98,19 +117,19 @@ def styles_for(text: str, wanted: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(name for name in wanted if name != "learning_note")
 
 
-def shots(style: Style, perspective: Perspective) -> tuple[Message, ...]:
-    """The instruction and the worked examples: the beginning that all requests of a cell of the grid share."""
-    messages: list[Message] = [{"role": "system", "content": f"{perspective.voice} {style.task}"}]
-    for (topic, passage), answer in zip(EXAMPLES, style.answers, strict=True):
-        messages.append({"role": "user", "content": ask(topic, passage)})
+def shots(style: Style) -> tuple[Message, ...]:
+    """The instruction and the worked examples: the beginning that all requests of a style share."""
+    messages: list[Message] = [{"role": "system", "content": style.task}]
+    for (topic, passage, name, excerpt), answer in zip(EXAMPLES, style.answers, strict=True):
+        messages.append({"role": "user", "content": ask(PERSPECTIVES[name], topic, passage, excerpt)})
         messages.append({"role": "assistant", "content": answer})
     return tuple(messages)
 
 
-def ask(topic: str, passage: str, excerpt: str = "") -> str:
-    """The user's turn; the excerpt is what the passage stands in."""
+def ask(perspective: Perspective, topic: str, passage: str, excerpt: str = "") -> str:
+    """The user's turn: for whom it is, and the passage; the excerpt is what the passage stands in."""
     text = f"Text: {excerpt}\n" if excerpt else ""
-    return f"{text}Topic: {topic}\nPassage: {passage}"
+    return f"{text}For: {perspective.voice}\nTopic: {topic}\nPassage: {passage}"
 
 
 def assemble(style: Style, perspective: Perspective, title: str, parts: list[tuple[str, str]]) -> str:
