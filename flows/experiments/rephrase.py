@@ -321,6 +321,7 @@ def run(s: Setup, runs: Runs) -> dict[str, Any]:
     texts, done = rephrasings(rows, s)
     distinct = [len(texts[row["doc_id"]]) for row in rows]
     kept = [k for k, n in enumerate(distinct) if n >= s.versions]
+    print(f"rephrase: {len(kept)} of {len(rows)} documents have {s.versions} texts; {distinct}", flush=True)
     if len(kept) < OPTIONS:
         raise InputError(f"--documents {s.documents}: only {len(kept)} have {s.versions} accepted rephrasings")
     rows, facts = [rows[k] for k in kept], [facts[k] for k in kept]
@@ -382,7 +383,7 @@ def run(s: Setup, runs: Runs) -> dict[str, Any]:
         "base_loss": base_loss,
         "arms": {name: summary(found, s.seed) for name, found in answers.items()},
         "differences": {
-            key: {name: paired(*both, key, s.seed) for name, both in pairs.items()} for key in ("accuracy", *MEANS)
+            key: {name: paired(*both, key, s.seed) for name, both in pairs.items()} for key in ("correct", *MEANS)
         },
         "report_simpleqa": REPORT,
         "charts": [
