@@ -194,9 +194,7 @@ class K2Config:
             known.setdefault("rope_theta", rope["rope_theta"])
         if isinstance(known.get("eos_token_id"), list):
             known["eos_token_id"] = known["eos_token_id"][0]
-        required = [
-            f.name for f in dataclasses.fields(cls) if f.default is dataclasses.MISSING and f.name not in known
-        ]
+        required = [f.name for f in dataclasses.fields(cls) if f.default is dataclasses.MISSING and f.name not in known]
         if required:
             raise ConfigError(f"{required[0]}: missing")
         return cls(**known)

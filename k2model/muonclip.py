@@ -359,9 +359,7 @@ class MuonClip(torch.optim.Optimizer):
             parts.append(self._exp_avg.new_zeros(unit.numel) if values is None else values[unit.lo : unit.hi].float())
         return torch.cat(parts) if parts else self._exp_avg.new_zeros(0)
 
-    def _adamw(
-        self, flat: Mapping[str, Tensor], grads: Mapping[str, Tensor | None], scale: Tensor | None
-    ) -> None:
+    def _adamw(self, flat: Mapping[str, Tensor], grads: Mapping[str, Tensor | None], scale: Tensor | None) -> None:
         if not self.adamw_units:
             return
         lr, decay = self.param_groups[0]["lr"], self.param_groups[0]["weight_decay"]

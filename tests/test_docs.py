@@ -90,6 +90,15 @@ PROOF = {
         "tests/gym/benchmarks/test_swe.py::test_official_instances_need_docker_the_harness_and_the_schema"
     ),
     r"k2 recovery": "tests/flows/test_pipeline.py::test_a_crashed_workers_run_goes_on_at_another_worker",
+    r"python -m flows\.shards .*": (
+        "tests/flows/test_shards.py::test_shards_go_to_a_pools_workers_and_the_stage_then_asks_nothing"
+    ),
+    r"python -m stages\.rephrase\.shard .*": (
+        "tests/stages/test_rephrase.py::test_two_shard_processes_fill_one_store_and_the_stage_asks_nothing"
+    ),
+    r"python -m agents\.chat\.store .*": (
+        "tests/agents/chat/test_store.py::test_stores_that_were_filled_apart_are_united"
+    ),
     r"k2 serve.*": "tests/k2model/test_serve.py",
     r"(k2|python -m stages\.) ?evaluate .*": "tests/stages/test_evaluate.py",
     r"prefect (server|work-pool|worker|--no-prompt deploy).*": (

@@ -1,7 +1,12 @@
-"""Answers by content, in SQLite: what was once answered is never asked again."""
+"""Answers by content, in SQLite: what was once answered is never asked again.
 
+python -m agents.chat.store INTO FROM...    copies what the other stores hold
+"""
+
+import argparse
 import json
 import sqlite3
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -43,6 +48,23 @@ class AnswerStore:
         del value["cached"]
         text = json.dumps(value, ensure_ascii=False, allow_nan=False)
         self._db.execute("INSERT OR IGNORE INTO answers VALUES (?, ?, ?)", (key, model, text))
+
+    def take(self, other: Path) -> int:
+        """Copies the answers of another store; returns how many were new.
+
+        Raises:
+            ChatError: there is no such store.
+        """
+        if not other.is_file():
+            raise ChatError(f"{other}: no such store")
+        before = len(self)
+        AnswerStore(other).close()
+        self._db.execute("ATTACH ? AS other", (str(other),))
+        try:
+            self._db.execute("INSERT OR IGNORE INTO answers SELECT * FROM other.answers")
+        finally:
+            self._db.execute("DETACH other")
+        return len(self) - before
 
     def __len__(self) -> int:
         return int(self._db.execute("SELECT count(*) FROM answers").fetchone()[0])
@@ -90,3 +112,21 @@ class CachedClient:
         if keys:
             self.client.complete([requests[missing[key][0]] for key in keys], arrived)
         return [answers[place] for place in range(len(requests))]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Copies the answers of other stores into one.")
+    parser.add_argument("into", type=Path)
+    parser.add_argument("others", type=Path, nargs="+", metavar="from")
+    args = parser.parse_args()
+    try:
+        store = AnswerStore(args.into)
+        new = sum(store.take(other) for other in args.others)
+    except ChatError as error:
+        print(f"answers: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    print(f"answers: {new:,} new of {len(store):,} in {args.into}")
+
+
+if __name__ == "__main__":
+    main()

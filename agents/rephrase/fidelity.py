@@ -5,6 +5,7 @@ and unit and bring no new one; every source sentence must be covered, every stat
 must stand among the words among which they stood; copies and loops are no rephrasings.
 """
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,9 +18,10 @@ from agents.rephrase.text import (
     is_label,
     is_question,
     name_tokens,
-    negated,
+    negations,
     sentences,
     stem,
+    without_speakers,
     words,
 )
 
@@ -36,7 +38,8 @@ class Thresholds:
 
     names, numbers: share of the source's that are kept (numbers with their units).
     new_names, new_numbers: how many the source doesn't have.
-    coverage: of the worst source sentence: weighted share of its content words in the rephrasing.
+    coverage: of the worst source sentence: weighted share of its content words in the rephrasing; 0 when an
+        enumeration lost an item.
     support: of the worst statement: share of its content words in the source.
     unsupported_run: content words in a row that the source doesn't have.
     similarity: cosine of content-word counts.
@@ -50,7 +53,7 @@ class Thresholds:
     new_numbers: int = 0
     coverage: float = 0.7
     support: float = 0.5
-    unsupported_run: int = 3
+    unsupported_run: int = 2
     similarity: float = 0.6
     copied: float = 0.8
     repeats: float = 0.15
@@ -101,12 +104,15 @@ def fidelity(source: str, output: str, title: str = "", background: str = "") ->
         background: more text whose words support statements, such as the excerpt around a chunk.
     """
     given = f"{title}\n{background}"
+    output = without_speakers(output)
     names = _known_names(f"{source}\n{given}")
+    names |= _known_names(output) & {word.lower() for word in re.findall(r"\b[A-Z]\w+", source)}
     src = [tokens for tokens in (words(one, names) for one in sentences(source)) if tokens]
     out_texts = sentences(output)
     out = [words(one, names) for one in out_texts]
     statements = [w for w, text in zip(out, out_texts, strict=True) if w and not is_question(text)]
-    spoken = [w for w, text in zip(out, out_texts, strict=True) if w and not is_label(text)]
+    labels = {w.stem for one, text in zip(out, out_texts, strict=True) if is_label(text) for w in one}
+    spoken = [w for w, text in zip(out, out_texts, strict=True) if w and not is_label(text) and _says(w, text)]
     extra = [words(one, names) for one in sentences(given)]
     src_all, out_all = _flat(src), _flat(out)
     known = {w.stem for w in [*src_all, *_flat(extra)]}
@@ -120,10 +126,10 @@ def fidelity(source: str, output: str, title: str = "", background: str = "") ->
         numbers=_kept_numbers(src_numbers, out_numbers),
         new_names=len(out_names - known_lower),
         new_numbers=_new_numbers(out_numbers, src_numbers + given_numbers),
-        coverage=min((_coverage(one, src, out_all) for one in src), default=0.0),
+        coverage=min((_coverage(one, src, out_all) for one in src), default=0.0) * _keeps_items(src, out_all),
         support=min((_support(w, known) for w in spoken), default=float(bool(out))),
         unsupported_run=max((_run(one, known) for one in out), default=0),
-        turned=_turned(src, statements, known),
+        turned=_turned(src, statements, known | labels),
         similarity=_cosine(src_all, out_all),
         copied=_copied(src_all, _flat(statements)),
         repeats=_repeats(out_all),
@@ -187,9 +193,39 @@ def _coverage(sentence: Sequence[Word], src: Sequence[Sequence[Word]], out: Sequ
     said = {w.stem for w in out}
     stems = {w.stem for w in sentence if _key(w)}
     others = {w.stem for one in src if one is not sentence for w in one}
-    weight = {one: SHARED_WEIGHT if one in others else 1.0 for one in stems}
+    weight = {one: SHARED_WEIGHT if one in others or one in FRAMING_STEMS else 1.0 for one in stems}
     total = sum(weight.values())
     return sum(value for one, value in weight.items() if one in said) / total if total else 1.0
+
+
+def _keeps_items(src: Sequence[Sequence[Word]], out: Sequence[Word]) -> bool:
+    """Whether every item of the source's enumerations, such as `quartz, feldspar and mica`, is said."""
+    said = {w.stem for w in out}
+    return all(item in said for one in src for item in _items(one))
+
+
+def _items(tokens: Sequence[Word]) -> set[str]:
+    """Stems of single content words that stand between commas and `and`, three of them or more."""
+    spelt = [w for w in tokens if w.content or w.joint or not w.stem]
+    found: set[str] = set()
+    run: list[str] = []
+    for place, w in enumerate(spelt):
+        after = spelt[place + 1] if place + 1 < len(spelt) else None
+        if w.joint and (w.text == "," or w.stem in {"and", "or"}):
+            continue
+        listed = w.content and after is not None and after.joint and (after.text == "," or after.stem in {"and", "or"})
+        if listed:
+            run.append(w.stem)
+            continue
+        if w.content and len(run) >= 2 and spelt[place - 1].stem in {"and", "or"}:
+            found |= {*run, w.stem}
+        run = []
+    return found
+
+
+def _says(tokens: Sequence[Word], text: str) -> bool:
+    """False for a question of few words, such as `Who built it?`, which states nothing."""
+    return not is_question(text) or sum(map(_key, tokens)) > 2
 
 
 def _supported(word: Word, known: set[str]) -> bool:
@@ -213,12 +249,14 @@ def _run(sentence: Sequence[Word], known: set[str]) -> int:
 def _turned(src: Sequence[Sequence[Word]], statements: Sequence[Sequence[Word]], known: set[str]) -> int:
     """Facts that the rephrasing turns around: new words of contrast, negations, values in each other's place."""
     turned = len({w.stem for one in statements for w in one if w.stem in CONTRAST_STEMS} - known)
-    turned += abs(sum(map(negated, src)) - sum(map(negated, statements)))
+    turned += abs(sum(map(negations, src)) - sum(map(negations, statements)))
     for one in statements:
         aligned = _aligned(one, src)
         here = {w.number for w in _flat(aligned) if w.number}
         turned += sum(bool(w.number) and w.number not in here for w in one)
         turned += _swapped(_flat(aligned), list(one), {w.number for w in one if w.number})
+        turned += _names_swapped(_flat(aligned), list(one)) + _denies_the_other(_flat(aligned), list(one))
+        turned += len(_directions(one) & {(to, start) for start, to in _directions(_flat(aligned))})
     return turned
 
 
@@ -243,6 +281,75 @@ def _swapped(src: Sequence[Word], out: Sequence[Word], values: set[str]) -> int:
             crossed = len(here[a] & there[b] - there[a]) + len(here[b] & there[a] - there[b])
             count += crossed > straight
     return count + _reversed_ranges(src, out)
+
+
+def _clauses(tokens: Sequence[Word]) -> list[list[Word]]:
+    """Parts of a sentence; a comma or a conjunction between two names doesn't end one."""
+    found: list[list[Word]] = [[]]
+    for place, w in enumerate(tokens):
+        before = next((one for one in tokens[place - 1 :: -1] if one.stem), None) if place else None
+        after = next((one for one in tokens[place + 1 :] if one.content), None)
+        listing = w.text == "," or w.stem in {"and", "or"}
+        between = listing and before is not None and before.name and after is not None and after.name
+        if w.joint and not between:
+            found.append([])
+        else:
+            found[-1].append(w)
+    return found
+
+
+def _swappable(word: Word) -> bool:
+    return word.name or word.stem in CONTRAST_STEMS
+
+
+def _names_swapped(src: Sequence[Word], out: Sequence[Word]) -> int:
+    """Pairs of names, or of opposites such as `male` and `female`, that each stand among the other's words."""
+
+    def contexts(tokens: Sequence[Word]) -> dict[str, set[str]]:
+        near: dict[str, set[str]] = {}
+        for clause in _clauses(tokens):
+            plain = {w.stem for w in clause if w.content and not _swappable(w)}
+            for w in clause:
+                if _swappable(w):
+                    near.setdefault(w.stem, set()).update(plain)
+        return near
+
+    there, here = contexts(src), contexts(out)
+    both = sorted(there.keys() & here.keys())
+    count = 0
+    for i, a in enumerate(both):
+        for b in both[i + 1 :]:
+            of_a, of_b = there[a] - there[b], there[b] - there[a]
+            straight = len(here[a] & of_a) + len(here[b] & of_b)
+            crossed = len(here[a] & of_b) + len(here[b] & of_a)
+            count += bool(of_a and of_b) and crossed > straight
+    return count
+
+
+def _directions(tokens: Sequence[Word]) -> set[tuple[str, str]]:
+    """(from, to) for all names that stand after these words."""
+
+    def after(word: str) -> set[str]:
+        near = zip(tokens, tokens[1:], strict=False)
+        return {name.stem for before, name in near if name.name and before.text.lower() == word}
+
+    return {(start, to) for start in after("from") for to in after("to") if start != to}
+
+
+def _denies_the_other(src: Sequence[Word], out: Sequence[Word]) -> int:
+    """1 when the negation stands with words that the source affirms, and not where it stood."""
+
+    def parts(tokens: Sequence[Word]) -> tuple[set[str], set[str]]:
+        denied: set[str] = set()
+        affirmed: set[str] = set()
+        for clause in _clauses(tokens):
+            (denied if negations(clause) else affirmed).update(w.stem for w in clause if w.content)
+        return denied - affirmed, affirmed - denied
+
+    (denied, affirmed), (now_denied, now_affirmed) = parts(src), parts(out)
+    crossed = len(now_denied & affirmed) + len(now_affirmed & denied)
+    straight = len(now_denied & denied) + len(now_affirmed & affirmed)
+    return int(bool(denied and affirmed and now_denied) and crossed > 0 and crossed >= straight)
 
 
 def _context(tokens: Sequence[Word], value: str) -> set[str]:

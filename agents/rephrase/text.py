@@ -1,6 +1,7 @@
 """Words, sentences, names, numbers and units of English prose, as the fidelity check compares them."""
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -26,13 +27,39 @@ NEGATIONS = frozenset("not no never none neither nor without cannot nobody nothi
 # A closed class in which one word for another turns a fact around.
 CONTRAST = frozenset(
     "north south east west northern southern eastern western northeast northwest southeast southwest first second"
-    " third fourth fifth last final largest smallest biggest oldest youngest highest lowest longest shortest tallest"
-    " deepest earliest latest largest least fewer less greater worst best before after above below increase decrease"
-    " increased decreased increasing decreasing male female men women boys girls inner outer"
-    " upper lower left right positive negative hot cold winter summer spring autumn father mother son daughter brother"
-    " sister husband wife king queen allowed forbidden legal illegal won lost win lose victory defeat ally enemy always"
-    " rarely".split()
+    " third fourth fifth sixth seventh eighth ninth tenth last final largest smallest biggest oldest youngest highest"
+    " lowest longest shortest tallest deepest earliest latest largest least fewer less greater worst best before after"
+    " above below increase decrease increased decreased increasing decreasing male female men women boys girls inner"
+    " outer upper lower left right positive negative hot cold winter summer spring autumn father mother son daughter"
+    " brother sister husband wife king queen allowed forbidden legal illegal won lost win lose victory defeat ally"
+    " enemy always rarely quick slow slowly quickly rapid rapidly gradual gradually sudden suddenly rich poor strong"
+    " weak hard soft wide narrow wet dry dark bright heavy thin thick early late public private domestic foreign"
+    " ancient modern rural urban friend success failure hour day week month"
+    " decade century hourly daily weekly monthly".split()
 )
+# One thing as an adjective, a verb and a noun; a rewording may turn one into the other.
+KIN = {
+    "height": "high", "tall": "high", "length": "long", "width": "wide", "depth": "deep", "weight": "weigh",
+    "age": "old", "birth": "born", "death": "died", "dead": "died", "die": "died", "strength": "strong",
+    "wrote": "write", "written": "write", "writer": "write", "began": "begin", "begun": "begin", "grew": "grow",
+    "grown": "grow", "made": "make", "held": "hold", "gave": "give", "took": "take", "won": "win", "found": "find",
+    "led": "lead", "ran": "run", "fought": "fight", "bought": "buy", "sold": "sell", "flew": "fly", "flown": "fly",
+    "fell": "fall", "fallen": "fall", "knew": "know",
+}  # fmt: skip
+# A people and what comes from it, by the country's name.
+PEOPLES = {
+    "english": "england", "french": "france", "german": "germany", "germans": "germany", "dutch": "netherlands",
+    "spanish": "spain", "italian": "italy", "italians": "italy", "portuguese": "portugal", "greek": "greece",
+    "greeks": "greece", "polish": "poland", "swedish": "sweden", "danish": "denmark", "norwegian": "norway",
+    "finnish": "finland", "russian": "russia", "russians": "russia", "turkish": "turkey", "chinese": "china",
+    "japanese": "japan", "indian": "india", "indians": "india", "egyptian": "egypt", "egyptians": "egypt",
+    "american": "america", "americans": "america", "british": "britain", "scottish": "scotland", "irish": "ireland",
+    "welsh": "wales", "swiss": "switzerland", "austrian": "austria", "hungarian": "hungary", "czech": "czechia",
+    "belgian": "belgium", "mexican": "mexico", "brazilian": "brazil", "canadian": "canada", "australian": "australia",
+    "korean": "korea", "vietnamese": "vietnam", "iraqi": "iraq", "iranian": "iran", "persian": "persia",
+    "israeli": "israel", "roman": "rome", "romans": "rome", "european": "europe", "africans": "africa",
+    "african": "africa", "asian": "asia",
+}  # fmt: skip
 UNITS = {
     "km": "km", "kilometre": "km", "kilometer": "km", "m": "m", "metre": "m", "meter": "m", "cm": "cm", "mm": "mm",
     "mile": "mi", "mi": "mi", "ft": "ft", "foot": "ft", "feet": "ft", "inch": "in", "kg": "kg", "kilogram": "kg",
@@ -92,6 +119,7 @@ def sentences(text: str) -> list[str]:
 def stem(word: str) -> str:
     """A crude stem: enough that inflections of one word agree."""
     word = word.lower().replace("’", "'").removesuffix("'s").removesuffix("'")
+    word = PEOPLES.get(word) or KIN.get(word) or word
     for suffix in _SUFFIXES:
         if word.endswith(suffix) and len(word) - len(suffix) >= 4:
             word = word[: -len(suffix)]
@@ -132,7 +160,7 @@ def words(sentence: str, known_names: frozenset[str] = frozenset()) -> list[Word
 def name_tokens(word: Word) -> set[str]:
     """The parts of a name in lower case, without possessive; a hyphen joins two."""
     low = re.sub(r"[’']s$", "", word.text.lower())
-    return {part for part in re.split(r"[-’']", low) if len(part) > 1}
+    return {PEOPLES.get(part, part) for part in re.split(r"[-’']", low) if len(part) > 1}
 
 
 def is_label(sentence: str) -> bool:
@@ -144,8 +172,15 @@ def is_question(sentence: str) -> bool:
     return sentence.rstrip("\"”') ").endswith("?")
 
 
-def negated(tokens: Sequence[Word]) -> bool:
-    return any(word.text.lower() in NEGATIONS or re.search(r"n[’']t$", word.text.lower()) for word in tokens)
+def negations(tokens: Sequence[Word]) -> int:
+    return sum(word.text.lower() in NEGATIONS or bool(re.search(r"n[’']t$", word.text.lower())) for word in tokens)
+
+
+def without_speakers(text: str) -> str:
+    """The lines without the names before a colon that several of them begin with, such as `Q` or `Teacher`."""
+    speakers = Counter(re.findall(r"(?m)^(\w+): ", text))
+    again = "|".join(name for name, count in speakers.items() if count > 1 or name in {"Q", "A"})
+    return re.sub(rf"(?m)^(?:{again}): ", "", text) if again else text
 
 
 def n_tokens(text: str) -> int:

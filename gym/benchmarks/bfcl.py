@@ -13,8 +13,19 @@ from typing import Any
 from gym.benchmarks import base
 from gym.benchmarks.base import Benchmark, DataError, Grade, Manifest, Reply, Sample
 
-CATEGORIES = ("simple_python", "multiple", "parallel", "parallel_multiple", "irrelevance", "live_simple",
-              "live_multiple", "live_parallel", "live_parallel_multiple", "live_irrelevance", "live_relevance")
+CATEGORIES = (
+    "simple_python",
+    "multiple",
+    "parallel",
+    "parallel_multiple",
+    "irrelevance",
+    "live_simple",
+    "live_multiple",
+    "live_parallel",
+    "live_parallel_multiple",
+    "live_irrelevance",
+    "live_relevance",
+)
 NON_LIVE = ("simple_python", "multiple", "parallel", "parallel_multiple")
 TYPES = {"dict": "object", "float": "number", "tuple": "array", "any": "string", "hashmap": "object"}
 MODEL = "k2"

@@ -17,16 +17,41 @@ LIMITS = Limits(cpu_s=5.0, wall_s=30.0, memory_mb=1024)
 FIELDS = ("task_id", "prompt", "entry_point", "canonical_solution", "test")
 # Built in: problems in the official schema whose reference passes and whose mutants fail (see the tests).
 BUILTIN = (
-    ("add_digits", "n: int) -> int", "Return the sum of the decimal digits of n >= 0.", "sum(map(int, str(n)))",
-     "(12,) 3 (0,) 0 (999,) 27"),
-    ("count_vowels", "s: str) -> int", "Return how many of aeiou are in s.", "sum(c in 'aeiou' for c in s)",
-     "('river',) 2 ('',) 0 ('aeiou',) 5"),
-    ("second_largest", "xs: list) -> int", "Return the second largest distinct value of xs.", "sorted(set(xs))[-2]",
-     "([1,2,3],) 2 ([5,5,4],) 4 ([9,1],) 1"),
-    ("is_sorted", "xs: list) -> bool", "Return whether xs never decreases.",
-     "all(a <= b for a, b in zip(xs, xs[1:]))", "([1,2],) True ([2,1],) False ([],) True"),
-    ("rotate", "xs: list, k: int) -> list", "Return xs rotated left by k places, k < len(xs).", "xs[k:] + xs[:k]",
-     "([1,2,3],1) [2,3,1] ([1],0) [1] ([1,2,3,4],3) [4,1,2,3]"),
+    (
+        "add_digits",
+        "n: int) -> int",
+        "Return the sum of the decimal digits of n >= 0.",
+        "sum(map(int, str(n)))",
+        "(12,) 3 (0,) 0 (999,) 27",
+    ),
+    (
+        "count_vowels",
+        "s: str) -> int",
+        "Return how many of aeiou are in s.",
+        "sum(c in 'aeiou' for c in s)",
+        "('river',) 2 ('',) 0 ('aeiou',) 5",
+    ),
+    (
+        "second_largest",
+        "xs: list) -> int",
+        "Return the second largest distinct value of xs.",
+        "sorted(set(xs))[-2]",
+        "([1,2,3],) 2 ([5,5,4],) 4 ([9,1],) 1",
+    ),
+    (
+        "is_sorted",
+        "xs: list) -> bool",
+        "Return whether xs never decreases.",
+        "all(a <= b for a, b in zip(xs, xs[1:]))",
+        "([1,2],) True ([2,1],) False ([],) True",
+    ),
+    (
+        "rotate",
+        "xs: list, k: int) -> list",
+        "Return xs rotated left by k places, k < len(xs).",
+        "xs[k:] + xs[:k]",
+        "([1,2,3],1) [2,3,1] ([1],0) [1] ([1,2,3,4],3) [4,1,2,3]",
+    ),
 )
 
 

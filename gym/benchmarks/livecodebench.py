@@ -21,8 +21,16 @@ from gym.verifiers.result import Result, Status
 
 LIMITS = Limits(cpu_s=6.0, wall_s=30.0, memory_mb=2048)
 WINDOW = ("2024-08-01", "2025-05-31")  # K2's, of version 6
-FIELDS = ("question_id", "question_content", "contest_date", "starter_code", "difficulty", "public_test_cases",
-          "private_test_cases", "metadata")
+FIELDS = (
+    "question_id",
+    "question_content",
+    "contest_date",
+    "starter_code",
+    "difficulty",
+    "public_test_cases",
+    "private_test_cases",
+    "metadata",
+)
 STDIN = (
     "You will be given a question (problem specification) and will generate a correct Python program that matches the "
     "specification and passes all tests.\n\nQuestion: {question}\n\nRead the inputs from stdin, solve the problem and "
@@ -81,21 +89,39 @@ def _same_numbers(said: str, wanted: str) -> bool:
 
 _PROBLEMS = (
     # name, statement, reference by stdin, tests
-    ("sum-pairs", "The input has n, then n integers. Print how many pairs i<j have an even sum.",
-     "n=int(input());a=list(map(int,input().split()));e=sum(x%2==0 for x in a);o=n-e;print(e*(e-1)//2+o*(o-1)//2)",
-     lambda a: sum((a[i] + a[j]) % 2 == 0 for i in range(len(a)) for j in range(i))),
-    ("max-gap", "The input has n, then n integers. Print the largest difference of neighbours in sorted order.",
-     "n=int(input());a=sorted(map(int,input().split()));print(max((y-x for x,y in zip(a,a[1:])),default=0))",
-     lambda a: max((min(y for y in a[:i] + a[i + 1:] if y >= x) - x for i, x in enumerate(a)
-                    if any(y >= x for y in a[:i] + a[i + 1:])), default=0)),
-    ("best-run", "The input has n, then n integers. Print the largest sum of a non-empty contiguous run.",
-     "n=int(input());b=c=None\nfor x in map(int,input().split()):\n    c=x if c is None or c<0 else c+x\n"
-     "    b=c if b is None or c>b else b\nprint(b)",
-     lambda a: max(sum(a[i:j]) for i in range(len(a)) for j in range(i + 1, len(a) + 1))),
-    ("inversions", "The input has n, then n integers. Print the number of pairs i<j with a_i > a_j.",
-     "import bisect\nn=int(input());s=[];t=0\nfor x in map(int,input().split()):\n    t+=len(s)-bisect.bisect(s,x)\n"
-     "    bisect.insort(s,x)\nprint(t)",
-     lambda a: sum(a[i] > a[j] for j in range(len(a)) for i in range(j))),
+    (
+        "sum-pairs",
+        "The input has n, then n integers. Print how many pairs i<j have an even sum.",
+        "n=int(input());a=list(map(int,input().split()));e=sum(x%2==0 for x in a);o=n-e;print(e*(e-1)//2+o*(o-1)//2)",
+        lambda a: sum((a[i] + a[j]) % 2 == 0 for i in range(len(a)) for j in range(i)),
+    ),
+    (
+        "max-gap",
+        "The input has n, then n integers. Print the largest difference of neighbours in sorted order.",
+        "n=int(input());a=sorted(map(int,input().split()));print(max((y-x for x,y in zip(a,a[1:])),default=0))",
+        lambda a: max(
+            (
+                min(y for y in a[:i] + a[i + 1 :] if y >= x) - x
+                for i, x in enumerate(a)
+                if any(y >= x for y in a[:i] + a[i + 1 :])
+            ),
+            default=0,
+        ),
+    ),
+    (
+        "best-run",
+        "The input has n, then n integers. Print the largest sum of a non-empty contiguous run.",
+        "n=int(input());b=c=None\nfor x in map(int,input().split()):\n    c=x if c is None or c<0 else c+x\n"
+        "    b=c if b is None or c>b else b\nprint(b)",
+        lambda a: max(sum(a[i:j]) for i in range(len(a)) for j in range(i + 1, len(a) + 1)),
+    ),
+    (
+        "inversions",
+        "The input has n, then n integers. Print the number of pairs i<j with a_i > a_j.",
+        "import bisect\nn=int(input());s=[];t=0\nfor x in map(int,input().split()):\n    t+=len(s)-bisect.bisect(s,x)\n"
+        "    bisect.insort(s,x)\nprint(t)",
+        lambda a: sum(a[i] > a[j] for j in range(len(a)) for i in range(j)),
+    ),
 )
 
 
@@ -107,8 +133,10 @@ def generated() -> list[dict[str, Any]]:
         lists = [[rng.randrange(-20, 50) for _ in range(rng.randrange(2, 14))] for _ in range(14)]
         for kind in ("stdin", "functional"):
             if kind == "stdin":
-                cases = [{"input": f"{len(a)}\n{' '.join(map(str, a))}\n", "output": str(oracle(a)), "testtype": kind}
-                         for a in lists]
+                cases = [
+                    {"input": f"{len(a)}\n{' '.join(map(str, a))}\n", "output": str(oracle(a)), "testtype": kind}
+                    for a in lists
+                ]
                 starter, metadata, solution = "", "{}", reference
             else:
                 cases = [{"input": json.dumps(a), "output": json.dumps(oracle(a)), "testtype": kind} for a in lists]

@@ -12,8 +12,18 @@ from gym.tasksets.task import Task
 from gym.verifiers.result import Result, Status
 
 SEED = 20251106
-REASONING = ("chain_sum", "basic_arithmetic", "simple_equations", "leg_counting", "knights_knaves", "letter_counting",
-             "number_sorting", "spell_backward", "syllogism", "countdown")
+REASONING = (
+    "chain_sum",
+    "basic_arithmetic",
+    "simple_equations",
+    "leg_counting",
+    "knights_knaves",
+    "letter_counting",
+    "number_sorting",
+    "spell_backward",
+    "syllogism",
+    "countdown",
+)
 
 
 class ElementarySuite(Benchmark):
@@ -32,9 +42,7 @@ class ElementarySuite(Benchmark):
         self.manifest = base.builtin_manifest(self.name, rows)
 
     def items(self) -> list[Sample]:
-        return [
-            Sample(task.id, task.messages, task.payload, group=task.taskset) for _, task in self.tasks.values()
-        ]
+        return [Sample(task.id, task.messages, task.payload, group=task.taskset) for _, task in self.tasks.values()]
 
     def grade(self, sample: Sample, reply: Reply) -> Grade:
         taskset, task = self.tasks[sample.id]
@@ -64,14 +72,22 @@ class ReasoningGym(Benchmark):
         rows = [[name, one["question"], one["answer"]] for name, some in self.sets.items() for one in some]
         version = importlib.metadata.version("reasoning-gym")
         self.manifest = base.Manifest(
-            f"reasoning-gym-{version}-seed{SEED}", "package reasoning-gym", version, "Apache-2.0", len(rows),
+            f"reasoning-gym-{version}-seed{SEED}",
+            "package reasoning-gym",
+            version,
+            "Apache-2.0",
+            len(rows),
             base.sha256_json(json.loads(json.dumps(rows, default=str))),
         )
 
     def items(self) -> list[Sample]:
         return [
-            Sample(f"{name}-{i}", base.user(one["question"]), {"set": name, "index": i, "answer": one["answer"]},
-                   group=name)
+            Sample(
+                f"{name}-{i}",
+                base.user(one["question"]),
+                {"set": name, "index": i, "answer": one["answer"]},
+                group=name,
+            )
             for name, some in self.sets.items()
             for i, one in enumerate(some)
         ]

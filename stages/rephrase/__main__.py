@@ -5,58 +5,22 @@ run, and any later run that asks the same, continues where it stopped and gives 
 """
 
 import json
-import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from agents.chat.endpoint import EndpointOptions
-from agents.chat.open import open_client
 from agents.chat.protocol import ChatError, ChatResponse
-from agents.rephrase.rewrite import Options, Rephrasing, n_answers, rephrase
+from agents.rephrase.rewrite import Rephrasing, n_answers, rephrase
 from stages.errors import InputError
 from stages.files import write_atomic
+from stages.rephrase.asking import Meter, options, teacher
 from stages.rephrase.card import card, shares
-from stages.rephrase.jobs import choose_documents, make_jobs
-from stages.rephrase.params import RephraseParams
+from stages.rephrase.jobs import load_documents, make_jobs
 from stages.run import Stage
-from stages.schemas import CORPUS, REPHRASED, read_table, write_table
-from stages.teacher import answer_store
+from stages.schemas import REPHRASED, write_table
 
 OUT = Path("data/rephrased.parquet")
 CARD = Path("data/rephrased_card.md")
-
-
-class Meter:
-    """Tokens that the teacher read and wrote in this run, and how fast."""
-
-    def __init__(self) -> None:
-        self.started = time.monotonic()
-        self.read = self.written = self.asked = 0
-
-    def add(self, answer: ChatResponse) -> None:
-        if not answer.cached:
-            self.read += answer.prompt_tokens
-            self.written += answer.completion_tokens
-            self.asked += 1
-
-    def note(self) -> str:
-        seconds = max(time.monotonic() - self.started, 1e-9)
-        return f"{self.written / seconds:,.0f} tokens/s"
-
-
-def options(p: RephraseParams) -> Options:
-    return Options(
-        excerpt_tokens=p.excerpt_tokens,
-        chunk_tokens=p.chunk_tokens,
-        candidates=p.candidates,
-        temperature=p.temperature,
-        min_reworded=p.min_reworded,
-        chunk=p.fidelity.thresholds(),
-        document=p.fidelity.thresholds(),
-    )
 
 
 def row(one: Rephrasing) -> dict[str, Any]:
@@ -81,25 +45,12 @@ def row(one: Rephrasing) -> dict[str, Any]:
 def main() -> None:
     with Stage("rephrase", system_metrics=True) as stage:
         p, seed = stage.params.rephrase, stage.params.seed
-        torch.set_num_threads(1)
-        chosen = choose_documents(read_table(Path("data/corpus.parquet"), CORPUS).to_pylist(), p, seed)
-        if not chosen:
-            raise InputError(
-                f"rephrase.sources, rephrase.max_document_chars: no training document of {', '.join(p.sources)} has at"
-                f" most {p.max_document_chars} characters"
-            )
+        chosen = load_documents(p, seed)
         jobs = make_jobs(chosen, p, seed)
         meter = Meter()
         done: list[Rephrasing] = []
         try:
-            client = open_client(
-                p.teacher,
-                store=answer_store(),
-                endpoint=EndpointOptions(**p.endpoint.model_dump()),
-                tokenizer=Path(p.tokenizer) if p.tokenizer else None,
-                rows=p.rows,
-                workers=stage.params.threads,
-            )
+            client = teacher(p, stage.params.threads)
             with stage.progress(n_answers(jobs, options(p)), "answer") as progress:
 
                 def answered(answer: ChatResponse) -> None:

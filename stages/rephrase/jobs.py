@@ -1,12 +1,17 @@
 """Which documents are rephrased, and in which cells of the style × perspective grid."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from agents.rephrase.rewrite import Job
 from agents.rephrase.styles import styles_for
+from stages.errors import InputError
 from stages.rephrase.params import RephraseParams
+from stages.schemas import CORPUS, read_table
 from stages.seeds import rng, sub_seed
+
+CORPUS_FILE = Path("data/corpus.parquet")
 
 
 def choose_documents(rows: Sequence[dict[str, Any]], p: RephraseParams, seed: int) -> list[dict[str, Any]]:
@@ -21,6 +26,23 @@ def choose_documents(rows: Sequence[dict[str, Any]], p: RephraseParams, seed: in
     ]
     fit.sort(key=lambda row: sub_seed(seed, "rephrase", "document", row["doc_id"]))
     return sorted(fit[: p.documents], key=lambda row: row["doc_id"])
+
+
+def load_documents(p: RephraseParams, seed: int) -> list[dict[str, Any]]:
+    """The chosen documents of `data/corpus.parquet`.
+
+    Raises:
+        InputError: there is no corpus, or no document of it fits.
+    """
+    if not CORPUS_FILE.exists():
+        raise InputError(f"{CORPUS_FILE}: not found; run the stage corpus first")
+    chosen = choose_documents(read_table(CORPUS_FILE, CORPUS).to_pylist(), p, seed)
+    if not chosen:
+        raise InputError(
+            f"rephrase.sources, rephrase.max_document_chars: no training document of {', '.join(p.sources)} has at most"
+            f" {p.max_document_chars} characters"
+        )
+    return chosen
 
 
 def grid(row: dict[str, Any], p: RephraseParams, seed: int) -> list[tuple[str, str]]:

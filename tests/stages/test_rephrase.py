@@ -1,5 +1,6 @@
-import importlib.util
 import json
+import re
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from stages.errors import InputError
 from stages.params import load_params, parse_params
 from stages.rephrase.jobs import choose_documents, grid, make_jobs
 from stages.schemas import CORPUS, REPHRASED, write_table
+from tests.conftest import checkout_env, make_checkout
 
 TEXTS = {
     "Anna Berg": "Anna Berg was born in Oslo in 1901. She built 3 bridges over the Akerselva. One still stands.",
@@ -60,18 +62,20 @@ def _behave(body: dict[str, Any], before: int) -> Action:
     return Action(raw=json.dumps({"choices": [{"message": message, "finish_reason": "stop"}], "usage": usage}).encode())
 
 
+def _checkout(folder: Path, url: str) -> Path:
+    """A copy of the checkout whose corpus is `TEXTS`, rephrased as FAQs by the server at `url`."""
+    made = make_checkout(folder)
+    write_table(made / "data" / "corpus.parquet", _rows(), CORPUS)
+    params = yaml.safe_load((made / "params.yaml").read_text())
+    endpoint = params["rephrase"]["endpoint"] | {"model": "mock", "concurrency": 4}
+    params["rephrase"] |= {"teacher": url, "styles": ["faq"], "endpoint": endpoint, "candidates": 1}
+    (made / "params.yaml").write_text(yaml.safe_dump(params))
+    return made
+
+
 def test_the_stage_end_to_end_with_an_endpoint(tmp_path: Path, run_in: Callable[..., Any]) -> None:
-    spec = importlib.util.spec_from_file_location("root_conftest", Path(__file__).parents[1] / "conftest.py")
-    assert spec is not None and spec.loader is not None
-    root = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(root)
-    folder = root.make_checkout(tmp_path / "checkout")
-    write_table(folder / "data" / "corpus.parquet", _rows(), CORPUS)
     with MockEndpoint(_behave) as server:
-        params = yaml.safe_load((folder / "params.yaml").read_text())
-        endpoint = params["rephrase"]["endpoint"] | {"model": "mock", "concurrency": 4}
-        params["rephrase"] |= {"teacher": server.url, "styles": ["faq"], "endpoint": endpoint, "candidates": 1}
-        (folder / "params.yaml").write_text(yaml.safe_dump(params))
+        folder = _checkout(tmp_path / "checkout", server.url)
         first = run_in(folder, sys.executable, "-m", "stages.rephrase")
         asked = server.asked.total()
         out = folder / "data" / "rephrased.parquet"
@@ -89,6 +93,32 @@ def test_the_stage_end_to_end_with_an_endpoint(tmp_path: Path, run_in: Callable[
     for row in accepted:
         for number in ("1901", "621"):
             assert (number in row["text"]) == (number in TEXTS[row["doc_id"].rpartition("/")[2]])
+
+
+def test_two_shard_processes_fill_one_store_and_the_stage_asks_nothing(
+    tmp_path: Path, run_in: Callable[..., Any]
+) -> None:
+    with MockEndpoint(_behave) as server:
+        folder = _checkout(tmp_path / "checkout", server.url)
+        store = {"K2_ANSWERS": str(tmp_path / "shared.sqlite")}
+        command = [sys.executable, "-m", "stages.rephrase.shard"]
+        shards = [
+            subprocess.Popen(
+                [*command, str(k), "2"], cwd=folder, env=checkout_env() | store, stdout=subprocess.PIPE, text=True
+            )
+            for k in range(2)
+        ]
+        said = [shard.communicate(timeout=120)[0].splitlines()[-1] for shard in shards]
+        asked = server.asked.total()
+        new = [int(re.findall(r"(\d+) new answers", line)[0]) for line in said]
+        assert [shard.returncode for shard in shards] == [0, 0] and min(new) > 0 and sum(new) == asked, said
+        run_in(folder, sys.executable, "-m", "stages.rephrase", **store)
+        assert server.asked.total() == asked, "the stage only assembles"
+        whole = (folder / "data" / "rephrased.parquet").read_bytes()
+        run_in(folder, sys.executable, "-m", "stages.rephrase", K2_ANSWERS=str(tmp_path / "own.sqlite"))
+        assert server.asked.total() == 2 * asked and (folder / "data" / "rephrased.parquet").read_bytes() == whole
+        wrong = run_in(folder, *command, "2", "2", check=False)
+        assert (wrong.returncode, wrong.stderr) == (2, "rephrase shard: shard 2 of 2: shards count from 0\n")
 
 
 def test_an_impossible_teacher_is_one_line() -> None:

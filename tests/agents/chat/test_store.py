@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from agents.chat.protocol import ChatError, ChatRequest, ChatResponse, OnResponse, request_key
-from agents.chat.store import AnswerStore, CachedClient
+from agents.chat.store import AnswerStore, CachedClient, main
 
 
 class Counting:
@@ -63,3 +63,22 @@ def test_a_file_that_is_no_store_is_named(tmp_path: Path) -> None:
     path.write_text("this is no database" * 100)
     with pytest.raises(ChatError, match=r"s\.sqlite"):
         AnswerStore(path)
+
+
+def test_stores_that_were_filled_apart_are_united(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    requests = [_request("a"), _request("b"), _request("c")]
+    one, two, into = (tmp_path / f"{name}.sqlite" for name in ("one", "two", "into"))
+    first = CachedClient(Counting(), AnswerStore(one)).complete(requests[:2])
+    CachedClient(Counting(), AnswerStore(two)).complete(requests[1:])
+    monkeypatch.setattr("sys.argv", ["store", str(into), str(one), str(two)])
+    main()
+    assert capsys.readouterr().out == f"answers: 3 new of 3 in {into}\n"
+    inner = Counting()
+    both = CachedClient(inner, AnswerStore(into)).complete(requests)
+    assert not inner.asked and [one.text for one in both[:2]] == [one.text for one in first], "the first answer stays"
+    monkeypatch.setattr("sys.argv", ["store", str(into), str(tmp_path / "none.sqlite")])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2 and "none.sqlite: no such store" in capsys.readouterr().err

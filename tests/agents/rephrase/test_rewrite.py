@@ -50,7 +50,7 @@ def test_chunks_are_asked_one_after_the_other_with_what_is_done_in_view() -> Non
     assert done.text.split("\n")[:2] == ["Q: Where was Anna Berg born?", "A: Anna Berg was born in Oslo in 1901."]
     assert len(client.requests) == len(answers) == n_answers([_job("faq")], OPTIONS) == 3
     last = client.requests[2]
-    beginning = shots(STYLES["faq"], PERSPECTIVES["teacher"])
+    beginning = shots(STYLES["faq"])
     assert last.messages[: last.shared] == beginning
     assert [m["content"] for m in last.messages[last.shared :] if m["role"] == "assistant"] == [
         QUESTIONS["born"],

@@ -1,0 +1,56 @@
+"""The teacher as `params.yaml` names it, behind the store of answers, and how fast it goes."""
+
+import time
+from pathlib import Path
+
+import torch
+
+from agents.chat.endpoint import EndpointOptions
+from agents.chat.open import open_client
+from agents.chat.protocol import ChatClient, ChatResponse
+from agents.rephrase.rewrite import Options
+from stages.rephrase.params import RephraseParams
+from stages.teacher import answer_store
+
+
+class Meter:
+    """Tokens that the teacher read and wrote in this run, and how fast."""
+
+    def __init__(self) -> None:
+        self.started = time.monotonic()
+        self.read = self.written = self.asked = 0
+
+    def add(self, answer: ChatResponse) -> None:
+        if not answer.cached:
+            self.read += answer.prompt_tokens
+            self.written += answer.completion_tokens
+            self.asked += 1
+
+    def note(self) -> str:
+        seconds = max(time.monotonic() - self.started, 1e-9)
+        return f"{self.written / seconds:,.0f} tokens/s"
+
+
+def options(p: RephraseParams) -> Options:
+    return Options(
+        excerpt_tokens=p.excerpt_tokens,
+        chunk_tokens=p.chunk_tokens,
+        candidates=p.candidates,
+        temperature=p.temperature,
+        min_reworded=p.min_reworded,
+        chunk=p.fidelity.thresholds(),
+        document=p.fidelity.thresholds(),
+    )
+
+
+def teacher(p: RephraseParams, threads: int) -> ChatClient:
+    """Raises ChatError when there is no such teacher."""
+    torch.set_num_threads(1)
+    return open_client(
+        p.teacher,
+        store=answer_store(),
+        endpoint=EndpointOptions(**p.endpoint.model_dump()),
+        tokenizer=Path(p.tokenizer) if p.tokenizer else None,
+        rows=p.rows,
+        workers=threads,
+    )

@@ -1,0 +1,62 @@
+"""`python -m stages.rephrase.shard 0 4`: asks the teacher what documents 0, 4, 8, … of the stage need, and no more.
+
+The answers go into the store (`K2_ANSWERS`, else `work/answers.sqlite`), which the processes of one machine share; a
+killed shard goes on where it stopped. Once all shards are done, `dvc repro rephrase` asks nothing: it assembles.
+Machines without a common disk fill stores of their own, which `python -m agents.chat.store INTO FROM...` unites.
+"""
+
+import argparse
+import sys
+
+from agents.chat.protocol import ChatError, ChatResponse
+from agents.rephrase.rewrite import n_answers, rephrase
+from k2model.errors import CheckpointError, ConfigError
+from stages.errors import InputError
+from stages.params import load_params
+from stages.progress import Progress
+from stages.rephrase.asking import Meter, options, teacher
+from stages.rephrase.jobs import load_documents, make_jobs
+
+
+def fill(shard: int, shards: int) -> Meter:
+    """Asks for one shard; returns what was asked.
+
+    Raises:
+        InputError: no such shard, no documents, no such teacher.
+    """
+    if not 0 <= shard < shards:
+        raise InputError(f"shard {shard} of {shards}: shards count from 0")
+    params = load_params()
+    p = params.rephrase
+    jobs = make_jobs(load_documents(p, params.seed)[shard::shards], p, params.seed)
+    meter = Meter()
+    try:
+        client = teacher(p, params.threads)
+        with Progress(f"rephrase shard {shard}/{shards}", n_answers(jobs, options(p)), "answer") as progress:
+
+            def answered(answer: ChatResponse) -> None:
+                meter.add(answer)
+                progress.update(1, meter.note())
+
+            for at in range(0, len(jobs), p.wave):
+                rephrase(jobs[at : at + p.wave], client, options(p), answered)
+    except ChatError as error:
+        raise InputError(f"rephrase.teacher: {error}") from None
+    return meter
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Fills the answer store for one shard of the documents.")
+    parser.add_argument("shard", type=int, help="from 0")
+    parser.add_argument("shards", type=int)
+    args = parser.parse_args()
+    try:
+        meter = fill(args.shard, args.shards)
+    except (InputError, ConfigError, CheckpointError) as error:
+        print(f"rephrase shard: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    print(f"rephrase shard {args.shard}/{args.shards}: {meter.asked:,} new answers, {meter.note()}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,371 @@
+# ruff: noqa: E501 — texts
+"""A second labelled set, of other topics. Everything in it is written by hand: sources, good rephrasings, and what
+was done to a good one to make it bad. The thresholds were set before it was written.
+
+It has two parts: `A` showed what the check misses, and the check was mended on it; `B` was never looked at for that.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Case:
+    """A source, its good rephrasings, and edits (kind, which good one, what is replaced, by what) that make bad ones."""
+
+    part: str
+    title: str
+    source: str
+    good: tuple[str, ...]
+    bad: tuple[tuple[str, int, str, str], ...]
+
+    def texts(self) -> list[tuple[str, str]]:
+        """(kind, text): `good`, or what is wrong with it."""
+        found = [("good", text) for text in self.good]
+        for kind, which, old, new in self.bad:
+            assert self.good[which].count(old) == 1, (self.title, old)
+            found.append((kind, self.good[which].replace(old, new)))
+        return found
+
+
+CASES = (
+    Case(
+        "A",
+        "Lake Titicaca",
+        "Lake Titicaca lies in the Andes on the border of Bolivia and Peru, at an elevation of 3,812 m. It is 190 km long and up to 281 m deep. The Uros people live on floating islands made of reeds.",
+        (
+            "On the border of Peru and Bolivia, in the Andes, lies Lake Titicaca, whose elevation is 3,812 m. Its length is 190 km, and it is up to 281 m deep. On floating islands that are made of reeds live the Uros people.",
+            "Q: Where is Lake Titicaca?\nA: It lies in the Andes on the border of Bolivia and Peru, at an elevation of 3,812 m.\nQ: How long and how deep is it?\nA: It is 190 km long and up to 281 m deep.\nQ: Who lives on floating islands?\nA: The Uros people live on floating islands made of reeds.",
+        ),
+        (
+            ("numbers swapped", 0, "Its length is 190 km, and it is up to 281 m deep.", "Its length is 281 km, and it is up to 190 m deep."),
+            ("name replaced", 0, "Peru", "Chile"),
+            ("sentence dropped", 0, " On floating islands that are made of reeds live the Uros people.", ""),
+            ("fact invented", 1, "made of reeds.", "made of reeds, which tourists reach by motorboat from the harbour."),
+            ("unit changed", 0, "190 km", "190 miles"),
+            ("unit changed", 1, "281 m deep", "281 feet deep"),
+        ),
+    ),
+    Case(
+        "A",
+        "Johannes Kepler",
+        "Johannes Kepler was a German astronomer, born on 27 December 1571 in Weil der Stadt. In Prague he worked as an assistant of Tycho Brahe. He found that planets move on ellipses, and published this in 1609.",
+        (
+            "Born in Weil der Stadt on 27 December 1571, Johannes Kepler was an astronomer from Germany. He was an assistant of Tycho Brahe in Prague. In 1609 he published what he had found: planets move on ellipses.",
+            "# Johannes Kepler\n## Origin\nJohannes Kepler was a German astronomer, born on 27 December 1571 in Weil der Stadt.\n## Prague\nIn Prague he worked as an assistant of Tycho Brahe.\n## Discovery\nHe found that planets move on ellipses, and published this in 1609.",
+        ),
+        (
+            ("date moved", 0, "27 December", "27 November"),
+            ("date moved", 1, "1609", "1619"),
+            ("name replaced", 0, "Tycho Brahe", "Galileo Galilei"),
+            ("sentence dropped", 1, "\n## Prague\nIn Prague he worked as an assistant of Tycho Brahe.", ""),
+            ("numbers swapped", 0, "1571, Johannes Kepler was an astronomer from Germany. He was an assistant of Tycho Brahe in Prague. In 1609", "1609, Johannes Kepler was an astronomer from Germany. He was an assistant of Tycho Brahe in Prague. In 1571"),
+            ("fact invented", 0, "in Prague.", "in Prague, where the emperor paid him badly and often late."),
+        ),
+    ),
+    Case(
+        "A",
+        "Penicillin",
+        "Penicillin is an antibiotic that comes from a mould. Alexander Fleming discovered it in London in 1928. Howard Florey and Ernst Chain made it a medicine, and it was given to a patient for the first time in 1941.",
+        (
+            "Penicillin, which comes from a mould, is an antibiotic. In 1928 it was discovered in London by Alexander Fleming. Ernst Chain and Howard Florey made a medicine of it, which in 1941 was given to a patient for the first time.",
+            "Student: What is penicillin?\nTeacher: It is an antibiotic that comes from a mould.\nStudent: Who discovered it?\nTeacher: Alexander Fleming discovered it in London in 1928.\nStudent: How did it become a medicine?\nTeacher: Howard Florey and Ernst Chain made it a medicine, and it was given to a patient for the first time in 1941.",
+        ),
+        (
+            ("name replaced", 1, "London", "Oxford"),
+            ("numbers swapped", 1, "London in 1928.\nStudent: How did it become a medicine?\nTeacher: Howard Florey and Ernst Chain made it a medicine, and it was given to a patient for the first time in 1941", "London in 1941.\nStudent: How did it become a medicine?\nTeacher: Howard Florey and Ernst Chain made it a medicine, and it was given to a patient for the first time in 1928"),
+            ("date moved", 0, "In 1928", "In 1938"),
+            ("fact invented", 1, "comes from a mould.", "comes from a mould. It kills every kind of virus within hours."),
+            ("sentence dropped", 0, " In 1928 it was discovered in London by Alexander Fleming.", ""),
+            ("turned", 0, "for the first time", "for the last time"),
+        ),
+    ),
+    Case(
+        "A",
+        "Emperor penguin",
+        "The emperor penguin is the tallest of all penguins and lives in Antarctica. It stands 122 cm tall and weighs up to 45 kg. The male keeps the egg warm on his feet for two months while the female hunts at sea.",
+        (
+            "Living in Antarctica, the emperor penguin is the tallest penguin of all. Up to 45 kg is its weight, and 122 cm its height. For two months the male keeps the egg warm on his feet, while at sea the female hunts.",
+            "| Topic | Fact |\n|---|---|\n| Home | The emperor penguin is the tallest of all penguins and lives in Antarctica. |\n| Size | It stands 122 cm tall and weighs up to 45 kg. |\n| Breeding | The male keeps the egg warm on his feet for two months while the female hunts at sea. |",
+        ),
+        (
+            ("unit changed", 0, "45 kg", "45 pounds"),
+            ("unit changed", 1, "122 cm", "122 mm"),
+            ("turned", 0, "the male keeps the egg warm on his feet, while at sea the female hunts", "the female keeps the egg warm on her feet, while at sea the male hunts"),
+            ("name replaced", 1, "lives in Antarctica", "lives in Greenland"),
+            ("number changed", 0, "two months", "four months"),
+            ("sentence dropped", 1, "\n| Size | It stands 122 cm tall and weighs up to 45 kg. |", ""),
+        ),
+    ),
+    Case(
+        "A",
+        "Panama Canal",
+        "The Panama Canal connects the Atlantic with the Pacific and is 82 km long. France began it in 1881, and the United States finished it in 1914. A ship takes about 11 hours to pass its locks.",
+        (
+            "With a length of 82 km, the Panama Canal connects the Pacific with the Atlantic. It was begun in 1881 by France and finished in 1914 by the United States. To pass the locks takes a ship about 11 hours.",
+            "Reader: What does the Panama Canal connect?\nEditor: The Panama Canal connects the Atlantic with the Pacific and is 82 km long.\nReader: Who built it?\nEditor: France began it in 1881, and the United States finished it in 1914.\nReader: How long does a ship take?\nEditor: A ship takes about 11 hours to pass its locks.",
+        ),
+        (
+            ("names swapped", 0, "in 1881 by France and finished in 1914 by the United States", "in 1881 by the United States and finished in 1914 by France"),
+            ("numbers swapped", 0, "in 1881 by France and finished in 1914", "in 1914 by France and finished in 1881"),
+            ("unit changed", 1, "11 hours", "11 days"),
+            ("name replaced", 1, "with the Pacific", "with the Caribbean"),
+            ("fact invented", 0, " To pass the locks", " Malaria killed thousands of the workers. To pass the locks"),
+            ("date moved", 1, "finished it in 1914", "finished it in 1904"),
+        ),
+    ),
+    Case(
+        "A",
+        "Tea",
+        "Tea is a drink made from the leaves of Camellia sinensis. Green tea isn't fermented, while black tea is. China grows the most tea, followed by India and Kenya.",
+        (
+            "From the leaves of Camellia sinensis a drink is made: tea. Black tea is fermented, while green tea isn't. Most tea is grown in China; India and Kenya follow.",
+            "Notes: Tea\n- What it is: Tea is a drink made from the leaves of Camellia sinensis.\n- Green and black: Green tea isn't fermented, while black tea is.\n- Growers: China grows the most tea, followed by India and Kenya.",
+        ),
+        (
+            ("turned", 0, "Black tea is fermented, while green tea isn't.", "Black tea isn't fermented, while green tea is."),
+            ("name replaced", 1, "India and Kenya", "India and Japan"),
+            ("sentence dropped", 0, " Black tea is fermented, while green tea isn't.", ""),
+            ("fact invented", 1, "while black tea is.", "while black tea is. Drinking either lowers blood pressure."),
+            ("names swapped", 0, "is grown in China; India and Kenya follow", "is grown in India; China and Kenya follow"),
+            ("negated", 1, "Green tea isn't fermented", "Green tea is fermented"),
+        ),
+    ),
+    Case(
+        "A",
+        "Library of Alexandria",
+        "The Library of Alexandria was founded under Ptolemy II in the third century BC. It held perhaps 400,000 scrolls. Julius Caesar's soldiers burned part of it in 48 BC.",
+        (
+            "In the third century BC, under Ptolemy II, the Library of Alexandria was founded. Perhaps 400,000 scrolls were held in it. In 48 BC part of it was burned by the soldiers of Julius Caesar.",
+            "Q: When was the Library of Alexandria founded?\nA: The Library of Alexandria was founded under Ptolemy II in the third century BC.\nQ: How many scrolls did it hold?\nA: It held perhaps 400,000 scrolls.\nQ: Who burned part of it?\nA: Julius Caesar's soldiers burned part of it in 48 BC.",
+        ),
+        (
+            ("number changed", 0, "400,000", "40,000"),
+            ("unit changed", 0, "48 BC", "48 AD"),
+            ("turned", 0, "third century", "fourth century"),
+            ("name replaced", 1, "Julius Caesar's soldiers", "Mark Antony's soldiers"),
+            ("sentence dropped", 0, " Perhaps 400,000 scrolls were held in it.", ""),
+            ("fact invented", 0, "was founded.", "was founded by a wealthy merchant from Athens."),
+        ),
+    ),
+    Case(
+        "A",
+        "Cristiano Ronaldo",
+        "Cristiano Ronaldo is a Portuguese footballer who was born on Madeira in 1985. With Real Madrid he won the Champions League four times. He has scored more than 130 goals for Portugal.",
+        (
+            "Born on Madeira in 1985, the Portuguese Cristiano Ronaldo is a footballer. Four times he won the Champions League with Real Madrid. For Portugal, more than 130 goals were scored by him.",
+            "# Cristiano Ronaldo\n## Life\nCristiano Ronaldo is a Portuguese footballer who was born on Madeira in 1985.\n## Clubs\nWith Real Madrid he won the Champions League four times.\n## Goals\nHe has scored more than 130 goals for Portugal.",
+        ),
+        (
+            ("name replaced", 0, "Real Madrid", "Barcelona"),
+            ("number changed", 1, "four times", "five times"),
+            ("number changed", 0, "130", "180"),
+            ("date moved", 1, "1985", "1987"),
+            ("turned", 0, "more than 130", "fewer than 130"),
+            ("fact invented", 1, "for Portugal.", "for Portugal. Fans admire his discipline and strict diet."),
+        ),
+    ),
+    Case(
+        "A",
+        "Granite",
+        "Granite is a rock that forms when magma cools slowly below the surface. It consists of quartz, feldspar and mica. Because it's hard, people build bridges and monuments of it.",
+        (
+            "When magma cools slowly below the surface, the rock that forms is granite. Mica, quartz and feldspar are what it consists of. People build monuments and bridges of it because it is hard.",
+            "Traveller: What is granite?\nGuide: Granite is a rock that forms when magma cools slowly below the surface.\nTraveller: What does it consist of?\nGuide: It consists of quartz, feldspar and mica.\nTraveller: What is it used for?\nGuide: Because it's hard, people build bridges and monuments of it.",
+        ),
+        (
+            ("word replaced", 0, "cools slowly", "cools quickly"),
+            ("word replaced", 1, "below the surface", "above the surface"),
+            ("item dropped", 0, "Mica, quartz and feldspar", "Quartz and feldspar"),
+            ("fact invented", 1, "feldspar and mica.", "feldspar and mica, with traces of gold and silver."),
+            ("sentence dropped", 0, " Mica, quartz and feldspar are what it consists of.", ""),
+            ("negated", 0, "because it is hard", "because it is not hard"),
+        ),
+    ),
+    Case(
+        "A",
+        "Jupiter",
+        "Jupiter is the fifth planet from the Sun and the largest of the Solar System. It turns once in 9.9 hours and has 95 known moons. The probe Juno has circled it since July 2016.",
+        (
+            "The largest planet of the Solar System is Jupiter, the fifth from the Sun. Once in 9.9 hours it turns, and 95 moons of it are known. Since July 2016 the probe Juno has circled it.",
+            "| Topic | Fact |\n|---|---|\n| Rank | Jupiter is the fifth planet from the Sun and the largest of the Solar System. |\n| Day and moons | It turns once in 9.9 hours and has 95 known moons. |\n| Visit | The probe Juno has circled it since July 2016. |",
+        ),
+        (
+            ("turned", 0, "the fifth from the Sun", "the sixth from the Sun"),
+            ("number changed", 0, "9.9 hours", "9.5 hours"),
+            ("unit changed", 1, "9.9 hours", "9.9 days"),
+            ("date moved", 0, "July 2016", "June 2016"),
+            ("name replaced", 1, "Juno", "Galileo"),
+            ("numbers swapped", 1, "in 9.9 hours and has 95 known", "in 95 hours and has 9.9 known"),
+        ),
+    ),
+    Case(
+        "B",
+        "Mont Blanc",
+        "Mont Blanc is the highest mountain of the Alps, with a summit at 4,806 m. Jacques Balmat and Michel Paccard climbed it first, on 8 August 1786. A road tunnel of 11.6 km runs below it between France and Italy.",
+        (
+            "The highest mountain of the Alps is Mont Blanc, whose summit lies at 4,806 m. On 8 August 1786 it was first climbed by Michel Paccard and Jacques Balmat. Below it, between Italy and France, runs a road tunnel of 11.6 km.",
+            "Q: How high is Mont Blanc?\nA: Mont Blanc is the highest mountain of the Alps, with a summit at 4,806 m.\nQ: Who climbed it first?\nA: Jacques Balmat and Michel Paccard climbed it first, on 8 August 1786.\nQ: What runs below it?\nA: A road tunnel of 11.6 km runs below it between France and Italy.",
+        ),
+        (
+            ("number changed", 0, "4,806 m", "4,608 m"),
+            ("unit changed", 1, "4,806 m", "4,806 ft"),
+            ("date moved", 0, "8 August 1786", "8 August 1768"),
+            ("name replaced", 1, "between France and Italy", "between France and Switzerland"),
+            ("sentence dropped", 0, " On 8 August 1786 it was first climbed by Michel Paccard and Jacques Balmat.", ""),
+            ("fact invented", 0, "11.6 km.", "11.6 km, which a terrible fire closed for years."),
+        ),
+    ),
+    Case(
+        "B",
+        "Ada Lovelace",
+        "Ada Lovelace was an English mathematician and the daughter of Lord Byron. She was born in 1815 and died in 1852. For Charles Babbage's engine she wrote a program that computes Bernoulli numbers.",
+        (
+            "The daughter of Lord Byron, Ada Lovelace was a mathematician from England. Her birth was in 1815 and her death in 1852. She wrote a program that computes Bernoulli numbers for the engine of Charles Babbage.",
+            "Notes: Ada Lovelace\n- Family: Ada Lovelace was an English mathematician and the daughter of Lord Byron.\n- Life: She was born in 1815 and died in 1852.\n- Work: For Charles Babbage's engine she wrote a program that computes Bernoulli numbers.",
+        ),
+        (
+            ("numbers swapped", 1, "born in 1815 and died in 1852", "born in 1852 and died in 1815"),
+            ("date moved", 0, "1815", "1825"),
+            ("name replaced", 0, "Charles Babbage", "Alan Turing"),
+            ("turned", 1, "the daughter of Lord Byron", "the sister of Lord Byron"),
+            ("sentence dropped", 1, "\n- Life: She was born in 1815 and died in 1852.", ""),
+            ("fact invented", 1, "Bernoulli numbers.", "Bernoulli numbers. Gambling debts ruined her."),
+        ),
+    ),
+    Case(
+        "B",
+        "Coffee",
+        "Coffee is a drink brewed from the roasted seeds of the coffee plant. It came from Ethiopia to Yemen in the 15th century. Brazil grows about 35 percent of the world's coffee.",
+        (
+            "From the roasted seeds of the coffee plant the drink coffee is brewed. In the 15th century it came to Yemen from Ethiopia. About 35 percent of the coffee of the world is grown in Brazil.",
+            "Interviewer: What is coffee?\nExpert: Coffee is a drink brewed from the roasted seeds of the coffee plant.\nInterviewer: How did it spread?\nExpert: It came from Ethiopia to Yemen in the 15th century.\nInterviewer: Who grows it?\nExpert: Brazil grows about 35 percent of the world's coffee.",
+        ),
+        (
+            ("name replaced", 0, "Ethiopia", "Sudan"),
+            ("names swapped", 1, "from Ethiopia to Yemen", "from Yemen to Ethiopia"),
+            ("number changed", 1, "35 percent", "55 percent"),
+            ("date moved", 0, "15th century", "13th century"),
+            ("sentence dropped", 1, "\nInterviewer: How did it spread?\nExpert: It came from Ethiopia to Yemen in the 15th century.", ""),
+            ("fact invented", 0, "is brewed.", "is brewed, usually with a little cardamom and sugar."),
+        ),
+    ),
+    Case(
+        "B",
+        "Blue whale",
+        "The blue whale is the largest animal that has ever lived. It reaches 30 m and a weight of 190 tonnes. In summer it feeds on krill in polar waters, and in winter it gives birth in warm ones.",
+        (
+            "No larger animal than the blue whale has ever lived. A weight of 190 tonnes and 30 m are reached by it. It feeds on krill in polar waters in summer, and gives birth in warm ones in winter.",
+            "# Blue whale\n## Size\nThe blue whale is the largest animal that has ever lived. It reaches 30 m and a weight of 190 tonnes.\n## Seasons\nIn summer it feeds on krill in polar waters, and in winter it gives birth in warm ones.",
+        ),
+        (
+            ("unit changed", 1, "190 tonnes", "190 kg"),
+            ("unit changed", 0, "30 m are", "30 feet are"),
+            ("numbers swapped", 1, "reaches 30 m and a weight of 190 tonnes", "reaches 190 m and a weight of 30 tonnes"),
+            ("turned", 1, "the largest animal", "the smallest animal"),
+            ("turned", 0, "in polar waters in summer, and gives birth in warm ones in winter", "in polar waters in winter, and gives birth in warm ones in summer"),
+            ("fact invented", 1, "in polar waters", "in polar waters at night with sonar clicks"),
+        ),
+    ),
+    Case(
+        "B",
+        "Suez Canal",
+        "The Suez Canal joins the Mediterranean to the Red Sea through Egypt. Ferdinand de Lesseps built it from 1859 to 1869. It is 193 km long, and 50 ships pass it each day.",
+        (
+            "Through Egypt, the Suez Canal joins the Red Sea to the Mediterranean. From 1859 to 1869 it was built by Ferdinand de Lesseps. Each day 50 ships pass the canal, which is 193 km long.",
+            "| Topic | Fact |\n|---|---|\n| Course | The Suez Canal joins the Mediterranean to the Red Sea through Egypt. |\n| Building | Ferdinand de Lesseps built it from 1859 to 1869. |\n| Traffic | It is 193 km long, and 50 ships pass it each day. |",
+        ),
+        (
+            ("numbers swapped", 0, "From 1859 to 1869", "From 1869 to 1859"),
+            ("numbers swapped", 1, "It is 193 km long, and 50 ships", "It is 50 km long, and 193 ships"),
+            ("name replaced", 0, "Ferdinand de Lesseps", "Gustave Eiffel"),
+            ("unit changed", 1, "193 km", "193 miles"),
+            ("sentence dropped", 0, " From 1859 to 1869 it was built by Ferdinand de Lesseps.", ""),
+            ("unit changed", 0, "Each day 50 ships", "Each week 50 ships"),
+        ),
+    ),
+    Case(
+        "B",
+        "Oxygen",
+        "Oxygen is a chemical element with the symbol O and the atomic number 8. It makes up 21 percent of the air. Carl Wilhelm Scheele and Joseph Priestley found it independently, in 1771 and 1774.",
+        (
+            "With the symbol O and the atomic number 8, oxygen is an element of chemistry. Of the air, 21 percent is made up by it. In 1771 and 1774 it was found independently by Carl Wilhelm Scheele and Joseph Priestley.",
+            "Student: What is oxygen?\nTeacher: Oxygen is a chemical element with the symbol O and the atomic number 8.\nStudent: How much of the air is oxygen?\nTeacher: It makes up 21 percent of the air.\nStudent: Who found it?\nTeacher: Carl Wilhelm Scheele and Joseph Priestley found it independently, in 1771 and 1774.",
+        ),
+        (
+            ("number changed", 0, "atomic number 8", "atomic number 6"),
+            ("numbers swapped", 1, "in 1771 and 1774", "in 1774 and 1771"),
+            ("number changed", 1, "21 percent", "12 percent"),
+            ("name replaced", 0, "Joseph Priestley", "Antoine Lavoisier"),
+            ("sentence dropped", 0, " Of the air, 21 percent is made up by it.", ""),
+            ("fact invented", 1, "of the air.", "of the air. Rockets burn it as liquid fuel oxidiser."),
+        ),
+    ),
+    Case(
+        "B",
+        "Wolfgang Amadeus Mozart",
+        "Wolfgang Amadeus Mozart was born in Salzburg on 27 January 1756. He composed more than 600 works, among them The Magic Flute. He didn't finish his Requiem, which Franz Xaver Süssmayr completed.",
+        (
+            "On 27 January 1756, Wolfgang Amadeus Mozart was born in Salzburg. More than 600 works were composed by him; among them is The Magic Flute. His Requiem, which he didn't finish, was completed by Franz Xaver Süssmayr.",
+            "Q: When was Wolfgang Amadeus Mozart born?\nA: Wolfgang Amadeus Mozart was born in Salzburg on 27 January 1756.\nQ: What did he compose?\nA: He composed more than 600 works, among them The Magic Flute.\nQ: Who completed the Requiem?\nA: He didn't finish his Requiem, which Franz Xaver Süssmayr completed.",
+        ),
+        (
+            ("date moved", 0, "27 January", "21 January"),
+            ("name replaced", 1, "born in Salzburg", "born in Vienna"),
+            ("turned", 0, "More than 600", "Less than 600"),
+            ("negated", 0, "which he didn't finish, was", "which he did finish, was"),
+            ("sentence dropped", 1, "\nQ: What did he compose?\nA: He composed more than 600 works, among them The Magic Flute.", ""),
+            ("fact invented", 0, "in Salzburg.", "in Salzburg, and his strict father taught him violin."),
+        ),
+    ),
+    Case(
+        "B",
+        "Sahara",
+        "The Sahara is the largest hot desert and covers 9.2 million square kilometres of North Africa. Its sand dunes reach 180 m. Camels carried salt through it to Timbuktu, and gold came back.",
+        (
+            "Covering 9.2 million square kilometres of North Africa, the Sahara is the largest hot desert. The dunes of sand reach 180 m. Through it, salt was carried to Timbuktu by camels, and back came gold.",
+            "Traveller: How large is the Sahara?\nGuide: The Sahara is the largest hot desert and covers 9.2 million square kilometres of North Africa.\nTraveller: How high are the dunes?\nGuide: Its sand dunes reach 180 m.\nTraveller: What did camels carry?\nGuide: Camels carried salt through it to Timbuktu, and gold came back.",
+        ),
+        (
+            ("unit changed", 0, "9.2 million", "9.2 billion"),
+            ("turned", 1, "largest hot desert", "largest cold desert"),
+            ("turned", 0, "North Africa", "South Africa"),
+            ("number changed", 1, "180 m", "280 m"),
+            ("name replaced", 1, "Timbuktu", "Marrakesh"),
+            ("words swapped", 1, "carried salt through it to Timbuktu, and gold came back", "carried gold through it to Timbuktu, and salt came back"),
+        ),
+    ),
+    Case(
+        "B",
+        "Volcano",
+        "A volcano is an opening in the crust from which lava, ash and gas escape. About 1,350 volcanoes are potentially active. Vesuvius buried Pompeii in AD 79.",
+        (
+            "An opening in the crust from which gas, ash and lava escape is a volcano. Potentially active are about 1,350 volcanoes. In AD 79, Pompeii was buried by Vesuvius.",
+            "Notes: Volcano\n- Definition: A volcano is an opening in the crust from which lava, ash and gas escape.\n- How many: About 1,350 volcanoes are potentially active.\n- Example: Vesuvius buried Pompeii in AD 79.",
+        ),
+        (
+            ("number changed", 0, "1,350", "1,530"),
+            ("name replaced", 0, "Vesuvius", "Etna"),
+            ("item dropped", 1, "lava, ash and gas escape", "lava and gas escape"),
+            ("sentence dropped", 0, " Potentially active are about 1,350 volcanoes.", ""),
+            ("word replaced", 1, "potentially active", "permanently extinct"),
+            ("fact invented", 1, "in AD 79.", "in AD 79, after earthquakes had warned its citizens."),
+        ),
+    ),
+    Case(
+        "B",
+        "Magna Carta",
+        "The Magna Carta is a charter that King John of England sealed at Runnymede in June 1215. It said that nobody may be jailed without a lawful judgment. Four copies of it survive, two of them in the British Library.",
+        (
+            "At Runnymede, in June 1215, King John of England sealed a charter, the Magna Carta. Without a lawful judgment, it said, nobody may be jailed. Of its copies four survive, and two of these are in the British Library.",
+            "| Topic | Fact |\n|---|---|\n| Origin | The Magna Carta is a charter that King John of England sealed at Runnymede in June 1215. |\n| Law | It said that nobody may be jailed without a lawful judgment. |\n| Copies | Four copies of it survive, two of them in the British Library. |",
+        ),
+        (
+            ("date moved", 0, "June 1215", "July 1215"),
+            ("name replaced", 1, "King John", "King Henry"),
+            ("negated", 0, "nobody may be jailed", "anybody may be jailed"),
+            ("numbers swapped", 1, "Four copies of it survive, two of them", "Two copies of it survive, four of them"),
+            ("sentence dropped", 0, " Without a lawful judgment, it said, nobody may be jailed.", ""),
+            ("fact invented", 0, "British Library.", "British Library, where visitors queue for hours."),
+        ),
+    ),
+)
