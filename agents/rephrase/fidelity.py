@@ -238,10 +238,20 @@ def _support(sentence: Sequence[Word], known: set[str]) -> float:
 
 
 def _run(sentence: Sequence[Word], known: set[str]) -> int:
+    """The most unsupported content words in a row; those of a part of a sentence that has no other count twice."""
     longest = now = 0
-    for w in sentence:
-        if _key(w):
-            now = 0 if _supported(w, known) else now + 1
+    part: list[bool] = []
+    for w in [*sentence, Word(",", "", joint=True)]:
+        if w.joint:
+            if len(part) > 1 and not any(part) and w.text[0] != ":":
+                longest = max(longest, 2 * len(part))
+            part = []
+        elif _key(w) and w.stem in known:
+            part.append(True)
+            now = 0
+        elif _key(w) and not _supported(w, known):
+            part.append(False)
+            now += 1
             longest = max(longest, now)
     return longest
 
@@ -256,6 +266,7 @@ def _turned(src: Sequence[Sequence[Word]], statements: Sequence[Sequence[Word]],
         turned += sum(bool(w.number) and w.number not in here for w in one)
         turned += _swapped(_flat(aligned), list(one), {w.number for w in one if w.number})
         turned += _names_swapped(_flat(aligned), list(one)) + _denies_the_other(_flat(aligned), list(one))
+        turned += _roles_turned(_flat(aligned), list(one))
         turned += len(_directions(one) & {(to, start) for start, to in _directions(_flat(aligned))})
     return turned
 
@@ -322,8 +333,40 @@ def _names_swapped(src: Sequence[Word], out: Sequence[Word]) -> int:
             of_a, of_b = there[a] - there[b], there[b] - there[a]
             straight = len(here[a] & of_a) + len(here[b] & of_b)
             crossed = len(here[a] & of_b) + len(here[b] & of_a)
-            count += bool(of_a and of_b) and crossed > straight
+            count += bool(of_a and of_b) and crossed > straight and (straight == 0 or crossed > straight + 1)
     return count
+
+
+def _roles(tokens: Sequence[Word]) -> dict[str, tuple[set[str], set[str]]]:
+    """Verb → names of who does it and of whom it is done to, where names stand right before and after it."""
+
+    def names(near: Sequence[Word]) -> set[str]:
+        found: set[str] = set()
+        for w in near:
+            if w.name:
+                found.add(w.stem)
+            elif w.content or w.number or (w.joint and w.stem not in {"and"}):
+                break
+        return found
+
+    roles: dict[str, tuple[set[str], set[str]]] = {}
+    for place, w in enumerate(tokens):
+        if not w.content or w.name:
+            continue
+        before, after = names(tokens[place - 1 :: -1] if place else ()), names(tokens[place + 1 :])
+        passive = place > 0 and tokens[place - 1].text.lower() in {"was", "were", "is", "are", "been", "be", "being"}
+        if before and after:
+            roles[w.stem] = (after, before) if passive else (before, after)
+    return roles
+
+
+def _roles_turned(src: Sequence[Word], out: Sequence[Word]) -> int:
+    """Verbs whose two sides changed places, such as who defeated whom."""
+    there, here = _roles(src), _roles(out)
+    return sum(
+        bool(here[verb][0] & there[verb][1] and here[verb][1] & there[verb][0]) and not here[verb][0] & there[verb][0]
+        for verb in there.keys() & here.keys()
+    )
 
 
 def _directions(tokens: Sequence[Word]) -> set[tuple[str, str]]:
@@ -349,7 +392,7 @@ def _denies_the_other(src: Sequence[Word], out: Sequence[Word]) -> int:
     (denied, affirmed), (now_denied, now_affirmed) = parts(src), parts(out)
     crossed = len(now_denied & affirmed) + len(now_affirmed & denied)
     straight = len(now_denied & denied) + len(now_affirmed & affirmed)
-    return int(bool(denied and affirmed and now_denied) and crossed > 0 and crossed >= straight)
+    return int(bool(denied and affirmed and now_denied) and crossed > straight)
 
 
 def _context(tokens: Sequence[Word], value: str) -> set[str]:

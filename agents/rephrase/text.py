@@ -34,7 +34,7 @@ CONTRAST = frozenset(
     " brother sister husband wife king queen allowed forbidden legal illegal won lost win lose victory defeat ally"
     " enemy always rarely quick slow slowly quickly rapid rapidly gradual gradually sudden suddenly rich poor strong"
     " weak hard soft wide narrow wet dry dark bright heavy thin thick early late public private domestic foreign"
-    " ancient modern rural urban friend success failure hour day week month"
+    " ancient modern rural urban friend success failure minute hour day week month"
     " decade century hourly daily weekly monthly".split()
 )
 # One thing as an adjective, a verb and a noun; a rewording may turn one into the other.
@@ -67,7 +67,10 @@ UNITS = {
     "billion": "billion", "trillion": "trillion", "thousand": "thousand", "hundred": "hundred", "dollar": "usd",
     "euro": "eur", "pound": "lb", "lb": "lb", "hour": "h", "minute": "min", "day": "day", "week": "week",
     "month": "month", "bc": "bc", "bce": "bc", "ad": "ad", "ce": "ad", "hectare": "ha", "acre": "acre", "litre": "l",
-    "liter": "l", "degree": "degree", "°c": "°c", "°f": "°f", "mw": "mw", "gw": "gw", "hz": "hz", "decade": "decade",
+    "liter": "l", "degree": "degree", "°c": "°c", "°f": "°f", "mw": "mw", "mg": "mg", "g": "g", "µg": "µg", "ml": "ml",
+    "cl": "cl", "mph": "mph", "knot": "kn", "yard": "yd", "nm": "nm", "µm": "µm", "kw": "kw", "kwh": "kwh", "watt": "w",
+    "volt": "v", "second": "s", "gb": "gb", "mb": "mb", "kelvin": "k", "bar": "bar", "joule": "j", "calorie": "cal",
+    "milligram": "mg", "millilitre": "ml", "milliliter": "ml", "gw": "gw", "hz": "hz", "decade": "decade",
 }  # fmt: skip
 # `two` and `2` stay apart: one text uses them for different things.
 NUMBER_WORDS = frozenset(
@@ -173,7 +176,12 @@ def is_question(sentence: str) -> bool:
 
 
 def negations(tokens: Sequence[Word]) -> int:
-    return sum(word.text.lower() in NEGATIONS or bool(re.search(r"n[’']t$", word.text.lower())) for word in tokens)
+    """How many words deny something; `no animal is larger than` says which one is the largest."""
+    low = [word.text.lower() for word in tokens]
+    return sum(
+        (word in NEGATIONS or bool(re.search(r"n[’']t$", word))) and not (word == "no" and "than" in low[place:])
+        for place, word in enumerate(low)
+    )
 
 
 def without_speakers(text: str) -> str:

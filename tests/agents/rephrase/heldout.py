@@ -2,7 +2,8 @@
 """A second labelled set, of other topics. Everything in it is written by hand: sources, good rephrasings, and what
 was done to a good one to make it bad. The thresholds were set before it was written.
 
-It has two parts: `A` showed what the check misses, and the check was mended on it; `B` was never looked at for that.
+It has three parts. `A` and then `B` showed what the check misses, and the check was mended on them. `C` was written
+after that, and nothing was changed for it: only its figures say how the check does on texts that it has not met.
 """
 
 from dataclasses import dataclass
@@ -366,6 +367,176 @@ CASES = (
             ("numbers swapped", 1, "Four copies of it survive, two of them", "Two copies of it survive, four of them"),
             ("sentence dropped", 0, " Without a lawful judgment, it said, nobody may be jailed.", ""),
             ("fact invented", 0, "British Library.", "British Library, where visitors queue for hours."),
+        ),
+    ),
+    Case(
+        "C",
+        "Ljubljana",
+        "Ljubljana is the capital of Slovenia and had 284,000 inhabitants in 2023. An earthquake destroyed a tenth of its buildings in 1895. The architect Jože Plečnik designed the Triple Bridge and the market.",
+        (
+            "In 2023 Ljubljana, which is the capital of Slovenia, had 284,000 inhabitants. In 1895 a tenth of the buildings was destroyed by an earthquake. The market and the Triple Bridge were designed by the architect Jože Plečnik.",
+            "Q: Which country has Ljubljana as its capital?\nA: Ljubljana is the capital of Slovenia and had 284,000 inhabitants in 2023.\nQ: What happened in 1895?\nA: An earthquake destroyed a tenth of its buildings in 1895.\nQ: What did Jože Plečnik design?\nA: The architect Jože Plečnik designed the Triple Bridge and the market.",
+        ),
+        (
+            ("number changed", 0, "284,000", "248,000"),
+            ("date moved", 1, "of its buildings in 1895", "of its buildings in 1985"),
+            ("name replaced", 0, "Slovenia", "Croatia"),
+            ("sentence dropped", 0, " In 1895 a tenth of the buildings was destroyed by an earthquake.", ""),
+            ("fact invented", 0, "Jože Plečnik.", "Jože Plečnik, who never saw them finished because he died early."),
+            ("numbers swapped", 1, "had 284,000 inhabitants in 2023", "had 2,023 inhabitants in 284"),
+        ),
+    ),
+    Case(
+        "C",
+        "Aspirin",
+        "Aspirin is a medicine against pain and fever. Felix Hoffmann made it at Bayer on 10 August 1897. A usual tablet holds 500 mg, but to prevent a stroke 100 mg per day are enough.",
+        (
+            "Against fever and pain, aspirin is a medicine. It was made at Bayer by Felix Hoffmann on 10 August 1897. While a usual tablet holds 500 mg, it takes only 100 mg per day to prevent a stroke.",
+            "| Topic | Fact |\n|---|---|\n| Use | Aspirin is a medicine against pain and fever. |\n| Origin | Felix Hoffmann made it at Bayer on 10 August 1897. |\n| Dose | A usual tablet holds 500 mg, but to prevent a stroke 100 mg per day are enough. |",
+        ),
+        (
+            ("numbers swapped", 0, "a usual tablet holds 500 mg, it takes only 100 mg", "a usual tablet holds 100 mg, it takes only 500 mg"),
+            ("unit changed", 1, "500 mg", "500 g"),
+            ("name replaced", 1, "at Bayer", "at Pfizer"),
+            ("date moved", 0, "10 August", "10 October"),
+            ("sentence dropped", 1, "\n| Origin | Felix Hoffmann made it at Bayer on 10 August 1897. |", ""),
+            ("fact invented", 0, "a medicine.", "a medicine, and doctors also give it for depression."),
+        ),
+    ),
+    Case(
+        "C",
+        "Cheetah",
+        "The cheetah runs faster than any other animal on land, up to 104 km/h. It lives in Africa and in central Iran. A female raises three to five cubs alone, which stay with her for 18 months.",
+        (
+            "No animal on land runs faster than the cheetah, which reaches up to 104 km/h. Africa and central Iran are where it lives. Alone, a female raises three to five cubs, and for 18 months they stay with her.",
+            "# Cheetah\n## Speed\nThe cheetah runs faster than any other animal on land, up to 104 km/h.\n## Range\nIt lives in Africa and in central Iran.\n## Young\nA female raises three to five cubs alone, which stay with her for 18 months.",
+        ),
+        (
+            ("number changed", 0, "104 km/h", "140 km/h"),
+            ("unit changed", 1, "104 km/h", "104 mph"),
+            ("name replaced", 0, "central Iran", "central India"),
+            ("unit changed", 1, "18 months", "18 weeks"),
+            ("sentence dropped", 1, "\n## Range\nIt lives in Africa and in central Iran.", ""),
+            ("fact invented", 1, "for 18 months.", "for 18 months. Lions kill most of them before."),
+        ),
+    ),
+    Case(
+        "C",
+        "Trans-Siberian Railway",
+        "The Trans-Siberian Railway leads from Moscow to Vladivostok over 9,289 km. It was built between 1891 and 1916. The journey takes seven days and crosses eight time zones.",
+        (
+            "From Moscow to Vladivostok, over 9,289 km, leads the Trans-Siberian Railway. Between 1891 and 1916 it was built. Eight time zones are crossed by the journey, which takes seven days.",
+            "Traveller: Where does the Trans-Siberian Railway lead?\nGuide: The Trans-Siberian Railway leads from Moscow to Vladivostok over 9,289 km.\nTraveller: When was it built?\nGuide: It was built between 1891 and 1916.\nTraveller: How long is the journey?\nGuide: The journey takes seven days and crosses eight time zones.",
+        ),
+        (
+            ("names swapped", 0, "From Moscow to Vladivostok", "From Vladivostok to Moscow"),
+            ("numbers swapped", 0, "Eight time zones are crossed by the journey, which takes seven days", "Seven time zones are crossed by the journey, which takes eight days"),
+            ("numbers swapped", 1, "between 1891 and 1916", "between 1916 and 1891"),
+            ("unit changed", 0, "9,289 km", "9,289 miles"),
+            ("date moved", 1, "and 1916", "and 1926"),
+            ("sentence dropped", 1, "\nTraveller: When was it built?\nGuide: It was built between 1891 and 1916.", ""),
+        ),
+    ),
+    Case(
+        "C",
+        "Frida Kahlo",
+        "Frida Kahlo was a Mexican painter who was born in Coyoacán in 1907. A bus accident injured her badly when she was 18. She married Diego Rivera in 1929 and painted 55 portraits of herself.",
+        (
+            "Born in Coyoacán in 1907, Frida Kahlo was a painter from Mexico. When she was 18, she was injured badly in an accident with a bus. In 1929 she married Diego Rivera, and 55 portraits of herself were painted by her.",
+            "Notes: Frida Kahlo\n- Origin: Frida Kahlo was a Mexican painter who was born in Coyoacán in 1907.\n- Accident: A bus accident injured her badly when she was 18.\n- Life and work: She married Diego Rivera in 1929 and painted 55 portraits of herself.",
+        ),
+        (
+            ("date moved", 0, "in 1907", "in 1910"),
+            ("name replaced", 1, "Diego Rivera", "Salvador Dalí"),
+            ("numbers swapped", 1, "when she was 18.\n- Life and work: She married Diego Rivera in 1929 and painted 55", "when she was 55.\n- Life and work: She married Diego Rivera in 1929 and painted 18"),
+            ("number changed", 0, "was 18", "was 16"),
+            ("sentence dropped", 0, " When she was 18, she was injured badly in an accident with a bus.", ""),
+            ("fact invented", 1, "portraits of herself.", "portraits of herself. Museums in Paris rejected every one."),
+        ),
+    ),
+    Case(
+        "C",
+        "Concrete",
+        "Concrete is made of cement, water, sand and gravel. The Romans built the dome of the Pantheon of it, which spans 43 m. Its production causes about 8 percent of all carbon dioxide emissions.",
+        (
+            "Cement, water, gravel and sand are what concrete is made of. Of it the Romans built the Pantheon's dome, with a span of 43 m. About 8 percent of all emissions of carbon dioxide are caused by its production.",
+            "Student: What is concrete made of?\nTeacher: Concrete is made of cement, water, sand and gravel.\nStudent: What did the Romans build?\nTeacher: The Romans built the dome of the Pantheon of it, which spans 43 m.\nStudent: What does production cause?\nTeacher: Its production causes about 8 percent of all carbon dioxide emissions.",
+        ),
+        (
+            ("item dropped", 1, "cement, water, sand and gravel.\nStudent", "cement, water and sand.\nStudent"),
+            ("name replaced", 0, "the Romans built", "the Greeks built"),
+            ("name replaced", 1, "dome of the Pantheon", "dome of the Parthenon"),
+            ("unit changed", 0, "43 m.", "43 feet."),
+            ("number changed", 0, "8 percent", "18 percent"),
+            ("fact invented", 0, "is made of.", "is made of, and old tyres or plastic can replace half."),
+        ),
+    ),
+    Case(
+        "C",
+        "Battle of Hastings",
+        "At the Battle of Hastings, on 14 October 1066, William of Normandy defeated King Harold. Harold was killed by an arrow. William was crowned in Westminster Abbey on Christmas Day.",
+        (
+            "On 14 October 1066, King Harold was defeated by William of Normandy at the Battle of Hastings. An arrow killed Harold. On Christmas Day, in Westminster Abbey, William was crowned.",
+            "Interviewer: Who was defeated at the Battle of Hastings?\nExpert: At the Battle of Hastings, on 14 October 1066, William of Normandy defeated King Harold.\nInterviewer: How did Harold die?\nExpert: Harold was killed by an arrow.\nInterviewer: Where was William crowned?\nExpert: William was crowned in Westminster Abbey on Christmas Day.",
+        ),
+        (
+            ("names swapped", 1, "William of Normandy defeated King Harold", "King Harold defeated William of Normandy"),
+            ("date moved", 0, "14 October", "14 December"),
+            ("date moved", 1, "October 1066", "October 1086"),
+            ("name replaced", 0, "Westminster Abbey", "Canterbury Cathedral"),
+            ("sentence dropped", 0, " An arrow killed Harold.", ""),
+            ("fact invented", 0, "killed Harold.", "killed Harold, whose two brothers fled to Denmark."),
+        ),
+    ),
+    Case(
+        "C",
+        "Photon",
+        "A photon is a particle of light that has no mass. In a vacuum it travels 299,792 km per second. Albert Einstein proposed it in 1905, and Gilbert Lewis named it in 1926.",
+        (
+            "A particle of light without mass is called a photon. It travels 299,792 km per second in a vacuum. In 1905 it was proposed by Albert Einstein, and in 1926 Gilbert Lewis named it.",
+            "Q: What is a photon?\nA: A photon is a particle of light that has no mass.\nQ: How fast is it?\nA: In a vacuum it travels 299,792 km per second.\nQ: Who named it?\nA: Albert Einstein proposed it in 1905, and Gilbert Lewis named it in 1926.",
+        ),
+        (
+            ("negated", 0, "without mass", "with mass"),
+            ("numbers swapped", 0, "In 1905 it was proposed by Albert Einstein, and in 1926", "In 1926 it was proposed by Albert Einstein, and in 1905"),
+            ("names swapped", 1, "Albert Einstein proposed it in 1905, and Gilbert Lewis named", "Gilbert Lewis proposed it in 1905, and Albert Einstein named"),
+            ("unit changed", 1, "299,792 km", "299,792 m"),
+            ("unit changed", 0, "per second", "per minute"),
+            ("fact invented", 1, "no mass.", "no mass. Plants need exactly eight to split water."),
+        ),
+    ),
+    Case(
+        "C",
+        "Olive",
+        "The olive tree grows around the Mediterranean and can live for 2,000 years. Spain produces 40 percent of all olive oil. Green olives are picked early and black ones late.",
+        (
+            "Around the Mediterranean grows the olive tree, and it can live for 2,000 years. Of all olive oil 40 percent is produced in Spain. Black olives are picked late and green ones early.",
+            "# Olive\n## Tree\nThe olive tree grows around the Mediterranean and can live for 2,000 years.\n## Oil\nSpain produces 40 percent of all olive oil.\n## Colour\nGreen olives are picked early and black ones late.",
+        ),
+        (
+            ("turned", 0, "Black olives are picked late and green ones early", "Black olives are picked early and green ones late"),
+            ("number changed", 1, "40 percent", "14 percent"),
+            ("name replaced", 0, "in Spain", "in Greece"),
+            ("unit changed", 1, "2,000 years", "2,000 months"),
+            ("sentence dropped", 1, "\n## Oil\nSpain produces 40 percent of all olive oil.", ""),
+            ("fact invented", 0, "2,000 years.", "2,000 years if frost spares its roots."),
+        ),
+    ),
+    Case(
+        "C",
+        "Bicycle",
+        "Karl Drais rode the first bicycle, which had no pedals, from Mannheim on 12 June 1817. Pedals came in 1863. John Dunlop invented the air-filled tyre in Belfast in 1888.",
+        (
+            "On 12 June 1817, Karl Drais rode from Mannheim on the first bicycle, which had no pedals. In 1863 came pedals. The air-filled tyre was invented by John Dunlop in 1888 in Belfast.",
+            "Notes: Bicycle\n- Beginning: Karl Drais rode the first bicycle, which had no pedals, from Mannheim on 12 June 1817.\n- Pedals: Pedals came in 1863.\n- Tyres: John Dunlop invented the air-filled tyre in Belfast in 1888.",
+        ),
+        (
+            ("numbers swapped", 0, "In 1863 came pedals. The air-filled tyre was invented by John Dunlop in 1888", "In 1888 came pedals. The air-filled tyre was invented by John Dunlop in 1863"),
+            ("date moved", 0, "12 June 1817", "12 July 1817"),
+            ("date moved", 1, "12 June 1817", "12 June 1827"),
+            ("name replaced", 1, "in Belfast", "in Dublin"),
+            ("names swapped", 0, "invented by John Dunlop", "invented by Karl Drais"),
+            ("fact invented", 1, "in 1888.", "in 1888. Racing cyclists laughed at him first."),
         ),
     ),
 )
