@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from math import sqrt
 
 from agents.rephrase.text import (
-    CONTRAST,
     FRAMING,
     Word,
+    contrasts,
     is_label,
     is_question,
     name_tokens,
@@ -26,7 +26,6 @@ from agents.rephrase.text import (
 )
 
 FRAMING_STEMS = frozenset(stem(word) for word in FRAMING)
-CONTRAST_STEMS = {stem(word): word for word in CONTRAST}
 SHARED_WEIGHT = 0.25  # of a word that several source sentences have: it doesn't show that this one was kept
 COPY_N = 5
 LOOP_N = 4
@@ -129,7 +128,7 @@ def fidelity(source: str, output: str, title: str = "", background: str = "") ->
         coverage=min((_coverage(one, src, out_all) for one in src), default=0.0) * _keeps_items(src, out_all),
         support=min((_support(w, known) for w in spoken), default=float(bool(out))),
         unsupported_run=max((_run(one, known) for one in out), default=0),
-        turned=_turned(src, statements, known | labels),
+        turned=_turned(src, statements, known | labels, {part for w in words(title, names) for part in name_tokens(w)}),
         similarity=_cosine(src_all, out_all),
         copied=_copied(src_all, _flat(statements)),
         repeats=_repeats(out_all),
@@ -229,7 +228,7 @@ def _says(tokens: Sequence[Word], text: str) -> bool:
 
 
 def _supported(word: Word, known: set[str]) -> bool:
-    return word.stem in known or (word.stem in FRAMING_STEMS and word.stem not in CONTRAST_STEMS)
+    return word.stem in known or (word.stem in FRAMING_STEMS and not contrasts(word))
 
 
 def _support(sentence: Sequence[Word], known: set[str]) -> float:
@@ -256,19 +255,31 @@ def _run(sentence: Sequence[Word], known: set[str]) -> int:
     return longest
 
 
-def _turned(src: Sequence[Sequence[Word]], statements: Sequence[Sequence[Word]], known: set[str]) -> int:
+def _turned(
+    src: Sequence[Sequence[Word]], statements: Sequence[Sequence[Word]], known: set[str], title: set[str]
+) -> int:
     """Facts that the rephrasing turns around: new words of contrast, negations, values in each other's place."""
-    turned = len({w.stem for one in statements for w in one if w.stem in CONTRAST_STEMS} - known)
+    said = {w.text.lower() for one in src for w in one}
+    turned = sum(_contradicts(w, said) for one in statements for w in one if w.stem not in known)
     turned += abs(sum(map(negations, src)) - sum(map(negations, statements)))
     for one in statements:
         aligned = _aligned(one, src)
         here = {w.number for w in _flat(aligned) if w.number}
+        there = title | {part for w in _flat(aligned) for part in name_tokens(w)}
         turned += sum(bool(w.number) and w.number not in here for w in one)
+        turned += sum(w.name and not name_tokens(w) <= there for w in one)
         turned += _swapped(_flat(aligned), list(one), {w.number for w in one if w.number})
         turned += _names_swapped(_flat(aligned), list(one)) + _denies_the_other(_flat(aligned), list(one))
         turned += _roles_turned(_flat(aligned), list(one))
         turned += len(_directions(one) & {(to, start) for start, to in _directions(_flat(aligned))})
     return turned
+
+
+def _contradicts(word: Word, said: set[str]) -> bool:
+    """A new word of contrast; `before` and `after` are harmless where the source hasn't the other one."""
+    low = word.text.lower()
+    other = {"before": "after", "after": "before"}.get(low)
+    return contrasts(word) and (other is None or other in said)
 
 
 def _aligned(statement: Sequence[Word], src: Sequence[Sequence[Word]]) -> list[Sequence[Word]]:
@@ -310,7 +321,7 @@ def _clauses(tokens: Sequence[Word]) -> list[list[Word]]:
 
 
 def _swappable(word: Word) -> bool:
-    return word.name or word.stem in CONTRAST_STEMS
+    return word.name or contrasts(word)
 
 
 def _names_swapped(src: Sequence[Word], out: Sequence[Word]) -> int:

@@ -26,7 +26,7 @@ FRAMING = frozenset(
 NEGATIONS = frozenset("not no never none neither nor without cannot nobody nothing".split())
 # A closed class in which one word for another turns a fact around.
 CONTRAST = frozenset(
-    "north south east west northern southern eastern western northeast northwest southeast southwest first second"
+    "fast north south east west northern southern eastern western northeast northwest southeast southwest first second"
     " third fourth fifth sixth seventh eighth ninth tenth last final largest smallest biggest oldest youngest highest"
     " lowest longest shortest tallest deepest earliest latest largest least fewer less greater worst best before after"
     " above below increase decrease increased decreased increasing decreasing male female men women boys girls inner"
@@ -149,11 +149,11 @@ def words(sentence: str, known_names: frozenset[str] = frozenset()) -> list[Word
             found.append(Word(token, low, number=low))
         elif token[0].isalpha():
             first = not any(t[0].isalnum() for t in tokens[:place]) or tokens[place - 1][0] in ".!?:"
-            capital = token[0].isupper() and low not in STOP and (low in known_names or not first)
+            capital = token[0].isupper() and (low not in STOP or token == "May") and (low in known_names or not first)
             mixed = any(c.isupper() for c in token[1:])
             name = capital or (mixed and low not in STOP)
-            content = low not in STOP and low not in NEGATIONS and not low.endswith("n't") and not low.endswith("n’t")
-            content = content and len(low) > 1
+            denies = low in NEGATIONS or low.endswith(("n't", "n’t"))
+            content = name or (low not in STOP and not denies and len(low) > 1)
             found.append(Word(token, stem(token), name=name, content=content, joint=low in JOINTS))
         elif token[0] in ",;:()–—|":
             found.append(Word(token, "", joint=True))
@@ -173,6 +173,14 @@ def is_label(sentence: str) -> bool:
 
 def is_question(sentence: str) -> bool:
     return sentence.rstrip("\"”') ").endswith("?")
+
+
+def contrasts(word: Word) -> bool:
+    """Whether it is of the closed class in which one word for another turns a fact around, in any inflection."""
+    low = word.text.lower()
+    return any(
+        form in CONTRAST for form in (low, low.removesuffix("s"), low.removesuffix("er"), low.removesuffix("est"))
+    )
 
 
 def negations(tokens: Sequence[Word]) -> int:

@@ -2,8 +2,8 @@
 """A second labelled set, of other topics. Everything in it is written by hand: sources, good rephrasings, and what
 was done to a good one to make it bad. The thresholds were set before it was written.
 
-It has three parts. `A` and then `B` showed what the check misses, and the check was mended on them. `C` was written
-after that, and nothing was changed for it: only its figures say how the check does on texts that it has not met.
+It has four parts. `A`, then `B`, then `C` showed what the check misses, and the check was mended on each. `D` was
+written after that, and nothing was changed for it: its figures say how the check does on texts that it has not met.
 """
 
 from dataclasses import dataclass
@@ -537,6 +537,176 @@ CASES = (
             ("name replaced", 1, "in Belfast", "in Dublin"),
             ("names swapped", 0, "invented by John Dunlop", "invented by Karl Drais"),
             ("fact invented", 1, "in 1888.", "in 1888. Racing cyclists laughed at him first."),
+        ),
+    ),
+    Case(
+        "D",
+        "Lake Baikal",
+        "Lake Baikal in Siberia is 1,642 m deep and holds a fifth of the fresh water on the surface of the Earth. It freezes in January and thaws in May. The nerpa, a seal, lives only there.",
+        (
+            "With a depth of 1,642 m, Lake Baikal in Siberia holds a fifth of the Earth's fresh surface water. In May it thaws, after freezing in January. Only there lives a seal, the nerpa.",
+            "Q: How deep is Lake Baikal?\nA: Lake Baikal in Siberia is 1,642 m deep and holds a fifth of the fresh water on the surface of the Earth.\nQ: When does it freeze?\nA: It freezes in January and thaws in May.\nQ: Which seal lives there?\nA: The nerpa, a seal, lives only there.",
+        ),
+        (
+            ("number changed", 0, "1,642 m", "1,462 m"),
+            ("dates swapped", 1, "freezes in January and thaws in May", "freezes in May and thaws in January"),
+            ("name replaced", 0, "Siberia", "Mongolia"),
+            ("unit changed", 1, "1,642 m deep", "1,642 ft deep"),
+            ("sentence dropped", 0, " Only there lives a seal, the nerpa.", ""),
+            ("fact invented", 1, "thaws in May.", "thaws in May. Trucks drive across its ice all winter."),
+        ),
+    ),
+    Case(
+        "D",
+        "Nikola Tesla",
+        "Nikola Tesla was born in Smiljan on 10 July 1856 and moved to New York in 1884. He sold his patents for alternating current to George Westinghouse. He died in a hotel room at the age of 86.",
+        (
+            "Born on 10 July 1856 in Smiljan, Nikola Tesla moved in 1884 to New York. To George Westinghouse he sold the patents for alternating current. At the age of 86 he died in a room of a hotel.",
+            "# Nikola Tesla\n## Life\nNikola Tesla was born in Smiljan on 10 July 1856 and moved to New York in 1884.\n## Patents\nHe sold his patents for alternating current to George Westinghouse.\n## Death\nHe died in a hotel room at the age of 86.",
+        ),
+        (
+            ("date moved", 0, "10 July 1856", "10 July 1865"),
+            ("date moved", 1, "10 July", "10 June"),
+            ("name replaced", 0, "George Westinghouse", "Thomas Edison"),
+            ("number changed", 1, "age of 86", "age of 68"),
+            ("sentence dropped", 1, "\n## Patents\nHe sold his patents for alternating current to George Westinghouse.", ""),
+            ("fact invented", 0, "of a hotel.", "of a hotel, poor and forgotten by former friends."),
+        ),
+    ),
+    Case(
+        "D",
+        "Honey",
+        "Honey is made by bees from nectar and consists mostly of sugars. A colony needs about 40 kg of honey to survive the winter. Pots of honey were found in Egyptian tombs.",
+        (
+            "Bees make honey from nectar, and mostly it consists of sugars. To survive the winter, a colony needs about 40 kg of honey. In Egyptian tombs, pots of honey were found.",
+            "Student: How is honey made?\nTeacher: Honey is made by bees from nectar and consists mostly of sugars.\nStudent: How much does a colony need?\nTeacher: A colony needs about 40 kg of honey to survive the winter.\nStudent: Where were pots found?\nTeacher: Pots of honey were found in Egyptian tombs.",
+        ),
+        (
+            ("number changed", 0, "40 kg", "70 kg"),
+            ("unit changed", 1, "40 kg", "40 tonnes"),
+            ("season changed", 0, "survive the winter", "survive the summer"),
+            ("name replaced", 1, "in Egyptian tombs", "in Roman tombs"),
+            ("sentence dropped", 0, " In Egyptian tombs, pots of honey were found.", ""),
+            ("fact invented", 0, "of sugars.", "of sugars, which protects children against allergies."),
+        ),
+    ),
+    Case(
+        "D",
+        "Golden Gate Bridge",
+        "The Golden Gate Bridge opened on 27 May 1937 and links San Francisco with Marin County. Its main span measures 1,280 m, and its towers are 227 m high. Joseph Strauss led its construction.",
+        (
+            "On 27 May 1937 the Golden Gate Bridge, which links Marin County with San Francisco, opened. The towers are 227 m high, and the main span measures 1,280 m. Its construction was led by Joseph Strauss.",
+            "| Topic | Fact |\n|---|---|\n| Opening | The Golden Gate Bridge opened on 27 May 1937 and links San Francisco with Marin County. |\n| Size | Its main span measures 1,280 m, and its towers are 227 m high. |\n| Builder | Joseph Strauss led its construction. |",
+        ),
+        (
+            ("numbers swapped", 0, "The towers are 227 m high, and the main span measures 1,280 m", "The towers are 1,280 m high, and the main span measures 227 m"),
+            ("date moved", 1, "27 May 1937", "27 March 1937"),
+            ("name replaced", 1, "Joseph Strauss", "John Roebling"),
+            ("unit changed", 0, "measures 1,280 m", "measures 1,280 ft"),
+            ("sentence dropped", 1, "\n| Builder | Joseph Strauss led its construction. |", ""),
+            ("fact invented", 1, "led its construction.", "led its construction. Eleven workers fell to death."),
+        ),
+    ),
+    Case(
+        "D",
+        "Malaria",
+        "Malaria is a disease that mosquitoes carry. In 2022 it killed 608,000 people, most of them children in Africa. Tu Youyou found the drug artemisinin in 1972 in an old Chinese text.",
+        (
+            "A disease that is carried by mosquitoes is malaria. It killed 608,000 people in 2022; children in Africa were most of them. In 1972, in an old text from China, Tu Youyou found artemisinin, a drug.",
+            "Interviewer: What is malaria?\nExpert: Malaria is a disease that mosquitoes carry.\nInterviewer: How many people did it kill?\nExpert: In 2022 it killed 608,000 people, most of them children in Africa.\nInterviewer: Who found artemisinin?\nExpert: Tu Youyou found the drug artemisinin in 1972 in an old Chinese text.",
+        ),
+        (
+            ("number changed", 1, "608,000", "806,000"),
+            ("date moved", 0, "In 1972", "In 1927"),
+            ("name replaced", 0, "children in Africa", "children in India"),
+            ("name replaced", 1, "artemisinin in 1972", "quinine in 1972"),
+            ("sentence dropped", 0, " It killed 608,000 people in 2022; children in Africa were most of them.", ""),
+            ("fact invented", 0, "is malaria.", "is malaria, and a cheap vaccine prevents it fully."),
+        ),
+    ),
+    Case(
+        "D",
+        "Eiffel Tower",
+        "The Eiffel Tower was built for the World's Fair of 1889 in Paris and is 330 m high. It weighs 10,100 tonnes and has three levels. Every seven years it's painted, which takes 60 tonnes of paint.",
+        (
+            "For the World's Fair of 1889, the Eiffel Tower, 330 m high, was built in Paris. Its weight is 10,100 tonnes, and there are three levels. It's painted every seven years, for which 60 tonnes of paint are taken.",
+            "Traveller: Why was the Eiffel Tower built?\nGuide: The Eiffel Tower was built for the World's Fair of 1889 in Paris and is 330 m high.\nTraveller: How heavy is it?\nGuide: It weighs 10,100 tonnes and has three levels.\nTraveller: How often is it painted?\nGuide: Every seven years it's painted, which takes 60 tonnes of paint.",
+        ),
+        (
+            ("unit changed", 0, "330 m high", "330 ft high"),
+            ("number changed", 1, "three levels", "four levels"),
+            ("numbers swapped", 0, "Its weight is 10,100 tonnes, and there are three levels. It's painted every seven years, for which 60 tonnes", "Its weight is 60 tonnes, and there are three levels. It's painted every seven years, for which 10,100 tonnes"),
+            ("unit changed", 1, "seven years", "seven months"),
+            ("name replaced", 1, "of 1889 in Paris", "of 1889 in Lyon"),
+            ("fact invented", 1, "three levels.", "three levels. Lifts were added decades later."),
+        ),
+    ),
+    Case(
+        "D",
+        "Roman numerals",
+        "Roman numerals are written with seven letters, such as V for five and X for ten. A smaller letter before a larger one is subtracted. They have no sign for zero.",
+        (
+            "Seven letters are what Roman numerals are written with, such as X for ten and V for five. When a smaller letter stands before a larger one, it is subtracted. For zero they have no sign.",
+            "Notes: Roman numerals\n- Letters: Roman numerals are written with seven letters, such as V for five and X for ten.\n- Rule: A smaller letter before a larger one is subtracted.\n- Zero: They have no sign for zero.",
+        ),
+        (
+            ("numbers swapped", 0, "X for ten and V for five", "X for five and V for ten"),
+            ("number changed", 1, "seven letters", "nine letters"),
+            ("word replaced", 1, "is subtracted", "is added"),
+            ("turned", 0, "a smaller letter stands before a larger one", "a smaller letter stands after a larger one"),
+            ("sentence dropped", 0, " For zero they have no sign.", ""),
+            ("negated", 1, "They have no sign for zero", "They have a sign for zero"),
+        ),
+    ),
+    Case(
+        "D",
+        "Maria Theresa",
+        "Maria Theresa ruled Austria from 1740 to 1780. She had 16 children, among them Marie Antoinette. She lost Silesia to Frederick II of Prussia and made school compulsory in 1774.",
+        (
+            "From 1740 to 1780 Austria was ruled by Maria Theresa. Among her 16 children was Marie Antoinette. In 1774 she made school compulsory, and Silesia she lost to Frederick II of Prussia.",
+            "Reader: When did Maria Theresa rule?\nEditor: Maria Theresa ruled Austria from 1740 to 1780.\nReader: How many children did she have?\nEditor: She had 16 children, among them Marie Antoinette.\nReader: What did she lose?\nEditor: She lost Silesia to Frederick II of Prussia and made school compulsory in 1774.",
+        ),
+        (
+            ("numbers swapped", 0, "From 1740 to 1780", "From 1780 to 1740"),
+            ("number changed", 1, "16 children", "13 children"),
+            ("name replaced", 0, "Silesia", "Saxony"),
+            ("date moved", 1, "in 1774", "in 1744"),
+            ("sentence dropped", 0, " Among her 16 children was Marie Antoinette.", ""),
+            ("fact invented", 0, "Maria Theresa.", "Maria Theresa, whose advisers hated foreign merchants."),
+        ),
+    ),
+    Case(
+        "D",
+        "Amber",
+        "Amber is fossil resin of trees and floats in salt water. Pieces with insects are 40 to 100 million years old. Most amber comes from the coast of the Baltic Sea near Kaliningrad.",
+        (
+            "The fossil resin of trees is amber, and in salt water it floats. Between 40 and 100 million years old are pieces with insects. From the Baltic Sea's coast near Kaliningrad comes most amber.",
+            "Q: What is amber?\nA: Amber is fossil resin of trees and floats in salt water.\nQ: How old are pieces with insects?\nA: Pieces with insects are 40 to 100 million years old.\nQ: Where does most amber come from?\nA: Most amber comes from the coast of the Baltic Sea near Kaliningrad.",
+        ),
+        (
+            ("word replaced", 0, "in salt water it floats", "in salt water it sinks"),
+            ("unit changed", 1, "100 million years", "100 thousand years"),
+            ("numbers changed", 0, "40 and 100 million", "140 and 200 million"),
+            ("name replaced", 1, "Baltic Sea", "Black Sea"),
+            ("sentence dropped", 1, "\nQ: How old are pieces with insects?\nA: Pieces with insects are 40 to 100 million years old.", ""),
+            ("fact invented", 1, "near Kaliningrad.", "near Kaliningrad, where divers collect it illegally."),
+        ),
+    ),
+    Case(
+        "D",
+        "Marathon",
+        "A marathon is a run over 42.195 km. Eliud Kipchoge ran one in Berlin in 2022 in 2 hours and 1 minute. Kelvin Kiptum was faster in Chicago on 8 October 2023.",
+        (
+            "Over 42.195 km goes the run that is called a marathon. In 2 hours and 1 minute, Eliud Kipchoge ran one in 2022 in Berlin. On 8 October 2023, Kelvin Kiptum was faster in Chicago.",
+            "Notes: Marathon\n- Length: A marathon is a run over 42.195 km.\n- Berlin: Eliud Kipchoge ran one in Berlin in 2022 in 2 hours and 1 minute.\n- Chicago: Kelvin Kiptum was faster in Chicago on 8 October 2023.",
+        ),
+        (
+            ("unit changed", 0, "42.195 km", "42.195 miles"),
+            ("names swapped", 0, "2022 in Berlin. On 8 October 2023, Kelvin Kiptum was faster in Chicago", "2022 in Chicago. On 8 October 2023, Kelvin Kiptum was faster in Berlin"),
+            ("turned", 1, "was faster", "was slower"),
+            ("date moved", 1, "8 October 2023", "18 October 2023"),
+            ("name replaced", 1, "Eliud Kipchoge", "Haile Gebrselassie"),
+            ("number changed", 0, "2 hours and 1 minute", "2 hours and 7 minutes"),
         ),
     ),
 )

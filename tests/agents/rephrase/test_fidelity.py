@@ -57,3 +57,27 @@ def test_sentences_and_words() -> None:
 
 def test_an_empty_rephrasing_is_no_rephrasing() -> None:
     assert fidelity("Anna Berg was born in Oslo.", "", "Anna Berg").reason(Thresholds())
+
+
+def _figures(parts: str, cases: ModuleType) -> tuple[float, float, str]:
+    """(precision, recall, what was judged wrongly) over the parts of the second set."""
+    wrong = []
+    accepted = right = good = 0
+    for case in cases.CASES:
+        if case.part not in parts:
+            continue
+        for kind, text in case.texts():
+            thresholds = STRUCTURED if "\n" in text else Thresholds()
+            reason = fidelity(case.source, text, case.title).reason(thresholds)
+            good += kind == "good"
+            accepted += not reason
+            right += kind == "good" and not reason
+            if (kind == "good") == bool(reason):
+                wrong.append(f"{case.title}: {kind}: {reason or 'accepted'}")
+    return right / accepted, right / good, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("part", ["A", "B", "C"])
+def test_precision_and_recall_on_the_second_set(heldout_set: ModuleType, part: str) -> None:
+    precision, recall, wrong = _figures(part, heldout_set)
+    assert precision >= 0.95 and recall >= 0.95, f"precision {precision:.3f}, recall {recall:.3f}\n{wrong}"
