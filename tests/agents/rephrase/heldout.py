@@ -2,7 +2,7 @@
 """A second labelled set, of other topics. Everything in it is written by hand: sources, good rephrasings, and what
 was done to a good one to make it bad. The thresholds were set before it was written.
 
-It has four parts. `A`, then `B`, then `C` showed what the check misses, and the check was mended on each. `D` was
+It has five parts. `A`, then `B`, `C` and `D` showed what the check misses, and the check was mended on each. `E` was
 written after that, and nothing was changed for it: its figures say how the check does on texts that it has not met.
 """
 
@@ -38,10 +38,20 @@ CASES = (
             "Q: Where is Lake Titicaca?\nA: It lies in the Andes on the border of Bolivia and Peru, at an elevation of 3,812 m.\nQ: How long and how deep is it?\nA: It is 190 km long and up to 281 m deep.\nQ: Who lives on floating islands?\nA: The Uros people live on floating islands made of reeds.",
         ),
         (
-            ("numbers swapped", 0, "Its length is 190 km, and it is up to 281 m deep.", "Its length is 281 km, and it is up to 190 m deep."),
+            (
+                "numbers swapped",
+                0,
+                "Its length is 190 km, and it is up to 281 m deep.",
+                "Its length is 281 km, and it is up to 190 m deep.",
+            ),
             ("name replaced", 0, "Peru", "Chile"),
             ("sentence dropped", 0, " On floating islands that are made of reeds live the Uros people.", ""),
-            ("fact invented", 1, "made of reeds.", "made of reeds, which tourists reach by motorboat from the harbour."),
+            (
+                "fact invented",
+                1,
+                "made of reeds.",
+                "made of reeds, which tourists reach by motorboat from the harbour.",
+            ),
             ("unit changed", 0, "190 km", "190 miles"),
             ("unit changed", 1, "281 m deep", "281 feet deep"),
         ),
@@ -59,7 +69,12 @@ CASES = (
             ("date moved", 1, "1609", "1619"),
             ("name replaced", 0, "Tycho Brahe", "Galileo Galilei"),
             ("sentence dropped", 1, "\n## Prague\nIn Prague he worked as an assistant of Tycho Brahe.", ""),
-            ("numbers swapped", 0, "1571, Johannes Kepler was an astronomer from Germany. He was an assistant of Tycho Brahe in Prague. In 1609", "1609, Johannes Kepler was an astronomer from Germany. He was an assistant of Tycho Brahe in Prague. In 1571"),
+            (
+                "numbers swapped",
+                0,
+                "1571, Johannes Kepler was an astronomer from Germany. He was an assistant of Tycho Brahe in Prague. In 1609",
+                "1609, Johannes Kepler was an astronomer from Germany. He was an assistant of Tycho Brahe in Prague. In 1571",
+            ),
             ("fact invented", 0, "in Prague.", "in Prague, where the emperor paid him badly and often late."),
         ),
     ),
@@ -73,9 +88,19 @@ CASES = (
         ),
         (
             ("name replaced", 1, "London", "Oxford"),
-            ("numbers swapped", 1, "London in 1928.\nStudent: How did it become a medicine?\nTeacher: Howard Florey and Ernst Chain made it a medicine, and it was given to a patient for the first time in 1941", "London in 1941.\nStudent: How did it become a medicine?\nTeacher: Howard Florey and Ernst Chain made it a medicine, and it was given to a patient for the first time in 1928"),
+            (
+                "numbers swapped",
+                1,
+                "London in 1928.\nStudent: How did it become a medicine?\nTeacher: Howard Florey and Ernst Chain made it a medicine, and it was given to a patient for the first time in 1941",
+                "London in 1941.\nStudent: How did it become a medicine?\nTeacher: Howard Florey and Ernst Chain made it a medicine, and it was given to a patient for the first time in 1928",
+            ),
             ("date moved", 0, "In 1928", "In 1938"),
-            ("fact invented", 1, "comes from a mould.", "comes from a mould. It kills every kind of virus within hours."),
+            (
+                "fact invented",
+                1,
+                "comes from a mould.",
+                "comes from a mould. It kills every kind of virus within hours.",
+            ),
             ("sentence dropped", 0, " In 1928 it was discovered in London by Alexander Fleming.", ""),
             ("turned", 0, "for the first time", "for the last time"),
         ),
@@ -91,7 +116,12 @@ CASES = (
         (
             ("unit changed", 0, "45 kg", "45 pounds"),
             ("unit changed", 1, "122 cm", "122 mm"),
-            ("turned", 0, "the male keeps the egg warm on his feet, while at sea the female hunts", "the female keeps the egg warm on her feet, while at sea the male hunts"),
+            (
+                "turned",
+                0,
+                "the male keeps the egg warm on his feet, while at sea the female hunts",
+                "the female keeps the egg warm on her feet, while at sea the male hunts",
+            ),
             ("name replaced", 1, "lives in Antarctica", "lives in Greenland"),
             ("number changed", 0, "two months", "four months"),
             ("sentence dropped", 1, "\n| Size | It stands 122 cm tall and weighs up to 45 kg. |", ""),
@@ -106,7 +136,12 @@ CASES = (
             "Reader: What does the Panama Canal connect?\nEditor: The Panama Canal connects the Atlantic with the Pacific and is 82 km long.\nReader: Who built it?\nEditor: France began it in 1881, and the United States finished it in 1914.\nReader: How long does a ship take?\nEditor: A ship takes about 11 hours to pass its locks.",
         ),
         (
-            ("names swapped", 0, "in 1881 by France and finished in 1914 by the United States", "in 1881 by the United States and finished in 1914 by France"),
+            (
+                "names swapped",
+                0,
+                "in 1881 by France and finished in 1914 by the United States",
+                "in 1881 by the United States and finished in 1914 by France",
+            ),
             ("numbers swapped", 0, "in 1881 by France and finished in 1914", "in 1914 by France and finished in 1881"),
             ("unit changed", 1, "11 hours", "11 days"),
             ("name replaced", 1, "with the Pacific", "with the Caribbean"),
@@ -123,11 +158,21 @@ CASES = (
             "Notes: Tea\n- What it is: Tea is a drink made from the leaves of Camellia sinensis.\n- Green and black: Green tea isn't fermented, while black tea is.\n- Growers: China grows the most tea, followed by India and Kenya.",
         ),
         (
-            ("turned", 0, "Black tea is fermented, while green tea isn't.", "Black tea isn't fermented, while green tea is."),
+            (
+                "turned",
+                0,
+                "Black tea is fermented, while green tea isn't.",
+                "Black tea isn't fermented, while green tea is.",
+            ),
             ("name replaced", 1, "India and Kenya", "India and Japan"),
             ("sentence dropped", 0, " Black tea is fermented, while green tea isn't.", ""),
             ("fact invented", 1, "while black tea is.", "while black tea is. Drinking either lowers blood pressure."),
-            ("names swapped", 0, "is grown in China; India and Kenya follow", "is grown in India; China and Kenya follow"),
+            (
+                "names swapped",
+                0,
+                "is grown in China; India and Kenya follow",
+                "is grown in India; China and Kenya follow",
+            ),
             ("negated", 1, "Green tea isn't fermented", "Green tea is fermented"),
         ),
     ),
@@ -246,7 +291,12 @@ CASES = (
             ("names swapped", 1, "from Ethiopia to Yemen", "from Yemen to Ethiopia"),
             ("number changed", 1, "35 percent", "55 percent"),
             ("date moved", 0, "15th century", "13th century"),
-            ("sentence dropped", 1, "\nInterviewer: How did it spread?\nExpert: It came from Ethiopia to Yemen in the 15th century.", ""),
+            (
+                "sentence dropped",
+                1,
+                "\nInterviewer: How did it spread?\nExpert: It came from Ethiopia to Yemen in the 15th century.",
+                "",
+            ),
             ("fact invented", 0, "is brewed.", "is brewed, usually with a little cardamom and sugar."),
         ),
     ),
@@ -261,9 +311,19 @@ CASES = (
         (
             ("unit changed", 1, "190 tonnes", "190 kg"),
             ("unit changed", 0, "30 m are", "30 feet are"),
-            ("numbers swapped", 1, "reaches 30 m and a weight of 190 tonnes", "reaches 190 m and a weight of 30 tonnes"),
+            (
+                "numbers swapped",
+                1,
+                "reaches 30 m and a weight of 190 tonnes",
+                "reaches 190 m and a weight of 30 tonnes",
+            ),
             ("turned", 1, "the largest animal", "the smallest animal"),
-            ("turned", 0, "in polar waters in summer, and gives birth in warm ones in winter", "in polar waters in winter, and gives birth in warm ones in summer"),
+            (
+                "turned",
+                0,
+                "in polar waters in summer, and gives birth in warm ones in winter",
+                "in polar waters in winter, and gives birth in warm ones in summer",
+            ),
             ("fact invented", 1, "in polar waters", "in polar waters at night with sonar clicks"),
         ),
     ),
@@ -314,7 +374,12 @@ CASES = (
             ("name replaced", 1, "born in Salzburg", "born in Vienna"),
             ("turned", 0, "More than 600", "Less than 600"),
             ("negated", 0, "which he didn't finish, was", "which he did finish, was"),
-            ("sentence dropped", 1, "\nQ: What did he compose?\nA: He composed more than 600 works, among them The Magic Flute.", ""),
+            (
+                "sentence dropped",
+                1,
+                "\nQ: What did he compose?\nA: He composed more than 600 works, among them The Magic Flute.",
+                "",
+            ),
             ("fact invented", 0, "in Salzburg.", "in Salzburg, and his strict father taught him violin."),
         ),
     ),
@@ -332,7 +397,12 @@ CASES = (
             ("turned", 0, "North Africa", "South Africa"),
             ("number changed", 1, "180 m", "280 m"),
             ("name replaced", 1, "Timbuktu", "Marrakesh"),
-            ("words swapped", 1, "carried salt through it to Timbuktu, and gold came back", "carried gold through it to Timbuktu, and salt came back"),
+            (
+                "words swapped",
+                1,
+                "carried salt through it to Timbuktu, and gold came back",
+                "carried gold through it to Timbuktu, and salt came back",
+            ),
         ),
     ),
     Case(
@@ -395,7 +465,12 @@ CASES = (
             "| Topic | Fact |\n|---|---|\n| Use | Aspirin is a medicine against pain and fever. |\n| Origin | Felix Hoffmann made it at Bayer on 10 August 1897. |\n| Dose | A usual tablet holds 500 mg, but to prevent a stroke 100 mg per day are enough. |",
         ),
         (
-            ("numbers swapped", 0, "a usual tablet holds 500 mg, it takes only 100 mg", "a usual tablet holds 100 mg, it takes only 500 mg"),
+            (
+                "numbers swapped",
+                0,
+                "a usual tablet holds 500 mg, it takes only 100 mg",
+                "a usual tablet holds 100 mg, it takes only 500 mg",
+            ),
             ("unit changed", 1, "500 mg", "500 g"),
             ("name replaced", 1, "at Bayer", "at Pfizer"),
             ("date moved", 0, "10 August", "10 October"),
@@ -430,7 +505,12 @@ CASES = (
         ),
         (
             ("names swapped", 0, "From Moscow to Vladivostok", "From Vladivostok to Moscow"),
-            ("numbers swapped", 0, "Eight time zones are crossed by the journey, which takes seven days", "Seven time zones are crossed by the journey, which takes eight days"),
+            (
+                "numbers swapped",
+                0,
+                "Eight time zones are crossed by the journey, which takes seven days",
+                "Seven time zones are crossed by the journey, which takes eight days",
+            ),
             ("numbers swapped", 1, "between 1891 and 1916", "between 1916 and 1891"),
             ("unit changed", 0, "9,289 km", "9,289 miles"),
             ("date moved", 1, "and 1916", "and 1926"),
@@ -448,7 +528,12 @@ CASES = (
         (
             ("date moved", 0, "in 1907", "in 1910"),
             ("name replaced", 1, "Diego Rivera", "Salvador Dalí"),
-            ("numbers swapped", 1, "when she was 18.\n- Life and work: She married Diego Rivera in 1929 and painted 55", "when she was 55.\n- Life and work: She married Diego Rivera in 1929 and painted 18"),
+            (
+                "numbers swapped",
+                1,
+                "when she was 18.\n- Life and work: She married Diego Rivera in 1929 and painted 55",
+                "when she was 55.\n- Life and work: She married Diego Rivera in 1929 and painted 18",
+            ),
             ("number changed", 0, "was 18", "was 16"),
             ("sentence dropped", 0, " When she was 18, she was injured badly in an accident with a bus.", ""),
             ("fact invented", 1, "portraits of herself.", "portraits of herself. Museums in Paris rejected every one."),
@@ -480,7 +565,12 @@ CASES = (
             "Interviewer: Who was defeated at the Battle of Hastings?\nExpert: At the Battle of Hastings, on 14 October 1066, William of Normandy defeated King Harold.\nInterviewer: How did Harold die?\nExpert: Harold was killed by an arrow.\nInterviewer: Where was William crowned?\nExpert: William was crowned in Westminster Abbey on Christmas Day.",
         ),
         (
-            ("names swapped", 1, "William of Normandy defeated King Harold", "King Harold defeated William of Normandy"),
+            (
+                "names swapped",
+                1,
+                "William of Normandy defeated King Harold",
+                "King Harold defeated William of Normandy",
+            ),
             ("date moved", 0, "14 October", "14 December"),
             ("date moved", 1, "October 1066", "October 1086"),
             ("name replaced", 0, "Westminster Abbey", "Canterbury Cathedral"),
@@ -498,8 +588,18 @@ CASES = (
         ),
         (
             ("negated", 0, "without mass", "with mass"),
-            ("numbers swapped", 0, "In 1905 it was proposed by Albert Einstein, and in 1926", "In 1926 it was proposed by Albert Einstein, and in 1905"),
-            ("names swapped", 1, "Albert Einstein proposed it in 1905, and Gilbert Lewis named", "Gilbert Lewis proposed it in 1905, and Albert Einstein named"),
+            (
+                "numbers swapped",
+                0,
+                "In 1905 it was proposed by Albert Einstein, and in 1926",
+                "In 1926 it was proposed by Albert Einstein, and in 1905",
+            ),
+            (
+                "names swapped",
+                1,
+                "Albert Einstein proposed it in 1905, and Gilbert Lewis named",
+                "Gilbert Lewis proposed it in 1905, and Albert Einstein named",
+            ),
             ("unit changed", 1, "299,792 km", "299,792 m"),
             ("unit changed", 0, "per second", "per minute"),
             ("fact invented", 1, "no mass.", "no mass. Plants need exactly eight to split water."),
@@ -514,7 +614,12 @@ CASES = (
             "# Olive\n## Tree\nThe olive tree grows around the Mediterranean and can live for 2,000 years.\n## Oil\nSpain produces 40 percent of all olive oil.\n## Colour\nGreen olives are picked early and black ones late.",
         ),
         (
-            ("turned", 0, "Black olives are picked late and green ones early", "Black olives are picked early and green ones late"),
+            (
+                "turned",
+                0,
+                "Black olives are picked late and green ones early",
+                "Black olives are picked early and green ones late",
+            ),
             ("number changed", 1, "40 percent", "14 percent"),
             ("name replaced", 0, "in Spain", "in Greece"),
             ("unit changed", 1, "2,000 years", "2,000 months"),
@@ -531,7 +636,12 @@ CASES = (
             "Notes: Bicycle\n- Beginning: Karl Drais rode the first bicycle, which had no pedals, from Mannheim on 12 June 1817.\n- Pedals: Pedals came in 1863.\n- Tyres: John Dunlop invented the air-filled tyre in Belfast in 1888.",
         ),
         (
-            ("numbers swapped", 0, "In 1863 came pedals. The air-filled tyre was invented by John Dunlop in 1888", "In 1888 came pedals. The air-filled tyre was invented by John Dunlop in 1863"),
+            (
+                "numbers swapped",
+                0,
+                "In 1863 came pedals. The air-filled tyre was invented by John Dunlop in 1888",
+                "In 1888 came pedals. The air-filled tyre was invented by John Dunlop in 1863",
+            ),
             ("date moved", 0, "12 June 1817", "12 July 1817"),
             ("date moved", 1, "12 June 1817", "12 June 1827"),
             ("name replaced", 1, "in Belfast", "in Dublin"),
@@ -569,7 +679,12 @@ CASES = (
             ("date moved", 1, "10 July", "10 June"),
             ("name replaced", 0, "George Westinghouse", "Thomas Edison"),
             ("number changed", 1, "age of 86", "age of 68"),
-            ("sentence dropped", 1, "\n## Patents\nHe sold his patents for alternating current to George Westinghouse.", ""),
+            (
+                "sentence dropped",
+                1,
+                "\n## Patents\nHe sold his patents for alternating current to George Westinghouse.",
+                "",
+            ),
             ("fact invented", 0, "of a hotel.", "of a hotel, poor and forgotten by former friends."),
         ),
     ),
@@ -599,7 +714,12 @@ CASES = (
             "| Topic | Fact |\n|---|---|\n| Opening | The Golden Gate Bridge opened on 27 May 1937 and links San Francisco with Marin County. |\n| Size | Its main span measures 1,280 m, and its towers are 227 m high. |\n| Builder | Joseph Strauss led its construction. |",
         ),
         (
-            ("numbers swapped", 0, "The towers are 227 m high, and the main span measures 1,280 m", "The towers are 1,280 m high, and the main span measures 227 m"),
+            (
+                "numbers swapped",
+                0,
+                "The towers are 227 m high, and the main span measures 1,280 m",
+                "The towers are 1,280 m high, and the main span measures 227 m",
+            ),
             ("date moved", 1, "27 May 1937", "27 March 1937"),
             ("name replaced", 1, "Joseph Strauss", "John Roebling"),
             ("unit changed", 0, "measures 1,280 m", "measures 1,280 ft"),
@@ -635,7 +755,12 @@ CASES = (
         (
             ("unit changed", 0, "330 m high", "330 ft high"),
             ("number changed", 1, "three levels", "four levels"),
-            ("numbers swapped", 0, "Its weight is 10,100 tonnes, and there are three levels. It's painted every seven years, for which 60 tonnes", "Its weight is 60 tonnes, and there are three levels. It's painted every seven years, for which 10,100 tonnes"),
+            (
+                "numbers swapped",
+                0,
+                "Its weight is 10,100 tonnes, and there are three levels. It's painted every seven years, for which 60 tonnes",
+                "Its weight is 60 tonnes, and there are three levels. It's painted every seven years, for which 10,100 tonnes",
+            ),
             ("unit changed", 1, "seven years", "seven months"),
             ("name replaced", 1, "of 1889 in Paris", "of 1889 in Lyon"),
             ("fact invented", 1, "three levels.", "three levels. Lifts were added decades later."),
@@ -688,7 +813,12 @@ CASES = (
             ("unit changed", 1, "100 million years", "100 thousand years"),
             ("numbers changed", 0, "40 and 100 million", "140 and 200 million"),
             ("name replaced", 1, "Baltic Sea", "Black Sea"),
-            ("sentence dropped", 1, "\nQ: How old are pieces with insects?\nA: Pieces with insects are 40 to 100 million years old.", ""),
+            (
+                "sentence dropped",
+                1,
+                "\nQ: How old are pieces with insects?\nA: Pieces with insects are 40 to 100 million years old.",
+                "",
+            ),
             ("fact invented", 1, "near Kaliningrad.", "near Kaliningrad, where divers collect it illegally."),
         ),
     ),
@@ -702,11 +832,221 @@ CASES = (
         ),
         (
             ("unit changed", 0, "42.195 km", "42.195 miles"),
-            ("names swapped", 0, "2022 in Berlin. On 8 October 2023, Kelvin Kiptum was faster in Chicago", "2022 in Chicago. On 8 October 2023, Kelvin Kiptum was faster in Berlin"),
+            (
+                "names swapped",
+                0,
+                "2022 in Berlin. On 8 October 2023, Kelvin Kiptum was faster in Chicago",
+                "2022 in Chicago. On 8 October 2023, Kelvin Kiptum was faster in Berlin",
+            ),
             ("turned", 1, "was faster", "was slower"),
             ("date moved", 1, "8 October 2023", "18 October 2023"),
             ("name replaced", 1, "Eliud Kipchoge", "Haile Gebrselassie"),
             ("number changed", 0, "2 hours and 1 minute", "2 hours and 7 minutes"),
+        ),
+    ),
+    Case(
+        "E",
+        "Kyoto",
+        "Kyoto was the capital of Japan from 794 to 1868. It has about 1,600 Buddhist temples and 17 places of world heritage. The Kyoto Protocol was signed there on 11 December 1997.",
+        (
+            "From 794 to 1868 the capital of Japan was Kyoto. About 1,600 Buddhist temples are there, and 17 places of world heritage. On 11 December 1997 the Kyoto Protocol was signed in the city.",
+            "Q: When was Kyoto the capital of Japan?\nA: Kyoto was the capital of Japan from 794 to 1868.\nQ: How many temples does it have?\nA: It has about 1,600 Buddhist temples and 17 places of world heritage.\nQ: When was the Kyoto Protocol signed?\nA: The Kyoto Protocol was signed there on 11 December 1997.",
+        ),
+        (
+            (
+                "numbers swapped",
+                0,
+                "About 1,600 Buddhist temples are there, and 17 places",
+                "About 17 Buddhist temples are there, and 1,600 places",
+            ),
+            ("date moved", 0, "11 December 1997", "11 September 1997"),
+            ("name replaced", 1, "was the capital of Japan from", "was the capital of Korea from"),
+            ("sentence dropped", 0, " On 11 December 1997 the Kyoto Protocol was signed in the city.", ""),
+            ("fact invented", 1, "of world heritage.", "of world heritage. Its gardens inspired many poets."),
+            ("number changed", 1, "1868.\nQ", "1886.\nQ"),
+        ),
+    ),
+    Case(
+        "E",
+        "Louis Pasteur",
+        "Louis Pasteur was a French chemist who lived from 1822 to 1895. He showed that germs make milk and wine go bad, and heated them to 60 degrees to prevent it. In July 1885 he gave Joseph Meister the first vaccine against rabies.",
+        (
+            "The chemist Louis Pasteur, who lived from 1822 to 1895, was French. That germs make wine and milk go bad was shown by him, and to prevent it he heated them to 60 degrees. The first vaccine against rabies he gave to Joseph Meister in July 1885.",
+            "# Louis Pasteur\n## Life\nLouis Pasteur was a French chemist who lived from 1822 to 1895.\n## Germs\nHe showed that germs make milk and wine go bad, and heated them to 60 degrees to prevent it.\n## Rabies\nIn July 1885 he gave Joseph Meister the first vaccine against rabies.",
+        ),
+        (
+            ("numbers swapped", 1, "from 1822 to 1895", "from 1895 to 1822"),
+            ("number changed", 0, "60 degrees", "80 degrees"),
+            ("name replaced", 1, "Joseph Meister", "Robert Koch"),
+            ("date moved", 0, "July 1885", "July 1875"),
+            (
+                "sentence dropped",
+                1,
+                "\n## Rabies\nIn July 1885 he gave Joseph Meister the first vaccine against rabies.",
+                "",
+            ),
+            ("fact invented", 0, "was French.", "was French and kept his laboratory notes secret."),
+        ),
+    ),
+    Case(
+        "E",
+        "Potato",
+        "The potato comes from the Andes, where it has been grown for 7,000 years. A blight ruined the harvest in Ireland from 1845 on, and a million people died. China now grows 90 million tonnes a year.",
+        (
+            "From the Andes comes the potato; there it has been grown for 7,000 years. In Ireland, from 1845 on, the harvest was ruined by a blight, and a million people died. Now 90 million tonnes a year are grown in China.",
+            "Student: Where does the potato come from?\nTeacher: The potato comes from the Andes, where it has been grown for 7,000 years.\nStudent: What happened in Ireland?\nTeacher: A blight ruined the harvest in Ireland from 1845 on, and a million people died.\nStudent: Who grows it now?\nTeacher: China now grows 90 million tonnes a year.",
+        ),
+        (
+            ("number changed", 0, "7,000 years", "9,000 years"),
+            ("unit changed", 1, "90 million tonnes", "90 thousand tonnes"),
+            ("name replaced", 0, "In Ireland,", "In Scotland,"),
+            ("name replaced", 1, "China now", "India now"),
+            ("date moved", 1, "1845", "1854"),
+            ("sentence dropped", 0, " Now 90 million tonnes a year are grown in China.", ""),
+        ),
+    ),
+    Case(
+        "E",
+        "Giant panda",
+        "The giant panda eats 12 to 38 kg of bamboo a day. It lives in the mountains of Sichuan at 1,200 to 3,100 m. About 1,860 live in the wild, which is more than in the 1980s.",
+        (
+            "Each day 12 to 38 kg of bamboo are eaten by the giant panda. In the mountains of Sichuan it lives, at 1,200 to 3,100 m. In the wild live about 1,860, more than in the 1980s.",
+            "Notes: Giant panda\n- Food: The giant panda eats 12 to 38 kg of bamboo a day.\n- Home: It lives in the mountains of Sichuan at 1,200 to 3,100 m.\n- Number: About 1,860 live in the wild, which is more than in the 1980s.",
+        ),
+        (
+            ("unit changed", 0, "38 kg", "38 g"),
+            ("unit changed", 1, "of bamboo a day", "of bamboo a week"),
+            ("turned", 0, "more than in the 1980s", "fewer than in the 1980s"),
+            ("name replaced", 1, "Sichuan", "Yunnan"),
+            ("number changed", 1, "1,860", "1,680"),
+            ("fact invented", 0, "the giant panda.", "the giant panda, whose cubs are born blind and pink."),
+        ),
+    ),
+    Case(
+        "E",
+        "Gotthard Base Tunnel",
+        "The Gotthard Base Tunnel in Switzerland is 57 km long and the longest railway tunnel of the world. Work began in 1999, and trains have used it since 11 December 2016. Nine workers died.",
+        (
+            "The longest railway tunnel of the world is the Gotthard Base Tunnel in Switzerland, with a length of 57 km. In 1999 work began; since 11 December 2016 it has been used by trains. Nine of the workers died.",
+            "| Topic | Fact |\n|---|---|\n| Length | The Gotthard Base Tunnel in Switzerland is 57 km long and the longest railway tunnel of the world. |\n| Dates | Work began in 1999, and trains have used it since 11 December 2016. |\n| Deaths | Nine workers died. |",
+        ),
+        (
+            ("unit changed", 0, "57 km", "57 miles"),
+            (
+                "numbers swapped",
+                0,
+                "In 1999 work began; since 11 December 2016",
+                "In 2016 work began; since 11 December 1999",
+            ),
+            ("date moved", 1, "11 December", "11 November"),
+            ("turned", 1, "the longest railway tunnel", "the shortest railway tunnel"),
+            ("number changed", 1, "Nine workers died", "Ninety workers died"),
+            ("name replaced", 0, "Switzerland", "Austria"),
+        ),
+    ),
+    Case(
+        "E",
+        "Silk",
+        "Silk is spun by the larvae of a moth that eat only mulberry leaves. A cocoon gives a thread of up to 900 m. Two monks brought eggs of the moth to Constantinople about 552, in hollow sticks.",
+        (
+            "Larvae of a moth, which eat only mulberry leaves, spin silk. Up to 900 m is the thread that a cocoon gives. About 552, in hollow sticks, eggs of the moth were brought to Constantinople by two monks.",
+            "Traveller: Who spins silk?\nGuide: Silk is spun by the larvae of a moth that eat only mulberry leaves.\nTraveller: How long is the thread?\nGuide: A cocoon gives a thread of up to 900 m.\nTraveller: How did it come to Constantinople?\nGuide: Two monks brought eggs of the moth to Constantinople about 552, in hollow sticks.",
+        ),
+        (
+            ("number changed", 0, "Up to 900 m", "Up to 600 m"),
+            ("unit changed", 1, "900 m", "900 km"),
+            ("name replaced", 0, "Constantinople", "Venice"),
+            ("word replaced", 1, "only mulberry leaves", "only oak leaves"),
+            ("sentence dropped", 0, " Up to 900 m is the thread that a cocoon gives.", ""),
+            ("fact invented", 1, "in hollow sticks.", "in hollow sticks, for which the emperor paid gold."),
+        ),
+    ),
+    Case(
+        "E",
+        "Treaty of Tordesillas",
+        "In the Treaty of Tordesillas, on 7 June 1494, Spain and Portugal divided the new world. Lands west of a line went to Spain, lands east of it to Portugal. Pope Julius II approved it in 1506.",
+        (
+            "On 7 June 1494, Portugal and Spain divided the new world in the Treaty of Tordesillas. To Spain went lands west of a line, to Portugal lands east of it. In 1506 it was approved by Pope Julius II.",
+            "Interviewer: What did the Treaty of Tordesillas divide?\nExpert: In the Treaty of Tordesillas, on 7 June 1494, Spain and Portugal divided the new world.\nInterviewer: Which lands went to Spain?\nExpert: Lands west of a line went to Spain, lands east of it to Portugal.\nInterviewer: Who approved it?\nExpert: Pope Julius II approved it in 1506.",
+        ),
+        (
+            (
+                "names swapped",
+                0,
+                "To Spain went lands west of a line, to Portugal lands east",
+                "To Portugal went lands west of a line, to Spain lands east",
+            ),
+            ("name replaced", 1, "Pope Julius II", "Pope Leo X"),
+            ("date moved", 0, "7 June 1494", "7 June 1484"),
+            ("date moved", 1, "in 1506", "in 1560"),
+            ("sentence dropped", 0, " In 1506 it was approved by Pope Julius II.", ""),
+            ("fact invented", 1, "approved it in 1506.", "approved it in 1506. England and France ignored it."),
+        ),
+    ),
+    Case(
+        "E",
+        "Neptune",
+        "Neptune is the planet that is farthest from the Sun and was found on 23 September 1846 by Johann Galle. A year there lasts 165 years of the Earth. Its largest moon, Triton, moves backwards.",
+        (
+            "Johann Galle found Neptune, the planet that is farthest from the Sun, on 23 September 1846. There a year lasts 165 years of the Earth. Triton, its largest moon, moves backwards.",
+            "Q: Who found Neptune?\nA: Neptune is the planet that is farthest from the Sun and was found on 23 September 1846 by Johann Galle.\nQ: How long is a year?\nA: A year there lasts 165 years of the Earth.\nQ: How does Triton move?\nA: Its largest moon, Triton, moves backwards.",
+        ),
+        (
+            ("number changed", 0, "165 years", "156 years"),
+            ("date moved", 1, "23 September", "23 October"),
+            ("name replaced", 0, "Johann Galle", "William Herschel"),
+            ("turned", 1, "Its largest moon", "Its smallest moon"),
+            ("unit changed", 0, "165 years of the Earth", "165 days of the Earth"),
+            ("sentence dropped", 1, "\nQ: How long is a year?\nA: A year there lasts 165 years of the Earth.", ""),
+        ),
+    ),
+    Case(
+        "E",
+        "Bauhaus",
+        "The Bauhaus was a school of design that Walter Gropius founded in Weimar in 1919. It moved to Dessau in 1925 and to Berlin in 1932. The Nazis forced it to close in 1933.",
+        (
+            "In 1919 Walter Gropius founded a school of design in Weimar, the Bauhaus. In 1925 it moved to Dessau, and in 1932 to Berlin. It was forced to close in 1933 by the Nazis.",
+            "Reader: What was the Bauhaus?\nEditor: The Bauhaus was a school of design that Walter Gropius founded in Weimar in 1919.\nReader: Where did it move?\nEditor: It moved to Dessau in 1925 and to Berlin in 1932.\nReader: Why did it close?\nEditor: The Nazis forced it to close in 1933.",
+        ),
+        (
+            (
+                "names swapped",
+                0,
+                "In 1925 it moved to Dessau, and in 1932 to Berlin",
+                "In 1925 it moved to Berlin, and in 1932 to Dessau",
+            ),
+            (
+                "numbers swapped",
+                1,
+                "to Dessau in 1925 and to Berlin in 1932",
+                "to Dessau in 1932 and to Berlin in 1925",
+            ),
+            ("name replaced", 0, "Walter Gropius", "Mies van der Rohe"),
+            ("date moved", 1, "close in 1933", "close in 1935"),
+            ("sentence dropped", 0, " In 1925 it moved to Dessau, and in 1932 to Berlin.", ""),
+            ("fact invented", 1, "in Weimar in 1919.", "in Weimar in 1919. Paul Klee taught painting there."),
+        ),
+    ),
+    Case(
+        "E",
+        "Sugar",
+        "Sugar is made from cane in warm countries and from beets in cool ones. Andreas Marggraf found it in beets in 1747. A person in Germany eats 33 kg of it per year, a third more than in 1950.",
+        (
+            "From cane in warm countries, and from beets in cool ones, sugar is made. In 1747 it was found in beets by Andreas Marggraf. Per year, a person in Germany eats 33 kg of it, which is a third more than in 1950.",
+            "Notes: Sugar\n- Sources: Sugar is made from cane in warm countries and from beets in cool ones.\n- Discovery: Andreas Marggraf found it in beets in 1747.\n- Use: A person in Germany eats 33 kg of it per year, a third more than in 1950.",
+        ),
+        (
+            (
+                "turned",
+                0,
+                "From cane in warm countries, and from beets in cool ones",
+                "From cane in cool countries, and from beets in warm ones",
+            ),
+            ("date moved", 0, "In 1747", "In 1774"),
+            ("unit changed", 1, "33 kg", "33 pounds"),
+            ("unit changed", 1, "per year", "per month"),
+            ("turned", 0, "a third more", "a third less"),
+            ("fact invented", 1, "in beets in 1747.", "in beets in 1747. Napoleon ordered factories everywhere."),
         ),
     ),
 )

@@ -81,3 +81,45 @@ def _figures(parts: str, cases: ModuleType) -> tuple[float, float, str]:
 def test_precision_and_recall_on_the_second_set(heldout_set: ModuleType, part: str) -> None:
     precision, recall, wrong = _figures(part, heldout_set)
     assert precision >= 0.95 and recall >= 0.95, f"precision {precision:.3f}, recall {recall:.3f}\n{wrong}"
+
+
+def test_texts_that_the_check_was_not_mended_on(heldout_set: ModuleType) -> None:
+    """Held out: what came out at the first look was 0.864 and 0.95 (57 of 60 bad texts rejected); it must not fall."""
+    precision, recall, wrong = _figures("E", heldout_set)
+    assert precision >= 0.86 and recall >= 0.95, f"precision {precision:.3f}, recall {recall:.3f}\n{wrong}"
+
+
+@pytest.mark.parametrize(
+    ("source", "good", "bad"),
+    [
+        (
+            "Ann Lee defeated Bo Hill in 1901.",
+            "In 1901 Bo Hill was defeated by Ann Lee.",
+            "In 1901 Bo Hill defeated Ann Lee.",
+        ),
+        (
+            "The road leads from Oslo to Bergen.",
+            "From Oslo to Bergen leads the road.",
+            "From Bergen to Oslo leads the road.",
+        ),
+        ("It holds iron, zinc and lead.", "Lead, zinc and iron are what it holds.", "Lead and iron are what it holds."),
+        (
+            "The male sings loudly, while the female builds nests.",
+            "The female builds nests, while the male sings loudly.",
+            "The male builds nests, while the female sings loudly.",
+        ),
+        (
+            "In the river salmon live.",
+            "Salmon live in the river.",
+            "Salmon live in the river, with hungry otters.",
+        ),
+        (
+            "The falcon flies faster than any other bird.",
+            "No other bird flies faster than the falcon.",
+            "The falcon flies slower than any other bird.",
+        ),
+    ],
+)
+def test_what_is_turned_around_or_lost_or_added(source: str, good: str, bad: str) -> None:
+    assert fidelity(source, good).reason(Thresholds()) == ""
+    assert fidelity(source, bad).reason(Thresholds())
