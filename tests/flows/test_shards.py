@@ -1,7 +1,5 @@
 """Shards of the rephrasing through a real Prefect server, work pool and worker."""
 
-import os
-import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -72,6 +70,5 @@ def test_shards_go_to_a_pools_workers_and_the_stage_then_asks_nothing(
         assert {run["name"] for run in runs if run["work_pool_name"] == "k2-shards"} == {"shard 0 of 2", "shard 1 of 2"}
     finally:
         if worker is not None:
-            os.killpg(worker.pid, signal.SIGTERM)
-            worker.wait(60)
+            end(worker)
         end(server)
