@@ -11,6 +11,23 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
+LONGEST = (  # files that take minutes start first, so that no worker waits for one at the end
+    "tests/test_pipeline.py",
+    "tests/flows/test_pipeline.py",
+    "tests/test_docs.py",
+    "tests/flows/test_sweep.py",
+    "tests/gym/benchmarks/test_parity.py",
+    "tests/stages/test_pretrain.py",
+    "tests/k2model/test_engine.py",
+    "tests/stages/test_trajectories.py",
+    "tests/test_cluster.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    place = {name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path.relative_to(ROOT).as_posix(), len(LONGEST)))
+
 
 @pytest.fixture(scope="session")
 def run_in() -> Callable[..., "subprocess.CompletedProcess[str]"]:

@@ -20,7 +20,7 @@ from mlflow.tracking import MlflowClient
 from tests.conftest import checkout_env
 from tests.servers import postgres, s3
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]  # the whole pipeline runs inside a fixture
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 DVC = (sys.executable, "-m", "dvc")
 DVC_LINES = ("Updating lock", "Generating lock", "To track", "\t", "To enable", "Use `dvc push`")
