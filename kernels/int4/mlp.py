@@ -6,6 +6,7 @@ own rounding is lost; `w4a8` rounds activations to 8 bits, per token and group o
 Axes: T tokens, C hidden width, E experts, K experts per token (inputs of a linear), I width of an expert, N outputs.
 """
 
+import functools
 import importlib.util
 from dataclasses import dataclass
 from typing import Literal
@@ -37,7 +38,7 @@ class Int4Weight:
         """From a checkpoint's packed words and scales."""
         return cls(interleave(words_ENW), interleave(scale_ENG))
 
-    @property
+    @functools.cached_property
     def shape(self) -> tuple[int, int, int]:
         """(E, N, K)."""
         return self.words.shape[0], self.words.shape[1] * ROWS, self.words.shape[2] * 8
@@ -64,7 +65,7 @@ class Bf16Weight:
         pairs = w_ENK.to(torch.bfloat16).view(e, n // ROWS, ROWS, k // 8, 2, 4).permute(0, 1, 3, 5, 2, 4).contiguous()
         return cls(pairs.view(torch.int32).view(e, n // ROWS, k // 2, ROWS))
 
-    @property
+    @functools.cached_property
     def shape(self) -> tuple[int, int, int]:
         return self.words.shape[0], self.words.shape[1] * ROWS, self.words.shape[2] * 2
 
@@ -80,14 +81,14 @@ Weight = Int4Weight | Bf16Weight
 def _format(weight: Weight, precision: Precision) -> int:
     if isinstance(weight, Bf16Weight):
         return BF16
-    return {"w4a16": W4A16, "w4a8": W4A8}[precision]
+    return W4A8 if precision == "w4a8" else W4A16
 
 
 def _pointer(tensor: Tensor | None, expert: int = 0) -> int | None:
     """Where the matrix of an expert begins."""
     if tensor is None:
         return None
-    return tensor.data_ptr() + expert * tensor.stride(0) * tensor.itemsize
+    return tensor.data_ptr() + expert * tensor.stride(0) * tensor.itemsize if expert else tensor.data_ptr()
 
 
 def _usable(x: Tensor, weight: Weight) -> str:
@@ -109,7 +110,8 @@ def linear(x_TK: Tensor, weight: Weight, precision: Precision = "w4a16", expert:
     _, n, k = weight.shape
     if x_TK.ndim != 2 or x_TK.shape[1] != k or k % GROUP:
         raise ValueError(f"linear: x is {tuple(x_TK.shape)}, the weight [{n}, {k}]")
-    x_TK = x_TK.to(torch.bfloat16).contiguous()
+    if x_TK.dtype != torch.bfloat16 or not x_TK.is_contiguous():
+        x_TK = x_TK.to(torch.bfloat16).contiguous()
     isa = _usable(x_TK, weight)
     library = native.library()
     if isa == "torch" or library is None:
