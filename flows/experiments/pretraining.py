@@ -4,7 +4,8 @@
 
 (a) MuonClip against AdamW, both at a tuned rate: loss at equal tokens, tokens that AdamW needs for the same loss.
 (b) The largest attention logit per head without clip and with τ = 30 and 100, at a rate where it grows.
-(c) Sparsity 8 against 48 at fixed active parameters. (d) Half the heads: loss against FLOPs. (e) Loss spikes.
+(c) Sparsity 8 against 48 at fixed active parameters, each at its own tuned rate and with twice the tokens: more experts
+see less each. (d) Half the heads: loss against FLOPs. (e) Loss spikes.
 Run it where the stages corpus, tokenizer and tokens have run. Results go to `docs/experiments/pretraining.json` and to
 MLflow. Arms share data, seeds, schedule and weight decay; only what an arm names differs, so differences are paired by
 seed. Finished runs are kept in `work/experiments/pretraining` and not trained again.
@@ -15,7 +16,7 @@ import json
 import math
 import statistics
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -208,19 +209,19 @@ class Experiment:
         self.say(f"{arm.name}: validation {[round(f.validation, 4) for f in found]}")
         return found
 
-    def tuned(self, optimizer: str, start: float) -> float:
-        """The best rate on a grid of factors of two, widened until the best is inside it."""
+    def tuned(self, arm: Arm) -> float:
+        """The best rate for an arm on a grid of factors of two, widened until the best is inside it."""
         tried: dict[float, float] = {}
 
         def loss_at(lr: float) -> float:
             if lr not in tried:
-                tried[lr] = kept(Arm("tuning", optimizer, lr, steps=self.steps), TUNING_SEED).validation
+                tried[lr] = kept(replace(arm, lr=lr), TUNING_SEED).validation
             return tried[lr]
 
-        best = start
+        best = arm.lr
         while (better := min((best / 2, best, best * 2), key=loss_at)) != best:
             best = better
-        self.say(f"tuning {optimizer}: {tried}")
+        self.say(f"tuning {arm.name}: {tried}")
         return best
 
     def differences(self, a: str, b: str) -> list[float]:
@@ -311,10 +312,12 @@ def clip(e: Experiment) -> list[dict[str, str]]:
 
 
 def shapes(e: Experiment, muon_lr: float) -> list[dict[str, str]]:
-    """Claims (c) and (d); the arm `muonclip` has sparsity 8 and two heads."""
-    e.run(Arm("sparsity 48", lr=muon_lr, experts=96, steps=e.steps))
+    """Claims (c) and (d); the arm `muonclip` has two heads."""
+    for name, experts in (("sparsity 8", 16), ("sparsity 48", 96)):
+        arm = Arm(name, lr=muon_lr, experts=experts, steps=2 * e.steps)
+        e.run(replace(arm, lr=e.tuned(arm)))
     e.run(Arm("heads 4", lr=muon_lr, heads=4, steps=e.steps))
-    fall = interval(e.differences("muonclip", "sparsity 48"))
+    fall = interval(e.differences("sparsity 8", "sparsity 48"))
     cost = interval(e.differences("muonclip", "heads 4"))
     flops = [train_flops_per_token(config_of(Arm("", heads=heads)), LENGTH) for heads in (4, 2)]
     little = HEADS_COST * statistics.fmean(found.validation for found in e.runs["heads 4"])
@@ -407,18 +410,20 @@ def charts(e: Experiment) -> list[dict[str, Any]]:
 
 def measure(e: Experiment) -> dict[str, Any]:
     """All arms; the claims with verdicts."""
-    muon_lr, adam_lr = e.tuned("muonclip", 0.01), e.tuned("adamw", 0.004)
+    muon_lr = e.tuned(Arm("muonclip", lr=0.01, steps=e.steps))
+    adam_lr = e.tuned(Arm("adamw", "adamw", 0.004, steps=e.steps))
     claims = optimizers(e, muon_lr, adam_lr) + clip(e) + shapes(e, muon_lr)
     return {
         "settings": {
             "preset": "smoke, 16 experts",
             "steps": e.steps,
+            "steps_of_sparsity_arms": 2 * e.steps,
             "tokens_per_step": LENGTH * ROWS,
             "seeds": len(e.seeds),
             "seeds_of_clip_arms": min(CLIP_SEEDS, len(e.seeds)),
             "validation_tokens": VALIDATION_ROWS * LENGTH,
         },
-        "learning_rates": {"muonclip": muon_lr, "adamw": adam_lr, "clip arms": STEEP},
+        "learning_rates": {name: arm.lr for name, arm in e.arms.items()},
         "arms": {name: shown(name, runs) for name, runs in e.runs.items()},
         "claims": claims,
         "charts": charts(e),

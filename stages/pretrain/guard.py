@@ -3,10 +3,23 @@
 import math
 from collections import deque
 from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
 
 MAD_TO_SIGMA = 1.4826
 MIN_SIGMA = 1e-3
 MIN_LOSSES = 8
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is wrong with a step. A spike may be trained on, a loss or gradient that isn't finite never.
+
+    words: for the user.
+    """
+
+    kind: Literal["not finite", "spike"]
+    words: str
 
 
 class LossGuard:
@@ -21,15 +34,16 @@ class LossGuard:
         self.z = z
         self.losses: deque[float] = deque(losses, maxlen=window)
 
-    def problem(self, loss: float, grad_norm: float) -> str | None:
-        """What is wrong with this step, in words; None when nothing is."""
+    def problem(self, loss: float, grad_norm: float) -> Problem | None:
+        """What is wrong with this step; None when nothing is."""
         if not math.isfinite(loss):
-            return f"loss is {loss}"
+            return Problem("not finite", f"loss is {loss}")
         if not math.isfinite(grad_norm):
-            return f"gradient norm is {grad_norm}"
+            return Problem("not finite", f"gradient norm is {grad_norm}")
         score = self.score(loss)
         if score > self.z:
-            return f"loss {loss:.4f} is {score:.1f} robust deviations above the median of the last {len(self.losses)}"
+            above = f"{score:.1f} robust deviations above the median of the last {len(self.losses)}"
+            return Problem("spike", f"loss {loss:.4f} is {above}")
         return None
 
     def score(self, loss: float) -> float:

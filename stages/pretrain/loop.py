@@ -22,7 +22,7 @@ from k2model.model import K2Model, Output
 from k2model.schedule import Phase, Schedule
 from k2model.train_state import CheckpointWriter, Snapshot, load_state, load_tensors, newest_intact, step_of
 from stages.errors import InputError
-from stages.pretrain.guard import LossGuard
+from stages.pretrain.guard import LossGuard, Problem
 from stages.pretrain.params import PretrainParams
 
 COLUMNS = (
@@ -317,7 +317,7 @@ class Trainer:
         self.hooks.log({f"train/{k}": v for k, v in timed.items() if k != "step"}, self.state.step)
         self.hooks.progress(1, f"loss {report.loss:.3f} max logit {report.max_logit:.1f}")
 
-    def _refuse(self, problem: str, position: int) -> bool:
+    def _refuse(self, problem: Problem, position: int) -> bool:
         """Handles a bad batch; True when the step must not be taken.
 
         Raises:
@@ -327,8 +327,8 @@ class Trainer:
         documents = self.stream.documents_at(position, tokens)
         shown = ", ".join(map(str, documents[:5])) + (", …" if len(documents) > 5 else "")
         batch = f"tokens {position:,} to {position + tokens:,} of the stream, {len(documents)} documents ({shown})"
-        line = f"step {self.state.step + 1}: {problem}; batch: {batch}"
-        if p.policy == "log" and "robust" in problem:
+        line = f"step {self.state.step + 1}: {problem.words}; batch: {batch}"
+        if p.policy == "log" and problem.kind == "spike":
             self.hooks.say(line)
             return False
         if p.policy != "rollback":

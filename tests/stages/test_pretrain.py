@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 from k2model.data import ShardWriter
 from k2model.train_state import CheckpointWriter, Snapshot, list_checkpoints, newest_intact
 from stages.files import sha256_tree
-from stages.pretrain.guard import LossGuard
+from stages.pretrain.guard import LossGuard, Problem
 from tests.conftest import make_checkout
 
 WORKER = Path(__file__).with_name("pretrain_rank.py")
@@ -152,6 +152,7 @@ def test_the_guard_sees_nan_and_spikes_and_nothing_else():
     guard = LossGuard(16, 6.0, [3.0 + 0.01 * (k % 3) for k in range(10)])
     assert guard.problem(3.02, 1.0) is None
     assert guard.problem(1.0, 1.0) is None  # falling is no spike
-    assert "robust deviations" in (guard.problem(4.0, 1.0) or "")
-    assert guard.problem(float("nan"), 1.0) == "loss is nan"
-    assert guard.problem(3.0, float("inf")) == "gradient norm is inf"
+    spike = guard.problem(4.0, 1.0)
+    assert spike is not None and spike.kind == "spike" and "robust deviations" in spike.words
+    assert guard.problem(float("nan"), 1.0) == Problem("not finite", "loss is nan")
+    assert guard.problem(3.0, float("inf")) == Problem("not finite", "gradient norm is inf")
