@@ -216,7 +216,10 @@ class K2Model(nn.Module):
         return logprob_BL, zero_T.index_copy(0, kept_T, torch.cat(entropies)).view_as(targets_BL)
 
     def _loss_rows(self, rows_TC: Tensor, targets_T: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
-        logprob_T = -F.cross_entropy(self.lm_head(rows_TC).float() / temperature, targets_T, reduction="none")
+        logits_TV = self.lm_head(rows_TC).float()
+        if temperature != 1.0:  # a division by one is a pass over [rows, vocabulary], and another one backward
+            logits_TV = logits_TV / temperature
+        logprob_T = -F.cross_entropy(logits_TV, targets_T, reduction="none")
         return logprob_T, torch.zeros_like(logprob_T)
 
     def _score_rows(self, rows_TC: Tensor, targets_T: Tensor, temperature: float) -> tuple[Tensor, Tensor]:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from k2model.config import K2Config
 from k2model.expert_parallel import ExpertParallel
+from kernels.expert_mlp import LEAST_ROWS, expert_mlp
 
 FakeQuant = Callable[[Tensor], Tensor]
 
@@ -104,6 +105,10 @@ class Experts(nn.Module):
         order_S = flat_S.argsort(stable=True)
         load_E = torch.bincount(flat_S, minlength=self.count)
         token_S = order_S.div(top_k, rounding_mode="floor")
+        many = len(flat_S) >= LEAST_ROWS * self.count
+        if many and not self.parallel and x_TC.device.type == "cpu" and torch.is_grad_enabled():
+            weight_S = weight_TK.flatten()[order_S].to(x_TC.dtype)
+            return expert_mlp(x_TC, weight_S, *self._weights(), token_S, load_E)
         x_SC = x_TC[token_S]
         if self.parallel:
             out_SC = self.parallel.run(x_SC, load_E, self._compute)
@@ -112,11 +117,16 @@ class Experts(nn.Module):
         weighted_SC = out_SC * weight_TK.flatten()[order_S, None].to(out_SC.dtype)
         return torch.zeros_like(x_TC).index_add(0, token_S, weighted_SC)
 
+    def _weights(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Gate, up and down as the forward pass uses them."""
+        gate, up, down = self.gate_proj, self.up_proj, self.down_proj
+        if self.fake_quant is None:
+            return gate, up, down
+        return self.fake_quant(gate), self.fake_quant(up), self.fake_quant(down)
+
     def _compute(self, x_SC: Tensor, offsets_E: Tensor) -> Tensor:
         """SwiGLU of the rows, sorted by held expert."""
-        gate, up, down = self.gate_proj, self.up_proj, self.down_proj
-        if self.fake_quant is not None:
-            gate, up, down = self.fake_quant(gate), self.fake_quant(up), self.fake_quant(down)
+        gate, up, down = self._weights()
         inner_SI = F.silu(_grouped(x_SC, gate, offsets_E)) * _grouped(x_SC, up, offsets_E)
         return _grouped(inner_SI, down, offsets_E)
 

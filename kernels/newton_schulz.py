@@ -97,8 +97,10 @@ def newton_schulz(
 
 def _iterate(x_Nmn: Tensor, steps: int, method: Method, dtype: torch.dtype) -> Tensor:
     norm_N11 = torch.linalg.vector_norm(x_Nmn, dim=(-2, -1), keepdim=True, dtype=torch.float32)
-    # Normalised before the cast: half precision can't hold every norm.
-    x_Nmn = (x_Nmn / (norm_N11 + EPS)).to(dtype).contiguous()
+    # Divided before the cast, in one pass: half precision can't hold every norm.
+    unit_Nmn = torch.empty(x_Nmn.shape, dtype=dtype, device=x_Nmn.device)
+    torch.div(x_Nmn, norm_N11 + EPS, out=unit_Nmn)
+    x_Nmn = unit_Nmn
     return _gram(x_Nmn, steps) if method == "gram" else _standard(x_Nmn, steps, method == "symmetric")
 
 
@@ -114,6 +116,9 @@ def _standard(x_Nmn: Tensor, steps: int, symmetric: bool) -> Tensor:
 def _gram(x_Nmn: Tensor, steps: int) -> Tensor:
     a, b, c = COEFFICIENTS
     symmetric = x_Nmn.size(-2) >= 256
+    if symmetric and not x_Nmn.is_cuda:
+        done = [_gram_one(x_mn, steps) for x_mn in x_Nmn]
+        return done[0].unsqueeze(0) if len(done) == 1 else torch.stack(done)
     q_Nmm: Tensor | None = None
     r_Nmm = _product_t(x_Nmn, symmetric)
     for k in range(steps):
@@ -130,6 +135,36 @@ def _gram(x_Nmn: Tensor, steps: int) -> Tensor:
             r_Nmm = _commuting(z_Nmm, rz_Nmm, a, symmetric)
     assert q_Nmm is not None
     return torch.bmm(q_Nmm, x_Nmn)
+
+
+def _gram_one(x_mn: Tensor, steps: int) -> Tensor:
+    """The Gram form of one large matrix on a CPU.
+
+    Its buffers are used again and again: the page faults of fresh ones cost 5 to 8 %. R and Q are multiplied by one
+    rounded P, so that they stay polynomials of one matrix: at this size nearer to the exact iteration than a R + Z R.
+    """
+    a, b, c = COEFFICIENTS
+    m = x_mn.size(0)
+    spare_mn = torch.empty_like(x_mn)
+    r_mm, p_mm, q_mm, spare_mm = (x_mn.new_empty(m, m) for _ in range(4))
+    composed = False  # whether Q holds the steps since the last product with X
+    _lower_(r_mm, x_mn, x_mn)
+    for k in range(steps):
+        if k == GRAM_RESTART and composed:
+            torch.mm(q_mm, x_mn, out=spare_mn)
+            x_mn, spare_mn, composed = spare_mn, x_mn, False
+            _lower_(r_mm, x_mn, x_mn)
+        _lower_(p_mm, r_mm, r_mm, r_mm, b, c)
+        p_mm.diagonal().add_(a)
+        if k < steps - 1 and k + 1 != GRAM_RESTART:
+            _lower_(spare_mm, p_mm, r_mm)
+            _lower_(r_mm, p_mm, spare_mm)
+        if composed:
+            _lower_(spare_mm, p_mm, q_mm)
+            q_mm, spare_mm = spare_mm, q_mm
+        else:
+            q_mm, p_mm, composed = p_mm, q_mm, True
+    return torch.mm(q_mm, x_mn, out=spare_mn)
 
 
 def _blocks(m: int) -> list[int]:
@@ -164,25 +199,34 @@ def _commuting(z_Nmm: Tensor, r_Nmm: Tensor, beta: float, symmetric: bool) -> Te
     """beta R + Z R for symmetric Z and R that commute (polynomials of one matrix), so that Z R is symmetric too."""
     if not symmetric:
         return torch.baddbmm(r_Nmm, z_Nmm, r_Nmm, beta=beta)
-    if z_Nmm.is_cuda:
-        from kernels.newton_schulz_triton import symmetric_product
+    from kernels.newton_schulz_triton import symmetric_product
 
-        return symmetric_product(z_Nmm, r_Nmm, r_Nmm, beta, 1.0)
-    return _lower(z_Nmm, r_Nmm, r_Nmm, beta, 1.0)
+    return symmetric_product(z_Nmm, r_Nmm, r_Nmm, beta, 1.0)
 
 
 def _lower(left_Nmk: Tensor, right_Nmk: Tensor, add_Nmm: Tensor | None, beta: float, alpha: float) -> Tensor:
-    """beta C + alpha L Rᵀ where the result is symmetric: block rows up to the diagonal, the rest mirrored."""
+    """beta C + alpha L Rᵀ of each matrix, where the result is symmetric."""
     m = left_Nmk.size(-2)
-    out = left_Nmk.new_empty(left_Nmk.size(0), m, m)
-    edges = _blocks(m)
+    out_Nmm = left_Nmk.new_empty(left_Nmk.size(0), m, m)
+    for k, out_mm in enumerate(out_Nmm):
+        _lower_(out_mm, left_Nmk[k], right_Nmk[k], None if add_Nmm is None else add_Nmm[k], beta, alpha)
+    return out_Nmm
+
+
+def _lower_(
+    out_mm: Tensor,
+    left_mk: Tensor,
+    right_mk: Tensor,
+    add_mm: Tensor | None = None,
+    beta: float = 0.0,
+    alpha: float = 1.0,
+) -> None:
+    """Writes beta C + alpha L Rᵀ, a symmetric matrix: block rows up to the diagonal, the rest mirrored."""
+    edges = _blocks(left_mk.size(0))
     for lo, hi in zip(edges[:-1], edges[1:], strict=True):
-        for k in range(left_Nmk.size(0)):
-            left, right = left_Nmk[k, lo:hi], right_Nmk[k, :hi].mT
-            if add_Nmm is None:
-                strip = torch.mm(left, right)
-            else:
-                strip = torch.addmm(add_Nmm[k, lo:hi, :hi], left, right, beta=beta, alpha=alpha)
-            out[k, lo:hi, :hi] = strip
-            out[k, :lo, lo:hi] = strip[:, :lo].mT
-    return out
+        left, right, strip = left_mk[lo:hi], right_mk[:hi].mT, out_mm[lo:hi, :hi]
+        if add_mm is None:
+            torch.mm(left, right, out=strip)
+        else:
+            torch.addmm(add_mm[lo:hi, :hi], left, right, beta=beta, alpha=alpha, out=strip)
+        out_mm[:lo, lo:hi] = strip[:, :lo].mT
