@@ -51,7 +51,6 @@ FORMS = {
     "tutorial": (("tutorial", "teacher"), ("table", "encyclopedist"), ("learning_note", "teacher")),
     "paraphrase": (("paraphrase", "encyclopedist"),),
 }
-OPTIONS = 4  # of a question with given answers; chance is a quarter
 POINTS = 8  # of each curve
 
 
@@ -59,14 +58,15 @@ POINTS = 8  # of each curve
 class Setup:
     """The size of the experiment; tokens per step are rows × length, half of them of an arm.
 
-    `hidden` is the network's width where it is not the preset's (0). The
-    teacher gives `candidates` wordings of each chunk and kind.
+    `hidden` is the network's width where it is not the preset's (0). A
+    question with given answers has `options` of them. The teacher gives `candidates` wordings of each chunk and kind.
     """
 
     preset: str
     hidden: int
     documents: int
     versions: int
+    options: int
     candidates: int
     seeds: int
     max_chars: int
@@ -219,8 +219,8 @@ def log_probabilities(
     return found
 
 
-def choices(score_QA: np.ndarray) -> list[float]:
-    """How often each question's own answer wins against `OPTIONS` − 1 of the others, over all draws of those.
+def choices(score_QA: np.ndarray, options: int) -> list[float]:
+    """How often each question's own answer wins against `options` − 1 of the others, over all draws of those.
 
     Args:
         score_QA: log-probability of answer A after question Q; own answers are on the diagonal. An answer's mean over
@@ -228,12 +228,14 @@ def choices(score_QA: np.ndarray) -> list[float]:
     """
     calibrated_QA = score_QA - score_QA.mean(axis=0, keepdims=True)
     others = len(score_QA) - 1
-    draws = math.comb(others, OPTIONS - 1)
+    draws = math.comb(others, options - 1)
     below = [int((row < row[k]).sum()) for k, row in enumerate(calibrated_QA)]
-    return [math.comb(n, OPTIONS - 1) / draws for n in below]
+    return [math.comb(n, options - 1) / draws for n in below]
 
 
-def ask(model: K2Model, tokenizer: K2Tokenizer, facts: Sequence[Fact], pool: Sequence[Fact]) -> list[dict[str, Any]]:
+def ask(
+    model: K2Model, tokenizer: K2Tokenizer, facts: Sequence[Fact], pool: Sequence[Fact], options: int
+) -> list[dict[str, Any]]:
     """Of each fact: the greedy answer, the right one's log-probability per token, and the share of choices it wins."""
     model.eval()
     prompts = [[tokenizer.bos, *tokenizer.encode(prompt(fact, pool, SHOTS))] for fact in facts]
@@ -242,7 +244,7 @@ def ask(model: K2Model, tokenizer: K2Tokenizer, facts: Sequence[Fact], pool: Seq
     engine = Engine(model, tokenizer, max_batch=32, max_length=max(map(len, prompts)) + 24)
     pairs = [(question(fact), str(other["answer"])) for fact in facts for other in facts]
     score_QA = np.array(log_probabilities(model, tokenizer, pairs)).reshape(len(facts), len(facts))
-    chosen = choices(score_QA)
+    chosen = choices(score_QA, options)
     found = []
     for k, (fact, result) in enumerate(zip(facts, engine.generate(requests), strict=True)):
         output = tokenizer.decode(result.ids, skip_special=True)
@@ -306,7 +308,7 @@ def claims(result: dict[str, Any]) -> list[dict[str, str]]:
             {
                 "claim": f"{NAMES[better]} teach more facts than {NAMES[worse]}",
                 "k2": f"SimpleQA {REPORT[better]} against {REPORT[worse]}",
-                "ours": f"{a:.1f} % against {b:.1f} % of choices among {OPTIONS} answers",
+                "ours": f"{a:.1f} % against {b:.1f} % of choices among {result['setup']['options']} answers",
                 "interval": f"{100 * low:+.1f} to {100 * high:+.1f} points",
                 "verdict": verdict,
             }
@@ -322,7 +324,7 @@ def run(s: Setup, runs: Runs) -> dict[str, Any]:
     distinct = [len(texts[row["doc_id"]]) for row in rows]
     kept = [k for k, n in enumerate(distinct) if n >= s.versions]
     print(f"rephrase: {len(kept)} of {len(rows)} documents have {s.versions} texts; {distinct}", flush=True)
-    if len(kept) < OPTIONS:
+    if len(kept) < s.options:
         raise InputError(f"--documents {s.documents}: only {len(kept)} have {s.versions} accepted rephrasings")
     rows, facts = [rows[k] for k in kept], [facts[k] for k in kept]
     plans = [arms(rows, texts, s.versions, seed) for seed in range(s.seeds)]
@@ -334,7 +336,7 @@ def run(s: Setup, runs: Runs) -> dict[str, Any]:
     order = rng(s.seed, "experiment", "base")
     base_loss = train(base, [stream([mixed], tokenizer, order)], s, s.base_steps, s.base_lr)
     state = copy.deepcopy(base.state_dict())
-    answers: dict[str, list[dict[str, Any]]] = {"base": ask(base, tokenizer, facts, pool)}
+    answers: dict[str, list[dict[str, Any]]] = {"base": ask(base, tokenizer, facts, pool, s.options)}
     print(f"base: loss {base_loss:.3f}, {_line('base', summary(answers['base'], s.seed))}", flush=True)
     right = [(question(fact), str(fact["answer"])) for fact in facts]
     losses: dict[str, list[list[float]]] = {}
@@ -364,7 +366,7 @@ def run(s: Setup, runs: Runs) -> dict[str, Any]:
             loss = train(model, sources, s, steps, s.lr, watch)
             losses.setdefault(name, []).append(seen)
             curves.setdefault(name, []).append(logp)
-            asked = ask(model, tokenizer, facts, pool)
+            asked = ask(model, tokenizer, facts, pool, s.options)
             answers.setdefault(name, []).extend(asked)
             mine = summary(asked, s.seed)
             runs.finish(
@@ -438,12 +440,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--preset", default="smoke")
     parser.add_argument("--hidden", type=int, default=128, help="width of the network; 0: the preset's")
-    parser.add_argument("--documents", type=int, default=40, help="to be rephrased; those with enough texts take part")
+    parser.add_argument("--documents", type=int, default=24, help="to be rephrased; those with enough texts take part")
     parser.add_argument("--versions", type=int, default=10)
-    parser.add_argument("--candidates", type=int, default=4, help="wordings of each chunk")
-    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--options", type=int, default=4, help="answers to choose from; chance is one of them")
+    parser.add_argument("--candidates", type=int, default=3, help="wordings of each chunk")
+    parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--max-chars", type=int, default=240)
-    parser.add_argument("--base-steps", type=int, default=800)
+    parser.add_argument("--base-steps", type=int, default=300)
     parser.add_argument("--rows", type=int, default=16)
     parser.add_argument("--length", type=int, default=128)
     parser.add_argument("--base-lr", type=float, default=4e-3)

@@ -86,4 +86,3 @@ def test_a_short_question_is_found_anywhere_in_a_text(text: str) -> None:
         assert one.overlap(text) == "bench"
         assert one.overlap(text.replace("northern", "southern")) is None
         assert one.overlap(QUESTION.rpartition(" ")[0]) is None
-

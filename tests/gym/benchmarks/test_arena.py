@@ -74,10 +74,7 @@ def sides(rows: Sequence[Battle]) -> np.ndarray:
 
 def test_ratings_and_style_weights_equal_scikit_learns_logistic_regression() -> None:
     rng = np.random.default_rng(4)
-    rows = [
-        Battle(row.a, row.b, row.outcome, (tuple(rng.random(4)), tuple(rng.random(4))))
-        for row in battles(600)
-    ]
+    rows = [Battle(row.a, row.b, row.outcome, (tuple(rng.random(4)), tuple(rng.random(4)))) for row in battles(600)]
     theta = logistic(rows, sides(rows), 0.0)
     for model, value in zip(sorted(STRENGTH), theta - theta.mean(), strict=True):
         assert bradley_terry(rows)[model] == pytest.approx(1000 + 400 / math.log(10) * value, abs=0.01)

@@ -173,9 +173,7 @@ def test_best_of_n_by_a_verifier_is_not_pass_at_n(benches: dict[str, SweBench]) 
     name = bench.name
     assert found[f"{name}_best_of_n_verifier"] >= found[name]
     assert found[f"{name}_pass_at_4"] >= found[name]
-    made = [
-        {"task_id": "a", "score": score, "parts": {"verifier": vote}} for score, vote in ((0.0, 0.9), (1.0, 0.5))
-    ]
+    made = [{"task_id": "a", "score": score, "parts": {"verifier": vote}} for score, vote in ((0.0, 0.9), (1.0, 0.5))]
     assert best_by_verifier(made) == {"best_of_n_verifier": 0.0}  # a verifier that is wrong; pass@2 would say 1
     assert best_by_verifier(made[:1]) == {}
 
