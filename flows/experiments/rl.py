@@ -24,7 +24,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from flows.experiments.pretraining import interval, told
+from flows.experiments.pretraining import T95, interval, told
+from flows.runs import Runs
 from gym.tasksets.elementary import WORDS, Elementary
 from k2model.checkpoint import load_checkpoint, save_checkpoint
 from k2model.data import TokenStream
@@ -42,7 +43,6 @@ from stages.seeds import rng, sub_seed
 from stages.sft import data
 from stages.sft.packing import Packed, pack, plan
 from stages.sft.validation import held_loss, solved
-from stages.track import Track
 
 START, TOKENIZER, TOKENS = Path("models/sft"), Path("data/tokenizer"), Path("data/tokens")
 TRAJECTORIES, FACTS = Path("data/trajectories.parquet"), Path("data/facts.parquet")
@@ -435,9 +435,67 @@ def shown(arm: Arm, runs: Sequence[Found]) -> dict[str, Any]:
     }
 
 
+def charts(runs: Mapping[str, list[Found]], families: Sequence[str]) -> list[dict[str, Any]]:
+    """What the report draws: means over seeds, of the arms that have run."""
+    curves = {name: curve_of(some) for name, some in runs.items() if some}
+
+    def chart(title: str, y: str, series: Sequence[tuple[str, str, str]]) -> dict[str, Any]:
+        """Series of (shown name, arm, measure)."""
+        drawn = [
+            {"name": name, "x": [at for at, _ in points], "y": [round(value, 4) for _, value in points]}
+            for name, arm, key in series
+            if arm in curves and (points := curves[arm].get(key))
+        ]
+        return {"title": title, "x": "iteration", "y": y, "series": drawn}
+
+    def pair(arms: Sequence[str], key: str) -> list[tuple[str, str, str]]:
+        return [(arm, arm, key) for arm in arms]
+
+    found = [
+        chart(
+            f"Success on held problems, default RL, mean of {len(runs.get('default', []))} seeds",
+            "greedy success",
+            [(family, "default", f"held_success_{family}") for family in families],
+        ),
+        chart("Tokens of an answer with and without a budget", "tokens", pair(("budget", "no budget"), "length")),
+        chart(
+            "The critic on held pairs",
+            "share right",
+            [
+                ("loop closed", "critic closed", "held_critic_accuracy"),
+                ("switched off", "lean", "held_critic_accuracy"),
+            ],
+        ),
+        chart(
+            "Entropy of sampling as temperature decays",
+            "nats per sampled token",
+            pair(("decaying temperature", "constant temperature"), "surprise"),
+        ),
+        chart("Reward with INT4 rollouts (QAT) and with bf16", "reward", pair(("int4", "bf16"), "reward")),
+    ]
+    return [one for one in found if one["series"]]
+
+
+def log(every: Sequence[Arm], runs: Mapping[str, list[Found]]) -> None:
+    """One MLflow parent, a child for each arm and seed."""
+    parent = Runs.open("RL claims", Path(), "experiment")
+    for arm in every:
+        for seed, found in enumerate(runs[arm.name]):
+            told = {"seed": seed, "start": arm.start, "changes": json.dumps(arm.changes)}
+            child = parent.start(f"{arm.name}, seed {seed}", told, stage="arm", arm=arm.name)
+            metrics = {f"after_{key}": value for key, value in found.after.items()} | {"cpu_s": found.cpu_s}
+            curves: dict[str, dict[int, float]] = {}
+            for row in found.curve:
+                for key, value in row.items():
+                    if key != "iteration":
+                        curves.setdefault(f"rl/{key}", {})[int(row["iteration"])] = value
+            parent.finish(child, metrics, curves)
+    parent.end(True, OUT)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measures K2's claims about RL at laptop size.")
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=3, choices=[1, *sorted(T95)])
     parser.add_argument("--iterations", type=int, default=30, help="of every arm but the default one")
     parser.add_argument("--only", default="", help="names of arms, separated by commas")
     parser.add_argument("--threads", type=int, default=1)
@@ -469,17 +527,10 @@ def report(lab: Lab, every: Sequence[Arm], seeds: int, iterations: int) -> None:
         },
         "arms": {arm.name: shown(arm, runs[arm.name]) for arm in every if runs[arm.name]},
         "claims": claims(Results(runs), families),
+        "charts": charts(runs, families),
     }
     write_json(OUT, found)
-    track = Track("experiment rl", Path(), KEPT, found["settings"], {}, system=False)
-    for name, some in runs.items():
-        for key, points in curve_of(some).items():
-            for at, value in points:
-                track.log({f"{name}/{key}": value}, int(at))
-        for key in some[0].after if some else ():
-            track.log({f"{name}/after_{key}": statistics.fmean(one.after[key] for one in some)})
-    track.artifact(OUT)
-    track.end("FINISHED", {})
+    log(every, runs)
     for claim in found["claims"]:
         print(f"{claim['verdict']:24s} {claim['claim']}: {claim['ours']} ({claim['interval']})")
 

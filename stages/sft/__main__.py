@@ -41,7 +41,7 @@ def main() -> None:
         tokenizer = load_tokenizer(TOKENIZER)
         index = read_index(TOKENS)
         kept, dropped = data.clean(data.trajectories(TRAJECTORIES), index)
-        examples, places, too_long = data.encode(tokenizer, kept, p.sequence_length)
+        examples, places, fitted = data.encode(tokenizer, kept, p.sequence_length)
         train, held = _split(examples, p.held_fraction, stage.rng("split"))
         demonstrations, dropped_demonstrations = demonstrate(
             tokenizer, p.demonstrations, p.difficulty, p.sequence_length, stage.seed("tasks"), index
@@ -78,7 +78,8 @@ def main() -> None:
             "loss": float(np.mean(losses[-10:])),
             "trajectories": len(kept),
             "held_examples": len(held),
-            "trajectories_too_long": too_long,
+            "trajectories_cut": fitted.cut,
+            "trajectories_too_long": fitted.too_long,
             "demonstrations": len(demonstrations),
             "overlapping": dropped + dropped_demonstrations,
         }

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,16 @@ from stages.rl.critic import Comparison, comparison_messages
 from stages.schemas import TRAJECTORIES, read_table
 from stages.sft.packing import Example
 
-Conversation = tuple[Sequence[Mapping[str, Any]], Sequence[Mapping[str, Any]] | None]
+Message = Mapping[str, Any]
+Conversation = tuple[Sequence[Message], Sequence[Message] | None]
+
+
+@dataclass
+class Fitted:
+    """Examples that were cut to fit a row, and that no cut could fit."""
+
+    cut: int = 0
+    too_long: int = 0
 
 
 def trajectories(path: Path) -> list[Conversation]:
@@ -49,20 +59,55 @@ def comparison(task: Task, rng: np.random.Generator) -> Conversation:
 
 def encode(
     tokenizer: K2Tokenizer, conversations: Sequence[Conversation], longest: int
-) -> tuple[list[Example], list[int], int]:
-    """Examples, the place of each among the conversations, and how many were longer than `longest` tokens.
+) -> tuple[list[Example], list[int], Fitted]:
+    """Examples, the place of each among the conversations, and how those longer than `longest` tokens fared.
 
-    A conversation of several rounds with reasoning gives one example a round, as in use.
+    A conversation of several rounds with reasoning gives one example a round, as in use. One that is too long is cut
+    (`cut`), and left out when not even its first assistant turn fits.
     """
     examples: list[Example] = []
     places: list[int] = []
-    too_long = 0
+    fitted = Fitted()
     for place, (messages, tools) in enumerate(conversations):
+        seen: set[tuple[int, ...]] = set()
         for part in rounds(messages):
             encoded = encode_chat(tokenizer, part, tools)
             if len(encoded.ids) - 1 > longest:
-                too_long += 1
-                continue
+                shorter = cut(tokenizer, part, tools, longest)
+                if shorter is None:
+                    fitted.too_long += 1
+                    continue
+                encoded = encode_chat(tokenizer, *shorter)
+                # Rounds of one conversation can be cut at the same turn.
+                if tuple(encoded.ids) in seen:
+                    continue
+                fitted.cut += 1
+            seen.add(tuple(encoded.ids))
             examples.append(Example(encoded.ids, encoded.loss_mask))
             places.append(place)
-    return examples, places, too_long
+    return examples, places, fitted
+
+
+def cut(
+    tokenizer: K2Tokenizer, messages: Sequence[Message], tools: Sequence[Message] | None, longest: int
+) -> Conversation | None:
+    """The longest beginning that ends after an assistant's turn and fits, None when there is none.
+
+    Of the declared tools it keeps those that are called in it and as many others, at least one, in their order.
+    """
+    found: Conversation | None = None
+    for end in (k + 1 for k, message in enumerate(messages) if message["role"] == "assistant"):
+        part = messages[:end]
+        called = {call["function"]["name"] for message in part for call in message.get("tool_calls") or []}
+        spare = max(1, len(called))
+        declared = []
+        for tool in tools or ():
+            if tool["function"]["name"] in called:
+                declared.append(tool)
+            elif spare:
+                declared.append(tool)
+                spare -= 1
+        if len(encode_chat(tokenizer, part, declared).ids) - 1 > longest:
+            break
+        found = part, declared
+    return found
