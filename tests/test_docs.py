@@ -82,6 +82,9 @@ PROOF = {
     r"python -m flows\.experiments\.rephrase": (
         "tests/test_pipeline.py::test_the_rephrasing_experiment_leaves_an_arm_per_seed_in_mlflow"
     ),
+    r"python -m flows\.experiments\.rl": (
+        "tests/flows/test_experiment_rl.py::test_arms_and_seeds_are_children_of_one_parent_in_mlflow"
+    ),
     r"k2 sweep --study .*": "tests/flows/test_sweep.py::test_a_study_asks_optuna_and_names_the_best",
     r"k2 sweep .*": "tests/flows/test_sweep.py::test_a_grid_gives_experiments_that_dvc_and_the_table_agree_on",
     r"k2 deploy.*": "tests/flows/test_pipeline.py::test_deployments_are_served_scheduled_and_take_parameters",

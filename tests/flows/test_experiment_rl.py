@@ -1,5 +1,11 @@
 """What the RL experiment says of runs that were made up: claims, verdicts and charts follow from the numbers."""
 
+from pathlib import Path
+
+import pytest
+from mlflow.tracking import MlflowClient
+
+from flows.experiments import rl
 from flows.experiments.rl import Found, Results, arms, charts, claims
 
 FAMILIES = ["parity", "size"]
@@ -49,3 +55,24 @@ def test_arms_differ_from_the_lean_one_in_what_they_name() -> None:
     different = {key for key, value in by_name["ptx"].changes.items() if lean.get(key) != value}
     assert different == {"ptx"}
     assert by_name["budget"].start == by_name["no budget"].start == "wordy"
+
+
+def test_arms_and_seeds_are_children_of_one_parent_in_mlflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    monkeypatch.chdir(tmp_path)
+    rl.OUT.parent.mkdir(parents=True)
+    rl.OUT.write_text("{}")
+    every = [arm for arm in arms(2) if arm.name in ("lean", "ptx")]
+    rl.log(every, {"lean": [_run(0.5), _run(0.6)], "ptx": [_run(0.7)]})
+    client = MlflowClient(tracking_uri=uri)
+    found = client.search_runs([one.experiment_id for one in client.search_experiments()])
+    (parent,) = [run for run in found if "mlflow.parentRunId" not in run.data.tags]
+    children = {run.info.run_name: run for run in found if run is not parent}
+    assert set(children) == {"lean, seed 0", "lean, seed 1", "ptx, seed 0"}
+    assert {run.data.tags["mlflow.parentRunId"] for run in children.values()} == {parent.info.run_id}
+    one = children["lean, seed 1"]
+    assert one.data.metrics["after_text"] == 5.0
+    history = client.get_metric_history(one.info.run_id, "rl/held_success_parity")
+    assert [(point.step, point.value) for point in history] == [(0, 0.4), (2, 0.6)]
+    assert [file.path for file in client.list_artifacts(parent.info.run_id)] == ["rl.json"]
