@@ -41,7 +41,7 @@ def main() -> None:
         tokenizer = load_tokenizer(TOKENIZER)
         index = read_index(TOKENS)
         kept, dropped = data.clean(data.trajectories(TRAJECTORIES), index)
-        examples, places, fitted = data.encode(tokenizer, kept, p.sequence_length)
+        examples, places, fitted = data.encode(tokenizer, kept, p.sequence_length, cut_long=p.cut_long)
         train, held = _split(examples, p.held_fraction, stage.rng("split"))
         demonstrations, dropped_demonstrations = demonstrate(
             tokenizer, p.demonstrations, p.difficulty, p.sequence_length, stage.seed("tasks"), index

@@ -58,12 +58,12 @@ def comparison(task: Task, rng: np.random.Generator) -> Conversation:
 
 
 def encode(
-    tokenizer: K2Tokenizer, conversations: Sequence[Conversation], longest: int
+    tokenizer: K2Tokenizer, conversations: Sequence[Conversation], longest: int, *, cut_long: bool = False
 ) -> tuple[list[Example], list[int], Fitted]:
     """Examples, the place of each among the conversations, and how those longer than `longest` tokens fared.
 
-    A conversation of several rounds with reasoning gives one example a round, as in use. One that is too long is cut
-    (`cut`), and left out when not even its first assistant turn fits.
+    A conversation of several rounds with reasoning gives one example a round, as in use. One that is too long is left
+    out, or with `cut_long` cut (`cut`) where its first assistant turn fits.
     """
     examples: list[Example] = []
     places: list[int] = []
@@ -73,7 +73,7 @@ def encode(
         for part in rounds(messages):
             encoded = encode_chat(tokenizer, part, tools)
             if len(encoded.ids) - 1 > longest:
-                shorter = cut(tokenizer, part, tools, longest)
+                shorter = cut(tokenizer, part, tools, longest) if cut_long else None
                 if shorter is None:
                     fitted.too_long += 1
                     continue

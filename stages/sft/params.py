@@ -6,10 +6,14 @@ from stages.section import Section
 
 
 class SftParams(Section):
-    """Supervised tuning on kept trajectories and on demonstrations of the RL tasksets."""
+    """Supervised tuning on kept trajectories and on demonstrations of the RL tasksets.
+
+    cut_long: a trajectory longer than a row is learned up to the last whole turn that fits, else it is left out.
+    """
 
     steps: int = Field(ge=1)
     sequence_length: int = Field(ge=32)
+    cut_long: bool
     rows_per_step: int = Field(ge=1)
     micro_rows: int = Field(ge=1)
     lr: float = Field(gt=0)

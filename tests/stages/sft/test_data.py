@@ -51,11 +51,17 @@ def test_a_long_one_is_cut_after_a_turn_and_declares_the_called_tools_and_others
     wanted = messages[:5], [TOOLS[k] for k in (0, 1, 2, 3)]
     longest = _length(tokenizer, *wanted)
     assert cut(tokenizer, messages, TOOLS, longest) == wanted
-    (example,), _, fitted = encode(tokenizer, [(messages, TOOLS)], longest)
+    (example,), _, fitted = encode(tokenizer, [(messages, TOOLS)], longest, cut_long=True)
     whole = encode_chat(tokenizer, *wanted)
     assert (list(example.ids), list(example.loss_mask)) == (whole.ids, whole.loss_mask)
     assert whole.ids[-1] == tokenizer.im_end and whole.loss_mask[-1]
     assert (fitted.cut, fitted.too_long) == (1, 0)
+
+
+def test_unless_asked_it_is_left_out(tokenizer: K2Tokenizer) -> None:
+    messages = _dialog("dbfa")
+    examples, _, fitted = encode(tokenizer, [(messages, TOOLS)], _length(tokenizer, messages, TOOLS) - 1)
+    assert (examples, fitted.cut, fitted.too_long) == ([], 0, 1)
 
 
 def test_one_token_less_costs_a_turn(tokenizer: K2Tokenizer) -> None:
@@ -67,7 +73,7 @@ def test_one_token_less_costs_a_turn(tokenizer: K2Tokenizer) -> None:
 
 
 def test_where_no_turn_fits_it_is_counted_and_left_out(tokenizer: K2Tokenizer) -> None:
-    examples, places, fitted = encode(tokenizer, [(_dialog("a"), TOOLS), (_dialog("b"), TOOLS)], 20)
+    examples, places, fitted = encode(tokenizer, [(_dialog("a"), TOOLS), (_dialog("b"), TOOLS)], 20, cut_long=True)
     assert (examples, places, fitted.cut, fitted.too_long) == ([], [], 0, 2)
 
 
@@ -76,5 +82,5 @@ def test_rounds_that_are_cut_at_the_same_turn_are_learned_once(tokenizer: K2Toke
     first[-1]["reasoning_content"] = "so it is done"
     messages = [*first, {"role": "user", "content": "more"}, {"role": "assistant", "content": "No."}]
     longest = _length(tokenizer, first[:3], TOOLS[:2])
-    examples, _, fitted = encode(tokenizer, [(messages, TOOLS)], longest)
+    examples, _, fitted = encode(tokenizer, [(messages, TOOLS)], longest, cut_long=True)
     assert (len(examples), fitted.cut) == (1, 1)
