@@ -440,13 +440,13 @@ def charts(runs: Mapping[str, list[Found]], families: Sequence[str]) -> list[dic
     curves = {name: curve_of(some) for name, some in runs.items() if some}
 
     def chart(title: str, y: str, series: Sequence[tuple[str, str, str]]) -> dict[str, Any]:
-        """Series of (shown name, arm, measure)."""
+        """Series of (shown name, arm, measure); none when one of them has not run."""
         drawn = [
             {"name": name, "x": [at for at, _ in points], "y": [round(value, 4) for _, value in points]}
             for name, arm, key in series
             if arm in curves and (points := curves[arm].get(key))
         ]
-        return {"title": title, "x": "iteration", "y": y, "series": drawn}
+        return {"title": title, "x": "iteration", "y": y, "series": drawn if len(drawn) == len(series) else []}
 
     def pair(arms: Sequence[str], key: str) -> list[tuple[str, str, str]]:
         return [(arm, arm, key) for arm in arms]

@@ -44,7 +44,7 @@ def test_one_seed_claims_nothing() -> None:
 
 
 def test_charts_hold_the_means_of_the_arms_that_ran() -> None:
-    found = charts({"default": [_run(0.6), _run(0.8)], "int4": [], "bf16": []}, FAMILIES)
+    found = charts({"default": [_run(0.6), _run(0.8)], "int4": [], "bf16": [_run(0.5)]}, FAMILIES)
     assert [chart["title"] for chart in found] == ["Success on held problems, default RL, mean of 2 seeds"]
     assert found[0]["series"] == [{"name": family, "x": [0.0, 2.0], "y": [0.4, 0.7]} for family in FAMILIES]
 
