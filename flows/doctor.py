@@ -14,7 +14,7 @@ from typing import Literal
 import psutil
 
 from gym.sandbox import SandboxError, open_sandbox
-from gym.sandbox.lockdown import landlock_abi, seccomp_program
+from gym.sandbox.lockdown import landlock_abi, seccomp_filter
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def _layers() -> Iterator[Finding]:
     abi = landlock_abi()
     yield Finding("Landlock", abi > 0, f"ABI {abi}" if abi > 0 else "not in this kernel", "every sandbox level here")
     try:
-        seccomp_program(allow_exec=True)
+        seccomp_filter(allow_exec=True)
         yield Finding("seccomp", True, f"a filter for {platform.machine()}", "")
     except OSError as error:
         yield Finding("seccomp", False, str(error), "every sandbox level here")

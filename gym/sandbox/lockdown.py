@@ -105,8 +105,7 @@ def _bpf(code: int, jt: int, jf: int, k: int) -> bytes:
     return struct.pack("HBBI", code, jt, jf, k)
 
 
-@functools.cache
-def seccomp_program(*, allow_exec: bool) -> bytes:
+def _seccomp_program(*, allow_exec: bool) -> bytes:
     """The filter: ends the process at a call that a program under test has no business with; clone3 isn't there."""
     if platform.machine() != "x86_64":
         raise OSError(f"no seccomp filter for {platform.machine()}")
@@ -135,11 +134,17 @@ def seccomp_program(*, allow_exec: bool) -> bytes:
     return b"".join(program)
 
 
+@functools.cache
+def seccomp_filter(*, allow_exec: bool) -> "tuple[ctypes.Array[ctypes.c_char], bytes]":
+    """(code, the kernel's `sock_fprog` that points at it): made before the fork, for every program is to find it."""
+    program = _seccomp_program(allow_exec=allow_exec)
+    code = ctypes.create_string_buffer(program)
+    return code, struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(code))
+
+
 def seccomp(*, allow_exec: bool) -> None:
     """Installs the filter for good."""
-    program = seccomp_program(allow_exec=allow_exec)
-    code = ctypes.create_string_buffer(program)
-    filter_ = struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(code))
+    _, filter_ = seccomp_filter(allow_exec=allow_exec)
     _check(_libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, filter_, 0, 0), "seccomp")
 
 

@@ -10,7 +10,6 @@ import gc
 import importlib
 import json
 import os
-import random
 import resource
 import select
 import shutil
@@ -18,10 +17,11 @@ import signal
 import socket
 import sys
 import sysconfig
+import threading
 import time
 import traceback
 from types import ModuleType
-from typing import Any
+from typing import Any, TextIO
 
 import lockdown
 from zygote_link import receive, send
@@ -78,7 +78,6 @@ def child(place: "Place", job: dict[str, Any], folder: str, pipes: list[int]) ->
     status, rules = FAILED_LAYER, place.rules
     try:
         os.setsid()
-        signal.pthread_sigmask(signal.SIG_SETMASK, [])
         lockdown.prctl(lockdown.PR_SET_PDEATHSIG, signal.SIGKILL)
         for target, source in enumerate(pipes):
             os.dup2(source, target)
@@ -108,14 +107,11 @@ def child(place: "Place", job: dict[str, Any], folder: str, pipes: list[int]) ->
         lockdown.landlock(rules)
         os.close(rules)
         lockdown.seccomp(allow_exec=namespaces)
-        environment = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": folder, "TMPDIR": folder, "LANG": "C.UTF-8"}
-        environment |= job["env"]
-        os.environ.clear()
-        os.environ.update(environment)
+        os.environ.update(job["env"])
         if job["argv"]:
-            os.execvpe(job["argv"][0], job["argv"], environment)
+            os.execvp(job["argv"][0], job["argv"])
         status = 1
-        status = run_python(job["source"], job["args"], folder)
+        status = run_python(place.streams, job["source"], job["args"], folder)
     except BaseException:
         os.write(2, traceback.format_exc().encode()[-4000:])
     finally:
@@ -125,12 +121,29 @@ def child(place: "Place", job: dict[str, Any], folder: str, pipes: list[int]) ->
         os._exit(status)
 
 
-def run_python(source: str, args: list[str], folder: str) -> int:
-    """Runs source as `__main__` and gives its exit status as the interpreter would."""
-    sys.stdin = open(0, encoding="utf-8", closefd=False)
-    sys.stdout = open(1, "w", encoding="utf-8", closefd=False)
-    sys.stderr = open(2, "w", encoding="utf-8", closefd=False, buffering=1)
-    random.seed()
+def open_streams() -> tuple[TextIO, TextIO, TextIO]:
+    """stdin, stdout and stderr of every program, opened before the fork over descriptors of the same kinds."""
+    saved = [os.dup(fd) for fd in range(3)]
+    read, write = os.pipe()
+    kinds = [sealed(b""), write, write]
+    for target, source in enumerate(kinds):
+        os.dup2(source, target)
+    try:
+        return (
+            open(0, encoding="utf-8", closefd=False),
+            open(1, "w", encoding="utf-8", closefd=False),
+            open(2, "w", encoding="utf-8", closefd=False, buffering=1),
+        )
+    finally:
+        for target, source in enumerate(saved):
+            os.dup2(source, target)
+        for fd in {read, *kinds, *saved}:
+            os.close(fd)
+
+
+def run_python(streams: tuple[TextIO, TextIO, TextIO], source: str, args: list[str], folder: str) -> int:
+    """Runs source as `__main__` and gives its exit status as the interpreter would. `random` seeds itself at a fork."""
+    sys.stdin, sys.stdout, sys.stderr = streams
     if "numpy.random" in sys.modules:  # numpy imports it when it is first used
         sys.modules["numpy.random"].seed(int.from_bytes(os.urandom(4)))
     main = ModuleType("__main__")
@@ -149,8 +162,6 @@ def run_python(source: str, args: list[str], folder: str) -> int:
     except BaseException:
         traceback.print_exc()
         return 1
-    import threading
-
     for thread in threading.enumerate():
         if thread is not threading.main_thread() and not thread.daemon:
             thread.join()
@@ -264,13 +275,18 @@ class Place:
         self.size = 16 << 20
         lockdown.mount_storage(self.box, self.size)
         self.rules = allowed(self.box, trees, execute=False)
-        lockdown.seccomp_program(allow_exec=level == "namespaces")
+        lockdown.seccomp_filter(allow_exec=level == "namespaces")
+        self.streams = open_streams()
+        self.folder = os.path.join(self.box, "job")
+        own = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": self.folder, "TMPDIR": self.folder, "LANG": "C.UTF-8"}
+        os.environ.clear()
+        os.environ.update(own)
         # Programs that share the caller's user could signal the caller's processes on kernels before Landlock ABI 6.
         self.hide_pids = os.geteuid() != 0 and lockdown.landlock_abi() < 6
         self.pages = anonymous_pages(os.getpid())
 
     def run(self, job: dict[str, Any], link: socket.socket) -> dict[str, Any]:
-        folder = os.path.join(self.box, "job")
+        folder = self.folder
         size = job["limits"]["file_mb"] << 20
         if size != self.size:
             lockdown.mount_storage(self.box, size, again=True)
@@ -417,6 +433,7 @@ def main() -> None:
     lockdown.prctl(36, 1)  # PR_SET_CHILD_SUBREAPER
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
     os.chmod(base, 0o711)
     try:
         if os.geteuid() != 0:
