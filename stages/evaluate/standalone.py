@@ -45,7 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--temperature", type=float)
     parser.add_argument("--data", action="append", default=[], metavar="NAME=PATH", help="official data of a benchmark")
     parser.add_argument("--tokenizer", type=Path, help="of a checkpoint folder that has none")
-    parser.add_argument("--user", default="", help="the model behind simulated users, like --target")
+    parser.add_argument("--user", default="", help="the model of simulated users: URL#model, a folder or embedded")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--concurrency", type=int, default=64, help="requests in flight")
     parser.add_argument("--budget-tokens", type=int, default=0, help="0 is no limit")
@@ -121,12 +121,14 @@ def _evaluate(args: argparse.Namespace) -> None:
     options = EndpointOptions(args.model, concurrency=args.concurrency, budget_tokens=args.budget_tokens)
     store = Path("work/evaluations/answers.sqlite")
     client = open_target(args.target, store=store, endpoint=options if args.model else None, tokenizer=args.tokenizer)
-    user = open_target(args.user, store=store, endpoint=options if args.model else None) if args.user else None
+    told = args.user if "#" in args.user or not args.model else f"{args.user}#{args.model}"
+    user = arena.client_of(told, store=store, concurrency=args.concurrency) if args.user else None
     chosen = {name: settings_of(bench.presets[args.preset], args) for name, bench in benches.items()}
     identity = {
         "model": client.model,
         "seed": args.seed,
         "items": args.items,
+        "user": user.model if user is not None else "scripted",
         "settings": {name: asdict(one) for name, one in chosen.items()},
         "data": {name: bench.manifest.sha256 for name, bench in benches.items()},
     }
