@@ -76,36 +76,41 @@ def tools_of(functions: Sequence[Mapping[str, Any]]) -> tuple[Mapping[str, Any],
     )
 
 
+NOTHING = object()
+
+
 def _first(value: Any) -> Any:
     """A concrete value of a possible answer: the first alternative that isn't "left out"."""
     if isinstance(value, dict):
-        return {key: _first(_said(some)) for key, some in value.items() if _said(some) is not None}
+        said = {key: _said(some) for key, some in value.items()}
+        return {key: _first(one) for key, one in said.items() if one is not NOTHING}
     if isinstance(value, list):
         return [_first(one) for one in value]
     return value
 
 
 def _said(alternatives: Any) -> Any:
+    """No alternative at all is an empty list; NOTHING is a value that can only be left out."""
     if not isinstance(alternatives, list):
         return alternatives
-    return next((one for one in alternatives if one != ""), None)
+    return next((one for one in alternatives if one != ""), NOTHING) if alternatives else []
 
 
 def gold_calls(
     answers: Sequence[Mapping[str, Mapping[str, list[Any]]]], functions: Sequence[Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
-    """Calls that a possible answer allows, every argument that has a value given."""
+    """Calls that a possible answer allows: what may be left out is, unless the function requires it."""
     required = {one["name"]: set(one["parameters"].get("required", [])) for one in functions}
     calls = []
     for answer in answers:
         for name, parameters in answer.items():
             arguments = {}
             for key, some in parameters.items():
+                needed = key in required.get(name, set())
+                if "" in some and not needed:
+                    continue
                 said = _said(some)
-                if said is not None:
-                    arguments[key] = _first(said)
-                elif key in required.get(name, set()):
-                    arguments[key] = ""
+                arguments[key] = "" if said is NOTHING else _first(said)
             calls.append({name.replace(".", "_"): arguments})
     return calls
 

@@ -3,7 +3,11 @@
 NAMES = (
     "acebench",
     "aime_2024",
+    "aime_2024_heavy",
+    "aime_2024_with_python",
     "aime_2025",
+    "aime_2025_heavy",
+    "aime_2025_with_python",
     "bfcl",
     "elementary",
     "gpqa_diamond",

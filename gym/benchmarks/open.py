@@ -6,6 +6,7 @@ from pathlib import Path
 from gym.benchmarks import acebench_official
 from gym.benchmarks.acebench import AceBench
 from gym.benchmarks.aime import Aime
+from gym.benchmarks.aime_modes import AimeHeavy, AimePython
 from gym.benchmarks.base import Benchmark, DataError
 from gym.benchmarks.bfcl import Bfcl
 from gym.benchmarks.gpqa import GpqaDiamond
@@ -39,7 +40,11 @@ def _without_path(make: Callable[[], Benchmark]) -> Callable[[Path | None], Benc
 BENCHMARKS: Mapping[str, Callable[[Path | None], Benchmark]] = {
     "acebench": _acebench,
     "aime_2024": lambda path: Aime(2024, path),
+    "aime_2024_heavy": lambda path: AimeHeavy(2024, path),
+    "aime_2024_with_python": lambda path: AimePython(2024, path),
     "aime_2025": lambda path: Aime(2025, path),
+    "aime_2025_heavy": lambda path: AimeHeavy(2025, path),
+    "aime_2025_with_python": lambda path: AimePython(2025, path),
     "bfcl": Bfcl,
     "elementary": _without_path(ElementarySuite),
     "gpqa_diamond": GpqaDiamond,
