@@ -33,7 +33,7 @@ def box() -> Iterator[Sandbox]:
 
 @pytest.fixture(scope="module")
 def benches() -> dict[str, SweBench]:
-    found = {"python": SweBench("swe_bench_verified", count=2)}
+    found = {"python": SweBench("swe_bench_verified", count=1)}
     try:
         found["multilingual"] = SweBench("swe_bench_multilingual", count=1)
     except DataError as error:  # no gcc and no node, or no namespaces here
@@ -148,7 +148,7 @@ def test_an_agent_repairs_in_a_copy_and_is_judged_by_its_patch(benches: dict[str
         assert all(json.loads(row["parts"])["steps"] == 4 for row in rows)
     bench = benches["python"]
     rows = run_benchmark(bench, Target(_solver(bench, wrong=True)), settings, seed=1)
-    assert [row["score"] for row in rows] == [0.0, 0.0]
+    assert [row["score"] for row in rows] == [0.0]
     idle = run_benchmark(bench, Target(lambda request: ChatResponse("Done.")), settings, seed=1)
     assert {row["status"] for row in idle} == {"no_answer"}
     few = run_benchmark(bench, Target(_solver(bench)), replace(settings, max_steps=1), seed=1)
@@ -157,7 +157,7 @@ def test_an_agent_repairs_in_a_copy_and_is_judged_by_its_patch(benches: dict[str
     full = run_benchmark(
         bench, Target(_solver(bench)), settings, seed=1, fits=lambda request: len(request.messages) < 6
     )
-    assert [row["score"] for row in full] == [1.0, 1.0]
+    assert [row["score"] for row in full] == [1.0]
     assert all(row["reason"].startswith("context full; F2P") for row in full)
 
 
