@@ -9,14 +9,12 @@ from pathlib import Path
 
 from gym.benchmarks.base import DataError
 from gym.benchmarks.names import NAMES
-from gym.benchmarks.open import open_benchmark
 from gym.decontaminate import Index
+from stages.evaluate.open import open_any
 from stages.schemas import NGRAMS, read_table
 
 FILE = "benchmarks.parquet"
 GENERATED = ("elementary", "reasoning_gym")
-
-
 QUESTIONS = tuple(name for name in NAMES if not name.endswith("_agentless"))  # which has another's questions
 
 
@@ -26,12 +24,13 @@ def benchmark_index(names: Sequence[str] = QUESTIONS) -> tuple[Index, list[str]]
     absent = []
     for name in names:
         try:
-            bench = open_benchmark(name)
+            bench = open_any(name)
         except DataError:
             absent.append(name)
             continue
         if name in GENERATED or bench.manifest.name.startswith("builtin-"):
-            index.add(name, (str(one.messages[-1]["content"]) for one in bench.items()), whole=True)
+            asked = (str(message["content"]) for one in bench.items() for message in one.messages[-1:])
+            index.add(name, asked, whole=True)
         else:
             index.add(name, bench.texts())
     return index, absent
