@@ -1,4 +1,8 @@
-"""BFCL v4, single turn: function calls held to possible answers by the official AST checker (package `bfcl-eval`)."""
+"""BFCL v4, single turn: function calls held to possible answers by the official AST checker (package `bfcl-eval`).
+
+Java and JavaScript calls are function calls too: every argument is a string that holds the language's literal, as the
+package's own preprocessing asks; its converters read them, so that no parser of those languages is needed.
+"""
 
 import contextlib
 import importlib
@@ -15,6 +19,8 @@ from gym.benchmarks.base import Benchmark, DataError, Grade, Manifest, Reply, Sa
 
 CATEGORIES = (
     "simple_python",
+    "simple_java",
+    "simple_javascript",
     "multiple",
     "parallel",
     "parallel_multiple",
@@ -26,7 +32,10 @@ CATEGORIES = (
     "live_irrelevance",
     "live_relevance",
 )
-NON_LIVE = ("simple_python", "multiple", "parallel", "parallel_multiple")
+LANGUAGES = {"simple_java": ("Java", "Java 8 SDK"), "simple_javascript": ("JavaScript", "JavaScript")}
+SUFFIX = {"long": "L", "Bigint": "n"}
+SIMPLE = ("simple_python", "simple_java", "simple_javascript")
+NON_LIVE = ("multiple", "parallel", "parallel_multiple")
 TYPES = {"dict": "object", "float": "number", "tuple": "array", "any": "string", "hashmap": "object"}
 MODEL = "k2"
 _CONFIG = "bfcl_eval.constants.model_config"
@@ -46,7 +55,7 @@ def official_checker() -> tuple[Callable[..., dict[str, Any]], Any]:
         table.MODEL_CONFIG_MAPPING = {MODEL: types.SimpleNamespace(underscore_to_dot=True)}  # type: ignore[attr-defined]
         sys.modules[_CONFIG] = table
     checker = importlib.import_module("bfcl_eval.eval_checker.ast_eval.ast_checker")
-    return checker.ast_checker, importlib.import_module("bfcl_eval.constants.enums").Language.PYTHON
+    return checker.ast_checker, importlib.import_module("bfcl_eval.constants.enums").Language
 
 
 def _schema(value: Any) -> Any:
@@ -76,6 +85,59 @@ def tools_of(functions: Sequence[Mapping[str, Any]]) -> tuple[Mapping[str, Any],
     )
 
 
+def described(function: Mapping[str, Any], category: str) -> dict[str, Any]:
+    """The package's hints for a function of another language: each parameter is a string with a literal in it."""
+    if category not in LANGUAGES:
+        return dict(function)
+    language, syntax = LANGUAGES[category]
+    properties = {}
+    for key, one in function["parameters"]["properties"].items():
+        text = one.get("description", "")
+        if one["type"] == "any":
+            text += f" This parameter can be of any type of {language} object in string representation."
+        else:
+            text += f" This is {language} {one['type']} type parameter in string representation."
+        if "items" in one:
+            text += f" The list elements are of type {one['items']['type']}; they are not in string representation."
+        properties[key] = {"type": "string", "description": text}
+    parameters = {**function["parameters"], "properties": properties}
+    note = f" Note that the provided function is in {syntax} syntax."
+    return {**function, "description": function["description"] + note, "parameters": parameters}
+
+
+def literal(value: Any, schema: Mapping[str, Any], category: str) -> str:
+    """A value as Java or JavaScript writes it, for the type that the function declares.
+
+    The package's converter keeps the quotes of text in a Java array, and of text whose type is `any`: there it must
+    stand bare to be met.
+    """
+    kind, java = schema["type"], category == "simple_java"
+    if isinstance(value, str):  # a variable, an expression, or text
+        return value
+    if isinstance(value, list):
+        nested = schema.get("items", {}).get("type", "")
+        bare = java and (kind == "Array" or nested == "any")
+        inner = ", ".join(
+            one if bare and isinstance(one, str) else _written(one) + SUFFIX.get(nested, "") * java for one in value
+        )
+        if not java:
+            return f"[{inner}]"
+        return f"new ArrayList<>(Arrays.asList({inner}))" if kind == "ArrayList" else f"new Object[]{{{inner}}}"
+    if isinstance(value, dict):
+        if not java:
+            return "{" + ", ".join(f"{key}: {_written(one)}" for key, one in value.items()) + "}"
+        return (
+            "new HashMap<String, Object>() {{ "
+            + " ".join(f'put("{key}", {_written(one)});' for key, one in value.items())
+            + " }}"
+        )
+    return _written(value) + SUFFIX.get(kind, "")
+
+
+def _written(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
 NOTHING = object()
 
 
@@ -97,7 +159,9 @@ def _said(alternatives: Any) -> Any:
 
 
 def gold_calls(
-    answers: Sequence[Mapping[str, Mapping[str, list[Any]]]], functions: Sequence[Mapping[str, Any]]
+    answers: Sequence[Mapping[str, Mapping[str, list[Any]]]],
+    functions: Sequence[Mapping[str, Any]],
+    category: str = "",
 ) -> list[dict[str, Any]]:
     """Calls that a possible answer allows: what may be left out is, unless the function requires it."""
     required = {one["name"]: set(one["parameters"].get("required", [])) for one in functions}
@@ -110,7 +174,11 @@ def gold_calls(
                 if "" in some and not needed:
                     continue
                 said = _said(some)
-                arguments[key] = "" if said is NOTHING else _first(said)
+                value = "" if said is NOTHING else _first(said)
+                if category in LANGUAGES:
+                    (function,) = [one for one in functions if one["name"] == name]
+                    value = literal(value, function["parameters"]["properties"][key], category)
+                arguments[key] = value
             calls.append({name.replace(".", "_"): arguments})
     return calls
 
@@ -142,7 +210,7 @@ class Bfcl(Benchmark):
 
     def __init__(self, path: Path | None = None) -> None:
         super().__init__()
-        self.checker, self.language = official_checker()
+        self.checker, self.languages = official_checker()
         folder = base.package_folder("bfcl_eval")
         self.manifest: Manifest
         if path is not None:
@@ -160,7 +228,7 @@ class Bfcl(Benchmark):
                 row["id"],
                 tuple(row["question"][0]),
                 {"truth": row.get("ground_truth"), "functions": row["function"]},
-                tools=tools_of(row["function"]),
+                tools=tools_of([described(one, category) for one in row["function"]]),
                 group=category,
             )
             for category, rows in self.rows.items()
@@ -180,10 +248,9 @@ class Bfcl(Benchmark):
             return base.no_answer("no call")
         if not all(isinstance(arguments, dict) for call in calls for arguments in call.values()):
             return base.scored(False, extracted, "arguments that are no object")
+        language = self.languages[LANGUAGES.get(sample.group, ("Python",))[0].upper()]
         with contextlib.redirect_stdout(io.StringIO()):
-            said = self.checker(
-                sample.gold["functions"], calls, sample.gold["truth"], self.language, sample.group, MODEL
-            )
+            said = self.checker(sample.gold["functions"], calls, sample.gold["truth"], language, sample.group, MODEL)
         reason = "valid" if said["valid"] else f"{said['error_type']}: {said['error']}"
         return base.scored(bool(said["valid"]), extracted, reason[:200])
 
@@ -191,16 +258,18 @@ class Bfcl(Benchmark):
         if sample.group.endswith("irrelevance"):
             return Reply("None of the tools can do that.")
         truth, functions = sample.gold["truth"], sample.gold["functions"]
-        calls = gold_calls(truth, functions) if truth else [{functions[0]["name"].replace(".", "_"): {}}]
+        calls = gold_calls(truth, functions, sample.group) if truth else [{functions[0]["name"].replace(".", "_"): {}}]
         return Reply("", tool_calls=tool_calls(calls))
 
     def summary(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-        """By category, and the unweighted mean of the four non-live AST categories."""
+        """By category, and the unweighted mean of the non-live AST categories, the three simple ones as one."""
         by: dict[str, list[float]] = {}
         for row in rows:
             by.setdefault(row["group"], []).append(row["score"])
         means = {group: sum(scores) / len(scores) for group, scores in by.items()}
+        simple = [means[group] for group in SIMPLE if group in means]
         present = [means[group] for group in NON_LIVE if group in means]
+        present += [sum(simple) / len(simple)] if simple else []
         return means | ({"non_live_ast": sum(present) / len(present)} if present else {})
 
 

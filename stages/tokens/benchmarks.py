@@ -15,7 +15,8 @@ from stages.schemas import NGRAMS, read_table
 
 FILE = "benchmarks.parquet"
 GENERATED = ("elementary", "reasoning_gym")
-QUESTIONS = tuple(name for name in NAMES if not name.endswith("_agentless"))  # which has another's questions
+AGAIN = ("_agentless", "_heavy", "_with_python")  # these have another's questions
+QUESTIONS = tuple(name for name in NAMES if not name.endswith(AGAIN))
 
 
 def benchmark_index(names: Sequence[str] = QUESTIONS) -> tuple[Index, list[str]]:

@@ -1,7 +1,12 @@
 """The runner with a scripted client; the command line with a real local server."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -151,3 +156,48 @@ def test_a_users_mistake_is_one_line(capsys: pytest.CaptureFixture[str], tmp_pat
         said = capsys.readouterr().err.strip()
         assert said.startswith("evaluate: ")
         assert "\n" not in said
+
+
+@pytest.mark.slow
+def test_a_run_killed_by_sigkill_asks_only_what_is_missing(tmp_path: Path) -> None:
+    """The process dies in the middle; the next one repeats no answer that had arrived, and ends as an undisturbed one."""
+    asked: list[str] = []
+    enough = threading.Event()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            asked.append(str(body["messages"][-1]["content"]))
+            if len(asked) == 8:
+                enough.set()
+            time.sleep(0.02)
+            message = {"role": "assistant", "content": "ABCD"[len(body["messages"][-1]["content"]) % 4]}
+            data = json.dumps({"choices": [{"message": message, "finish_reason": "stop"}], "usage": {}}).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, *args: object) -> None:
+            return
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    root = Path(__file__).parents[2]
+    env = os.environ | {"MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/m.db", "PYTHONPATH": str(root)}
+    target = f"http://127.0.0.1:{server.server_port}/v1"
+    command = [sys.executable, "-m", "stages.evaluate", "--target", target, "--model", "m", "--benchmarks", "mmlu"]
+    command += ["--items", "30", "--concurrency", "1", "--out", "out"]
+    process = subprocess.Popen(command, cwd=tmp_path, env=env)
+    assert enough.wait(60)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    before = len(asked)
+    assert 8 <= before < 30
+    assert not (tmp_path / "out").exists()
+    subprocess.run(command, cwd=tmp_path, env=env, check=True)
+    server.shutdown()
+    assert len(set(asked)) == 30
+    assert len(asked) <= 31  # the one in flight at the kill
+    rows = pq.read_table(tmp_path / "out/mmlu.parquet").to_pylist()
+    assert [row["output"] for row in rows] == ["ABCD"[len(row["prompt"]) % 4] for row in rows]

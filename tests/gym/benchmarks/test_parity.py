@@ -109,10 +109,18 @@ def test_bfcl_by_the_official_checker() -> None:
     bench = open_benchmark("bfcl")
     samples = bench.items()
     wrong = [one.id for one in samples if bench.grade(one, bench.gold_reply(one)).result.score != 1.0]
-    # Four of 3,491 can't be answered: empty lists of possible values, a parameter that the function lacks, and a
-    # required one that the possible answer lacks.
+    # Seven of 3,641 can't be answered: empty lists of possible values, a parameter that the function lacks, a required
+    # one that the possible answer lacks; in Java, lists of mixed types that the converter reads as text, and a map
+    # whose possible values aren't in a list.
     simple, multiple = ("106-63-0", "112-68-0"), ("862-181-3", "964-207-0")
-    assert wrong == [f"live_simple_{one}" for one in simple] + [f"live_multiple_{one}" for one in multiple]
+    java = [f"simple_java_{one}" for one in (36, 64, 65)]
+    assert wrong == java + [f"live_simple_{one}" for one in simple] + [f"live_multiple_{one}" for one in multiple]
+    assert len(samples) == 3641
+    tool = next(one for one in samples if one.group == "simple_java").tools[0]["function"]
+    assert {one["type"] for one in tool["parameters"]["properties"].values()} == {"string"}
+    assert "Java 8" in tool["description"]
+    rows = [{"group": group, "score": score} for group, score in (("simple_java", 0.0), ("multiple", 1.0))]
+    assert bench.summary(rows)["non_live_ast"] == 0.5
     for one in samples[:200]:
         reply = bench.gold_reply(one)
         call = reply.tool_calls[0]
