@@ -160,7 +160,7 @@ def test_a_users_mistake_is_one_line(capsys: pytest.CaptureFixture[str], tmp_pat
 
 @pytest.mark.slow
 def test_a_run_killed_by_sigkill_asks_only_what_is_missing(tmp_path: Path) -> None:
-    """The process dies in the middle; the next one repeats no answer that had arrived, and ends as an undisturbed one."""
+    """The next process repeats no answer that had arrived, and ends as an undisturbed one would."""
     asked: list[str] = []
     enough = threading.Event()
 
