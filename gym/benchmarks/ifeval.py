@@ -2,79 +2,34 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from random import Random
 from typing import Any
 
 from langdetect import DetectorFactory
 
 from gym.benchmarks import base
-from gym.benchmarks.base import Benchmark, Grade, Manifest, Reply, Sample
-from gym.verifiers.instructions import Instruction, describe, follows
+from gym.benchmarks.base import Benchmark, DataError, Grade, Manifest, Reply, Sample
+from gym.tasksets.instructions import Instructions
+from gym.verifiers.instructions import Instruction, follows
 from gym.verifiers.result import Result, Status
 
-SUBJECTS = ("a walk by the sea", "how bread is made", "a lost letter", "the history of bridges", "a rainy market day")
-WORDS = ("river", "lamp", "garden", "winter", "paper", "stone")
-BODY = "we write about {subject} and we keep it short"
+SEED = 2311  # no training draws from it
 
 
-def _choices(rng: Random) -> list[tuple[str, dict[str, Any]]]:
-    """Instructions that agree with each other and with `_comply`."""
-    one, two = rng.sample(WORDS, 2)
-    return [
-        ("keywords:existence", {"keywords": sorted([one, two])}),
-        ("keywords:frequency", {"keyword": one, "frequency": rng.randrange(2, 4), "relation": "at least"}),
-        ("keywords:forbidden_words", {"forbidden_words": ["castle", "mirror"]}),
-        ("length_constraints:number_words", {"num_words": 40, "relation": "at least"}),
-        ("detectable_content:number_placeholders", {"num_placeholders": rng.randrange(1, 4)}),
-        ("detectable_content:postscript", {"postscript_marker": "P.S."}),
-        ("detectable_format:number_bullet_lists", {"num_bullets": rng.randrange(2, 5)}),
-        ("detectable_format:number_highlighted_sections", {"num_highlights": 2}),
-        ("detectable_format:title", {}),
-        ("punctuation:no_comma", {}),
-        ("startend:end_checker", {"end_phrase": "that is all."}),
-    ]
+def generated(n: int = 75) -> list[dict[str, Any]]:
+    """Prompts in the official schema (key, prompt, instruction_id_list, kwargs), each of 25 instructions leading three.
 
-
-def _comply(subject: str, wanted: Mapping[str, Mapping[str, Any]]) -> str:
-    """A text that follows the built-in instructions."""
-    lines = []
-    if "detectable_format:title" in wanted:
-        lines.append("<<a note>>")
-    lines.append(BODY.format(subject=subject))
-    if one := wanted.get("keywords:existence"):
-        lines.append(" ".join(one["keywords"]))
-    if one := wanted.get("keywords:frequency"):
-        lines.append(" ".join([one["keyword"]] * one["frequency"]))
-    if one := wanted.get("length_constraints:number_words"):
-        lines.append(" ".join(["word"] * one["num_words"]))
-    if one := wanted.get("detectable_content:number_placeholders"):
-        lines.append(" ".join(["[name]"] * one["num_placeholders"]))
-    if one := wanted.get("detectable_format:number_highlighted_sections"):
-        lines.append("see " + " and ".join(["*highlighted section*"] * one["num_highlights"]))
-    if one := wanted.get("detectable_format:number_bullet_lists"):
-        lines += ["* a point"] * one["num_bullets"]
-    if "detectable_content:postscript" in wanted:
-        lines.append("P.S. thank you")
-    if one := wanted.get("startend:end_checker"):
-        lines.append(one["end_phrase"])
-    return "\n".join(lines)
-
-
-def generated(n: int = 60) -> list[dict[str, Any]]:
-    """Prompts in the official schema: key, prompt, instruction_id_list, kwargs."""
-    rng = Random("ifeval")
+    `follows` is a text that follows them.
+    """
     rows = []
-    for key in range(n):
-        wanted = rng.sample(_choices(rng), rng.randrange(1, 4))
-        subject = rng.choice(SUBJECTS)
-        words = describe([Instruction(name, kwargs) for name, kwargs in wanted])
+    for key, task in enumerate(Instructions().tasks(n, SEED)):
+        wanted = task.payload["instructions"]
         rows.append(
             {
                 "key": key,
-                "prompt": " ".join([f"Write about {subject}.", *words]),
-                "instruction_id_list": [name for name, _ in wanted],
-                "kwargs": [kwargs for _, kwargs in wanted],
-                "subject": subject,
+                "prompt": task.messages[-1]["content"],
+                "instruction_id_list": [one["id"] for one in wanted],
+                "kwargs": [one["arguments"] for one in wanted],
+                "follows": task.payload["follows"],
             }
         )
     return rows
@@ -98,7 +53,7 @@ class IfEval(Benchmark):
             self.manifest = base.path_manifest(self.name, path, len(self.rows))
         else:
             self.rows = generated()
-            self.manifest = base.builtin_manifest(self.name, self.rows)
+            self.manifest = base.builtin_manifest(self.name, self.rows, "2")
 
     def items(self) -> list[Sample]:
         found = []
@@ -106,7 +61,7 @@ class IfEval(Benchmark):
             base.missing(row, ("key", "prompt", "instruction_id_list", "kwargs"), self.name)
             kwargs = [{k: v for k, v in one.items() if v is not None} for one in row["kwargs"]]
             wanted = list(zip(row["instruction_id_list"], kwargs, strict=True))
-            gold = {"wanted": wanted, "subject": row.get("subject", "")}
+            gold = {"wanted": wanted, "follows": row.get("follows", "")}
             found.append(Sample(str(row["key"]), base.user(row["prompt"]), gold))
         return found
 
@@ -133,7 +88,9 @@ class IfEval(Benchmark):
         return base.scored(not missed, "", reason, **parts)
 
     def gold_reply(self, sample: Sample) -> Reply:
-        return Reply(_comply(sample.gold["subject"], dict(sample.gold["wanted"])))
+        if not sample.gold["follows"]:
+            raise DataError(f"{self.name}: the official data has no texts that follow it")
+        return Reply(sample.gold["follows"])
 
     def summary(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         total = sum(row["parts"]["instructions"] for row in rows)
