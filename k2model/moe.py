@@ -137,8 +137,6 @@ def _grouped(x_SX: Tensor, w_EYX: Tensor, offsets_E: Tensor) -> Tensor:
     Every row belongs to an expert: `grouped_mm` leaves rows past the last offset uninitialised. It also refuses
     strides that are no multiple of 16 bytes, so odd widths are padded with zeros and the result is cut.
     """
-    if x_SX.device.type == "cpu" and x_SX.dtype == torch.float32 and not torch.is_grad_enabled():
-        return _product_by_product(x_SX, w_EYX, offsets_E)
     step = 16 // x_SX.element_size()
     pad_x, pad_y = -x_SX.shape[1] % step, -w_EYX.shape[1] % step
     if pad_x or pad_y:
@@ -147,17 +145,6 @@ def _grouped(x_SX: Tensor, w_EYX: Tensor, offsets_E: Tensor) -> Tensor:
         )
         return padded_SY[:, : w_EYX.shape[1]]
     return F.grouped_mm(x_SX, w_EYX.transpose(-1, -2), offs=offsets_E)
-
-
-def _product_by_product(x_SX: Tensor, w_EYX: Tensor, offsets_E: Tensor) -> Tensor:
-    """What `grouped_mm` computes in float32 on a CPU, without its cost for experts that no row chose."""
-    y_SY = x_SX.new_empty(len(x_SX), w_EYX.shape[1])
-    start = 0
-    for expert, stop in enumerate(offsets_E.tolist()):
-        if stop > start:
-            y_SY[start:stop] = x_SX[start:stop] @ w_EYX[expert].T
-        start = stop
-    return y_SY
 
 
 class MoE(nn.Module):
