@@ -9,6 +9,7 @@ NAMES = (
     "aime_2025_heavy",
     "aime_2025_with_python",
     "bfcl",
+    "bfcl_multi_turn",
     "elementary",
     "gpqa_diamond",
     "gsm8k",

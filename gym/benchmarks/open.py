@@ -9,6 +9,7 @@ from gym.benchmarks.aime import Aime
 from gym.benchmarks.aime_modes import AimeHeavy, AimePython
 from gym.benchmarks.base import Benchmark, DataError
 from gym.benchmarks.bfcl import Bfcl
+from gym.benchmarks.bfcl_multi_turn import BfclMultiTurn
 from gym.benchmarks.gpqa import GpqaDiamond
 from gym.benchmarks.gsm8k import Gsm8k
 from gym.benchmarks.human_eval import HumanEval
@@ -46,6 +47,7 @@ BENCHMARKS: Mapping[str, Callable[[Path | None], Benchmark]] = {
     "aime_2025_heavy": lambda path: AimeHeavy(2025, path),
     "aime_2025_with_python": lambda path: AimePython(2025, path),
     "bfcl": Bfcl,
+    "bfcl_multi_turn": BfclMultiTurn,
     "elementary": _without_path(ElementarySuite),
     "gpqa_diamond": GpqaDiamond,
     "gsm8k": Gsm8k,
