@@ -123,11 +123,12 @@ def test_the_command_line_without_the_pipeline(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/m.db")
-    command = ["--target", endpoint, "--model", "m", "--benchmarks", "gpqa_diamond,mmlu", "--items", "20"]
+    command = ["--target", endpoint, "--model", "m", "--benchmarks", "gpqa_diamond,mmlu,acebench,bfcl", "--items", "20"]
     assert standalone.run([*command, "--repeats", "2", "--out", str(tmp_path / "out")]) == 0
     found = json.loads((tmp_path / "out/scores.json").read_text())
     assert found["gpqa_diamond_n"] == 20
     assert 0 < found["mmlu_ci_high"] < 1
+    assert found["acebench"] == 0.0  # some of every category was asked, or there would be no score
     rows = pq.read_table(tmp_path / "out/gpqa_diamond.parquet").to_pylist()
     assert len(rows) == 40
     if not rows[0]["dataset"].startswith("builtin"):
