@@ -116,10 +116,8 @@ def some_tasks(bench: Tau2, count: int) -> list[Any]:
     return list(found.values())[:count]
 
 
-@pytest.mark.parametrize(
-    "domain",
-    [pytest.param("airline", marks=pytest.mark.slow), pytest.param("retail", marks=pytest.mark.slow), "telecom"],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("domain", ["airline", "retail", "telecom"])
 def test_agent_and_user_of_an_endpoint_reach_every_goal_by_the_gold_actions(
     domain: str, endpoint: tuple[str, list[Cast]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
