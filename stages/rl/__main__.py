@@ -6,6 +6,7 @@ import torch
 
 from k2model.checkpoint import save_checkpoint
 from k2model.tokenizer import load_tokenizer
+from stages.benchmark_index import read_index
 from stages.files import write_csv
 from stages.rl.families import open_families
 from stages.rl.loop import Hooks, Job, Loop
@@ -13,7 +14,6 @@ from stages.rl.ptx import quality_data
 from stages.run import Stage
 from stages.schemas import ROLLOUTS, write_table
 from stages.sft import data
-from stages.tokens.benchmarks import read_index
 
 START = Path("models/sft")
 TOKENIZER = Path("data/tokenizer")

@@ -10,6 +10,7 @@ from k2model.checkpoint import save_checkpoint
 from k2model.engine import OptimizerOptions
 from k2model.model import Output
 from k2model.tokenizer import load_tokenizer
+from stages.benchmark_index import read_index
 from stages.files import write_csv
 from stages.finetune import FineTune
 from stages.run import Stage
@@ -18,7 +19,6 @@ from stages.sft.mixture import Mixture, demonstrate
 from stages.sft.packing import Example, Packed, pack
 from stages.sft.params import SftParams
 from stages.sft.validation import call_accuracy, held_loss, task_success
-from stages.tokens.benchmarks import read_index
 
 START = Path("models/pretrain")
 TRAJECTORIES = Path("data/trajectories.parquet")

@@ -5,11 +5,12 @@ from pathlib import Path
 from gym.decontaminate import Index, decontaminate
 from k2model.data import ShardWriter
 from k2model.tokenizer import load_tokenizer
+from stages.benchmark_index import FILE
 from stages.errors import InputError
 from stages.files import sha256_file, write_atomic
 from stages.run import Stage
 from stages.schemas import CORPUS, NGRAMS, read_table, write_table
-from stages.tokens.benchmarks import FILE, benchmark_index
+from stages.tokens.benchmarks import benchmark_index
 from stages.tokens.texts import rephrased_texts
 
 OUT = Path("data/tokens")

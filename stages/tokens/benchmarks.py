@@ -5,15 +5,12 @@ share their sentences with every task of the same kind, so there the whole quest
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from gym.benchmarks.base import DataError
 from gym.benchmarks.names import NAMES
 from gym.decontaminate import Index
 from stages.evaluate.open import open_any
-from stages.schemas import NGRAMS, read_table
 
-FILE = "benchmarks.parquet"
 GENERATED = ("elementary", "reasoning_gym")
 AGAIN = ("_agentless", "_heavy", "_with_python")  # these have another's questions
 QUESTIONS = tuple(name for name in NAMES if not name.endswith(AGAIN))
@@ -35,12 +32,3 @@ def benchmark_index(names: Sequence[str] = QUESTIONS) -> tuple[Index, list[str]]
         else:
             index.add(name, bench.texts())
     return index, absent
-
-
-def read_index(path: Path) -> Index:
-    """The index that the stage `tokens` made; empty where it compares nothing.
-
-    Raises:
-        InputError: the file is missing or broken.
-    """
-    return Index.of(read_table(path / FILE, NGRAMS).to_pylist())

@@ -2,11 +2,20 @@ import subprocess
 import sys
 from pathlib import Path
 
+import grimp
 import pytest
+import yaml
 
 from flows.graph import Node, restrict, stage_graph
 
 ROOT = Path(__file__).parents[2]
+# What every stage uses and what can change no byte of an output: parameters (DVC compares those by value), files, logs.
+HOUSE = (
+    "errors files gate graph models owner params progress reference run schemas section seeds"
+    " track track_models track_traces"
+)
+# A checkpoint as teacher is named by a path that DVC does not know; its code is not a dependency either.
+BORDER = {f"stages.{name}" for name in HOUSE.split()} | {"agents.chat.checkpoint"}
 
 
 def test_graph_equals_dvc_stage_list() -> None:
@@ -33,3 +42,32 @@ def test_restrict_keeps_what_a_target_needs() -> None:
     assert restrict(nodes, []) == nodes
     with pytest.raises(ValueError, match="no stage named 'x'"):
         restrict(nodes, ["x"])
+
+
+@pytest.fixture(scope="module")
+def imports() -> grimp.ImportGraph:
+    return grimp.build_graph("stages", "agents", "gym", "k2model", "kernels", "flows", cache_dir=None)
+
+
+def _file(module: str) -> str:
+    path = ROOT / module.replace(".", "/")
+    return (path / "__init__.py" if path.is_dir() else path.with_suffix(".py")).relative_to(ROOT).as_posix()
+
+
+@pytest.mark.parametrize("stage", [node.name for node in stage_graph(ROOT)])
+def test_dvc_knows_every_file_of_code_that_a_stage_uses(imports: grimp.ImportGraph, stage: str) -> None:
+    dependencies = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"][stage]["deps"]
+    todo = [one for one in imports.modules if one == f"stages.{stage}" or one.startswith(f"stages.{stage}.")]
+    assert todo
+    used = set(todo)
+    while todo:
+        new = imports.find_modules_directly_imported_by(todo.pop()) - used - BORDER
+        used |= new
+        todo += new
+    files = {_file(module) for module in used}
+    code = {file for file in files if (ROOT / file).stat().st_size}
+    covered = {file for file in code for one in dependencies if file == one or file.startswith(f"{one}/")}
+    assert code == covered
+    parts = [one for one in dependencies if one.split("/")[0] not in ("data", "models", "metrics", "plots", "docs")]
+    unused = [one for one in parts if one.endswith(".py") and one not in files]
+    assert unused == []

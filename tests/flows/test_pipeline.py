@@ -50,6 +50,13 @@ def _post(api: str, path: str, body: dict[str, Any]) -> list[dict[str, Any]]:
     return found
 
 
+def _one(api: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    answer = httpx.post(f"{api}{path}", json=body, timeout=30)
+    answer.raise_for_status()
+    found: dict[str, Any] = answer.json()
+    return found
+
+
 def _task_states(api: str) -> dict[str, list[str]]:
     runs = _post(api, "/task_runs/filter", {"sort": "EXPECTED_START_TIME_ASC"})
     names: dict[str, list[str]] = {}
@@ -127,7 +134,7 @@ def test_deployments_are_served_scheduled_and_take_parameters(smoke_checkout: Pa
 
 
 def _run_to_the_end(api: str, deployment: str, parameters: dict[str, Any]) -> None:
-    run = httpx.post(f"{api}/deployments/{deployment}/create_flow_run", json={"parameters": parameters}).json()
+    run = _one(api, f"/deployments/{deployment}/create_flow_run", {"parameters": parameters})
     done = _until(
         lambda: httpx.get(f"{api}/flow_runs/{run['id']}", timeout=30).json(),
         lambda found: found["state_type"] in ("COMPLETED", "FAILED", "CRASHED"),
@@ -336,7 +343,7 @@ def test_a_crashed_workers_run_goes_on_at_another_worker(smoke_checkout: Path, a
         one for one in _post(api, "/deployments/filter", {}) if (one["name"], one["work_pool_name"]) == ("resume", "k2")
     ]
     body = {"parameters": {"targets": ["pretrain"]}}
-    run = httpx.post(f"{api}/deployments/{deployment['id']}/create_flow_run", json=body).json()
+    run = _one(api, f"/deployments/{deployment['id']}/create_flow_run", body)
     workers = [_worker(smoke_checkout, api, "first")]
     try:
         _until(lambda: set(_checkpoints(smoke_checkout)) - old, bool)
