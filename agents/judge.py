@@ -38,6 +38,8 @@ def judge(
         return Verdict(False, "no_answer", f"stopped by {stop}")
     calls = [call for message in messages for call in message.get("tool_calls") or []]
     for call in calls:
+        if not _well_formed(call):
+            return Verdict(False, "malformed_call", call["function"]["name"])
         if call["function"]["name"] not in task.tools:
             return Verdict(False, "undeclared_tool", call["function"]["name"])
     answers = " ".join(
@@ -63,6 +65,13 @@ def judge(
     if unread:
         return Verdict(False, "policy_broken", f"{unread} was changed before it was read")
     return Verdict(True, "success", "every criterion is met")
+
+
+def _well_formed(call: Mapping[str, Any]) -> bool:
+    try:
+        return isinstance(json.loads(call["function"]["arguments"]), dict)
+    except json.JSONDecodeError:
+        return False
 
 
 def _changed_unread(app: Application, calls: Sequence[Mapping[str, Any]]) -> str:

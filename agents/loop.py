@@ -37,6 +37,10 @@ class InfrastructureError(Exception):
     """The model or a tool's machine could not be reached; the one kind of failure that is retried."""
 
 
+class Truncated(Exception):
+    """The model's turn was cut at its limit of tokens; the run ends with `token_limit`."""
+
+
 UNREACHABLE = (InfrastructureError, SandboxError)
 
 
@@ -151,7 +155,7 @@ def run(
         while True:
             try:
                 message = _retried(lambda shown=shown: model(shown, tools), options.retries)  # type: ignore[misc]
-            except InfrastructureError as error:
+            except (InfrastructureError, Truncated) as error:
                 shown = asking.throw(error)
             else:
                 shown = asking.send(message)
@@ -173,7 +177,7 @@ def steps(
 ) -> Generator[list[Message], Message, Run]:
     """Yields each view of the history, takes the assistant's message for it, returns the finished `Run`.
 
-    An InfrastructureError thrown in ends the run. Arguments as in `run`.
+    An InfrastructureError or Truncated thrown in ends the run. Arguments as in `run`.
     """
     loop = _Loop(toolbox, messages, options, _Log(log), replay, count)
     try:
@@ -291,6 +295,8 @@ class _Loop:
                 return self._end(Stop.CONTEXT_EXHAUSTED, str(error))
             except InfrastructureError as error:
                 return self._end(Stop.INFRASTRUCTURE, str(error))
+            except Truncated as error:
+                return self._end(Stop.TOKEN_LIMIT, str(error))
             self.log.add({"assistant": message})
             self._said(message)
 

@@ -1,7 +1,7 @@
 """One trajectory: a user, an agent and a world, turn by turn; and its replay from the messages alone."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,8 +38,36 @@ class Trajectory:
         return sum(message["role"] == "assistant" for message in self.messages)
 
 
+Talk = Generator[list[loop.Message], loop.Message, Trajectory]
+
+
 def simulate(app: Application, one: Script, agent: Agent, seed: int, noise: Noise = NOISE) -> Trajectory:
-    """Lets the agent serve the user in the task's world; equal for equal arguments."""
+    """Lets a planner serve the user in the agent's place; equal for equal arguments."""
+    planner = Planner(agent, app, one, seed)
+    talk = conversation(app, one, agent, seed, noise, begin_turn=planner.begin_turn)
+    try:
+        shown = next(talk)
+        while True:
+            shown = talk.send(planner(shown, ()))
+    except StopIteration as end:
+        found: Trajectory = end.value
+        return found
+
+
+def conversation(
+    app: Application,
+    one: Script,
+    agent: Agent,
+    seed: int,
+    noise: Noise = NOISE,
+    options: loop.Options = OPTIONS,
+    begin_turn: Callable[[int], None] = lambda turn: None,
+) -> Talk:
+    """The user's turns in the task's world: yields what the agent sees, takes its message, returns the trajectory.
+
+    Args:
+        begin_turn: called with the number of each turn of the user, before the agent is asked.
+    """
     task = one.task
     world = app.world(task)
     simulator = Simulator([app.tools[name] for name in task.tools], world, seed, noise)
@@ -50,11 +78,10 @@ def simulate(app: Application, one: Script, agent: Agent, seed: int, noise: Nois
 
     tools = [app.tools[name].declaration() for name in task.tools]
     messages: list[dict[str, Any]] = [{"role": "system", "content": agent.system}]
-    planner = Planner(agent, app, one, seed)
     stop = loop.Stop.ANSWERED
     for turn, said in enumerate(one.turns):
-        planner.begin_turn(turn)
-        result = loop.run(planner, toolbox, [*messages, {"role": "user", "content": said}], tools, OPTIONS)
+        begin_turn(turn)
+        result = yield from loop.steps(toolbox, [*messages, {"role": "user", "content": said}], options)
         messages, stop = result.messages, result.stop
         if stop is not loop.Stop.ANSWERED:
             break

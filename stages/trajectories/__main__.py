@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from agents.acting import Acting, act
 from agents.chat.protocol import ChatError
 from agents.judge import Verdict, ask_llm
 from agents.loop import InfrastructureError
@@ -33,7 +34,7 @@ from stages.track_traces import choose
 from stages.trajectories import sessions, shards
 from stages.trajectories.params import TrajectoriesParams
 from stages.trajectories.shards import Row
-from stages.trajectories.simulated import Maker, agent_row, usable
+from stages.trajectories.simulated import Act, Maker, agent_row, planned, usable
 
 TOOLS_IN = Path("data/tools.parquet")
 AGENTS_OUT = Path("data/agents.parquet")
@@ -72,7 +73,17 @@ def staff(stage: Stage, p: TrajectoriesParams, apps: Sequence[Application], teac
     return agents
 
 
-def conversations(stage: Stage, p: TrajectoriesParams, maker: Maker, teacher: Teacher, judge: Teacher) -> list[Path]:
+def actor(p: TrajectoriesParams, agent: Teacher) -> Act:
+    """Who acts for the agents: the planner, or the model behind a URL."""
+    if not is_endpoint(p.agent):
+        return planned
+    acting = Acting(at_once=p.endpoint.concurrency, **p.acting.model_dump())
+    return lambda cases: agent.submit(act, cases, acting).result()
+
+
+def conversations(
+    stage: Stage, p: TrajectoriesParams, maker: Maker, teacher: Teacher, judge: Teacher, acts: Act
+) -> list[Path]:
     """Makes the shards of simulated conversations that are not there yet."""
     todo = shards.ranges(p.count, p.shard)
     paths = [shards.path_of(stage.work, "simulated", numbers) for numbers in todo]
@@ -92,7 +103,7 @@ def conversations(stage: Stage, p: TrajectoriesParams, maker: Maker, teacher: Te
                 coming = ask(following[0]) if following else None
 
                 def rows(numbers: range = numbers, worded: list[Wording] = worded) -> list[Row]:
-                    found = maker.rows(numbers, worded)
+                    found = maker.rows(numbers, worded, acts)
                     if p.judge != "none":
                         consult(judge, found, per_shard)
                     return found
@@ -144,6 +155,7 @@ def measure(paths: Sequence[Path]) -> dict[str, float]:
             count["calls"] += row["n_calls"]
             count["untold"] += row["untold"] > 0
             count["worded"] += row["wording"] == "teacher"
+            count["acted_by_llm"] += row["source"] == "llm"
             count["coding"] += row["source"] == "coding"
             count["coding_kept"] += row["source"] == "coding" and row["kept"]
             count["llm_judged"] += bool(row["llm_verdict"])
@@ -169,12 +181,14 @@ def card(p: TrajectoriesParams, metrics: Mapping[str, float], judged_by: str) ->
     """What a person reads about the data: who acted, worded and judged, and what came of it."""
     counts = {key: int(value) for key, value in metrics.items() if float(value).is_integer()}
     verdicts = {key.removeprefix("verdict_"): n for key, n in counts.items() if key.startswith("verdict_")}
+    planner = "a planner that follows a gold plan, with mistakes and recoveries of its own; no language model."
+    who = planner if p.agent == "planner" else f"the language model {p.endpoint.model} at {p.agent}."
     lines = [
         "# Trajectories",
         "",
         f"{counts['trajectories']:,} trajectories, {counts['kept']:,} kept; {counts['coding']:,} are coding sessions.",
         "",
-        "Who acts: a planner that follows a gold plan, with mistakes and recoveries of its own; no language model.",
+        f"Who acts: {who}",
         f"Teacher: {p.teacher}. It worded the requests of {counts['worded']:,} conversations; the others keep the",
         f"script's words. Agents: {counts['agents']:,}, of which {counts['agents_by_llm']:,} have a prompt that the",
         "teacher wrote, the others a grammar's.",
@@ -201,12 +215,13 @@ def main() -> None:
         apps = read_applications()
         teacher = stack.enter_context(Teacher(p.teacher, p.endpoint, stage.params.threads))
         judge = stack.enter_context(Teacher(p.judge, p.endpoint, stage.params.threads))
+        agent = stack.enter_context(Teacher(p.agent, p.endpoint, stage.params.threads))
         try:
             agents = staff(stage, p, apps, teacher)
             maker = Maker(apps, agents, p, stage.seed("trajectories") % 2**31)
-            paths = conversations(stage, p, maker, teacher, judge)
+            paths = conversations(stage, p, maker, teacher, judge, actor(p, agent))
         except ChatError as error:
-            raise InputError(f"trajectories.teacher, trajectories.judge: {error}") from None
+            raise InputError(f"trajectories.agent, teacher, judge: {error}") from None
         paths += coding(stage, p, agents, stack)
         write_table(AGENTS_OUT, [agent_row(agent) for agent in agents], AGENTS)
         write_batches(TASKS_OUT, shards.read(paths, "task"), TASKS)

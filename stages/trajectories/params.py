@@ -6,10 +6,20 @@ from stages.section import Section
 from stages.teacher import EndpointParams, is_endpoint
 
 
+class ActingParams(Section):
+    """Of an agent behind a URL: limits of a turn and of a conversation, see `agents/acting.py`."""
+
+    max_tokens: int = Field(ge=1)
+    temperature: float = Field(ge=0)
+    context_tokens: int = Field(ge=1)
+    max_steps: int = Field(ge=1)
+
+
 class TrajectoriesParams(Section):
     """Simulated conversations and coding sessions.
 
     easy_share: tasks of one subgoal named by id, with few tools in the context. coding: repairs in a sandbox.
+    agent: planner, which follows a gold plan with mistakes of its own; or a URL, whose model acts.
     teacher: words the requests of `worded` conversations; behind a URL it writes the agents' prompts too.
     judge: none, embedded or a URL; reads `judged` conversations that passed the checks and decides about them.
     """
@@ -23,6 +33,8 @@ class TrajectoriesParams(Section):
     personas: list[str]
     shard: int = Field(ge=1)
     coding: int = Field(ge=0)
+    agent: str
+    acting: ActingParams
     teacher: str
     endpoint: EndpointParams
     worded: int = Field(ge=0)
@@ -36,9 +48,11 @@ class TrajectoriesParams(Section):
         for persona in self.personas:
             if persona not in PERSONAS:
                 raise ValueError(f"unknown persona {persona!r}; known: {', '.join(PERSONAS)}")
-        for key, spec in (("teacher", self.teacher), ("judge", self.judge)):
-            if spec not in ("embedded", *(["none"] if key == "judge" else [])) and not is_endpoint(spec):
-                raise ValueError(f"{key} {spec!r}: neither embedded nor a URL{' nor none' if key == 'judge' else ''}")
+        local = {"agent": ["planner"], "teacher": ["embedded"], "judge": ["none", "embedded"]}
+        for key, names in local.items():
+            spec = str(getattr(self, key))
+            if spec not in names and not is_endpoint(spec):
+                raise ValueError(f"{key} {spec!r}: neither {' nor '.join(names)} nor a URL")
             if is_endpoint(spec) and not self.endpoint.model:
-                raise ValueError(f"endpoint.model: a {key} behind a URL needs the name of its model")
+                raise ValueError(f"endpoint.model: {key} is a URL, which needs the name of its model")
         return self

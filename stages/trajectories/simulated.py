@@ -1,12 +1,13 @@
 """Simulated conversations, one a number: the same numbers give the same rows, whoever makes them and whenever."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
+from agents.acting import Case
 from agents.policy import Agent
 from agents.tasks import EASY, Application, Task, applications, make_task
 from agents.tools.spec import Tool
@@ -17,6 +18,7 @@ from k2model.chat import render
 from stages.trajectories.params import TrajectoriesParams
 
 Row = dict[str, Any]
+Act = Callable[[Sequence[Case]], list[Trajectory]]
 NEEDED = frozenset({"get", "list", "create", "delete", "count", "update"})  # of a kind, so that agents can work on it
 
 
@@ -29,6 +31,11 @@ def usable(tools: Iterable[Tool]) -> list[Application]:
     whole = {key for key, found in actions.items() if found >= NEEDED}
     found = applications(tool for tool in tools if (tool.kind.application, tool.kind.slug) in whole)
     return [app for app in found if len(app.kinds) >= 2]
+
+
+def planned(cases: Sequence[Case]) -> list[Trajectory]:
+    """A planner acts for the agents."""
+    return [simulate(case.app, case.script, case.agent, case.seed) for case in cases]
 
 
 class Maker:
@@ -71,10 +78,10 @@ class Maker:
             found += [of_subgoal(self.apps[agent.application], goal) for goal in task.subgoals]
         return found
 
-    def rows(self, numbers: Sequence[int], wordings: Sequence[Wording]) -> list[Row]:
-        """The rows of these numbers; `wordings` answer `sentences(numbers)`."""
+    def rows(self, numbers: Sequence[int], wordings: Sequence[Wording], act: Act = planned) -> list[Row]:
+        """The rows of these numbers; `wordings` answer `sentences(numbers)`, `act` lets the agents act."""
         left = list(wordings)
-        found = []
+        cases, by = [], []
         for number in numbers:
             agent, task, persona = self.draw(number)
             wording = "script"
@@ -82,25 +89,28 @@ class Maker:
                 mine, left = left[: len(task.subgoals)], left[len(task.subgoals) :]
                 task = worded(task, mine)
                 wording = "teacher" if any(one.reworded for one in mine) else "script"
-            found.append(self._row(number, agent, task, persona, wording))
-        return found
-
-    def _row(self, number: int, agent: Agent, task: Task, persona: str, wording: str) -> Row:
-        app, seed = self.apps[agent.application], self.base + number
-        said = script(app, task, persona, seed)
-        done = simulate(app, said, agent, seed)
-        hashed, _ = replay(app, done.task, done.messages, seed)
-        if hashed != done.state_hash:
-            raise RuntimeError(f"{task.id}: the replay ends in another state")
-        render(done.messages, done.tools)  # every trajectory fits the chat format, kept or not
-        return {
-            "trajectory": _trajectory(done, number)
-            | {"seed": seed, "wording": wording, "untold": len(untold(said)), "llm_verdict": "", "llm_reason": ""},
-            "task": task_row(done.task, agent),
-        }
+            app, seed = self.apps[agent.application], self.base + number
+            cases.append(Case(app, script(app, task, persona, seed), agent, seed))
+            by.append(wording)
+        source = "simulated" if act is planned else "llm"
+        done = zip(numbers, cases, by, act(cases), strict=True)
+        return [_row(case, found, wording, number, source) for number, case, wording, found in done]
 
 
-def _trajectory(done: Trajectory, number: int) -> Row:
+def _row(case: Case, done: Trajectory, wording: str, number: int, source: str) -> Row:
+    hashed, _ = replay(case.app, done.task, done.messages, case.seed)
+    if hashed != done.state_hash:
+        raise RuntimeError(f"{done.task.id}: the replay ends in another state")
+    render(done.messages, done.tools)  # every trajectory fits the chat format, kept or not
+    untold_n = len(untold(case.script))
+    return {
+        "trajectory": _trajectory(done, number, source)
+        | {"seed": case.seed, "wording": wording, "untold": untold_n, "llm_verdict": "", "llm_reason": ""},
+        "task": task_row(done.task, case.agent),
+    }
+
+
+def _trajectory(done: Trajectory, number: int, source: str) -> Row:
     return {
         "traj_id": f"traj-{number:07d}",
         "task_id": done.task.id,
@@ -114,7 +124,7 @@ def _trajectory(done: Trajectory, number: int) -> Row:
         "kept": done.verdict.kept,
         "n_turns": done.n_turns,
         "n_calls": done.n_calls,
-        "source": "simulated",
+        "source": source,
         "persona": done.persona,
         "patch": "",
     }

@@ -43,7 +43,15 @@ def answer(body: dict[str, Any]) -> str:
     return f"Please {asked[0].lower()}{asked[1:]}" if not asked.startswith("How") else f"Tell me: {asked.lower()}"
 
 
+def acts(body: dict[str, Any]) -> dict[str, Any]:
+    """An agent that calls its first tool without arguments and reports whatever came of it."""
+    if body["messages"][-1]["role"] == "tool":
+        return {"role": "assistant", "content": "Done."}
+    call = {"name": body["tools"][0]["function"]["name"], "arguments": "{}"}
+    return {"role": "assistant", "content": "", "tool_calls": [{"id": "1", "type": "function", "function": call}]}
+
+
 def behave(body: dict[str, Any], before: int) -> Action:
-    message = {"role": "assistant", "content": answer(body)}
+    message = acts(body) if body.get("tools") else {"role": "assistant", "content": answer(body)}
     usage = {"prompt_tokens": 50, "completion_tokens": 5}
     return Action(raw=json.dumps({"choices": [{"message": message, "finish_reason": "stop"}], "usage": usage}).encode())

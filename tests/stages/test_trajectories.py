@@ -125,19 +125,35 @@ def test_a_teacher_behind_an_endpoint_invents_tools_writes_prompts_words_request
             path.unlink()
         run_in(folder, sys.executable, "-m", "stages.trajectories")
         assert server.asked.total() == asked
-    assert _hashes(folder) == first
+        assert _hashes(folder) == first
+        rows = read_table(folder / "data/trajectories.parquet", TRAJECTORIES).to_pylist()
+        told = (folder / "data" / "trajectories_card.md").read_text()
+        _with_a_model_that_acts(folder, server.url, run_in)
     sources = read_table(folder / "data/tools.parquet", TOOLS)["source"].to_pylist()
     assert sources.count("llm") == 17 * 2 * 2 * 10
     card = (folder / "data" / "tools_card.md").read_text()
     assert "#mock" in card and "| llm | 680 |" in card and "Inventions of the teacher that were left out" in card
     assert set(read_table(folder / "data/agents.parquet", AGENTS)["author"].to_pylist()) == {"llm"}
-    told = (folder / "data" / "trajectories_card.md").read_text()
+    assert "Who acts: a planner" in told
     assert "50 have a prompt" in told and "worded the requests of 30" in told and "/v1 read 30 of" in told
-    rows = read_table(folder / "data/trajectories.parquet", TRAJECTORIES).to_pylist()
     assert sum(row["wording"] == "teacher" for row in rows) == 30
     judged = [row for row in rows if row["llm_verdict"]]
     assert len(judged) == 30 and {row["llm_verdict"] for row in judged} == {"success", "llm_judge"}
     assert all(row["kept"] == (row["llm_verdict"] == "success") for row in judged)
+
+
+def _with_a_model_that_acts(folder: Path, url: str, run_in: Callable[..., Any]) -> None:
+    """The stage with a model in the agents' place, which calls one tool and reports."""
+    params = yaml.safe_load((folder / "params.yaml").read_text())
+    params["trajectories"] |= {"agent": url, "judge": "none"}
+    (folder / "params.yaml").write_text(yaml.safe_dump(params))
+    said = run_in(folder, sys.executable, "-m", "stages.trajectories").stdout
+    assert "60 trajectories" in said
+    rows = read_table(folder / "data/trajectories.parquet", TRAJECTORIES).to_pylist()
+    assert {row["source"] for row in rows} == {"llm"}
+    assert all(row["n_calls"] >= 1 for row in rows)
+    assert json.loads((folder / "metrics" / "trajectories.json").read_text())["acted_by_llm"] == 60
+    assert f"Who acts: the language model mock at {url}" in (folder / "data" / "trajectories_card.md").read_text()
 
 
 def _maker(**changes: Any) -> Maker:
@@ -194,7 +210,9 @@ def test_the_judge_reads_only_what_passed_and_its_verdict_is_stored(monkeypatch:
     [
         ("trajectories", {"judge": "somebody"}, r"judge 'somebody'"),
         ("trajectories", {"teacher": "none"}, r"teacher 'none'"),
-        ("trajectories", {"judge": "http://127.0.0.1/v1"}, r"endpoint\.model: a judge"),
+        ("trajectories", {"judge": "http://127.0.0.1/v1"}, r"endpoint\.model: judge"),
+        ("trajectories", {"agent": "embedded"}, r"agent 'embedded': neither planner nor a URL"),
+        ("trajectories", {"agent": "http://127.0.0.1/v1"}, r"endpoint\.model: agent"),
         ("tools", {"teacher": "http://127.0.0.1/v1"}, r"endpoint\.model"),
         ("tools", {"teacher": "gpt"}, r"teacher 'gpt'"),
     ],

@@ -1,0 +1,96 @@
+"""A language model in the agent's place: many conversations side by side, each through the think–act loop."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from agents import loop
+from agents.chat.protocol import ChatClient, ChatRequest, ChatResponse
+from agents.policy import Agent
+from agents.tasks import Application
+from agents.trajectory import Talk, Trajectory, conversation
+from agents.users import Script
+from k2model.chat import call_id, next_call_index
+
+
+@dataclass(frozen=True)
+class Case:
+    """Who serves whom, and the seed of the world's noise."""
+
+    app: Application
+    script: Script
+    agent: Agent
+    seed: int
+
+
+@dataclass(frozen=True)
+class Acting:
+    """Limits of the model.
+
+    Attributes:
+        at_once: conversations side by side; a finished one makes room for the next.
+        max_tokens, temperature: of a turn. A turn that is cut ends its conversation (`token_limit`).
+        context_tokens: a conversation that no longer fits ends (`context_exhausted`).
+        max_steps: turns of the model in answer to one of the user's.
+    """
+
+    at_once: int
+    max_tokens: int
+    temperature: float
+    context_tokens: int
+    max_steps: int
+
+
+def act(client: ChatClient, cases: Sequence[Case], acting: Acting) -> list[Trajectory]:
+    """The conversations, in the order of `cases`. A request's seed is its case's, so equal cases are asked once.
+
+    Raises:
+        ChatError: the client can't answer; what it answered before is in its store.
+    """
+    options = loop.Options(max_steps=acting.max_steps, context_tokens=acting.context_tokens, parallel=1)
+    done: dict[int, Trajectory] = {}
+    live: dict[int, tuple[Talk, list[loop.Message]]] = {}
+    coming = iter(enumerate(cases))
+
+    def go_on(place: int, talk: Talk, answer: ChatResponse | None, view: Sequence[loop.Message] = ()) -> None:
+        try:
+            if answer is None:
+                live[place] = talk, next(talk)
+            elif answer.finish_reason == "length":
+                live[place] = talk, talk.throw(loop.Truncated(f"a turn of {acting.max_tokens} tokens was cut"))
+            else:
+                live[place] = talk, talk.send(message(answer, next_call_index(view)))
+        except StopIteration as end:
+            done[place] = end.value
+            live.pop(place, None)
+
+    while True:
+        while len(live) < acting.at_once and (one := next(coming, None)) is not None:
+            place, case = one
+            go_on(place, conversation(case.app, case.script, case.agent, case.seed, options=options), None)
+        if not live:
+            return [done[place] for place in range(len(cases))]
+        asked = list(live.items())
+        requests = [_request(cases[place], view, acting) for place, (_, view) in asked]
+        for (place, (talk, view)), answer in zip(asked, client.complete(requests), strict=True):
+            go_on(place, talk, answer, view)
+
+
+def _request(case: Case, view: Sequence[loop.Message], acting: Acting) -> ChatRequest:
+    tools = tuple(case.app.tools[name].declaration() for name in case.script.task.tools)
+    return ChatRequest(
+        tuple(view), max_tokens=acting.max_tokens, temperature=acting.temperature, seed=case.seed, tools=tools
+    )
+
+
+def message(answer: ChatResponse, index: int) -> loop.Message:
+    """The assistant's message; ids count on from `index` through the dialog, whatever the server called them."""
+    said = {"role": "assistant", "content": answer.text, "reasoning_content": answer.reasoning}
+    calls = [
+        {
+            "id": call_id(str(call["function"]["name"]), index + place),
+            "type": "function",
+            "function": {"name": str(call["function"]["name"]), "arguments": str(call["function"]["arguments"])},
+        }
+        for place, call in enumerate(answer.tool_calls)
+    ]
+    return said | ({"tool_calls": calls} if calls else {})
