@@ -18,7 +18,8 @@ from agents.tools.spec import Field, Tool
 from agents.world.simulator import Simulator
 from agents.world.world import World, value
 from gym.benchmarks import base
-from gym.benchmarks.acebench import CATEGORIES, Data, Prompts, encode, same_state
+from gym.benchmarks.acebench import Data, Prompts
+from gym.benchmarks.acebench_rules import CATEGORIES, encode, same_state
 
 SEED = 2501
 EACH = 10  # items of a category, dialogues where there are turns

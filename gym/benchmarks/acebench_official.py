@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from gym.benchmarks import base
-from gym.benchmarks.acebench import CATEGORIES, Data, Prompts, Row
+from gym.benchmarks.acebench import Data, Prompts
+from gym.benchmarks.acebench_rules import CATEGORIES, Row
 from gym.benchmarks.base import DataError
 
 # What upstream saves of each class at the end of a task.

@@ -6,7 +6,8 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from flows.experiments import rl
-from flows.experiments.rl import Found, Results, arms, charts, claims
+from flows.experiments.rl import arms
+from flows.experiments.rl_claims import Found, Results, charts, claims
 
 FAMILIES = ["parity", "size"]
 

@@ -9,12 +9,12 @@ import pytest
 
 from agents.acebench import builtin
 from gym.benchmarks import acebench_official
-from gym.benchmarks.acebench import (
+from gym.benchmarks.acebench import AceBench
+from gym.benchmarks.acebench_rules import (
     AGENT,
     CATEGORIES,
     DIALOGUES,
     NORMAL,
-    AceBench,
     calls_right,
     decode,
     encode,
