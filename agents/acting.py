@@ -9,7 +9,7 @@ from agents.policy import Agent
 from agents.tasks import Application
 from agents.trajectory import Talk, Trajectory, conversation
 from agents.users import Script
-from k2model.chat import call_id, next_call_index
+from k2model.chat import next_call_index
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,8 @@ def act(client: ChatClient, cases: Sequence[Case], acting: Acting) -> list[Traje
             elif answer.finish_reason == "length":
                 live[place] = talk, talk.throw(loop.Truncated(f"a turn of {acting.max_tokens} tokens was cut"))
             else:
-                live[place] = talk, talk.send(message(answer, next_call_index(view)))
+                said = loop.assistant(answer.text, answer.reasoning, answer.tool_calls, next_call_index(view))
+                live[place] = talk, talk.send(said)
         except StopIteration as end:
             done[place] = end.value
             live.pop(place, None)
@@ -80,17 +81,3 @@ def _request(case: Case, view: Sequence[loop.Message], acting: Acting) -> ChatRe
     return ChatRequest(
         tuple(view), max_tokens=acting.max_tokens, temperature=acting.temperature, seed=case.seed, tools=tools
     )
-
-
-def message(answer: ChatResponse, index: int) -> loop.Message:
-    """The assistant's message; ids count on from `index` through the dialog, whatever the server called them."""
-    said = {"role": "assistant", "content": answer.text, "reasoning_content": answer.reasoning}
-    calls = [
-        {
-            "id": call_id(str(call["function"]["name"]), index + place),
-            "type": "function",
-            "function": {"name": str(call["function"]["name"]), "arguments": str(call["function"]["arguments"])},
-        }
-        for place, call in enumerate(answer.tool_calls)
-    ]
-    return said | ({"tool_calls": calls} if calls else {})

@@ -1,31 +1,10 @@
 """The think–act loop as an episode of a benchmark: it yields what it asks, so that many episodes run side by side."""
 
-import json
-from collections.abc import Generator, Mapping, Sequence
-from typing import Any
+from collections.abc import Generator, Sequence
 
-from agents.loop import Message, Options, Run, Stop, steps
+from agents.loop import Message, Options, Run, Stop, assistant, steps
 from gym.benchmarks.base import Ask, ContextExceeded, Reply
 from gym.benchmarks.swe_bench import Agent, Copy
-from k2model.chat import call_id
-
-
-def _message(reply: Reply, index: int) -> dict[str, Any]:
-    """The assistant's message; ids are counted through the dialogue, whatever the server called them."""
-    calls = [
-        {**call, "id": call_id(str(call["function"]["name"]), index + k), "function": _function(call)}
-        for k, call in enumerate(reply.tool_calls)
-    ]
-    said: dict[str, Any] = {"role": "assistant", "content": reply.text}
-    if reply.reasoning:
-        said["reasoning_content"] = reply.reasoning
-    return said | ({"tool_calls": calls} if calls else {})
-
-
-def _function(call: Mapping[str, Any]) -> dict[str, Any]:
-    arguments = call["function"]["arguments"]
-    text = arguments if isinstance(arguments, str) else json.dumps(arguments)
-    return {"name": str(call["function"]["name"]), "arguments": text}
 
 
 def agent(options: Options) -> Agent:
@@ -40,7 +19,7 @@ def agent(options: Options) -> Agent:
             while True:
                 reply = yield Ask(tuple(shown), tuple(tools))
                 asked += 1
-                shown = loop.send(_message(reply, made))
+                shown = loop.send(assistant(reply.text, reply.reasoning, reply.tool_calls, made))
                 made += len(reply.tool_calls)
         except ContextExceeded:
             return Stop.CONTEXT_EXHAUSTED.value, asked

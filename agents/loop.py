@@ -18,6 +18,7 @@ from typing import Any, Protocol, TextIO
 
 from agents.context import ContextExhausted, Count, Memo, Policy, count_tokens, view
 from gym.sandbox import SandboxError
+from k2model.chat import call_id
 
 Message = Mapping[str, Any]
 
@@ -54,6 +55,22 @@ class Toolbox(Protocol):
     """Runs a call; gives its text and whether it is an error of the caller. May be called from several threads."""
 
     def __call__(self, name: str, arguments: Mapping[str, Any]) -> tuple[str, bool]: ...
+
+
+def assistant(text: str, reasoning: str, calls: Sequence[Mapping[str, Any]], index: int) -> dict[str, Any]:
+    """A server's answer as a message; its calls are numbered from `index`, whatever the server called them."""
+    said: dict[str, Any] = {"role": "assistant", "content": text}
+    if reasoning:
+        said["reasoning_content"] = reasoning
+    if calls:
+        said["tool_calls"] = [_call(call["function"], index + place) for place, call in enumerate(calls)]
+    return said
+
+
+def _call(function: Mapping[str, Any], index: int) -> dict[str, Any]:
+    name, arguments = str(function["name"]), function["arguments"]
+    text = arguments if isinstance(arguments, str) else json.dumps(arguments)
+    return {"id": call_id(name, index), "type": "function", "function": {"name": name, "arguments": text}}
 
 
 CHECKPOINT = (
