@@ -91,7 +91,8 @@ def draw(stages: Mapping[str, Mapping[str, Any]], timings: Mapping[str, float]) 
             parts.append(f'<path class="edge" d="M{x0} {y0}C{x0 + GAP_X} {y0} {x1 - GAP_X} {y1} {x1} {y1}"/>')
     for name, stage in stages.items():
         x, y = at[name]
-        took = duration(timings[name]) if name in timings else "from the cache"
+        untimed = "this page" if name == "report" else "from the cache"
+        took = duration(timings[name]) if name in timings else untimed
         bar = (WIDTH - 20) * timings.get(name, 0) / longest
         parts.append(
             f'<a href="#{SECTIONS.get(name, "pipeline")}"><title>{html.escape(stage.get("desc", name))}</title>'
