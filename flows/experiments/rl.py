@@ -94,8 +94,10 @@ class Lab:
         self.params = load_params().rl
         self.tokenizer: K2Tokenizer = load_tokenizer(TOKENIZER)
         kept = data.trajectories(TRAJECTORIES)
-        self.kept_conversations, spare = kept[:-HELD_CONVERSATIONS], kept[-HELD_CONVERSATIONS:]
-        self.conversations, _, _ = data.encode(self.tokenizer, spare, self.params.ptx_length)
+        examples, places, _ = data.encode(self.tokenizer, kept, self.params.ptx_length)
+        held = set(list(dict.fromkeys(places))[-HELD_CONVERSATIONS:])  # of those that fit
+        self.kept_conversations = [one for place, one in enumerate(kept) if place not in held]
+        self.conversations = [one for place, one in zip(places, examples, strict=True) if place in held]
         self.identity = sha256_tree([START, TOKENIZER, TRAJECTORIES])
         self._before: dict[str, dict[str, float]] = {}
 
