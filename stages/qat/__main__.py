@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from gym.tasksets.elementary import Elementary
+from gym.tasksets.task import Task
 from k2model.checkpoint import load_checkpoint
 from k2model.data import TokenStream
 from k2model.int4_checkpoint import load_int4_checkpoint, save_int4_checkpoint
@@ -20,11 +21,12 @@ from stages.errors import InputError
 from stages.graph import declared
 from stages.qat import compare
 from stages.qat.arm import Arm, Data, train
+from stages.qat.params import QatParams
 from stages.run import Stage
 from stages.schemas import CORPUS, FACTS, read_table
 from stages.sft.data import demonstration, encode
 from stages.sft.packing import Example
-from stages.sft.validation import task_success
+from stages.sft.validation import solved
 
 OUT = Path("models/qat")
 
@@ -40,7 +42,7 @@ class Measure:
     def __init__(self, stage: Stage) -> None:
         p = self.p = stage.params.qat
         self.tokenizer = load_tokenizer(Path("data/tokenizer"))
-        self.task_seed = stage.seed("tasks") % 2**32
+        self.tasks = {family: held_tasks(family, p, stage.seed("tasks") % 2**32) for family in p.families}
         corpus = read_table(Path("data/corpus.parquet"), CORPUS)
         rows = zip(corpus["text"].to_pylist(), corpus["split"].to_pylist(), strict=True)
         texts = [text for text, split in rows if split == "validation"]
@@ -62,13 +64,19 @@ class Measure:
             answer_tokens=p.answer_tokens,
             batch_size=p.batch_size,
         )
-        success = task_success(model, self.tokenizer, p.families, p.eval_tasks, self.task_seed, p.difficulty)
+        scores = [solved(model, self.tokenizer, Elementary(family), tasks) for family, tasks in self.tasks.items()]
         return compare.Found(
             losses=compare.losses(model, self.documents, p.batch_size, self.tokenizer.pad),
             facts=right,
-            solved=round(sum(success[f"success_{family}"] for family in p.families) * p.eval_tasks),
-            tasks=p.eval_tasks * len(p.families),
+            solved=round(sum(score or 0.0 for family in scores for score in family)),
+            tasks=sum(map(len, scores)),
         )
+
+
+def held_tasks(family: str, p: QatParams, seed: int) -> list[Task]:
+    """Different held problems among `eval_tasks` draws: a small family repeats itself, which no interval may count."""
+    drawn = Elementary(family, "held").tasks(p.eval_tasks, seed, p.difficulty)
+    return list({str(task.messages[-1]["content"]): task for task in drawn}.values())
 
 
 def demonstrations(stage: Stage, tokenizer: K2Tokenizer) -> list[Example]:

@@ -8,6 +8,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
+from gym.tasksets.elementary import side_of
 from k2model.checkpoint import save_checkpoint
 from k2model.config import K2Config
 from k2model.data import ShardWriter, TokenStream
@@ -15,6 +16,7 @@ from k2model.int4_checkpoint import load_int4_checkpoint, save_int4_checkpoint
 from k2model.model import K2Model
 from k2model.quant import set_fake_quant
 from stages.qat import compare
+from stages.qat.__main__ import held_tasks
 from stages.qat.arm import Arm, Data, learning_rate, train
 from stages.qat.params import QatParams
 from stages.sft.packing import Example, Packed
@@ -155,3 +157,11 @@ def test_a_summary_has_intervals() -> None:
     assert found["tasks_x"] == 0.75
     for name in ("loss_x", "facts_x", "tasks_x"):
         assert found[f"{name}_ci_low"] < found[name] < found[f"{name}_ci_high"]
+
+
+def test_a_held_problem_counts_once_however_often_it_is_drawn() -> None:
+    p = P.model_copy(update={"eval_tasks": 60, "difficulty": 0.0})
+    tasks = held_tasks("parity", p, 3)
+    questions = {str(task.messages[-1]["content"]) for task in tasks}
+    assert 5 < len(tasks) == len(questions) < 60
+    assert {side_of(text) for text in questions} == {"held"}
