@@ -238,7 +238,8 @@ def _parse(value: Any) -> ChatResponse:
     usage = value.get("usage") or {}
     text = message.get("content") or ""
     calls = tuple(message.get("tool_calls") or ())
-    if not isinstance(text, str) or not all(isinstance(call, dict) for call in calls):
+    named = all(isinstance(call["function"]["name"], str) and "arguments" in call["function"] for call in calls)
+    if not isinstance(text, str) or not named:
         raise TypeError("content")
     return ChatResponse(
         text,

@@ -39,8 +39,22 @@ def _client(server: MockEndpoint, **changes: Any) -> EndpointClient:
         Action(raw=b'{"choices": []}'),
         Action(raw=b"[1]"),
         Action(raw=b'{"choices": [{"message": {"content": 3}}]}'),
+        Action(raw=b'{"choices": [{"message": {"content": "", "tool_calls": [{"function": {"name": "f"}}]}}]}'),
+        Action(raw=b'{"choices": [{"message": {"content": "", "tool_calls": ["f"]}}]}'),
     ],
-    ids=["429", "500", "503", "disconnect", "slow", "half-json", "no-choice", "list", "content-no-string"],
+    ids=[
+        "429",
+        "500",
+        "503",
+        "disconnect",
+        "slow",
+        "half-json",
+        "no-choice",
+        "list",
+        "content-no-string",
+        "call-no-arguments",
+        "call-no-object",
+    ],
 )
 def test_what_may_pass_is_tried_again_and_nothing_is_lost(fault: Action) -> None:
     def behave(body: dict[str, Any], before: int) -> Action:
