@@ -1,6 +1,6 @@
 """Does rephrasing teach more per token? Kimi K2 §2.2, Table 1, at a size for two cores.
 
-    python -m flows.experiments.rephrase --documents 24 --versions 10 --seeds 3
+    python -m flows.experiments.rephrase --documents 60 --versions 10 --seeds 3
 
 From one base, under one token budget, the model trains on some documents' (a) raw text, `versions` epochs, (b) one
 rephrasing each, `versions` epochs, (c) `versions` distinct rephrasings each, one epoch. Only documents with that many
@@ -440,7 +440,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--preset", default="smoke")
     parser.add_argument("--hidden", type=int, default=128, help="width of the network; 0: the preset's")
-    parser.add_argument("--documents", type=int, default=24, help="to be rephrased; those with enough texts take part")
+    parser.add_argument("--documents", type=int, default=60, help="to be rephrased; those with enough texts take part")
     parser.add_argument("--versions", type=int, default=10)
     parser.add_argument("--options", type=int, default=4, help="answers to choose from; chance is one of them")
     parser.add_argument("--candidates", type=int, default=3, help="wordings of each chunk")
