@@ -101,7 +101,7 @@ def test_a_changed_step_count_runs_only_what_follows(ran: Path, run_in: Run) -> 
 
 
 def test_the_rephrasing_experiment_leaves_an_arm_per_seed_in_mlflow(ran: Path, run_in: Run) -> None:
-    size = "--hidden 0 --documents 2 --versions 1 --candidates 2 --options 2 --max-chars 400 --seeds 1".split()
+    size = "--preset smoke --documents 2 --versions 1 --candidates 2 --options 2 --max-chars 400 --seeds 1".split()
     size += "--base-steps 2 --rows 2 --length 32".split()
     rephrasing = (sys.executable, "-m", "flows.experiments.rephrase")
     done = run_in(ran, *rephrasing, *size, "--threads", "1", "--out", "work/rephrase.json")

@@ -438,8 +438,8 @@ def _line(name: str, arm: dict[str, Any]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--preset", default="smoke")
-    parser.add_argument("--hidden", type=int, default=128, help="width of the network; 0: the preset's")
+    parser.add_argument("--preset", default="laptop")
+    parser.add_argument("--hidden", type=int, default=0, help="width of the network; 0: the preset's")
     parser.add_argument("--documents", type=int, default=60, help="to be rephrased; those with enough texts take part")
     parser.add_argument("--versions", type=int, default=10)
     parser.add_argument("--options", type=int, default=4, help="answers to choose from; chance is one of them")
