@@ -7,6 +7,7 @@ from torch import Tensor
 
 from k2model.config import K2Config
 from k2model.moe import Experts, Gate, MoE, update_expert_bias
+from kernels.expert_mlp import LEAST_ROWS
 
 torch.set_num_threads(1)
 
@@ -143,3 +144,23 @@ def test_the_shared_expert_is_not_scaled_and_the_load_is_counted() -> None:
     torch.testing.assert_close(
         out_BLC.flatten(0, 1), routed_TC + moe.shared_experts(x_BLC.flatten(0, 1)), rtol=1e-4, atol=1e-4
     )
+
+
+def test_gradients_of_few_rows_are_the_same_bits_with_two_threads() -> None:
+    config = K2Config.preset("laptop")
+    torch.manual_seed(0)
+    experts = Experts(config)
+    for weight in experts.parameters():
+        torch.nn.init.normal_(weight, std=0.02)
+    rows, top_k = 400, config.num_experts_per_tok
+    x_TC = torch.randn(rows, config.hidden_size, requires_grad=True)
+    expert_TK = torch.rand(rows, config.n_routed_experts).topk(top_k).indices
+    assert rows * top_k < LEAST_ROWS * config.n_routed_experts
+    weight_TK, gradient_TC = torch.rand(rows, top_k), torch.randn(rows, config.hidden_size)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        found = [torch.autograd.grad(experts(x_TC, expert_TK, weight_TK), x_TC, gradient_TC)[0] for _ in range(20)]
+    finally:
+        torch.set_num_threads(before)
+    assert all(torch.equal(found[0], one) for one in found[1:])
