@@ -1,6 +1,6 @@
 """A language model in the agent's place: many conversations side by side, each through the think–act loop."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from agents import loop
@@ -40,8 +40,13 @@ class Acting:
     max_steps: int
 
 
-def act(client: ChatClient, cases: Sequence[Case], acting: Acting) -> list[Trajectory]:
+def act(
+    client: ChatClient, cases: Sequence[Case], acting: Acting, on_done: Callable[[], None] = lambda: None
+) -> list[Trajectory]:
     """The conversations, in the order of `cases`. A request's seed is its case's, so equal cases are asked once.
+
+    Args:
+        on_done: called when a conversation has ended.
 
     Raises:
         ChatError: the client can't answer; what it answered before is in its store.
@@ -63,6 +68,7 @@ def act(client: ChatClient, cases: Sequence[Case], acting: Acting) -> list[Traje
         except StopIteration as end:
             done[place] = end.value
             live.pop(place, None)
+            on_done()
 
     while True:
         while len(live) < acting.at_once and (one := next(coming, None)) is not None:

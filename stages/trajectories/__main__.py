@@ -7,7 +7,7 @@ simulated, the teacher words the next one's requests in a thread of its own.
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
 from pathlib import Path
@@ -73,16 +73,16 @@ def staff(stage: Stage, p: TrajectoriesParams, apps: Sequence[Application], teac
     return agents
 
 
-def actor(p: TrajectoriesParams, agent: Teacher) -> Act:
-    """Who acts for the agents: the planner, or the model behind a URL."""
+def actor(p: TrajectoriesParams, agent: Teacher, on_done: Callable[[], None]) -> Act:
+    """Who acts for the agents: the planner, or the model behind a URL, which tells each conversation's end."""
     if not is_endpoint(p.agent):
         return planned
     acting = Acting(at_once=p.endpoint.concurrency, **p.acting.model_dump())
-    return lambda cases: agent.submit(act, cases, acting).result()
+    return lambda cases: agent.submit(act, cases, acting, on_done).result()
 
 
 def conversations(
-    stage: Stage, p: TrajectoriesParams, maker: Maker, teacher: Teacher, judge: Teacher, acts: Act
+    stage: Stage, p: TrajectoriesParams, maker: Maker, teacher: Teacher, judge: Teacher, agent: Teacher
 ) -> list[Path]:
     """Makes the shards of simulated conversations that are not there yet."""
     todo = shards.ranges(p.count, p.shard)
@@ -96,6 +96,7 @@ def conversations(
     coming = ask(missing[0]) if missing else None
     per_shard = -(-p.judged // len(todo))
     with stage.progress(p.count, "trajectory") as progress:
+        acts = actor(p, agent, progress.update)
         for place, numbers in enumerate(todo):
             if place in missing:
                 worded = coming.result() if coming is not None else []
@@ -109,7 +110,8 @@ def conversations(
                     return found
 
                 shards.make(paths[place], rows)
-            progress.update(len(numbers))
+            if place not in missing or acts is planned:
+                progress.update(len(numbers))
     return paths
 
 
@@ -219,7 +221,7 @@ def main() -> None:
         try:
             agents = staff(stage, p, apps, teacher)
             maker = Maker(apps, agents, p, stage.seed("trajectories") % 2**31)
-            paths = conversations(stage, p, maker, teacher, judge, actor(p, agent))
+            paths = conversations(stage, p, maker, teacher, judge, agent)
         except ChatError as error:
             raise InputError(f"trajectories.agent, teacher, judge: {error}") from None
         paths += coding(stage, p, agents, stack)

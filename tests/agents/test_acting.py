@@ -67,7 +67,9 @@ def test_a_model_behind_an_endpoint_acts_and_its_trajectories_replay_and_are_jud
         return Action(raw=json.dumps({"choices": [choice], "usage": {}}).encode())
 
     with MockEndpoint(behave) as server:
-        done = act(EndpointClient(server.url, EndpointOptions("mock")), cases, ACTING)
+        ended: list[int] = []
+        done = act(EndpointClient(server.url, EndpointOptions("mock")), cases, ACTING, lambda: ended.append(1))
+        assert len(ended) == len(cases)
         assert 1 < server.most_in_flight <= 7
     assert Counter(one.verdict.kept for one in done)[True] >= 25, [one.verdict for one in done]
     for case, one in zip(cases, done, strict=True):
