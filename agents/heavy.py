@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from agents.loop import Model, Run, Stop
+from agents.loop.loop import Model, Run, Stop
 
 ASK = (
     "Several attempts at the task above were made independently. Compare them, find mistakes, and write the final "

@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from agents.context import Policy
-from agents.loop import Message, Options, Run, run
+from agents.loop.context import Policy
+from agents.loop.loop import Message, Options, Run, run
 
 STEPS = 300
 ROUNDS = 10

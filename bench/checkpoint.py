@@ -16,9 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from k2model.config import K2Config
-from k2model.engine import OptimizerOptions, TrainEngine
 from k2model.model import K2Model
-from k2model.train_state import CheckpointWriter, Snapshot, list_checkpoints, verify
+from k2model.training.engine import OptimizerOptions, TrainEngine
+from k2model.training.train_state import CheckpointWriter, Snapshot, list_checkpoints, verify
 
 ARMS = ("none", "asynchronous", "synchronous")
 LR, BIAS_RATE = 1e-4, 0.001

@@ -4,7 +4,7 @@
 
 Both generate greedily the same number of tokens from the same random prompts. In float32 the ids must be equal; in
 bfloat16 sums in another order tip near ties, so their share is printed. Engines take turns; the ratio is of the best
-turn of each, prefill inside. In bfloat16 our weights are rearranged for decoding (`k2model.decode.prepare`).
+turn of each, prefill inside. In bfloat16 our weights are rearranged for decoding (`k2model.inference.decode.prepare`).
 """
 
 import argparse
@@ -16,10 +16,10 @@ from pathlib import Path
 import torch
 from transformers import AutoModelForCausalLM
 
-from k2model.checkpoint import load_checkpoint, save_checkpoint
 from k2model.config import K2Config
-from k2model.decode import prepare
-from k2model.generate import Engine, Request
+from k2model.formats.checkpoint import load_checkpoint, save_checkpoint
+from k2model.inference.decode import prepare
+from k2model.inference.generate import Engine, Request
 from k2model.model import K2Model
 
 Call = Callable[[], list[list[int]]]

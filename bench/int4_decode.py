@@ -4,8 +4,8 @@
     python -m bench.int4_decode --quality models/pretrain
                                                     greedy agreement and KL per token of a checkpoint's INT4 export
 
-The bfloat16 peer is our own best: every linear and the fused experts run on the same kernels (`k2model.decode`). Both
-engines take turns of eight tokens; the ratio is of the 5th percentile over turns.
+The bfloat16 peer is our own best: every linear and the fused experts run on the same kernels
+(`k2model.inference.decode`). Both engines take turns of eight tokens; the ratio is of the 5th percentile over turns.
 """
 
 import argparse
@@ -20,15 +20,15 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from k2model.checkpoint import load_checkpoint, save_checkpoint
 from k2model.config import K2Config
-from k2model.data import TokenStream
-from k2model.decode import prepare
-from k2model.generate import Engine, Request
-from k2model.int4_checkpoint import load_any, load_int4_checkpoint, save_int4_checkpoint
-from k2model.int4_experts import Int4Experts
+from k2model.formats.checkpoint import load_checkpoint, save_checkpoint
+from k2model.formats.int4_checkpoint import load_any, load_int4_checkpoint, save_int4_checkpoint
+from k2model.formats.quant import sizes, to_bfloat16
+from k2model.inference.decode import prepare
+from k2model.inference.generate import Engine, Request
+from k2model.inference.int4_experts import Int4Experts
 from k2model.model import K2Model
-from k2model.quant import sizes, to_bfloat16
+from k2model.training.token_shards import TokenStream
 from kernels.int4.mlp import Precision
 
 TURN = 8

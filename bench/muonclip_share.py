@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from k2model.config import K2Config
-from k2model.engine import OptimizerOptions, TrainEngine
 from k2model.model import K2Model
+from k2model.training.engine import OptimizerOptions, TrainEngine
 from kernels.newton_schulz import newton_schulz
 
 LR, BIAS_RATE = 1e-4, 0.001

@@ -21,11 +21,11 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM
 
-from k2model.checkpoint import save_checkpoint
 from k2model.config import K2Config
-from k2model.engine import ComputeType, OptimizerOptions, TrainEngine, _deepspeed, init_ranks
 from k2model.flops import train_flops_per_token
+from k2model.formats.checkpoint import save_checkpoint
 from k2model.model import K2Model
+from k2model.training.engine import ComputeType, OptimizerOptions, TrainEngine, _deepspeed, init_ranks
 
 LR, DECAY = 1e-4, 0.1
 WARM_UP = 2  # rounds that aren't counted

@@ -15,8 +15,8 @@ from typing import Any
 import psutil
 import torch
 
+from agents.chat.embedded.gguf_llama import teacher_file
 from agents.chat.endpoint import EndpointClient, EndpointOptions
-from agents.chat.gguf_llama import teacher_file
 from agents.chat.protocol import ChatRequest, ChatResponse
 from agents.rephrase.styles import PERSPECTIVES, STYLES, ask, shots
 
@@ -69,7 +69,7 @@ def one_by_one(model: Any, tokenizer: Any, some: list[ChatRequest]) -> float:
 def teacher(threads: int, rounds: int, batch: int) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from agents.chat.embedded import EmbeddedClient
+    from agents.chat.embedded.client import EmbeddedClient
 
     torch.set_num_threads(threads)
     path = teacher_file()

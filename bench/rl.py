@@ -22,10 +22,10 @@ from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast, TrainerC
 
 from gym.tasksets.elementary import Elementary
 from gym.tasksets.task import Task
-from k2model.engine import OptimizerOptions
-from k2model.generate import Engine
-from k2model.tokenizer import K2Tokenizer, load_tokenizer
-from stages.finetune import FineTune
+from k2model.chat.tokenizer import K2Tokenizer, load_tokenizer
+from k2model.inference.generate import Engine
+from k2model.training.engine import OptimizerOptions
+from stages.posttraining.finetune import FineTune
 from stages.rl.episodes import Answer
 from stages.rl.params import ObjectiveParams
 from stages.rl.rollout import Rollout, advance

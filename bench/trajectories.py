@@ -14,12 +14,12 @@ from pathlib import Path
 
 import psutil
 
-from agents.policy import make_agent
-from agents.tasks import applications, make_task
+from agents.conversations.planner import make_agent
+from agents.conversations.simulator import Simulator
+from agents.conversations.tasks import applications, make_task
 from agents.tools.evolve import evolve
-from agents.world.simulator import Simulator
-from stages.params import load_params
-from stages.schemas import TRAJECTORIES, write_batches
+from stages.dial import load_params
+from stages.harness.tables import TRAJECTORIES, write_batches
 from stages.trajectories import shards
 from stages.trajectories.simulated import Maker
 

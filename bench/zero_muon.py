@@ -28,11 +28,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from k2model.config import K2Config
-from k2model.engine import ComputeType, OptimizerOptions, TrainEngine, _deepspeed, set_compute_type
 from k2model.model import K2Model
 from k2model.moe import update_expert_bias
-from k2model.muonclip import kind_of
-from k2model.qk_clip import AttentionWeights, MaxLogit, qk_clip_
+from k2model.training.engine import ComputeType, OptimizerOptions, TrainEngine, _deepspeed, set_compute_type
+from k2model.training.muonclip import kind_of
+from k2model.training.qk_clip import AttentionWeights, MaxLogit, qk_clip_
 from kernels.newton_schulz import newton_schulz, newton_schulz_reference
 
 ARMS = ("ours", "zero1", "zero2", "zero1+ns")

@@ -12,13 +12,12 @@ COMMANDS = {  # name: module, what it does, an example
     "sweep": ("flows.sweep", "a grid or an Optuna study under one MLflow parent", "k2 sweep --grid seed=0,1,2 --jobs 2"),
     "sandbox": ("flows.sandbox", "a file of sandbox jobs, here or on a work pool", "k2 sandbox jobs.jsonl outcomes.jsonl --shard 500"),
     "doctor": ("flows.doctor", "what this machine has, and what each missing thing disables", "k2 doctor"),
-    "params": ("stages.params", "checks params.yaml, or applies a size", "k2 params --size smoke --write"),
+    "params": ("stages.dial", "checks params.yaml, or applies a size", "k2 params --size smoke --write"),
     "evaluate": ("stages.evaluate.__main__", "benchmarks on any target", "k2 evaluate --target embedded --benchmarks aime_2025"),
-    "models": ("stages.models", "the registered checkpoints, their scores and aliases", "k2 models"),
-    "promote": ("stages.promote", "makes the candidate the champion if the gate holds", "k2 promote --version 3"),
+    "models": ("stages.tracking.__main__", "the registered checkpoints, their scores and aliases", "k2 models"),
     "describe": ("k2model.describe", "parameters, FLOPs and size of a preset", "k2 describe k2"),
-    "plan": ("k2model.plan", "memory and time on a cluster", "k2 plan k2 --gpus 2048 --gpu h800"),
-    "serve": ("k2model.serve", "an OpenAI-compatible server over a checkpoint", "k2 serve models/rl --tokenizer data/tokenizer"),
+    "plan": ("k2model.training.plan", "memory and time on a cluster", "k2 plan k2 --gpus 2048 --gpu h800"),
+    "serve": ("k2model.serving.server", "an OpenAI-compatible server over a checkpoint", "k2 serve models/rl --tokenizer data/tokenizer"),
 }  # fmt: skip
 
 

@@ -14,8 +14,8 @@ import yaml
 
 from flows import environment
 from flows.process import dvc, run
-from stages.errors import InputError
-from stages.params import parse_params
+from stages.dial import parse_params
+from stages.harness.errors import InputError
 
 
 def override(params: dict[str, Any], changes: Mapping[str, str]) -> dict[str, Any]:

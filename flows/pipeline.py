@@ -37,8 +37,8 @@ from flows.hooks import mlflow_link, on_completion, on_failure, stop
 from flows.process import StageFailed, dvc, run, stop_all, stopping
 from flows.recovery import alive
 from flows.server import local_server
-from stages.errors import InputError
-from stages.params import PipelineParams
+from stages.dial import PipelineParams
+from stages.harness.errors import InputError
 from stages.preflight import preflight
 
 LEASE_S = 60.0  # a place whose holder was killed is free again after this

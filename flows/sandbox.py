@@ -26,8 +26,8 @@ from prefect.states import State
 
 from flows.server import local_server
 from gym.sandbox import Job, SandboxError, open_sandbox
-from stages.errors import InputError
-from stages.files import sha256_file, write_atomic
+from stages.harness.errors import InputError
+from stages.harness.files import sha256_file, write_atomic
 
 Level = Literal["fork", "namespaces"]
 

@@ -23,7 +23,7 @@ import yaml
 from flows.experiment import override, parse_changes, run_experiment
 from flows.process import StageFailed, StageTimeout
 from flows.runs import Runs
-from stages.errors import InputError
+from stages.harness.errors import InputError
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from stages import owner
-from stages.errors import InputError
-from stages.params import Params, load_params
+from stages.dial import Params, load_params
+from stages.harness import checkout_lock as owner
+from stages.harness.errors import InputError
 
 MIN_FREE_BYTES = 500 * 2**20
 

@@ -17,9 +17,9 @@ LONGEST = (  # files that take minutes start first, so that no worker waits for 
     "tests/test_docs.py",
     "tests/flows/test_sweep.py",
     "tests/gym/benchmarks/test_parity.py",
-    "tests/stages/test_pretrain.py",
-    "tests/k2model/test_engine.py",
-    "tests/stages/test_trajectories.py",
+    "tests/stages/pretrain/test_pretrain.py",
+    "tests/k2model/training/test_engine.py",
+    "tests/stages/trajectories/test_trajectories.py",
     "tests/test_cluster.py",
 )
 
@@ -83,5 +83,5 @@ def smoke_checkout(tmp_path_factory: pytest.TempPathFactory, run_in: Callable[..
     folder = make_checkout(tmp_path_factory.mktemp("smoke") / "checkout")
     for lock in ("dvc.lock",):
         (folder / lock).unlink(missing_ok=True)
-    run_in(folder, sys.executable, "-m", "stages.params", "--size", "smoke", "--write")
+    run_in(folder, sys.executable, "-m", "stages.dial", "--size", "smoke", "--write")
     return folder

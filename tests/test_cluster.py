@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 import yaml
 
-from k2model import plan
-from k2model.data import ShardWriter
+from k2model.training import plan
+from k2model.training.token_shards import ShardWriter
 from tests.conftest import ROOT, checkout_env, make_checkout
 from tests.servers import free_port
 
@@ -33,7 +33,7 @@ sys.exit(max(node.wait() for node in nodes))
 def checkout(tmp_path_factory: pytest.TempPathFactory, run_in: Run) -> Path:
     """A smoke checkout with small token shards, for two ranks."""
     folder = make_checkout(tmp_path_factory.mktemp("cluster") / "checkout")
-    run_in(folder, sys.executable, "-m", "stages.params", "--size", "smoke", "--write")
+    run_in(folder, sys.executable, "-m", "stages.dial", "--size", "smoke", "--write")
     params = yaml.safe_load((folder / "params.yaml").read_text())
     params["pretrain"]["ranks"] = 2
     (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))

@@ -51,14 +51,14 @@ NEEDS_ARGUMENT = {"k2 sweep --grid": "seed=0,1", "k2 sweep --study": "seed=int:0
 
 # What runs here, on a checkout at smoke size in which nothing has run yet.
 RUN = [
-    "python -m stages.params --size smoke --write",
+    "python -m stages.dial --size smoke --write",
     "python -m stages.corpus",
     "k2 --help",
     "k2 doctor",
     "k2 models",
     "make help",
     "python -m k2model.describe laptop",
-    "python -m k2model.plan laptop --gpus 8",
+    "python -m k2model.training.plan laptop --gpus 8",
     "dvc metrics show",
     "dvc exp show",
 ]
@@ -75,15 +75,15 @@ PROOF = {
     ),
     r"k2 experiment .*": "tests/flows/test_sweep.py::test_an_experiment_leaves_the_checkout_as_it_is",
     r"dvc exp (show .*|apply .*)": "tests/test_pipeline.py::test_metrics_plots_and_experiments_are_readable",
-    r"k2 promote": "tests/test_pipeline.py::test_with_postgresql_and_s3_by_environment_variables_alone",
+    r"k2 models --promote": "tests/test_pipeline.py::test_with_postgresql_and_s3_by_environment_variables_alone",
     r"python -m flows\.experiments\.pretraining": (
-        "tests/flows/test_runs.py::test_an_experiments_arms_and_seeds_are_children_of_one_parent"
+        "tests/experiments/test_runs.py::test_an_experiments_arms_and_seeds_are_children_of_one_parent"
     ),
     r"python -m flows\.experiments\.rephrase": (
         "tests/test_pipeline.py::test_the_rephrasing_experiment_leaves_an_arm_per_seed_in_mlflow"
     ),
     r"python -m flows\.experiments\.rl": (
-        "tests/flows/test_experiment_rl.py::test_arms_and_seeds_are_children_of_one_parent_in_mlflow"
+        "tests/experiments/test_rl.py::test_arms_and_seeds_are_children_of_one_parent_in_mlflow"
     ),
     r"k2 sweep --study .*": "tests/flows/test_sweep.py::test_a_study_asks_optuna_and_names_the_best",
     r"k2 sweep .*": "tests/flows/test_sweep.py::test_a_grid_gives_experiments_that_dvc_and_the_table_agree_on",
@@ -97,20 +97,20 @@ PROOF = {
         "tests/flows/test_shards.py::test_shards_go_to_a_pools_workers_and_the_stage_then_asks_nothing"
     ),
     r"python -m stages\.rephrase\.shard .*": (
-        "tests/stages/test_rephrase.py::test_two_shard_processes_fill_one_store_and_the_stage_asks_nothing"
+        "tests/stages/rephrase/test_rephrase.py::test_two_shard_processes_fill_one_store_and_the_stage_asks_nothing"
     ),
     r"python -m agents\.chat\.store .*": (
         "tests/agents/chat/test_store.py::test_stores_that_were_filled_apart_are_united"
     ),
-    r"k2 serve.*": "tests/k2model/test_serve.py",
-    r"(k2|python -m stages\.) ?evaluate .*": "tests/stages/test_evaluate.py",
+    r"k2 serve.*": "tests/k2model/serving/test_server.py",
+    r"(k2|python -m stages\.) ?evaluate .*": "tests/stages/evaluate/test_evaluate.py",
     r"prefect (server|work-pool|worker|--no-prompt deploy).*": (
         "tests/flows/test_pipeline.py::test_a_crashed_workers_run_goes_on_at_another_worker"
     ),
     r"(torchrun|deepspeed) .*": (
         "tests/test_cluster.py::test_two_nodes_by_torchrun_and_by_deepspeeds_launcher_train_the_same_weights"
     ),
-    r"docs/cluster/serve\.sh rollouts-ours": "tests/k2model/test_serve.py",
+    r"docs/cluster/serve\.sh rollouts-ours": "tests/k2model/serving/test_server.py",
     r"lint-imports": "tests/test_docs.py::test_the_two_commands_of_the_readme_are_made_of_what_the_tests_run",
     r"pip install -e .*": "tests/test_pipeline.py::test_with_postgresql_and_s3_by_environment_variables_alone",
     r"(k2 plan|python -m k2model\.plan) .*": "tests/test_cluster.py::test_the_table_of_plans_is_what_the_planner_says",

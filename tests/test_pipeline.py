@@ -103,7 +103,7 @@ def test_a_changed_step_count_runs_only_what_follows(ran: Path, run_in: Run) -> 
 def test_the_rephrasing_experiment_leaves_an_arm_per_seed_in_mlflow(ran: Path, run_in: Run) -> None:
     size = "--preset smoke --documents 2 --versions 1 --candidates 2 --options 2 --max-chars 400 --seeds 1".split()
     size += "--base-steps 2 --rows 2 --length 32".split()
-    rephrasing = (sys.executable, "-m", "flows.experiments.rephrase")
+    rephrasing = (sys.executable, "-m", "experiments.rephrase")
     done = run_in(ran, *rephrasing, *size, "--threads", "1", "--out", "work/rephrase.json")
     assert done.stdout.splitlines()[-1].startswith("rephrase experiment: ")
     arms = json.loads((ran / "work" / "rephrase.json").read_text())["arms"]
@@ -161,9 +161,9 @@ def test_with_postgresql_and_s3_by_environment_variables_alone(ran: Path, run_in
         env = access | {"MLFLOW_TRACKING_URI": uri, "MLFLOW_DEFAULT_ARTIFACT_ROOT": "s3://runs/k2"}
         logged = run_in(ran, sys.executable, "-m", "stages.report", **env)
         assert logged.stdout.splitlines()[-1].startswith("report: ")
-        promoted = run_in(ran, sys.executable, "-m", "stages.models", "--promote", check=False, **env)
+        promoted = run_in(ran, sys.executable, "-m", "stages.tracking", "--promote", check=False, **env)
         assert "model k2 version 1: " in promoted.stdout, promoted.stderr
-        listed = run_in(ran, sys.executable, "-m", "stages.models", **env)
+        listed = run_in(ran, sys.executable, "-m", "stages.tracking", **env)
         assert listed.stdout.splitlines()[-1].startswith("models: 1 versions")
         with psycopg2.connect(uri) as connection, connection.cursor() as cursor:
             cursor.execute("select name, status from runs where name in ('report', 'pipeline', 'register')")

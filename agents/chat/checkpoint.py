@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from agents.chat.protocol import ChatError, ChatRequest, ChatResponse, OnResponse
-from k2model.chat import encode_prompt
-from k2model.checkpoint import MANIFEST, load_checkpoint
+from k2model.chat.messages import encode_prompt
+from k2model.chat.parse import parse_completion
+from k2model.chat.tokenizer import K2Tokenizer, load_tokenizer
 from k2model.errors import ConfigError
-from k2model.generate import Engine, Request, Result
+from k2model.formats.checkpoint import MANIFEST, load_checkpoint
+from k2model.inference.generate import Engine, Request, Result
 from k2model.model import K2Model
-from k2model.parse import parse_completion
-from k2model.tokenizer import K2Tokenizer, load_tokenizer
 
 
 class CheckpointClient:

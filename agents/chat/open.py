@@ -32,7 +32,7 @@ def open_client(
     """
     client: ChatClient
     if spec == "embedded":
-        from agents.chat.embedded import EmbeddedClient
+        from agents.chat.embedded.client import EmbeddedClient
 
         client = EmbeddedClient(rows=rows, workers=workers)
     elif spec.startswith(("http://", "https://")):

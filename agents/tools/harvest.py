@@ -64,7 +64,7 @@ def harvest(server: str | Sequence[str]) -> list[McpTool]:
 
 
 class McpToolbox:
-    """A running MCP server as a toolbox of the think–act loop (`agents/loop.py`).
+    """A running MCP server as a toolbox of the think–act loop (`agents/loop/loop.py`).
 
     with McpToolbox(["mcp-server-time"]) as toolbox:
         text, error = toolbox("get_current_time", {"timezone": "Europe/Oslo"})

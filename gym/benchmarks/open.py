@@ -25,7 +25,7 @@ from gym.benchmarks.zebra import ZebraLogic
 
 def _acebench(path: Path | None) -> Benchmark:
     if path is None:
-        raise DataError("acebench: its built-in set comes from the project's tools: open it by stages.evaluate.open")
+        raise DataError("acebench: its built-in set comes from the project's tools: open it by agents.benchmarks.open")
     return AceBench(acebench_official.read(path))
 
 

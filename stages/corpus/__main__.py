@@ -9,11 +9,11 @@ from stages.corpus.card import data_card
 from stages.corpus.clean import clean, drop_exact, drop_near, split_of
 from stages.corpus.document import Document, Fact
 from stages.corpus.params import CorpusParams
-from stages.errors import InputError
-from stages.files import write_atomic
-from stages.run import Stage
-from stages.schemas import CORPUS, FACTS, write_table
-from stages.seeds import sub_seed
+from stages.harness.errors import InputError
+from stages.harness.files import write_atomic
+from stages.harness.seeds import sub_seed
+from stages.harness.stage import Stage
+from stages.harness.tables import CORPUS, FACTS, write_table
 
 SOURCES: dict[str, Callable[[], Iterable[Document]]] = {
     wikipedia.SOURCE: wikipedia.documents,

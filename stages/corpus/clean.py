@@ -9,7 +9,7 @@ from dataclasses import replace
 from datasketch import MinHash, MinHashLSH
 
 from stages.corpus.document import Document
-from stages.seeds import sub_seed
+from stages.harness.seeds import sub_seed
 
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200b-\u200f\u2028\u2029\ufeff]")
 PERMUTATIONS = 64

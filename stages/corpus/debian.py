@@ -7,7 +7,7 @@ from pathlib import Path
 
 from stages.corpus.document import Document
 from stages.corpus.html import html_to_text
-from stages.errors import InputError
+from stages.harness.errors import InputError
 
 SUFFIXES = (".html", ".txt", ".rst", ".md", ".txt.gz", ".rst.gz")
 

@@ -3,7 +3,7 @@
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 
-from stages.errors import InputError
+from stages.harness.errors import InputError
 
 
 def package_files(package: str, suffix: str) -> list[Path]:

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stages.corpus.document import Document
-from stages.errors import InputError
+from stages.harness.errors import InputError
 
 LICENSE = "user"
 

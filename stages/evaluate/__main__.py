@@ -12,27 +12,27 @@ from typing import Any
 
 import torch
 
+from agents.benchmarks.open import open_any
 from agents.chat.protocol import ChatError
 from gym.benchmarks import arena_battles
 from gym.benchmarks.base import DataError
 from gym.intervals import wilson
 from gym.sandbox import SandboxError
-from k2model.checkpoint import load_checkpoint
-from k2model.generate import Engine, Request
+from k2model.chat.tokenizer import K2Tokenizer, load_tokenizer
+from k2model.formats.checkpoint import load_checkpoint
+from k2model.inference.generate import Engine, Request
 from k2model.model import K2Model
-from k2model.tokenizer import K2Tokenizer, load_tokenizer
-from stages.errors import InputError
 from stages.evaluate import arena, standalone
 from stages.evaluate import scores as scoring
-from stages.evaluate.facts import Fact, choose, is_correct, prompt
-from stages.evaluate.open import open_any
 from stages.evaluate.runner import run_benchmark
 from stages.evaluate.target import fits_of, open_target
 from stages.evaluate.validation import ValidationScore, validation_score
-from stages.files import write_atomic, write_json
-from stages.models import register_and_judge
-from stages.run import Stage
-from stages.schemas import CORPUS, FACTS, SAMPLES, read_table, write_table
+from stages.harness.errors import InputError
+from stages.harness.files import write_atomic, write_json
+from stages.harness.stage import Stage
+from stages.harness.tables import CORPUS, FACTS, SAMPLES, read_table, write_table
+from stages.measure.closed_book import Fact, choose, is_correct, prompt
+from stages.tracking.registry import register_and_judge
 
 CHAT = "models/qat"
 

@@ -20,13 +20,13 @@ from agents.chat.protocol import ChatClient, ChatRequest, ChatResponse
 from gym.benchmarks import arena, base
 from gym.benchmarks.arena_battles import Question, battle_row, judge_messages, questions, verdict
 from gym.intervals import bootstrap_mean
-from stages.errors import InputError
 from stages.evaluate.runner import answers_of
 from stages.evaluate.target import fits_of, open_target
-from stages.files import write_atomic, write_json
-from stages.progress import Progress
-from stages.seeds import sub_seed
-from stages.track import log_run
+from stages.harness.errors import InputError
+from stages.harness.files import write_atomic, write_json
+from stages.harness.progress import Progress
+from stages.harness.seeds import sub_seed
+from stages.tracking.runs import log_run
 
 STORE = Path("work/evaluations/answers.sqlite")
 

@@ -3,7 +3,7 @@
 from pydantic import Field, field_validator
 
 from gym.benchmarks.names import NAMES
-from stages.section import Section
+from stages.harness.section import Section
 
 
 class Asked(Section):

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 
 from agents.chat.protocol import BudgetExceeded, ChatClient, ChatError, ChatRequest, ChatResponse
-from agents.context import Policy
-from agents.episode import agent
-from agents.loop import Options
+from agents.loop.benchmark_agent import agent
+from agents.loop.context import Policy
+from agents.loop.loop import Options
 from gym.benchmarks.base import Ask, Benchmark, ContextExceeded, Episode, Grade, Reply, Sample, Settings
 from gym.verifiers.result import Status
-from stages.errors import InputError
-from stages.seeds import sub_seed
+from stages.harness.errors import InputError
+from stages.harness.seeds import sub_seed
 
 GIVE_UP = 3  # requests in a row that fail for good, after the client's own retries: then the endpoint is down
 INFRASTRUCTURE, NOT_RUN = "infrastructure_error", "not_run"

@@ -12,23 +12,23 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from agents.benchmarks.open import open_any
 from agents.chat.endpoint import EndpointOptions
 from agents.chat.protocol import ChatError
 from gym.benchmarks.base import PRESETS, DataError, Settings
 from gym.benchmarks.names import NAMES
 from gym.sandbox import SandboxError
 from k2model.errors import CheckpointError, ConfigError
-from stages.errors import InputError
 from stages.evaluate import arena
 from stages.evaluate import scores as scoring
-from stages.evaluate.open import open_any
 from stages.evaluate.published import PUBLISHED
 from stages.evaluate.runner import run_benchmark
 from stages.evaluate.target import fits_of, open_target
-from stages.files import fingerprint, write_atomic, write_json
-from stages.progress import Progress
-from stages.schemas import SAMPLES, write_table
-from stages.track import log_run
+from stages.harness.errors import InputError
+from stages.harness.files import fingerprint, write_atomic, write_json
+from stages.harness.progress import Progress
+from stages.harness.tables import SAMPLES, write_table
+from stages.tracking.runs import log_run
 
 USER_ERRORS = (InputError, ConfigError, CheckpointError, ChatError, DataError, SandboxError)
 

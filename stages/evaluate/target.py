@@ -8,11 +8,11 @@ from agents.chat.endpoint import EndpointOptions
 from agents.chat.open import open_client
 from agents.chat.protocol import ChatClient, ChatError, ChatRequest
 from agents.chat.store import AnswerStore, CachedClient
-from k2model.chat import encode_prompt
-from k2model.checkpoint import load_config
-from k2model.int4_checkpoint import load_int4_checkpoint
-from k2model.tokenizer import load_tokenizer
-from stages.files import sha256_tree
+from k2model.chat.messages import encode_prompt
+from k2model.chat.tokenizer import load_tokenizer
+from k2model.formats.checkpoint import load_config
+from k2model.formats.int4_checkpoint import load_int4_checkpoint
+from stages.harness.files import sha256_tree
 
 
 def open_target(

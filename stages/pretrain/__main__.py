@@ -14,13 +14,13 @@ from statistics import mean
 import torch
 import torch.distributed as dist
 
-from k2model.checkpoint import save_checkpoint
-from k2model.engine import init_ranks
+from k2model.formats.checkpoint import save_checkpoint
 from k2model.model import K2Model
-from stages.files import write_atomic
-from stages.params import load_params
+from k2model.training.engine import init_ranks
+from stages.dial import load_params
+from stages.harness.files import write_atomic
+from stages.harness.stage import Stage
 from stages.pretrain.loop import Hooks, Job, train
-from stages.run import Stage
 
 TOKENS = Path("data/tokens")
 OUT = Path("models/pretrain")

@@ -14,14 +14,14 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from k2model.config import K2Config, YarnConfig
-from k2model.data import Batch, TokenStream, read_index
-from k2model.engine import OptimizerOptions, StepReport, TrainEngine, expert_parallel, init_ranks
 from k2model.errors import CheckpointError
 from k2model.flops import matmul_peak, train_flops_per_token
 from k2model.model import K2Model, Output
-from k2model.schedule import Phase, Schedule
-from k2model.train_state import CheckpointWriter, Snapshot, load_state, load_tensors, newest_intact, step_of
-from stages.errors import InputError
+from k2model.training.engine import OptimizerOptions, StepReport, TrainEngine, expert_parallel, init_ranks
+from k2model.training.schedule import Phase, Schedule
+from k2model.training.token_shards import Batch, TokenStream, read_index
+from k2model.training.train_state import CheckpointWriter, Snapshot, load_state, load_tensors, newest_intact, step_of
+from stages.harness.errors import InputError
 from stages.pretrain.guard import LossGuard, Problem
 from stages.pretrain.params import PretrainParams
 

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from stages.section import Section
+from stages.harness.section import Section
 
 
 class OptimizerParams(Section):

@@ -11,22 +11,22 @@ import torch
 
 from gym.tasksets.elementary import Elementary
 from gym.tasksets.task import Task
-from k2model.checkpoint import load_checkpoint
-from k2model.data import TokenStream
-from k2model.int4_checkpoint import load_int4_checkpoint, save_int4_checkpoint
+from k2model.chat.tokenizer import K2Tokenizer, load_tokenizer
+from k2model.formats.checkpoint import load_checkpoint
+from k2model.formats.int4_checkpoint import load_int4_checkpoint, save_int4_checkpoint
+from k2model.formats.quant import check_widths, round_to_nearest, sizes, to_bfloat16
 from k2model.model import K2Model
-from k2model.quant import check_widths, round_to_nearest, sizes, to_bfloat16
-from k2model.tokenizer import K2Tokenizer, load_tokenizer
-from stages.errors import InputError
-from stages.graph import declared
-from stages.qat import compare
+from k2model.training.token_shards import TokenStream
+from stages.harness.declared import declared
+from stages.harness.errors import InputError
+from stages.harness.stage import Stage
+from stages.harness.tables import CORPUS, FACTS, read_table
+from stages.measure import loss as compare
+from stages.measure.tasks import solved
+from stages.posttraining.conversations import demonstration, encode
+from stages.posttraining.packing import Example
 from stages.qat.arm import Arm, Data, train
 from stages.qat.params import QatParams
-from stages.run import Stage
-from stages.schemas import CORPUS, FACTS, read_table
-from stages.sft.data import demonstration, encode
-from stages.sft.packing import Example
-from stages.sft.validation import solved
 
 OUT = Path("models/qat")
 

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor, nn
 
-from k2model.data import Batch, TokenStream
-from k2model.engine import OptimizerOptions
+from k2model.formats.quant import set_fake_quant
 from k2model.model import K2Model, Output
-from k2model.quant import set_fake_quant
-from stages.finetune import FineTune
+from k2model.training.engine import OptimizerOptions
+from k2model.training.token_shards import Batch, TokenStream
+from stages.posttraining.finetune import FineTune
+from stages.posttraining.packing import Example, Packed, pack, plan
 from stages.qat.params import QatParams
-from stages.sft.packing import Example, Packed, pack, plan
 
 Step = Callable[[int, float], None]
 

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from gym.tasksets.elementary import FAMILIES
-from stages.section import Section
+from stages.harness.section import Section
 
 
 class QatParams(Section):

@@ -11,13 +11,13 @@ from typing import Any
 
 from agents.chat.protocol import ChatError, ChatResponse
 from agents.rephrase.rewrite import Rephrasing, n_answers, rephrase
-from stages.errors import InputError
-from stages.files import write_atomic
+from stages.harness.errors import InputError
+from stages.harness.files import write_atomic
+from stages.harness.stage import Stage
+from stages.harness.tables import REPHRASED, write_table
 from stages.rephrase.asking import Meter, options, teacher
 from stages.rephrase.card import card, shares
 from stages.rephrase.jobs import load_documents, make_jobs
-from stages.run import Stage
-from stages.schemas import REPHRASED, write_table
 
 OUT = Path("data/rephrased.parquet")
 CARD = Path("data/rephrased_card.md")

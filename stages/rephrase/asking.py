@@ -9,8 +9,8 @@ from agents.chat.endpoint import EndpointOptions
 from agents.chat.open import open_client
 from agents.chat.protocol import ChatClient, ChatResponse
 from agents.rephrase.rewrite import Options
+from stages.harness.teacher import answer_store
 from stages.rephrase.params import RephraseParams
-from stages.teacher import answer_store
 
 
 class Meter:

@@ -6,10 +6,10 @@ from typing import Any
 
 from agents.rephrase.rewrite import Job
 from agents.rephrase.styles import styles_for
-from stages.errors import InputError
+from stages.harness.errors import InputError
+from stages.harness.seeds import rng, sub_seed
+from stages.harness.tables import CORPUS, read_table
 from stages.rephrase.params import RephraseParams
-from stages.schemas import CORPUS, read_table
-from stages.seeds import rng, sub_seed
 
 CORPUS_FILE = Path("data/corpus.parquet")
 

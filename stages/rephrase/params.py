@@ -5,8 +5,8 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from agents.rephrase.fidelity import Thresholds
-from stages.section import Section
-from stages.teacher import EndpointParams
+from stages.harness.section import Section
+from stages.harness.teacher import EndpointParams
 
 StyleName = Literal["paraphrase", "faq", "dialogue", "table", "tutorial", "learning_note"]
 PerspectiveName = Literal["encyclopedist", "teacher", "journalist", "traveller"]

@@ -11,9 +11,9 @@ import sys
 from agents.chat.protocol import ChatError, ChatResponse
 from agents.rephrase.rewrite import n_answers, rephrase
 from k2model.errors import CheckpointError, ConfigError
-from stages.errors import InputError
-from stages.params import load_params
-from stages.progress import Progress
+from stages.dial import load_params
+from stages.harness.errors import InputError
+from stages.harness.progress import Progress
 from stages.rephrase.asking import Meter, options, teacher
 from stages.rephrase.jobs import load_documents, make_jobs
 

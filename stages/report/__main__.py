@@ -5,7 +5,8 @@ from pathlib import Path
 
 import torch
 
-from stages.files import fingerprint, sha256_file, write_atomic
+from stages.harness.files import fingerprint, sha256_file, write_atomic
+from stages.harness.stage import Stage
 from stages.report.agentic import tools, trajectories
 from stages.report.claims import claims
 from stages.report.corpus import corpus
@@ -16,8 +17,7 @@ from stages.report.page import Section, page, table
 from stages.report.posttraining import int4, reinforcement
 from stages.report.rephrasing import rephrasing
 from stages.report.training import pretraining, tuning
-from stages.run import Stage
-from stages.track import identity
+from stages.tracking.runs import identity
 
 OUT = Path("report/index.html")
 LEAD = "Text to model to scores, measured on this machine. Small models score near zero on hard benchmarks."

@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from stages.files import write_atomic
+from stages.harness.files import write_atomic
 from stages.report.charts import Series, line_chart
 from stages.report.page import Html, Section, chip, table
 

@@ -4,16 +4,16 @@ from pathlib import Path
 
 import torch
 
-from k2model.checkpoint import save_checkpoint
-from k2model.tokenizer import load_tokenizer
-from stages.benchmark_index import read_index
-from stages.files import write_csv
+from k2model.chat.tokenizer import load_tokenizer
+from k2model.formats.checkpoint import save_checkpoint
+from stages.harness.files import write_csv
+from stages.harness.stage import Stage
+from stages.harness.tables import ROLLOUTS, write_table
+from stages.posttraining import conversations as data
+from stages.posttraining.benchmark_index import read_index
 from stages.rl.families import open_families
 from stages.rl.loop import Hooks, Job, Loop
 from stages.rl.ptx import quality_data
-from stages.run import Stage
-from stages.schemas import ROLLOUTS, write_table
-from stages.sft import data
 
 START = Path("models/sft")
 TOKENIZER = Path("data/tokenizer")

@@ -10,11 +10,11 @@ from typing import Any
 
 import httpx
 
-from k2model.checkpoint import save_checkpoint
-from k2model.generate import Engine, Request, Result
-from k2model.int4_experts import int4_twin, refresh_experts
+from k2model.chat.tokenizer import K2Tokenizer
+from k2model.formats.checkpoint import save_checkpoint
+from k2model.inference.generate import Engine, Request, Result
+from k2model.inference.int4_experts import int4_twin, refresh_experts
 from k2model.model import K2Model
-from k2model.tokenizer import K2Tokenizer
 from stages.rl.rollout import Backend
 
 

@@ -3,16 +3,16 @@
 from collections.abc import Generator, Mapping, Sequence
 from typing import Any
 
-from agents import loop
-from agents.judge import judge
-from agents.tasks import EASY, Application, make_task
-from agents.users import Script, script
-from agents.world.simulator import Simulator
+from agents.conversations.judge import judge
+from agents.conversations.simulator import Simulator
+from agents.conversations.tasks import EASY, Application, make_task
+from agents.conversations.users import Script, script
+from agents.loop import loop
 from gym.tasksets.task import Task, TaskSet
 from gym.verifiers.result import Result, Status
-from k2model.chat import call_id, encode_followup, encode_prompt, next_call_index
-from k2model.parse import Parsed, parse_completion
-from k2model.tokenizer import K2Tokenizer
+from k2model.chat.messages import call_id, encode_followup, encode_prompt, next_call_index
+from k2model.chat.parse import Parsed, parse_completion
+from k2model.chat.tokenizer import K2Tokenizer
 
 
 class Answer:

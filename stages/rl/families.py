@@ -8,8 +8,8 @@ from gym.sandbox import open_sandbox
 from gym.tasksets.elementary import FAMILIES, Elementary, Side, side_of
 from gym.tasksets.open import NEED_SANDBOX, open_taskset
 from gym.tasksets.task import Task, TaskSet
-from stages.errors import InputError
-from stages.seeds import sub_seed
+from stages.harness.errors import InputError
+from stages.harness.seeds import sub_seed
 
 DRAWS = 4  # times that a taskset is asked again for problems that were not drawn yet
 

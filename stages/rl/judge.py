@@ -9,13 +9,13 @@ from collections.abc import Sequence
 import torch
 
 from gym.tasksets.task import Task
-from k2model.chat import encode_chat, encode_prompt
+from k2model.chat.messages import encode_chat, encode_prompt
+from k2model.chat.tokenizer import K2Tokenizer
 from k2model.model import K2Model
-from k2model.tokenizer import K2Tokenizer
+from stages.posttraining.packing import Example
 from stages.rl.critic import Comparison, comparison_messages
 from stages.rl.rollout import Rollout
 from stages.rl.rows import group_rows
-from stages.sft.packing import Example
 
 ROWS = 64
 

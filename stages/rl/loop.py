@@ -16,17 +16,22 @@ from typing import Any
 
 import numpy as np
 
-from agents.tasks import applications
+from agents.conversations.tasks import applications
 from agents.tools.evolve import evolve
 from gym.decontaminate import Index, clean_tasks
 from gym.tasksets import open_ended
 from gym.tasksets.task import Task
 from gym.verifiers.result import Result, Status
-from k2model.engine import OptimizerOptions
+from k2model.chat.tokenizer import K2Tokenizer
 from k2model.model import K2Model
-from k2model.tokenizer import K2Tokenizer
-from stages.errors import InputError
-from stages.finetune import FineTune
+from k2model.training.engine import OptimizerOptions
+from stages.harness.errors import InputError
+from stages.harness.seeds import rng, sub_seed
+from stages.harness.tables import ROLLOUTS, read_table, write_table
+from stages.measure.tasks import solved
+from stages.posttraining.finetune import FineTune
+from stages.posttraining.mixture import Mixture
+from stages.posttraining.packing import Example
 from stages.rl import backends, critic, judge
 from stages.rl.episodes import TOOLS, Answer, ToolUse, tool_tasks
 from stages.rl.families import Families
@@ -35,11 +40,6 @@ from stages.rl.prompts import Pool, shares
 from stages.rl.rewards import Parts, Toggle, budget_from, length_rewards
 from stages.rl.rollout import Backend, Episode, Rollout, advance, replay
 from stages.rl.update import Group, UpdateReport, update
-from stages.schemas import ROLLOUTS, read_table, write_table
-from stages.seeds import rng, sub_seed
-from stages.sft.mixture import Mixture
-from stages.sft.packing import Example
-from stages.sft.validation import solved
 
 OPEN = "open_ended"
 Row = dict[str, Any]

@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from gym.tasksets.elementary import FAMILIES
 from gym.tasksets.open import known
-from stages.section import Section
+from stages.harness.section import Section
 
 
 class ObjectiveParams(Section):

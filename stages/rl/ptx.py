@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from gym.decontaminate import Index
-from k2model.tokenizer import K2Tokenizer
+from k2model.chat.tokenizer import K2Tokenizer
+from stages.posttraining import conversations as data
+from stages.posttraining.mixture import Mixture, demonstrate
 from stages.rl.params import RlParams
-from stages.sft import data
-from stages.sft.mixture import Mixture, demonstrate
 
 
 def quality_data(

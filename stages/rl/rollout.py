@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 from gym.verifiers.result import Result as Verdict
-from k2model.generate import Request, Result
+from k2model.inference.generate import Request, Result
+from stages.harness.seeds import sub_seed
 from stages.rl.rewards import repeats
-from stages.seeds import sub_seed
 
 
 class Backend(Protocol):

@@ -11,13 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from k2model.model import Output
-from stages.finetune import FineTune
+from stages.posttraining.finetune import FineTune
+from stages.posttraining.packing import Example, Packed, pack, plan
 from stages.rl.objectives import grpo, k2, token_clip
 from stages.rl.objectives.batch import Batch
 from stages.rl.params import ObjectiveParams
 from stages.rl.rollout import Rollout
 from stages.rl.rows import GroupRows, group_rows
-from stages.sft.packing import Example, Packed, pack, plan
 
 
 @dataclass

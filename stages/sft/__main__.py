@@ -6,19 +6,19 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from k2model.checkpoint import save_checkpoint
-from k2model.engine import OptimizerOptions
+from k2model.chat.tokenizer import load_tokenizer
+from k2model.formats.checkpoint import save_checkpoint
 from k2model.model import Output
-from k2model.tokenizer import load_tokenizer
-from stages.benchmark_index import read_index
-from stages.files import write_csv
-from stages.finetune import FineTune
-from stages.run import Stage
-from stages.sft import data
-from stages.sft.mixture import Mixture, demonstrate
-from stages.sft.packing import Example, Packed, pack
+from k2model.training.engine import OptimizerOptions
+from stages.harness.files import write_csv
+from stages.harness.stage import Stage
+from stages.measure.tasks import call_accuracy, held_loss, task_success
+from stages.posttraining import conversations as data
+from stages.posttraining.benchmark_index import read_index
+from stages.posttraining.finetune import FineTune
+from stages.posttraining.mixture import Mixture, demonstrate
+from stages.posttraining.packing import Example, Packed, pack
 from stages.sft.params import SftParams
-from stages.sft.validation import call_accuracy, held_loss, task_success
 
 START = Path("models/pretrain")
 TRAJECTORIES = Path("data/trajectories.parquet")

@@ -3,17 +3,17 @@
 import json
 from pathlib import Path
 
-import k2model
-from agents.tasks import applications, make_task
+import k2model.chat
+from agents.conversations.tasks import applications, make_task
 from agents.tools.evolve import evolve
-from k2model.tokenizer import load_tokenizer, save_tokenizer, train_tokenizer
-from stages.files import write_atomic
-from stages.run import Stage
-from stages.schemas import CORPUS, read_table
+from k2model.chat.tokenizer import load_tokenizer, save_tokenizer, train_tokenizer
+from stages.harness.files import write_atomic
+from stages.harness.stage import Stage
+from stages.harness.tables import CORPUS, read_table
 
 DIALOGS = 400
 OUT = Path("data/tokenizer")
-TEMPLATE = Path(k2model.__file__).with_name("chat_template.jinja")
+TEMPLATE = Path(k2model.chat.__file__).with_name("chat_template.jinja")
 
 
 def dialogs(count: int, seed: int) -> list[str]:

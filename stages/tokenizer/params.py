@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from stages.section import Section
+from stages.harness.section import Section
 
 
 class TokenizerParams(Section):

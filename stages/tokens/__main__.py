@@ -3,13 +3,13 @@
 from pathlib import Path
 
 from gym.decontaminate import Index, decontaminate
-from k2model.data import ShardWriter
-from k2model.tokenizer import load_tokenizer
-from stages.benchmark_index import FILE
-from stages.errors import InputError
-from stages.files import sha256_file, write_atomic
-from stages.run import Stage
-from stages.schemas import CORPUS, NGRAMS, read_table, write_table
+from k2model.chat.tokenizer import load_tokenizer
+from k2model.training.token_shards import ShardWriter
+from stages.harness.errors import InputError
+from stages.harness.files import sha256_file, write_atomic
+from stages.harness.stage import Stage
+from stages.harness.tables import CORPUS, NGRAMS, read_table, write_table
+from stages.posttraining.benchmark_index import FILE
 from stages.tokens.benchmarks import benchmark_index
 from stages.tokens.texts import rephrased_texts
 

@@ -6,10 +6,10 @@ share their sentences with every task of the same kind, so there the whole quest
 
 from collections.abc import Sequence
 
+from agents.benchmarks.open import open_any
 from gym.benchmarks.base import DataError
 from gym.benchmarks.names import NAMES
 from gym.decontaminate import Index
-from stages.evaluate.open import open_any
 
 GENERATED = ("elementary", "reasoning_gym")
 AGAIN = ("_agentless", "_heavy", "_with_python")  # these have another's questions

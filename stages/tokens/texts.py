@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from stages.errors import InputError
+from stages.harness.errors import InputError
 
 COLUMNS = ("doc_id", "text", "accepted")
 

@@ -10,18 +10,18 @@ from typing import Any
 from datasketch import MinHash, MinHashLSH
 
 from agents.chat.protocol import ChatError
+from agents.conversations.wording import Wording, of_tool, reword
 from agents.tools.evolve import kinds, tools_of
 from agents.tools.evolve_llm import Evolved, evolve_with
 from agents.tools.harvest import McpTool, ServerError, harvest
 from agents.tools.nouns import DOMAINS
 from agents.tools.real import SourceMissing, sample
 from agents.tools.spec import Tool, simulated
-from agents.wording import Wording, of_tool, reword
-from stages.errors import InputError
-from stages.files import write_atomic
-from stages.run import Stage
-from stages.schemas import TOOLS, write_table
-from stages.teacher import Teacher, is_endpoint
+from stages.harness.errors import InputError
+from stages.harness.files import write_atomic
+from stages.harness.stage import Stage
+from stages.harness.tables import TOOLS, write_table
+from stages.harness.teacher import Teacher, is_endpoint
 from stages.tools.params import ToolsParams
 
 OUT = Path("data/tools.parquet")

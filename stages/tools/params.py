@@ -2,8 +2,8 @@
 
 from pydantic import Field, model_validator
 
-from stages.section import Section
-from stages.teacher import EndpointParams, is_endpoint
+from stages.harness.section import Section
+from stages.harness.teacher import EndpointParams, is_endpoint
 
 
 class ToolsParams(Section):

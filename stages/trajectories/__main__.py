@@ -14,23 +14,23 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from agents.acting import Acting, act
 from agents.chat.protocol import ChatError
-from agents.judge import Verdict, ask_llm
-from agents.loop import InfrastructureError
-from agents.policy import Agent, make_agent
-from agents.prompts import write_prompts
-from agents.tasks import Application
+from agents.conversations.judge import Verdict, ask_llm
+from agents.conversations.llm_agent import Acting, act
+from agents.conversations.planner import Agent, make_agent
+from agents.conversations.prompts import write_prompts
+from agents.conversations.tasks import Application
+from agents.conversations.wording import Wording, reword
+from agents.loop.loop import InfrastructureError
 from agents.tools.spec import simulated
-from agents.wording import Wording, reword
 from gym.sandbox import SandboxError
 from gym.sandbox.workspace import coding_sandbox
-from stages.errors import InputError
-from stages.files import write_atomic
-from stages.run import Stage
-from stages.schemas import AGENTS, TASKS, TOOLS, TRAJECTORIES, read_table, write_batches, write_table
-from stages.teacher import Teacher, is_endpoint
-from stages.track_traces import choose
+from stages.harness.errors import InputError
+from stages.harness.files import write_atomic
+from stages.harness.stage import Stage
+from stages.harness.tables import AGENTS, TASKS, TOOLS, TRAJECTORIES, read_table, write_batches, write_table
+from stages.harness.teacher import Teacher, is_endpoint
+from stages.tracking.traces import choose
 from stages.trajectories import sessions, shards
 from stages.trajectories.params import TrajectoriesParams
 from stages.trajectories.shards import Row

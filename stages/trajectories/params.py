@@ -2,12 +2,12 @@
 
 from pydantic import Field, model_validator
 
-from stages.section import Section
-from stages.teacher import EndpointParams, is_endpoint
+from stages.harness.section import Section
+from stages.harness.teacher import EndpointParams, is_endpoint
 
 
 class ActingParams(Section):
-    """Of an agent behind a URL: limits of a turn and of a conversation, see `agents/acting.py`."""
+    """Of an agent behind a URL: limits of a turn and of a conversation, see `agents/conversations/llm_agent.py`."""
 
     max_tokens: int = Field(ge=1)
     temperature: float = Field(ge=0)
@@ -43,7 +43,7 @@ class TrajectoriesParams(Section):
 
     @model_validator(mode="after")
     def _known(self) -> "TrajectoriesParams":
-        from agents.users import PERSONAS
+        from agents.conversations.users import PERSONAS
 
         for persona in self.personas:
             if persona not in PERSONAS:

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from agents.policy import Agent
-from agents.repairs import gold_edit, replay, solve
+from agents.coding.repairs import gold_edit, replay, solve
+from agents.conversations.planner import Agent
 from gym.sandbox import Sandbox
 from gym.tasksets.repair import Repair
-from k2model.chat import render
+from k2model.chat.messages import render
 
 Row = dict[str, Any]
 

@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from agents.acting import Case
-from agents.policy import Agent
-from agents.tasks import EASY, Application, Task, applications, make_task
+from agents.conversations.llm_agent import Case
+from agents.conversations.planner import Agent
+from agents.conversations.tasks import EASY, Application, Task, applications, make_task
+from agents.conversations.trajectory import Trajectory, replay, simulate
+from agents.conversations.users import script, untold
+from agents.conversations.wording import Sentence, Wording, of_subgoal, worded
 from agents.tools.spec import Tool
-from agents.trajectory import Trajectory, replay, simulate
-from agents.users import script, untold
-from agents.wording import Sentence, Wording, of_subgoal, worded
-from k2model.chat import render
+from k2model.chat.messages import render
 from stages.trajectories.params import TrajectoriesParams
 
 Row = dict[str, Any]

@@ -12,7 +12,7 @@ import yaml
 
 from bench.mock_endpoint import Action, MockEndpoint
 from flows.server import end, start
-from stages.schemas import CORPUS, write_table
+from stages.harness.tables import CORPUS, write_table
 from tests.conftest import checkout_env
 from tests.servers import free_port
 

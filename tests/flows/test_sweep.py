@@ -14,7 +14,7 @@ from mlflow.tracking import MlflowClient
 
 from flows.experiment import override, parse_changes
 from flows.sweep import grid, suggest
-from stages.errors import InputError
+from stages.harness.errors import InputError
 from tests.conftest import ROOT, checkout_env
 
 TOY = """

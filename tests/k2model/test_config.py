@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from k2model.checkpoint import load_config
 from k2model.config import PRESETS, K2Config, YarnConfig
 from k2model.errors import CheckpointError, ConfigError
+from k2model.formats.checkpoint import load_config
 
 SMOKE = json.loads((PRESETS / "smoke.json").read_text())
 YARN = {"type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64}

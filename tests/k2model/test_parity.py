@@ -8,8 +8,8 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, DeepseekV3Config, DeepseekV3ForCausalLM
 
-from k2model.checkpoint import load_checkpoint, save_checkpoint
 from k2model.config import K2Config, YarnConfig
+from k2model.formats.checkpoint import load_checkpoint, save_checkpoint
 from k2model.model import K2Model
 
 torch.set_num_threads(1)

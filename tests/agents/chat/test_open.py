@@ -8,11 +8,11 @@ from tokenizers import Tokenizer
 from agents.chat.checkpoint import CheckpointClient
 from agents.chat.open import open_client
 from agents.chat.protocol import ChatError, ChatRequest
-from k2model.chat import encode_prompt
-from k2model.checkpoint import save_checkpoint
+from k2model.chat.messages import encode_prompt
+from k2model.chat.tokenizer import load_tokenizer, save_tokenizer, train_tokenizer
 from k2model.config import K2Config
+from k2model.formats.checkpoint import save_checkpoint
 from k2model.model import K2Model
-from k2model.tokenizer import load_tokenizer, save_tokenizer, train_tokenizer
 
 TEXT = ["The quick brown fox jumps over the lazy dog. " * 4, "Numbers 1 2 3 and words, words, words! " * 4]
 

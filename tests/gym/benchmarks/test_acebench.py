@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from agents.acebench import builtin
+from agents.benchmarks.acebench import builtin
 from gym.benchmarks import acebench_official
 from gym.benchmarks.acebench import AceBench
 from gym.benchmarks.acebench_rules import (

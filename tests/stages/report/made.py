@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from stages.schemas import CORPUS, REPHRASED, SAMPLES, TOOLS, TRAJECTORIES, write_table
+from stages.harness.tables import CORPUS, REPHRASED, SAMPLES, TOOLS, TRAJECTORIES, write_table
 
 REPO = Path(__file__).parents[3]
 FORGED = "<script>document.title='forged'</script>"

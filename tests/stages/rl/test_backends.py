@@ -12,12 +12,12 @@ import torch
 import uvicorn
 
 from gym.tasksets.open import open_taskset
-from k2model.checkpoint import load_checkpoint, save_checkpoint
+from k2model.chat.tokenizer import K2Tokenizer, load_tokenizer, save_tokenizer, train_tokenizer
 from k2model.config import K2Config
-from k2model.generate import Engine, Request
+from k2model.formats.checkpoint import load_checkpoint, save_checkpoint
+from k2model.inference.generate import Engine, Request
 from k2model.model import K2Model
-from k2model.serve import make_app, open_service
-from k2model.tokenizer import K2Tokenizer, load_tokenizer, save_tokenizer, train_tokenizer
+from k2model.serving.server import make_app, open_service
 from stages.rl.backends import RolloutError, ServerBackend, ServerRollouts
 from stages.rl.families import Families
 from stages.rl.loop import Hooks, Job, Loop

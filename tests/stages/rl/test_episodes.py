@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from agents.tasks import Application, Call, applications
+from agents.conversations.tasks import Application, Call, applications
 from agents.tools.evolve import evolve
 from gym.tasksets.task import Task
 from gym.verifiers.result import Status
-from k2model.chat import call_id, encode_chat, encode_prompt
-from k2model.tokenizer import K2Tokenizer, train_tokenizer
+from k2model.chat.messages import call_id, encode_chat, encode_prompt
+from k2model.chat.tokenizer import K2Tokenizer, train_tokenizer
 from stages.rl.episodes import ToolUse, tool_tasks
 
 

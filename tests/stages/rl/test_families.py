@@ -11,7 +11,7 @@ from gym.sandbox import open_sandbox
 from gym.tasksets.open import open_taskset
 from gym.tasksets.task import Task
 from gym.verifiers.result import Status
-from stages.errors import InputError
+from stages.harness.errors import InputError
 from stages.rl.families import Families, open_families
 
 RIGHT = {

@@ -12,18 +12,18 @@ import torch
 
 from gym.tasksets.open import open_taskset
 from gym.verifiers.result import Result, Status
-from k2model.chat import encode_prompt
-from k2model.checkpoint import load_checkpoint, save_checkpoint
+from k2model.chat.messages import encode_prompt
+from k2model.chat.tokenizer import K2Tokenizer, train_tokenizer
 from k2model.config import K2Config
+from k2model.formats.checkpoint import load_checkpoint, save_checkpoint
 from k2model.model import K2Model
-from k2model.tokenizer import K2Tokenizer, train_tokenizer
+from stages.posttraining.mixture import Mixture
+from stages.posttraining.packing import Example
 from stages.rl.critic import Comparison, comparison_messages
 from stages.rl.families import Families, open_families
 from stages.rl.judge import judge
 from stages.rl.loop import Hooks, Job, Loop
 from stages.rl.params import RlParams
-from stages.sft.mixture import Mixture
-from stages.sft.packing import Example
 
 torch.set_num_threads(1)
 

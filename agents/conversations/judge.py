@@ -1,0 +1,141 @@
+"""Who decides which trajectories are kept: checks on the final state first, an LLM for what can't be checked."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from agents.chat.protocol import ChatClient, ChatRequest
+from agents.conversations.tasks import Application, Task, collateral, unmet
+from agents.conversations.world import World
+from agents.tools.spec import READ_ONLY
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`success`, or what was wrong first, with one line of detail."""
+
+    kept: bool
+    verdict: str
+    reason: str
+
+
+def judge(
+    app: Application,
+    task: Task,
+    world: World,
+    messages: Sequence[Mapping[str, Any]],
+    stop: str,
+    read_first: bool = False,
+) -> Verdict:
+    """The checkable part: an answer, every criterion met, nothing else touched, only declared tools called.
+
+    Args:
+        read_first: the agent's policy says that it reads a record before it changes it.
+    """
+    if stop != "answered":
+        return Verdict(False, "no_answer", f"stopped by {stop}")
+    calls = [call for message in messages for call in message.get("tool_calls") or []]
+    for call in calls:
+        if not _well_formed(call):
+            return Verdict(False, "malformed_call", call["function"]["name"])
+        if call["function"]["name"] not in task.tools:
+            return Verdict(False, "undeclared_tool", call["function"]["name"])
+    answers = " ".join(
+        str(m.get("content") or "") for m in messages if m["role"] == "assistant" and not m.get("tool_calls")
+    )
+    missed = unmet(task, world, answers)
+    if missed:
+        return Verdict(False, "criterion_missed", missed[0])
+    touched = collateral(app, task, world)
+    if touched:
+        return Verdict(False, "collateral_change", ", ".join(touched))
+    tried = " ".join(call["function"]["arguments"] for call in calls)
+    untried = [one for one in task.locked if f'"{one}"' not in tried]
+    if untried:
+        return Verdict(False, "not_tried", f"{untried[0]} was never tried")
+    limit = task.rubric()["at_most_calls"]
+    if len(calls) > limit:
+        return Verdict(False, "too_many_calls", f"{len(calls)} calls, at most {limit}")
+    for reported in re.findall(r"could not do one thing: ([^.]*)", answers):
+        if not any(one in reported for one in task.locked):
+            return Verdict(False, "false_report", f"the answer reports a failure although all is done: {reported}")
+    unread = _changed_unread(app, calls) if read_first else ""
+    if unread:
+        return Verdict(False, "policy_broken", f"{unread} was changed before it was read")
+    return Verdict(True, "success", "every criterion is met")
+
+
+def _well_formed(call: Mapping[str, Any]) -> bool:
+    try:
+        return isinstance(json.loads(call["function"]["arguments"]), dict)
+    except json.JSONDecodeError:
+        return False
+
+
+def _changed_unread(app: Application, calls: Sequence[Mapping[str, Any]]) -> str:
+    """The first record that a call changes and no earlier call read, or an empty text."""
+    read: set[str] = set()
+    for call in calls:
+        tool = app.tools[call["function"]["name"]]
+        one = str(json.loads(call["function"]["arguments"]).get("id", ""))
+        if tool.action not in READ_ONLY and one and one not in read:
+            return one
+        read.add(one)
+    return ""
+
+
+_QUESTION = """Rubric: the assistant was polite, clear, and did not claim anything that the tool results do not show.
+Conversation:
+{conversation}
+Answer with JSON: {{"good": true or false, "reason": "..."}}"""
+_WORD_QUESTION = """Conversation of an assistant with tools:
+{conversation}
+Was the assistant polite and clear, and does it claim only what the results show? Answer with one word, yes or no."""
+SHOWN = 3_000  # characters of a conversation that a judge reads, half from its beginning and half from its end
+
+_SCHEMA = {
+    "type": "object",
+    "properties": {"good": {"type": "boolean"}, "reason": {"type": "string"}},
+    "required": ["good", "reason"],
+}
+
+
+def ask_llm(
+    client: ChatClient, conversations: Sequence[Sequence[Mapping[str, Any]]], schema: bool = True
+) -> list[Verdict]:
+    """The part that no state check covers, for trajectories that passed those. An unreadable reply keeps nothing.
+
+    Args:
+        schema: the client takes a response schema; a client without one is asked for a word.
+    """
+    requests = []
+    for messages in conversations:
+        lines = [f"{m['role']}: {m.get('content') or json.dumps(m.get('tool_calls', ''))}" for m in messages]
+        text = "\n".join(lines)
+        text = text if len(text) <= SHOWN else f"{text[: SHOWN // 2]}\n...\n{text[-SHOWN // 2 :]}"
+        if schema:
+            question = ({"role": "user", "content": _QUESTION.format(conversation=text)},)
+            requests.append(ChatRequest(question, max_tokens=128, response_schema=_SCHEMA))
+        else:
+            question = ({"role": "user", "content": _WORD_QUESTION.format(conversation=text)},)
+            requests.append(ChatRequest(question, max_tokens=8))
+    answers = client.complete(requests) if requests else []
+    return [(_by_schema if schema else _by_word)(answer.text) for answer in answers]
+
+
+def _by_schema(text: str) -> Verdict:
+    try:
+        said = json.loads(text)
+        good, reason = bool(said["good"]), str(said["reason"])
+    except (json.JSONDecodeError, KeyError, TypeError):
+        return Verdict(False, "llm_judge_unreadable", text[:80])
+    return Verdict(good, "success" if good else "llm_judge", reason)
+
+
+def _by_word(text: str) -> Verdict:
+    said = re.match(r"\W*(yes|no)\b", text.lower())
+    if said is None:
+        return Verdict(False, "llm_judge_unreadable", text[:80])
+    return Verdict(said[1] == "yes", "success" if said[1] == "yes" else "llm_judge", text.strip()[:80])

@@ -1,0 +1,299 @@
+"""K2's claims about RL, measured at laptop size.
+
+    python -m experiments.rl --seeds 3 [--iterations 30] [--only default,lean]
+
+Without `--only` every arm runs; with it the results file still shows every arm that has run before.
+
+The main curve is `params.yaml: rl` as it stands. The other arms differ from a lean one (no PTX, no critic, no open
+prompts, fewer iterations) in what they name: PTX, the critic's loop, a constant temperature, bfloat16 or INT4
+rollouts. The token budget is measured from a checkpoint that was tuned to think in useless words before it answers.
+Run it where the stages up to sft have run. Results go to `docs/experiments/rl.json` and to MLflow; arms are paired by
+seed. Finished runs are kept in `work/experiments/rl`, unfinished ones go on from their last checkpoint.
+"""
+
+import argparse
+import json
+import shutil
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from experiments.pretraining import T95
+from experiments.rl_claims import OUTSIDE, Found, Results, charts, claims
+from flows.runs import Runs
+from gym.tasksets.elementary import WORDS, Elementary
+from k2model.chat.tokenizer import K2Tokenizer, load_tokenizer
+from k2model.formats.checkpoint import load_checkpoint, save_checkpoint
+from k2model.model import K2Model, Output
+from k2model.training.engine import OptimizerOptions
+from k2model.training.token_shards import TokenStream
+from stages.dial import load_params, merge
+from stages.harness.files import fingerprint, sha256_tree, write_json
+from stages.harness.seeds import rng, sub_seed
+from stages.measure.tasks import held_loss, solved
+from stages.posttraining import conversations as data
+from stages.posttraining.finetune import FineTune
+from stages.posttraining.packing import Packed, pack, plan
+from stages.rl.families import open_families
+from stages.rl.loop import Hooks, Job, Loop
+from stages.rl.params import RlParams
+from stages.rl.ptx import quality_data
+
+START, TOKENIZER, TOKENS = Path("models/sft"), Path("data/tokenizer"), Path("data/tokens")
+TRAJECTORIES, FACTS = Path("data/trajectories.parquet"), Path("data/facts.parquet")
+OUT, KEPT = Path("docs/experiments/rl.json"), Path("work/experiments/rl")
+HELD_CONVERSATIONS, HELD_ROWS, HELD_LENGTH = 40, 32, 128
+WORDY_STEPS, WORDY_LR, WORDY_MOST = 24, 0.002, 14
+
+
+@dataclass(frozen=True)
+class Arm:
+    """Changes to the RL parameters, and the checkpoint: `sft`, or `wordy` which thinks in useless words."""
+
+    name: str
+    changes: dict[str, Any] = field(default_factory=dict)
+    start: str = "sft"
+
+
+def lean(iterations: int) -> dict[str, Any]:
+    off = {"open_prompts": 0, "coefficient": 0.0, "held_pairs": 90}
+    return {"iterations": iterations, "eval_every": max(1, iterations // 2), "ptx": 0.0, "critic": off}
+
+
+def arms(iterations: int) -> list[Arm]:
+    base = lean(iterations)
+
+    def changed(name: str, changes: dict[str, Any], start: str = "sft") -> Arm:
+        return Arm(name, merge(base, changes), start)
+
+    return [
+        Arm("default"),
+        Arm("lean", base),
+        changed("critic closed", {"critic": {"coefficient": 1.0, "pairs": 10}}),
+        changed("ptx", {"ptx": 0.3}),
+        changed("constant temperature", {"temperature": {"first": 1.0, "last": 1.0}}),
+        changed("decaying temperature", {"temperature": {"first": 1.0, "last": 0.5}}),
+        changed("bf16", {"compute": "bfloat16"}),
+        changed("int4", {"compute": "bfloat16", "fake_quant": True, "rollouts": {"backend": "int4", "url": ""}}),
+        changed("budget", {"budget": {"scale": 1.0, "penalty": 0.2}}, "wordy"),
+        changed("no budget", {"budget": {"scale": 4.0, "penalty": 0.0}}, "wordy"),
+    ]
+
+
+class Lab:
+    """What all runs share."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self.say = say
+        self.params = load_params().rl
+        self.tokenizer: K2Tokenizer = load_tokenizer(TOKENIZER)
+        kept = data.trajectories(TRAJECTORIES)
+        examples, places, _ = data.encode(self.tokenizer, kept, self.params.ptx_length)
+        held = set(list(dict.fromkeys(places))[-HELD_CONVERSATIONS:])  # of those that fit
+        self.kept_conversations = [one for place, one in enumerate(kept) if place not in held]
+        self.conversations = [one for place, one in zip(places, examples, strict=True) if place in held]
+        self.identity = sha256_tree([START, TOKENIZER, TRAJECTORIES])
+        self._before: dict[str, dict[str, float]] = {}
+
+    def measure(self, model: K2Model) -> dict[str, float]:
+        """What RL does not train: a family outside, conversations that PTX never shows, held-out text."""
+        model.eval()
+        taskset = Elementary(OUTSIDE, "held")
+        with open_families([OUTSIDE], FACTS) as families:
+            tasks = families.tasks(OUTSIDE, "held", 100, 1, self.params.difficulty)
+        scores = [score or 0.0 for score in solved(model, self.tokenizer, taskset, tasks)]
+        stream = TokenStream(TOKENS, "validation", None)
+        apart = stream.epoch_tokens // HELD_ROWS
+        losses = []
+        with torch.no_grad():
+            for row in range(HELD_ROWS):
+                batch = stream.batch(row * apart, 1, HELD_LENGTH)
+                output = model(batch.tokens_BL, batch.targets_BL, segment_ids_BL=batch.segments_BL)
+                losses.append(float(output.loss))
+        return {
+            "outside": statistics.fmean(scores),
+            "outside_n": float(len(scores)),
+            "conversations": held_loss(model, self.conversations, self.params.ptx_length, self.tokenizer.pad),
+            "text": statistics.fmean(losses),
+        }
+
+    def start(self, name: str) -> Path:
+        if name == "sft":
+            return START
+        path = KEPT / f"wordy-{fingerprint({'start': self.identity, 'steps': WORDY_STEPS})[:16]}"
+        if not (path / "manifest.json").exists():
+            save_checkpoint(self._wordy(path.with_name(f"{path.name}-work")), path)
+        return path
+
+    def _wordy(self, work: Path) -> K2Model:
+        """The SFT checkpoint after a short tuning on answers that follow a thought of 0 to 14 random words."""
+        draw = rng(0, "wordy")
+        conversations: list[data.Conversation] = []
+        for family in self.params.families:
+            taskset = Elementary(family)
+            for task in taskset.tasks(200, sub_seed(0, family) % 2**32, self.params.difficulty):
+                thought = " ".join(draw.choice(WORDS, int(draw.integers(WORDY_MOST + 1))).tolist())
+                answer = {"role": "assistant", "content": taskset.demonstration(task), "reasoning_content": thought}
+                conversations.append(([*task.messages, answer], None))
+        examples, _, _ = data.encode(self.tokenizer, conversations, 512)
+        rows = plan([example.inputs for example in examples], 512, draw)
+        tune = FineTune(START, work, OptimizerOptions(weight_decay=0.0), micro_batches=1)
+        tune.model.train()
+        for step in range(WORDY_STEPS):
+            some = [[examples[k] for k in rows[(step * 2 + place) % len(rows)]] for place in range(2)]
+            loss = tune.engine.accumulate(_supervised, [pack(some, 512, self.tokenizer.pad)])
+            tune.engine.apply(loss, lr=WORDY_LR * (1 - step / WORDY_STEPS), bias_rate=0.0)
+        self.say(f"wordy start: loss {loss:.3f} after {WORDY_STEPS} steps")
+        return tune.model
+
+    def before(self, start: str) -> dict[str, float]:
+        if start not in self._before:
+            self._before[start] = self.measure(load_checkpoint(self.start(start)))
+        return self._before[start]
+
+    def held_problems(self) -> dict[str, int]:
+        """Different held problems of each family."""
+        with open_families(self.params.families, FACTS) as families:
+            p = self.params
+            return {name: len(families.tasks(name, "held", p.held_tasks, 0, p.difficulty)) for name in p.families}
+
+    def _place(self, arm: Arm, seed: int) -> tuple[RlParams, Path]:
+        p = RlParams.model_validate(merge(self.params.model_dump(), arm.changes))
+        of = {"params": p.model_dump(), "start": arm.start, "seed": seed, "inputs": self.identity}
+        return p, KEPT / fingerprint(of)[:24]
+
+    def kept(self, arm: Arm, seed: int) -> Found | None:
+        """A run that has finished."""
+        path = self._place(arm, seed)[1] / "found.json"
+        return Found(**json.loads(path.read_text())) if path.exists() else None
+
+    def run(self, arm: Arm, seed: int) -> Found:
+        """One run, or what an earlier start found."""
+        p, work = self._place(arm, seed)
+        if found := self.kept(arm, seed):
+            return found
+        ptx = quality_data(self.tokenizer, p, self.kept_conversations, sub_seed(seed, "ptx")) if p.ptx > 0 else None
+        with open_families(p.families, FACTS) as families:
+            job = Job(p, self.start(arm.start), work, sub_seed(seed, "experiment"), self.tokenizer, ptx, families)
+            clock = Clock(work / "cpu.json")
+            loop = Loop(job, Hooks(log=clock.log))
+            curve = loop.run()
+        found = Found(curve, self.before(arm.start), self.measure(loop.tune.model), clock.seconds)
+        write_json(work / "found.json", asdict(found))
+        shutil.rmtree(work / "checkpoints", ignore_errors=True)
+        return found
+
+
+def _supervised(model: nn.Module, micro: Packed) -> tuple[Tensor, Output]:
+    output = model(micro.tokens_BL, micro.targets_BL, positions_BL=micro.positions_BL, segment_ids_BL=micro.segments_BL)
+    return output.loss, output
+
+
+class Clock:
+    """Processor seconds of the iterations that end without an evaluation; a resumed run goes on with the file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.times: dict[str, float] = json.loads(path.read_text()) if path.exists() else {}
+        self._began = time.process_time()
+
+    def log(self, metrics: Mapping[str, float], step: int) -> None:
+        if "rl/temperature" in metrics and not any(key.startswith("rl/held_") for key in metrics):
+            self.times[str(step)] = time.process_time() - self._began
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            write_json(self.path, self.times)
+        self._began = time.process_time()
+
+    @property
+    def seconds(self) -> float:
+        """Of one iteration, the mean over the run."""
+        return statistics.fmean(self.times.values()) if self.times else 0.0
+
+
+def shown(arm: Arm, runs: Sequence[Found]) -> dict[str, Any]:
+    """What the results file says of an arm."""
+    keep = ("held_", "reward", "length", "surprise")
+    return {
+        "changes": arm.changes,
+        "start": arm.start,
+        "curves": [
+            {
+                key: [[row["iteration"], round(row[key], 4)] for row in run.curve if key in row]
+                for key in sorted({key for row in run.curve for key in row})
+                if key.startswith(keep)
+            }
+            for run in runs
+        ],
+        "before": {key: round(value, 4) for key, value in runs[0].before.items()},
+        "after": [{key: round(value, 4) for key, value in run.after.items()} for run in runs],
+        "cpu_seconds_an_iteration": [round(run.cpu_s, 3) for run in runs],
+    }
+
+
+def log(every: Sequence[Arm], runs: Mapping[str, list[Found]]) -> None:
+    """One MLflow parent, a child for each arm and seed."""
+    parent = Runs.open("RL claims", Path(), "experiment")
+    for arm in every:
+        for seed, found in enumerate(runs[arm.name]):
+            told = {"seed": seed, "start": arm.start, "changes": json.dumps(arm.changes)}
+            child = parent.start(f"{arm.name}, seed {seed}", told, stage="arm", arm=arm.name)
+            metrics = {f"after_{key}": value for key, value in found.after.items()} | {"cpu_s": found.cpu_s}
+            curves: dict[str, dict[int, float]] = {}
+            for row in found.curve:
+                for key, value in row.items():
+                    if key != "iteration":
+                        curves.setdefault(f"rl/{key}", {})[int(row["iteration"])] = value
+            parent.finish(child, metrics, curves)
+    parent.end(True, OUT)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Measures K2's claims about RL at laptop size.")
+    parser.add_argument("--seeds", type=int, default=3, choices=[1, *sorted(T95)])
+    parser.add_argument("--iterations", type=int, default=30, help="of every arm but the default one")
+    parser.add_argument("--only", default="", help="names of arms, separated by commas")
+    parser.add_argument("--threads", type=int, default=1)
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    lab = Lab(lambda line: print(line, flush=True))
+    every = arms(args.iterations)
+    for seed in range(args.seeds):
+        for arm in every:
+            if not args.only or arm.name in args.only.split(","):
+                found = lab.run(arm, seed)
+                held = {key: value for key, value in found.curve[-1].items() if key.startswith("held_")}
+                lab.say(f"{arm.name}, seed {seed}: { {k: round(v, 3) for k, v in (held | found.after).items()} }")
+    report(lab, every, args.seeds, args.iterations)
+
+
+def report(lab: Lab, every: Sequence[Arm], seeds: int, iterations: int) -> None:
+    """Writes what has run so far to the results file and to MLflow."""
+    runs = {arm.name: [one for seed in range(seeds) if (one := lab.kept(arm, seed))] for arm in every}
+    families = lab.params.families
+    found: dict[str, Any] = {
+        "settings": {
+            "model": "models/sft at laptop size",
+            "iterations": {"default": lab.params.iterations, "others": iterations},
+            "prompts": lab.params.prompts,
+            "samples": lab.params.samples,
+            "seeds": {name: len(some) for name, some in runs.items()},
+            "held_problems": lab.held_problems(),
+        },
+        "arms": {arm.name: shown(arm, runs[arm.name]) for arm in every if runs[arm.name]},
+        "claims": claims(Results(runs), families),
+        "charts": charts(runs, families),
+    }
+    write_json(OUT, found)
+    log(every, runs)
+    for claim in found["claims"]:
+        print(f"{claim['verdict']:24s} {claim['claim']}: {claim['ours']} ({claim['interval']})")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,172 @@
+"""Reading an assistant's turn token by token, for streaming.
+
+As `parse.parse_completion`, but on token ids: a marker is its own token, so text that merely spells one is text.
+"""
+
+import codecs
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from k2model.chat.parse import (
+    ARGUMENTS,
+    CALL,
+    END_CALL,
+    END_OF_TURN,
+    END_SECTION,
+    END_THINK,
+    SECTION,
+    THINK,
+    Parsed,
+    ParseError,
+    Problem,
+    ToolCall,
+    read_call,
+)
+from k2model.chat.tokenizer import K2Tokenizer
+
+
+@dataclass(frozen=True)
+class Delta:
+    """New text of the reasoning or the content, a whole call, or what was malformed."""
+
+    kind: Literal["reasoning", "content", "call", "error"]
+    text: str = ""
+    call: ToolCall | None = None
+    error: ParseError | None = None
+
+
+class TurnReader:
+    """Feed the sampled ids, then `close`. Nothing is dropped: the deltas together hold all that was written."""
+
+    def __init__(self, tokenizer: K2Tokenizer, *, markup: bool = True) -> None:
+        self._bytes = tokenizer.token_bytes()
+        self._marks = {i: name for name, i in tokenizer.special.items()} if markup else {}
+        self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
+        self._place = "start"  # start, reasoning, content, section, id, arguments
+        self._id = self._arguments = ""
+
+    def feed(self, ids: Sequence[int]) -> list[Delta]:
+        """The deltas of new ids."""
+        found: list[Delta] = []
+        for token in ids:
+            mark = self._marks.get(token)
+            if mark is None:
+                piece = self._bytes[token] if token < len(self._bytes) else b"\xef\xbf\xbd"
+                found += self._text(self._utf8.decode(piece))
+            else:
+                found += self._text(self._utf8.decode(b"", final=True)) + self._mark(mark)
+        return found
+
+    def close(self) -> list[Delta]:
+        """What is still open at the end."""
+        found = self._text(self._utf8.decode(b"", final=True))
+        if self._place == "reasoning":
+            found.append(_error(Problem.OPEN_THINK, ""))
+        if self._place in ("section", "id", "arguments"):
+            found += self._open_call()
+            found.append(_error(Problem.OPEN_SECTION, ""))
+        self._place = "closed"
+        return found
+
+    def _text(self, text: str) -> list[Delta]:
+        if not text:
+            return []
+        if self._place == "id":
+            self._id += text
+        elif self._place == "arguments":
+            self._arguments += text
+        elif self._place == "section":
+            return [_error(Problem.STRAY_TEXT, text)] if text.strip() else []
+        elif self._place == "reasoning":
+            return [Delta("reasoning", text)]
+        else:
+            self._place = "content"
+            return [Delta("content", text)]
+        return []
+
+    def _mark(self, mark: str) -> list[Delta]:
+        before, found = self._place, []
+        if mark in END_OF_TURN:
+            return []
+        if mark == THINK and before == "start":
+            self._place = "reasoning"
+        elif mark == END_THINK and before == "reasoning":
+            self._place = "content"
+        elif mark == SECTION and before in ("start", "content"):
+            self._place = "section"
+        elif mark == CALL and before in ("section", "id", "arguments"):
+            found += self._open_call()
+            self._place, self._id, self._arguments = "id", "", ""
+        elif mark == ARGUMENTS and before == "id":
+            self._place = "arguments"
+        elif mark == END_CALL and before in ("id", "arguments"):
+            found.append(self._call())
+            self._place = "section"
+        elif mark == END_SECTION and before in ("section", "id", "arguments"):
+            found += self._open_call()
+            self._place = "content"
+        else:
+            found.append(_error(Problem.STRAY_MARKER, mark))
+        return found
+
+    def _inside(self) -> str:
+        return self._id + (ARGUMENTS + self._arguments if self._place == "arguments" else "")
+
+    def _call(self) -> Delta:
+        arguments = self._arguments if self._place == "arguments" else None
+        read = read_call(self._id, arguments, self._inside())
+        return Delta("call", call=read) if isinstance(read, ToolCall) else Delta("error", error=read)
+
+    def _open_call(self) -> list[Delta]:
+        return [_error(Problem.OPEN_CALL, self._inside())] if self._place in ("id", "arguments") else []
+
+
+def _error(problem: Problem, text: str) -> Delta:
+    return Delta("error", error=ParseError(problem, text))
+
+
+def gather(deltas: Sequence[Delta]) -> Parsed:
+    """The whole turn of its deltas."""
+    parsed = Parsed()
+    for delta in deltas:
+        parsed.reasoning += delta.text if delta.kind == "reasoning" else ""
+        parsed.content += delta.text if delta.kind == "content" else ""
+        if delta.call is not None:
+            parsed.tool_calls.append(delta.call)
+        if delta.error is not None:
+            parsed.errors.append(delta.error)
+    return parsed
+
+
+def parse_ids(tokenizer: K2Tokenizer, ids: Sequence[int]) -> Parsed:
+    """Reads sampled token ids."""
+    reader = TurnReader(tokenizer)
+    return gather([*reader.feed(ids), *reader.close()])
+
+
+class StopStrings:
+    """Cuts text before the first stop string, holding back what may be the beginning of one."""
+
+    def __init__(self, stops: Sequence[str]) -> None:
+        self._stops = tuple(stops)
+        self._held = ""
+        self.stopped = False
+
+    def feed(self, text: str) -> str:
+        """Text that is certain to come before any stop string."""
+        if self.stopped or not self._stops:
+            return "" if self.stopped else text
+        held = self._held + text
+        places = [place for stop in self._stops if (place := held.find(stop)) >= 0]
+        if places:
+            self.stopped, self._held = True, ""
+            return held[: min(places)]
+        keep = max((n for stop in self._stops for n in range(1, len(stop)) if held.endswith(stop[:n])), default=0)
+        self._held = held[len(held) - keep :]
+        return held[: len(held) - keep]
+
+    def close(self) -> str:
+        """What was held back."""
+        held, self._held = self._held, ""
+        return held

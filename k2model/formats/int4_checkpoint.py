@@ -1,0 +1,235 @@
+"""INT4 checkpoints in compressed-tensors' `pack-quantized` layout, as K2 Thinking publishes them.
+
+Each routed expert's `X_proj.weight` [N, K] becomes `X_proj.weight_packed` int32 [N, K/8], `X_proj.weight_scale`
+bfloat16 [N, K/32] and `X_proj.weight_shape` int32 [2]; the rest is bfloat16.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from k2model.errors import CheckpointError
+from k2model.formats.checkpoint import (
+    FLOAT32_NAMES,
+    MANIFEST,
+    load_checkpoint,
+    load_config,
+    named_tensors,
+    open_shard,
+    shard_files,
+    verify_manifest,
+    write_checkpoint,
+)
+from k2model.formats.quant import EXPERT_WEIGHT, check_widths, quantization_config
+from k2model.inference.decode import prepare
+from k2model.inference.int4_experts import Int4Experts
+from k2model.model import K2Model
+from k2model.moe import Experts, MoE
+from kernels.fake_quant import GROUP, dequantize, fake_quant_reference, quantize
+from kernels.int4.words import unpack, uses_lowest_code
+
+PARTS = ("packed", "scale", "shape")
+
+
+def _quantized_tensors(model: K2Model) -> Iterator[tuple[str, Tensor]]:
+    from compressed_tensors.compressors.pack_quantized.helpers import pack_to_int32  # seconds to import
+
+    for name, tensor in named_tensors(model):
+        if not EXPERT_WEIGHT.search(name):
+            wanted = torch.float32 if name.endswith(FLOAT32_NAMES) else torch.bfloat16
+            yield name, tensor.detach().to("cpu", wanted).contiguous().clone()
+            continue
+        # From the weight as it is trained, not from a rounded copy: these are the codes of the training forward.
+        codes_NK, scale_NG = quantize(tensor.detach().cpu())
+        if not bool(scale_NG.isfinite().all()):
+            raise CheckpointError(f"tensor {name} holds NaN or infinity; it can't be quantized")
+        yield f"{name}_packed", pack_to_int32(codes_NK, 4)
+        yield f"{name}_scale", scale_NG.contiguous()
+        yield f"{name}_shape", torch.tensor(tensor.shape, dtype=torch.int32)
+
+
+@torch.no_grad()
+def save_int4_checkpoint(model: K2Model, path: Path, *, max_shard_bytes: int = 4 * 2**30) -> None:
+    """Writes `model` with INT4 routed experts; stock transformers, vLLM and SGLang read it. Same model, same bytes.
+
+    Raises:
+        ConfigError: a width that groups of 32 don't divide.
+        CheckpointError: a weight that isn't finite.
+    """
+    check_widths(model.config)
+    config = model.config.to_hf_dict() | {"dtype": "bfloat16", "quantization_config": quantization_config()}
+    write_checkpoint(path, _quantized_tensors(model), config, max_shard_bytes=max_shard_bytes)
+
+
+def check_quantization_config(value: dict[str, Any], path: Path) -> None:
+    """Raises CheckpointError naming the first key that isn't K2 Thinking's format."""
+
+    def need(where: str, found: Any, wanted: Any) -> None:
+        if found != wanted:
+            raise CheckpointError(f"{path}: quantization_config.{where}: {found!r}; only {wanted!r} can be read")
+
+    need("quant_method", value.get("quant_method"), "compressed-tensors")
+    need("format", value.get("format"), "pack-quantized")
+    groups = value.get("config_groups") or {}
+    need("config_groups", len(groups), 1)
+    (name, group), *_ = groups.items()
+    wanted = {"num_bits": 4, "type": "int", "symmetric": True, "strategy": "group", "group_size": GROUP}
+    for key, only in wanted.items():
+        need(f"config_groups.{name}.weights.{key}", (group.get("weights") or {}).get(key), only)
+    need(f"config_groups.{name}.input_activations", group.get("input_activations"), None)
+
+
+@dataclass
+class _Linear:
+    """The parts of one expert's linear that have been read; they may lie in different shards."""
+
+    packed: Tensor | None = None
+    scale: Tensor | None = None
+    shape: Tensor | None = None
+
+
+def _checked(name: str, part: _Linear, n: int, k: int, *, convert: bool) -> tuple[Tensor, Tensor]:
+    assert part.packed is not None and part.scale is not None and part.shape is not None
+    if part.shape.tolist() != [n, k]:
+        raise CheckpointError(f"tensor {name}_shape says {part.shape.tolist()}, the network has [{n}, {k}]")
+    for suffix, tensor, dtype, shape in (
+        ("packed", part.packed, torch.int32, (n, k // 8)),
+        ("scale", part.scale, torch.bfloat16, (n, k // GROUP)),
+    ):
+        if tensor.dtype != dtype or tuple(tensor.shape) != shape:
+            found = f"{tensor.dtype} {tuple(tensor.shape)}".removeprefix("torch.")
+            wanted = f"{dtype} {shape}".removeprefix("torch.")
+            raise CheckpointError(f"tensor {name}_{suffix} is {found}, packing along the input needs {wanted}")
+    if not bool(part.scale.isfinite().all()):
+        raise CheckpointError(f"tensor {name}_scale holds NaN or infinity")
+    if not convert and uses_lowest_code(part.packed):
+        raise CheckpointError(
+            f"tensor {name}_packed uses code −8: quantized by the absmax/7.5 rule, this project's is absmax/7; "
+            "load it with convert=True to quantize it again"
+        )
+    return part.packed, part.scale
+
+
+@torch.no_grad()
+def load_int4_checkpoint(
+    path: Path,
+    *,
+    runtime: bool = False,
+    dtype: torch.dtype = torch.bfloat16,
+    convert: bool = False,
+    say: Callable[[str], None] = print,
+) -> K2Model:
+    """Loads an INT4 checkpoint tensor by tensor.
+
+    Args:
+        runtime: False gives weights bf16(q·s), ready to train or to compare; True keeps the routed experts in INT4
+            (`Int4Experts`) for generation.
+        dtype: of everything else in memory.
+        convert: accepts codes of the absmax/7.5 rule and quantizes q·s again by absmax/7; `say` is told by how much
+            the weights changed.
+
+    Raises:
+        CheckpointError: another format, a missing, extra or misshapen tensor, a scale that isn't finite.
+        ConfigError: a configuration that can't be.
+    """
+    path = Path(path)
+    stored = load_config(path)
+    if stored.quantization_config is None:
+        raise CheckpointError(f"{path}: not quantized; load it with k2model.formats.checkpoint")
+    check_quantization_config(stored.quantization_config, path)
+    check_widths(stored)
+    if (path / MANIFEST).exists():
+        verify_manifest(path)
+    config = stored.replace(quantization_config=None)
+    with torch.device("meta"):
+        model = K2Model(config)
+    files = shard_files(path)
+    experts = [name for name, _ in named_tensors(model) if EXPERT_WEIGHT.search(name)]
+    wanted = {name for name, _ in named_tensors(model)} - set(experts)
+    wanted |= {f"{name}_{part}" for name in experts for part in PARTS}
+    found = {name for names in files.values() for name in names}
+    for problem, names in (("missing", wanted - found), ("not part of this network", found - wanted)):
+        if names:
+            raise CheckpointError(f"{path}: tensor {min(names)} is {problem} ({len(names)} such)")
+    if runtime:
+        for module in model.modules():
+            if isinstance(module, MoE):
+                module.experts = nn.Module()  # type: ignore[assignment]
+    model.to_empty(device="cpu")
+    model.to(dtype)
+    if runtime:
+        for module in model.modules():
+            if isinstance(module, MoE):
+                module.experts = Int4Experts(config)  # type: ignore[assignment]
+    for gate in model.gates():
+        gate.e_score_correction_bias = gate.e_score_correction_bias.float()
+    fill = _Filler(model, convert)
+    for file, inside in files.items():
+        with open_shard(path / file) as handle:
+            for name in inside:
+                fill.take(name, handle.get_tensor(name), path / file)
+    if fill.changed:
+        say(f"{path}: absmax/7.5 codes quantized again by absmax/7, relative weight change {fill.change():.4f}")
+    return model
+
+
+class _Filler:
+    """Copies a checkpoint's tensors into a model, waiting for the three parts of each expert's linear."""
+
+    def __init__(self, model: K2Model, convert: bool) -> None:
+        self.convert = convert
+        self.plain = dict(named_tensors(model))
+        self.modules = dict(model.named_modules())
+        self.pending: dict[str, _Linear] = {}
+        self.changed, self.squares, self.total = 0, 0.0, 0.0
+
+    def take(self, name: str, tensor: Tensor, file: Path) -> None:
+        base, _, part = name.rpartition("_")
+        if not EXPERT_WEIGHT.search(base):
+            target = self.plain[name]
+            if tensor.shape != target.shape:
+                expected = tuple(target.shape)
+                raise CheckpointError(f"{file}: tensor {name} is {tuple(tensor.shape)}, expected {expected}")
+            target.copy_(tensor)
+            return
+        linear = self.pending.setdefault(base, _Linear())
+        setattr(linear, part, tensor)
+        if None not in (linear.packed, linear.scale, linear.shape):
+            self._expert(base, self.pending.pop(base))
+
+    def _expert(self, name: str, linear: _Linear) -> None:
+        prefix, expert, short, _ = name.rsplit(".", 3)
+        module: nn.Module = self.modules[prefix]
+        assert isinstance(module, (Experts, Int4Experts))
+        n, k = module.shape(short) if isinstance(module, Int4Experts) else getattr(module, short).shape[1:]
+        packed_NW, scale_NG = _checked(name, linear, n, k, convert=self.convert)
+        if self.convert and uses_lowest_code(packed_NW):
+            packed_NW, scale_NG = self._requantized(packed_NW, scale_NG)
+        if isinstance(module, Int4Experts):
+            module.put(short, int(expert), packed_NW, scale_NG)
+        else:
+            getattr(module, short)[int(expert)].copy_(dequantize(unpack(packed_NW), scale_NG))
+
+    def _requantized(self, packed_NW: Tensor, scale_NG: Tensor) -> tuple[Tensor, Tensor]:
+        from compressed_tensors.compressors.pack_quantized.helpers import pack_to_int32  # seconds to import
+
+        before_NK = dequantize(unpack(packed_NW), scale_NG).float()
+        self.changed += 1
+        self.squares += float((fake_quant_reference(before_NK) - before_NK).square().sum())
+        self.total += float(before_NK.square().sum())
+        codes_NK, scale_NG = quantize(before_NK)
+        return pack_to_int32(codes_NK, 4), scale_NG
+
+    def change(self) -> float:
+        return (self.squares / self.total) ** 0.5
+
+
+def load_any(path: Path) -> K2Model:
+    """A checkpoint for generation, whatever its format: INT4 stays INT4 in memory, rearranged for decoding."""
+    if load_config(path).quantization_config is not None:
+        return prepare(load_int4_checkpoint(path, runtime=True))
+    return load_checkpoint(path)

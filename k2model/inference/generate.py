@@ -1,0 +1,354 @@
+"""Batched generation with continuous batching over a compressed MLA cache.
+
+The cache keeps `kv_lora_rank + qk_rope_head_dim` values per token and layer. Prompts are read in chunks against
+decompressed keys and values; a decoding step uses the absorbed form, in which the key and value up-projections move
+to the query and the output, so the cache is read as it is (DeepSeek-V2 §2.1.2).
+
+Axes: B rows (slots), Q new positions of a row, T cached positions, H heads, C hidden width, N nope width,
+K kv_lora_rank, R rope width, V value width, X = K + R.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from k2model.attention import MLA
+from k2model.chat.tokenizer import K2Tokenizer
+from k2model.errors import ConfigError
+from k2model.inference.sampling import sample
+from k2model.model import K2Model, Layer
+from k2model.moe import MoE
+from kernels.decode_attention import decode_attention
+
+TAIL = 64  # tokens that are decoded again to look for a stop string
+
+
+class Constraint(Protocol):
+    """A grammar that one request follows."""
+
+    def allowed(self) -> Tensor:
+        """Boolean [vocabulary]: tokens that may come next."""
+
+    def accept(self, token: int) -> None:
+        """Moves on by a token that was sampled."""
+
+    def finished(self) -> bool:
+        """True when nothing may follow."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """Token ids in, token ids out.
+
+    temperature 0 is greedy. The stream of random numbers depends on `seed` alone, not on the rest of the batch.
+    """
+
+    prompt: Sequence[int]
+    max_tokens: int
+    temperature: float = 1.0
+    top_p: float = 1.0
+    seed: int = 0
+    stop_ids: frozenset[int] = frozenset()
+    stop_strings: tuple[str, ...] = ()
+    constraint: Constraint | None = None
+    top_logprobs: int = 0
+
+
+@dataclass
+class Result:
+    """`ids` include the stop token; `logprobs` are of the tempered distribution before top-p, one per id.
+
+    `top` has for each id the `top_logprobs` most likely (id, log-probability), none when the request asks for none.
+    """
+
+    prompt_tokens: int
+    ids: list[int] = field(default_factory=list)
+    logprobs: list[float] = field(default_factory=list)
+    finish_reason: str = "length"
+    top: list[list[tuple[int, float]]] = field(default_factory=list)
+
+
+@dataclass
+class _Slot:
+    handle: int
+    request: Request
+    result: Result
+    length: int  # cached positions
+
+
+class Engine:
+    """Generates for many requests at once; finished ones leave, waiting ones enter.
+
+    The engine reads the model's live weights: after a training step there is nothing to refresh.
+
+    Args:
+        max_batch: slots.
+        max_length: prompt and output tokens of a request together.
+        prefill_chunk: prompt tokens of a row that are read at once.
+
+    Attributes:
+        sampled: tokens that were sampled so far.
+    """
+
+    def __init__(
+        self,
+        model: K2Model,
+        tokenizer: K2Tokenizer | None = None,
+        *,
+        max_batch: int = 32,
+        max_length: int | None = None,
+        prefill_chunk: int = 512,
+    ) -> None:
+        c = model.config
+        limit = max_length or c.max_position_embeddings
+        if limit > c.max_position_embeddings:
+            raise ConfigError(f"max_length: {limit} exceeds max_position_embeddings {c.max_position_embeddings}")
+        self.model, self.tokenizer = model, tokenizer
+        self.max_length, self.prefill_chunk = limit, prefill_chunk
+        weight = model.model.embed_tokens.weight
+        shape = (c.num_hidden_layers, max_batch, limit, c.kv_lora_rank + c.qk_rope_head_dim)
+        self.cache_LBTX = torch.zeros(shape, dtype=weight.dtype, device=weight.device)
+        self.free = list(range(max_batch))[::-1]
+        self.active: dict[int, _Slot] = {}
+        self.waiting: deque[_Slot] = deque()
+        self._next = 0
+        self.sampled = 0
+
+    def submit(self, request: Request) -> int:
+        """Queues a request and returns its handle.
+
+        Raises:
+            ConfigError: an empty prompt, or one that leaves no room for a token.
+        """
+        if not request.prompt or request.max_tokens < 1:
+            raise ConfigError("request: needs a prompt and max_tokens of at least 1")
+        if len(request.prompt) >= self.max_length:
+            raise ConfigError(f"request: a prompt of {len(request.prompt)} tokens; the context is {self.max_length}")
+        if request.stop_strings and self.tokenizer is None:
+            raise ConfigError("request: stop strings need an engine with a tokenizer")
+        handle = self._next
+        self._next += 1
+        self.waiting.append(_Slot(handle, request, Result(len(request.prompt)), 0))
+        return handle
+
+    def cancel(self, handle: int) -> None:
+        """Forgets a request; one that is already done is no error."""
+        for row, slot in self.active.items():
+            if slot.handle == handle:
+                del self.active[row]
+                self.free.append(row)
+                return
+        self.waiting = deque(slot for slot in self.waiting if slot.handle != handle)
+
+    def partial(self) -> dict[int, Result]:
+        """What the active requests have so far."""
+        return {slot.handle: slot.result for slot in self.active.values()}
+
+    def interrupt(self) -> list[tuple[int, Result]]:
+        """Stops everything: what active and waiting requests have so far, with finish reason `interrupted`."""
+        slots = sorted([*self.active.values(), *self.waiting], key=lambda slot: slot.handle)
+        self.free += sorted(self.active, reverse=True)
+        self.active.clear()
+        self.waiting.clear()
+        for slot in slots:
+            slot.result.finish_reason = "interrupted"
+        return [(slot.handle, slot.result) for slot in slots]
+
+    def generate(self, requests: Sequence[Request]) -> list[Result]:
+        """Results in the order of the requests."""
+        handles = [self.submit(request) for request in requests]
+        done: dict[int, Result] = {}
+        while len(done) < len(handles):
+            done |= dict(self.step())
+        return [done[handle] for handle in handles]
+
+    @torch.no_grad()
+    def step(self) -> list[tuple[int, Result]]:
+        """Admits waiting requests, decodes one token of every active one, returns those that finished."""
+        finished: list[tuple[int, Result]] = []
+        if self.waiting and self.free:
+            rows = []
+            while self.waiting and self.free:
+                rows.append(self.free.pop())
+                self.active[rows[-1]] = self.waiting.popleft()
+            finished += self._take(rows, self._prefill(rows))
+        rows = sorted(self.active)
+        if rows:
+            finished += self._take(rows, self._decode(rows))
+        return finished
+
+    def _prefill(self, rows: list[int]) -> Tensor:
+        """Reads the prompts of `rows` and returns the logits after each, [B, vocabulary].
+
+        Equal prompts (the samples of one question) are read once and their cache is copied.
+        """
+        copies: dict[tuple[int, ...], list[int]] = {}
+        for row in rows:
+            copies.setdefault(tuple(self.active[row].request.prompt), []).append(row)
+        last_UC = self._read_prompts(list(copies), [same[0] for same in copies.values()])
+        for prompt, (first, *others) in copies.items():
+            for row in (first, *others):
+                self.active[row].length = len(prompt)
+            if others:
+                self.cache_LBTX[:, others, : len(prompt)] = self.cache_LBTX[:, first : first + 1, : len(prompt)]
+        place = {row: unique for unique, same in enumerate(copies.values()) for row in same}
+        return self.model.lm_head(last_UC).float()[[place[row] for row in rows]]
+
+    def _read_prompts(self, prompts: Sequence[Sequence[int]], rows: Sequence[int]) -> Tensor:
+        """Hidden state after the last token of each prompt, [B, C]; the cache rows are filled."""
+        device = self.cache_LBTX.device
+        last_BC = torch.empty(len(rows), self.model.config.hidden_size, dtype=self.cache_LBTX.dtype, device=device)
+        longest = max(map(len, prompts))
+        for start in range(0, longest, self.prefill_chunk):
+            part = [i for i, prompt in enumerate(prompts) if len(prompt) > start]
+            stop = min(start + self.prefill_chunk, max(len(prompts[i]) for i in part))
+            tokens_BQ = torch.zeros(len(part), stop - start, dtype=torch.long)
+            for place, i in enumerate(part):
+                ids = prompts[i][start:stop]
+                tokens_BQ[place, : len(ids)] = torch.tensor(ids)
+            positions_BQ = torch.arange(start, stop).expand_as(tokens_BQ)
+            slots_B = torch.tensor([rows[i] for i in part])
+            hidden_BQC = self._forward(tokens_BQ.to(device), positions_BQ.to(device), slots_B.to(device), stop)
+            for place, i in enumerate(part):
+                if start < len(prompts[i]) <= stop:
+                    last_BC[i] = hidden_BQC[place, len(prompts[i]) - 1 - start]
+        return last_BC
+
+    def _decode(self, rows: list[int]) -> Tensor:
+        device = self.cache_LBTX.device
+        slots = [self.active[row] for row in rows]
+        tokens_B1 = torch.tensor([[slot.result.ids[-1]] for slot in slots], device=device)
+        positions_B1 = torch.tensor([[slot.length] for slot in slots], device=device)
+        stop = max(slot.length for slot in slots) + 1
+        hidden_B1C = self._forward(tokens_B1, positions_B1, torch.tensor(rows, device=device), stop)
+        for slot in slots:
+            slot.length += 1
+        return self.model.lm_head(hidden_B1C[:, 0]).float()
+
+    def _take(self, rows: list[int], logits_BV: Tensor) -> list[tuple[int, Result]]:
+        """Samples a token for each row; frees the rows that are done."""
+        slots = [self.active[row] for row in rows]
+        self.sampled += len(rows)
+        for place, slot in enumerate(slots):
+            if slot.request.constraint is not None:
+                logits_BV[place].masked_fill_(~slot.request.constraint.allowed(), float("-inf"))
+        token_B, logprob_B = sample(
+            logits_BV,
+            temperature=[slot.request.temperature for slot in slots],
+            top_p=[slot.request.top_p for slot in slots],
+            seed=[slot.request.seed for slot in slots],
+            step=[len(slot.result.ids) for slot in slots],
+        )
+        for place, slot in enumerate(slots):
+            if slot.request.top_logprobs:
+                logp_V = torch.log_softmax(logits_BV[place] / (slot.request.temperature or 1.0), dim=-1)
+                best = logp_V.topk(slot.request.top_logprobs)
+                slot.result.top.append(list(zip(best.indices.tolist(), best.values.tolist(), strict=True)))
+        done: list[tuple[int, Result]] = []
+        for row, slot, token, logprob in zip(rows, slots, token_B, logprob_B, strict=True):
+            slot.result.ids.append(token)
+            slot.result.logprobs.append(logprob)
+            reason = self._finish_reason(slot, token)
+            if reason is not None:
+                slot.result.finish_reason = reason
+                done.append((slot.handle, slot.result))
+                del self.active[row]
+                self.free.append(row)
+        return done
+
+    def _finish_reason(self, slot: _Slot, token: int) -> str | None:
+        request, ids = slot.request, slot.result.ids
+        if request.constraint is not None:
+            request.constraint.accept(token)
+            if request.constraint.finished():
+                return "stop"
+        if token in request.stop_ids:
+            return "stop"
+        if request.stop_strings and self.tokenizer is not None:
+            tail = self.tokenizer.decode(ids[-TAIL:])
+            if any(stop in tail for stop in request.stop_strings):
+                return "stop"
+        if len(ids) >= request.max_tokens or len(request.prompt) + len(ids) >= self.max_length:
+            return "length"
+        return None
+
+    def _forward(self, tokens_BQ: Tensor, positions_BQ: Tensor, slots_B: Tensor, stop: int) -> Tensor:
+        """Normed hidden states [B, Q, C] of new positions; their keys and values enter the cache."""
+        cos_BQR, sin_BQR = self.model.rope(positions_BQ)
+        rope = cos_BQR[:, :, None], sin_BQR[:, :, None]
+        unseen_BQT = torch.arange(stop, device=positions_BQ.device) > positions_BQ[..., None]
+        x_BQC = self.model.model.embed_tokens(tokens_BQ)
+        for index, layer in enumerate(self.model.model.layers):
+            assert isinstance(layer, Layer)
+            normed_BQC = layer.input_layernorm(x_BQC)
+            if tokens_BQ.shape[1] == 1:
+                attended_BQC = self._absorbed(index, layer.self_attn, normed_BQC, rope, positions_BQ, slots_B)
+            else:
+                cached_BTX = self._cache(index, layer.self_attn, normed_BQC, rope, positions_BQ, slots_B, stop)
+                attended_BQC = _decompressed(layer.self_attn, normed_BQC, rope, cached_BTX, unseen_BQT)
+            x_BQC = x_BQC + attended_BQC
+            normed_BQC = layer.post_attention_layernorm(x_BQC)
+            if isinstance(layer.mlp, MoE):
+                x_BQC = x_BQC + layer.mlp.mix(normed_BQC, *layer.mlp.gate(normed_BQC.flatten(0, 1)))
+            else:
+                x_BQC = x_BQC + layer.mlp(normed_BQC)
+        return self.model.model.norm(x_BQC)
+
+    def _absorbed(
+        self,
+        index: int,
+        mla: MLA,
+        normed_B1C: Tensor,
+        rope: tuple[Tensor, Tensor],
+        positions_B1: Tensor,
+        slots_B: Tensor,
+    ) -> Tensor:
+        """Attention of one new position per row, in the space of the cache, which takes it in."""
+        cos_BR, sin_BR = (table[:, 0, 0] for table in rope)
+        out_BHV = decode_attention(
+            mla.heads(normed_B1C)[:, 0],
+            mla.kv_a_proj_with_mqa(normed_B1C)[:, 0],
+            mla.latent_weights(),
+            cos_BR,
+            sin_BR,
+            self.cache_LBTX[index],
+            slots_B,
+            positions_B1[:, 0],
+        )
+        return mla.o_proj(out_BHV.flatten(1))[:, None]
+
+    def _cache(
+        self,
+        index: int,
+        mla: MLA,
+        normed_BQC: Tensor,
+        rope: tuple[Tensor, Tensor],
+        positions_BQ: Tensor,
+        slots_B: Tensor,
+        stop: int,
+    ) -> Tensor:
+        """Writes the new positions of a layer and returns the rows of the batch, [B, stop, X]."""
+        latent_BQK, k_rope_BQR = mla.compress(normed_BQC, *rope)
+        cache_BTX = self.cache_LBTX[index]
+        cache_BTX[slots_B[:, None], positions_BQ] = torch.cat((latent_BQK, k_rope_BQR), dim=-1).to(cache_BTX.dtype)
+        return cache_BTX[slots_B, :stop]
+
+
+def _decompressed(
+    mla: MLA, normed_BQC: Tensor, rope: tuple[Tensor, Tensor], cached_BTX: Tensor, unseen_BQT: Tensor
+) -> Tensor:
+    """Attention of a chunk of new positions against decompressed keys and values."""
+    c = mla.config
+    q_BHQD = torch.cat(mla.queries(normed_BQC, *rope), dim=-1).transpose(1, 2)
+    latent_BTK, k_rope_BTR = cached_BTX.split([c.kv_lora_rank, c.qk_rope_head_dim], dim=-1)
+    kv_BTHX = F.linear(latent_BTK, mla.kv_b_proj.weight).unflatten(-1, (c.num_attention_heads, -1))
+    k_nope_BTHN, v_BTHV = kv_BTHX.split([c.qk_nope_head_dim, c.v_head_dim], dim=-1)
+    k_BTHD = torch.cat((k_nope_BTHN, k_rope_BTR[:, :, None].expand(-1, -1, c.num_attention_heads, -1)), dim=-1)
+    logits_BHQT = (q_BHQD @ k_BTHD.permute(0, 2, 3, 1)).float() * c.softmax_scale
+    p_BHQT = logits_BHQT.masked_fill_(unseen_BQT[:, None], float("-inf")).softmax(-1).to(v_BTHV.dtype)
+    return mla.o_proj((p_BHQT @ v_BTHV.transpose(1, 2)).transpose(1, 2).flatten(-2))

@@ -1,0 +1,313 @@
+"""The DeepSpeed engine that every training stage uses: one CPU process or many ranks, the same code.
+
+DeepSpeed runs forward, backward, gradient accumulation and the all-reduce (ZeRO stage 0); `MuonClip` is its
+optimizer and shards its own state by owner, see docs/decisions.md for why. After each step come QK-Clip and the
+routers' correction bias, both from numbers reduced over micro-batches and ranks.
+"""
+
+import logging
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from k2model.attention import MLA
+from k2model.config import K2Config
+from k2model.errors import CheckpointError, ConfigError
+from k2model.expert_parallel import ExpertParallel
+from k2model.formats.checkpoint import named_tensors
+from k2model.model import K2Model, Output
+from k2model.moe import update_expert_bias
+from k2model.training.muonclip import MuonClip
+from k2model.training.qk_clip import AttentionWeights, MaxLogit, qk_clip_
+
+Micro = TypeVar("Micro", contravariant=True)
+ComputeType = Literal["float32", "bfloat16"]
+
+
+class LossFn(Protocol[Micro]):
+    """Runs the model on one micro-batch: its mean loss, and the forward's output."""
+
+    def __call__(self, model: nn.Module, micro: Micro, /) -> tuple[Tensor, Output]: ...
+
+
+@dataclass(frozen=True)
+class OptimizerOptions:
+    """MuonClip's constants; `tau` 0 switches QK-Clip off, `clip_norm` 0 the gradient clip."""
+
+    weight_decay: float = 0.1
+    momentum: float = 0.95
+    betas: tuple[float, float] = (0.9, 0.95)
+    eps: float = 1e-8
+    clip_norm: float = 0.0
+    tau: float = 100.0
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """What one optimizer step was like.
+
+    max_logit_LH: the largest logit of each head over the global batch, before the clip.
+    load_LE: tokens per expert over the global batch.
+    """
+
+    loss: float
+    grad_norm: float
+    max_logit_LH: Tensor
+    clipped_heads: int
+    load_LE: Tensor
+
+    @property
+    def max_logit(self) -> float:
+        return float(self.max_logit_LH.max())
+
+    @property
+    def load_cv(self) -> float:
+        """Coefficient of variation of the expert load, the mean over layers; 0 is perfect balance."""
+        if self.load_LE.numel() == 0:
+            return 0.0
+        return float((self.load_LE.std(dim=1, correction=0) / self.load_LE.mean(dim=1).clamp_min(1e-9)).mean())
+
+
+def init_ranks() -> tuple[int, int]:
+    """Joins the process group that torchrun or another launcher described, or makes one of a single process.
+
+    Returns:
+        rank, number of ranks.
+    """
+    if not dist.is_initialized():
+        if "RANK" in os.environ and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+            dist.init_process_group("nccl" if _on_gpu() else "gloo")
+        else:
+            # A store in memory: no port to find, nothing listens.
+            dist.init_process_group("nccl" if _on_gpu() else "gloo", store=dist.HashStore(), rank=0, world_size=1)
+    return dist.get_rank(), dist.get_world_size()
+
+
+def expert_parallel(size: int) -> ExpertParallel | None:
+    """Groups of `size` consecutive ranks that share the experts; None for 1. All ranks must call it.
+
+    Raises:
+        ConfigError: `size` doesn't divide the number of ranks.
+    """
+    rank, ranks = init_ranks()
+    if ranks % size:
+        raise ConfigError(f"expert_parallel: {size} does not divide the {ranks} ranks")
+    if size == 1:
+        return None
+    _deepspeed().init_distributed(dist_backend="nccl" if _on_gpu() else "gloo", verbose=False)
+    from deepspeed.utils import groups
+
+    # DeepSpeed keeps these groups by name: it broadcasts and averages the experts within them.
+    groups._create_expert_and_data_parallel(size)
+    name = f"ep_size_{size}"
+    group, replicas = groups._get_expert_parallel_group(name), groups._get_expert_data_parallel_group(name)
+    return ExpertParallel(rank % size, size, group, replicas)
+
+
+def device() -> torch.device:
+    """This rank's device."""
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if _on_gpu() else torch.device("cpu")
+
+
+def _on_gpu() -> bool:
+    return torch.cuda.is_available() and os.environ.get("DS_ACCELERATOR") != "cpu"
+
+
+def _deepspeed() -> Any:
+    """DeepSpeed, silent, without the CPU communication op that it would compile for seconds at first use."""
+    if not torch.cuda.is_available():
+        os.environ["DS_ACCELERATOR"] = "cpu"
+    os.environ.setdefault("LOCAL_RANK", "0")
+    logging.getLogger("DeepSpeed").setLevel(logging.ERROR)
+    import deepspeed
+
+    deepspeed.utils.logger.setLevel(logging.ERROR)
+    deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+    return deepspeed
+
+
+def set_compute_type(model: nn.Module, compute: ComputeType) -> None:
+    """Makes the parameters the working copies of training; buffers keep their types.
+
+    `bfloat16`: weights in bfloat16, gradients accumulated in float32, masters in the optimizer.
+    """
+    if compute == "float32":
+        return
+    for param in model.parameters():
+        param.data = param.data.to(torch.bfloat16)
+        param.grad_dtype = torch.float32
+
+
+@dataclass
+class _Accumulated:
+    """Sums over the micro-batches of one step."""
+
+    loss: Tensor
+    load_LE: Tensor | None = None
+    count: int = 0
+    logits: MaxLogit | None = field(default=None)
+
+
+class TrainEngine:
+    """A K2 model, its MuonClip and the DeepSpeed engine around both.
+
+    A training step is `accumulate` (forward and backward over this rank's micro-batches), then either `apply` or
+    `discard`. The first gives the global loss before anything has changed, so that a bad batch can be dropped.
+
+    Args:
+        model: on the CPU; its parameters are moved and converted.
+        micro_batches: micro-batches per rank and step.
+        compute: type of the working weights.
+    """
+
+    def __init__(
+        self,
+        model: K2Model,
+        options: OptimizerOptions,
+        *,
+        micro_batches: int,
+        compute: ComputeType = "float32",
+    ) -> None:
+        self.rank, self.ranks = init_ranks()
+        self.model, self.options, self.micro_batches = model, options, micro_batches
+        self.device = device()
+        model.to(self.device)
+        set_compute_type(model, compute)
+        self.optimizer = MuonClip(
+            model.named_parameters(),
+            lr=0.0,
+            weight_decay=options.weight_decay,
+            momentum=options.momentum,
+            betas=options.betas,
+            eps=options.eps,
+            clip_norm=options.clip_norm,
+            parallel=model.parallel,
+        )
+        config = {
+            "train_micro_batch_size_per_gpu": 1,
+            "gradient_accumulation_steps": micro_batches,
+            "gradient_clipping": 0.0,  # unset means 1.0, which would scale Muon's update by its own norm
+            "zero_optimization": {"stage": 0},
+            "communication_data_type": "fp32",
+            "steps_per_print": 10**9,
+            "zero_allow_untested_optimizer": True,
+        }
+        self.engine, *_ = _deepspeed().initialize(model=model, optimizer=self.optimizer, config=config)
+        # DeepSpeed looks for its own layer classes; ours carry the same marks on their parameters.
+        self.engine.has_moe_layers = model.parallel is not None
+        self._sum: _Accumulated | None = None
+        c = model.config
+        self._layers = [
+            (f"{attention}.{c.query_projection}.weight", f"{attention}.kv_b_proj.weight")
+            for attention in (f"model.layers.{k}.self_attn" for k in range(c.num_hidden_layers))
+        ]
+
+    def accumulate(self, loss_fn: LossFn[Micro], micro_batches: Iterable[Micro]) -> float:
+        """Forward and backward over this rank's micro-batches; gradients end up averaged over all of them.
+
+        Returns:
+            The loss of the global batch (mean over micro-batches and ranks); NaN stays NaN.
+        """
+        config = self.model.config
+        done = _Accumulated(torch.zeros((), device=self.device))
+        done.logits = MaxLogit(config.num_hidden_layers, config.num_attention_heads, self.device)
+        self.engine.train()
+        for micro in micro_batches:
+            if done.count:
+                self.engine.step()  # not a boundary: counts the micro-batch, changes nothing
+            loss, output = loss_fn(self.engine, micro)
+            self.engine.backward(loss)
+            done.loss += loss.detach().float()
+            done.logits.update(output.max_logit_LH)
+            load = output.expert_load_LE
+            done.load_LE = load if done.load_LE is None else done.load_LE + load
+            done.count += 1
+        if done.count != self.micro_batches:
+            raise ValueError(f"{done.count} micro-batches, the engine was built for {self.micro_batches}")
+        self._sum = done
+        total = done.loss / done.count
+        if self.ranks > 1:
+            dist.all_reduce(total)
+            total /= self.ranks
+        return float(total)
+
+    def grad_norm(self) -> float:
+        """The norm of the averaged gradients that `accumulate` left."""
+        return float(self.optimizer.compute_grad_norm())
+
+    def apply(self, loss: float, *, lr: float, bias_rate: float) -> StepReport:
+        """One optimizer step, QK-Clip, and the correction biases.
+
+        Args:
+            loss: what `accumulate` returned, for the report.
+            lr: learning rate of this step.
+            bias_rate: Moonlight's u, 0 freezes the biases.
+        """
+        done, self._sum = self._sum, None
+        assert done is not None and done.logits is not None and done.load_LE is not None
+        self.optimizer.set_lr(lr)
+        self.engine.step()
+        max_logit_LH = done.logits.reduce()
+        clipped = 0
+        if self.options.tau > 0:
+            clipped = qk_clip_(self._attention(), max_logit_LH, self.options.tau)
+        load_LE = done.load_LE
+        if self.ranks > 1:
+            dist.all_reduce(load_LE)
+        if bias_rate > 0:
+            for gate, load_E in zip(self.model.gates(), load_LE, strict=True):
+                update_expert_bias(gate.e_score_correction_bias, load_E, bias_rate, centred=True)
+        return StepReport(loss, float(self.optimizer.grad_norm), max_logit_LH.cpu(), clipped, load_LE.cpu())
+
+    def discard(self) -> None:
+        """Drops the accumulated gradients; no weight and no state changes."""
+        self._sum = None
+        self.optimizer.discard_next()
+        self.engine.step()
+
+    def _attention(self) -> list[AttentionWeights]:
+        c = self.model.config
+        copies = self.optimizer.copies
+        return [
+            AttentionWeights(copies(q_b), copies(kv_b), c.num_attention_heads, c.qk_nope_head_dim, c.qk_rope_head_dim)
+            for q_b, kv_b in self._layers
+        ]
+
+    def set_config(self, config: K2Config) -> None:
+        """Changes how the network sees positions (YaRN, longest sequence); every width must stay."""
+        self.model.config = config
+        self.model._rope = None
+        for module in self.model.modules():
+            if isinstance(module, MLA):
+                module.config = config
+
+    def model_tensors(self) -> dict[str, Tensor]:
+        """What this rank adds to a checkpoint of working weights and buffers, experts as one matrix each.
+
+        Rank 0 has everything, or under expert parallelism everything but the experts of the other ranks; those are
+        given by the first rank that holds them.
+        """
+        if self.rank == 0:
+            return dict(named_tensors(self.model))
+        first = self.model.parallel is not None and self.rank < self.model.parallel.size
+        return {name: tensor for name, tensor in named_tensors(self.model) if first and ".mlp.experts." in name}
+
+    @torch.no_grad()
+    def load(
+        self, model_tensors: dict[str, Tensor], optimizer_tensors: dict[str, Tensor], optimizer_steps: int
+    ) -> None:
+        """Puts back what all ranks' `model_tensors` and `state_tensors` gave, in place, for any spread over ranks.
+
+        Raises:
+            CheckpointError: a part of the state is missing.
+        """
+        for name, tensor in named_tensors(self.model):
+            if name not in model_tensors:
+                raise CheckpointError(f"training checkpoint: tensor {name} is missing")
+            tensor.copy_(model_tensors[name])
+        self.optimizer.load_state_tensors(optimizer_tensors, optimizer_steps)

@@ -1,0 +1,136 @@
+"""`params.yaml`, validated as a whole before any stage starts.
+
+python -m stages.dial                        checks params.yaml
+python -m stages.dial --size smoke --write   applies sizes/smoke.yaml to params.yaml
+"""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import Field, ValidationError
+
+from stages.corpus.params import CorpusParams
+from stages.evaluate.params import EvaluateParams
+from stages.harness.errors import InputError
+from stages.harness.section import Section
+from stages.pretrain.params import PretrainParams
+from stages.qat.params import QatParams
+from stages.rephrase.params import RephraseParams
+from stages.rl.params import RlParams
+from stages.sft.params import SftParams
+from stages.tokenizer.params import TokenizerParams
+from stages.tokens.params import TokensParams
+from stages.tools.params import ToolsParams
+from stages.tracking.gate import GateParams
+from stages.trajectories.params import TrajectoriesParams
+
+
+class PipelineParams(Section):
+    """How the flow treats a stage (its entry in `stages`, else `default`).
+
+    retries, retry_delay_s: a failed stage runs again after the delay, then after twice the delay, and so on.
+    timeout_s: a longer run is stopped with all its processes, and counts as failed.
+    at_once: runs of the stage at the same time over all workers of one Prefect server; 0 is no limit.
+    """
+
+    class Policy(Section):
+        retries: int = Field(ge=0)
+        retry_delay_s: float = Field(ge=0)
+        timeout_s: float = Field(gt=0)
+        at_once: int = Field(ge=0)
+
+    default: Policy
+    stages: dict[str, Policy]
+
+
+class Params(Section):
+    """The one dial: the laptop default is what stands in `params.yaml`."""
+
+    seed: int = Field(ge=0)
+    model: Literal["smoke", "laptop", "h100", "moonlight-16b", "k2", "k2-thinking"]
+    threads: int = Field(ge=1)
+    pipeline: PipelineParams
+    corpus: CorpusParams
+    tokenizer: TokenizerParams
+    rephrase: RephraseParams
+    tools: ToolsParams
+    trajectories: TrajectoriesParams
+    tokens: TokensParams
+    pretrain: PretrainParams
+    qat: QatParams
+    sft: SftParams
+    rl: RlParams
+    evaluate: EvaluateParams
+    gate: GateParams
+    traces: int = Field(ge=0)
+
+
+def _line(path: Path, error: ValidationError) -> str:
+    first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")  # a typo explains what is missing
+    key = ".".join(map(str, first["loc"]))
+    said = {"extra_forbidden": "unknown key", "missing": "missing"}.get(first["type"], first["msg"])
+    got = "" if first["type"] in {"extra_forbidden", "missing"} else f" (got {first['input']!r})"
+    return f"{path}: {key}: {said}{got}"
+
+
+def parse_params(value: Any, path: Path = Path("params.yaml")) -> Params:
+    """Validates an already loaded mapping.
+
+    Raises:
+        InputError: an unknown key, a missing key, a wrong type or an impossible value; the line names the key.
+    """
+    try:
+        return Params.model_validate(value)
+    except ValidationError as error:
+        raise InputError(_line(path, error)) from None
+
+
+def load_params(path: Path = Path("params.yaml")) -> Params:
+    """Reads and validates `params.yaml`.
+
+    Raises:
+        InputError: see `parse_params`; also a file that is missing or isn't YAML.
+    """
+    return parse_params(_load_yaml(path), path)
+
+
+def _load_yaml(path: Path) -> Any:
+    if not path.exists():
+        raise InputError(f"{path}: not found; run from the root of the checkout")
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+
+
+def merge(base: Any, override: Any) -> Any:
+    """`override` laid over `base`: mappings key by key, everything else replaced."""
+    if isinstance(base, dict) and isinstance(override, dict):
+        return base | {key: merge(base.get(key), value) for key, value in override.items()}
+    return override
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Checks params.yaml, or applies a size to it.")
+    parser.add_argument("--size", help="name of a file in sizes/ to lay over params.yaml")
+    parser.add_argument("--write", action="store_true", help="write the result to params.yaml")
+    args = parser.parse_args()
+    path = Path("params.yaml")
+    try:
+        value = _load_yaml(path)
+        if args.size:
+            value = merge(value, _load_yaml(Path("sizes") / f"{args.size}.yaml"))
+        params = parse_params(value, path)
+    except InputError as error:
+        print(error, file=sys.stderr)
+        raise SystemExit(2) from None
+    if args.write:
+        path.write_text(yaml.safe_dump(value, sort_keys=False), encoding="utf-8")
+    print(f"{path}: valid; model {params.model}, seed {params.seed}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,89 @@
+"""A teacher that a stage asks beside its own work: how it is named in `params.yaml`, and the thread that holds it."""
+
+import os
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from typing import Concatenate, ParamSpec, TypeVar
+
+import torch
+from pydantic import Field
+
+from agents.chat.endpoint import EndpointOptions
+from agents.chat.open import open_client
+from agents.chat.protocol import ChatClient
+from stages.harness.section import Section
+
+STORE_VARIABLE = "K2_ANSWERS"  # another place for the store, such as one that several checkouts share
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class EndpointParams(Section):
+    """Only for a teacher that is a URL; budgets of 0 are no limit."""
+
+    model: str
+    key_variable: str
+    concurrency: int = Field(ge=1)
+    timeout_s: float = Field(gt=0)
+    retries: int = Field(ge=0)
+    budget_tokens: int = Field(ge=0)
+    budget_usd: float = Field(ge=0)
+    usd_per_million_in: float = Field(ge=0)
+    usd_per_million_out: float = Field(ge=0)
+
+
+def answer_store() -> Path:
+    return Path(os.environ.get(STORE_VARIABLE, "work/answers.sqlite"))
+
+
+def is_endpoint(spec: str) -> bool:
+    return spec.startswith(("http://", "https://"))
+
+
+class Teacher:
+    """A chat client in a thread of its own, behind the store of answers; it is opened when it is first asked.
+
+    with Teacher("embedded", p.endpoint, threads=2) as teacher:
+        later = teacher.submit(reword, sentences, seed)   # reword(client, sentences, seed)
+        ...
+        later.result()
+    """
+
+    def __init__(self, spec: str, endpoint: EndpointParams, threads: int) -> None:
+        self.spec, self.endpoint, self.threads = spec, endpoint, threads
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="teacher")
+        self._client: ChatClient | None = None
+
+    @property
+    def model(self) -> str:
+        """The identity of the model, or an empty text when nothing was asked."""
+        return "" if self._client is None else self._client.model
+
+    def submit(self, ask: Callable[Concatenate[ChatClient, P], T], *args: P.args, **kwargs: P.kwargs) -> "Future[T]":
+        """Runs `ask(client, ...)` in the teacher's thread; a ChatError comes out of the future's result."""
+
+        def work() -> T:
+            return ask(self._open(), *args, **kwargs)
+
+        return self._pool.submit(work)
+
+    def _open(self) -> ChatClient:
+        if self._client is None:
+            torch.set_num_threads(1)
+            self._client = open_client(
+                self.spec,
+                store=answer_store(),
+                endpoint=EndpointOptions(**self.endpoint.model_dump()),
+                workers=self.threads,
+            )
+        return self._client
+
+    def __enter__(self) -> "Teacher":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pool.shutdown(cancel_futures=True)

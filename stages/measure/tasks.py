@@ -1,0 +1,131 @@
+"""How good the tuned model is: loss on held conversations, calls that equal the reference, tasks that are solved."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from gym.intervals import wilson
+from gym.tasksets.elementary import Elementary
+from gym.tasksets.task import Task, TaskSet
+from k2model.chat.messages import encode_prompt
+from k2model.chat.parse import parse_completion
+from k2model.chat.tokenizer import K2Tokenizer
+from k2model.inference.generate import Engine, Request
+from k2model.model import K2Model
+from stages.posttraining.conversations import Conversation
+from stages.posttraining.packing import Example, pack, plan
+
+ROWS = 8
+MAX_BATCH = 64
+
+
+@torch.no_grad()
+def held_loss(model: K2Model, examples: Sequence[Example], length: int, pad_id: int) -> float:
+    """Mean loss per assistant token, nats; NaN-free: raises ValueError without examples."""
+    if not examples:
+        raise ValueError("no held conversations to measure the loss on")
+    rows = plan([example.inputs for example in examples], length, np.random.default_rng(0))
+    total, count = 0.0, 0
+    for start in range(0, len(rows), ROWS):
+        packed = pack([[examples[k] for k in row] for row in rows[start : start + ROWS]], length, pad_id)
+        output = model(
+            packed.tokens_BL, packed.targets_BL, positions_BL=packed.positions_BL, segment_ids_BL=packed.segments_BL
+        )
+        total += float(output.loss) * packed.target_count
+        count += packed.target_count
+    return total / count
+
+
+def _same_calls(said: Sequence[Any], wanted: Sequence[Mapping[str, Any]]) -> bool:
+    """Equal functions and equal arguments, in order; ids don't count."""
+    if len(said) != len(wanted):
+        return False
+    for call, reference in zip(said, wanted, strict=True):
+        if call.name != reference["function"]["name"]:
+            return False
+        try:
+            arguments = json.loads(call.arguments)
+        except json.JSONDecodeError:
+            return False
+        if arguments != json.loads(reference["function"]["arguments"]):
+            return False
+    return True
+
+
+def call_accuracy(
+    model: K2Model, tokenizer: K2Tokenizer, held: Sequence[Conversation], n: int, rng: np.random.Generator
+) -> dict[str, float]:
+    """Share of held assistant turns with calls whose greedy continuation makes exactly the reference's calls."""
+    limit = model.config.max_position_embeddings
+    requests: list[Request] = []
+    references: list[Sequence[Mapping[str, Any]]] = []
+    for messages, tools in held:
+        for place, message in enumerate(messages):
+            if message["role"] != "assistant" or not message.get("tool_calls"):
+                continue
+            prompt = encode_prompt(tokenizer, list(messages[:place]), tools)
+            room = min(192, limit - len(prompt))
+            if room > 16:
+                requests.append(
+                    Request(prompt, room, temperature=0.0, stop_ids=frozenset({tokenizer.im_end, tokenizer.eos}))
+                )
+                references.append(message["tool_calls"])
+    chosen = sorted(rng.permutation(len(requests))[:n].tolist())
+    if not chosen:
+        return {"call_accuracy_n": 0}
+    engine = Engine(model, tokenizer, max_batch=min(MAX_BATCH, len(chosen)), max_length=limit)
+    results = engine.generate([requests[k] for k in chosen])
+    right = 0
+    for k, result in zip(chosen, results, strict=True):
+        parsed = parse_completion(tokenizer.decode(result.ids))
+        right += not parsed.errors and _same_calls(parsed.tool_calls, references[k])
+    low, high = wilson(right, len(chosen))
+    return {
+        "call_accuracy": right / len(chosen),
+        "call_accuracy_n": len(chosen),
+        "call_accuracy_ci_low": low,
+        "call_accuracy_ci_high": high,
+    }
+
+
+def solved(
+    model: K2Model, tokenizer: K2Tokenizer, taskset: TaskSet, tasks: Sequence[Task], scale: float = 1.0
+) -> list[float | None]:
+    """Scores of the greedy answers, None where the verifier failed; a prompt without room is not solved.
+
+    Args:
+        scale: of the tasks' own token budgets.
+    """
+    limit = model.config.max_position_embeddings
+    stops = frozenset({tokenizer.im_end, tokenizer.eos})
+    prompts = [encode_prompt(tokenizer, list(task.messages)) for task in tasks]
+    budgets = [max(1, round(task.token_budget * scale)) for task in tasks]
+    rooms = [min(budget, limit - len(prompt)) for prompt, budget in zip(prompts, budgets, strict=True)]
+    asked = [k for k, room in enumerate(rooms) if room > 0]
+    scores: list[float | None] = [0.0] * len(tasks)
+    if not asked:
+        return scores
+    longest = max(len(prompts[k]) + rooms[k] for k in asked)
+    engine = Engine(model, tokenizer, max_batch=min(MAX_BATCH, len(asked)), max_length=longest)
+    results = engine.generate([Request(prompts[k], rooms[k], temperature=0.0, stop_ids=stops) for k in asked])
+    for k, result in zip(asked, results, strict=True):
+        parsed = parse_completion(tokenizer.decode(result.ids))
+        scores[k] = taskset.score(tasks[k], parsed.content).score
+    return scores
+
+
+def task_success(
+    model: K2Model, tokenizer: K2Tokenizer, families: Sequence[str], n: int, seed: int, difficulty: float
+) -> dict[str, float]:
+    """Greedy success on `n` held problems of each elementary family: `success_<family>`."""
+    found: dict[str, float] = {}
+    if n == 0:
+        return found
+    for family in families:
+        taskset = Elementary(family, "held")
+        scores = solved(model, tokenizer, taskset, taskset.tasks(n, seed, difficulty))
+        found[f"success_{family}"] = sum(score or 0.0 for score in scores) / n
+    return found

@@ -1,0 +1,113 @@
+"""What the tuning learns from: kept trajectories, demonstrations of tasks, and comparisons for the critic."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gym.decontaminate import Index, decontaminate, said
+from gym.tasksets.elementary import Elementary
+from gym.tasksets.task import Task
+from k2model.chat.messages import encode_chat, rounds
+from k2model.chat.tokenizer import K2Tokenizer
+from stages.harness.tables import TRAJECTORIES, read_table
+from stages.posttraining.packing import Example
+from stages.rl.critic import Comparison, comparison_messages
+
+Message = Mapping[str, Any]
+Conversation = tuple[Sequence[Message], Sequence[Message] | None]
+
+
+@dataclass
+class Fitted:
+    """Examples that were cut to fit a row, and that no cut could fit."""
+
+    cut: int = 0
+    too_long: int = 0
+
+
+def trajectories(path: Path) -> list[Conversation]:
+    """(messages, tools) of every kept trajectory, in file order."""
+    table = read_table(path, TRAJECTORIES)
+    rows = zip(table["messages"].to_pylist(), table["tools"].to_pylist(), table["kept"].to_pylist(), strict=True)
+    return [(json.loads(messages), json.loads(tools)) for messages, tools, kept in rows if kept]
+
+
+def clean(found: Sequence[Conversation], index: Index) -> tuple[list[Conversation], int]:
+    """Conversations that share no text with a benchmark, and how many do."""
+    kept = decontaminate((said(messages) for messages, _ in found), index).kept
+    return [found[place] for place in kept], len(found) - len(kept)
+
+
+def demonstration(taskset: Elementary, task: Task) -> Conversation:
+    """A task and what a perfect assistant says."""
+    return [*task.messages, {"role": "assistant", "content": taskset.demonstration(task)}], None
+
+
+def comparison(task: Task, rng: np.random.Generator) -> Conversation:
+    """A right and a wrong answer for the critic to compare, in random order."""
+    right, wrong = task.payload["answer"], str(rng.choice(task.payload["wrong"]))
+    first_is_right = bool(rng.integers(2))
+    pair = (right, wrong) if first_is_right else (wrong, right)
+    question = str(task.messages[-1]["content"])
+    messages = comparison_messages(Comparison(question, *pair))
+    return [*messages, {"role": "assistant", "content": right}], None
+
+
+def encode(
+    tokenizer: K2Tokenizer, conversations: Sequence[Conversation], longest: int, *, cut_long: bool = False
+) -> tuple[list[Example], list[int], Fitted]:
+    """Examples, the place of each among the conversations, and how those longer than `longest` tokens fared.
+
+    A conversation of several rounds with reasoning gives one example a round, as in use. One that is too long is left
+    out, or with `cut_long` cut (`cut`) where its first assistant turn fits.
+    """
+    examples: list[Example] = []
+    places: list[int] = []
+    fitted = Fitted()
+    for place, (messages, tools) in enumerate(conversations):
+        seen: set[tuple[int, ...]] = set()
+        for part in rounds(messages):
+            encoded = encode_chat(tokenizer, part, tools)
+            if len(encoded.ids) - 1 > longest:
+                shorter = cut(tokenizer, part, tools, longest) if cut_long else None
+                if shorter is None:
+                    fitted.too_long += 1
+                    continue
+                encoded = encode_chat(tokenizer, *shorter)
+                # Rounds of one conversation can be cut at the same turn.
+                if tuple(encoded.ids) in seen:
+                    continue
+                fitted.cut += 1
+            seen.add(tuple(encoded.ids))
+            examples.append(Example(encoded.ids, encoded.loss_mask))
+            places.append(place)
+    return examples, places, fitted
+
+
+def cut(
+    tokenizer: K2Tokenizer, messages: Sequence[Message], tools: Sequence[Message] | None, longest: int
+) -> Conversation | None:
+    """The longest beginning that ends after an assistant's turn and fits, None when there is none.
+
+    Of the declared tools it keeps those that are called in it and as many others, at least one, in their order.
+    """
+    found: Conversation | None = None
+    for end in (k + 1 for k, message in enumerate(messages) if message["role"] == "assistant"):
+        part = messages[:end]
+        called = {call["function"]["name"] for message in part for call in message.get("tool_calls") or []}
+        spare = max(1, len(called))
+        declared = []
+        for tool in tools or ():
+            if tool["function"]["name"] in called:
+                declared.append(tool)
+            elif spare:
+                declared.append(tool)
+                spare -= 1
+        if len(encode_chat(tokenizer, part, declared).ids) - 1 > longest:
+            break
+        found = part, declared
+    return found

@@ -1,0 +1,51 @@
+"""`python -m stages.tracking` lists the registered checkpoints; `--promote` judges one by the gate of params.yaml.
+
+The stage `evaluate` registers and judges by itself. `--promote` is for a gate that was changed since, for an older
+version, and for a checkpoint that came by `dvc pull`.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from k2model.errors import CheckpointError
+from stages.dial import load_params
+from stages.harness.errors import InputError
+from stages.tracking.registry import CHECKPOINT, Version, promote, register, said, versions
+
+
+def line(version: Version) -> str:
+    """One version of the list."""
+    names = ", ".join(version.aliases) or "-"
+    scores = "  ".join(f"{key} {value:.4g}" for key, value in sorted(version.scores.items()))
+    gate = "; ".join(version.broken) or "holds"
+    return f"{version.number:>4}  {names:<20} {version.checkpoint[:12]}  {version.commit[:9]}  {scores}  gate: {gate}"
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description="The registered checkpoints.")
+    parser.add_argument("--promote", action="store_true", help="judge the candidate, or --version, by the gate")
+    parser.add_argument("--version", type=int, help="with --promote: this one")
+    args = parser.parse_args(argv)
+    root = Path()
+    try:
+        gate = load_params().gate
+        if args.promote:
+            if args.version is None and (root / CHECKPOINT).exists():
+                register(root, gate)
+            number, broken = promote(root, gate, args.version)
+            print(said(number, broken))
+            raise SystemExit(1 if broken else 0)
+        found = versions(root)
+    except (InputError, CheckpointError) as error:
+        print(error, file=sys.stderr)
+        raise SystemExit(2) from None
+    for version in found:
+        print(line(version))
+    champion = next((f"version {one.number}" for one in found if "champion" in one.aliases), "none")
+    print(f"models: {len(found)} versions, champion {champion}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,99 @@
+"""Trajectories as MLflow traces: an agent's turns and tool calls as spans, the judge's verdict as feedback."""
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import mlflow
+from mlflow.entities import AssessmentSource, SpanType
+from mlflow.tracking import MlflowClient
+
+from stages.harness.files import fingerprint
+from stages.tracking.runs import experiment_id, tracking_uri
+
+Row = Mapping[str, Any]
+TURN_NS = 1_000_000  # trajectories carry no clock: spans stand one millisecond apart, in order
+
+
+def choose(rows: Sequence[Row], n: int) -> list[Row]:
+    """Up to `n`: one of each verdict first, then kept ones spread over the set."""
+    by_verdict = {row["verdict"]: row for row in reversed(rows)}
+    first = list(by_verdict.values())[:n]
+    taken = {row["traj_id"] for row in first}
+    kept = [row for row in rows if row["kept"] and row["traj_id"] not in taken]
+    step = max(1, len(kept) // max(1, n - len(first)))
+    return [*first, *kept[::step][: n - len(first)]]
+
+
+def log_traces(root: Path, rows: Sequence[Row]) -> int:
+    """Logs those that this experiment does not have yet; returns how many were new."""
+    mlflow.set_tracking_uri(tracking_uri(root))
+    client, experiment = MlflowClient(), experiment_id(root)
+    new: dict[str, Row] = {}
+    for row in rows:
+        identity = fingerprint([row["traj_id"], row["messages"], row["verdict"]])
+        wanted = f"tag.trajectory = '{identity}'"
+        if client.search_traces([experiment], wanted, max_results=1, include_spans=False):
+            continue
+        new[_log(row, identity, experiment)] = row
+    if new:
+        mlflow.flush_trace_async_logging()
+    for trace_id, row in new.items():
+        mlflow.log_feedback(
+            trace_id=trace_id,
+            name="judge",
+            value=bool(row["kept"]),
+            rationale=f"{row['verdict']}: {row['reason']}",
+            source=AssessmentSource(source_type="CODE", source_id="stages.trajectories"),
+        )
+    return len(new)
+
+
+def _log(row: Row, identity: str, experiment: str) -> str:
+    """Logs one trace; returns its id."""
+    messages: list[dict[str, Any]] = json.loads(row["messages"])
+    asked = next(message["content"] for message in messages if message["role"] == "user")
+    clock = _Clock()
+    root = mlflow.start_span_no_context(
+        row["traj_id"],
+        span_type=SpanType.AGENT,
+        inputs={"user": asked},
+        attributes={"agent": row["agent_id"], "domain": row["domain"], "task": row["task_id"]},
+        tags={"trajectory": identity, "verdict": row["verdict"], "domain": row["domain"]},
+        start_time_ns=clock.tick(),
+        experiment_id=experiment,
+    )
+    results = {message["tool_call_id"]: message for message in messages if message["role"] == "tool"}
+    heard: list[dict[str, Any]] = []
+    for message in messages:
+        if message["role"] != "assistant":
+            heard.append(message)
+            continue
+        turn = mlflow.start_span_no_context(
+            "turn", SpanType.LLM, root, inputs={"messages": heard}, start_time_ns=clock.tick()
+        )
+        turn.end(outputs=message, end_time_ns=clock.tick())
+        for call in message.get("tool_calls") or []:
+            _call(root, call, results.get(call["id"]), clock)
+        heard = []
+    root.end(outputs={"assistant": messages[-1].get("content", "")}, end_time_ns=clock.tick())
+    return str(root.trace_id)
+
+
+def _call(root: Any, call: Mapping[str, Any], result: Mapping[str, Any] | None, clock: "_Clock") -> None:
+    function = call["function"]
+    span = mlflow.start_span_no_context(
+        function["name"], SpanType.TOOL, root, inputs={"arguments": function["arguments"]}, start_time_ns=clock.tick()
+    )
+    span.end(outputs={"result": None if result is None else result["content"]}, end_time_ns=clock.tick())
+
+
+class _Clock:
+    def __init__(self) -> None:
+        self.now = time.time_ns()
+
+    def tick(self) -> int:
+        self.now += TURN_NS
+        return self.now

@@ -1,0 +1,157 @@
+"""Words by a teacher: checked against what they say; tools, prompts and verdicts of a model behind an endpoint."""
+
+import importlib.util
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agents.chat.endpoint import EndpointClient, EndpointOptions
+from agents.chat.protocol import ChatRequest, ChatResponse
+from agents.conversations.judge import ask_llm
+from agents.conversations.planner import Policy, make_agent
+from agents.conversations.prompts import write_prompts
+from agents.conversations.simulator import Simulator
+from agents.conversations.tasks import FORMS, Application, applications, make_task
+from agents.conversations.users import PERSONAS, script, untold
+from agents.conversations.wording import EXAMPLES, Sentence, lost, of_subgoal, of_tool, reword, worded
+from agents.conversations.world import World
+from agents.tools.evolve import evolve
+from agents.tools.evolve_llm import evolve_with
+from bench.mock_endpoint import MockEndpoint
+
+_spec = importlib.util.spec_from_file_location("mock_teacher", Path(__file__).with_name("teacher.py"))
+assert _spec is not None and _spec.loader is not None
+teacher = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(teacher)
+
+
+@pytest.fixture(scope="module")
+def apps() -> list[Application]:
+    return applications(evolve())
+
+
+class Says:
+    """A client that says what a function makes of the request."""
+
+    model = "says"
+
+    def __init__(self, function: Any) -> None:
+        self.function = function
+
+    def complete(self, requests: Any, on_response: Any = None) -> list[ChatResponse]:
+        return [ChatResponse(self.function(str(request.messages[-1]["content"]))) for request in requests]
+
+
+SET = Sentence(
+    "Set the status of seat reservation SR12 to open.",
+    "update",
+    "update",
+    ("seat reservation", "SR12", "status", "open", "to open"),
+)
+ELSE = Sentence(
+    "Set the pages of plan P1 to 9; if that is not permitted, do it for P2 instead.",
+    "else",
+    "update",
+    ("plan", "P1", "pages", "9", "to 9", "if", "instead", "P2"),
+)
+
+
+@pytest.mark.parametrize(
+    ("source", "wording", "reason"),
+    [
+        (SET, "Please change the status of seat reservation SR12 to open.", ""),
+        (SET, "Could you put the status of seat reservation SR12 to open?", ""),
+        (SET, "Set the status of seat reservation SR12 to open.", "copied"),
+        (SET, "Please change the status of seat reservation SR13 to open.", "lost"),
+        (SET, "Please change seat reservation SR12 to open, thank you.", "lost"),
+        (SET, "Change the status of seat reservation SR12 to open and SR13.", "numbers"),
+        (SET, "Please delete the status of seat reservation SR12 to open.", "added"),
+        (SET, "Do not set the status of seat reservation SR12 to open.", "added"),
+        (SET, "The status of seat reservation SR12 is about to open.", "added"),
+        (SET, "You can set the status of seat reservation SR12 to open.", "form"),
+        (SET, "Please set the status of seat reservation SR12 to open", "form"),
+        (SET, "SR12: status to open, seat reservation.", "act"),
+        (ELSE, "Change the pages of plan P1 to 9, or if not permitted, those of P2 instead.", ""),
+        (ELSE, "Change the pages of plan P2 to 9, or if not permitted, those of P1 instead.", "numbers"),
+    ],
+)
+def test_a_wording_that_loses_adds_or_turns_something_is_refused(source: Sentence, wording: str, reason: str) -> None:
+    assert lost(source, wording) == reason
+
+
+@pytest.mark.parametrize("form", list(FORMS))
+def test_every_request_can_be_worded_and_still_says_what_the_plan_needs(apps: list[Application], form: str) -> None:
+    for seed in range(10):
+        app = apps[seed * 9 % len(apps)]
+        task = make_task(app, seed, 1, forms=(form,))
+        sentence = of_subgoal(app, task.subgoals[0])
+        assert sentence.form in EXAMPLES and all(one.lower() in sentence.text.lower() for one in sentence.needed)
+        said = teacher.answer({"messages": [{"content": sentence.text}]})
+        (one,) = reword(Says(lambda text: teacher.answer({"messages": [{"content": text}]})), [sentence], 0)
+        assert one.reworded and one.text == said, one.reasons
+        for persona in PERSONAS:
+            assert untold(script(app, worded(task, [one]), persona, seed)) == []
+    (kept,) = reword(Says(lambda text: "I changed it all."), [sentence], 0)
+    assert not kept.reworded and kept.text == sentence.text and all(kept.reasons)
+
+
+def test_descriptions_of_every_action_have_examples_that_pass_their_own_check(apps: list[Application]) -> None:
+    for tool in apps[3].tools.values():
+        sentence = of_tool(tool)
+        assert sentence.form in EXAMPLES
+        assert all(one in sentence.text for one in sentence.needed), sentence
+
+
+def test_a_model_behind_an_endpoint_invents_tools_that_the_simulator_runs() -> None:
+    with MockEndpoint(teacher.behave) as server:
+        client = EndpointClient(server.url, EndpointOptions("mock", concurrency=4))
+        found = evolve_with(client, ["bees", "wax"], 3, 4, 0, known=["airline"])
+        again = evolve_with(client, ["bees", "wax"], 3, 4, 0, known=["airline"])
+    assert found == again
+    assert {tool.kind.application for tool in found.tools} == {"bees_hive", "bees_shed", "wax_hive", "wax_shed"}
+    assert len(found.tools) == 4 * 2 * 10 and len({tool.name for tool in found.tools}) == 80
+    assert found.left_out == {
+        "application: no new name": 2,
+        "kind: field type": 4,
+        "kind: name": 4,
+        "tool: the action does not fit the field": 16,
+        "tool: action": 8,
+        "tool: field": 8,
+    }
+    app = applications(found.tools)[0]
+    task = make_task(app, 1, 4)
+    assert len(task.subgoals) == 4
+    simulator = Simulator(list(app.tools.values()), World.generate(app.kinds, 1), 1)
+    assert all("unknown tool" not in simulator.call(tool, {}).text for tool in app.tools)
+
+
+def test_prompts_of_a_model_keep_the_policys_rules(apps: list[Application]) -> None:
+    agents = [replace(make_agent(number, 0, apps), policy=Policy(True, True, 2)) for number in range(6)]
+    with MockEndpoint(teacher.behave) as server:
+        written = write_prompts(EndpointClient(server.url, EndpointOptions("mock")), agents, 0)
+    for agent, own in zip(written, agents, strict=True):
+        assert agent.author == "llm" and agent.system.startswith("You are a voice of your own")
+        assert agent.system.endswith(agent.policy.rules()) and agent.tools == own.tools
+    assert write_prompts(Says(lambda text: "no JSON"), agents, 0) == agents
+    assert write_prompts(Says(lambda text: '{"prompt": "too short"}'), agents, 0) == agents
+
+
+def test_the_llm_judge_decides_and_an_unreadable_answer_keeps_nothing() -> None:
+    talk = [[{"role": "user", "content": "hello"}, {"role": "assistant", "content": "x" * 9_000}]]
+    seen: list[ChatRequest] = []
+
+    class Judge(Says):
+        def complete(self, requests: Any, on_response: Any = None) -> list[ChatResponse]:
+            seen.extend(requests)
+            return super().complete(requests)
+
+    assert ask_llm(Judge(lambda text: '{"good": true, "reason": "fine"}'), talk)[0].kept
+    assert ask_llm(Judge(lambda text: '{"good": false, "reason": "rude"}'), talk)[0].verdict == "llm_judge"
+    assert ask_llm(Judge(lambda text: "hm"), talk)[0].verdict == "llm_judge_unreadable"
+    assert ask_llm(Judge(lambda text: "Yes, it was."), talk, schema=False)[0].kept
+    assert ask_llm(Judge(lambda text: "No."), talk, schema=False)[0].verdict == "llm_judge"
+    assert ask_llm(Judge(lambda text: "Noah"), talk, schema=False)[0].verdict == "llm_judge_unreadable"
+    assert [request.response_schema is None for request in seen] == [False] * 3 + [True] * 3
+    assert all(len(str(request.messages[0]["content"])) < 4_000 for request in seen)

@@ -1,0 +1,79 @@
+"""What the RL experiment says of runs that were made up: claims, verdicts and charts follow from the numbers."""
+
+from pathlib import Path
+
+import pytest
+from mlflow.tracking import MlflowClient
+
+from experiments import rl
+from experiments.rl import arms
+from experiments.rl_claims import Found, Results, charts, claims
+
+FAMILIES = ["parity", "size"]
+
+
+def _run(end: float, **measures: float) -> Found:
+    """A run of two iterations; success on both families goes from 0.4 to `end`."""
+    start = {f"held_success_{family}": 0.4 for family in FAMILIES} | {"held_critic_accuracy": 0.5}
+    last = {f"held_success_{family}": end for family in FAMILIES} | {"held_critic_accuracy": 0.5}
+    sampled = {"reward": 0.5, "length": 4.0, "surprise": 0.3, "mismatch": 0.0} | measures
+    row = {"iteration": 2.0} | last | sampled
+    after = {"outside": 0.5, "outside_n": 40.0, "conversations": 2.0, "text": 5.0}
+    return Found([{"iteration": 0.0} | start, row], after, after, 1.0)
+
+
+def _verdicts(runs: dict[str, list[Found]]) -> list[str]:
+    return [row["verdict"] for row in claims(Results(runs), FAMILIES)]
+
+
+def test_learning_needs_15_points_in_every_seed() -> None:
+    assert _verdicts({"default": [_run(0.56), _run(0.7)]}) == ["reproduces"] * 2
+    assert _verdicts({"default": [_run(0.5), _run(0.7)]}) == ["not settled at this size"] * 2
+    assert _verdicts({"default": [_run(0.5), _run(0.54)]}) == ["does not reproduce"] * 2
+
+
+def test_a_budget_that_costs_success_does_not_reproduce() -> None:
+    short = [_run(0.5, length=2.0 + k / 100) for k in range(3)]
+    long = [_run(0.5, length=9.0 - k / 100) for k in range(3)]
+    assert _verdicts({"budget": short, "no budget": long}) == ["reproduces"]
+    worse = [_run(0.3, length=2.0) for _ in range(3)]
+    assert _verdicts({"budget": worse, "no budget": long}) == ["does not reproduce"]
+
+
+def test_one_seed_claims_nothing() -> None:
+    assert claims(Results({"default": [_run(0.9)]}), FAMILIES) == []
+
+
+def test_charts_hold_the_means_of_the_arms_that_ran() -> None:
+    found = charts({"default": [_run(0.6), _run(0.8)], "int4": [], "bf16": [_run(0.5)]}, FAMILIES)
+    assert [chart["title"] for chart in found] == ["Success on held problems, default RL, mean of 2 seeds"]
+    assert found[0]["series"] == [{"name": family, "x": [0.0, 2.0], "y": [0.4, 0.7]} for family in FAMILIES]
+
+
+def test_arms_differ_from_the_lean_one_in_what_they_name() -> None:
+    by_name = {arm.name: arm for arm in arms(30)}
+    lean = by_name["lean"].changes
+    different = {key for key, value in by_name["ptx"].changes.items() if lean.get(key) != value}
+    assert different == {"ptx"}
+    assert by_name["budget"].start == by_name["no budget"].start == "wordy"
+
+
+def test_arms_and_seeds_are_children_of_one_parent_in_mlflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    monkeypatch.chdir(tmp_path)
+    rl.OUT.parent.mkdir(parents=True)
+    rl.OUT.write_text("{}")
+    every = [arm for arm in arms(2) if arm.name in ("lean", "ptx")]
+    rl.log(every, {"lean": [_run(0.5), _run(0.6)], "ptx": [_run(0.7)]})
+    client = MlflowClient(tracking_uri=uri)
+    found = client.search_runs([one.experiment_id for one in client.search_experiments()])
+    (parent,) = [run for run in found if "mlflow.parentRunId" not in run.data.tags]
+    children = {run.info.run_name: run for run in found if run is not parent}
+    assert set(children) == {"lean, seed 0", "lean, seed 1", "ptx, seed 0"}
+    assert {run.data.tags["mlflow.parentRunId"] for run in children.values()} == {parent.info.run_id}
+    one = children["lean, seed 1"]
+    assert one.data.metrics["after_text"] == 5.0
+    history = client.get_metric_history(one.info.run_id, "rl/held_success_parity")
+    assert [(point.step, point.value) for point in history] == [(0, 0.4), (2, 0.6)]
+    assert [file.path for file in client.list_artifacts(parent.info.run_id)] == ["rl.json"]

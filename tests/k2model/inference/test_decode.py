@@ -1,0 +1,107 @@
+"""The rearranged network against the one it was made of."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from k2model.config import K2Config
+from k2model.formats.int4_checkpoint import load_any, load_int4_checkpoint, save_int4_checkpoint
+from k2model.formats.quant import set_fake_quant, to_bfloat16
+from k2model.inference.decode import BlockExperts, BlockGate, BlockLinear, BlockMLP, prepare
+from k2model.inference.generate import Engine, Request
+from k2model.inference.int4_experts import Int4Experts, int4_twin, refresh_experts
+from k2model.model import K2Model
+from kernels.int4 import native
+
+torch.set_num_threads(1)
+needs_kernels = pytest.mark.skipif(native.isa() == "torch", reason="no kernels for this machine")
+
+
+def _model(**changes: int) -> K2Model:
+    model = K2Model(K2Config.preset("smoke", vocab_size=256, max_position_embeddings=256, **changes), seed=3)
+    with torch.no_grad():
+        for p in model.parameters():
+            if p.ndim > 1:
+                p.mul_(4.0)
+    return to_bfloat16(model).eval()
+
+
+def _log_probs(model: K2Model) -> torch.Tensor:
+    tokens = torch.randint(0, 256, (2, 40), generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        logits = model(tokens).logits_BLV
+    assert logits is not None
+    return logits.float().log_softmax(-1)
+
+
+@needs_kernels
+def test_a_rearranged_network_computes_the_same() -> None:
+    before = _log_probs(_model(n_routed_experts=16))
+    model = prepare(_model(n_routed_experts=16))
+    assert sum(isinstance(module, BlockExperts) for module in model.modules()) == 2
+    assert sum(isinstance(module, BlockGate) for module in model.modules()) == 2
+    assert sum(isinstance(module, BlockMLP) for module in model.modules()) == 3  # one dense layer, two shared experts
+    assert isinstance(model.lm_head, BlockLinear)
+    assert isinstance(model.model.layers[0].self_attn.kv_b_proj, torch.nn.Linear)
+    kl = (before.exp() * (before - _log_probs(model))).sum(-1)
+    assert float(kl.mean()) < 1e-3
+
+
+@needs_kernels
+def test_the_engine_generates_with_it() -> None:
+    prompt = list(range(20))
+    found = []
+    for model in (_model(), prepare(_model())):
+        found.append(Engine(model, max_batch=2, max_length=64).generate([Request(prompt, 12, 0.0)])[0])
+    assert found[0].ids[:4] == found[1].ids[:4]
+    assert found[0].logprobs[:4] == pytest.approx(found[1].logprobs[:4], abs=0.05)
+
+
+@needs_kernels
+def test_no_second_copy() -> None:
+    model = _model()
+    linears = sum(p.nbytes for p in model.parameters())
+    model = prepare(model)
+    held = sum(p.nbytes for p in model.parameters()) + sum(b.nbytes for b in model.buffers() if b.dtype == torch.int32)
+    assert held == linears
+
+
+def test_float32_weights_stay() -> None:
+    model = K2Model(K2Config.preset("smoke", vocab_size=256), seed=3)
+    before = _log_probs(model)
+    assert torch.equal(_log_probs(prepare(model)), before)
+
+
+def test_where_the_kernels_can_not_run_nothing_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("K2_INT4_ISA", "torch")
+    assert not any(isinstance(module, BlockLinear) for module in prepare(_model()).modules())
+
+
+def test_an_int4_file_generates_what_its_dequantized_weights_do(tmp_path: Path) -> None:
+    save_int4_checkpoint(_model(), tmp_path / "int4")
+    runtime = load_any(tmp_path / "int4")
+    assert sum(isinstance(module, Int4Experts) for module in runtime.modules()) == 2
+    exact = _log_probs(load_int4_checkpoint(tmp_path / "int4"))
+    for precision, limit in (("w4a16", 1e-3), ("w4a8", 1e-2)):
+        for module in runtime.modules():
+            if isinstance(module, Int4Experts):
+                module.precision = precision  # type: ignore[assignment]
+        kl = (exact.exp() * (exact - _log_probs(runtime))).sum(-1)
+        assert float(kl.mean()) < limit
+
+
+def test_a_twin_for_rollouts_follows_the_training() -> None:
+    model = _model()
+    twin = int4_twin(model)
+    set_fake_quant(model, True)
+    for _ in range(2):
+        expected, found = _log_probs(model), _log_probs(twin)
+        assert float((expected.exp() * (expected - found)).sum(-1).mean()) < 1e-3
+        with torch.no_grad():
+            for p in model.parameters():
+                p.mul_(1.3)
+        stale = _log_probs(twin)
+        refresh_experts(twin, model)
+        assert not torch.equal(stale, _log_probs(twin))
+    assert twin.lm_head.weight.data_ptr() == model.lm_head.weight.data_ptr()

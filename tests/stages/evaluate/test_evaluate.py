@@ -1,0 +1,204 @@
+"""The runner with a scripted client; the command line with a real local server."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from agents.chat.protocol import BudgetExceeded, ChatError, ChatRequest, ChatResponse, OnResponse
+from agents.chat.store import AnswerStore, CachedClient
+from gym.benchmarks.base import Settings
+from gym.benchmarks.open import open_benchmark
+from stages.evaluate import scores, standalone
+from stages.evaluate.runner import _redacted, run_benchmark
+from stages.harness.errors import InputError
+
+SETTINGS = Settings(2, 1.0, 1.0, 16)
+
+
+class Scripted:
+    """Answers with the gold; `broken` prompts fail, and after `limit` answers the budget is spent."""
+
+    model = "scripted"
+
+    def __init__(self, broken: str = "", limit: int = 10**9) -> None:
+        self.broken, self.limit, self.asked = broken, limit, 0
+
+    def complete(self, requests: Sequence[ChatRequest], on_response: OnResponse | None = None) -> list[ChatResponse]:
+        found = []
+        for place, request in enumerate(requests):
+            text = str(request.messages[-1]["content"])
+            if self.broken and self.broken in text:
+                raise ChatError("status 500, 7 tries")
+            if self.asked >= self.limit:
+                raise BudgetExceeded("spent")
+            self.asked += 1
+            bench = open_benchmark("aime_2024")
+            (gold,) = [one for one in bench.items() if one.messages[-1]["content"] == text]
+            finish = "length" if self.asked % 2 else "stop"
+            found.append(ChatResponse(bench.gold_reply(gold).text, completion_tokens=5, finish_reason=finish))
+            if on_response is not None:
+                on_response(place, found[-1])
+        return found
+
+
+def test_errors_of_the_machine_are_apart_and_the_budget_ends_quietly() -> None:
+    bench = open_benchmark("aime_2024")
+    word = str(bench.items()[5].messages[-1]["content"])
+    rows = run_benchmark(bench, Scripted(broken=word), SETTINGS, seed=1)
+    found = scores.metrics(bench, rows, 0)
+    assert found["aime_2024_infrastructure_errors"] == 2
+    assert found["aime_2024"] == 1.0
+    assert found["aime_2024_n"] == 29
+    assert found["aime_2024_truncated"] > 0
+    assert found["aime_2024_pass_hat_2"] == 1.0
+    rows = run_benchmark(bench, Scripted(limit=7), SETTINGS, seed=1)
+    found = scores.metrics(bench, rows, 0)
+    assert found["aime_2024_not_run"] == 53
+    assert found["aime_2024_n"] == 7
+    with pytest.raises(InputError, match="fails at every request"):
+        run_benchmark(bench, Scripted(broken="e"), SETTINGS, seed=1)
+
+
+def test_a_killed_run_asks_only_what_is_missing(tmp_path: Path) -> None:
+    bench = open_benchmark("aime_2024")
+    first = Scripted(limit=20)
+    run_benchmark(bench, CachedClient(first, AnswerStore(tmp_path / "a.sqlite")), SETTINGS, seed=1)
+    second = Scripted()
+    rows = run_benchmark(bench, CachedClient(second, AnswerStore(tmp_path / "a.sqlite")), SETTINGS, seed=1)
+    assert (first.asked, second.asked) == (20, 40)
+    assert all(row["score"] == 1.0 for row in rows)
+
+
+def test_all_wrong_still_has_an_interval() -> None:
+    bench = open_benchmark("aime_2024")
+    rows = run_benchmark(bench, Scripted(), SETTINGS, seed=1)
+    found = scores.metrics(bench, [row | {"score": 0.0} for row in rows], 0)
+    assert found["aime_2024_ci_low"] == 0.0
+    assert found["aime_2024_ci_high"] > 0.05
+
+
+def test_quotes_of_a_secret_prompt_are_hidden() -> None:
+    secret = "Which of the following particles has a mass close to that of the proton and no charge"
+    said = "You ask: which of the following particles has a mass close to that of the proton. Answer: B"
+    hidden = _redacted(said, secret)
+    assert hidden == "You ask: [quoted]. Answer: B"
+
+
+@pytest.fixture
+def endpoint() -> Iterator[str]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            message = {"role": "assistant", "content": "Answer: A", "reasoning_content": f"{body['seed']}"}
+            answer: dict[str, Any] = {"choices": [{"message": message, "finish_reason": "stop"}], "usage": {}}
+            data = json.dumps(answer).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, *args: object) -> None:
+            return
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/v1"
+    server.shutdown()
+
+
+def test_the_command_line_without_the_pipeline(
+    endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/m.db")
+    command = ["--target", endpoint, "--model", "m", "--benchmarks", "gpqa_diamond,mmlu,acebench,bfcl", "--items", "20"]
+    assert standalone.run([*command, "--repeats", "2", "--out", str(tmp_path / "out")]) == 0
+    found = json.loads((tmp_path / "out/scores.json").read_text())
+    assert found["gpqa_diamond_n"] == 20
+    assert 0 < found["mmlu_ci_high"] < 1
+    assert found["acebench"] == 0.0  # some of every category was asked, or there would be no score
+    rows = pq.read_table(tmp_path / "out/gpqa_diamond.parquet").to_pylist()
+    assert len(rows) == 40
+    if not rows[0]["dataset"].startswith("builtin"):
+        assert all(row["prompt"].startswith("sha256:") for row in rows)
+    assert standalone.run(["--published"]) == 0
+    assert standalone.run(["--published"]) == 0
+    assert "2 reference runs" in capsys.readouterr().out
+    import mlflow
+
+    runs = mlflow.search_runs(experiment_names=["k2"], output_format="list")
+    names = {run.info.run_name for run in runs}
+    assert {"Kimi-K2-Instruct (published)", "Kimi-K2-Thinking (published)"} <= names
+    ours = next(run for run in runs if run.info.run_name.startswith("evaluate"))
+    assert "dataset.mmlu" in ours.data.tags
+    assert "gpqa_diamond" in ours.data.metrics
+
+
+def test_a_users_mistake_is_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    for command in (
+        ["--target", "nowhere", "--benchmarks", "mmlu"],
+        ["--target", "embedded", "--benchmarks", "nothing"],
+        ["--target", "embedded", "--benchmarks", "mmlu", "--data", "aime_2025=x"],
+        ["--benchmarks", "mmlu"],
+    ):
+        assert standalone.run(command) == 2
+        said = capsys.readouterr().err.strip()
+        assert said.startswith("evaluate: ")
+        assert "\n" not in said
+
+
+@pytest.mark.slow
+def test_a_run_killed_by_sigkill_asks_only_what_is_missing(tmp_path: Path) -> None:
+    """The next process repeats no answer that had arrived, and ends as an undisturbed one would."""
+    asked: list[str] = []
+    enough = threading.Event()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            asked.append(str(body["messages"][-1]["content"]))
+            if len(asked) == 8:
+                enough.set()
+            time.sleep(0.02)
+            message = {"role": "assistant", "content": "ABCD"[len(body["messages"][-1]["content"]) % 4]}
+            data = json.dumps({"choices": [{"message": message, "finish_reason": "stop"}], "usage": {}}).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, *args: object) -> None:
+            return
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    root = Path(__file__).parents[3]
+    env = os.environ | {"MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/m.db", "PYTHONPATH": str(root)}
+    target = f"http://127.0.0.1:{server.server_port}/v1"
+    command = [sys.executable, "-m", "stages.evaluate", "--target", target, "--model", "m", "--benchmarks", "mmlu"]
+    command += ["--items", "30", "--concurrency", "1", "--out", "out"]
+    process = subprocess.Popen(command, cwd=tmp_path, env=env)
+    assert enough.wait(60)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    before = len(asked)
+    assert 8 <= before < 30
+    assert not (tmp_path / "out").exists()
+    subprocess.run(command, cwd=tmp_path, env=env, check=True)
+    server.shutdown()
+    assert len(set(asked)) == 30
+    assert len(asked) <= 31  # the one in flight at the kill
+    rows = pq.read_table(tmp_path / "out/mmlu.parquet").to_pylist()
+    assert [row["output"] for row in rows] == ["ABCD"[len(row["prompt"]) % 4] for row in rows]

@@ -1,0 +1,86 @@
+"""Long trajectories are cut after a whole turn of the assistant, with the tools that it needs."""
+
+import json
+from typing import Any
+
+import pytest
+
+from k2model.chat.messages import encode_chat
+from k2model.chat.tokenizer import K2Tokenizer, train_tokenizer
+from stages.posttraining.conversations import cut, encode
+
+TOOLS = [
+    {"type": "function", "function": {"name": f"tool_{letter}", "description": "Does one thing.", "parameters": {}}}
+    for letter in "abcdef"
+]
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> K2Tokenizer:
+    return K2Tokenizer(train_tokenizer(["The cat sat on the mat. " * 20, json.dumps(TOOLS) * 4], 290))
+
+
+def _dialog(calls: str) -> list[dict[str, Any]]:
+    messages: list[dict[str, Any]] = [{"role": "system", "content": "s"}, {"role": "user", "content": "do it"}]
+    for index, letter in enumerate(calls):
+        name = f"tool_{letter}"
+        call = {
+            "id": f"functions.{name}:{index}",
+            "type": "function",
+            "function": {"name": name, "arguments": json.dumps({"n": index})},
+        }
+        messages.append({"role": "assistant", "content": "", "reasoning_content": "next", "tool_calls": [call]})
+        messages.append({"role": "tool", "tool_call_id": call["id"], "content": "done"})
+    return [*messages, {"role": "assistant", "content": "Done.", "reasoning_content": ""}]
+
+
+def _length(tokenizer: K2Tokenizer, messages: Any, tools: Any) -> int:
+    return len(encode_chat(tokenizer, messages, tools).ids) - 1
+
+
+def test_what_fits_is_left_whole(tokenizer: K2Tokenizer) -> None:
+    messages = _dialog("ab")
+    examples, places, fitted = encode(tokenizer, [(messages, TOOLS)], _length(tokenizer, messages, TOOLS))
+    assert [list(e.ids) for e in examples] == [encode_chat(tokenizer, messages, TOOLS).ids]
+    assert (places, fitted.cut, fitted.too_long) == ([0], 0, 0)
+
+
+def test_a_long_one_is_cut_after_a_turn_and_declares_the_called_tools_and_others(tokenizer: K2Tokenizer) -> None:
+    messages = _dialog("dbfa")
+    # The first two calls with the tools b and d and two others fit exactly.
+    wanted = messages[:5], [TOOLS[k] for k in (0, 1, 2, 3)]
+    longest = _length(tokenizer, *wanted)
+    assert cut(tokenizer, messages, TOOLS, longest) == wanted
+    (example,), _, fitted = encode(tokenizer, [(messages, TOOLS)], longest, cut_long=True)
+    whole = encode_chat(tokenizer, *wanted)
+    assert (list(example.ids), list(example.loss_mask)) == (whole.ids, whole.loss_mask)
+    assert whole.ids[-1] == tokenizer.im_end and whole.loss_mask[-1]
+    assert (fitted.cut, fitted.too_long) == (1, 0)
+
+
+def test_unless_asked_it_is_left_out(tokenizer: K2Tokenizer) -> None:
+    messages = _dialog("dbfa")
+    examples, _, fitted = encode(tokenizer, [(messages, TOOLS)], _length(tokenizer, messages, TOOLS) - 1)
+    assert (examples, fitted.cut, fitted.too_long) == ([], 0, 1)
+
+
+def test_one_token_less_costs_a_turn(tokenizer: K2Tokenizer) -> None:
+    messages = _dialog("dbfa")
+    longest = _length(tokenizer, messages[:5], TOOLS[:4]) - 1
+    found = cut(tokenizer, messages, TOOLS, longest)
+    assert found is not None
+    assert found == (messages[:3], [TOOLS[0], TOOLS[3]])
+
+
+def test_where_no_turn_fits_it_is_counted_and_left_out(tokenizer: K2Tokenizer) -> None:
+    examples, places, fitted = encode(tokenizer, [(_dialog("a"), TOOLS), (_dialog("b"), TOOLS)], 20, cut_long=True)
+    assert (examples, places, fitted.cut, fitted.too_long) == ([], [], 0, 2)
+
+
+def test_rounds_that_are_cut_at_the_same_turn_are_learned_once(tokenizer: K2Tokenizer) -> None:
+    first = _dialog("abc")
+    first[-1]["reasoning_content"] = "so it is done"
+    messages = [*first, {"role": "user", "content": "more"}, {"role": "assistant", "content": "No."}]
+    longest = _length(tokenizer, first[:3], TOOLS[:2])
+    examples, _, fitted = encode(tokenizer, [(messages, TOOLS)], longest, cut_long=True)
+    assert (len(examples), fitted.cut) == (1, 1)

@@ -1,0 +1,184 @@
+"""The registry and the traces on SQLite: real checkpoints, DVC's own cache and remote."""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import mlflow
+import pandas as pd
+import pytest
+import yaml
+from mlflow.tracking import MlflowClient
+
+import k2model.chat
+from agents.chat.protocol import ChatRequest
+from k2model.chat.tokenizer import save_tokenizer, train_tokenizer
+from k2model.config import K2Config
+from k2model.formats.checkpoint import save_checkpoint
+from k2model.model import K2Model
+from stages.evaluate.target import open_target
+from stages.harness.errors import InputError
+from stages.tracking import __main__ as models
+from stages.tracking.dvc_store import digest
+from stages.tracking.gate import GateParams, Rule
+from stages.tracking.registry import NAME, versions
+from stages.tracking.runs import experiment_id, tracking_uri
+from stages.tracking.traces import choose, log_traces
+from tests.conftest import checkout_env
+
+GATE = GateParams(rules=[Rule(metric="validation_loss", better="lower", bound=6.0, slack=0.1)])
+COPY = "import shutil; [shutil.copytree('made/' + n, o, dirs_exist_ok=True) for n, o in {pairs}]"
+
+
+def _make(root: Path, seed: int, loss: float) -> None:
+    """A checkpoint and a tokenizer made by a DVC stage, and the scores beside them."""
+    made = root / "made"
+    shutil.rmtree(made, ignore_errors=True)
+    tokenizer = train_tokenizer(["a small text about a small house and a cat"] * 20, 290)
+    template = Path(k2model.chat.__file__).with_name("chat_template.jinja").read_text()
+    save_tokenizer(tokenizer, made / "tokenizer", chat_template=template, max_length=256)
+    config = K2Config.preset("smoke", vocab_size=tokenizer.get_vocab_size())
+    save_checkpoint(K2Model(config, seed=seed), made / "qat")
+    (root / "metrics").mkdir(exist_ok=True)
+    (root / "metrics" / "scores.json").write_text(json.dumps({"validation_loss": loss, "facts": 0.5}))
+    subprocess.run([sys.executable, "-m", "dvc", "repro", "-q"], cwd=root, env=checkout_env(), check=True)
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
+    monkeypatch.chdir(tmp_path)
+    code = COPY.format(pairs="{'tokenizer': 'data/tokenizer', 'qat': 'models/qat'}.items()")
+    stage = {"cmd": f'python -c "{code}"', "deps": ["made"], "outs": ["data/tokenizer", "models/qat"]}
+    (tmp_path / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"qat": stage}}))
+    for command in (["git", "init", "-q"], [sys.executable, "-m", "dvc", "init", "-q"]):
+        subprocess.run(command, cwd=tmp_path, check=True, env=checkout_env())
+    mlflow.set_tracking_uri(tracking_uri(tmp_path))
+    yield tmp_path
+
+
+def _answer(folder: Path, root: Path) -> str:
+    client = open_target(str(folder), store=root / "direct.sqlite", tokenizer=root / "data" / "tokenizer")
+    return client.complete([ChatRequest(({"role": "user", "content": "a house"},), max_tokens=6)])[0].text
+
+
+def _loaded(alias: str) -> str:
+    model = mlflow.pyfunc.load_model(f"models:/{NAME}@{alias}")
+    asked = pd.DataFrame({"prompt": ["a house"]})
+    return str(model.predict(asked, params={"max_tokens": 6})[0]["completion"])
+
+
+def test_versions_aliases_lineage_and_what_they_load(checkout: Path) -> None:
+    _make(checkout, seed=1, loss=5.0)
+    client = MlflowClient(tracking_uri(checkout))
+    mlflow.set_tracking_uri(tracking_uri(checkout))
+    made_by = client.create_run(experiment_id(checkout), tags={"out.data/tokenizer": digest(Path("data/tokenizer"))})
+    client.set_terminated(made_by.info.run_id)
+    assert models.register_and_judge(checkout, GATE) == "model k2 version 1: champion, the gate holds"
+    assert models.register_and_judge(checkout, GATE) == "model k2 version 1: champion, the gate holds"
+    assert len(versions(checkout)) == 1, "the same checkpoint twice is one version"
+    first_answer = _answer(checkout / "models" / "qat", checkout)
+    lock = yaml.safe_load((checkout / "dvc.lock").read_text())["stages"]["qat"]["outs"]
+    version = client.get_model_version(NAME, "1")
+    assert {f"dvc.{out['path']}": out["md5"] for out in lock}.items() <= version.tags.items()
+    assert version.tags["checkpoint"] == digest(checkout / "models" / "qat")
+    assert version.tags["run.qat"] == made_by.info.run_id
+    assert client.get_logged_model(version.source.removeprefix("models:/")).metrics[0].key in (
+        "facts",
+        "validation_loss",
+    )
+    assert _loaded("champion") == first_answer
+
+    dvc = [sys.executable, "-m", "dvc"]
+    remote = checkout.parent / f"{checkout.name}-remote"
+    subprocess.run([*dvc, "remote", "add", "-q", "-d", "store", str(remote)], check=True, env=checkout_env())
+    subprocess.run([*dvc, "push", "-q"], check=True, env=checkout_env())
+    _make(checkout, seed=2, loss=5.2)
+    said = models.register_and_judge(checkout, GATE)
+    broken = "validation_loss 5.2 is above the champion's 5 by more than 0.1"
+    assert said == f"model k2 version 2: candidate, not champion: {broken}"
+    assert [(one.number, one.aliases) for one in versions(checkout)] == [(2, ("candidate",)), (1, ("champion",))]
+    assert _loaded("candidate") == _answer(checkout / "models" / "qat", checkout)
+    assert _loaded("champion") == first_answer, "the champion's weights come from DVC's cache"
+
+    shutil.rmtree(checkout / ".dvc" / "cache")
+    shutil.rmtree(checkout / "work" / "registry")
+    assert _loaded("champion") == first_answer, "the champion's weights come from the remote"
+    shutil.rmtree(checkout / ".dvc" / "cache")
+    shutil.rmtree(checkout / "work" / "registry")
+    shutil.rmtree(remote)
+    with pytest.raises(InputError, match="is in no DVC cache or remote"):
+        _loaded("champion")
+
+
+def test_the_command_lists_and_promotes_with_a_status(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _make(checkout, seed=1, loss=5.0)
+    root = Path(models.__file__).parents[2]
+    value = yaml.safe_load((root / "params.yaml").read_text())
+    value["gate"] = {"rules": [{"metric": "validation_loss", "better": "lower", "bound": 4.0, "slack": 0.0}]}
+    (checkout / "params.yaml").write_text(yaml.safe_dump(value))
+    with pytest.raises(SystemExit) as stopped:
+        models.main(["--promote"])
+    assert stopped.value.code == 1
+    assert "not champion: validation_loss 5 is above the bound 4" in capsys.readouterr().out
+    value["gate"]["rules"][0]["bound"] = 5.5
+    (checkout / "params.yaml").write_text(yaml.safe_dump(value))
+    with pytest.raises(SystemExit) as stopped:
+        models.main(["--promote", "--version", "1"])
+    assert stopped.value.code == 0
+    models.main([])
+    listed = capsys.readouterr().out.splitlines()
+    assert listed[-1] == "models: 1 versions, champion version 1"
+    assert "candidate, champion" in listed[-2]
+    with pytest.raises(SystemExit) as stopped:
+        models.main(["--promote", "--version", "7"])
+    assert (stopped.value.code, capsys.readouterr().err) == (2, "model k2: no version 7\n")
+
+
+def _trajectory(name: str, verdict: str, kept: bool) -> dict[str, object]:
+    call = {"id": "functions.look:0", "type": "function", "function": {"name": "look", "arguments": '{"id": "W1"}'}}
+    messages = [
+        {"role": "user", "content": "What is W1?"},
+        {"role": "assistant", "content": "", "reasoning_content": "I look.", "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "functions.look:0", "content": '{"size": 3}'},
+        {"role": "assistant", "content": "Size 3."},
+    ]
+    return {
+        "traj_id": name,
+        "task_id": f"task-{name}",
+        "agent_id": "a",
+        "domain": "desk",
+        "messages": json.dumps(messages),
+        "verdict": verdict,
+        "reason": "because",
+        "kept": kept,
+    }
+
+
+def test_trajectories_are_traces_with_turns_calls_and_the_verdict_once(checkout: Path) -> None:
+    rows = [_trajectory(f"t{k}", "success", True) for k in range(6)] + [_trajectory("bad", "wrong_state", False)]
+    chosen = choose(rows, 3)
+    assert {row["verdict"] for row in chosen} == {"success", "wrong_state"}
+    assert len({row["traj_id"] for row in chosen}) == 3
+    assert log_traces(checkout, chosen) == 3
+    assert log_traces(checkout, chosen) == 0
+    client = MlflowClient(tracking_uri(checkout))
+    traces = client.search_traces([experiment_id(checkout)])
+    assert len(traces) == 3
+    (bad,) = [trace for trace in traces if trace.info.tags["verdict"] == "wrong_state"]
+    spans = bad.data.spans
+    assert [(span.name, span.span_type) for span in spans] == [
+        ("bad", "AGENT"),
+        ("turn", "LLM"),
+        ("look", "TOOL"),
+        ("turn", "LLM"),
+    ]
+    assert spans[2].inputs == {"arguments": '{"id": "W1"}'}
+    assert spans[2].outputs == {"result": '{"size": 3}'}
+    assert spans[1].inputs["messages"][0]["content"] == "What is W1?"
+    assert [span.start_time_ns for span in spans] == sorted(span.start_time_ns for span in spans)
+    (judged,) = bad.info.assessments
+    assert (judged.name, judged.feedback.value, judged.rationale) == ("judge", False, "wrong_state: because")

@@ -1,0 +1,224 @@
+"""The tools and trajectories stages as a user runs them: killed in the middle, with a teacher behind an endpoint."""
+
+import hashlib
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from agents.chat.protocol import ChatResponse
+from agents.conversations.planner import make_agent
+from agents.conversations.tasks import Task, applications
+from agents.conversations.trajectory import replay
+from agents.conversations.wording import Wording
+from agents.tools.evolve import evolve
+from agents.tools.spec import simulated
+from bench.mock_endpoint import MockEndpoint
+from stages.dial import load_params, parse_params
+from stages.harness.errors import InputError
+from stages.harness.tables import AGENTS, TASKS, TOOLS, TRAJECTORIES, read_table, write_table
+from stages.harness.teacher import EndpointParams, Teacher
+from stages.tools.__main__ import _synthetic
+from stages.trajectories import shards
+from stages.trajectories.__main__ import consult
+from stages.trajectories.simulated import Maker, usable
+
+ROOT = Path(__file__).parents[2]
+OUTS = ("trajectories", "tasks", "agents")
+
+
+def _load(path: Path) -> Any:
+    spec = importlib.util.spec_from_file_location(path.stem + "_loaded", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _checkout(folder: Path, **trajectories: Any) -> Path:
+    root = _load(ROOT / "conftest.py")
+    made = root.make_checkout(folder)
+    params = yaml.safe_load((made / "params.yaml").read_text())
+    params["tools"] |= {"real": 0, "worded": 0, "near_dup_threshold": 1.0}
+    params["trajectories"] |= {"agents": 50, "worded": 0, "coding": 0} | trajectories
+    (made / "params.yaml").write_text(yaml.safe_dump(params))
+    return made
+
+
+def _hashes(folder: Path) -> dict[str, str]:
+    return {name: hashlib.sha256((folder / "data" / f"{name}.parquet").read_bytes()).hexdigest() for name in OUTS}
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on_at_the_next_shard_and_gives_the_same_bytes(
+    tmp_path: Path, run_in: Callable[..., Any]
+) -> None:
+    folder = _checkout(tmp_path / "checkout", count=800, shard=50, coding=2)
+    env = _load(ROOT / "conftest.py").checkout_env()
+    few = [_synthetic(tool, "grammar") for app in applications(evolve())[:12] for tool in app.tools.values()]
+    write_table(folder / "data" / "tools.parquet", few, TOOLS)
+    command = [sys.executable, "-m", "stages.trajectories"]
+    process = subprocess.Popen(command, cwd=folder, env=env, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while len(list(folder.glob("work/trajectories/*/simulated-*.jsonl"))) < 3 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    before = {path: path.stat().st_mtime_ns for path in folder.glob("work/trajectories/*/simulated-*.jsonl")}
+    assert 3 <= len(before) < 16 and not (folder / "data" / "trajectories.parquet").exists()
+    run_in(folder, *command)
+    assert all(path.stat().st_mtime_ns == at for path, at in before.items())
+    resumed = _hashes(folder)
+    for path in folder.glob("work/trajectories/*/*.jsonl"):
+        path.unlink()
+    run_in(folder, *command)
+    assert _hashes(folder) == resumed
+    table = read_table(folder / "data" / "trajectories.parquet", TRAJECTORIES)
+    assert table.num_rows == 802
+    assert table["source"].to_pylist().count("coding") == 2
+    assert pq.ParquetFile(folder / "data" / "trajectories.parquet").num_row_groups == 17
+    _replays(folder)
+
+
+def _replays(folder: Path) -> None:
+    """Simulated rows replay to their state from the files alone."""
+    apps = {app.name: app for app in usable(simulated(read_table(folder / "data/tools.parquet", TOOLS).to_pylist()))}
+    tasks = {row["task_id"]: row for row in read_table(folder / "data/tasks.parquet", TASKS).to_pylist()}
+    rows = read_table(folder / "data/trajectories.parquet", TRAJECTORIES).to_pylist()
+    for row in [row for row in rows if row["source"] == "simulated"][::40]:
+        task = tasks[row["task_id"]]
+        names = [tool["function"]["name"] for tool in json.loads(row["tools"])]
+        kinds, locked = tuple(json.loads(task["kinds"])), tuple(json.loads(task["locked"]))
+        seed = task["world_seed"]
+        rebuilt = Task(task["task_id"], task["domain"], task["application"], seed, kinds, tuple(names), (), locked)
+        found, _ = replay(apps[task["application"]], rebuilt, json.loads(row["messages"]), row["seed"])
+        assert found == row["state_hash"]
+
+
+@pytest.mark.slow
+def test_a_teacher_behind_an_endpoint_invents_tools_writes_prompts_words_requests_and_judges(
+    tmp_path: Path, run_in: Callable[..., Any]
+) -> None:
+    mock = _load(ROOT / "agents" / "teacher.py")
+    folder = _checkout(tmp_path / "checkout", count=60, shard=20, worded=30, judged=30)
+    with MockEndpoint(mock.behave) as server:
+        params = yaml.safe_load((folder / "params.yaml").read_text())
+        endpoint = params["tools"]["endpoint"] | {"model": "mock", "concurrency": 8}
+        params["tools"] |= {"teacher": server.url, "endpoint": endpoint, "worded": 20}
+        params["trajectories"] |= {"teacher": server.url, "judge": server.url, "endpoint": endpoint}
+        (folder / "params.yaml").write_text(yaml.safe_dump(params))
+        run_in(folder, sys.executable, "-m", "stages.tools")
+        run_in(folder, sys.executable, "-m", "stages.trajectories")
+        asked = server.asked.total()
+        first = _hashes(folder)
+        for path in folder.glob("work/trajectories/*/*.jsonl"):
+            path.unlink()
+        run_in(folder, sys.executable, "-m", "stages.trajectories")
+        assert server.asked.total() == asked
+        assert _hashes(folder) == first
+        rows = read_table(folder / "data/trajectories.parquet", TRAJECTORIES).to_pylist()
+        told = (folder / "data" / "trajectories_card.md").read_text()
+        _with_a_model_that_acts(folder, server.url, run_in)
+    sources = read_table(folder / "data/tools.parquet", TOOLS)["source"].to_pylist()
+    assert sources.count("llm") == 17 * 2 * 2 * 10
+    card = (folder / "data" / "tools_card.md").read_text()
+    assert "#mock" in card and "| llm | 680 |" in card and "Inventions of the teacher that were left out" in card
+    assert set(read_table(folder / "data/agents.parquet", AGENTS)["author"].to_pylist()) == {"llm"}
+    assert "Who acts: a planner" in told
+    assert "50 have a prompt" in told and "worded the requests of 30" in told and "/v1 read 30 of" in told
+    assert sum(row["wording"] == "teacher" for row in rows) == 30
+    judged = [row for row in rows if row["llm_verdict"]]
+    assert len(judged) == 30 and {row["llm_verdict"] for row in judged} == {"success", "llm_judge"}
+    assert all(row["kept"] == (row["llm_verdict"] == "success") for row in judged)
+
+
+def _with_a_model_that_acts(folder: Path, url: str, run_in: Callable[..., Any]) -> None:
+    """The stage with a model in the agents' place, which calls one tool and reports."""
+    params = yaml.safe_load((folder / "params.yaml").read_text())
+    params["trajectories"] |= {"agent": url, "judge": "none"}
+    (folder / "params.yaml").write_text(yaml.safe_dump(params))
+    said = run_in(folder, sys.executable, "-m", "stages.trajectories").stdout
+    assert "60 trajectories" in said
+    rows = read_table(folder / "data/trajectories.parquet", TRAJECTORIES).to_pylist()
+    assert {row["source"] for row in rows} == {"llm"}
+    assert all(row["n_calls"] >= 1 for row in rows)
+    assert json.loads((folder / "metrics" / "trajectories.json").read_text())["acted_by_llm"] == 60
+    assert f"Who acts: the language model mock at {url}" in (folder / "data" / "trajectories_card.md").read_text()
+
+
+def _maker(**changes: Any) -> Maker:
+    p = load_params().trajectories.model_copy(update=changes)
+    apps = applications(evolve())
+    return Maker(apps, [make_agent(number, 0, apps) for number in range(40)], p, 7)
+
+
+def test_rows_depend_on_their_number_alone_and_the_teachers_words_on_their_sentence(tmp_path: Path) -> None:
+    maker = _maker(count=40, worded=5)
+    chosen = [number for number in range(40) if maker.worded(number)]
+    assert len(chosen) == 5
+    sentences = maker.sentences(range(40))
+    own = [Wording(one.text, False, ()) for one in sentences]
+    rows = maker.rows(range(40), own)
+    assert (
+        maker.rows(range(10, 20), [Wording(one.text, False, ()) for one in maker.sentences(range(10, 20))])
+        == rows[10:20]
+    )
+    changed = [Wording(f"Please: {one.text}", True, ()) for one in sentences]
+    with_teacher = maker.rows(range(40), changed)
+    differ = [k for k, (a, b) in enumerate(zip(rows, with_teacher, strict=True)) if a != b]
+    assert differ == chosen
+    assert all("Please: " in with_teacher[k]["trajectory"]["messages"] for k in chosen)
+    assert all(with_teacher[k]["trajectory"]["untold"] == 0 for k in range(40))
+    shards.make(tmp_path / "a.jsonl", lambda: rows)
+    shards.make(tmp_path / "a.jsonl", lambda: [])  # is there already
+    assert next(shards.read([tmp_path / "a.jsonl"], "task")) == [row["task"] for row in rows]
+
+
+def test_the_judge_reads_only_what_passed_and_its_verdict_is_stored(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = _maker(count=30, worded=0).rows(range(30), [])
+    passed = [row["trajectory"]["traj_id"] for row in rows if row["trajectory"]["kept"]]
+    failed = [row["trajectory"]["traj_id"] for row in rows if not row["trajectory"]["kept"]]
+
+    class Says:
+        model = "says"
+
+        def complete(self, requests: Any, on_response: Any = None) -> list[ChatResponse]:
+            return [ChatResponse("no" if place == 1 else "yes") for place in range(len(requests))]
+
+    monkeypatch.setattr("stages.harness.teacher.open_client", lambda *args, **kwargs: Says())
+    endpoint: EndpointParams = load_params().trajectories.endpoint
+    with Teacher("embedded", endpoint, 1) as judge:
+        consult(judge, rows, 3)
+    found = {row["trajectory"]["traj_id"]: row["trajectory"] for row in rows}
+    assert [found[name]["llm_verdict"] for name in passed[:4]] == ["success", "llm_judge", "success", ""]
+    assert [found[name]["kept"] for name in passed[:4]] == [True, False, True, True]
+    assert failed and all(not found[name]["llm_verdict"] for name in failed)
+
+
+@pytest.mark.parametrize(
+    ("section", "change", "line"),
+    [
+        ("trajectories", {"judge": "somebody"}, r"judge 'somebody'"),
+        ("trajectories", {"teacher": "none"}, r"teacher 'none'"),
+        ("trajectories", {"judge": "http://127.0.0.1/v1"}, r"endpoint\.model: judge"),
+        ("trajectories", {"agent": "embedded"}, r"agent 'embedded': neither planner nor a URL"),
+        ("trajectories", {"agent": "http://127.0.0.1/v1"}, r"endpoint\.model: agent"),
+        ("tools", {"teacher": "http://127.0.0.1/v1"}, r"endpoint\.model"),
+        ("tools", {"teacher": "gpt"}, r"teacher 'gpt'"),
+    ],
+)
+def test_an_impossible_teacher_or_judge_is_one_line(section: str, change: dict[str, Any], line: str) -> None:
+    value = yaml.safe_load(Path("params.yaml").read_text())
+    value[section] |= change
+    with pytest.raises(InputError, match=line):
+        parse_params(value)
