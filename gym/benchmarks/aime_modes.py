@@ -5,7 +5,6 @@ such trajectories and one reflective aggregation of their answers, which alone i
 aggregation prompt is not published, this one is ours).
 """
 
-import json
 from collections.abc import Generator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from gym.benchmarks import base
 from gym.benchmarks.aime import Aime
 from gym.benchmarks.base import Ask, ContextExceeded, Episode, Reply, Sample
 from gym.sandbox import Job, Limits, Verdict
+from k2model.chat.model_json import ModelJsonError, loads_arguments
 
 STEPS, ROLLOUTS, SHOWN = 120, 8, 8_000
 LIMITS = Limits(cpu_s=20.0, wall_s=60.0, memory_mb=2048)
@@ -72,8 +72,8 @@ class AimePython(Aime):
         """What the program printed, or what was wrong with the call or the program."""
         try:
             function = call["function"]
-            code = json.loads(function["arguments"])["code"]
-        except (KeyError, TypeError, ValueError):
+            code = loads_arguments(function["arguments"])["code"]
+        except (KeyError, TypeError, ModelJsonError):
             return 'error: the arguments are not {"code": "..."}'
         if function.get("name") != "python" or not isinstance(code, str):
             return f"error: no tool {function.get('name')!r}"

@@ -16,6 +16,7 @@ from typing import Any
 
 from gym.benchmarks import base
 from gym.benchmarks.base import Benchmark, DataError, Grade, Manifest, Reply, Sample
+from k2model.chat.model_json import ModelJsonError, loads_arguments
 
 CATEGORIES = (
     "simple_python",
@@ -237,8 +238,10 @@ class Bfcl(Benchmark):
 
     def grade(self, sample: Sample, reply: Reply) -> Grade:
         try:
-            calls = [{one["function"]["name"]: json.loads(one["function"]["arguments"])} for one in reply.tool_calls]
-        except (ValueError, KeyError, TypeError) as error:
+            calls = [
+                {one["function"]["name"]: loads_arguments(one["function"]["arguments"])} for one in reply.tool_calls
+            ]
+        except (ModelJsonError, KeyError, TypeError) as error:
             return base.scored(False, str(reply.tool_calls)[:200], f"a call that can't be read: {error}")
         extracted = json.dumps(calls, ensure_ascii=False)
         if sample.group.endswith("relevance"):
@@ -246,8 +249,6 @@ class Bfcl(Benchmark):
             return base.scored(bool(calls) == wanted, extracted, "called" if calls else "no call")
         if not calls:
             return base.no_answer("no call")
-        if not all(isinstance(arguments, dict) for call in calls for arguments in call.values()):
-            return base.scored(False, extracted, "arguments that are no object")
         language = self.languages[LANGUAGES.get(sample.group, ("Python",))[0].upper()]
         with contextlib.redirect_stdout(io.StringIO()):
             said = self.checker(sample.gold["functions"], calls, sample.gold["truth"], language, sample.group, MODEL)

@@ -16,6 +16,7 @@ from typing import Any
 from gym.benchmarks import base
 from gym.benchmarks.base import Ask, Benchmark, ContextExceeded, DataError, Episode, Grade, Manifest, Reply, Sample
 from gym.benchmarks.bfcl import tool_calls, tools_of
+from k2model.chat.model_json import loads_arguments
 
 CATEGORIES = ("multi_turn_base", "multi_turn_miss_func", "multi_turn_miss_param", "multi_turn_long_context")
 STEPS = 20  # of a turn, as upstream
@@ -37,8 +38,8 @@ def written(calls: Sequence[Mapping[str, Any]], allowed: Mapping[str, Row]) -> l
     """
     found = []
     for call in calls:
-        name, arguments = call["function"]["name"], json.loads(call["function"]["arguments"])
-        if name not in allowed or not isinstance(arguments, dict) or not all(key.isidentifier() for key in arguments):
+        name, arguments = call["function"]["name"], loads_arguments(call["function"]["arguments"])
+        if name not in allowed or not all(key.isidentifier() for key in arguments):
             raise ValueError(f"no such call: {name}")
         found.append(f"{name}({', '.join(f'{key}={value!r}' for key, value in arguments.items())})")
     return found

@@ -19,6 +19,7 @@ from typing import Any
 from gym.benchmarks import base
 from gym.benchmarks.base import Ask, Benchmark, DataError, Episode, Grade, Manifest, Reply, Sample
 from gym.verifiers.result import Result, Status
+from k2model.chat.model_json import loads_arguments
 
 DOMAINS = ("airline", "retail", "telecom")
 MAX_STEPS, MAX_ERRORS = 200, 10
@@ -159,7 +160,7 @@ class Tau2(Benchmark):
         found = []
         for call in reply.tool_calls:
             try:
-                arguments = json.loads(call["function"]["arguments"])
+                arguments = loads_arguments(call["function"]["arguments"])
                 name = call["function"]["name"]
                 found.append(self.messages.ToolCall(id=call["id"], name=name, arguments=arguments, requestor=requestor))
             except (ValueError, KeyError, TypeError):

@@ -5,25 +5,26 @@ import re
 from collections.abc import Mapping
 
 from gym.verifiers.result import Result, Status
+from k2model.chat.model_json import ModelJsonError, loads_model_json
 
 Grid = Mapping[str, Mapping[str, str]]
+_FINDER = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str)  # finds where an object ends, no more
 
 
 def last_json(text: str) -> dict[str, object] | None:
-    """The last complete JSON object in a text."""
-    decoder = json.JSONDecoder()
-    best: dict[str, object] | None = None
-    place = 0
+    """The last complete JSON object in a text, or None when there is none that can be used."""
+    last, place = "", 0
     while (start := text.find("{", place)) >= 0:
         try:
-            value, end = decoder.raw_decode(text, start)
-        except json.JSONDecodeError:
+            _, place = _FINDER.raw_decode(text, start)
+        except (json.JSONDecodeError, RecursionError):
             place = start + 1
-            continue
-        if isinstance(value, dict):
-            best = value
-        place = end
-    return best
+        else:
+            last = text[start:place]
+    try:
+        return dict(loads_model_json(last)) if last else None
+    except ModelJsonError:
+        return None
 
 
 def _plain(value: object) -> str:

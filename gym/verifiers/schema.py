@@ -1,12 +1,12 @@
 """JSON answers and tool calls against their schema."""
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jsonschema
 
 from gym.verifiers.result import Result, Status
+from k2model.chat.model_json import ModelJsonError, loads_arguments, loads_model_json
 
 
 def json_schema(answer: str, schema: Mapping[str, Any]) -> Result:
@@ -14,9 +14,13 @@ def json_schema(answer: str, schema: Mapping[str, Any]) -> Result:
     if not answer.strip():
         return Result(0.0, Status.NO_ANSWER, "empty answer")
     try:
-        value = json.loads(answer)
-    except json.JSONDecodeError as error:
-        return Result(0.0, Status.SCORED, f"not JSON: {error.msg} at {error.pos}")
+        value = loads_model_json(answer)
+    except ModelJsonError as error:
+        return Result(0.0, Status.SCORED, str(error))
+    return _satisfies(value, schema)
+
+
+def _satisfies(value: Any, schema: Mapping[str, Any]) -> Result:
     try:
         jsonschema.Draft202012Validator.check_schema(dict(schema))
         error_ = next(iter(jsonschema.Draft202012Validator(dict(schema)).iter_errors(value)), None)
@@ -29,7 +33,10 @@ def json_schema(answer: str, schema: Mapping[str, Any]) -> Result:
 
 
 def tool_calls(calls: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]]) -> Result:
-    """K2 Vendor Verifier's rule: every call names a declared tool, its arguments parse and satisfy the schema."""
+    """K2 Vendor Verifier's rule: every call names a declared tool, its arguments parse and satisfy the schema.
+
+    Empty arguments are none, as for whoever runs the call.
+    """
     if not calls:
         return Result(0.0, Status.NO_ANSWER, "no call")
     declared = {tool["function"]["name"]: tool["function"].get("parameters", {}) for tool in tools}
@@ -37,7 +44,10 @@ def tool_calls(calls: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, 
         name = call["function"]["name"]
         if name not in declared:
             return Result(0.0, Status.SCORED, f"undeclared tool {name}")
-        found = json_schema(str(call["function"]["arguments"]), declared[name])
+        try:
+            found = _satisfies(loads_arguments(call["function"]["arguments"]), declared[name])
+        except ModelJsonError as error:
+            return Result(0.0, Status.SCORED, f"{name}: {error}")
         if found.score != 1.0:
             return Result(found.score, found.status, f"{name}: {found.reason}")
     return Result(1.0, Status.SCORED, f"{len(calls)} valid")
