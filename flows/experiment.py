@@ -15,6 +15,7 @@ import yaml
 from flows import environment
 from flows.process import dvc, run
 from stages.dial import parse_params
+from stages.harness.checkout_lock import RUN_VARIABLE
 from stages.harness.errors import InputError
 
 
@@ -71,7 +72,7 @@ def run_experiment(
     command = dvc("exp", "run", "--temp", *(["-n", name] if name else []))
     for key, value in changes.items():
         command += ["-S", f"{key}={value}"]
-    os.environ.pop("K2_OWNER_PID", None)
+    os.environ.pop(RUN_VARIABLE, None)
     environ = {"K2_MLFLOW_PARENT": parent_run} if parent_run else {}
     return run([*command, *targets], timeout_s=timeout_s, on_line=on_line, cwd=root, environ=environ)
 

@@ -7,7 +7,6 @@ DVC decides what has to run; Prefect owns time, retries, time-outs and what a pe
 
 import argparse
 import json
-import os
 import signal
 import sys
 import time
@@ -37,7 +36,8 @@ from flows.hooks import mlflow_link, on_completion, on_failure, stop
 from flows.process import StageFailed, dvc, run, stop_all, stopping
 from flows.recovery import alive
 from flows.server import local_server
-from stages.dial import PipelineParams
+from stages.dial import Params, PipelineParams
+from stages.harness import checkout_lock
 from stages.harness.errors import InputError
 from stages.preflight import preflight
 
@@ -135,8 +135,12 @@ def pipeline(targets: list[str] | None = None, force: bool = False) -> dict[str,
 
 def _run_all(targets: list[str], force: bool) -> dict[str, str]:
     params = preflight()
-    os.environ["K2_OWNER_PID"] = str(os.getpid())
     stopping.clear()
+    with checkout_lock.hold(Path("work")):
+        return _run_stages(params, targets, force)
+
+
+def _run_stages(params: Params, targets: list[str], force: bool) -> dict[str, str]:
     done: dict[str, PrefectFuture[Any]] = {}
     try:
         nodes = restrict(stage_graph(), targets)

@@ -7,15 +7,15 @@ python -m stages.dial --size smoke --write   applies sizes/smoke.yaml to params.
 import argparse
 import sys
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from stages.corpus.params import CorpusParams
 from stages.evaluate.params import EvaluateParams
 from stages.harness.errors import InputError
-from stages.harness.section import Section
+from stages.harness.section import PARAMS, Common, Section, load_yaml, validate
 from stages.pretrain.params import PretrainParams
 from stages.qat.params import QatParams
 from stages.rephrase.params import RephraseParams
@@ -46,12 +46,9 @@ class PipelineParams(Section):
     stages: dict[str, Policy]
 
 
-class Params(Section):
+class Params(Common):
     """The one dial: the laptop default is what stands in `params.yaml`."""
 
-    seed: int = Field(ge=0)
-    model: Literal["smoke", "laptop", "h100", "moonlight-16b", "k2", "k2-thinking"]
-    threads: int = Field(ge=1)
     pipeline: PipelineParams
     corpus: CorpusParams
     tokenizer: TokenizerParams
@@ -65,45 +62,24 @@ class Params(Section):
     rl: RlParams
     evaluate: EvaluateParams
     gate: GateParams
-    traces: int = Field(ge=0)
 
 
-def _line(path: Path, error: ValidationError) -> str:
-    first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")  # a typo explains what is missing
-    key = ".".join(map(str, first["loc"]))
-    said = {"extra_forbidden": "unknown key", "missing": "missing"}.get(first["type"], first["msg"])
-    got = "" if first["type"] in {"extra_forbidden", "missing"} else f" (got {first['input']!r})"
-    return f"{path}: {key}: {said}{got}"
-
-
-def parse_params(value: Any, path: Path = Path("params.yaml")) -> Params:
+def parse_params(value: Any, path: Path = PARAMS) -> Params:
     """Validates an already loaded mapping.
 
     Raises:
         InputError: an unknown key, a missing key, a wrong type or an impossible value; the line names the key.
     """
-    try:
-        return Params.model_validate(value)
-    except ValidationError as error:
-        raise InputError(_line(path, error)) from None
+    return validate(Params, value, path)
 
 
-def load_params(path: Path = Path("params.yaml")) -> Params:
+def load_params(path: Path = PARAMS) -> Params:
     """Reads and validates `params.yaml`.
 
     Raises:
         InputError: see `parse_params`; also a file that is missing or isn't YAML.
     """
-    return parse_params(_load_yaml(path), path)
-
-
-def _load_yaml(path: Path) -> Any:
-    if not path.exists():
-        raise InputError(f"{path}: not found; run from the root of the checkout")
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    return parse_params(load_yaml(path), path)
 
 
 def merge(base: Any, override: Any) -> Any:
@@ -118,11 +94,11 @@ def main() -> None:
     parser.add_argument("--size", help="name of a file in sizes/ to lay over params.yaml")
     parser.add_argument("--write", action="store_true", help="write the result to params.yaml")
     args = parser.parse_args()
-    path = Path("params.yaml")
+    path = PARAMS
     try:
-        value = _load_yaml(path)
+        value = load_yaml(path)
         if args.size:
-            value = merge(value, _load_yaml(Path("sizes") / f"{args.size}.yaml"))
+            value = merge(value, load_yaml(Path("sizes") / f"{args.size}.yaml"))
         params = parse_params(value, path)
     except InputError as error:
         print(error, file=sys.stderr)

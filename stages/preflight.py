@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stages.dial import Params, load_params
-from stages.harness import checkout_lock as owner
+from stages.harness import checkout_lock
 from stages.harness.errors import InputError
 
 MIN_FREE_BYTES = 500 * 2**20
@@ -46,7 +46,7 @@ def preflight() -> Params:
     params = load_params()
     check_paths(params)
     check_disk(Path())
-    owner.refuse_if_busy(Path("work"))
+    checkout_lock.refuse_if_busy(Path("work"))
     return params
 
 

@@ -48,7 +48,7 @@ def run_in() -> Callable[..., "subprocess.CompletedProcess[str]"]:
 
 def checkout_env() -> dict[str, str]:
     """The environment of a command in a checkout: this interpreter first, nobody else's MLflow store."""
-    dropped = {"MLFLOW_TRACKING_URI", "K2_OWNER_PID", "PREFECT_API_URL", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE"}
+    dropped = {"MLFLOW_TRACKING_URI", "K2_PIPELINE_RUN", "PREFECT_API_URL", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE"}
     env = {key: value for key, value in os.environ.items() if key not in dropped}
     return env | {
         "PATH": f"{Path(sys.executable).parent}:{env['PATH']}",

@@ -1,7 +1,6 @@
 """docs/cluster and docs/scaling.md: pre-training on two "nodes" of this machine, and the files as far as one can."""
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -59,7 +58,7 @@ def test_two_nodes_by_torchrun_and_by_deepspeeds_launcher_train_the_same_weights
     srun.write_text(TWO_NODES)
     rendezvous = f"--nnodes=2 --nproc-per-node=1 --rdzv-backend=c10d --rdzv-endpoint=127.0.0.1:{free_port()}"
     launcher = f"{sys.executable} {srun} {sys.executable} -m torch.distributed.run {rendezvous}"
-    ours = {"K2_OWNER_PID": str(os.getpid())}
+    ours = {"K2_PIPELINE_RUN": "test"}
     ran = run_in(checkout, sys.executable, "-m", "stages.pretrain", K2_LAUNCHER=launcher, **ours)
     assert re.search(r"^pretrain: .* tokens, loss .* s$", ran.stdout, re.MULTILINE), ran.stdout
     by_torchrun = _weights(checkout)

@@ -14,6 +14,7 @@ from stages.harness.files import write_atomic
 from stages.harness.seeds import sub_seed
 from stages.harness.stage import Stage
 from stages.harness.tables import CORPUS, FACTS, write_table
+from stages.tracking.runs import Track
 
 SOURCES: dict[str, Callable[[], Iterable[Document]]] = {
     wikipedia.SOURCE: wikipedia.documents,
@@ -64,8 +65,8 @@ def fact_rows(sources: list[str], rows: dict[str, dict[str, Any]]) -> list[dict[
 
 
 def main() -> None:
-    with Stage("corpus") as stage:
-        p, seed = stage.params.corpus, stage.params.seed
+    with Stage("corpus", CorpusParams, Track) as stage:
+        p, seed = stage.params, stage.common.seed
         read = list(read_sources(p, seed))
         cleaned = clean(read, p.min_chars)
         exact = drop_exact(cleaned)

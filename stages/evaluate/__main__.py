@@ -24,22 +24,26 @@ from k2model.inference.generate import Engine, Request
 from k2model.model import K2Model
 from stages.evaluate import arena, standalone
 from stages.evaluate import scores as scoring
+from stages.evaluate.params import EvaluateParams
 from stages.evaluate.runner import run_benchmark
 from stages.evaluate.target import fits_of, open_target
 from stages.evaluate.validation import ValidationScore, validation_score
 from stages.harness.errors import InputError
 from stages.harness.files import write_atomic, write_json
+from stages.harness.section import load_section
 from stages.harness.stage import Stage
 from stages.harness.tables import CORPUS, FACTS, SAMPLES, read_table, write_table
 from stages.measure.closed_book import Fact, choose, is_correct, prompt
+from stages.tracking.gate import GateParams
 from stages.tracking.registry import register_and_judge
+from stages.tracking.runs import Track
 
 CHAT = "models/qat"
 
 
-def validation(stage: Stage, model: K2Model, tokenizer: K2Tokenizer) -> ValidationScore:
+def validation(stage: Stage[EvaluateParams], model: K2Model, tokenizer: K2Tokenizer) -> ValidationScore:
     """Held-out documents, in the order of a seeded shuffle, up to `validation_tokens`, cut at the context length."""
-    p = stage.params.evaluate
+    p = stage.params
     table = read_table(Path("data/corpus.parquet"), CORPUS)
     rows = zip(table["text"].to_pylist(), table["split"].to_pylist(), strict=True)
     texts = [text for text, split in rows if split == "validation"]
@@ -56,10 +60,10 @@ def validation(stage: Stage, model: K2Model, tokenizer: K2Tokenizer) -> Validati
 
 
 def closed_book(
-    stage: Stage, model: K2Model, tokenizer: K2Tokenizer, split: str, n: int
+    stage: Stage[EvaluateParams], model: K2Model, tokenizer: K2Tokenizer, split: str, n: int
 ) -> tuple[int, list[dict[str, Any]]]:
     """(correct, one row per question) on facts about documents of `split`; the shots are about training documents."""
-    p = stage.params.evaluate
+    p = stage.params
     facts: list[Fact] = read_table(Path("data/facts.parquet"), FACTS).to_pylist()
     asked = choose([fact for fact in facts if fact["split"] == split], n, stage.rng("facts", split))
     pool = choose([fact for fact in facts if fact["split"] == "train"], len(facts), stage.rng("shots"))
@@ -104,9 +108,9 @@ def closed_book(
     return sum(row["score"] == 1.0 for row in rows), rows
 
 
-def benchmarks(stage: Stage, folder: Path) -> dict[str, float]:
+def benchmarks(stage: Stage[EvaluateParams], folder: Path) -> dict[str, float]:
     """Every chosen benchmark on the pipeline's last checkpoint, INT4 as K2 Thinking reports; samples into `folder`."""
-    p = stage.params.evaluate
+    p = stage.params
     deadline = time.monotonic() + 60 * p.minutes
     tokenizer = Path("data/tokenizer")
     client = open_target(CHAT, store=stage.work / "answers.sqlite", tokenizer=tokenizer, rows=p.batch_size)
@@ -126,7 +130,7 @@ def benchmarks(stage: Stage, folder: Path) -> dict[str, float]:
                 bench,
                 client,
                 settings,
-                seed=stage.params.seed,
+                seed=stage.common.seed,
                 items=asked.items,
                 deadline=deadline,
                 fits=fits,
@@ -141,19 +145,19 @@ def benchmarks(stage: Stage, folder: Path) -> dict[str, float]:
     return found
 
 
-def battles(stage: Stage, folder: Path) -> dict[str, float]:
+def battles(stage: Stage[EvaluateParams], folder: Path) -> dict[str, float]:
     """Arena between the pipeline's own checkpoints; the battles go into `folder`."""
-    p = stage.params.evaluate.arena
+    p = stage.params.arena
     if p is None:
         return {}
     store, tokenizer = stage.work / "answers.sqlite", Path("data/tokenizer")
     players = {name: arena.client_of(target, store=store, tokenizer=tokenizer) for name, target in p.players.items()}
     judge = arena.Judge.of(p.judge, store=store, tokenizer=tokenizer)
     every, manifest = arena_battles.questions()
-    asked = arena.draw(every, p.prompts, stage.params.seed)
+    asked = arena.draw(every, p.prompts, stage.common.seed)
     with stage.progress(arena.requests(len(players), len(asked)), "arena") as bar:
         played = arena.play(
-            players, judge, asked, max_tokens=p.max_tokens, seed=stage.params.seed, on_answer=bar.update
+            players, judge, asked, max_tokens=p.max_tokens, seed=stage.common.seed, on_answer=bar.update
         )
     arena.write_battles(folder / "arena.jsonl", played.rows)
     stage.track.tag("dataset.arena", f"{manifest.name} ({len(asked)} of {len(every)})")
@@ -165,9 +169,9 @@ def battles(stage: Stage, folder: Path) -> dict[str, float]:
 def main() -> None:
     if sys.argv[1:]:
         raise SystemExit(standalone.run(sys.argv[1:]))
-    with Stage("evaluate", system_metrics=True) as stage:
-        p = stage.params.evaluate
-        torch.set_num_threads(stage.params.threads)
+    with Stage("evaluate", EvaluateParams, Track, system_metrics=True) as stage:
+        p = stage.params
+        torch.set_num_threads(stage.common.threads)
         tokenizer = load_tokenizer(Path("data/tokenizer"))
         model = load_checkpoint(Path("models/pretrain")).eval()
         held_out = validation(stage, model, tokenizer)
@@ -196,7 +200,7 @@ def main() -> None:
                 raise InputError(str(error)) from None
         scores = {key: round(value, 6) for key, value in scores.items()}
         write_json(Path("metrics/scores.json"), scores)
-        print(register_and_judge(stage.root, stage.params.gate), flush=True)
+        print(register_and_judge(stage.root, load_section("gate", GateParams)), flush=True)
         accuracy = f"facts {scores['facts']:.1%} [{scores['facts_ci_low']:.1%}, {scores['facts_ci_high']:.1%}]"
         stage.finish(
             f"loss {held_out.loss:.3f}, {held_out.bits_per_byte:.3f} bits/byte, {accuracy}, n={scores['facts_n']:.0f}",

@@ -1,106 +1,158 @@
 """One pipeline run per checkout: a second one is refused, never interleaved.
 
-A run is owned by one process: the Prefect flow (`K2_OWNER_PID`), else the `dvc` process above the stage,
-else the stage itself. Its pid and start time stand in `work/owner.json`, with the MLflow parent run of this
-pipeline execution; the entry of a dead owner is taken over.
+The locks are the operating system's, on open files: they end with the process that holds them, whatever ended it.
+
+    work/stage.lock   held by the stage that runs
+    work/run.lock     held alone by a Prefect flow from its first stage to its last, and shared by a stage outside a
+                      flow; a flow's own stages know its name, `K2_PIPELINE_RUN`, which stands in the file
 """
 
+import ctypes
 import fcntl
-import json
 import os
+import secrets
+import select
+import signal
+import sys
+import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import IO
 
 import psutil
 
 from stages.harness.errors import InputError
 
-
-@dataclass(frozen=True)
-class Owner:
-    pid: int
-    started: float
-    command: str
-    parent_run_id: str | None = None
-
-    def alive(self) -> bool:
-        try:
-            return abs(psutil.Process(self.pid).create_time() - self.started) < 1.0
-        except psutil.NoSuchProcess:
-            return False
+RUN_VARIABLE = "K2_PIPELINE_RUN"
+GRACE_S = 10.0  # for a stage that was told to end and is still writing
+PR_SET_PDEATHSIG = 1
 
 
-def _describe(process: psutil.Process) -> Owner:
-    return Owner(process.pid, process.create_time(), " ".join(process.cmdline()[-3:])[:120])
+def _try_lock(path: Path, how: int) -> IO[str] | None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle = path.open("a+")
+    try:
+        fcntl.flock(handle, how | fcntl.LOCK_NB)
+    except BlockingIOError:
+        handle.close()
+        return None
+    return handle
 
 
-def _me() -> Owner:
-    if pid := os.environ.get("K2_OWNER_PID"):
-        return _describe(psutil.Process(int(pid)))
-    here = psutil.Process()
-    for above in here.parents():
-        if any(Path(part).name == "dvc" for part in above.cmdline()[:3]):
-            return _describe(above)
-    return _describe(here)
+def _sign(handle: IO[str], text: str) -> None:
+    handle.truncate(0)
+    handle.write(text)
+    handle.flush()
 
 
-@contextmanager
-def _locked(work: Path) -> Iterator[Path]:
-    work.mkdir(parents=True, exist_ok=True)
-    with (work / "owner.lock").open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield work / "owner.json"
-
-
-def _read(path: Path) -> Owner | None:
-    return Owner(**json.loads(path.read_text())) if path.exists() else None
-
-
-def _write(path: Path, owner: Owner) -> None:
-    tmp = path.with_suffix(".tmp")
-    tmp.write_text(json.dumps(asdict(owner)))
-    tmp.replace(path)
-
-
-def claim(work: Path) -> Owner:
-    """Makes the current pipeline run the owner of this checkout, or joins it when it is already.
-
-    Raises:
-        InputError: another live run owns the checkout.
-    """
-    me = _me()
-    with _locked(work) as path:
-        current = _read(path)
-        if current is not None and current.alive() and (current.pid, current.started) != (me.pid, me.started):
-            raise _busy(work, current)
-        if current is not None and (current.pid, current.started) == (me.pid, me.started):
-            return current
-        _write(path, me)
-        return me
-
-
-def refuse_if_busy(work: Path) -> None:
-    """Raises InputError when another live run owns this checkout; claims nothing."""
-    with _locked(work) as path:
-        current = _read(path)
-    me = _me()
-    if current is not None and current.alive() and (current.pid, current.started) != (me.pid, me.started):
-        raise _busy(work, current)
-
-
-def _busy(work: Path, current: Owner) -> InputError:
+def _busy(path: Path) -> InputError:
+    command = path.read_text().rpartition("\n")[2]
+    holder = f" ({command})" if command else ""
     return InputError(
-        f"{work.resolve().parent}: another run is active in this checkout "
-        f"(pid {current.pid}: {current.command}); wait for it or stop it"
+        f"{path.resolve().parents[1]}: another run is active in this checkout{holder}; wait for it or stop it"
     )
 
 
-def set_parent_run(work: Path, run_id: str) -> None:
-    """Remembers the MLflow parent run of this pipeline execution."""
-    with _locked(work) as path:
-        current = _read(path)
-        if current is None:
-            raise RuntimeError(f"{path}: nobody owns this checkout")
-        _write(path, replace(current, parent_run_id=run_id))
+def _lock_run(path: Path) -> IO[str] | None:
+    """A stage's share of `run.lock`; None when the stage belongs to the flow that holds it."""
+    handle = _try_lock(path, fcntl.LOCK_SH)
+    if handle is None and path.read_text().partition("\n")[0] != os.environ.get(RUN_VARIABLE):
+        raise _busy(path)
+    return handle
+
+
+def _command() -> str:
+    return " ".join(sys.orig_argv[-3:])[:120]
+
+
+def claim(work: Path, wait_s: float = GRACE_S) -> ExitStack:
+    """Takes this checkout for one stage, until the stack is closed or the process ends.
+
+    Raises:
+        InputError: another stage or flow runs in this checkout.
+    """
+    stack = ExitStack()
+    if (run := _lock_run(work / "run.lock")) is not None:
+        stack.enter_context(run)
+    path = work / "stage.lock"
+    deadline = time.monotonic() + wait_s
+    while (handle := _try_lock(path, fcntl.LOCK_EX)) is None:
+        if time.monotonic() > deadline:
+            stack.close()
+            raise _busy(path)
+        time.sleep(0.1)
+    _sign(handle, _command())
+    stack.enter_context(handle)
+    return stack
+
+
+@contextmanager
+def hold(work: Path) -> Iterator[None]:
+    """Takes this checkout for a flow; the stages that it starts are let in by `K2_PIPELINE_RUN`.
+
+    Raises:
+        InputError: another stage or flow runs in this checkout.
+    """
+    path = work / "run.lock"
+    handle = _try_lock(path, fcntl.LOCK_EX)
+    if handle is None:
+        raise _busy(path)
+    with handle:
+        os.environ[RUN_VARIABLE] = secrets.token_hex(8)
+        _sign(handle, f"{os.environ[RUN_VARIABLE]}\n{_command()}")
+        try:
+            yield
+        finally:
+            del os.environ[RUN_VARIABLE]
+
+
+def refuse_if_busy(work: Path) -> None:
+    """Raises InputError when another stage or flow runs in this checkout; takes nothing."""
+    claim(work, wait_s=0.0).close()
+
+
+def end_with_parent(signum: int = signal.SIGTERM) -> None:
+    """From now on this process gets `signum` when the process that started it is gone, even by SIGKILL."""
+    if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, int(signum), 0, 0, 0):
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
+
+
+def end_with_dvc() -> None:
+    """The stage gets SIGTERM when the `dvc` above it is gone, though a shell between them may live on; ranks follow
+    their launcher.
+    """
+    if "RANK" in os.environ:
+        end_with_parent()
+    if (dvc := dvc_above()) is not None:
+        handle = os.pidfd_open(dvc.pid)
+        threading.Thread(target=_end_after, args=(handle,), name="end-with-dvc", daemon=True).start()
+
+
+def _end_after(handle: int) -> None:
+    """Waits for the process of a pidfd, then ends this one: gently first."""
+    select.select([handle], [], [])
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(GRACE_S)
+    os._exit(128 + signal.SIGTERM)
+
+
+def dvc_above() -> psutil.Process | None:
+    """The nearest `dvc` process above this one."""
+    for process in psutil.Process().parents():
+        if any(Path(part).name == "dvc" for part in process.cmdline()[:3]):
+            return process
+    return None
+
+
+def pipeline_run() -> str:
+    """The name of the pipeline run that this stage belongs to: the flow's, else one of its `dvc` process."""
+    if name := os.environ.get(RUN_VARIABLE):
+        return name
+    pid = getattr(dvc_above(), "pid", os.getpid())
+    started = (
+        Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    )  # ticks since boot: no clock moves it
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return f"{boot}/{pid}/{started}"

@@ -1,7 +1,7 @@
-"""The harness of a stage: parameters, work folder, MLflow run, progress, last line, exit status.
+"""The harness of a stage: parameters, work folder, record of the run, progress, last line, exit status.
 
-with Stage("corpus") as stage:
-    p = stage.params.corpus
+with Stage("corpus", CorpusParams, Track) as stage:
+    p = stage.params
     ...
     stage.finish("10,289 documents, 11.2 MB", metrics={"docs": 10289})
 """
@@ -14,87 +14,113 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
+from pydantic import BaseModel
 
 from k2model.errors import CheckpointError, ConfigError
-from stages.dial import load_params
-from stages.harness import seeds
+from stages.harness import checkout_lock, seeds
 from stages.harness.declared import declared
 from stages.harness.errors import InputError
 from stages.harness.files import fingerprint, sha256_tree, write_json
 from stages.harness.progress import Progress
-from stages.tracking.dvc_store import digest
-from stages.tracking.runs import Track
-from stages.tracking.traces import choose, log_traces
+from stages.harness.section import load_common, load_section, load_yaml
 
 USER_ERRORS = (InputError, ConfigError, CheckpointError)
+P = TypeVar("P", bound=BaseModel)
+
+
+class Recorder(Protocol):
+    """Where a run is recorded; `stages.tracking.runs.Track` is MLflow's."""
+
+    def log(self, metrics: Mapping[str, float], step: int | None = None) -> None: ...
+
+    def flush(self) -> None: ...
+
+    def artifact(self, path: Path) -> None: ...
+
+    def tag(self, key: str, value: str) -> None: ...
+
+    def end(self, status: str, metrics: Mapping[str, float], outs: Sequence[Path] = ()) -> None: ...
+
+
+class OpenRecorder(Protocol):
+    def __call__(
+        self, stage: str, root: Path, work: Path, params: Mapping[str, Any], inputs: Mapping[str, str], *, system: bool
+    ) -> Recorder: ...
 
 
 def _terminate(signum: int, frame: FrameType | None) -> None:
     raise SystemExit(128 + signum)
 
 
-class Stage:
+class Stage(Generic[P]):
     """One execution of a stage, run from the root of the checkout.
 
     Attributes:
-        params: the validated `params.yaml`.
+        params: the stage's own section of `params.yaml`, validated.
+        common: what stands above the sections: seed, model, threads.
         work: `work/<stage>/<fingerprint>/`, which a killed run finds again. The fingerprint covers the
             parameters, the bytes of every input and the code that `dvc.yaml` names.
-        track: the MLflow run.
+        track: the record of the run.
 
     A user's error ends the process with one line and status 2, SIGTERM and SIGINT with status 128 + n.
     """
 
-    def __init__(self, name: str, *, system_metrics: bool = False) -> None:
-        self.name, self.system_metrics = name, system_metrics
+    def __init__(
+        self, name: str, section: type[P], open_recorder: OpenRecorder, *, system_metrics: bool = False
+    ) -> None:
+        self.name = name
         self.root = Path()
         self.started = time.monotonic()
         self._metrics: dict[str, float] | None = None
         try:
-            self._open()
+            self._open(section, open_recorder, system_metrics)
         except USER_ERRORS as error:
             print(f"{name}: {error}", file=sys.stderr)
             raise SystemExit(2) from None
 
-    def _open(self) -> None:
-        from stages.harness import checkout_lock as owner
+    def _open(self, section: type[P], open_recorder: OpenRecorder, system_metrics: bool) -> None:
+        self.common = load_common()
+        self.params = load_section(self.name, section) if section.model_fields else section()
+        signal.signal(signal.SIGTERM, _terminate)
+        checkout_lock.end_with_dvc()
+        self._lock = checkout_lock.claim(self.root / "work")
+        try:
+            self._open_work(open_recorder, system_metrics)
+        except BaseException:
+            self._lock.close()
+            raise
 
-        self.params = load_params()
-        owner.claim(self.root / "work")
+    def _open_work(self, open_recorder: OpenRecorder, system_metrics: bool) -> None:
         wants = declared(self.name)
         for path in wants.data:
             if not path.exists():
                 raise InputError(f"{path}: not found; run the stage that makes it first (dvc repro {self.name})")
-        chosen = {key: _section(self.params.model_dump(mode="json"), key) for key in wants.sections}
+        values = load_yaml()
+        chosen = {key: _section(values, key) for key in wants.sections}
         inputs = {path.as_posix(): sha256_tree([path]) for path in wants.data}
         identity = {"params": chosen, "inputs": inputs, "code": sha256_tree(wants.code)}
         self.work = self.root / "work" / self.name / fingerprint(identity)
         self.work.mkdir(parents=True, exist_ok=True)
         self._outs = wants.outs
-        signal.signal(signal.SIGTERM, _terminate)
-        self.track = Track(self.name, self.root, self.work, chosen, inputs, system=self.system_metrics)
+        self.track = open_recorder(self.name, self.root, self.work, chosen, inputs, system=system_metrics)
 
-    def __enter__(self) -> "Stage":
+    def __enter__(self) -> "Stage[P]":
         return self
 
     def seed(self, *names: str | int) -> int:
         """The sub-seed of this stage's random choice called `names`."""
-        return seeds.sub_seed(self.params.seed, self.name, *names)
+        return seeds.sub_seed(self.common.seed, self.name, *names)
 
     def rng(self, *names: str | int) -> np.random.Generator:
         """A numpy generator on `seed(*names)`."""
-        return seeds.rng(self.params.seed, self.name, *names)
+        return seeds.rng(self.common.seed, self.name, *names)
 
     def log(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Logs metrics to MLflow (buffered; `stage.track.flush()` before a checkpoint)."""
         self.track.log(metrics, step)
-
-    def trace(self, trajectories: Sequence[Mapping[str, Any]]) -> None:
-        """Shows `params.traces` of these rows of trajectories.parquet as MLflow traces, each once."""
-        log_traces(self.root, choose(trajectories, self.params.traces))
 
     def progress(self, total: int, unit: str = "it") -> Progress:
         """A bar on a terminal, a line a minute in a log."""
@@ -126,13 +152,14 @@ class Stage:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        with self._lock:
+            self._close(error)
+
+    def _close(self, error: BaseException | None) -> None:
         if error is None:
             if self._metrics is None:
                 raise RuntimeError(f"stage {self.name} ended without stage.finish(...)")
-            for path in self._outs:
-                if path.exists():
-                    self.track.tag(f"out.{path.as_posix()}", digest(path))
-            self.track.end("FINISHED", {f"{self.name}/{k}": v for k, v in self._metrics.items()})
+            self.track.end("FINISHED", {f"{self.name}/{k}": v for k, v in self._metrics.items()}, self._outs)
             return
         killed = isinstance(error, (SystemExit, KeyboardInterrupt))
         self.track.end("KILLED" if killed else "FAILED", {})

@@ -17,10 +17,13 @@ import torch.distributed as dist
 from k2model.formats.checkpoint import save_checkpoint
 from k2model.model import K2Model
 from k2model.training.engine import init_ranks
-from stages.dial import load_params
+from stages.harness.checkout_lock import end_with_dvc, end_with_parent
 from stages.harness.files import write_atomic
+from stages.harness.section import load_section
 from stages.harness.stage import Stage
 from stages.pretrain.loop import Hooks, Job, train
+from stages.pretrain.params import PretrainParams
+from stages.tracking.runs import Track
 
 TOKENS = Path("data/tokens")
 OUT = Path("models/pretrain")
@@ -36,12 +39,14 @@ def _launch(ranks: int) -> None:
     """
     here = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}"]
     command = shlex.split(os.environ.get("K2_LAUNCHER", "")) or here
-    child = subprocess.run([*command, "-m", "stages.pretrain"], check=False)
+    end_with_dvc()
+    child = subprocess.run([*command, "-m", "stages.pretrain"], check=False, preexec_fn=end_with_parent)
     raise SystemExit(child.returncode if child.returncode >= 0 else 128 - child.returncode)
 
 
 def _follow() -> None:
     """A rank other than 0: trains along with the work folder that rank 0 names."""
+    end_with_dvc()
     init_ranks()
     box: list[Job | None] = [None]
     dist.broadcast_object_list(box, 0)
@@ -54,16 +59,16 @@ def _follow() -> None:
 def main() -> None:
     if int(os.environ.get("RANK", "0")) > 0:
         return _follow()
-    if "RANK" not in os.environ and load_params().pretrain.ranks > 1:
-        return _launch(load_params().pretrain.ranks)
-    with Stage("pretrain", system_metrics=True) as stage:
-        p = stage.params.pretrain
+    if "RANK" not in os.environ and (ranks := load_section("pretrain", PretrainParams).ranks) > 1:
+        return _launch(ranks)
+    with Stage("pretrain", PretrainParams, Track, system_metrics=True) as stage:
+        p = stage.params
         job = Job(
             params=p,
-            preset=stage.params.model,
+            preset=stage.common.model,
             model_seed=stage.seed("model"),
             data_seed=stage.seed("data"),
-            threads=max(1, stage.params.threads // p.ranks),
+            threads=max(1, stage.common.threads // p.ranks),
             tokens=TOKENS,
             work=stage.work,
         )

@@ -27,6 +27,7 @@ from stages.posttraining.conversations import demonstration, encode
 from stages.posttraining.packing import Example
 from stages.qat.arm import Arm, Data, train
 from stages.qat.params import QatParams
+from stages.tracking.runs import Track
 
 OUT = Path("models/qat")
 
@@ -39,8 +40,8 @@ def start_checkpoint() -> Path:
 class Measure:
     """The held-out documents and the questions, the same for every network."""
 
-    def __init__(self, stage: Stage) -> None:
-        p = self.p = stage.params.qat
+    def __init__(self, stage: Stage[QatParams]) -> None:
+        p = self.p = stage.params
         self.tokenizer = load_tokenizer(Path("data/tokenizer"))
         self.tasks = {family: held_tasks(family, p, stage.seed("tasks") % 2**32) for family in p.families}
         corpus = read_table(Path("data/corpus.parquet"), CORPUS)
@@ -79,9 +80,9 @@ def held_tasks(family: str, p: QatParams, seed: int) -> list[Task]:
     return list({str(task.messages[-1]["content"]): task for task in drawn}.values())
 
 
-def demonstrations(stage: Stage, tokenizer: K2Tokenizer) -> list[Example]:
+def demonstrations(stage: Stage[QatParams], tokenizer: K2Tokenizer) -> list[Example]:
     """RL's tasks and what a perfect assistant answers, so that the tuning doesn't drift away from them."""
-    p = stage.params.qat
+    p = stage.params
     conversations = []
     for family in p.families:
         taskset = Elementary(family)
@@ -91,9 +92,9 @@ def demonstrations(stage: Stage, tokenizer: K2Tokenizer) -> list[Example]:
 
 
 def main() -> None:
-    with Stage("qat", system_metrics=True) as stage:
-        p = stage.params.qat
-        torch.set_num_threads(stage.params.threads)
+    with Stage("qat", QatParams, Track, system_metrics=True) as stage:
+        p = stage.params
+        torch.set_num_threads(stage.common.threads)
         start = start_checkpoint()
         stream = TokenStream(Path("data/tokens"), "train", stage.seed("data"))
         measure = Measure(stage)

@@ -18,6 +18,8 @@ from stages.harness.tables import REPHRASED, write_table
 from stages.rephrase.asking import Meter, options, teacher
 from stages.rephrase.card import card, shares
 from stages.rephrase.jobs import load_documents, make_jobs
+from stages.rephrase.params import RephraseParams
+from stages.tracking.runs import Track
 
 OUT = Path("data/rephrased.parquet")
 CARD = Path("data/rephrased_card.md")
@@ -43,14 +45,14 @@ def row(one: Rephrasing) -> dict[str, Any]:
 
 
 def main() -> None:
-    with Stage("rephrase", system_metrics=True) as stage:
-        p, seed = stage.params.rephrase, stage.params.seed
+    with Stage("rephrase", RephraseParams, Track, system_metrics=True) as stage:
+        p, seed = stage.params, stage.common.seed
         chosen = load_documents(p, seed)
         jobs = make_jobs(chosen, p, seed)
         meter = Meter()
         done: list[Rephrasing] = []
         try:
-            client = teacher(p, stage.params.threads)
+            client = teacher(p, stage.common.threads)
             with stage.progress(n_answers(jobs, options(p)), "answer") as progress:
 
                 def answered(answer: ChatResponse) -> None:

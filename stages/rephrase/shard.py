@@ -11,11 +11,12 @@ import sys
 from agents.chat.protocol import ChatError, ChatResponse
 from agents.rephrase.rewrite import n_answers, rephrase
 from k2model.errors import CheckpointError, ConfigError
-from stages.dial import load_params
 from stages.harness.errors import InputError
 from stages.harness.progress import Progress
+from stages.harness.section import load_common, load_section
 from stages.rephrase.asking import Meter, options, teacher
 from stages.rephrase.jobs import load_documents, make_jobs
+from stages.rephrase.params import RephraseParams
 
 
 def fill(shard: int, shards: int) -> Meter:
@@ -26,12 +27,11 @@ def fill(shard: int, shards: int) -> Meter:
     """
     if not 0 <= shard < shards:
         raise InputError(f"shard {shard} of {shards}: shards count from 0")
-    params = load_params()
-    p = params.rephrase
-    jobs = make_jobs(load_documents(p, params.seed)[shard::shards], p, params.seed)
+    p, common = load_section("rephrase", RephraseParams), load_common()
+    jobs = make_jobs(load_documents(p, common.seed)[shard::shards], p, common.seed)
     meter = Meter()
     try:
-        client = teacher(p, params.threads)
+        client = teacher(p, common.threads)
         with Progress(f"rephrase shard {shard}/{shards}", n_answers(jobs, options(p)), "answer") as progress:
 
             def answered(answer: ChatResponse) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from stages.harness.files import fingerprint, sha256_file, write_atomic
+from stages.harness.section import Section, load_yaml
 from stages.harness.stage import Stage
 from stages.report.agentic import tools, trajectories
 from stages.report.claims import claims
@@ -13,11 +14,11 @@ from stages.report.corpus import corpus
 from stages.report.evaluation import scores
 from stages.report.graph import pipeline
 from stages.report.overview import overview
-from stages.report.page import Section, page, table
+from stages.report.page import Chapter, page, table
 from stages.report.posttraining import int4, reinforcement
 from stages.report.rephrasing import rephrasing
 from stages.report.training import pretraining, tuning
-from stages.tracking.runs import identity
+from stages.tracking.runs import Track, identity
 
 OUT = Path("report/index.html")
 LEAD = "Text to model to scores, measured on this machine. Small models score near zero on hard benchmarks."
@@ -37,10 +38,10 @@ SECTIONS = (
 )
 
 
-def identity_of(tags: dict[str, str]) -> Section:
+def identity_of(tags: dict[str, str]) -> Chapter:
     """What this page was made from."""
     rows = [[key, value] for key, value in tags.items()]
-    return Section("identity", "Run identity", table(["what", "value"], rows), "Enough to make this run again.")
+    return Chapter("identity", "Run identity", table(["what", "value"], rows), "Enough to make this run again.")
 
 
 def build(root: Path, tags: dict[str, str]) -> str:
@@ -50,13 +51,13 @@ def build(root: Path, tags: dict[str, str]) -> str:
 
 
 def main() -> None:
-    with Stage("report") as stage:
+    with Stage("report", Section, Track) as stage:
         root = stage.root
         tags = identity(root) | {
             "params.yaml": sha256_file(root / "params.yaml"),
-            "parameters": fingerprint(stage.params.model_dump(mode="json")),
-            "seed": str(stage.params.seed),
-            "model": stage.params.model,
+            "parameters": fingerprint(load_yaml()),
+            "seed": str(stage.common.seed),
+            "model": stage.common.model,
             "torch": torch.__version__,
             "python": platform.python_version(),
         }

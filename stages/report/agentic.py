@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from stages.report.page import Section, chip, table
+from stages.report.page import Chapter, chip, table
 
 SHOWN = 10
 BAR = 22
@@ -53,11 +53,11 @@ def _treemap(counts: dict[str, Counter[str]]) -> str:
     return f'<figure class="scroll">{"".join(parts)}</svg></figure>'
 
 
-def tools(root: Path) -> Section:
+def tools(root: Path) -> Chapter:
     """How many tools there are by origin and domain, and what each domain's applications are."""
     path = root / "data" / "tools.parquet"
     if not path.exists():
-        return Section("tools", "Tools", "<p>not run</p>")
+        return Chapter("tools", "Tools", "<p>not run</p>")
     rows = pq.read_table(path, columns=["domain", "application", "origin", "source"]).to_pylist()
     origins = Counter((row["origin"], row["source"]) for row in rows)
     synthetic = Counter(row["domain"] for row in rows if row["origin"] == "synthetic")
@@ -76,7 +76,7 @@ def tools(root: Path) -> Section:
     tree_map = _treemap(covered) if covered else ""
     drawn = f"<h3>Domains and applications of the synthetic tools</h3>{tree_map}{_bars(sorted(synthetic.items()))}"
     body = f"{heads}{drawn}{''.join(tree)}"
-    return Section("tools", "Tools", body)
+    return Chapter("tools", "Tools", body)
 
 
 ROLES = {"system": "Instructions", "user": "User", "assistant": "Agent", "tool": "Result"}
@@ -191,11 +191,11 @@ def _reader(root: Path, light: list[dict[str, Any]]) -> list[tuple[str, str]]:
     return list(found.items())[:SHOWN]
 
 
-def trajectories(root: Path) -> Section:
+def trajectories(root: Path) -> Chapter:
     """Verdicts, what went wrong in tools and was coped with, and ten trajectories as a person reads them."""
     path = root / "data" / "trajectories.parquet"
     if not path.exists():
-        return Section("trajectories", "Trajectories", "<p>not run</p>")
+        return Chapter("trajectories", "Trajectories", "<p>not run</p>")
     columns = ["traj_id", "task_id", "verdict", "kept", "n_calls", "source", "wording"]
     light = pq.read_table(path, columns=columns).to_pylist()
     verdicts = Counter(row["verdict"] for row in light)
@@ -217,7 +217,7 @@ def trajectories(root: Path) -> Section:
         for place, (name, why) in enumerate(chosen.items())
     ]
     body = f"{counted}{_troubles(root)}<h3>Ten to read</h3>{''.join(shown)}"
-    return Section("trajectories", "Trajectories", body, LEAD)
+    return Chapter("trajectories", "Trajectories", body, LEAD)
 
 
 LEAD = (

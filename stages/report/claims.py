@@ -10,7 +10,7 @@ from typing import Any
 
 from stages.harness.files import write_atomic
 from stages.report.charts import Series, line_chart
-from stages.report.page import Html, Section, chip, table
+from stages.report.page import Chapter, Html, chip, table
 
 HEAD = ["claim", "K2", "here", "95 % interval", "verdict", "experiment"]
 BEGIN, END = "<!-- claims: python -m stages.report.claims -->\n", "<!-- end of claims -->\n"
@@ -48,14 +48,14 @@ def _chart(value: dict[str, Any]) -> str:
     return line_chart(value["title"], series, value["x"], value["y"])
 
 
-def claims(root: Path) -> Section:
+def claims(root: Path) -> Chapter:
     """Every claim of K2 that was measured here: K2's figure, ours at this scale, interval, verdict."""
     found = [[*row[:4], _verdict(row[4]), row[5]] for row in rows(root)]
     if not found:
-        return Section("claims", "Claims", "<p>no experiment has run</p>")
+        return Chapter("claims", "Claims", "<p>no experiment has run</p>")
     charts = "".join(_chart(chart) for _, value in experiments(root) for chart in value.get("charts", []))
     lead = "K2's claims at the scale of a laptop, several seeds each. What does not reproduce here is reported as such."
-    return Section("claims", "Claims", f'{table(HEAD, found)}<div class="grid2">{charts}</div>', lead)
+    return Chapter("claims", "Claims", f'{table(HEAD, found)}<div class="grid2">{charts}</div>', lead)
 
 
 def main() -> None:

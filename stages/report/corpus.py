@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from stages.report.files import number, read_json
-from stages.report.page import Section, table
+from stages.report.page import Chapter, table
 
 LABELS = {
     "documents": "documents",
@@ -23,13 +23,13 @@ LABELS = {
 }
 
 
-def corpus(root: Path) -> Section:
+def corpus(root: Path) -> Chapter:
     """What the data cards say, in numbers; documents that a benchmark's text overlaps stand by the benchmark's name."""
     found: dict[str, float] = {}
     for stage in ("corpus", "tokenizer", "tokens"):
         found |= read_json(root / "metrics" / f"{stage}.json")
     if not found:
-        return Section("corpus", "Corpus", "<p>not run</p>")
+        return Chapter("corpus", "Corpus", "<p>not run</p>")
     for stage, words in (("sft", "trajectories and demonstrations"), ("rl", "tasks and trajectories")):
         left = read_json(root / "metrics" / f"{stage}.json").get("overlapping")
         if left is not None:
@@ -38,7 +38,7 @@ def corpus(root: Path) -> Section:
     rest = [(_overlap(key), value) for key, value in sorted(found.items())]
     rows = [[name, number(value)] for name, value in [*named, *rest]]
     lead = "Real, licensed text, cleaned and split by document; what overlaps a benchmark is left out and counted."
-    return Section("corpus", "Corpus", table(["measure", "value"], rows, [1]), lead)
+    return Chapter("corpus", "Corpus", table(["measure", "value"], rows, [1]), lead)
 
 
 def _overlap(key: str) -> str:

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 from stages.evaluate.published import PUBLISHED
 from stages.report.charts import Interval, interval_chart
 from stages.report.files import read_json
-from stages.report.page import Section, table
+from stages.report.page import Chapter, table
 
 
 def datasets(folder: Path) -> dict[str, str]:
@@ -19,11 +19,11 @@ def datasets(folder: Path) -> dict[str, str]:
     return found
 
 
-def scores(root: Path) -> Section:
+def scores(root: Path) -> Chapter:
     """Every score with its interval, number of questions and truncated answers, beside K2-Instruct and K2 Thinking."""
     found = read_json(root / "metrics" / "scores.json")
     if not found:
-        return Section("scores", "Scores", "<p>not run</p>")
+        return Chapter("scores", "Scores", "<p>not run</p>")
     named = datasets(root / "data" / "samples")
     rows, drawn = [], []
     for name in sorted(key.removesuffix("_n") for key in found if key.endswith("_n")):
@@ -48,4 +48,4 @@ def scores(root: Path) -> Section:
     )
     body = f"<p>Validation loss: <b>{loss}</b> on {counted}.</p>{chart}{table(head, rows, [2, 3, 4, 5, 6, 7])}{note}"
     lead = "The official rules on this checkpoint. A model of this size is near zero on hard benchmarks."
-    return Section("scores", "Scores", body, lead)
+    return Chapter("scores", "Scores", body, lead)

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from stages.report.files import read_json
-from stages.report.page import Section
+from stages.report.page import Chapter
 
 WIDTH, HEIGHT, GAP_X, GAP_Y = 104, 62, 22, 22
 SECTIONS = {  # which section of the page shows a stage's result
@@ -104,10 +104,10 @@ def draw(stages: Mapping[str, Mapping[str, Any]], timings: Mapping[str, float]) 
     return f'<div class="scroll" tabindex="0">{"".join(parts)}</svg></div>'
 
 
-def pipeline(root: Path) -> Section:
+def pipeline(root: Path) -> Chapter:
     """The graph with the seconds that each stage last took in this checkout."""
     stages = yaml.safe_load((root / "dvc.yaml").read_text())["stages"]
     timings = {name: took for name, took in read_json(root / "work" / "timings.json").items() if name in stages}
     made = f"The stages that ran here took {duration(sum(timings.values()))} together. " if timings else ""
     lead = f"{made}An arrow means that one reads what another wrote; the bar is a stage's share of the longest."
-    return Section("pipeline", "Pipeline", draw(stages, timings), lead)
+    return Chapter("pipeline", "Pipeline", draw(stages, timings), lead)

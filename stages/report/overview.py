@@ -5,10 +5,10 @@ from pathlib import Path
 
 from stages.report.files import read_curves, read_json
 from stages.report.graph import duration
-from stages.report.page import Section
+from stages.report.page import Chapter
 
 
-def overview(root: Path) -> Section:
+def overview(root: Path) -> Chapter:
     """A card a number; what has not run has no card."""
     cards: list[tuple[str, str, str]] = []
     read = {name: read_json(root / "metrics" / f"{name}.json") for name in METRICS}
@@ -40,7 +40,7 @@ def overview(root: Path) -> Section:
         for value, name, note in cards
     )
     body = f'<ul class="cards">{items}</ul>' if cards else "<p>nothing has run</p>"
-    return Section("overview", "At a glance", body, "What this run made, in the order in which it was made.")
+    return Chapter("overview", "At a glance", body, "What this run made, in the order in which it was made.")
 
 
 METRICS = ("tokens", "rephrase", "tools", "trajectories", "pretrain", "scores", "qat")

@@ -9,7 +9,7 @@ STYLE = Path(__file__).with_name("style.css").read_text(encoding="utf-8")
 
 
 @dataclass(frozen=True)
-class Section:
+class Chapter:
     """One part of the page; `body` is HTML, `lead` a sentence that says what it shows."""
 
     anchor: str
@@ -39,7 +39,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], numeric: Sequence[
     return f'<div class="scroll" tabindex="0"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
-def page(title: str, lead: str, sections: Sequence[Section]) -> str:
+def page(title: str, lead: str, sections: Sequence[Chapter]) -> str:
     """The whole document."""
     links = "".join(f'<li><a href="#{s.anchor}">{html.escape(s.title)}</a></li>' for s in sections)
     parts = "".join(

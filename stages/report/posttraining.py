@@ -4,7 +4,7 @@ from pathlib import Path
 
 from stages.report.charts import Interval, Series, interval_chart, line_chart
 from stages.report.files import number, read_curves, read_json
-from stages.report.page import Section, table
+from stages.report.page import Chapter, table
 
 ARMS = {"start": "before", "bf16": "bf16", "ptq": "INT4, rounded", "qat": "INT4, trained (QAT)"}
 
@@ -22,11 +22,11 @@ def _families(columns: dict[str, list[tuple[float, float]]], prefix: str) -> dic
     return {key: key.removeprefix(prefix).replace("_", " ") for key in columns if key.startswith(prefix)}
 
 
-def reinforcement(root: Path) -> Section:
+def reinforcement(root: Path) -> Chapter:
     """Held success by family, sampled success, reward, length and the critic over iterations."""
     path = root / "plots" / "rl.csv"
     if not path.exists():
-        return Section("rl", "Reinforcement learning", "<p>not run</p>")
+        return Chapter("rl", "Reinforcement learning", "<p>not run</p>")
     columns = read_curves(path, "iteration")
     held, sampled = _families(columns, "held_success_"), _families(columns, "sampled_success_")
     charts = [
@@ -50,14 +50,14 @@ def reinforcement(root: Path) -> Section:
     )
     detail = f"<details><summary>All measures</summary>{facts}</details>" if metrics else ""
     body = f'{gains}<div class="grid2">{"".join(charts)}</div>{detail}'
-    return Section("rl", "Reinforcement learning", body, lead)
+    return Chapter("rl", "Reinforcement learning", body, lead)
 
 
-def int4(root: Path) -> Section:
+def int4(root: Path) -> Chapter:
     """bf16, rounding to nearest and QAT side by side."""
     found = read_json(root / "metrics" / "qat.json")
     if not found:
-        return Section("int4", "INT4", "<p>not run</p>")
+        return Chapter("int4", "INT4", "<p>not run</p>")
     rows, drawn = [], []
     for arm, label in ARMS.items():
         loss, low, high = (found[f"loss_{arm}{end}"] for end in ("", "_ci_low", "_ci_high"))
@@ -83,7 +83,7 @@ def int4(root: Path) -> Section:
         f"<p>The INT4 checkpoint has {found['bytes'] / 1e6:.1f} MB, {found['bytes_ratio']:.2f} of bf16.</p>"
     )
     lead = "Symmetric INT4, groups of 32, routed experts only; what is exported is bit for bit what training used."
-    return Section("int4", "INT4", body, lead)
+    return Chapter("int4", "INT4", body, lead)
 
 
 def _span(ends: list[float | None]) -> str:

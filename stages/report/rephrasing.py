@@ -7,16 +7,16 @@ from typing import Any
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from stages.report.page import Section, table
+from stages.report.page import Chapter, table
 
 SHOWN = 6
 
 
-def rephrasing(root: Path) -> Section:
+def rephrasing(root: Path) -> Chapter:
     """Accepted share by style, then accepted and rejected texts, each beside its source and with the reason."""
     path = root / "data" / "rephrased.parquet"
     if not path.exists():
-        return Section("rephrasing", "Rephrasing", "<p>not run</p>")
+        return Chapter("rephrasing", "Rephrasing", "<p>not run</p>")
     columns = ["doc_id", "style", "perspective", "text", "accepted", "reason"]
     rows = pq.read_table(path, columns=columns).to_pylist()
     styles: dict[str, list[bool]] = {}
@@ -35,7 +35,7 @@ def rephrasing(root: Path) -> Section:
     lead = (
         "Style × perspective, chunk by chunk; a text counts only when its source's names, numbers and meaning are kept."
     )
-    return Section("rephrasing", "Rephrasing", body, lead)
+    return Chapter("rephrasing", "Rephrasing", body, lead)
 
 
 def _spread(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

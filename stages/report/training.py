@@ -6,7 +6,7 @@ from pathlib import Path
 
 from stages.report.charts import Series, line_chart
 from stages.report.files import number, read_curves, read_json
-from stages.report.page import Section, table
+from stages.report.page import Chapter, table
 
 MAX_POINTS = 400
 CURVES = {
@@ -17,11 +17,11 @@ CURVES = {
 }
 
 
-def pretraining(root: Path) -> Section:
+def pretraining(root: Path) -> Chapter:
     """Loss, largest attention logit, learning rate and expert load over tokens."""
     path = root / "plots" / "pretrain.csv"
     if not path.exists():
-        return Section("pretraining", "Pre-training", "<p>not run</p>")
+        return Chapter("pretraining", "Pre-training", "<p>not run</p>")
     columns = read_curves(path, "tokens")
     charts = []
     for key, (title, unit) in CURVES.items():
@@ -30,14 +30,14 @@ def pretraining(root: Path) -> Section:
     metrics = read_json(root / "metrics" / "pretrain.json")
     facts = table(["measure", "value"], [[key.replace("_", " "), number(v)] for key, v in metrics.items()], numeric=[1])
     lead = "MuonClip in a DeepSpeed engine: warm-up, constant rate, decay; annealing; longer sequences with YaRN."
-    return Section("pretraining", "Pre-training", f'<div class="grid2">{"".join(charts)}</div>{facts}', lead)
+    return Chapter("pretraining", "Pre-training", f'<div class="grid2">{"".join(charts)}</div>{facts}', lead)
 
 
-def tuning(root: Path) -> Section:
+def tuning(root: Path) -> Chapter:
     """What SFT learned from and how well it calls."""
     found = read_json(root / "metrics" / "sft.json")
     if not found:
-        return Section("sft", "Supervised tuning", "<p>not run</p>")
+        return Chapter("sft", "Supervised tuning", "<p>not run</p>")
     ends = [found.pop(f"call_accuracy_ci_{end}", None) for end in ("low", "high")]
     counts = {key: value for key, value in found.items() if not key.startswith(("success_", "call_accuracy"))}
     rows = [[f"held problems solved: {key.removeprefix('success_')}", f"{found[key]:.0%}"] for key in _success(found)]
@@ -47,7 +47,7 @@ def tuning(root: Path) -> Section:
         rows.insert(0, [f"held calls exact, of {found['call_accuracy_n']:,}", interval])
     rows += [[key.replace("_", " "), number(value)] for key, value in counts.items()]
     lead = "Kept trajectories and demonstrations; loss on what the assistant wrote; held calls must match exactly."
-    return Section("sft", "Supervised tuning", table(["measure", "value"], rows, [1]), lead)
+    return Chapter("sft", "Supervised tuning", table(["measure", "value"], rows, [1]), lead)
 
 
 def _success(found: Mapping[str, float]) -> list[str]:

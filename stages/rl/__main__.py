@@ -13,7 +13,9 @@ from stages.posttraining import conversations as data
 from stages.posttraining.benchmark_index import read_index
 from stages.rl.families import open_families
 from stages.rl.loop import Hooks, Job, Loop
+from stages.rl.params import RlParams
 from stages.rl.ptx import quality_data
+from stages.tracking.runs import Track
 
 START = Path("models/sft")
 TOKENIZER = Path("data/tokenizer")
@@ -26,9 +28,9 @@ CURVE = Path("plots/rl.csv")
 
 
 def main() -> None:
-    with Stage("rl", system_metrics=True) as stage:
-        p = stage.params.rl
-        torch.set_num_threads(stage.params.threads)
+    with Stage("rl", RlParams, Track, system_metrics=True) as stage:
+        p = stage.params
+        torch.set_num_threads(stage.common.threads)
         tokenizer = load_tokenizer(TOKENIZER)
         kept = data.trajectories(TRAJECTORIES)
         index = read_index(TOKENS)

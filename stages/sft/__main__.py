@@ -19,6 +19,7 @@ from stages.posttraining.finetune import FineTune
 from stages.posttraining.mixture import Mixture, demonstrate
 from stages.posttraining.packing import Example, Packed, pack
 from stages.sft.params import SftParams
+from stages.tracking.runs import Track
 
 START = Path("models/pretrain")
 TRAJECTORIES = Path("data/trajectories.parquet")
@@ -35,8 +36,8 @@ def _split(examples: list[Example], held_fraction: float, rng: np.random.Generat
 
 
 def main() -> None:
-    with Stage("sft", system_metrics=True) as stage:
-        p, torch_threads = stage.params.sft, stage.params.threads
+    with Stage("sft", SftParams, Track, system_metrics=True) as stage:
+        p, torch_threads = stage.params, stage.common.threads
         torch.set_num_threads(torch_threads)
         tokenizer = load_tokenizer(TOKENIZER)
         index = read_index(TOKENS)

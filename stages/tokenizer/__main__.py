@@ -10,6 +10,8 @@ from k2model.chat.tokenizer import load_tokenizer, save_tokenizer, train_tokeniz
 from stages.harness.files import write_atomic
 from stages.harness.stage import Stage
 from stages.harness.tables import CORPUS, read_table
+from stages.tokenizer.params import TokenizerParams
+from stages.tracking.runs import Track
 
 DIALOGS = 400
 OUT = Path("data/tokenizer")
@@ -30,8 +32,8 @@ def dialogs(count: int, seed: int) -> list[str]:
 
 
 def main() -> None:
-    with Stage("tokenizer") as stage:
-        p = stage.params.tokenizer
+    with Stage("tokenizer", TokenizerParams, Track) as stage:
+        p = stage.params
         table = read_table(Path("data/corpus.parquet"), CORPUS)
         rows = zip(table["text"].to_pylist(), table["split"].to_pylist(), strict=True)
         split_texts: dict[str, list[str]] = {"train": [], "validation": []}

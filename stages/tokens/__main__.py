@@ -11,7 +11,9 @@ from stages.harness.stage import Stage
 from stages.harness.tables import CORPUS, NGRAMS, read_table, write_table
 from stages.posttraining.benchmark_index import FILE
 from stages.tokens.benchmarks import benchmark_index
+from stages.tokens.params import TokensParams
 from stages.tokens.texts import rephrased_texts
+from stages.tracking.runs import Track
 
 OUT = Path("data/tokens")
 CORPUS_PATH = Path("data/corpus.parquet")
@@ -21,7 +23,7 @@ BATCH = 512
 
 
 def main() -> None:
-    with Stage("tokens") as stage:
+    with Stage("tokens", TokensParams, Track) as stage:
         table = read_table(CORPUS_PATH, CORPUS)
         split_of = dict(zip(table["doc_id"].to_pylist(), table["split"].to_pylist(), strict=True))
         documents = list(zip(table["split"].to_pylist(), table["text"].to_pylist(), strict=True))
@@ -29,7 +31,7 @@ def main() -> None:
         documents += [("train", text) for text in rephrased]
         overlaps: dict[str, int] = {}
         index_of_benchmarks = Index()
-        if stage.params.tokens.decontaminate:
+        if stage.params.decontaminate:
             index_of_benchmarks, absent = benchmark_index()
             found = decontaminate((text for _, text in documents), index_of_benchmarks)
             documents, overlaps = [documents[k] for k in found.kept], found.dropped
@@ -43,7 +45,7 @@ def main() -> None:
                 tmp,
                 vocab_size=tokenizer.vocab_size,
                 bos=tokenizer.bos,
-                shard_tokens=stage.params.tokens.shard_tokens,
+                shard_tokens=stage.params.shard_tokens,
             )
             for at in range(0, len(documents), BATCH):
                 part = documents[at : at + BATCH]

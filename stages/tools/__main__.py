@@ -23,6 +23,7 @@ from stages.harness.stage import Stage
 from stages.harness.tables import TOOLS, write_table
 from stages.harness.teacher import Teacher, is_endpoint
 from stages.tools.params import ToolsParams
+from stages.tracking.runs import Track
 
 OUT = Path("data/tools.parquet")
 CARD = Path("data/tools_card.md")
@@ -156,10 +157,10 @@ def _card(rows: list[Row], dropped: int, teacher: str, evolved: Evolved | None) 
 
 
 def main() -> None:
-    with Stage("tools") as stage:
-        p = stage.params.tools
+    with Stage("tools", ToolsParams, Track) as stage:
+        p = stage.params
         seed = stage.seed("teacher") % 2**31
-        with Teacher(p.teacher, p.endpoint, stage.params.threads) as teacher:
+        with Teacher(p.teacher, p.endpoint, stage.common.threads) as teacher:
             try:
                 evolved = None
                 if is_endpoint(p.teacher) and p.applications:

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from k2model.errors import CheckpointError
-from stages.dial import load_params
 from stages.harness.errors import InputError
+from stages.harness.section import load_section
+from stages.tracking.gate import GateParams
 from stages.tracking.registry import CHECKPOINT, Version, promote, register, said, versions
 
 
@@ -30,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     root = Path()
     try:
-        gate = load_params().gate
+        gate = load_section("gate", GateParams)
         if args.promote:
             if args.version is None and (root / CHECKPOINT).exists():
                 register(root, gate)

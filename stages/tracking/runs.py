@@ -4,7 +4,7 @@ import json
 import logging
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,9 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from mlflow.utils.time import get_current_time_millis
 
-from stages.harness import checkout_lock as owner
+from stages.harness import checkout_lock
 from stages.harness.files import sha256_file, write_json
+from stages.tracking.dvc_store import digest
 
 EXPERIMENT = "k2"
 for noisy in (
@@ -146,15 +147,16 @@ class Track:
         write_json(path, noted)
 
     def _parent_run(self) -> str:
-        me = owner.claim(self.root / "work")
-        if me.parent_run_id is not None:
-            self.client.update_run(me.parent_run_id, status="RUNNING")
-            return me.parent_run_id
+        name, path = checkout_lock.pipeline_run(), self.root / "work" / "pipeline.json"
+        noted = json.loads(path.read_text()) if path.exists() else {}
+        if noted.get("pipeline") == name:
+            self.client.update_run(noted["parent_run_id"], status="RUNNING")
+            return str(noted["parent_run_id"])
         tags = {"stage": "pipeline", **identity(self.root)}
         if above := os.environ.get("K2_MLFLOW_PARENT"):  # a sweep's run
             tags["mlflow.parentRunId"] = above
         parent = self.client.create_run(experiment_id(self.root), run_name="pipeline", tags=tags)
-        owner.set_parent_run(self.root / "work", parent.info.run_id)
+        write_json(path, {"pipeline": name, "parent_run_id": parent.info.run_id})
         return str(parent.info.run_id)
 
     def _log_input(self, path: Path, digest: str) -> None:
@@ -198,8 +200,15 @@ class Track:
     def tag(self, key: str, value: str) -> None:
         mlflow.set_tag(key, value)
 
-    def end(self, status: str, metrics: Mapping[str, float]) -> None:
-        """Closes the run as FINISHED, FAILED or KILLED, and the parent with it; final metrics go to both."""
+    def end(self, status: str, metrics: Mapping[str, float], outs: Sequence[Path] = ()) -> None:
+        """Closes the run as FINISHED, FAILED or KILLED, and the parent with it; final metrics go to both.
+
+        Args:
+            outs: what the stage made; DVC's identity of each becomes a tag.
+        """
+        for path in outs:
+            if path.exists():
+                self.tag(f"out.{path.as_posix()}", digest(path))
         self.flush()
         mlflow.end_run(status)
         now = get_current_time_millis()

@@ -30,12 +30,14 @@ from stages.harness.files import write_atomic
 from stages.harness.stage import Stage
 from stages.harness.tables import AGENTS, TASKS, TOOLS, TRAJECTORIES, read_table, write_batches, write_table
 from stages.harness.teacher import Teacher, is_endpoint
-from stages.tracking.traces import choose
+from stages.tracking.runs import Track
+from stages.tracking.traces import choose, log_traces
 from stages.trajectories import sessions, shards
 from stages.trajectories.params import TrajectoriesParams
 from stages.trajectories.shards import Row
 from stages.trajectories.simulated import Act, Maker, agent_row, planned, usable
 
+OwnStage = Stage[TrajectoriesParams]
 TOOLS_IN = Path("data/tools.parquet")
 AGENTS_OUT = Path("data/agents.parquet")
 TASKS_OUT = Path("data/tasks.parquet")
@@ -64,9 +66,9 @@ def read_applications() -> list[Application]:
     return found
 
 
-def staff(stage: Stage, p: TrajectoriesParams, apps: Sequence[Application], teacher: Teacher) -> list[Agent]:
+def staff(stage: OwnStage, apps: Sequence[Application], teacher: Teacher) -> list[Agent]:
     """The agents; behind a URL the teacher writes their prompts."""
-    seed = stage.seed("agents") % 2**31
+    p, seed = stage.params, stage.seed("agents") % 2**31
     agents = [make_agent(number, seed, apps) for number in range(p.agents)]
     if is_endpoint(p.teacher):
         return teacher.submit(write_prompts, agents, seed).result()
@@ -81,10 +83,9 @@ def actor(p: TrajectoriesParams, agent: Teacher, on_done: Callable[[], None]) ->
     return lambda cases: agent.submit(act, cases, acting, on_done).result()
 
 
-def conversations(
-    stage: Stage, p: TrajectoriesParams, maker: Maker, teacher: Teacher, judge: Teacher, agent: Teacher
-) -> list[Path]:
+def conversations(stage: OwnStage, maker: Maker, teacher: Teacher, judge: Teacher, agent: Teacher) -> list[Path]:
     """Makes the shards of simulated conversations that are not there yet."""
+    p = stage.params
     todo = shards.ranges(p.count, p.shard)
     paths = [shards.path_of(stage.work, "simulated", numbers) for numbers in todo]
     missing = [k for k, path in enumerate(paths) if not path.exists()]
@@ -126,17 +127,17 @@ def consult(judge: Teacher, rows: Sequence[Row], at_most: int) -> None:
             row["kept"], row["verdict"], row["reason"] = False, said.verdict, said.reason
 
 
-def coding(stage: Stage, p: TrajectoriesParams, agents: Sequence[Agent], stack: ExitStack) -> list[Path]:
+def coding(stage: OwnStage, agents: Sequence[Agent], stack: ExitStack) -> list[Path]:
     """Makes the shards of coding sessions that are not there yet."""
-    todo = shards.ranges(p.coding, CODING_SHARD)
+    todo = shards.ranges(stage.params.coding, CODING_SHARD)
     paths = [shards.path_of(stage.work, "coding", numbers) for numbers in todo]
     if all(path.exists() for path in paths):
         return paths
-    workers = stage.params.threads
+    workers = stage.common.threads
     base = stage.seed("coding") % 2**31
     try:
         box = stack.enter_context(coding_sandbox(workers))
-        with stage.progress(p.coding, "session") as progress:
+        with stage.progress(stage.params.coding, "session") as progress:
             for path, numbers in zip(paths, todo, strict=True):
                 shards.make(path, lambda numbers=numbers: sessions.rows(box, agents, numbers, base, workers))  # type: ignore[misc]
                 progress.update(len(numbers))
@@ -203,28 +204,28 @@ def card(p: TrajectoriesParams, metrics: Mapping[str, float], judged_by: str) ->
     return "\n".join(lines) + "\n"
 
 
-def show(stage: Stage) -> None:
+def show(stage: OwnStage) -> None:
     """MLflow traces of a few rows, without reading the others' messages."""
     light = pq.read_table(OUT, columns=["traj_id", "verdict", "kept"]).to_pylist()
-    wanted = [row["traj_id"] for row in choose(light, stage.params.traces)]
+    wanted = [row["traj_id"] for row in choose(light, stage.common.traces)]
     if wanted:
-        stage.trace(pq.read_table(OUT, filters=[("traj_id", "in", wanted)]).to_pylist())
+        log_traces(stage.root, pq.read_table(OUT, filters=[("traj_id", "in", wanted)]).to_pylist())
 
 
 def main() -> None:
-    with Stage("trajectories") as stage, ExitStack() as stack:
-        p = stage.params.trajectories
+    with Stage("trajectories", TrajectoriesParams, Track) as stage, ExitStack() as stack:
+        p = stage.params
         apps = read_applications()
-        teacher = stack.enter_context(Teacher(p.teacher, p.endpoint, stage.params.threads))
-        judge = stack.enter_context(Teacher(p.judge, p.endpoint, stage.params.threads))
-        agent = stack.enter_context(Teacher(p.agent, p.endpoint, stage.params.threads))
+        teacher = stack.enter_context(Teacher(p.teacher, p.endpoint, stage.common.threads))
+        judge = stack.enter_context(Teacher(p.judge, p.endpoint, stage.common.threads))
+        agent = stack.enter_context(Teacher(p.agent, p.endpoint, stage.common.threads))
         try:
-            agents = staff(stage, p, apps, teacher)
+            agents = staff(stage, apps, teacher)
             maker = Maker(apps, agents, p, stage.seed("trajectories") % 2**31)
-            paths = conversations(stage, p, maker, teacher, judge, agent)
+            paths = conversations(stage, maker, teacher, judge, agent)
         except ChatError as error:
             raise InputError(f"trajectories.agent, teacher, judge: {error}") from None
-        paths += coding(stage, p, agents, stack)
+        paths += coding(stage, agents, stack)
         write_table(AGENTS_OUT, [agent_row(agent) for agent in agents], AGENTS)
         write_batches(TASKS_OUT, shards.read(paths, "task"), TASKS)
         write_batches(OUT, shards.read(paths, "trajectory"), TRAJECTORIES)

@@ -18,10 +18,12 @@ TOY = """
 import os, sys, time
 from pathlib import Path
 from stages.harness.errors import InputError
+from stages.harness.section import Section
 from stages.harness.stage import Stage
+from stages.tracking.runs import Track
 
 def main():
-    with Stage("report") as stage:
+    with Stage("report", Section, Track) as stage:
         if os.environ.get("FAIL"):
             raise InputError("corpus.paths: x.txt: not found")
         saved = stage.work / "step"
@@ -55,7 +57,7 @@ def checkout(tmp_path: Path) -> Path:
 
 
 def _start(checkout: Path, **env: str) -> subprocess.Popen[str]:
-    clean = {key: value for key, value in os.environ.items() if key not in {"MLFLOW_TRACKING_URI", "K2_OWNER_PID"}}
+    clean = {key: value for key, value in os.environ.items() if key not in {"MLFLOW_TRACKING_URI", "K2_PIPELINE_RUN"}}
     clean |= {"PYTHONPATH": str(ROOT), "PYTHONSAFEPATH": "1"} | env
     command = [sys.executable, "toy.py"]
     return subprocess.Popen(command, cwd=checkout, env=clean, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -113,10 +115,11 @@ def test_a_missing_input_and_a_bad_parameter_say_so_before_anything_runs(checkou
         2,
         "report: in.txt: not found; run the stage that makes it first (dvc repro report)",
     )
-    params = yaml.safe_load((checkout / "params.yaml").read_text()) | {"sed": 1}
+    params = yaml.safe_load((checkout / "params.yaml").read_text()) | {"seed": "one"}
     (checkout / "params.yaml").write_text(yaml.safe_dump(params))
     _, err = (bad := _start(checkout)).communicate(timeout=60)
-    assert (bad.returncode, err.strip()) == (2, "report: params.yaml: sed: unknown key")
+    said = "report: params.yaml: seed: Input should be a valid integer (got 'one')"
+    assert (bad.returncode, err.strip()) == (2, said)
     assert not (checkout / "mlflow.db").exists()
 
 
