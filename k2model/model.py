@@ -109,9 +109,14 @@ class K2Model(nn.Module):
         """(cos_BLR, sin_BLR) in float32 at the given positions.
 
         Raises:
-            ConfigError: a position beyond `max_position_embeddings`.
+            ConfigError: a position beyond `max_position_embeddings`, or below 0.
         """
         limit = self.config.max_position_embeddings
+        if positions_BL.numel():
+            least, most = positions_BL.aminmax()
+            if least < 0 or most >= limit:
+                outside = int(least) if least < 0 else int(most)
+                raise ConfigError(f"max_position_embeddings: position {outside} is not below {limit}")
         if self._rope is None or self._rope[0].device != positions_BL.device:
             cos_PR, sin_PR = rope_table(self.config, limit)
             self._rope = cos_PR.to(positions_BL.device), sin_PR.to(positions_BL.device)
@@ -126,7 +131,11 @@ class K2Model(nn.Module):
         *,
         recompute: bool = False,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """(normed hidden_BLC, max_logit_LH, expert_load_LE). `recompute` trades time for activation memory."""
+        """(normed hidden_BLC, max_logit_LH, expert_load_LE). `recompute` trades time for activation memory.
+
+        Raises:
+            ConfigError: positions beyond `max_position_embeddings`.
+        """
         if tokens_BL.shape[1] > self.config.max_position_embeddings:
             raise ConfigError(
                 f"max_position_embeddings: {self.config.max_position_embeddings} is shorter than "

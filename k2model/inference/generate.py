@@ -8,8 +8,9 @@ Axes: B rows (slots), Q new positions of a row, T cached positions, H heads, C h
 K kv_lora_rank, R rope width, V value width, X = K + R.
 """
 
-from collections import deque
-from collections.abc import Sequence
+import math
+from collections import Counter, deque
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -20,11 +21,12 @@ from torch import Tensor
 from k2model.attention import MLA
 from k2model.chat.tokenizer import K2Tokenizer
 from k2model.errors import ConfigError
-from k2model.inference.sampling import sample
+from k2model.inference.sampling import bias_logits, choose, penalize, tempered
 from k2model.model import K2Model, Layer
 from k2model.moe import MoE
 from kernels.decode_attention import decode_attention
 
+LOGITS_AT_ONCE = 2**24  # of a prompt whose log-probabilities are asked for
 TAIL = 64  # tokens that are decoded again to look for a stop string
 
 
@@ -45,7 +47,20 @@ class Constraint(Protocol):
 class Request:
     """Token ids in, token ids out.
 
-    temperature 0 is greedy. The stream of random numbers depends on `seed` alone, not on the rest of the batch.
+    The stream of random numbers depends on `seed` alone, not on the rest of the batch. Steps in vLLM's order: logits,
+    constraint, `logit_bias`, penalties on generated tokens, `temperature`, `min_p`, `top_k`, `top_p`.
+
+    Args:
+        temperature: 0, or too small for a division, is greedy.
+        top_logprobs: so many alternatives of each generated token are given.
+        frequency_penalty, presence_penalty: taken from the logit of a token that was generated, times its count, once.
+        logit_bias: added to the logit of a token.
+        top_k: so many of the most likely tokens are kept; 0 keeps all.
+        min_p: tokens at least this fraction as likely as the most likely one are kept.
+        prompt_logprobs: log-probabilities of the prompt's tokens too, each with so many alternatives; None for none.
+
+    Raises:
+        ConfigError: a value that can't be; the message names it.
     """
 
     prompt: Sequence[int]
@@ -57,13 +72,47 @@ class Request:
     stop_strings: tuple[str, ...] = ()
     constraint: Constraint | None = None
     top_logprobs: int = 0
+    frequency_penalty: float = 0.0
+    presence_penalty: float = 0.0
+    logit_bias: Mapping[int, float] = field(default_factory=dict)
+    top_k: int = 0
+    min_p: float = 0.0
+    prompt_logprobs: int | None = None
+
+    def __post_init__(self) -> None:
+        if not len(self.prompt) or self.max_tokens < 1:
+            raise ConfigError("request: needs a prompt and max_tokens of at least 1")
+        for name, low, high in RANGES:
+            value = getattr(self, name)
+            if value is not None and not low <= value <= high:
+                raise ConfigError(f"{name}: {value} is not between {low} and {high}")
+        if self.top_p == 0:
+            raise ConfigError("top_p: 0 keeps no token")
+        for token, bias in self.logit_bias.items():
+            if not -100 <= bias <= 100:
+                raise ConfigError(f"logit_bias: {bias} of token {token} is not between -100 and 100")
+
+
+RANGES = (
+    ("temperature", 0.0, 1e6),
+    ("top_p", 0.0, 1.0),
+    ("top_k", 0, math.inf),
+    ("min_p", 0.0, 1.0),
+    ("frequency_penalty", -2.0, 2.0),
+    ("presence_penalty", -2.0, 2.0),
+    ("top_logprobs", 0, math.inf),
+    ("prompt_logprobs", 0, math.inf),
+)
 
 
 @dataclass
 class Result:
-    """`ids` include the stop token; `logprobs` are of the tempered distribution before top-p, one per id.
+    """`ids` include the stop token; `logprobs`, one per id, are of the tempered distribution before top-p, top-k and
+    min-p.
 
     `top` has for each id the `top_logprobs` most likely (id, log-probability), none when the request asks for none.
+    `prompt_logprobs` and `prompt_top` are of the prompt's tokens from the second on, by the model's own distribution
+    (no bias, no penalty, temperature 1), when the request asks for them; the first token follows nothing.
     """
 
     prompt_tokens: int
@@ -71,6 +120,8 @@ class Result:
     logprobs: list[float] = field(default_factory=list)
     finish_reason: str = "length"
     top: list[list[tuple[int, float]]] = field(default_factory=list)
+    prompt_logprobs: list[float] = field(default_factory=list)
+    prompt_top: list[list[tuple[int, float]]] = field(default_factory=list)
 
 
 @dataclass
@@ -79,6 +130,7 @@ class _Slot:
     request: Request
     result: Result
     length: int  # cached positions
+    counts: Counter[int] = field(default_factory=Counter)  # of generated tokens
 
 
 class Engine:
@@ -123,10 +175,13 @@ class Engine:
         """Queues a request and returns its handle.
 
         Raises:
-            ConfigError: an empty prompt, or one that leaves no room for a token.
+            ConfigError: a prompt that leaves no room for a token, a token outside the vocabulary.
         """
-        if not request.prompt or request.max_tokens < 1:
-            raise ConfigError("request: needs a prompt and max_tokens of at least 1")
+        vocab_size = self.model.config.vocab_size
+        for name, tokens in (("prompt", request.prompt), ("logit_bias", list(request.logit_bias))):
+            outside = next((token for token in tokens if not 0 <= token < vocab_size), None)
+            if outside is not None:
+                raise ConfigError(f"{name}: token {outside} is outside the vocabulary of {vocab_size}")
         if len(request.prompt) >= self.max_length:
             raise ConfigError(f"request: a prompt of {len(request.prompt)} tokens; the context is {self.max_length}")
         if request.stop_strings and self.tokenizer is None:
@@ -190,7 +245,7 @@ class Engine:
         copies: dict[tuple[int, ...], list[int]] = {}
         for row in rows:
             copies.setdefault(tuple(self.active[row].request.prompt), []).append(row)
-        last_UC = self._read_prompts(list(copies), [same[0] for same in copies.values()])
+        last_UC = self._read_prompts(copies)
         for prompt, (first, *others) in copies.items():
             for row in (first, *others):
                 self.active[row].length = len(prompt)
@@ -199,9 +254,10 @@ class Engine:
         place = {row: unique for unique, same in enumerate(copies.values()) for row in same}
         return self.model.lm_head(last_UC).float()[[place[row] for row in rows]]
 
-    def _read_prompts(self, prompts: Sequence[Sequence[int]], rows: Sequence[int]) -> Tensor:
-        """Hidden state after the last token of each prompt, [B, C]; the cache rows are filled."""
+    def _read_prompts(self, rows_of: Mapping[tuple[int, ...], Sequence[int]]) -> Tensor:
+        """Hidden state after the last token of each prompt, [B, C]; the cache of its first row is filled."""
         device = self.cache_LBTX.device
+        prompts, rows = list(rows_of), [same[0] for same in rows_of.values()]
         last_BC = torch.empty(len(rows), self.model.config.hidden_size, dtype=self.cache_LBTX.dtype, device=device)
         longest = max(map(len, prompts))
         for start in range(0, longest, self.prefill_chunk):
@@ -215,9 +271,25 @@ class Engine:
             slots_B = torch.tensor([rows[i] for i in part])
             hidden_BQC = self._forward(tokens_BQ.to(device), positions_BQ.to(device), slots_B.to(device), stop)
             for place, i in enumerate(part):
+                self._score_prompt(prompts[i], start, hidden_BQC[place], rows_of[prompts[i]])
                 if start < len(prompts[i]) <= stop:
                     last_BC[i] = hidden_BQC[place, len(prompts[i]) - 1 - start]
         return last_BC
+
+    def _score_prompt(self, prompt: Sequence[int], start: int, hidden_QC: Tensor, rows: Sequence[int]) -> None:
+        """Gives the rows that ask for it the log-probabilities of what follows the positions from `start` on."""
+        results = [(slot.request.prompt_logprobs, slot.result) for slot in map(self.active.__getitem__, rows)]
+        wanted = [(top, result) for top, result in results if top is not None]
+        if not wanted:
+            return
+        targets_Q = torch.tensor(prompt[start + 1 : start + 1 + len(hidden_QC)], device=hidden_QC.device)
+        size = max(1, LOGITS_AT_ONCE // self.model.config.vocab_size)
+        for ids_N, part_NC in zip(targets_Q.split(size), hidden_QC[: len(targets_Q)].split(size), strict=True):
+            logp_NV = torch.log_softmax(self.model.lm_head(part_NC).float(), dim=-1)
+            logprobs = logp_NV.gather(1, ids_N[:, None]).squeeze(1).tolist()
+            for top, result in wanted:
+                result.prompt_logprobs += logprobs
+                result.prompt_top += _most_likely(logp_NV, top) if top else []
 
     def _decode(self, rows: list[int]) -> Tensor:
         device = self.cache_LBTX.device
@@ -234,24 +306,34 @@ class Engine:
         """Samples a token for each row; frees the rows that are done."""
         slots = [self.active[row] for row in rows]
         self.sampled += len(rows)
-        for place, slot in enumerate(slots):
-            if slot.request.constraint is not None:
-                logits_BV[place].masked_fill_(~slot.request.constraint.allowed(), float("-inf"))
-        token_B, logprob_B = sample(
-            logits_BV,
-            temperature=[slot.request.temperature for slot in slots],
-            top_p=[slot.request.top_p for slot in slots],
-            seed=[slot.request.seed for slot in slots],
+        requests = [slot.request for slot in slots]
+        for slot, logits_V in zip(slots, logits_BV, strict=True):
+            request = slot.request
+            if request.constraint is not None:
+                logits_V.masked_fill_(~request.constraint.allowed(), float("-inf"))
+            if request.logit_bias:
+                bias_logits(logits_V, request.logit_bias)
+            if slot.counts and (request.frequency_penalty or request.presence_penalty):
+                penalize(logits_V, slot.counts, request.frequency_penalty, request.presence_penalty)
+        temperature = [request.temperature for request in requests]
+        logp_BV = tempered(logits_BV, temperature)
+        chosen_B = choose(
+            logp_BV,
+            temperature=temperature,
+            top_p=[request.top_p for request in requests],
+            seed=[request.seed for request in requests],
             step=[len(slot.result.ids) for slot in slots],
+            top_k=[request.top_k for request in requests],
+            min_p=[request.min_p for request in requests],
         )
-        for place, slot in enumerate(slots):
+        for slot, logp_V in zip(slots, logp_BV, strict=True):
             if slot.request.top_logprobs:
-                logp_V = torch.log_softmax(logits_BV[place] / (slot.request.temperature or 1.0), dim=-1)
-                best = logp_V.topk(slot.request.top_logprobs)
-                slot.result.top.append(list(zip(best.indices.tolist(), best.values.tolist(), strict=True)))
+                slot.result.top += _most_likely(logp_V[None], slot.request.top_logprobs)
+        token_B, logprob_B = chosen_B.tolist(), logp_BV.gather(1, chosen_B[:, None]).squeeze(1).tolist()
         done: list[tuple[int, Result]] = []
         for row, slot, token, logprob in zip(rows, slots, token_B, logprob_B, strict=True):
             slot.result.ids.append(token)
+            slot.counts[token] += 1
             slot.result.logprobs.append(logprob)
             reason = self._finish_reason(slot, token)
             if reason is not None:
@@ -337,6 +419,12 @@ class Engine:
         cache_BTX = self.cache_LBTX[index]
         cache_BTX[slots_B[:, None], positions_BQ] = torch.cat((latent_BQK, k_rope_BQR), dim=-1).to(cache_BTX.dtype)
         return cache_BTX[slots_B, :stop]
+
+
+def _most_likely(logp_NV: Tensor, top: int) -> list[list[tuple[int, float]]]:
+    best = logp_NV.topk(min(top, logp_NV.shape[1]))
+    rows = zip(best.indices.tolist(), best.values.tolist(), strict=True)
+    return [list(zip(ids, values, strict=True)) for ids, values in rows]
 
 
 def _decompressed(

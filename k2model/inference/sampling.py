@@ -1,10 +1,16 @@
-"""Sampling a token per row, each row with its own temperature, top-p and stream of random numbers."""
+"""Sampling a token per row, each row with its own settings and stream of random numbers.
 
-from collections.abc import Sequence
+The order is vLLM's (`vllm.v1.sample.sampler`): logits, forbidden tokens, bias, penalties, temperature, min-p, top-k,
+top-p. A row is sampled from its own logits and settings alone, whatever the other rows of the batch ask for.
+"""
+
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
+
+GREEDY_BELOW = 1e-5  # as in vLLM; far below it the division overflows float32
 
 
 def uniforms(seed: Sequence[int], step: Sequence[int]) -> np.ndarray:
@@ -19,42 +25,91 @@ def uniforms(seed: Sequence[int], step: Sequence[int]) -> np.ndarray:
     return (z >> np.uint64(11)).astype(np.float64) / 2.0**53
 
 
+def bias_logits(logits_V: Tensor, bias: Mapping[int, float]) -> None:
+    """Adds to the logits of single tokens, in place."""
+    logits_V[list(bias)] += torch.tensor(list(bias.values()), dtype=logits_V.dtype, device=logits_V.device)
+
+
+def penalize(logits_V: Tensor, counts: Mapping[int, int], frequency: float, presence: float) -> None:
+    """Lowers the logits of tokens that were generated `counts` times, in place: frequency · count + presence."""
+    ids = list(counts)
+    counts_N = torch.tensor(list(counts.values()), dtype=logits_V.dtype, device=logits_V.device)
+    logits_V[ids] = logits_V[ids] - frequency * counts_N - presence
+
+
+def tempered(logits_BV: Tensor, temperature: Sequence[float]) -> Tensor:
+    """log softmax(logits / temperature) of each row, at temperature 1 where the row is greedy."""
+    scale = [1.0 if t < GREEDY_BELOW else t for t in temperature]
+    return torch.log_softmax(logits_BV / torch.tensor(scale, device=logits_BV.device)[:, None], dim=-1)
+
+
+def choose(
+    logp_BV: Tensor,
+    *,
+    temperature: Sequence[float],
+    top_p: Sequence[float],
+    seed: Sequence[int],
+    step: Sequence[int],
+    top_k: Sequence[int] | None = None,
+    min_p: Sequence[float] | None = None,
+) -> Tensor:
+    """A token of each row's distribution, int64 [B].
+
+    Args:
+        logp_BV: what `tempered` gave.
+        temperature: below `GREEDY_BELOW` the most likely token is taken.
+        top_p: the smallest set of tokens with at least this mass, of what min-p and top-k left, is kept.
+        seed, step: name the random number of the row.
+        top_k: so many of the most likely tokens are kept; 0 keeps all.
+        min_p: tokens at least this fraction as likely as the most likely one are kept.
+    """
+    greedy = [t < GREEDY_BELOW for t in temperature]
+    if all(greedy):
+        return logp_BV.argmax(-1)
+    rows = len(logp_BV)
+    cuts = list(zip(top_p, top_k or [0] * rows, min_p or [0.0] * rows, strict=True))
+    u_B = torch.from_numpy(uniforms(seed, step)).to(logp_BV.device)
+    p_BV = logp_BV.double().exp()
+    whole = [row for row, cut in enumerate(cuts) if cut[0] >= 1 and cut[1:] == (0, 0.0)]
+    partial = [row for row in range(rows) if row not in set(whole)]
+    if not partial:
+        token_B = _invert(p_BV, u_B)
+    else:
+        token_B = torch.empty(rows, dtype=torch.int64, device=logp_BV.device)
+        token_B[whole] = _invert(p_BV[whole], u_B[whole])
+        token_B[partial] = _draw_cut(p_BV[partial], u_B[partial], [cuts[row] for row in partial])
+    if any(greedy):
+        token_B = torch.where(torch.tensor(greedy, device=token_B.device), logp_BV.argmax(-1), token_B)
+    return token_B
+
+
 def sample(
     logits_BV: Tensor, *, temperature: Sequence[float], top_p: Sequence[float], seed: Sequence[int], step: Sequence[int]
 ) -> tuple[list[int], list[float]]:
-    """(token, log-probability) of each row.
+    """(token, log-probability) of each row, by `choose`.
 
     The log-probability is of softmax(logits / temperature) before top-p, at temperature 1 for greedy rows.
 
     Args:
         logits_BV: float32; −inf forbids a token.
-        temperature: 0 takes the most likely token.
-        top_p: the smallest set of tokens with at least this mass is kept.
-        seed, step: name the random number of the row.
     """
-    greedy = [t == 0 for t in temperature]
-    scale_B = torch.tensor([1.0 if g else t for g, t in zip(greedy, temperature, strict=True)], device=logits_BV.device)
-    logp_BV = torch.log_softmax(logits_BV / scale_B[:, None], dim=-1)
-    if all(greedy):
-        token_B = logp_BV.argmax(-1)
-    else:
-        u_B = torch.from_numpy(uniforms(seed, step)).to(logits_BV.device)
-        token_B = _draw(logp_BV, u_B, top_p)
-        if any(greedy):
-            token_B = torch.where(torch.tensor(greedy, device=token_B.device), logp_BV.argmax(-1), token_B)
+    logp_BV = tempered(logits_BV, temperature)
+    token_B = choose(logp_BV, temperature=temperature, top_p=top_p, seed=seed, step=step)
     return token_B.tolist(), logp_BV.gather(1, token_B[:, None]).squeeze(1).tolist()
 
 
-def _draw(logp_BV: Tensor, u_B: Tensor, top_p: Sequence[float]) -> Tensor:
-    """Inverse of the cumulative distribution, in order of falling probability where top-p cuts."""
-    p_BV = logp_BV.double().exp()
-    if all(value >= 1 for value in top_p):
-        return _invert(p_BV, u_B)
+def _draw_cut(p_BV: Tensor, u_B: Tensor, cuts: Sequence[tuple[float, int, float]]) -> Tensor:
+    """Inverse of what (top-p, top-k, min-p) leave of the distribution, in order of falling probability."""
+    cut_BN = torch.tensor(cuts, dtype=torch.float64, device=p_BV.device)
+    top_p, top_k, min_p = cut_BN.split(1, dim=1)
     sorted_BV, order_BV = p_BV.sort(dim=-1, descending=True, stable=True)
-    before_BV = sorted_BV.cumsum(-1) - sorted_BV
-    limit_B1 = torch.tensor(top_p, device=p_BV.device, dtype=p_BV.dtype)[:, None]
-    kept_BV = sorted_BV.masked_fill(before_BV >= limit_B1, 0.0)
-    return order_BV.gather(1, _invert(kept_BV, u_B)[:, None]).squeeze(1)
+    rank_V = torch.arange(p_BV.shape[1], device=p_BV.device)
+    dropped_BV = (sorted_BV < min_p * sorted_BV[:, :1]) | ((top_k > 0) & (rank_V >= top_k))
+    left_BV = sorted_BV.masked_fill(dropped_BV, 0.0)
+    limit_B1 = torch.where(dropped_BV.any(-1, keepdim=True), left_BV.sum(-1, keepdim=True), 1.0) * top_p
+    # At top-p 1 rounding must not drop the last of them.
+    beyond_BV = (left_BV.cumsum(-1) - left_BV >= limit_B1) & (top_p < 1)
+    return order_BV.gather(1, _invert(left_BV.masked_fill(beyond_BV, 0.0), u_B)[:, None]).squeeze(1)
 
 
 def _invert(p_BV: Tensor, u_B: Tensor) -> Tensor:

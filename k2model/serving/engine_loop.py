@@ -63,9 +63,9 @@ class EngineThread:
         if problem is not None:
             raise problem
 
-    def close(self) -> None:
+    def stop(self) -> None:
         """Ends the thread after its current step."""
-        self._inbox.put(("close", None))
+        self._inbox.put(("stop", None))
         self._thread.join()
 
     def _run(self) -> None:
@@ -97,7 +97,7 @@ class EngineThread:
             except queue.Empty:
                 return True
             block = False
-            if kind == "close":
+            if kind == "stop":
                 return False
             if kind == "cancel":
                 self.engine.cancel(value)

@@ -9,6 +9,7 @@ import torch
 from transformers import AutoModelForCausalLM, DeepseekV3Config, DeepseekV3ForCausalLM
 
 from k2model.config import K2Config, YarnConfig
+from k2model.errors import ConfigError
 from k2model.formats.checkpoint import load_checkpoint, save_checkpoint
 from k2model.model import K2Model
 
@@ -78,3 +79,18 @@ def test_our_config_is_understood_as_we_mean_it(tmp_path: Path) -> None:
     assert theirs.rope_parameters["factor"] == 32.0
     assert theirs.rope_parameters["rope_theta"] == 50000.0
     assert K2Config.from_dict(theirs.to_dict()) == config
+
+
+@pytest.mark.parametrize("position", [64, 1000, -1])
+def test_a_position_that_the_table_lacks_is_a_config_error(position: int) -> None:
+    model = K2Model(K2Config.preset("smoke", vocab_size=32, max_position_embeddings=64))
+    tokens_BL = torch.tensor([[1, 2, 3]])
+    positions_BL = torch.tensor([[0, 1, position]])
+    message = f"max_position_embeddings: position {position} is not below 64"
+    with pytest.raises(ConfigError, match=message):
+        model(tokens_BL, positions_BL=positions_BL)
+    with pytest.raises(ConfigError, match=message):
+        model.log_probs(tokens_BL, tokens_BL, positions_BL=positions_BL)
+    with pytest.raises(ConfigError, match="max_position_embeddings: 64 is shorter than the sequence of 65"):
+        model(torch.zeros(1, 65, dtype=torch.long))
+    assert model(tokens_BL, positions_BL=torch.tensor([[0, 1, 63]])).logits_BLV is not None

@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,6 @@ from k2model.config import K2Config, YarnConfig
 from k2model.errors import ConfigError
 from k2model.formats.checkpoint import save_checkpoint
 from k2model.inference.generate import Engine, Request
-from k2model.inference.sampling import sample, uniforms
 from k2model.model import K2Model
 
 torch.set_num_threads(1)
@@ -96,24 +96,101 @@ def test_the_cache_is_compressed() -> None:
     )
 
 
-def test_sampling_follows_the_distribution_and_top_p() -> None:
-    logits_BV = torch.log(torch.tensor([0.5, 0.3, 0.15, 0.05])).expand(4000, 4).clone()
-    rows = list(range(4000))
-    ones = [1.0] * 4000
-    tokens, logprobs = sample(logits_BV, temperature=ones, top_p=ones, seed=rows, step=[0] * 4000)
-    share = torch.bincount(torch.tensor(tokens), minlength=4) / 4000
-    torch.testing.assert_close(share, torch.tensor([0.5, 0.3, 0.15, 0.05]), rtol=0, atol=0.03)
-    assert logprobs[0] == pytest.approx(float(logits_BV[0, tokens[0]]), abs=1e-6)
-    cut, _ = sample(logits_BV, temperature=ones, top_p=[0.6] * 4000, seed=rows, step=[0] * 4000)
-    assert set(cut) == {0, 1}
-    cold, _ = sample(logits_BV, temperature=[0.0] * 4000, top_p=ones, seed=rows, step=[0] * 4000)
-    assert set(cold) == {0}
+def test_prompt_logprobs_are_those_of_a_plain_forward_pass_in_float64(tmp_path: Path) -> None:
+    model = _model()
+    save_checkpoint(model, tmp_path / "m")
+    settings: Any = {"dtype": torch.float64, "experts_implementation": "eager"}
+    exact = AutoModelForCausalLM.from_pretrained(tmp_path / "m", **settings).eval()
+    prompts = [*_prompts(), _prompts()[4]]
+    requests = [
+        Request(prompt, 3, temperature=0.3, top_k=2, logit_bias={7: 50.0}, prompt_logprobs=top)
+        for prompt, top in zip(prompts, (0, 3, 5, None, 2, 1, 0), strict=True)
+    ]
+    results = Engine(model, max_batch=4, prefill_chunk=16).generate(requests)
+    for request, result in zip(requests, results, strict=True):
+        if request.prompt_logprobs is None:
+            assert result.prompt_logprobs == result.prompt_top == []
+            continue
+        tokens_1L = torch.tensor([request.prompt])
+        with torch.no_grad():
+            logits_LV = exact(tokens_1L).logits[0, :-1]
+        logp_LV = torch.log_softmax(logits_LV, dim=-1)
+        expected_L = logp_LV.gather(1, tokens_1L[0, 1:, None]).squeeze(1)
+        assert result.prompt_logprobs == pytest.approx(expected_L.tolist(), abs=2e-4)
+        assert len(result.prompt_logprobs) == len(request.prompt) - 1
+        if request.prompt_logprobs:
+            best = logp_LV.topk(request.prompt_logprobs)
+            assert [[token for token, _ in top] for top in result.prompt_top] == best.indices.tolist()
+            torch.testing.assert_close(
+                torch.tensor([[value for _, value in top] for top in result.prompt_top]).view_as(best.values),
+                best.values.float(),
+                rtol=0,
+                atol=2e-4,
+            )
+        else:
+            assert result.prompt_top == []
 
 
-def test_random_numbers_are_uniform_and_named() -> None:
-    u = uniforms(range(10000), [3] * 10000)
-    assert 0.48 < u.mean() < 0.52
-    assert u.min() >= 0
-    assert u.max() < 1
-    assert abs(float(((u[:-1] - 0.5) * (u[1:] - 0.5)).mean())) < 0.005
-    assert uniforms([7], [3])[0] == uniforms([1, 7], [0, 3])[1]
+def test_bias_and_penalties_are_of_a_request_alone() -> None:
+    model = _model()
+    prompts = _prompts()
+    banned = Engine(model).generate([Request(prompts[0], 20, temperature=0.0)])[0].ids[0]
+    requests = [
+        Request(prompts[0], 20, temperature=0.0),
+        Request(prompts[1], 20, temperature=0.0, logit_bias={9: 100.0}),
+        Request(prompts[2], 20, temperature=0.0, presence_penalty=2.0, frequency_penalty=2.0, logit_bias={9: 30.0}),
+        Request(prompts[0], 20, temperature=0.0, logit_bias={banned: -100.0}),
+        Request(prompts[3], 20, temperature=1.0, seed=4),
+    ]
+    together = Engine(model, max_batch=5).generate(requests)
+    alone = [Engine(model, max_batch=1).generate([request])[0] for request in requests]
+    assert [result.ids for result in together] == [result.ids for result in alone]
+    assert together[1].ids == [9] * 20
+    assert banned not in together[3].ids
+    # Each 9 costs 2 more, and the first one 2 besides: it is left before the bias of 30 is used up.
+    assert 1 < together[2].ids.count(9) < 20
+
+
+def test_greedy_with_penalties_follows_the_penalised_logits_of_a_plain_forward_pass() -> None:
+    model = _model()
+    request = Request(_prompts()[2], 25, temperature=0.0, presence_penalty=0.7, frequency_penalty=0.9)
+    (result,) = Engine(model).generate([request])
+    ids = list(request.prompt)
+    for token in result.ids:
+        with torch.no_grad():
+            logits = model(torch.tensor([ids])).logits_BLV[0, -1].tolist()
+        for other in set(ids[len(request.prompt) :]):
+            logits[other] -= 0.7 + 0.9 * ids[len(request.prompt) :].count(other)
+        assert token == max(range(len(logits)), key=logits.__getitem__)
+        ids.append(token)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"max_tokens": 0}, "max_tokens of at least 1"),
+        ({"max_tokens": -3}, "max_tokens of at least 1"),
+        ({"prompt": []}, "needs a prompt"),
+        ({"temperature": -0.1}, "temperature: -0.1"),
+        ({"temperature": float("nan")}, "temperature: nan"),
+        ({"temperature": float("inf")}, "temperature: inf"),
+        ({"top_p": 0.0}, "top_p: 0"),
+        ({"top_p": 1.1}, "top_p: 1.1"),
+        ({"top_k": -1}, "top_k: -1"),
+        ({"min_p": 1.5}, "min_p: 1.5"),
+        ({"frequency_penalty": 2.1}, "frequency_penalty: 2.1"),
+        ({"presence_penalty": float("nan")}, "presence_penalty: nan"),
+        ({"logit_bias": {3: float("nan")}}, "logit_bias: nan of token 3"),
+        ({"logit_bias": {256: 1.0}}, "logit_bias: token 256 is outside the vocabulary of 256"),
+        ({"top_logprobs": -1}, "top_logprobs: -1"),
+        ({"prompt_logprobs": -1}, "prompt_logprobs: -1"),
+        ({"prompt": [1, 256]}, "prompt: token 256 is outside the vocabulary of 256"),
+        ({"prompt": [-1]}, "prompt: token -1 is outside the vocabulary of 256"),
+    ],
+    ids=str,
+)
+def test_a_request_that_cannot_be_is_refused_by_name(values: dict[str, Any], message: str) -> None:
+    engine = Engine(_model(), max_batch=2, max_length=64)
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        engine.submit(Request(**({"prompt": [1], "max_tokens": 2} | values)))
+    assert not engine.waiting

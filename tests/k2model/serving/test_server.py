@@ -71,7 +71,7 @@ def url(folder: Path) -> Iterator[str]:
         yield f"http://127.0.0.1:{sock.getsockname()[1]}"
         server.should_exit = True
         thread.join(timeout=10)
-        service.thread.close()
+        service.thread.stop()
 
 
 @pytest.fixture(scope="module")

@@ -72,7 +72,7 @@ def url(start: Path) -> Iterator[str]:
         yield f"http://127.0.0.1:{sock.getsockname()[1]}"
         server.should_exit = True
         thread.join(timeout=10)
-        service.thread.close()
+        service.thread.stop()
 
 
 def _loop(params: RlParams, start: Path, work: Path, tokenizer: K2Tokenizer) -> Loop:
