@@ -7,8 +7,8 @@ from pathlib import Path
 
 from agents.chat.protocol import ChatError, ChatRequest, ChatResponse, OnResponse
 from k2model.chat.messages import encode_prompt
-from k2model.chat.parse import parse_completion
 from k2model.chat.tokenizer import K2Tokenizer, load_tokenizer
+from k2model.chat.turn import parse_ids
 from k2model.errors import ConfigError
 from k2model.formats.checkpoint import MANIFEST, load_checkpoint
 from k2model.inference.generate import Engine, Request, Result
@@ -81,9 +81,7 @@ class CheckpointClient:
         )
 
     def _response(self, request: ChatRequest, result: Result) -> ChatResponse:
-        text = self.tokenizer.decode(result.ids)
-        cuts = [place for place in (text.find(stop) for stop in request.stop) if place >= 0]
-        parsed = parse_completion(text[: min(cuts)] if cuts else text)
+        parsed = parse_ids(self.tokenizer, result.ids, stops=request.stop)
         message = parsed.message()
         calls = message.get("tool_calls", [])
         assert isinstance(calls, list)

@@ -8,10 +8,12 @@ Text of a message is encoded apart from the markup, so that no message can forge
 """
 
 import json
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from k2model.chat.model_json import well_formed
 from k2model.chat.tokenizer import K2Tokenizer
 from k2model.errors import ConfigError
 
@@ -46,47 +48,71 @@ def next_call_index(messages: Sequence[Message]) -> int:
     return sum(len(message.get("tool_calls") or []) for message in messages)
 
 
-def canonical_ids(messages: Sequence[Message]) -> list[dict[str, Any]]:
-    """The dialog with every call id rewritten to `functions.NAME:IDX`, and tool messages following it.
+def canonical(messages: Sequence[Message]) -> list[dict[str, Any]]:
+    """The dialog as K2 has it, made of what a client sends: call ids are `functions.NAME:IDX`, unread fields go.
 
-    Foreign ids in the history teach a model to write foreign ids (as the official API, this rewrites them).
+    Foreign ids in the history teach a model to write foreign ids (as the official API, this rewrites them). Calls that
+    share an id are answered in their order. Clients echo whole answers, so `reasoning` is `reasoning_content`, a
+    refusal is content, and whatever else stands in a message (`audio`, `annotations`, `parse_errors`, …) is dropped.
+    The role `developer` is `system`. Halves of surrogate pairs become U+FFFD.
 
     Raises:
-        ConfigError: a tool message answers no earlier call.
+        ConfigError: a tool message answers no earlier call; content that isn't text; the old `function_call`.
     """
+    open_calls: dict[str, deque[str]] = {}
     renamed: dict[str, str] = {}
     count = 0
-    found: list[dict[str, Any]] = []
-    for message in messages:
-        copy = dict(message)
+    dialog: list[dict[str, Any]] = []
+    for place, message in enumerate(well_formed(messages)):
+        role = "system" if message["role"] == "developer" else message["role"]
+        kept: dict[str, Any] = {"role": role, "content": _text(message, place) or message.get("refusal") or ""}
+        kept |= {"name": message["name"]} if message.get("name") else {}
+        if message.get("function_call"):
+            raise ConfigError(f"messages[{place}].function_call: is not read; calls stand in tool_calls")
+        if role == "assistant":
+            reasoning = message.get("reasoning_content") or message.get("reasoning")
+            kept |= {"reasoning_content": reasoning} if reasoning else {}
         if message.get("tool_calls"):
-            calls = []
+            kept["tool_calls"] = []
+            own: dict[str, deque[str]] = {}
             for call in message["tool_calls"]:
                 new = call_id(call["function"]["name"], count)
-                renamed[call["id"]] = new
-                calls.append(dict(call) | {"id": new})
+                own.setdefault(call["id"], deque()).append(new)
+                function = {"name": call["function"]["name"], "arguments": _arguments(call)}
+                kept["tool_calls"].append({"id": new, "type": "function", "function": function})
                 count += 1
-            copy["tool_calls"] = calls
-        if message["role"] == "tool":
-            if message.get("tool_call_id") not in renamed:
-                raise ConfigError(f"messages: tool_call_id {message.get('tool_call_id')!r} answers no earlier call")
-            copy["tool_call_id"] = renamed[message["tool_call_id"]]
-        found.append(copy)
-    return found
+            open_calls |= own
+        if role == "tool":
+            answered = message.get("tool_call_id")
+            if open_calls.get(answered):
+                renamed[answered] = open_calls[answered].popleft()
+            elif answered not in renamed:
+                raise ConfigError(f"messages[{place}].tool_call_id: {answered!r} answers no earlier call")
+            kept["tool_call_id"] = renamed[answered]
+        dialog.append(kept)
+    return dialog
 
 
-def _text(message: Message) -> str:
+def _text(message: Message, place: int = 0) -> str:
     content = message.get("content")
     if content is None:
         return ""
     if isinstance(content, str):
         return content
-    return "".join(part["text"] for part in content)
+    texts = []
+    for part in content:
+        kind = part.get("type")
+        if kind not in ("text", "refusal") or not isinstance(part.get(kind), str):
+            raise ConfigError(f"messages[{place}].content: a part of type {kind!r}; only text can be read")
+        texts.append(part[kind])
+    return "".join(texts)
 
 
 def _arguments(call: Mapping[str, Any]) -> str:
-    arguments = call["function"]["arguments"]
-    return arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
+    arguments = call["function"].get("arguments")
+    if isinstance(arguments, Mapping):
+        return json.dumps(arguments, ensure_ascii=False)
+    return arguments if arguments and arguments.strip() else "{}"
 
 
 def _last_final(messages: Sequence[Message]) -> int:
@@ -161,7 +187,7 @@ def render(
         ConfigError: an unknown role.
     """
     pieces = list(_pieces(messages, tools, _last_final(messages)))
-    return "".join(piece.text for piece in [*pieces, *(_GENERATION if add_generation_prompt else ())])
+    return well_formed("".join(piece.text for piece in [*pieces, *(_GENERATION if add_generation_prompt else ())]))
 
 
 def _encode(tokenizer: K2Tokenizer, pieces: Sequence[_Piece]) -> Encoded:

@@ -1,7 +1,7 @@
-"""Reading what a K2 model wrote: thinking, content and tool calls, with nothing dropped.
+"""What a K2 model's turn is made of: thinking, content and tool calls, and what can be wrong with them.
 
-Generated text may be cut anywhere or malformed. Whatever is not a well-formed part of the format stays in the
-content or the reasoning as it was written, and a typed error says what is wrong.
+`k2model.chat.turn` reads a turn from its token ids. Whatever is not a well-formed part of the format is kept as it was
+written, with a typed error that says what is wrong.
 """
 
 import json
@@ -10,12 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from k2model.chat.model_json import ModelJsonError, loads_arguments
+
 THINK, END_THINK = "<think>", "</think>"
 SECTION, END_SECTION = "<|tool_calls_section_begin|>", "<|tool_calls_section_end|>"
 CALL, ARGUMENTS, END_CALL = "<|tool_call_begin|>", "<|tool_call_argument_begin|>", "<|tool_call_end|>"
 END_OF_TURN = ("<|im_end|>", "[EOS]", "[EOT]")
-# The official pattern [\w\.]+:\d+ rejects names with a hyphen, which MCP servers use.
-CALL_ID = re.compile(r"(?:functions\.)?(?P<name>[^\s:<>]+):(?P<index>\d+)")
+# The official pattern [\w\.]+:\d+ rejects names that MCP servers use: hyphens, colons, blanks, other scripts.
+CALL_ID = re.compile(r"(?:functions\.)?(?P<name>.+):(?P<index>[0-9]+)", re.DOTALL)
 
 
 class Problem(StrEnum):
@@ -70,51 +72,6 @@ class Parsed:
         return found
 
 
-def parse_completion(text: str) -> Parsed:
-    """Reads the text after the generation prompt; a leading `<think>` may be absent. Never raises."""
-    parsed = Parsed()
-    for end in END_OF_TURN:
-        text = text.removesuffix(end)
-    rest = text
-    if rest.startswith(THINK):
-        body, closed, after = rest[len(THINK) :].partition(END_THINK)
-        parsed.reasoning = body
-        if not closed:
-            parsed.errors.append(ParseError(Problem.OPEN_THINK, body))
-            return parsed
-        rest = after
-    before, opened, section = rest.partition(SECTION)
-    parsed.content = before
-    if opened:
-        body, closed, after = section.partition(END_SECTION)
-        if not closed:
-            parsed.errors.append(ParseError(Problem.OPEN_SECTION, section))
-        _calls(body, parsed)
-        if after:
-            parsed.content += after
-    for place in (parsed.content, parsed.reasoning):
-        for marker in (THINK, END_THINK, SECTION, END_SECTION, CALL, ARGUMENTS, END_CALL):
-            if marker in place:
-                parsed.errors.append(ParseError(Problem.STRAY_MARKER, marker))
-    return parsed
-
-
-def _calls(body: str, parsed: Parsed) -> None:
-    pieces = body.split(CALL)
-    if pieces[0].strip():
-        parsed.errors.append(ParseError(Problem.STRAY_TEXT, pieces[0]))
-    for piece in pieces[1:]:
-        inside, closed, after = piece.partition(END_CALL)
-        if not closed:
-            parsed.errors.append(ParseError(Problem.OPEN_CALL, piece))
-            continue
-        if after.strip():
-            parsed.errors.append(ParseError(Problem.STRAY_TEXT, after))
-        written, marked, arguments = inside.partition(ARGUMENTS)
-        found = read_call(written, arguments if marked else None, inside)
-        (parsed.tool_calls if isinstance(found, ToolCall) else parsed.errors).append(found)  # type: ignore[arg-type]
-
-
 def read_call(written: str, arguments: str | None, inside: str) -> ToolCall | ParseError:
     """The call of an id and its arguments (None: the marker between them is missing), or what is wrong with it."""
     match = CALL_ID.fullmatch(written.strip())
@@ -122,16 +79,13 @@ def read_call(written: str, arguments: str | None, inside: str) -> ToolCall | Pa
         return ParseError(Problem.NO_ARGUMENTS, inside)
     if match is None:
         return ParseError(Problem.BAD_ID, inside)
-    if not _is_object(arguments):
-        return ParseError(Problem.BAD_JSON, inside)
-    return ToolCall(written.strip(), match["name"], arguments.strip())
-
-
-def _is_object(text: str) -> bool:
     try:
-        return isinstance(json.loads(text), dict)
-    except (json.JSONDecodeError, RecursionError):
-        return False
+        values = loads_arguments(arguments)
+    except ModelJsonError:
+        return ParseError(Problem.BAD_JSON, inside)
+    # A half surrogate pair in the text would break the client that reads it.
+    text = json.dumps(values, ensure_ascii=False) if not values or "\\ud" in arguments.lower() else arguments.strip()
+    return ToolCall(written.strip(), match["name"], text)
 
 
 def ids_in_order(calls: Sequence[ToolCall], first: int) -> bool:

@@ -15,6 +15,7 @@ from tokenizers.pre_tokenizers import ByteLevel, Split
 from tokenizers.pre_tokenizers import Sequence as PreTokenizers
 from tokenizers.trainers import BpeTrainer
 
+from k2model.chat.model_json import well_formed
 from k2model.errors import ConfigError
 
 # Order and flags of the released tokenizer (id − 163,584 is the place): the tool-call markers and the thinking
@@ -101,38 +102,45 @@ class K2Tokenizer:
     def __init__(self, tokenizer: Tokenizer) -> None:
         self.backend = tokenizer
         self.special = {token: self._id(token) for token in (*SPECIAL, *MARKERS)}
+        self.names = {i: token for token, i in self.special.items()}
         self.bos, self.eos, self.pad = self.special["[BOS]"], self.special["[EOS]"], self.special["[PAD]"]
         self.im_end = self.special["<|im_end|>"]
         self.vocab_size = tokenizer.get_vocab_size()
         self._plain = Tokenizer.from_str(_without_added(tokenizer))
+        self._token_bytes: list[bytes] = []
 
     def _id(self, token: str) -> int:
-        found = self.backend.token_to_id(token)
-        if found is None:
+        number = self.backend.token_to_id(token)
+        if number is None:
             raise ConfigError(f"tokenizer.json: the token {token} is missing")
-        return int(found)
+        return int(number)
 
     def encode(self, text: str, *, parse_special: bool = False) -> list[int]:
-        """Ids of `text`; with `parse_special` the names of special tokens become these tokens."""
+        """Ids of `text`; with `parse_special` the names of special tokens become these tokens.
+
+        Halves of surrogate pairs, which have no UTF-8, become U+FFFD.
+        """
         backend = self.backend if parse_special else self._plain
-        return list(backend.encode(text, add_special_tokens=False).ids)
+        return list(backend.encode(well_formed(text), add_special_tokens=False).ids)
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         """Ids of many texts, special tokens not parsed."""
-        return [encoding.ids for encoding in self._plain.encode_batch(list(texts), add_special_tokens=False)]
+        return [encoding.ids for encoding in self._plain.encode_batch(well_formed(texts), add_special_tokens=False)]
 
     def decode(self, ids: Sequence[int], *, skip_special: bool = False) -> str:
         """Text of ids; bytes that are no UTF-8 become U+FFFD."""
         return str(self.backend.decode(list(ids), skip_special_tokens=skip_special))
 
     def token_bytes(self) -> list[bytes]:
-        """The bytes of every id (special tokens: their names), as a constrained decoder needs them."""
-        table = _byte_of_character()
-        pieces = [self.backend.id_to_token(i) or "" for i in range(self.vocab_size)]
-        names = set(self.special)
-        return [
-            piece.encode() if piece in names else bytes(table[character] for character in piece) for piece in pieces
-        ]
+        """The bytes of every id (added tokens: their names), as a constrained decoder needs them; not to be changed."""
+        if not self._token_bytes:
+            table = _byte_of_character()
+            names = {token.content for token in self.backend.get_added_tokens_decoder().values()}
+            pieces = [self.backend.id_to_token(i) or "" for i in range(self.vocab_size)]
+            self._token_bytes = [
+                piece.encode() if piece in names else bytes(table[character] for character in piece) for piece in pieces
+            ]
+        return self._token_bytes
 
 
 def _without_added(tokenizer: Tokenizer) -> str:

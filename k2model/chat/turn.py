@@ -1,6 +1,6 @@
-"""Reading an assistant's turn token by token, for streaming.
+"""Reading an assistant's turn from its token ids, whole or token by token: the one reader of what a model wrote.
 
-As `parse.parse_completion`, but on token ids: a marker is its own token, so text that merely spells one is text.
+A marker is its own token, so text that merely spells one is text, and a call spelled in letters is no call.
 """
 
 import codecs
@@ -37,37 +37,59 @@ class Delta:
 
 
 class TurnReader:
-    """Feed the sampled ids, then `close`. Nothing is dropped: the deltas together hold all that was written."""
+    """Feed the sampled ids, then `close`. Nothing is dropped: the deltas together hold all that was written.
 
-    def __init__(self, tokenizer: K2Tokenizer, *, markup: bool = True) -> None:
+    Args:
+        markup: markers part the turn; without, everything is content and a marker is its name.
+        stops: stop strings. They apply to the content alone (never to thinking, markers or a call), which ends before
+            the first of them; what follows it is not part of the turn.
+
+    Attributes:
+        stopped: a stop string was met.
+    """
+
+    def __init__(self, tokenizer: K2Tokenizer, *, markup: bool = True, stops: Sequence[str] = ()) -> None:
         self._bytes = tokenizer.token_bytes()
-        self._marks = {i: name for name, i in tokenizer.special.items()} if markup else {}
+        self._marks = tokenizer.names if markup else {}
         self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
+        self._stops = StopStrings(stops)
         self._place = "start"  # start, reasoning, content, section, id, arguments
         self._id = self._arguments = ""
 
+    @property
+    def stopped(self) -> bool:
+        return self._stops.stopped
+
     def feed(self, ids: Sequence[int]) -> list[Delta]:
         """The deltas of new ids."""
-        found: list[Delta] = []
+        deltas: list[Delta] = []
         for token in ids:
             mark = self._marks.get(token)
             if mark is None:
                 piece = self._bytes[token] if token < len(self._bytes) else b"\xef\xbf\xbd"
-                found += self._text(self._utf8.decode(piece))
+                deltas += self._text(self._utf8.decode(piece))
             else:
-                found += self._text(self._utf8.decode(b"", final=True)) + self._mark(mark)
-        return found
+                deltas += self._flush() + ([] if self.stopped else self._mark(mark))
+            if self.stopped:
+                break
+        return deltas
 
     def close(self) -> list[Delta]:
         """What is still open at the end."""
-        found = self._text(self._utf8.decode(b"", final=True))
+        deltas = self._flush()
         if self._place == "reasoning":
-            found.append(_error(Problem.OPEN_THINK, ""))
+            deltas.append(_error(Problem.OPEN_THINK, ""))
         if self._place in ("section", "id", "arguments"):
-            found += self._open_call()
-            found.append(_error(Problem.OPEN_SECTION, ""))
+            deltas += self._open_call()
+            deltas.append(_error(Problem.OPEN_SECTION, ""))
         self._place = "closed"
-        return found
+        return deltas
+
+    def _flush(self) -> list[Delta]:
+        """What was held back: the begun character of a cut text, and what could have begun a stop string."""
+        deltas = self._text(self._utf8.decode(b"", final=True))
+        held = self._stops.close()
+        return [*deltas, Delta("content", held)] if held else deltas
 
     def _text(self, text: str) -> list[Delta]:
         if not text:
@@ -82,11 +104,13 @@ class TurnReader:
             return [Delta("reasoning", text)]
         else:
             self._place = "content"
-            return [Delta("content", text)]
+            shown = self._stops.feed(text)
+            return [Delta("content", shown)] if shown else []
         return []
 
     def _mark(self, mark: str) -> list[Delta]:
-        before, found = self._place, []
+        before = self._place
+        deltas: list[Delta] = []
         if mark in END_OF_TURN:
             return []
         if mark == THINK and before == "start":
@@ -96,19 +120,19 @@ class TurnReader:
         elif mark == SECTION and before in ("start", "content"):
             self._place = "section"
         elif mark == CALL and before in ("section", "id", "arguments"):
-            found += self._open_call()
+            deltas += self._open_call()
             self._place, self._id, self._arguments = "id", "", ""
         elif mark == ARGUMENTS and before == "id":
             self._place = "arguments"
         elif mark == END_CALL and before in ("id", "arguments"):
-            found.append(self._call())
+            deltas.append(self._call())
             self._place = "section"
         elif mark == END_SECTION and before in ("section", "id", "arguments"):
-            found += self._open_call()
+            deltas += self._open_call()
             self._place = "content"
         else:
-            found.append(_error(Problem.STRAY_MARKER, mark))
-        return found
+            deltas.append(_error(Problem.STRAY_MARKER, mark))
+        return deltas
 
     def _inside(self) -> str:
         return self._id + (ARGUMENTS + self._arguments if self._place == "arguments" else "")
@@ -139,9 +163,9 @@ def gather(deltas: Sequence[Delta]) -> Parsed:
     return parsed
 
 
-def parse_ids(tokenizer: K2Tokenizer, ids: Sequence[int]) -> Parsed:
-    """Reads sampled token ids."""
-    reader = TurnReader(tokenizer)
+def parse_ids(tokenizer: K2Tokenizer, ids: Sequence[int], *, stops: Sequence[str] = ()) -> Parsed:
+    """Reads the sampled ids of a turn, whole or cut anywhere; never raises. `stops`: as `TurnReader` takes them."""
+    reader = TurnReader(tokenizer, stops=stops)
     return gather([*reader.feed(ids), *reader.close()])
 
 

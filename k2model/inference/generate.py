@@ -20,6 +20,7 @@ from torch import Tensor
 
 from k2model.attention import MLA
 from k2model.chat.tokenizer import K2Tokenizer
+from k2model.chat.turn import TurnReader
 from k2model.errors import ConfigError
 from k2model.inference.sampling import bias_logits, choose, penalize, tempered
 from k2model.model import K2Model, Layer
@@ -27,7 +28,6 @@ from k2model.moe import MoE
 from kernels.decode_attention import decode_attention
 
 LOGITS_AT_ONCE = 2**24  # of a prompt whose log-probabilities are asked for
-TAIL = 64  # tokens that are decoded again to look for a stop string
 
 
 class Constraint(Protocol):
@@ -42,6 +42,9 @@ class Constraint(Protocol):
     def finished(self) -> bool:
         """True when nothing may follow."""
 
+    def forced(self) -> bool:
+        """True once the budget alone kept the model from going on: the turn is whole, and its end is `length`."""
+
 
 @dataclass(frozen=True)
 class Request:
@@ -51,6 +54,7 @@ class Request:
     constraint, `logit_bias`, penalties on generated tokens, `temperature`, `min_p`, `top_k`, `top_p`.
 
     Args:
+        markup: the answer is a turn of a chat, and stop strings apply to its content alone; without, to all of it.
         temperature: 0, or too small for a division, is greedy.
         top_logprobs: so many alternatives of each generated token are given.
         frequency_penalty, presence_penalty: taken from the logit of a token that was generated, times its count, once.
@@ -70,6 +74,7 @@ class Request:
     seed: int = 0
     stop_ids: frozenset[int] = frozenset()
     stop_strings: tuple[str, ...] = ()
+    markup: bool = True
     constraint: Constraint | None = None
     top_logprobs: int = 0
     frequency_penalty: float = 0.0
@@ -130,6 +135,7 @@ class _Slot:
     request: Request
     result: Result
     length: int  # cached positions
+    reader: TurnReader | None  # looks for stop strings
     counts: Counter[int] = field(default_factory=Counter)  # of generated tokens
 
 
@@ -184,11 +190,14 @@ class Engine:
                 raise ConfigError(f"{name}: token {outside} is outside the vocabulary of {vocab_size}")
         if len(request.prompt) >= self.max_length:
             raise ConfigError(f"request: a prompt of {len(request.prompt)} tokens; the context is {self.max_length}")
-        if request.stop_strings and self.tokenizer is None:
-            raise ConfigError("request: stop strings need an engine with a tokenizer")
+        reader = None
+        if request.stop_strings:
+            if self.tokenizer is None:
+                raise ConfigError("request: stop strings need an engine with a tokenizer")
+            reader = TurnReader(self.tokenizer, markup=request.markup, stops=request.stop_strings)
         handle = self._next
         self._next += 1
-        self.waiting.append(_Slot(handle, request, Result(len(request.prompt)), 0))
+        self.waiting.append(_Slot(handle, request, Result(len(request.prompt)), 0, reader))
         return handle
 
     def cancel(self, handle: int) -> None:
@@ -348,12 +357,12 @@ class Engine:
         if request.constraint is not None:
             request.constraint.accept(token)
             if request.constraint.finished():
-                return "stop"
+                return "length" if request.constraint.forced() else "stop"
         if token in request.stop_ids:
             return "stop"
-        if request.stop_strings and self.tokenizer is not None:
-            tail = self.tokenizer.decode(ids[-TAIL:])
-            if any(stop in tail for stop in request.stop_strings):
+        if slot.reader is not None:
+            slot.reader.feed([token])
+            if slot.reader.stopped:
                 return "stop"
         if len(ids) >= request.max_tokens or len(request.prompt) + len(ids) >= self.max_length:
             return "length"

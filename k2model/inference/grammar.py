@@ -269,6 +269,7 @@ class TurnConstraint:
         self._look_at = max_tokens if must_call else 2 * TEXT_GROWTH
         self._call_cost = 0 if must_call else self._cost_of_a_call()
         self._forced: list[int] = []
+        self._led = False
 
     def allowed(self) -> Tensor:
         """Boolean [vocabulary of the model]."""
@@ -301,6 +302,10 @@ class TurnConstraint:
         """True once the end of the turn was accepted."""
         return self._ended
 
+    def forced(self) -> bool:
+        """True once the budget led the turn to its end."""
+        return self._led
+
     def _cost_of_a_call(self) -> int:
         matcher = self._matcher.deep_copy()
         if self._section not in np.flatnonzero(self._grammar.mask(matcher)):
@@ -313,7 +318,7 @@ class TurnConstraint:
         if way is None:
             self._look_at = self._left - PATIENCE
         elif len(way) + (self._growth if self._in_call else TEXT_GROWTH) >= self._left - 1:
-            self._forced = way
+            self._forced, self._led = way, True
         else:
             # k tokens on, the way out is at most k · growth longer and k tokens fewer are left.
             spare = self._left - len(way) - self._growth - 1

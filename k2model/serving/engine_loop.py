@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from k2model.chat.tokenizer import K2Tokenizer
-from k2model.chat.turn import Delta, StopStrings, TurnReader
+from k2model.chat.turn import Delta, TurnReader
 from k2model.errors import ConfigError
 from k2model.inference.generate import Engine, Request, Result
 
@@ -145,8 +145,7 @@ class Choice:
     """Turns the tokens of one request into deltas of text, reasoning and calls."""
 
     def __init__(self, tokenizer: K2Tokenizer, stops: Sequence[str], *, markup: bool) -> None:
-        self._reader = TurnReader(tokenizer, markup=markup)
-        self._stops = {"content": StopStrings(stops), "reasoning": StopStrings(stops)}
+        self._reader = TurnReader(tokenizer, markup=markup, stops=stops)
         self.deltas: list[Delta] = []
         self.ids: list[int] = []
         self.logprobs: list[float] = []
@@ -157,27 +156,13 @@ class Choice:
         self.ids += news.ids
         self.logprobs += news.logprobs
         self.top += news.top
-        found = self._cut(self._reader.feed(news.ids))
-        if news.finish is not None:
-            found += self._cut(self._reader.close())
-            for kind in ("reasoning", "content"):
-                held = self._stops[kind].close()
-                found += [Delta(kind, held)] if held else []  # type: ignore[arg-type]
-        elif any(stop.stopped for stop in self._stops.values()):
+        deltas = self._reader.feed(news.ids)
+        if self._reader.stopped:
             news.finish = "stop"
-        self.deltas += found
+        if news.finish is not None:
+            deltas += self._reader.close()
+        self.deltas += deltas
         if news.finish is not None:
             called = any(delta.call is not None for delta in self.deltas)
             self.finish = "tool_calls" if called and news.finish == "stop" else news.finish
-        return found
-
-    def _cut(self, deltas: list[Delta]) -> list[Delta]:
-        found = []
-        for delta in deltas:
-            if delta.kind in self._stops:
-                text = self._stops[delta.kind].feed(delta.text)
-                if text:
-                    found.append(Delta(delta.kind, text))
-            else:
-                found.append(delta)
-        return found
+        return deltas

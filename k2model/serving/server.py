@@ -66,7 +66,14 @@ class Service:
         self.vocab_size = model.config.vocab_size
 
     def _requests(
-        self, body: Sampling, prompt: list[int], max_tokens: int | None, top: int, stop_ids: frozenset[int]
+        self,
+        body: Sampling,
+        prompt: list[int],
+        max_tokens: int | None,
+        top: int,
+        stop_ids: frozenset[int],
+        *,
+        markup: bool,
     ) -> list[Request]:
         room = self.engine.max_length - len(prompt)
         if room < 1 or (max_tokens or 1) > room:
@@ -84,6 +91,7 @@ class Service:
                 seed=seed + k,
                 stop_ids=stop_ids,
                 stop_strings=body.stops(),
+                markup=markup,
                 top_logprobs=top,
             )
             for k in range(body.n)
@@ -92,14 +100,14 @@ class Service:
     def chat(self, body: ChatBody) -> Job:
         """Raises ConfigError for a request that can't be."""
         messages = [message.model_dump(exclude_none=True) for message in body.messages]
-        for message in messages:
-            message["role"] = "system" if message["role"] == "developer" else message["role"]
-        messages = chat.canonical_ids(messages)
+        messages = chat.canonical(messages)
         tools = [tool.model_dump(exclude_none=True) for tool in body.tools or ()]
         prompt = chat.encode_prompt(self.tokenizer, messages, tools)
         stop_ids = frozenset({self.tokenizer.im_end, self.tokenizer.eos, self.tokenizer.special["[EOT]"]})
         top = body.top_logprobs if body.logprobs else 0
-        requests = self._requests(body, prompt, body.max_completion_tokens or body.max_tokens, top, stop_ids)
+        requests = self._requests(
+            body, prompt, body.max_completion_tokens or body.max_tokens, top, stop_ids, markup=True
+        )
         wanted = body.tool_choice or "auto"
         if not tools and wanted not in ("auto", "none"):
             raise ConfigError("tool_choice: a call is required and no tools are declared")
@@ -114,9 +122,7 @@ class Service:
                     first_index=chat.next_call_index(messages),
                     parallel=body.parallel_tool_calls,
                 )
-                # A stop string could cut a call short.
-                stops = () if named or wanted == "required" else request.stop_strings
-                requests[k] = replace(request, constraint=constraint, stop_strings=stops)
+                requests[k] = replace(request, constraint=constraint)
         choices = [Choice(self.tokenizer, requests[0].stop_strings, markup=True) for _ in requests]
         return Job(requests, choices, [prompt])
 
@@ -136,7 +142,7 @@ class Service:
         requests = [
             request
             for ids in prompts
-            for request in self._requests(body, ids, body.max_tokens, body.logprobs or 0, stop_ids)
+            for request in self._requests(body, ids, body.max_tokens, body.logprobs or 0, stop_ids, markup=False)
         ]
         choices = [Choice(self.tokenizer, body.stops(), markup=False) for _ in requests]
         return Job(requests, choices, prompts)

@@ -1,6 +1,5 @@
 """How good the tuned model is: loss on held conversations, calls that equal the reference, tasks that are solved."""
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,8 +10,10 @@ from gym.intervals import wilson
 from gym.tasksets.elementary import Elementary
 from gym.tasksets.task import Task, TaskSet
 from k2model.chat.messages import encode_prompt
-from k2model.chat.parse import parse_completion
+from k2model.chat.model_json import loads_arguments
+from k2model.chat.parse import ToolCall
 from k2model.chat.tokenizer import K2Tokenizer
+from k2model.chat.turn import parse_ids
 from k2model.inference.generate import Engine, Request
 from k2model.model import K2Model
 from stages.posttraining.conversations import Conversation
@@ -39,20 +40,11 @@ def held_loss(model: K2Model, examples: Sequence[Example], length: int, pad_id: 
     return total / count
 
 
-def _same_calls(said: Sequence[Any], wanted: Sequence[Mapping[str, Any]]) -> bool:
+def _same_calls(calls: Sequence[ToolCall], wanted: Sequence[Mapping[str, Any]]) -> bool:
     """Equal functions and equal arguments, in order; ids don't count."""
-    if len(said) != len(wanted):
-        return False
-    for call, reference in zip(said, wanted, strict=True):
-        if call.name != reference["function"]["name"]:
-            return False
-        try:
-            arguments = json.loads(call.arguments)
-        except json.JSONDecodeError:
-            return False
-        if arguments != json.loads(reference["function"]["arguments"]):
-            return False
-    return True
+    written = [(call.name, loads_arguments(call.arguments)) for call in calls]
+    functions = [reference["function"] for reference in wanted]
+    return written == [(function["name"], loads_arguments(function["arguments"])) for function in functions]
 
 
 def call_accuracy(
@@ -80,7 +72,7 @@ def call_accuracy(
     results = engine.generate([requests[k] for k in chosen])
     right = 0
     for k, result in zip(chosen, results, strict=True):
-        parsed = parse_completion(tokenizer.decode(result.ids))
+        parsed = parse_ids(tokenizer, result.ids)
         right += not parsed.errors and _same_calls(parsed.tool_calls, references[k])
     low, high = wilson(right, len(chosen))
     return {
@@ -112,7 +104,7 @@ def solved(
     engine = Engine(model, tokenizer, max_batch=min(MAX_BATCH, len(asked)), max_length=longest)
     results = engine.generate([Request(prompts[k], rooms[k], temperature=0.0, stop_ids=stops) for k in asked])
     for k, result in zip(asked, results, strict=True):
-        parsed = parse_completion(tokenizer.decode(result.ids))
+        parsed = parse_ids(tokenizer, result.ids)
         scores[k] = taskset.score(tasks[k], parsed.content).score
     return scores
 

@@ -11,8 +11,9 @@ from agents.loop import loop
 from gym.tasksets.task import Task, TaskSet
 from gym.verifiers.result import Result, Status
 from k2model.chat.messages import call_id, encode_followup, encode_prompt, next_call_index
-from k2model.chat.parse import Parsed, parse_completion
+from k2model.chat.parse import Parsed
 from k2model.chat.tokenizer import K2Tokenizer
+from k2model.chat.turn import parse_ids
 
 
 class Answer:
@@ -26,7 +27,7 @@ class Answer:
         return encode_prompt(self.tokenizer, list(self.task.messages))
 
     def reply(self, completion: Sequence[int]) -> list[int]:
-        parsed = parse_completion(self.tokenizer.decode(completion))
+        parsed = parse_ids(self.tokenizer, completion)
         self._said = "" if parsed.errors or parsed.tool_calls else parsed.content
         return []
 
@@ -112,7 +113,7 @@ class ToolUse:
         return encode_prompt(self.tokenizer, list(self.task.messages), self.declared)
 
     def reply(self, completion: Sequence[int]) -> list[int]:
-        parsed = parse_completion(self.tokenizer.decode(completion))
+        parsed = parse_ids(self.tokenizer, completion)
         if parsed.errors:
             self.problem = str(parsed.errors[0].problem)
             return []

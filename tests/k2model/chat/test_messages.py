@@ -10,15 +10,18 @@ from hypothesis import strategies as st
 from transformers.utils.chat_template_utils import render_jinja_template
 
 from k2model.chat import messages as chat
-from k2model.chat.parse import Problem, ToolCall, ids_in_order, parse_completion
+from k2model.chat.parse import ToolCall, ids_in_order
 from k2model.chat.tokenizer import MARKERS, SPECIAL, K2Tokenizer, train_tokenizer
+from k2model.chat.turn import parse_ids
 from k2model.errors import ConfigError
 
 TEMPLATE = (Path(chat.__file__).with_name("chat_template.jinja")).read_text()
 MARKUP = (*SPECIAL, *MARKERS)
 
 plain = st.text(max_size=40).filter(lambda text: not any(marker in text for marker in MARKUP))
-names = st.from_regex(r"[A-Za-z_][A-Za-z0-9_\-\.]{0,12}", fullmatch=True)
+names = st.from_regex(r"[A-Za-z_][A-Za-z0-9_\-\.]{0,12}", fullmatch=True) | st.sampled_from(
+    ["GitHub:create_branch", "get weather", "wetter_für", "functions.x", "a:1", "検索", "a<b>"]
+)
 arguments = st.dictionaries(st.text(min_size=1, max_size=6), st.integers() | plain, max_size=3)
 
 
@@ -125,7 +128,7 @@ def test_foreign_call_ids_are_rewritten_over_the_whole_dialog() -> None:
         {"role": "tool", "tool_call_id": "x2", "content": ""},
         {"role": "assistant", "tool_calls": [_call("a", 0, {}) | {"id": "call_9"}]},
     ]
-    found = chat.canonical_ids(messages)
+    found = chat.canonical(messages)
     assert [call["id"] for m in found for call in m.get("tool_calls", [])] == [
         "functions.a:0",
         "functions.b:1",
@@ -133,7 +136,53 @@ def test_foreign_call_ids_are_rewritten_over_the_whole_dialog() -> None:
     ]
     assert found[1]["tool_call_id"] == "functions.b:1"
     with pytest.raises(ConfigError, match="'lost' answers no earlier call"):
-        chat.canonical_ids([{"role": "tool", "tool_call_id": "lost", "content": ""}])
+        chat.canonical([{"role": "tool", "tool_call_id": "lost", "content": ""}])
+
+
+def test_calls_that_share_an_id_are_answered_in_their_order() -> None:
+    twice = {"role": "assistant", "tool_calls": [_call(name, 0, {}) | {"id": "call_0"} for name in "ab"]}
+    results = [{"role": "tool", "tool_call_id": "call_0", "content": text} for text in "AB"]
+    dialog = chat.canonical([twice, *results, twice, *results])
+    assert [(m["tool_call_id"], m["content"]) for m in dialog if m["role"] == "tool"] == [
+        ("functions.a:0", "A"),
+        ("functions.b:1", "B"),
+        ("functions.a:2", "A"),
+        ("functions.b:3", "B"),
+    ]
+
+
+def test_what_clients_echo_is_taken() -> None:
+    call = _call("ping", 0, {}) | {"index": 0}
+    call["function"]["arguments"] = ""
+    answer = {
+        "role": "assistant",
+        "content": None,
+        "reasoning": "hm",
+        "refusal": None,
+        "annotations": [],
+        "audio": None,
+    }
+    answer |= {"function_call": None, "tool_calls": [call], "parse_errors": [], "name": None}
+    asked = {"role": "developer", "content": [{"type": "text", "text": "be "}, {"type": "text", "text": "kind"}]}
+    refused = {"role": "assistant", "content": None, "refusal": "no", "tool_calls": None}
+    assert chat.canonical([asked, answer, refused]) == [
+        {"role": "system", "content": "be kind"},
+        {"role": "assistant", "content": "", "reasoning_content": "hm", "tool_calls": [_call("ping", 0, {})]},
+        {"role": "assistant", "content": "no"},
+    ]
+    with pytest.raises(ConfigError, match=r"messages\[0\].content: a part of type 'image_url'"):
+        chat.canonical([{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}])
+    with pytest.raises(ConfigError, match=r"messages\[0\].function_call"):
+        chat.canonical([{"role": "assistant", "content": "", "function_call": {"name": "a", "arguments": ""}}])
+
+
+def test_halves_of_surrogate_pairs_become_the_replacement_character(tokenizer: K2Tokenizer) -> None:
+    message = {"role": "user", "content": "a\ud800b", "name": "\udfff"}
+    tools = [{"type": "function", "function": {"name": "f", "description": "\udc00"}}]
+    assert chat.canonical([message]) == [{"role": "user", "content": "a\ufffdb", "name": "\ufffd"}]
+    text = chat.render([message], tools)
+    assert text.count("\ufffd") == 3
+    assert tokenizer.decode(chat.encode_prompt(tokenizer, [message], tools)).startswith(text)
 
 
 def test_an_unknown_role_is_named() -> None:
@@ -142,8 +191,10 @@ def test_an_unknown_role_is_named() -> None:
 
 
 @settings(max_examples=80, deadline=None)
-@given(plain, plain, st.lists(st.tuples(names, arguments), max_size=3))
-def test_what_is_rendered_is_parsed_back(reasoning: str, content: str, calls: list[tuple[str, dict[str, Any]]]) -> None:
+@given(reasoning=plain, content=plain, calls=st.lists(st.tuples(names, arguments), max_size=3))
+def test_what_is_rendered_is_read_back(
+    tokenizer: K2Tokenizer, reasoning: str, content: str, calls: list[tuple[str, dict[str, Any]]]
+) -> None:
     made = [_call(name, k, values) for k, (name, values) in enumerate(calls)]
     turn = {"role": "assistant", "content": content, "reasoning_content": reasoning}
     if made:
@@ -154,50 +205,10 @@ def test_what_is_rendered_is_parsed_back(reasoning: str, content: str, calls: li
         text = f"<think>{reasoning}</think>{content}<|im_end|>"
     else:
         text = chat.render([{"role": "user", "content": "x"}, turn])[len(prompt) :]
-    parsed = parse_completion(text)
+    parsed = parse_ids(tokenizer, tokenizer.encode(text, parse_special=True))
     assert parsed.errors == []
     assert (parsed.reasoning, parsed.content) == (reasoning, content)
     assert parsed.tool_calls == [
         ToolCall(call["id"], call["function"]["name"], call["function"]["arguments"]) for call in made
     ]
     assert ids_in_order(parsed.tool_calls, 0)
-
-
-FULL = (
-    "<think>hm</think>text<|tool_calls_section_begin|><|tool_call_begin|>functions.a:0<|tool_call_argument_begin|>"
-    '{"x": 1}<|tool_call_end|><|tool_call_begin|>functions.b:1<|tool_call_argument_begin|>{}<|tool_call_end|>'
-    "<|tool_calls_section_end|><|im_end|>"
-)
-
-
-@pytest.mark.parametrize("cut", range(len(FULL) - len("<|im_end|>")))
-def test_text_cut_anywhere_gives_whole_calls_and_says_what_is_open(cut: int) -> None:
-    parsed = parse_completion(FULL[:cut])
-    whole = parse_completion(FULL).tool_calls
-    assert parsed.tool_calls == whole[: len(parsed.tool_calls)]
-    cut_inside_section = "<|tool_calls_section_begin|>" in FULL[:cut]
-    if cut_inside_section:
-        assert any(error.problem in (Problem.OPEN_SECTION, Problem.OPEN_CALL) for error in parsed.errors)
-
-
-@pytest.mark.parametrize(
-    ("inside", "problem"),
-    [
-        ("functions.a:0{}", Problem.NO_ARGUMENTS),
-        ("search<|tool_call_argument_begin|>{}", Problem.BAD_ID),
-        ("functions.a:0<|tool_call_argument_begin|>{'x': 1}", Problem.BAD_JSON),
-        ("functions.a:0<|tool_call_argument_begin|>[1]", Problem.BAD_JSON),
-    ],
-)
-def test_a_malformed_call_is_kept_as_a_typed_error(inside: str, problem: Problem) -> None:
-    text = f"<|tool_calls_section_begin|><|tool_call_begin|>{inside}<|tool_call_end|><|tool_calls_section_end|>"
-    parsed = parse_completion(text)
-    assert parsed.tool_calls == []
-    assert [(error.problem, error.text) for error in parsed.errors] == [(problem, inside)]
-
-
-@settings(max_examples=150, deadline=None)
-@given(st.lists(st.sampled_from(MARKERS) | st.sampled_from(["functions.a:0", "{}", '{"x":', "a", " ", "<|im_end|>"])))
-def test_any_text_parses_without_an_exception(parts: list[str]) -> None:
-    parsed = parse_completion("".join(parts))
-    assert all(isinstance(json.loads(call.arguments), dict) for call in parsed.tool_calls)

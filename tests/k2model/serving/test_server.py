@@ -144,7 +144,7 @@ def test_required_calls_are_valid_whatever_the_weights(client: openai.OpenAI, st
         else:
             choice = _chat(client, **options).choices[0]
             calls, finish = choice.message.tool_calls, choice.finish_reason
-        assert finish == "tool_calls"
+        assert finish in ("tool_calls", "length")  # length: the budget ended an argument
         assert calls
         for k, call in enumerate(calls):
             assert call.id == f"functions.weather:{k}"
