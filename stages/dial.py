@@ -16,6 +16,7 @@ from stages.corpus.params import CorpusParams
 from stages.evaluate.params import EvaluateParams
 from stages.harness.errors import InputError
 from stages.harness.section import PARAMS, Common, Section, load_yaml, validate
+from stages.harness.teacher import EndpointParams
 from stages.pretrain.params import PretrainParams
 from stages.qat.params import QatParams
 from stages.rephrase.params import RephraseParams
@@ -49,7 +50,7 @@ class PipelineParams(Section):
 class Params(Common):
     """The one dial: the laptop default is what stands in `params.yaml`."""
 
-    pipeline: PipelineParams
+    endpoint: EndpointParams
     corpus: CorpusParams
     tokenizer: TokenizerParams
     rephrase: RephraseParams
@@ -57,11 +58,12 @@ class Params(Common):
     trajectories: TrajectoriesParams
     tokens: TokensParams
     pretrain: PretrainParams
-    qat: QatParams
     sft: SftParams
     rl: RlParams
+    qat: QatParams
     evaluate: EvaluateParams
     gate: GateParams
+    pipeline: PipelineParams
 
 
 def parse_params(value: Any, path: Path = PARAMS) -> Params:

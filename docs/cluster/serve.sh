@@ -3,7 +3,7 @@
 set -euo pipefail
 
 case "${1:-}" in
-teacher-vllm) # params.yaml: rephrase.teacher: http://HOST:8000/v1, rephrase.endpoint.model: teacher
+teacher-vllm) # params.yaml: rephrase.teacher: http://HOST:8000/v1#teacher
   exec vllm serve "${MODEL:-moonshotai/Kimi-K2-Instruct}" --served-model-name teacher --tensor-parallel-size 8 \
     --enable-auto-tool-choice --tool-call-parser kimi_k2 --max-model-len 32768 --port 8000
   ;;

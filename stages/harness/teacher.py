@@ -1,7 +1,7 @@
 """A teacher that a stage asks beside its own work: how it is named in `params.yaml`, and the thread that holds it."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -21,9 +21,8 @@ T = TypeVar("T")
 
 
 class EndpointParams(Section):
-    """Only for a teacher that is a URL; budgets of 0 are no limit."""
+    """How every model behind a URL is asked; budgets of 0 are no limit."""
 
-    model: str
     key_variable: str
     concurrency: int = Field(ge=1)
     timeout_s: float = Field(gt=0)
@@ -42,10 +41,23 @@ def is_endpoint(spec: str) -> bool:
     return spec.startswith(("http://", "https://"))
 
 
+def check_teacher(key: str, spec: str, local: Sequence[str]) -> None:
+    """Raises ValueError when `spec` is neither one of `local` nor URL#model."""
+    if not is_endpoint(spec):
+        if spec not in local:
+            raise ValueError(f"{key} {spec!r}: neither {' nor '.join(local)} nor a URL#model")
+    elif not spec.partition("#")[2]:
+        raise ValueError(f"{key} {spec!r}: a URL needs the name of its model, URL#model")
+
+
+def endpoint_options(spec: str, endpoint: EndpointParams) -> EndpointOptions:
+    return EndpointOptions(model=spec.partition("#")[2], **endpoint.model_dump())
+
+
 class Teacher:
     """A chat client in a thread of its own, behind the store of answers; it is opened when it is first asked.
 
-    with Teacher("embedded", p.endpoint, threads=2) as teacher:
+    with Teacher("embedded", endpoint, threads=2) as teacher:
         later = teacher.submit(reword, sentences, seed)   # reword(client, sentences, seed)
         ...
         later.result()
@@ -73,9 +85,9 @@ class Teacher:
         if self._client is None:
             torch.set_num_threads(1)
             self._client = open_client(
-                self.spec,
+                self.spec.partition("#")[0],
                 store=answer_store(),
-                endpoint=EndpointOptions(**self.endpoint.model_dump()),
+                endpoint=endpoint_options(self.spec, self.endpoint),
                 workers=self.threads,
             )
         return self._client

@@ -13,8 +13,10 @@ from agents.chat.protocol import ChatError, ChatResponse
 from agents.rephrase.rewrite import Rephrasing, n_answers, rephrase
 from stages.harness.errors import InputError
 from stages.harness.files import write_atomic
+from stages.harness.section import load_section
 from stages.harness.stage import Stage
 from stages.harness.tables import REPHRASED, write_table
+from stages.harness.teacher import EndpointParams
 from stages.rephrase.asking import Meter, options, teacher
 from stages.rephrase.card import card, shares
 from stages.rephrase.jobs import load_documents, make_jobs
@@ -52,7 +54,7 @@ def main() -> None:
         meter = Meter()
         done: list[Rephrasing] = []
         try:
-            client = teacher(p, stage.common.threads)
+            client = teacher(p, load_section("endpoint", EndpointParams), stage.common.threads)
             with stage.progress(n_answers(jobs, options(p)), "answer") as progress:
 
                 def answered(answer: ChatResponse) -> None:

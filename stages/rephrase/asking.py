@@ -5,11 +5,10 @@ from pathlib import Path
 
 import torch
 
-from agents.chat.endpoint import EndpointOptions
 from agents.chat.open import open_client
 from agents.chat.protocol import ChatClient, ChatResponse
 from agents.rephrase.rewrite import Options
-from stages.harness.teacher import answer_store
+from stages.harness.teacher import EndpointParams, answer_store, endpoint_options
 from stages.rephrase.params import RephraseParams
 
 
@@ -43,13 +42,13 @@ def options(p: RephraseParams) -> Options:
     )
 
 
-def teacher(p: RephraseParams, threads: int) -> ChatClient:
+def teacher(p: RephraseParams, endpoint: EndpointParams, threads: int) -> ChatClient:
     """Raises ChatError when there is no such teacher."""
     torch.set_num_threads(1)
     return open_client(
-        p.teacher,
+        p.teacher.partition("#")[0],
         store=answer_store(),
-        endpoint=EndpointOptions(**p.endpoint.model_dump()),
+        endpoint=endpoint_options(p.teacher, endpoint),
         tokenizer=Path(p.tokenizer) if p.tokenizer else None,
         rows=p.rows,
         workers=threads,

@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from agents.rephrase.fidelity import Thresholds
 from stages.harness.section import Section
-from stages.harness.teacher import EndpointParams
+from stages.harness.teacher import check_teacher, is_endpoint
 
 StyleName = Literal["paraphrase", "faq", "dialogue", "table", "tutorial", "learning_note"]
 PerspectiveName = Literal["encyclopedist", "teacher", "journalist", "traveller"]
@@ -37,7 +37,6 @@ class RephraseParams(Section):
 
     teacher: str
     tokenizer: str
-    endpoint: EndpointParams
     sources: list[str]
     documents: int = Field(ge=1)
     max_document_chars: int = Field(ge=80)
@@ -60,6 +59,6 @@ class RephraseParams(Section):
         cells = len(self.styles) * len(self.perspectives)
         if self.versions > cells:
             raise ValueError(f"versions {self.versions} exceeds the {cells} cells of styles × perspectives")
-        if self.teacher.startswith("http") and not self.endpoint.model:
-            raise ValueError("endpoint.model: a teacher behind a URL needs the name of its model")
+        if is_endpoint(self.teacher):  # else embedded or a folder, which is looked for when it is opened
+            check_teacher("teacher", self.teacher, ["embedded"])
         return self

@@ -14,6 +14,7 @@ from k2model.errors import CheckpointError, ConfigError
 from stages.harness.errors import InputError
 from stages.harness.progress import Progress
 from stages.harness.section import load_common, load_section
+from stages.harness.teacher import EndpointParams
 from stages.rephrase.asking import Meter, options, teacher
 from stages.rephrase.jobs import load_documents, make_jobs
 from stages.rephrase.params import RephraseParams
@@ -31,7 +32,7 @@ def fill(shard: int, shards: int) -> Meter:
     jobs = make_jobs(load_documents(p, common.seed)[shard::shards], p, common.seed)
     meter = Meter()
     try:
-        client = teacher(p, common.threads)
+        client = teacher(p, load_section("endpoint", EndpointParams), common.threads)
         with Progress(f"rephrase shard {shard}/{shards}", n_answers(jobs, options(p)), "answer") as progress:
 
             def answered(answer: ChatResponse) -> None:

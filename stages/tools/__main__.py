@@ -19,9 +19,10 @@ from agents.tools.real import SourceMissing, sample
 from agents.tools.spec import Tool, simulated
 from stages.harness.errors import InputError
 from stages.harness.files import write_atomic
+from stages.harness.section import load_section
 from stages.harness.stage import Stage
 from stages.harness.tables import TOOLS, write_table
-from stages.harness.teacher import Teacher, is_endpoint
+from stages.harness.teacher import EndpointParams, Teacher, is_endpoint
 from stages.tools.params import ToolsParams
 from stages.tracking.runs import Track
 
@@ -160,7 +161,8 @@ def main() -> None:
     with Stage("tools", ToolsParams, Track) as stage:
         p = stage.params
         seed = stage.seed("teacher") % 2**31
-        with Teacher(p.teacher, p.endpoint, stage.common.threads) as teacher:
+        endpoint = load_section("endpoint", EndpointParams)
+        with Teacher(p.teacher, endpoint, stage.common.threads) as teacher:
             try:
                 evolved = None
                 if is_endpoint(p.teacher) and p.applications:

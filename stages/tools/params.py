@@ -3,7 +3,7 @@
 from pydantic import Field, model_validator
 
 from stages.harness.section import Section
-from stages.harness.teacher import EndpointParams, is_endpoint
+from stages.harness.teacher import check_teacher
 
 
 class ToolsParams(Section):
@@ -20,15 +20,11 @@ class ToolsParams(Section):
     mcp_servers: list[str | list[str]]
     near_dup_threshold: float = Field(gt=0, le=1)
     teacher: str
-    endpoint: EndpointParams
     worded: int = Field(ge=0)
     applications: int = Field(ge=0)
     kinds: int = Field(ge=1)
 
     @model_validator(mode="after")
     def _known(self) -> "ToolsParams":
-        if self.teacher != "embedded" and not is_endpoint(self.teacher):
-            raise ValueError(f"teacher {self.teacher!r}: neither embedded nor a URL")
-        if is_endpoint(self.teacher) and not self.endpoint.model:
-            raise ValueError("endpoint.model: a teacher behind a URL needs the name of its model")
+        check_teacher("teacher", self.teacher, ["embedded"])
         return self

@@ -27,9 +27,10 @@ from gym.sandbox import SandboxError
 from gym.sandbox.workspace import coding_sandbox
 from stages.harness.errors import InputError
 from stages.harness.files import write_atomic
+from stages.harness.section import load_section
 from stages.harness.stage import Stage
 from stages.harness.tables import AGENTS, TASKS, TOOLS, TRAJECTORIES, read_table, write_batches, write_table
-from stages.harness.teacher import Teacher, is_endpoint
+from stages.harness.teacher import EndpointParams, Teacher, is_endpoint
 from stages.tracking.runs import Track
 from stages.tracking.traces import choose, log_traces
 from stages.trajectories import sessions, shards
@@ -79,7 +80,7 @@ def actor(p: TrajectoriesParams, agent: Teacher, on_done: Callable[[], None]) ->
     """Who acts for the agents: the planner, or the model behind a URL, which tells each conversation's end."""
     if not is_endpoint(p.agent):
         return planned
-    acting = Acting(at_once=p.endpoint.concurrency, **p.acting.model_dump())
+    acting = Acting(at_once=agent.endpoint.concurrency, **p.acting.model_dump())
     return lambda cases: agent.submit(act, cases, acting, on_done).result()
 
 
@@ -185,7 +186,7 @@ def card(p: TrajectoriesParams, metrics: Mapping[str, float], judged_by: str) ->
     counts = {key: int(value) for key, value in metrics.items() if float(value).is_integer()}
     verdicts = {key.removeprefix("verdict_"): n for key, n in counts.items() if key.startswith("verdict_")}
     planner = "a planner that follows a gold plan, with mistakes and recoveries of its own; no language model."
-    who = planner if p.agent == "planner" else f"the language model {p.endpoint.model} at {p.agent}."
+    who = planner if p.agent == "planner" else f"the language model {p.agent}."
     lines = [
         "# Trajectories",
         "",
@@ -216,9 +217,10 @@ def main() -> None:
     with Stage("trajectories", TrajectoriesParams, Track) as stage, ExitStack() as stack:
         p = stage.params
         apps = read_applications()
-        teacher = stack.enter_context(Teacher(p.teacher, p.endpoint, stage.common.threads))
-        judge = stack.enter_context(Teacher(p.judge, p.endpoint, stage.common.threads))
-        agent = stack.enter_context(Teacher(p.agent, p.endpoint, stage.common.threads))
+        endpoint = load_section("endpoint", EndpointParams)
+        teacher = stack.enter_context(Teacher(p.teacher, endpoint, stage.common.threads))
+        judge = stack.enter_context(Teacher(p.judge, endpoint, stage.common.threads))
+        agent = stack.enter_context(Teacher(p.agent, endpoint, stage.common.threads))
         try:
             agents = staff(stage, apps, teacher)
             maker = Maker(apps, agents, p, stage.seed("trajectories") % 2**31)

@@ -3,7 +3,7 @@
 from pydantic import Field, model_validator
 
 from stages.harness.section import Section
-from stages.harness.teacher import EndpointParams, is_endpoint
+from stages.harness.teacher import check_teacher
 
 
 class ActingParams(Section):
@@ -36,7 +36,6 @@ class TrajectoriesParams(Section):
     agent: str
     acting: ActingParams
     teacher: str
-    endpoint: EndpointParams
     worded: int = Field(ge=0)
     judge: str
     judged: int = Field(ge=0)
@@ -50,9 +49,5 @@ class TrajectoriesParams(Section):
                 raise ValueError(f"unknown persona {persona!r}; known: {', '.join(PERSONAS)}")
         local = {"agent": ["planner"], "teacher": ["embedded"], "judge": ["none", "embedded"]}
         for key, names in local.items():
-            spec = str(getattr(self, key))
-            if spec not in names and not is_endpoint(spec):
-                raise ValueError(f"{key} {spec!r}: neither {' nor '.join(names)} nor a URL")
-            if is_endpoint(spec) and not self.endpoint.model:
-                raise ValueError(f"endpoint.model: {key} is a URL, which needs the name of its model")
+            check_teacher(key, str(getattr(self, key)), names)
         return self

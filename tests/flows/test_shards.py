@@ -47,8 +47,8 @@ def test_shards_go_to_a_pools_workers_and_the_stage_then_asks_nothing(
         with MockEndpoint(lambda body, before: Action(raw=ANSWER)) as teacher:
             path = smoke_checkout / "params.yaml"
             params = yaml.safe_load(path.read_text())
-            endpoint = params["rephrase"]["endpoint"] | {"model": "mock", "concurrency": 4}
-            params["rephrase"] |= {"teacher": teacher.url, "endpoint": endpoint, "documents": 4, "styles": ["faq"]}
+            params["endpoint"] |= {"concurrency": 4}
+            params["rephrase"] |= {"teacher": f"{teacher.url}#mock", "documents": 4, "styles": ["faq"]}
             path.write_text(yaml.safe_dump(params, sort_keys=False))
             run_in(smoke_checkout, *prefect, "work-pool", "create", "k2-shards", "--type", "process", **env)
             run_in(smoke_checkout, *prefect, "deploy", "--name", "rephrase-shard", **env)

@@ -67,8 +67,8 @@ def _checkout(folder: Path, url: str) -> Path:
     made = make_checkout(folder)
     write_table(made / "data" / "corpus.parquet", _rows(), CORPUS)
     params = yaml.safe_load((made / "params.yaml").read_text())
-    endpoint = params["rephrase"]["endpoint"] | {"model": "mock", "concurrency": 4}
-    params["rephrase"] |= {"teacher": url, "styles": ["faq"], "endpoint": endpoint, "candidates": 1}
+    params["endpoint"] |= {"concurrency": 4}
+    params["rephrase"] |= {"teacher": f"{url}#mock", "styles": ["faq"], "candidates": 1}
     (made / "params.yaml").write_text(yaml.safe_dump(params))
     return made
 
@@ -124,7 +124,7 @@ def test_two_shard_processes_fill_one_store_and_the_stage_asks_nothing(
 def test_an_impossible_teacher_is_one_line() -> None:
     value = yaml.safe_load(Path("params.yaml").read_text())
     value["rephrase"]["teacher"] = "https://example.org/v1"
-    with pytest.raises(InputError, match=r"rephrase: .*endpoint\.model"):
+    with pytest.raises(InputError, match=r"rephrase: .*URL#model"):
         parse_params(value)
     value["rephrase"] |= {"teacher": "embedded", "chunk_tokens": 200}
     with pytest.raises(InputError, match="chunk_tokens 200 exceeds"):

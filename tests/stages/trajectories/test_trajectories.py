@@ -109,13 +109,13 @@ def _replays(folder: Path) -> None:
 def test_a_teacher_behind_an_endpoint_invents_tools_writes_prompts_words_requests_and_judges(
     tmp_path: Path, run_in: Callable[..., Any]
 ) -> None:
-    mock = _load(ROOT / "agents" / "teacher.py")
+    mock = _load(ROOT / "agents" / "chat" / "teacher.py")
     folder = _checkout(tmp_path / "checkout", count=60, shard=20, worded=30, judged=30)
     with MockEndpoint(mock.behave) as server:
         params = yaml.safe_load((folder / "params.yaml").read_text())
-        endpoint = params["tools"]["endpoint"] | {"model": "mock", "concurrency": 8}
-        params["tools"] |= {"teacher": server.url, "endpoint": endpoint, "worded": 20}
-        params["trajectories"] |= {"teacher": server.url, "judge": server.url, "endpoint": endpoint}
+        params["endpoint"] |= {"concurrency": 8}
+        params["tools"] |= {"teacher": f"{server.url}#mock", "worded": 20}
+        params["trajectories"] |= {"teacher": f"{server.url}#mock", "judge": f"{server.url}#mock"}
         (folder / "params.yaml").write_text(yaml.safe_dump(params))
         run_in(folder, sys.executable, "-m", "stages.tools")
         run_in(folder, sys.executable, "-m", "stages.trajectories")
@@ -196,7 +196,7 @@ def test_the_judge_reads_only_what_passed_and_its_verdict_is_stored(monkeypatch:
             return [ChatResponse("no" if place == 1 else "yes") for place in range(len(requests))]
 
     monkeypatch.setattr("stages.harness.teacher.open_client", lambda *args, **kwargs: Says())
-    endpoint: EndpointParams = load_params().trajectories.endpoint
+    endpoint: EndpointParams = load_params().endpoint
     with Teacher("embedded", endpoint, 1) as judge:
         consult(judge, rows, 3)
     found = {row["trajectory"]["traj_id"]: row["trajectory"] for row in rows}
@@ -210,10 +210,10 @@ def test_the_judge_reads_only_what_passed_and_its_verdict_is_stored(monkeypatch:
     [
         ("trajectories", {"judge": "somebody"}, r"judge 'somebody'"),
         ("trajectories", {"teacher": "none"}, r"teacher 'none'"),
-        ("trajectories", {"judge": "http://127.0.0.1/v1"}, r"endpoint\.model: judge"),
-        ("trajectories", {"agent": "embedded"}, r"agent 'embedded': neither planner nor a URL"),
-        ("trajectories", {"agent": "http://127.0.0.1/v1"}, r"endpoint\.model: agent"),
-        ("tools", {"teacher": "http://127.0.0.1/v1"}, r"endpoint\.model"),
+        ("trajectories", {"judge": "http://127.0.0.1/v1"}, r"judge .*URL#model"),
+        ("trajectories", {"agent": "embedded"}, r"agent 'embedded': neither planner nor a URL#model"),
+        ("trajectories", {"agent": "http://127.0.0.1/v1"}, r"agent .*URL#model"),
+        ("tools", {"teacher": "http://127.0.0.1/v1"}, r"teacher .*URL#model"),
         ("tools", {"teacher": "gpt"}, r"teacher 'gpt'"),
     ],
 )
