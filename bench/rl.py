@@ -53,7 +53,7 @@ class Ours:
         began = time.process_time()
         self.number += 1
         rng = np.random.default_rng(self.number)
-        rollouts = [[Rollout(f"{n}/{k}", n, TOKENS) for k in range(SAMPLES)] for n in range(len(tasks))]
+        rollouts = [[Rollout(f"{n}/{k}", "", n, TOKENS) for k in range(SAMPLES)] for n in range(len(tasks))]
         flat = [rollout for group in rollouts for rollout in group]
         episodes = {rollout.key: Answer(self.tokenizer, None, tasks[rollout.prompt]) for rollout in flat}
         self.tune.model.eval()

@@ -35,13 +35,14 @@ from k2model.training.engine import OptimizerOptions
 from k2model.training.token_shards import TokenStream
 from stages.dial import load_params, merge
 from stages.harness.files import fingerprint, sha256_tree, write_json
+from stages.harness.hooks import Hooks
 from stages.harness.seeds import rng, sub_seed
 from stages.measure.tasks import held_loss, solved
 from stages.posttraining import conversations as data
 from stages.posttraining.finetune import FineTune
 from stages.posttraining.packing import Packed, pack, plan
 from stages.rl.families import open_families
-from stages.rl.loop import Hooks, Job, Loop
+from stages.rl.loop import Loop, RlSetup
 from stages.rl.params import RlParams
 from stages.rl.ptx import quality_data
 
@@ -180,9 +181,9 @@ class Lab:
             return found
         ptx = quality_data(self.tokenizer, p, self.kept_conversations, sub_seed(seed, "ptx")) if p.ptx > 0 else None
         with open_families(p.families, FACTS) as families:
-            job = Job(p, self.start(arm.start), work, sub_seed(seed, "experiment"), self.tokenizer, ptx, families)
+            setup = RlSetup(p, self.start(arm.start), work, sub_seed(seed, "experiment"), self.tokenizer, ptx, families)
             clock = Clock(work / "cpu.json")
-            loop = Loop(job, Hooks(log=clock.log))
+            loop = Loop(setup, Hooks(log=clock.log))
             curve = loop.run()
         found = Found(curve, self.before(arm.start), self.measure(loop.tune.model), clock.seconds)
         write_json(work / "found.json", asdict(found))

@@ -14,8 +14,8 @@ from gym.tasksets.task import Task
 from k2model.chat.messages import encode_chat, rounds
 from k2model.chat.tokenizer import K2Tokenizer
 from stages.harness.tables import TRAJECTORIES, read_table
+from stages.posttraining.comparison import Comparison
 from stages.posttraining.packing import Example
-from stages.rl.critic import Comparison, comparison_messages
 
 Message = Mapping[str, Any]
 Conversation = tuple[Sequence[Message], Sequence[Message] | None]
@@ -53,7 +53,7 @@ def comparison(task: Task, rng: np.random.Generator) -> Conversation:
     first_is_right = bool(rng.integers(2))
     pair = (right, wrong) if first_is_right else (wrong, right)
     question = str(task.messages[-1]["content"])
-    messages = comparison_messages(Comparison(question, *pair))
+    messages = Comparison(question, *pair).messages()
     return [*messages, {"role": "assistant", "content": right}], None
 
 

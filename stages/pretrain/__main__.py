@@ -19,9 +19,10 @@ from k2model.model import K2Model
 from k2model.training.engine import init_ranks
 from stages.harness.checkout_lock import end_with_dvc, end_with_parent
 from stages.harness.files import write_atomic
+from stages.harness.hooks import Hooks
 from stages.harness.section import load_section
 from stages.harness.stage import Stage
-from stages.pretrain.loop import Hooks, Job, train
+from stages.pretrain.loop import Job, train
 from stages.pretrain.params import PretrainParams
 from stages.tracking.runs import Track
 

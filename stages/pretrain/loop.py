@@ -5,7 +5,7 @@ Every rank runs `train`; rank 0 keeps the history, decides which checkpoint to r
 
 import csv
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from k2model.training.schedule import Phase, Schedule
 from k2model.training.token_shards import Batch, TokenStream, read_index
 from k2model.training.train_state import CheckpointWriter, Snapshot, load_state, load_tensors, newest_intact, step_of
 from stages.harness.errors import InputError
+from stages.harness.hooks import Hooks
 from stages.pretrain.guard import LossGuard, Problem
 from stages.pretrain.params import PretrainParams
 
@@ -35,7 +36,6 @@ COLUMNS = (
     "clipped_heads",
     "load_cv",
 )
-LogFn = Callable[[Mapping[str, float], int], None]
 
 
 @dataclass(frozen=True)
@@ -49,20 +49,6 @@ class Job:
     threads: int
     tokens: Path
     work: Path
-
-
-@dataclass
-class Hooks:
-    """How rank 0 tells the world; other ranks do nothing.
-
-    log: metrics of one step. flush: called right before a checkpoint is taken. progress: one step is done.
-    say: one line for the user.
-    """
-
-    log: LogFn = lambda metrics, step: None
-    flush: Callable[[], None] = lambda: None
-    progress: Callable[[int, str], None] = lambda n, note: None
-    say: Callable[[str], None] = lambda line: None
 
 
 @dataclass

@@ -7,12 +7,13 @@ import torch
 from k2model.chat.tokenizer import load_tokenizer
 from k2model.formats.checkpoint import save_checkpoint
 from stages.harness.files import write_csv
+from stages.harness.hooks import Hooks
 from stages.harness.stage import Stage
 from stages.harness.tables import ROLLOUTS, write_table
-from stages.posttraining import conversations as data
+from stages.posttraining import conversations
 from stages.posttraining.benchmark_index import read_index
 from stages.rl.families import open_families
-from stages.rl.loop import Hooks, Job, Loop
+from stages.rl.loop import Loop, RlSetup
 from stages.rl.params import RlParams
 from stages.rl.ptx import quality_data
 from stages.tracking.runs import Track
@@ -32,29 +33,29 @@ def main() -> None:
         p = stage.params
         torch.set_num_threads(stage.common.threads)
         tokenizer = load_tokenizer(TOKENIZER)
-        kept = data.trajectories(TRAJECTORIES)
+        kept = conversations.trajectories(TRAJECTORIES)
         index = read_index(TOKENS)
-        kept, dropped = data.clean(kept, index)
+        kept, dropped = conversations.clean(kept, index)
         ptx = quality_data(tokenizer, p, kept, stage.seed("ptx"), index) if p.ptx > 0 and p.ptx_rows else None
         with open_families(p.families, FACTS) as families, stage.progress(p.iterations, "iteration") as progress:
-            job = Job(p, START, stage.work, stage.seed("rl"), tokenizer, ptx, families, index)
+            setup = RlSetup(p, START, stage.work, stage.seed("rl"), tokenizer, ptx, families, index)
             hooks = Hooks(
                 log=lambda metrics, step: stage.log(metrics, step),
                 flush=stage.track.flush,
                 progress=progress.update,
                 say=lambda line: print(f"rl: {line}", flush=True),
             )
-            loop = Loop(job, hooks)
+            loop = Loop(setup, hooks)
             curve = loop.run()
         save_checkpoint(loop.tune.model, OUT)
-        write_table(ROLLOUTS_OUT, loop.records(), ROLLOUTS)
+        write_table(ROLLOUTS_OUT, loop.rollouts.read(p.iterations), ROLLOUTS)
         columns = list(dict.fromkeys(key for row in curve for key in row))
         write_csv(CURVE, [{key: f"{row[key]:.6g}" if key in row else "" for key in columns} for row in curve])
         stage.track.artifact(CURVE)
         first, last = curve[0], curve[-1]
         metrics = {f"{key}_first": value for key, value in first.items() if key.startswith("held_")}
         metrics |= {key: value for key, value in last.items() if key != "iteration"}
-        metrics["overlapping"] = dropped + sum(loop.overlapping.values())
+        metrics["overlapping"] = dropped + sum(loop.tasks.overlapping.values())
         gains = [
             f"{family} {first[key]:.0%} to {last[key]:.0%}"
             for family in p.families

@@ -3,6 +3,7 @@
 import json
 import queue
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,10 @@ from k2model.formats.checkpoint import save_checkpoint
 from k2model.inference.generate import Engine, Request, Result
 from k2model.inference.int4_experts import int4_twin, refresh_experts
 from k2model.model import K2Model
+from stages.rl.params import RolloutParams
 from stages.rl.rollout import Backend
+
+OpenBackend = Callable[[K2Model, K2Tokenizer, int, int], Backend]  # the network, rollouts at once, tokens of one
 
 
 def colocated(model: K2Model, tokenizer: K2Tokenizer, max_batch: int, context: int) -> Backend:
@@ -178,3 +182,10 @@ class ServerBackend:
                 if self._stop.is_set():
                     return
         raise RolloutError(f"rollout server {self.url}: the stream ended without a finish reason")
+
+
+def open_backend(p: RolloutParams, work: Path) -> OpenBackend:
+    """Who samples, by the parameters; `work` is where pushed weights lie."""
+    if p.backend == "server":
+        return ServerRollouts(p.url, work / "pushed")
+    return Int4Rollouts() if p.backend == "int4" else colocated

@@ -4,15 +4,15 @@ from collections.abc import Sequence
 
 from gym.decontaminate import Index
 from k2model.chat.tokenizer import K2Tokenizer
-from stages.posttraining import conversations as data
+from stages.posttraining.conversations import Conversation, encode
 from stages.posttraining.mixture import Mixture, demonstrate
 from stages.rl.params import RlParams
 
 
 def quality_data(
-    tokenizer: K2Tokenizer, p: RlParams, kept: Sequence[data.Conversation], seed: int, index: Index | None = None
+    tokenizer: K2Tokenizer, p: RlParams, kept: Sequence[Conversation], seed: int, index: Index | None = None
 ) -> Mixture:
     """Rows of kept trajectories, and as many rows of demonstrations of families outside the RL loop."""
-    examples, _, _ = data.encode(tokenizer, kept, p.ptx_length)
+    examples, _, _ = encode(tokenizer, kept, p.ptx_length)
     shown, _ = demonstrate(tokenizer, p.ptx_demonstrations, p.difficulty, p.ptx_length, seed, index)
     return Mixture(examples, shown, 0.5, p.ptx_length, seed)

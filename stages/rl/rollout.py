@@ -5,8 +5,8 @@ one can wait: its state is plain JSON, and its episode is rebuilt by replaying t
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any, Protocol
+from dataclasses import dataclass, field
+from typing import Protocol
 
 from gym.verifiers.result import Result as Verdict
 from k2model.inference.generate import Request, Result
@@ -44,12 +44,15 @@ class Episode(Protocol):
 
 @dataclass
 class Rollout:
-    """`key` names the prompt and the sample; `turns` are finished completions, `open` the one in progress.
+    """One sample of the answers to a task.
 
+    key: names the prompt and the sample. family, prompt: the task's, and its number there. budget: tokens that the
+    policy may sample. turns: finished completions; `open` is the one in progress.
     stop: `done`, `budget` (cut at the token budget), `context` (no room), or empty while it runs.
     """
 
     key: str
+    family: str
     prompt: int
     budget: int
     tokens: list[int] = field(default_factory=list)
@@ -74,9 +77,6 @@ class Rollout:
         self.tokens += ids
         self.sampled += [logprobs is not None] * len(ids)
         self.logprobs += logprobs if logprobs is not None else [0.0] * len(ids)
-
-    def state(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def replay(episode: Episode, rollout: Rollout) -> None:
@@ -112,8 +112,8 @@ def advance(
         if room < 1:
             rollout.stop = "budget" if rollout.spent >= rollout.budget else "context"
             return
-        one = sub_seed(seed, rollout.key, len(rollout.tokens)) % 2**32
-        request = Request(rollout.tokens, room, temperature=temperature, seed=one, stop_ids=stop_ids)
+        own_seed = sub_seed(seed, rollout.key, len(rollout.tokens)) % 2**32
+        request = Request(rollout.tokens, room, temperature=temperature, seed=own_seed, stop_ids=stop_ids)
         running[backend.submit(request)] = rollout
 
     def take(rollout: Rollout, result: Result) -> None:

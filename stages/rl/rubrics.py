@@ -1,15 +1,9 @@
-"""The rubrics of self-critique (K2 report, Appendix F): core ones for the critic's prompt, prescriptive ones by rule.
+"""The prescriptive rubrics of self-critique (K2 report, Appendix F).
 
-Prescriptive rubrics stand against reward hacking, so they are not left to the critic that is being trained.
+They stand against reward hacking, so a rule decides them and not the critic that is being trained.
 """
 
 import re
-
-CORE = (
-    "Clarity and relevance: answers what was asked, directly and in full",
-    "Conversational fluency: reads naturally and keeps the thread",
-    "Objective and grounded: no comments on itself, no flattery",
-)
 
 _PRAISE = re.compile(
     r"^\W*(?:(?:what|that(?:'s| is)) an? )?(?:really )?"

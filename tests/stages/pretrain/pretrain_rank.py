@@ -5,7 +5,8 @@ from pathlib import Path
 
 import torch.distributed as dist
 
-from stages.pretrain.loop import Hooks, Job, train
+from stages.harness.hooks import Hooks
+from stages.pretrain.loop import Job, train
 from stages.pretrain.params import PretrainParams
 
 PARAMS = {

@@ -9,7 +9,8 @@ import torch
 import stages.pretrain.loop as loop
 from k2model.training.token_shards import ShardWriter, TokenStream
 from stages.harness.errors import InputError
-from stages.pretrain.loop import Hooks, Job, Trainer, train
+from stages.harness.hooks import Hooks
+from stages.pretrain.loop import Job, Trainer, train
 from stages.pretrain.params import PretrainParams
 from tests.stages.pretrain.pretrain_rank import PARAMS
 

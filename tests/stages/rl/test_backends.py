@@ -18,9 +18,10 @@ from k2model.formats.checkpoint import load_checkpoint, save_checkpoint
 from k2model.inference.generate import Engine, Request
 from k2model.model import K2Model
 from k2model.serving.server import make_app, open_service
+from stages.harness.hooks import Hooks
 from stages.rl.backends import RolloutError, ServerBackend, ServerRollouts
 from stages.rl.families import Families
-from stages.rl.loop import Hooks, Job, Loop
+from stages.rl.loop import Loop, RlSetup
 from stages.rl.params import RlParams
 
 torch.set_num_threads(1)
@@ -77,7 +78,7 @@ def url(start: Path) -> Iterator[str]:
 
 def _loop(params: RlParams, start: Path, work: Path, tokenizer: K2Tokenizer) -> Loop:
     families = Families({name: open_taskset(name) for name in params.families})
-    return Loop(Job(params, start, work, 5, tokenizer, None, families), Hooks())
+    return Loop(RlSetup(params, start, work, 5, tokenizer, None, families), Hooks())
 
 
 def test_a_server_with_pushed_weights_trains_the_same_policy(
@@ -86,7 +87,7 @@ def test_a_server_with_pushed_weights_trains_the_same_policy(
     here = _loop(_params(), start, tmp_path / "here", tokenizer)
     there = _loop(_params(rollouts={"backend": "server", "url": url}), start, tmp_path / "there", tokenizer)
     curve_here, curve_there = here.run(), there.run()
-    assert [row["text"] for row in there.records()] == [row["text"] for row in here.records()]
+    assert [row["text"] for row in there.rollouts.read(2)] == [row["text"] for row in here.rollouts.read(2)]
     assert curve_there[-1]["mismatch"] < 1e-4
     assert curve_here[-1]["loss"] == pytest.approx(curve_there[-1]["loss"], abs=1e-4)
     pushed = load_checkpoint(tmp_path / "there" / "pushed").state_dict()

@@ -17,13 +17,17 @@ from k2model.chat.tokenizer import K2Tokenizer, train_tokenizer
 from k2model.config import K2Config
 from k2model.formats.checkpoint import load_checkpoint, save_checkpoint
 from k2model.model import K2Model
+from stages.harness.hooks import Hooks
+from stages.posttraining.comparison import Comparison
 from stages.posttraining.mixture import Mixture
 from stages.posttraining.packing import Example
-from stages.rl.critic import Comparison, comparison_messages
 from stages.rl.families import Families, open_families
-from stages.rl.judge import judge
-from stages.rl.loop import Hooks, Job, Loop
+from stages.rl.loop import Loop, RlSetup
+from stages.rl.pairwise import judge, lessons
 from stages.rl.params import RlParams
+from stages.rl.rollout import Rollout
+from stages.rl.sampling import Finished
+from stages.rl.scoring import outcomes
 
 torch.set_num_threads(1)
 
@@ -81,9 +85,11 @@ def _params(**changes: Any) -> RlParams:
     return RlParams.model_validate(base | changes)
 
 
-def _job(params: RlParams, start: Path, work: Path, tokenizer: K2Tokenizer, families: Families | None = None) -> Job:
+def _setup(
+    params: RlParams, start: Path, work: Path, tokenizer: K2Tokenizer, families: Families | None = None
+) -> RlSetup:
     ptx = Mixture([Example(list(range(20, 60)), [True] * 40)], [], 1.0, 64, 0)
-    return Job(params, start, work, 5, tokenizer, ptx, families or _families(params.families))
+    return RlSetup(params, start, work, 5, tokenizer, ptx, families or _families(params.families))
 
 
 def _families(names: Sequence[str]) -> Families:
@@ -103,7 +109,7 @@ def test_a_run_that_was_stopped_ends_like_one_that_was_not(
     start: Path, tokenizer: K2Tokenizer, tmp_path: Path, rollout_tokens: int
 ) -> None:
     params = _params(rollout_tokens=rollout_tokens)
-    whole = Loop(_job(params, start, tmp_path / "whole", tokenizer), Hooks())
+    whole = Loop(_setup(params, start, tmp_path / "whole", tokenizer), Hooks())
     curve = whole.run()
     assert [row["iteration"] for row in curve] == [0, 1, 2, 3]
 
@@ -111,37 +117,37 @@ def test_a_run_that_was_stopped_ends_like_one_that_was_not(
         if step == 2:
             raise Killed
 
-    stopped = Loop(_job(params, start, tmp_path / "stopped", tokenizer), Hooks(log=die))
+    stopped = Loop(_setup(params, start, tmp_path / "stopped", tokenizer), Hooks(log=die))
     with pytest.raises(Killed):
         stopped.run()
     stopped.tune.close()
     said: list[str] = []
-    again = Loop(_job(params, start, tmp_path / "stopped", tokenizer), Hooks(say=said.append))
+    again = Loop(_setup(params, start, tmp_path / "stopped", tokenizer), Hooks(say=said.append))
     assert again.run() == curve
     assert said == ["resumed at iteration 1 of 3"]
     assert any("loss" in row for row in curve)  # something was learned
     for name, tensor in _weights(whole).items():
         assert torch.equal(tensor, _weights(again)[name]), name
-    assert again.records() == whole.records()
+    assert again.rollouts.read(3) == whole.rollouts.read(3)
 
 
 def test_unfinished_rollouts_wait_and_keep_their_tokens(start: Path, tokenizer: K2Tokenizer, tmp_path: Path) -> None:
     params = _params(rollout_tokens=20, budget={"scale": 2.0, "penalty": 0.2}, iterations=1)
-    loop = Loop(_job(params, start, tmp_path, tokenizer), Hooks())
+    loop = Loop(_setup(params, start, tmp_path, tokenizer), Hooks())
     loop.run()
     waiting = loop.state.waiting
     assert waiting
-    cut = next(row for rows in waiting for row in rows if row["open"])
-    assert cut["stop"] == ""
-    assert sum(cut["sampled"]) == len(cut["open"])
-    assert len(cut["tokens"]) == len(cut["sampled"]) == len(cut["logprobs"])
+    cut = next(rollout for group in waiting for rollout in group if rollout.open)
+    assert cut.stop == ""
+    assert cut.spent == len(cut.open)
+    assert len(cut.tokens) == len(cut.sampled) == len(cut.logprobs)
 
 
 def test_the_sampler_and_the_trainer_agree_on_log_probabilities(
     start: Path, tokenizer: K2Tokenizer, tmp_path: Path
 ) -> None:
     params = _params(iterations=2, toggle={"every": 0, "accuracy": 0.5, "percentile": 90.0})
-    curve = Loop(_job(params, start, tmp_path, tokenizer), Hooks()).run()
+    curve = Loop(_setup(params, start, tmp_path, tokenizer), Hooks()).run()
     found = [row["mismatch"] for row in curve if "mismatch" in row]
     assert found
     assert found[0] < 1e-4
@@ -149,9 +155,9 @@ def test_the_sampler_and_the_trainer_agree_on_log_probabilities(
 
 def test_tool_conversations_are_rolled_out_and_judged(start: Path, tokenizer: K2Tokenizer, tmp_path: Path) -> None:
     params = _params(iterations=1, tool_tasks=1, budget={"scale": 0.1, "penalty": 0.0})
-    loop = Loop(_job(params, start, tmp_path, tokenizer), Hooks())
+    loop = Loop(_setup(params, start, tmp_path, tokenizer), Hooks())
     loop.run()
-    tools = [row for row in loop.records() if row["taskset"] == "tools"]
+    tools = [row for row in loop.rollouts.read(1) if row["taskset"] == "tools"]
     assert len(tools) == 3
     assert all(row["status"] == ("scored" if row["stop"] == "done" else "no_answer") for row in tools)
 
@@ -159,20 +165,20 @@ def test_tool_conversations_are_rolled_out_and_judged(start: Path, tokenizer: K2
 def test_rewards_are_the_sum_of_their_parts_and_statuses_are_kept(
     start: Path, tokenizer: K2Tokenizer, tmp_path: Path
 ) -> None:
-    loop = Loop(_job(_params(iterations=1), start, tmp_path, tokenizer), Hooks())
+    loop = Loop(_setup(_params(iterations=1), start, tmp_path, tokenizer), Hooks())
     loop.run()
-    for row in json.loads(json.dumps(loop.records())):
+    for row in json.loads(json.dumps(loop.rollouts.read(1))):
         parts = row["reward_task"] + row["reward_length"] + row["reward_budget"] + row["reward_repeat"]
         assert row["reward"] == pytest.approx(parts)
         assert row["status"] in ("scored", "no_answer")
 
 
 def test_what_a_rollout_says_does_not_depend_on_the_batch(start: Path, tokenizer: K2Tokenizer, tmp_path: Path) -> None:
-    small = Loop(_job(_params(iterations=1, max_batch=2), start, tmp_path / "a", tokenizer), Hooks())
-    large = Loop(_job(_params(iterations=1), start, tmp_path / "b", tokenizer), Hooks())
+    small = Loop(_setup(_params(iterations=1, max_batch=2), start, tmp_path / "a", tokenizer), Hooks())
+    large = Loop(_setup(_params(iterations=1), start, tmp_path / "b", tokenizer), Hooks())
     small.run()
     large.run()
-    assert [row["text"] for row in small.records()] == [row["text"] for row in large.records()]
+    assert [row["text"] for row in small.rollouts.read(1)] == [row["text"] for row in large.rollouts.read(1)]
 
 
 def test_every_kind_of_verifiable_task_goes_through_the_loop(
@@ -182,10 +188,10 @@ def test_every_kind_of_verifiable_task_goes_through_the_loop(
     budget = {"scale": 0.04, "penalty": 0.2}
     params = _params(families=names, iterations=1, prompts=8, held_tasks=2, eval_every=1, budget=budget)
     with open_families(names, tmp_path / "none.parquet") as families:
-        job = replace(_job(params, start, tmp_path, tokenizer, families), ptx=None)
-        loop = Loop(job, Hooks())
+        setup = replace(_setup(params, start, tmp_path, tokenizer, families), ptx=None)
+        loop = Loop(setup, Hooks())
         curve = loop.run()
-    records = loop.records()
+    records = loop.rollouts.read(1)
     assert {row["taskset"] for row in records} == {*names, "open_ended"}
     assert {f"held_success_{name}" for name in names} <= set(curve[-1])
     assert all(row["status"] in ("scored", "no_answer") for row in records)
@@ -201,41 +207,44 @@ class Said:
         return self.text
 
 
-def test_the_critic_learns_from_verified_answers_in_both_orders_and_only_with_its_loop_closed(
-    start: Path, tokenizer: K2Tokenizer, tmp_path: Path
-) -> None:
-    loop = Loop(_job(_params(), start, tmp_path / "closed", tokenizer), Hooks())
-    (task,) = loop.tasks["parity"][:1]
+def test_the_critic_learns_from_verified_answers_in_both_orders(start: Path, tokenizer: K2Tokenizer) -> None:
+    task = open_taskset("parity").tasks(1, 0, 0.0)[0]
     right, wrong = Result(1.0, Status.SCORED, ""), Result(0.0, Status.SCORED, "")
-    said: list[Any] = [Said("even"), Said("odd"), Said("odd"), Said("even")]
-    loop._learn("parity", task, said, [right, wrong, wrong, right])
-    question = str(task.messages[-1]["content"])
-    assert loop.state.judged == [[question, "even", "odd"]]
-    texts = [tokenizer.decode(list(one.ids)) for one in loop._lessons(0)]
+    episodes: list[Any] = [Said("even"), Said("odd"), Said("odd"), Said("even")]
+    group = Finished("parity", task, [Rollout(str(k), "parity", 0, 9) for k in range(4)], episodes)
+    found = outcomes(group, [right, wrong, wrong, right])
+    assert found == [Comparison(str(task.messages[-1]["content"]), "even", "odd")]
+    texts = [tokenizer.decode(list(example.ids)) for example in lessons(tokenizer, found)]
     assert ["A: even" in text for text in texts] == [True, False]
     assert all(text.split("</think>")[1].startswith("even") for text in texts)
-    loop._learn("parity", task, said, [right, right, right, right])
-    assert len(loop.state.judged) == 1  # nothing was wrong
-    off = {"open_prompts": 1, "coefficient": 0.0, "pairs": 2, "window": 20, "held_pairs": 4}
-    opened = Loop(_job(_params(critic=off), start, tmp_path / "open", tokenizer), Hooks())
-    opened._learn("parity", task, said, [right, wrong, wrong, right])
-    assert opened.state.judged == []
-    assert opened._lessons(0) == []
+    assert outcomes(group, [right, right, right, right]) == [], "nothing was wrong"
+    assert outcomes(replace(group, family="open_ended"), [right, wrong, wrong, right]) == []
+
+
+def test_outcomes_are_kept_only_with_the_critics_loop_closed(
+    start: Path, tokenizer: K2Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stages.rl.loop.outcomes", lambda group, verdicts: [Comparison(group.family, "a", "b")] * 9)
+    critic = {"open_prompts": 1, "coefficient": 0.2, "pairs": 2, "window": 5, "held_pairs": 0}
+    for coefficient, kept in ((0.2, 5), (0.0, 0)):
+        params = _params(critic=critic | {"coefficient": coefficient}, iterations=1)
+        loop = Loop(_setup(params, start, tmp_path / str(coefficient), tokenizer), Hooks())
+        loop.run()
+        assert len(loop.state.judged) == kept
+        assert len(loop._lessons(0)) == 2 * min(2, kept)
 
 
 def test_the_critic_is_the_likelihood_of_writing_an_answer_down(start: Path, tokenizer: K2Tokenizer) -> None:
     model = load_checkpoint(start).eval()
-    one = Comparison("Is 7 even or odd?", "odd", "even", "be right")
-    (said,) = judge(model, tokenizer, [one])
-    prompt = encode_prompt(tokenizer, comparison_messages(one)) + tokenizer.encode(
-        "<think></think>", parse_special=True
-    )
+    comparison = Comparison("Is 7 even or odd?", "odd", "even", "be right")
+    (chance,) = judge(model, tokenizer, [comparison])
+    prompt = encode_prompt(tokenizer, comparison.messages()) + tokenizer.encode("<think></think>", parse_special=True)
     means = []
-    for answer in (one.first, one.second):
+    for answer in (comparison.first, comparison.second):
         written = [*tokenizer.encode(answer), tokenizer.im_end]
         tokens_BL = torch.tensor([[*prompt, *written]])
         with torch.no_grad():
             logp_LV = model(tokens_BL).logits_BLV[0].float().log_softmax(-1)
         picked = [float(logp_LV[len(prompt) - 1 + k, token]) for k, token in enumerate(written)]
         means.append(sum(picked) / len(picked))
-    assert said == pytest.approx(1 / (1 + math.exp(means[1] - means[0])), abs=1e-5)
+    assert chance == pytest.approx(1 / (1 + math.exp(means[1] - means[0])), abs=1e-5)

@@ -12,7 +12,7 @@ torch.set_num_threads(1)
 
 
 def _rollout(prompt: list[int], *turns: list[int], result: list[int] | None = None) -> Rollout:
-    rollout = Rollout("k", 0, 99)
+    rollout = Rollout("k", "parity", 0, 99)
     rollout.add(prompt)
     for number, turn in enumerate(turns):
         rollout.add(turn, [-float(token) for token in turn])

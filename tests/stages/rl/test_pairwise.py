@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from stages.rl.critic import RIDGE, Comparison, bradley_terry, rewards, win_matrix
+from stages.posttraining.comparison import Comparison
+from stages.rl.bradley_terry import RIDGE, rewards, strengths
+from stages.rl.pairwise import win_matrix
 from stages.rl.rubrics import violations
 
 
@@ -21,7 +23,7 @@ def test_strengths_maximise_the_written_likelihood() -> None:
         return float(-(wins * log_chance).sum() + RIDGE * (s**2).sum())
 
     reference = minimize(negative, np.zeros(5), tol=1e-12).x
-    assert np.allclose(bradley_terry(wins), reference - reference.mean(), atol=1e-4)
+    assert np.allclose(strengths(wins), reference - reference.mean(), atol=1e-4)
 
 
 def test_a_prejudice_for_the_first_place_cancels() -> None:

@@ -1,0 +1,57 @@
+"""The tasks of one RL run: what it trains on, and what it is measured on."""
+
+from dataclasses import dataclass
+
+from agents.conversations.tasks import Application, applications
+from agents.tools.evolve import evolve
+from gym.decontaminate import Index, clean_tasks
+from gym.tasksets import open_ended
+from gym.tasksets.task import Task
+from stages.harness.errors import InputError
+from stages.harness.seeds import sub_seed
+from stages.rl.episodes import TOOLS, tool_tasks
+from stages.rl.families import Families
+from stages.rl.params import RlParams
+
+OPEN = "open_ended"  # prompts that the policy itself judges
+
+
+@dataclass(frozen=True)
+class RunTasks:
+    """train: by family, with `OPEN` and `TOOLS`. held: of the verifiable families. apps: worlds of the tool tasks.
+
+    overlapping: tasks left out of training, by family/benchmark.
+    """
+
+    train: dict[str, list[Task]]
+    held: dict[str, list[Task]]
+    apps: list[Application]
+    overlapping: dict[str, int]
+
+
+def run_tasks(families: Families, p: RlParams, seed: int, index: Index) -> RunTasks:
+    """The tasks that a run's seed draws.
+
+    Args:
+        index: benchmarks' texts; tasks that overlap are not trained on.
+
+    Raises:
+        InputError: a family has no problem on a side, or every one is a benchmark's.
+    """
+
+    def drawn(*names: str) -> int:
+        return sub_seed(seed, *names) % 2**32
+
+    train = {name: families.tasks(name, "train", p.pool, drawn("pool", name), p.difficulty) for name in p.families}
+    held = {name: families.tasks(name, "held", p.held_tasks, drawn("held", name), p.difficulty) for name in p.families}
+    train[OPEN] = open_ended.tasks(p.pool, drawn("pool", OPEN))
+    apps = applications(evolve())
+    if p.tool_tasks:
+        train[TOOLS] = tool_tasks(apps, p.pool, drawn("pool", TOOLS) % 2**30)
+    overlapping: dict[str, int] = {}
+    for name, tasks in train.items():
+        train[name], dropped = clean_tasks(tasks, index)
+        if not train[name]:
+            raise InputError(f"rl.families: every task of {name} is a benchmark's")
+        overlapping |= {f"{name}/{benchmark}": count for benchmark, count in dropped.items()}
+    return RunTasks(train, held, apps, overlapping)
