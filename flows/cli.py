@@ -36,7 +36,7 @@ def main() -> None:
         print(f"k2: no command {name!r}\n{usage()}", file=sys.stderr)
         raise SystemExit(2)
     sys.argv = [f"k2 {name}", *sys.argv[2:]]
-    importlib.import_module(COMMANDS[name][0]).main()
+    raise SystemExit(importlib.import_module(COMMANDS[name][0]).main())
 
 
 if __name__ == "__main__":

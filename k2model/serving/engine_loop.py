@@ -3,8 +3,8 @@
 import asyncio
 import queue
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from k2model.chat.tokenizer import K2Tokenizer
@@ -15,12 +15,14 @@ from k2model.inference.generate import Engine, Request, Result
 
 @dataclass
 class News:
-    """New tokens of a request; `finish` on the last."""
+    """New tokens of a request; `finish` on the last, what was asked about the prompt on the first."""
 
     ids: list[int]
     logprobs: list[float]
     top: list[list[tuple[int, float]]]
     finish: str | None = None
+    prompt_logprobs: list[float] = field(default_factory=list)
+    prompt_top: list[list[tuple[int, float]]] = field(default_factory=list)
 
 
 class EngineThread:
@@ -33,7 +35,7 @@ class EngineThread:
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self._thread.start()
 
-    async def stream(self, request: Request) -> AsyncIterator[News]:
+    async def stream(self, request: Request) -> AsyncGenerator[News, None]:
         """Submits a request and yields what is sampled; leaving early cancels it."""
         loop, news = asyncio.get_running_loop(), asyncio.Queue[News | Exception]()
         place: list[int] = []
@@ -133,6 +135,8 @@ class EngineThread:
         loop, news, seen = self._listeners[handle]
         self._listeners[handle] = (loop, news, len(result.ids))
         item = News(result.ids[seen:], result.logprobs[seen:], result.top[seen:], finish)
+        if not seen:
+            item.prompt_logprobs, item.prompt_top = result.prompt_logprobs, result.prompt_top
         self._send(handle, item)
 
     def _send(self, handle: int, item: News | Exception) -> None:

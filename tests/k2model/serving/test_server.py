@@ -1,11 +1,8 @@
-"""The server, driven by the `openai` package over a real socket."""
+"""Chats and completions of a real server process, driven by the `openai` package."""
 
 import concurrent.futures
 import json
-import socket
-import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +11,14 @@ import jsonschema
 import openai
 import pytest
 import torch
-import uvicorn
 
 from k2model.chat import messages as chat
-from k2model.chat.tokenizer import K2Tokenizer, load_tokenizer, save_tokenizer, train_tokenizer
+from k2model.chat.tokenizer import K2Tokenizer
 from k2model.chat.turn import parse_ids
-from k2model.config import K2Config
 from k2model.errors import CheckpointError, ConfigError
-from k2model.formats.checkpoint import load_checkpoint, save_checkpoint
+from k2model.formats.checkpoint import load_checkpoint
 from k2model.inference.generate import Engine, Request
-from k2model.model import K2Model
-from k2model.serving.server import make_app, open_service
+from k2model.serving.service import open_service
 
 torch.set_num_threads(1)
 SCHEMA = {
@@ -35,48 +29,6 @@ SCHEMA = {
 }
 TOOLS: Any = [{"type": "function", "function": {"name": "weather", "description": "Weather.", "parameters": SCHEMA}}]
 ASK: Any = [{"role": "user", "content": "Weather in Oslo?"}]
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("serve") / "tiny"
-    config = K2Config.preset("smoke", vocab_size=320, max_position_embeddings=1024)
-    model = K2Model(config, seed=2)
-    with torch.no_grad():
-        for p in model.parameters():
-            p.mul_(3.0) if p.ndim > 1 else None
-    save_checkpoint(model, path)
-    text = ["The cat sat on the mat. " * 20, '{"city": "Oslo", "days": 3}' * 20]
-    save_tokenizer(train_tokenizer(text, 290), path, chat_template="", max_length=1024)
-    # The manifest was written before the tokenizer was added; a folder without one is loaded unchecked.
-    (path / "manifest.json").unlink()
-    return path
-
-
-@pytest.fixture(scope="module")
-def tokenizer(folder: Path) -> K2Tokenizer:
-    return load_tokenizer(folder)
-
-
-@pytest.fixture(scope="module")
-def url(folder: Path) -> Iterator[str]:
-    service = open_service(folder, max_batch=4, max_length=600)
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(make_app(service), log_level="warning"))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]}, daemon=True)
-        thread.start()
-        while not server.started:
-            time.sleep(0.01)
-        yield f"http://127.0.0.1:{sock.getsockname()[1]}"
-        server.should_exit = True
-        thread.join(timeout=10)
-        service.thread.stop()
-
-
-@pytest.fixture(scope="module")
-def client(url: str) -> openai.OpenAI:
-    return openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0, timeout=60)
 
 
 def _chat(client: openai.OpenAI, **options: Any) -> Any:

@@ -17,7 +17,8 @@ from k2model.config import K2Config
 from k2model.formats.checkpoint import load_checkpoint, save_checkpoint
 from k2model.inference.generate import Engine, Request
 from k2model.model import K2Model
-from k2model.serving.server import make_app, open_service
+from k2model.serving.app import make_app
+from k2model.serving.service import open_service
 from stages.harness.hooks import Hooks
 from stages.rl.backends import RolloutError, ServerBackend, ServerRollouts
 from stages.rl.families import Families

@@ -1,0 +1,314 @@
+"""The work of the endpoints, apart from HTTP: a body becomes requests of the engine, their tokens pieces of text."""
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+
+from k2model.chat import messages as chat
+from k2model.chat.tokenizer import K2Tokenizer, load_tokenizer
+from k2model.chat.turn import Delta
+from k2model.errors import ConfigError
+from k2model.formats.int4_checkpoint import load_any
+from k2model.inference.generate import Constraint, Engine, Request
+from k2model.inference.grammar import ToolGrammar
+from k2model.model import K2Model
+from k2model.serving.api import ChatBody, CompletionBody, NamedChoice, Sampling
+from k2model.serving.engine_loop import Choice, EngineThread, News
+
+Value = TypeVar("Value")
+
+
+class ServerStopping(RuntimeError):
+    """The server ends; what runs can't be finished."""
+
+
+@dataclass
+class Generation:
+    """What the engine gets for one body, and how its tokens are read; `prompts[k]` is the prompt of `requests[k]`.
+
+    `written[k]` is that prompt as the caller wrote it (text or ids); `samples` requests that follow each other have one
+    prompt. With `prompt_only` nothing is generated: the one token that the engine samples is dropped.
+    """
+
+    requests: list[Request]
+    choices: list[Choice]
+    written: Sequence[str | list[int]]
+    samples: int
+    prompt_only: bool = False
+
+    def usage(self) -> dict[str, int]:
+        """Token counts; a prompt with several answers counts once."""
+        prompt = sum(len(request.prompt) for request in self.requests[:: self.samples])
+        completion = sum(len(choice.ids) for choice in self.choices)
+        return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
+
+
+class Service:
+    """A model, its engine and what runs on it.
+
+    Raises:
+        ConfigError: model and tokenizer don't fit each other, or the engine can't be as large.
+    """
+
+    def __init__(self, model: K2Model, tokenizer: K2Tokenizer, name: str, *, max_batch: int, max_length: int) -> None:
+        self.tokenizer, self.name = tokenizer, name
+        self.vocab_size = model.config.vocab_size
+        self.grammar = ToolGrammar(tokenizer, self.vocab_size)
+        self.engine = _engine(model, tokenizer, max_batch, max_length)
+        self.thread = EngineThread(self.engine)
+        self.pieces = tokenizer.token_bytes()
+        self.stopping = False
+        self._running: set[asyncio.Queue[tuple[int, News | Exception]]] = set()
+        # Neither pool is asyncio's own, for whose work the end of the loop waits. A schema that takes long keeps
+        # other schemas waiting, not requests without one.
+        self._readers = ThreadPoolExecutor(2, thread_name_prefix="reader")
+        self._grammars = ThreadPoolExecutor(1, thread_name_prefix="grammar")
+
+    async def chat(self, body: ChatBody) -> Generation:
+        """Raises ConfigError for a request that can't be."""
+        constrained = bool(body.tools) or body.response_format.type != "text"
+        return await self._in(self._grammars if constrained else self._readers, lambda: self._chat(body))
+
+    async def completions(self, body: CompletionBody) -> Generation:
+        """Raises ConfigError for a request that can't be."""
+        return await self._in(self._readers, lambda: self._completions(body))
+
+    async def load(self, folder: Path) -> None:
+        """Takes over the weights of a checkpoint; requests in flight must have ended.
+
+        Raises:
+            ConfigError: another network's checkpoint, or requests are in flight.
+            CheckpointError: it can't be read.
+        """
+        fresh = (await self._in(self._readers, lambda: load_any(folder))).state_dict()
+        mine = self.engine.model.state_dict()
+        odd = [name for name in mine.keys() | fresh.keys() if _shape(mine, name) != _shape(fresh, name)]
+        if odd:
+            raise ConfigError(f"model_path: {folder} holds another network: {min(odd)}")
+        await self.thread.between_requests(lambda: self.engine.model.load_state_dict(fresh))
+
+    async def run(self, generation: Generation) -> AsyncGenerator[tuple[int, News, list[Delta]], None]:
+        """(choice, news, deltas) of all requests, as they come; leaving early cancels what still runs.
+
+        Raises:
+            ConfigError: the engine can't do a request.
+            ServerStopping: the server ends first.
+            RuntimeError: the engine failed.
+        """
+        news: asyncio.Queue[tuple[int, News | Exception]] = asyncio.Queue()
+
+        async def follow(place: int) -> None:
+            try:
+                async with aclosing(self.thread.stream(generation.requests[place])) as stream:
+                    async for item in stream:
+                        await news.put((place, item))
+            except (RuntimeError, ConfigError) as error:
+                await news.put((place, error))
+
+        if self.stopping:
+            raise ServerStopping("the server is stopping")
+        self._running.add(news)
+        tasks = [asyncio.create_task(follow(place)) for place in range(len(generation.requests))]
+        try:
+            left = len(tasks)
+            while left:
+                place, item = await news.get()
+                if isinstance(item, Exception):
+                    raise item
+                choice = generation.choices[place]
+                if choice.finish is not None:
+                    continue
+                if generation.prompt_only:
+                    item = replace(item, ids=[], logprobs=[], top=[], finish="length")
+                deltas = choice.feed(item)
+                if choice.finish is not None:
+                    left -= 1
+                    tasks[place].cancel()  # the engine may not know of the stop string yet
+                yield place, item, deltas
+        finally:
+            self._running.discard(news)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def finish(self, generation: Generation) -> None:
+        """Runs to the end; raises as `run`."""
+        async with aclosing(self.run(generation)) as running:
+            async for _ in running:
+                pass
+
+    def refuse(self) -> None:
+        """Nothing new begins."""
+        self.stopping = True
+
+    def stop(self) -> None:
+        """Ends what runs with `ServerStopping`. Called on the event loop."""
+        self.refuse()
+        for news in self._running:
+            news.put_nowait((-1, ServerStopping("the server is stopping")))
+
+    def close(self) -> None:
+        """Ends the engine's thread after its current step."""
+        self._readers.shutdown(wait=False, cancel_futures=True)
+        self._grammars.shutdown(wait=False, cancel_futures=True)
+        self.thread.stop()
+
+    async def _in(self, pool: ThreadPoolExecutor, work: Callable[[], Value]) -> Value:
+        return await asyncio.get_running_loop().run_in_executor(pool, work)
+
+    def _chat(self, body: ChatBody) -> Generation:
+        if body.top_logprobs and not body.logprobs:
+            raise ConfigError("top_logprobs: needs logprobs: true")
+        messages = chat.canonical([message.model_dump(exclude_defaults=True) for message in body.messages])
+        tools = [tool.model_dump(exclude_none=True) for tool in body.tools]
+        prompt = chat.encode_prompt(self.tokenizer, messages, tools)
+        stop_ids = frozenset({self.tokenizer.im_end, self.tokenizer.eos, self.tokenizer.special["[EOT]"]})
+        first_index = chat.next_call_index(messages)
+        requests = [
+            replace(request, constraint=self._constraint(body, tools, request.max_tokens, first_index))
+            for request in self._requests(
+                body,
+                prompt,
+                body.max_completion_tokens or body.max_tokens,
+                top_logprobs=body.top_logprobs,
+                stop_ids=stop_ids,
+            )
+        ]
+        choices = [Choice(self.tokenizer, request.stop_strings, markup=True) for request in requests]
+        return Generation(requests, choices, [prompt] * body.n, body.n)
+
+    def _constraint(self, body: ChatBody, tools: list[dict[str, object]], budget: int, first: int) -> Constraint | None:
+        if body.response_format.type != "text":
+            raise ConfigError(f"response_format: {body.response_format.type!r} is not supported here; 'text' is")
+        choice = body.tool_choice
+        if not tools:
+            if choice not in ("auto", "none"):
+                raise ConfigError("tool_choice: a call is required and no tools are declared")
+            return None
+        named = choice.function.name if isinstance(choice, NamedChoice) else None
+        return self.grammar.turn(
+            tools,
+            max_tokens=budget,
+            choice="required" if isinstance(choice, NamedChoice) else choice,
+            function=named,
+            first_index=first,
+            parallel=body.parallel_tool_calls,
+        )
+
+    def _completions(self, body: CompletionBody) -> Generation:
+        own = {self.tokenizer.eos, self.tokenizer.im_end}
+        stop_ids = frozenset(own if body.stop_token_ids is None else body.stop_token_ids)
+        requests: list[Request] = []
+        for prompt in body.prompt:
+            ids = self.tokenizer.encode(prompt) if isinstance(prompt, str) else prompt
+            self._check_ids("prompt", ids)
+            requests += self._requests(
+                body,
+                ids or [self.tokenizer.bos],
+                body.max_tokens,
+                top_logprobs=body.logprobs or 0,
+                stop_ids=stop_ids,
+                prompt_logprobs=body.logprobs if body.echo else None,
+                markup=False,
+            )
+        choices = [Choice(self.tokenizer, request.stop_strings, markup=False) for request in requests]
+        written = [prompt for prompt in body.prompt for _ in range(body.n)]
+        return Generation(requests, choices, written, body.n, prompt_only=body.max_tokens == 0)
+
+    def _requests(
+        self,
+        body: Sampling,
+        prompt: list[int],
+        max_tokens: int | None,
+        *,
+        top_logprobs: int,
+        stop_ids: frozenset[int],
+        prompt_logprobs: int | None = None,
+        markup: bool = True,
+    ) -> list[Request]:
+        """`n` requests of consecutive seeds; without `max_tokens` an answer may fill the context."""
+        room = self.engine.max_length - len(prompt)
+        if room < 1 or (max_tokens or 1) > room:
+            wanted = f" and max_tokens {max_tokens}" if max_tokens else ""
+            raise ConfigError(
+                f"max_tokens: a prompt of {len(prompt)} tokens{wanted} exceed the context of {self.engine.max_length}"
+            )
+        self._check_ids("logit_bias", list(body.logit_bias))
+        seed = random.getrandbits(63) if body.seed is None else body.seed
+        return [
+            Request(
+                prompt,
+                max_tokens or room,
+                temperature=body.temperature,
+                top_p=body.top_p,
+                top_k=max(body.top_k, 0),
+                min_p=body.min_p,
+                frequency_penalty=body.frequency_penalty,
+                presence_penalty=body.presence_penalty,
+                logit_bias=body.logit_bias,
+                seed=seed + k,
+                stop_ids=stop_ids,
+                stop_strings=tuple(body.stop),
+                markup=markup,
+                top_logprobs=top_logprobs,
+                prompt_logprobs=prompt_logprobs,
+            )
+            for k in range(body.n)
+        ]
+
+    def _check_ids(self, field: str, ids: Sequence[int]) -> None:
+        outside = next((i for i in ids if not 0 <= i < self.vocab_size), None)
+        if outside is not None:
+            raise ConfigError(f"{field}: token {outside} is outside the vocabulary of {self.vocab_size}")
+
+
+def _engine(model: K2Model, tokenizer: K2Tokenizer, max_batch: int, max_length: int) -> Engine:
+    if max_batch < 1:
+        raise ConfigError(f"max-batch: {max_batch} requests at once is below 1")
+    if max_length < 2:
+        raise ConfigError(f"max-length: {max_length} is below 2, a token of a prompt and one of an answer")
+    try:
+        return Engine(model, tokenizer, max_batch=max_batch, max_length=max_length)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(
+            f"max-batch, max-length: no memory for {max_batch} requests of {max_length} tokens: {reason}"
+        ) from None
+
+
+def _shape(tensors: Mapping[str, torch.Tensor], name: str) -> tuple[int, ...] | None:
+    return tuple(tensors[name].shape) if name in tensors else None
+
+
+def open_service(
+    checkpoint: Path,
+    tokenizer: Path | None = None,
+    *,
+    name: str = "",
+    max_batch: int = 32,
+    max_length: int | None = None,
+) -> Service:
+    """Loads a checkpoint and a tokenizer (the checkpoint's folder by default).
+
+    Args:
+        max_length: tokens of a prompt and its answer, the model's context by default.
+
+    Raises:
+        CheckpointError, ConfigError: one of them can't be loaded, they don't fit each other, or an option can't be.
+    """
+    model = load_any(checkpoint).eval()
+    limit = model.config.max_position_embeddings if max_length is None else max_length
+    return Service(
+        model,
+        load_tokenizer(tokenizer or checkpoint),
+        name or checkpoint.resolve().name,
+        max_batch=max_batch,
+        max_length=limit,
+    )
