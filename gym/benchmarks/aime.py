@@ -1,10 +1,16 @@
-"""AIME: an integer from 0 to 999, exactly. Official schema {ID, Problem, Answer} or {question, answer}."""
+"""AIME: an integer from 0 to 999, exactly. Official schema {ID, Problem, Answer} or {question, answer}.
+
+The contest has no program of its own; `aime_…_official` is the rule of lm_eval (`tasks/aime/utils.py`).
+The score reads the answer as a number, so that `204.0`, `1{,}000` or "The answer is 204." count too.
+"""
 
 import itertools
 import math
 import random
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from gym.benchmarks import base, extract
 from gym.benchmarks.base import Benchmark, DataError, Grade, Manifest, Reply, Sample
@@ -121,10 +127,14 @@ class Aime(Benchmark):
         ]
 
     def grade(self, sample: Sample, reply: Reply) -> Grade:
-        said = extract.whole_number(reply.text)
+        said, gold = extract.whole_number(reply.text), sample.gold["answer"]
+        official = float(extract.official_aime(reply.text) == gold)
         if not said:
-            return base.no_answer("no integer in the answer")
-        return base.scored(said == sample.gold["answer"], said)
+            return base.no_answer("no integer in the answer", official=official)
+        return base.scored(said == gold, said, official=official)
 
     def gold_reply(self, sample: Sample) -> Reply:
         return Reply(f"The answer is $\\boxed{{{sample.gold['answer']}}}$.")
+
+    def summary(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+        return {"official": base.mean_part(rows, "official")}

@@ -48,7 +48,7 @@ class AimePython(Aime):
     def episode(self, sample: Sample) -> Episode:
         reply, steps = yield from self.attempt(sample)
         grade = self.grade(sample, reply)
-        return replace(grade, parts={"steps": float(steps)})
+        return replace(grade, parts={**grade.parts, "steps": float(steps)})
 
     def attempt(self, sample: Sample) -> Generator[Ask, Reply, tuple[Reply, int]]:
         """(last answer, steps); no answer when the steps or the context run out."""
@@ -102,4 +102,4 @@ class AimeHeavy(AimePython):
         final = yield Ask((*sample.messages, *base.user(AGGREGATE.format(attempts=shown))))
         grade = self.grade(sample, final)
         right = sum(self.grade(sample, Reply(text)).result.score == 1.0 for text in answers)
-        return replace(grade, parts={"steps": float(steps), "rollouts_right": right / ROLLOUTS})
+        return replace(grade, parts={**grade.parts, "steps": float(steps), "rollouts_right": right / ROLLOUTS})

@@ -185,6 +185,11 @@ def scored(right: bool, extracted: str, reason: str = "", **parts: float) -> Gra
     return Grade(Result(float(right), Status.SCORED, reason or ("right" if right else "wrong")), extracted, parts)
 
 
+def mean_part(rows: Sequence[Mapping[str, Any]], name: str) -> float:
+    """The mean of one of the further numbers of `Grade.parts`."""
+    return sum(float(row["parts"][name]) for row in rows) / len(rows)
+
+
 def user(text: str) -> tuple[Message, ...]:
     return ({"role": "user", "content": text},)
 

@@ -1,30 +1,141 @@
-"""Reads the final answer out of a text."""
+"""Reads the final answer out of a text. A function named `official_…` is the rule of the file that it names, to the
+letter; the others also read answers that the official rule passes over, and are reported apart from it.
+"""
 
 import re
+from fractions import Fraction
 
-from gym.verifiers.math import boxed
+from gym.verifiers.number import COMMAND, OPAQUE, Number, boxed, canonical, numbers, plain_text
+from gym.verifiers.units import NONE, read_unit
 
-LETTER = re.compile(r"(?i)Answer[ \t]*:[ \t]*\$?([A-D])\$?")  # simple-evals' pattern
-SAID = re.compile(r"(?i)answer\s*(?:is|:|=)\s*\**\$*\\?(?:\(|\[)?\s*(-?[\d,]+)")
-INTEGER = re.compile(r"(?<![\d.])-?\d[\d,]*(?![\d]|\.\d)")
-NUMBER = re.compile(r"-?\$?\d[\d,]*(?:\.\d+)?")
+OFFICIAL_LETTER = re.compile(r"(?i)Answer[ \t]*:[ \t]*\$?([A-D])\$?")  # simple-evals' pattern for GPQA
+FIRST_LETTER = re.compile(r"\s*([A-D])(?![A-Za-z])")
 GSM_MARK = re.compile(r"#### (\-?[0-9\.\,]+)")  # the pattern of GSM8K's own code
+LINE_MARK = re.compile(r"####[ \t]*([^\n]*)")
+
+# A is a word too: "A good question". It is a choice where nothing follows that a noun phrase would go on with.
+_ARTICLE = r"[ \t\u2009]+(?!(?:because|since|as|is|was|with|for|and|by)\b)[a-z]"
+_LETTER = rf"(?P<said>(?:[B-D]|A(?!{_ARTICLE}))(?![A-Za-z0-9'’+\-*/=^_]))"
+_OPEN, _CLOSE = r"[(\[]?\s?", r"\s?[)\]]?"
+_AFTER_ANSWER = re.compile(
+    r"(?i:\b(?:answer|choice|option)s?)[ \t]*(?i:is|was|would be|should be|must be|=|:|：)?[ \t]*"
+    r"(?i:therefore|thus|then|clearly)?[ \t:]*(?i:the\s+)?"
+    r"(?i:(?:correct\s+|right\s+)?(?:option|choice|letter|answer)[ \t]*(?:is|:)?\s*)?" + _OPEN + _LETTER + _CLOSE
+)
+_AFTER_COLON = re.compile(r"(?i:\banswer)[ \t]*[:=：][ \t]*[(\[]?([a-d])[)\]]?(?=[ \t]*(?:[.,;)\n]|$))", re.MULTILINE)
+_AFTER_VERB = re.compile(
+    r"\b(?i:is|be|choose|chose|pick|select|go with|opt for)[ \t]*:?[ \t]*" + _OPEN + _LETTER + _CLOSE +
+    r"(?=[ \t]*(?:[.,;:!?\n]|$|because|since|as\b|—|–))", re.MULTILINE,
+)  # fmt: skip
+_ALONE = re.compile(r"[ \t]*" + _OPEN + r"([A-D])(?:[)\]][.:]?(?:\s|$)|[.:](?:\s|$)|\s*$)")
+_SAID = re.compile(
+    r"(?i)answer\s*(?:is|was|:|=|：)\s*(?:therefore|thus|then)?[ :]*(?:[A-Za-z]\w?\s*=\s*)?"
+    r"(?:approximately |exactly |equal to )?[$(\[]?\s?(?=[-.0-9(\[])"
+)
+_CUT = re.compile("[=≈]")
+_ASIDE = re.compile(r"[A-Za-z][A-Za-z ,']*(?::|\bis)?\s*|[$€£]\s*|[(\[]\s*")
+_NOUNS = re.compile(r"[A-Za-z]{2,}(?:[ -][A-Za-z]{2,})*(?:\^[23])?")
+_NO_NOUN = re.compile(r"\b(?:pi|sqrt|root|log|ln|sin|cos|tan|mod|or|and|to|times|over|plus|minus|choose)\b")
+
+
+def official_choice(text: str) -> str:
+    """simple-evals' rule for GPQA: the letter after the first `Answer:`, as it is written; empty when there is none."""
+    match = OFFICIAL_LETTER.search(text)
+    return match.group(1) if match else ""
+
+
+def first_choice(text: str) -> str:
+    """What MMLU's own code compares: the letter that the answer begins with; empty when it begins otherwise."""
+    match = FIRST_LETTER.match(text)
+    return match.group(1) if match else ""
 
 
 def choice(text: str) -> str:
-    """The letter after `Answer:`, the last one said; empty when there is none."""
-    found = LETTER.findall(text.replace("**", ""))
-    return found[-1].upper() if found else ""
+    """The letter that a text settles on, in any usual form: `Answer: B`, `**B**`, `$B$`, `\\boxed{\\text{B}}`, `(B)`,
+    `B) 42`, "The answer is B."; empty when there is none. An article ("A good question") is no choice."""
+    box = boxed(text)
+    if box is not None and (inside := _alone(_undressed(box))):
+        return inside
+    plain = _undressed(text).strip()
+    said = [(match.start(), match.group("said")) for match in _AFTER_ANSWER.finditer(plain)]
+    said += [(match.start(), match.group(1).upper()) for match in _AFTER_COLON.finditer(plain)]
+    if said:
+        return max(said)[1]
+    lines = [line for line in plain.split("\n") if line.strip()]
+    if not lines:
+        return ""
+    for line in (lines[0], lines[-1]) if len(lines) < 3 else (lines[-1], lines[0]):
+        if letter := _alone(line):
+            return letter
+    verbs = [match.group("said") for match in _AFTER_VERB.finditer(plain)]
+    return verbs[-1] if verbs else ""
+
+
+def _undressed(text: str) -> str:
+    text = re.sub(r"(?<!\w)[*_]{1,3}|[*_]{1,3}(?!\w)", "", text)
+    return plain_text(text.replace("$", "")).replace(COMMAND, "")
+
+
+def _alone(line: str) -> str:
+    match = _ALONE.match(line)
+    return match.group(1) if match else ""
 
 
 def whole_number(text: str) -> str:
-    """An integer in its plainest form: the last `\\boxed`, else after "answer is", else the last one; or empty."""
+    """An integer in its plainest form: the last `\\boxed`, else what follows "answer is", else the last number; empty
+    where that is no integer (33.5, 3/4, a list, an expression) or there is none."""
+    return _integer(final_number(text))
+
+
+def final_number(text: str) -> Fraction | None:
+    """The number that a text ends on, as `whole_number` looks for it; None for none, for lists and for expressions."""
     inside = boxed(text)
     if inside is not None:
-        found = INTEGER.findall(re.sub(r"\\[a-z]+\s*|[{}$]|\\[,;! ]", " ", inside))
-        return plain(found[-1]) if len(found) == 1 else ""
-    found = SAID.findall(text) or INTEGER.findall(text)
-    return plain(found[-1]) if found else ""
+        return _single(inside)
+    plain = plain_text(text)
+    found = numbers(plain)
+    for match in reversed(list(_SAID.finditer(plain))):
+        after = _at(found, match.end())
+        if after is not None:
+            return after.value
+    return found[-1].value if found else None
+
+
+def _at(found: list[Number], place: int) -> Number | None:
+    """The number at a place, or the tuple around it."""
+    return next((number for number in found if number.start <= place < number.end), None)
+
+
+def _single(inside: str) -> Fraction | None:
+    """The value of a box that holds one number, with a name, an equals sign or a unit beside it at most."""
+    plain = plain_text(inside).replace("\u2009", " ")
+    if re.search(r"[≠≤≥<>±]", plain):
+        return None
+    plain = _CUT.split(plain)[-1].strip(" .\n\t")
+    found = numbers(plain)
+    if len(found) != 1 or found[0].value is None or COMMAND in plain or OPAQUE in plain:
+        return None
+    before, after = plain[: found[0].start].strip(), plain[found[0].end :]
+    if before and _ASIDE.fullmatch(before) is None:
+        return None
+    if _is_unit(after.rstrip(") ]") if before[-1:] in ("(", "[") else after):
+        return found[0].value
+    return None
+
+
+def _is_unit(after: str) -> bool:
+    """Whether a text behind a number is a unit, a noun or nothing, and no factor such as `x` or `pi`."""
+    bare = after.strip()
+    if not bare:
+        return True
+    unit, end = read_unit(bare)
+    if unit is not NONE and end == len(bare):
+        return after[0] in " -" or len(bare) > 1 or not bare.isalpha()  # `3t` is a product, `3 t` are tonnes
+    return _NOUNS.fullmatch(bare) is not None and _NO_NOUN.search(bare) is None
+
+
+def _integer(value: Fraction | None) -> str:
+    return str(value.numerator) if value is not None and value.denominator == 1 else ""
 
 
 def plain(number: str) -> str:
@@ -35,18 +146,49 @@ def plain(number: str) -> str:
         return ""
 
 
+def official_aime(text: str) -> str:
+    """lm_eval's rule for AIME (`tasks/aime/utils.py`), as far as an integer can come of it: the last `\\boxed`, else
+    what stands between the first and the last `$`, else the whole text, without LaTeX's blanks, units and degrees."""
+    place = text.rfind("\\boxed")
+    marks = [match.start() for match in re.finditer(r"\$", text)]
+    answer = text[marks[0] + 1 : marks[-1]] if len(marks) > 1 else text
+    if "\\boxed " in text:
+        answer = text.split("\\boxed ")[-1].split("$")[0]
+    elif place >= 0 and (inside := _braced(text, place + len("\\boxed"))) is not None:
+        answer = inside
+    answer = answer.replace("\n", "").replace("\\!", "").replace("\\\\", "\\")
+    answer = answer.replace("^{\\circ}", "").replace("^\\circ", "").replace("\\$", "")
+    if answer.count("\\text{ ") == 1:
+        answer = answer.split("\\text{ ")[0]
+    answer = answer.replace("\\%", "")
+    name, equals, value = answer.partition("=")
+    if equals and "=" not in value and len(name) <= 2:
+        answer = value
+    return answer.replace(" ", "")
+
+
+def _braced(text: str, place: int) -> str | None:
+    """What stands in the braces that open at a place; None when they don't open there or never close."""
+    if text[place : place + 1] != "{":
+        return None
+    depth = 0
+    for match in re.compile(r"[{}]").finditer(text, place):
+        depth += 1 if match.group() == "{" else -1
+        if depth == 0:
+            return text[place + 1 : match.start()]
+    return None
+
+
 def gsm8k(text: str, *, strict: bool) -> str:
-    """GSM8K: the number after `#### `; when not strict, also a `\\boxed` or the last number."""
-    marked = GSM_MARK.findall(text)
-    if marked:
-        return _decimal(marked[-1] if not strict else marked[0])
+    """GSM8K's answer. Strict is its own code's rule (`grade_school_math/dataset.py`): what stands after the first
+    `#### `, without commas. Otherwise any number there, in a `\\boxed`, after "answer is", or the last one, in its
+    shortest form."""
     if strict:
-        return ""
-    inside = boxed(text)
-    found = NUMBER.findall(inside if inside is not None else text)
-    return _decimal(found[-1]) if found else ""
-
-
-def _decimal(number: str) -> str:
-    bare = number.replace(",", "").replace("$", "").rstrip(".")
-    return bare[:-2] if bare.endswith(".0") else bare
+        marked = GSM_MARK.search(text)
+        return marked.group(1).strip().replace(",", "") if marked else ""
+    for line in reversed(LINE_MARK.findall(text)):
+        found = numbers(plain_text(line))
+        if found:
+            return canonical(found[0].value) if found[0].value is not None else ""
+    value = final_number(text)
+    return "" if value is None else canonical(value)

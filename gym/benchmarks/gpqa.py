@@ -1,10 +1,15 @@
-"""GPQA-Diamond: four choices, permuted anew in every repeat. Its text never leaves the package or the user's file."""
+"""GPQA-Diamond: four choices, permuted anew in every repeat. Its text never leaves the package or the user's file.
+
+Prompt, permutations and the official reading of an answer are those of simple-evals (`gpqa_eval.py`, `common.py`).
+"""
 
 import csv
 import random
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 from gym.benchmarks import base, extract
 from gym.benchmarks.base import Benchmark, DataError, Grade, Manifest, Reply, Sample
@@ -86,7 +91,8 @@ def generated(n: int = 48) -> list[Question]:
 
 
 class GpqaDiamond(Benchmark):
-    """`path` is the official CSV."""
+    """`path` is the official CSV. The score counts a letter in any usual form; `gpqa_diamond_official` counts only what
+    simple-evals' pattern reads, the first `Answer: LETTER`."""
 
     name = "gpqa_diamond"
     presets = {"k2": replace(base.K2, repeats=8), "k2-thinking": replace(base.K2_THINKING, repeats=8)}
@@ -128,8 +134,14 @@ class GpqaDiamond(Benchmark):
         return found
 
     def grade(self, sample: Sample, reply: Reply) -> Grade:
-        said = extract.choice(reply.text)
-        return base.scored(said == sample.gold["letter"], said) if said else base.no_answer("no 'Answer: LETTER'")
+        said, letter = extract.choice(reply.text), sample.gold["letter"]
+        official = float(extract.official_choice(reply.text) == letter)
+        if not said:
+            return base.no_answer("no letter", official=official)
+        return base.scored(said == letter, said, official=official)
 
     def gold_reply(self, sample: Sample) -> Reply:
         return Reply(f"Answer: {sample.gold['letter']}")
+
+    def summary(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+        return {"official": base.mean_part(rows, "official")}

@@ -26,7 +26,9 @@ def generated(n: int = 200) -> list[dict[str, str]]:
 
 
 class Gsm8k(Benchmark):
-    """`official` is the number after `####`; `fixed` also reads `\\boxed` and a last number."""
+    """The score is the official one: what stands after the first `#### `, without commas, equals the gold's as text
+    (`grade_school_math/dataset.py`). `gsm8k_flexible` compares values, of a number there, in a `\\boxed` or at the end.
+    """
 
     name = "gsm8k"
     presets = {"k2": base.K2, "k2-thinking": replace(base.K2_THINKING, max_tokens=32768)}
@@ -58,14 +60,14 @@ class Gsm8k(Benchmark):
         return found
 
     def grade(self, sample: Sample, reply: Reply) -> Grade:
-        strict, flexible = extract.gsm8k(reply.text, strict=True), extract.gsm8k(reply.text, strict=False)
-        fixed = float(flexible == sample.gold["answer"])
+        strict, gold = extract.gsm8k(reply.text, strict=True), sample.gold["answer"]
+        same = extract.gsm8k(reply.text, strict=False) == extract.gsm8k(f"#### {gold}", strict=False)
         if not strict:
-            return base.no_answer("no '#### N'", fixed=fixed)
-        return base.scored(strict == sample.gold["answer"], strict, fixed=fixed)
+            return base.no_answer("no '#### N'", flexible=float(same))
+        return base.scored(strict == gold, strict, flexible=float(same))
 
     def gold_reply(self, sample: Sample) -> Reply:
         return Reply(f"#### {sample.gold['answer']}")
 
     def summary(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-        return {"fixed": sum(row["parts"]["fixed"] for row in rows) / len(rows)}
+        return {"flexible": base.mean_part(rows, "flexible")}

@@ -1,7 +1,10 @@
-"""MMLU: five solved questions of the subject, then the question; exact match of the letter. Official CSV files."""
+"""MMLU: five solved questions of the subject, then the question, as in the official `evaluate.py`. Official CSV files.
+
+The official code compares the likelihoods of the four letters as the next token; an answer in words is read by its
+first letter (`mmlu_official`). The score also counts a letter that is said in another usual form.
+"""
 
 import csv
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from random import Random
@@ -11,7 +14,6 @@ from gym.benchmarks import base, extract
 from gym.benchmarks.base import Benchmark, DataError, Grade, Manifest, Reply, Sample
 
 SHOTS = 5
-FIRST = re.compile(r"\s*\(?([A-D])\b")
 Row = tuple[str, str, str, str, str, str]  # question, four choices, letter
 
 
@@ -102,9 +104,12 @@ class Mmlu(Benchmark):
         return found
 
     def grade(self, sample: Sample, reply: Reply) -> Grade:
-        first = FIRST.match(reply.text)
-        said = first.group(1) if first else extract.choice(reply.text)
-        return base.scored(said == sample.gold["letter"], said) if said else base.no_answer("no letter")
+        first_line = reply.text.strip().split("\n", 1)[0]  # a base model goes on with questions of its own
+        said, letter = extract.choice(first_line) or extract.choice(reply.text), sample.gold["letter"]
+        official = float(extract.first_choice(reply.text) == letter)
+        if not said:
+            return base.no_answer("no letter", official=official)
+        return base.scored(said == letter, said, official=official)
 
     def gold_reply(self, sample: Sample) -> Reply:
         return Reply(f" {sample.gold['letter']}")
@@ -114,4 +119,5 @@ class Mmlu(Benchmark):
         by_subject: dict[str, list[float]] = {}
         for row in rows:
             by_subject.setdefault(row["group"], []).append(row["score"])
-        return {"macro": sum(sum(v) / len(v) for v in by_subject.values()) / len(by_subject)}
+        macro = sum(sum(scores) / len(scores) for scores in by_subject.values()) / len(by_subject)
+        return {"macro": macro, "official": base.mean_part(rows, "official")}

@@ -3,31 +3,27 @@
 import re
 import string
 import unicodedata
-from decimal import Decimal
+from dataclasses import dataclass
+from fractions import Fraction
 
+from gym.verifiers.number import Number, box_span, canonical, numbers, plain_text
 from gym.verifiers.result import Result, Status
+from gym.verifiers.units import NEUTRAL, NONE, Unit, read_unit
 
-NUMBER = re.compile(r"(?<![A-Za-z\d.,])[-+−]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+)?(?:[eE][-+]?\d+)?")
-# To base units: metres, kilograms, seconds, square metres, litres.
-UNITS: dict[str, tuple[str, Decimal]] = {
-    **{name: ("m", Decimal(1)) for name in ("m", "metre", "metres", "meter", "meters")},
-    **{name: ("m", Decimal(1000)) for name in ("km", "kilometre", "kilometres", "kilometer", "kilometers")},
-    **{name: ("m", Decimal("0.01")) for name in ("cm", "centimetre", "centimetres", "centimeter", "centimeters")},
-    **{name: ("m", Decimal("0.001")) for name in ("mm", "millimetre", "millimetres", "millimeter", "millimeters")},
-    **{name: ("m", Decimal("1609.344")) for name in ("mi", "mile", "miles")},
-    **{name: ("m", Decimal("0.3048")) for name in ("ft", "foot", "feet")},
-    **{name: ("kg", Decimal(1)) for name in ("kg", "kilogram", "kilograms")},
-    **{name: ("kg", Decimal("0.001")) for name in ("g", "gram", "grams")},
-    **{name: ("kg", Decimal(1000)) for name in ("t", "tonne", "tonnes")},
-    **{name: ("s", Decimal(1)) for name in ("s", "sec", "second", "seconds")},
-    **{name: ("s", Decimal(60)) for name in ("min", "minute", "minutes")},
-    **{name: ("s", Decimal(3600)) for name in ("h", "hour", "hours")},
-    **{name: ("l", Decimal(1)) for name in ("l", "litre", "litres", "liter", "liters")},
-    **{name: ("l", Decimal("0.001")) for name in ("ml", "millilitre", "millilitres")},
-    **{name: ("m2", Decimal(1)) for name in ("m2", "sq m", "m²")},
-    **{name: ("m2", Decimal(1000000)) for name in ("km2", "sq km", "km²")},
-    **{name: ("%", Decimal(1)) for name in ("%", "percent")},
-}
+WORDS = 3  # after a number among which its noun may stand: "12 red apples"
+_NOUN = re.compile(r"[A-Za-zÀ-ɏ]+")
+_GAP = re.compile(r"[ \t\u2009\u00a0\u202f-]{0,3}")  # between a number and its unit
+_MONEY = re.compile(r"([$€£])[ -]*\Z")
+_JOINED = re.compile(r"(?:\s|,|and)*")
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """`value` in the base units of `unit`; None for what is no single number. `words` follow where no unit is known."""
+
+    value: Fraction | None
+    unit: Unit
+    words: tuple[str, ...] = ()
 
 
 def normalise(text: str) -> str:
@@ -45,35 +41,83 @@ def exact(answer: str, golds: list[str]) -> Result:
     return Result(float(right), Status.SCORED, "exact match" if right else f"said {said[:60]!r}")
 
 
-def quantity(text: str) -> tuple[Decimal, str] | None:
-    """(value in the base unit, base unit) of the last number in a text; the unit is empty when there is none."""
-    found = [match for match in NUMBER.finditer(text) if any(c.isdigit() for c in match.group())]
+def quantity(text: str) -> Quantity | None:
+    """The quantity in the last `\\boxed` of a text, or its last one; None when there is no number.
+
+    Parts that stand together count as one: `1 h 30 min`, `5 ft 3 in`.
+    """
+    box = box_span(text)
+    plain = plain_text(text if box is None else text[slice(*box)])
+    found = numbers(plain)
+    if box is not None and found and not plain[found[-1].end :].strip(" .$"):  # the unit stands behind the box
+        plain = f"{plain[: found[-1].end]} {plain_text(text[box[1] :][:60]).lstrip(' ')}"
+    return _last(plain, found)
+
+
+def _last(plain: str, found: list[Number]) -> Quantity | None:
     if not found:
         return None
-    match = found[-1]
-    rest = text[match.end() :].strip().lower()
-    words = re.match(r"(sq\s+k?m|[a-zµ°]+[²2]?|%)", rest)
-    name = " ".join(words.group().split()) if words else ""
-    unit, factor = UNITS.get(name, ("", Decimal(1)))
-    try:
-        value = Decimal(match.group().replace(",", "").replace("−", "-"))
-        return value * factor, unit
-    except ArithmeticError:  # an exponent beyond Decimal's own
-        return None
+    last = found[-1]
+    if last.value is None:
+        return Quantity(None, NONE)
+    unit, _ = _unit(plain, last)
+    if unit is NONE:
+        return Quantity(last.value, NONE, tuple(_NOUN.findall(plain[last.end : last.end + 60].split("\n")[0])[:WORDS]))
+    total, smaller = last.value * unit.factor + unit.offset, unit
+    start = last.start
+    for earlier in reversed(found[:-1]):
+        part, end = _unit(plain, earlier)
+        joined = part.dimension == unit.dimension and part.factor > smaller.factor and not unit.offset
+        if not joined or earlier.value is None or _JOINED.fullmatch(plain, end, start) is None:
+            break
+        total, smaller, start = total + earlier.value * part.factor, part, earlier.start
+    return Quantity(total, unit)
+
+
+def _unit(plain: str, number: Number) -> tuple[Unit, int]:
+    """(the unit of a number, where it ends): what follows it, or the currency before it."""
+    start = number.end + len(_GAP.match(plain, number.end)[0])  # type: ignore[index]
+    unit, end = read_unit(plain, start)
+    if unit is not NONE:
+        return unit, end
+    before = _MONEY.search(plain, max(0, number.start - 4), number.start)
+    return (read_unit(before[1])[0] if before is not None else NONE), number.end
 
 
 def numeric(answer: str, gold: str, tolerance: float = 1e-6) -> Result:
     """Compares numbers relatively; units are converted, and a wrong or missing dimension is wrong.
 
-    A gold without a unit takes any answer without one.
+    A gold without a unit takes an answer without one, with a noun (`12 apples`), in degrees or in money. A gold with a
+    noun that is no unit takes an answer with the same noun.
     """
     wanted = quantity(gold)
-    if wanted is None:
-        return Result(None, Status.VERIFIER_ERROR, f"the gold answer {gold!r} has no number")
+    if wanted is None or wanted.value is None:
+        return Result(None, Status.VERIFIER_ERROR, f"the gold answer {gold[:60]!r} has no number")
     said = quantity(answer)
     if said is None:
         return Result(0.0, Status.NO_ANSWER, "no number in the answer")
-    if said[1] != wanted[1]:
-        return Result(0.0, Status.SCORED, f"unit {said[1] or 'none'}, wanted {wanted[1] or 'none'}")
-    near = abs(said[0] - wanted[0]) <= Decimal(str(tolerance)) * max(abs(wanted[0]), Decimal(1))
-    return Result(float(near), Status.SCORED, f"read as {said[0].normalize()} {said[1]}".strip())
+    if said.value is None:
+        return Result(0.0, Status.SCORED, "several numbers or an expression, not one number")
+    if not _same_kind(said, wanted):
+        return Result(0.0, Status.SCORED, f"unit {_name(said)}, wanted {_name(wanted)}")
+    unit = Fraction(1) if wanted.unit is NONE else wanted.unit.factor
+    near = abs(said.value - wanted.value) <= Fraction(str(tolerance)) * (abs(wanted.value) or unit)
+    return Result(float(near), Status.SCORED, f"read as {canonical(said.value)[:60]} {said.unit}".strip())
+
+
+def _same_kind(said: Quantity, wanted: Quantity) -> bool:
+    if wanted.unit is not NONE:
+        return said.unit.dimension == wanted.unit.dimension
+    if said.unit is not NONE:
+        return not wanted.words and {base for base, _ in said.unit.dimension} <= NEUTRAL
+    return not wanted.words or any(_forms(wanted.words[0]) & _forms(word) for word in said.words)
+
+
+def _forms(noun: str) -> set[str]:
+    """A noun and what may be its singular."""
+    lower = noun.lower()
+    return {lower, re.sub(r"(?<=..)s$", "", lower), re.sub(r"(?<=..)es$", "", lower)}
+
+
+def _name(quantity: Quantity) -> str:
+    return str(quantity.unit) or " ".join(quantity.words[:1]) or "none"

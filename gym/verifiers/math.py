@@ -6,14 +6,13 @@ death of the worker, and a time-out is its own status.
 
 import contextlib
 import multiprocessing
-import re
 from multiprocessing.connection import Connection
 from types import TracebackType
 
+from gym.verifiers.number import boxed
 from gym.verifiers.result import Result, Status
 
 TIMEOUT_S = 5.0
-BOXED = re.compile(r"\\boxed\s*\{")
 
 
 def _serve(link: Connection) -> None:
@@ -37,17 +36,6 @@ def _serve(link: Connection) -> None:
                 link.send(("right" if right else "wrong", f"read as {answer[-1]!s}"[:120]))
         except Exception as error:  # noqa: BLE001  sympy raises anything; the caller sees a verifier's error
             link.send(("error", f"{type(error).__name__}: {error}"[:120]))
-
-
-def boxed(text: str) -> str | None:
-    """The content of the last complete `\\boxed{…}`."""
-    for match in reversed(list(BOXED.finditer(text))):
-        depth = 1
-        for place in range(match.end(), len(text)):
-            depth += {"{": 1, "}": -1}.get(text[place], 0)
-            if depth == 0:
-                return text[match.end() : place]
-    return None
 
 
 class MathVerifier:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gym.benchmarks import estimators, extract, gpqa, livecodebench, zebra
+from gym.benchmarks import estimators, gpqa, livecodebench, zebra
 from gym.benchmarks.base import DataError, Reply, package_folder
 from gym.benchmarks.names import NAMES
 from gym.benchmarks.open import BENCHMARKS, open_benchmark
@@ -175,23 +175,6 @@ def test_zebra_puzzles_have_one_solution_by_brute_force() -> None:
     )
     assert len(zebra.solutions(values, [clue, first], limit=99)) == brute == 4
     assert zebra.puzzle(3, 3, 0) == zebra.puzzle(3, 3, 0)
-
-
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [
-        ("so $\\boxed{042}$", "42"),
-        ("\\boxed{1} no, \\boxed{\\text{ 73 }}", "73"),
-        ("\\boxed{336^\\circ}", "336"),
-        ("The answer is **205**.", "205"),
-        ("first 3 then 19", "19"),
-        ("$$x = 12$$", "12"),
-        ("nothing", ""),
-        ("\\boxed{x+y}", ""),
-    ],
-)
-def test_whole_numbers(text: str, value: str) -> None:
-    assert extract.whole_number(text) == value
 
 
 def test_estimators_against_enumeration() -> None:

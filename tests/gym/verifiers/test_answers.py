@@ -3,10 +3,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from gym.verifiers.exact import exact, numeric
-from gym.verifiers.faithfulness import faithful, unsupported
+from gym.verifiers.exact import exact
 from gym.verifiers.logic_grid import solve_rate
-from gym.verifiers.math import MathVerifier, boxed
+from gym.verifiers.math import MathVerifier
 from gym.verifiers.result import Status
 from gym.verifiers.schema import json_schema, tool_calls
 
@@ -48,36 +47,6 @@ def test_no_answer_a_hang_and_a_bad_gold_are_three_things(verify: MathVerifier) 
         assert short("1", "\\boxed{1}").score == 1.0  # the next one is judged
 
 
-def test_boxed_takes_the_last_whole_box() -> None:
-    assert boxed("\\boxed{a{b}c} and \\boxed{d") == "a{b}c"
-    assert boxed("none") is None
-
-
-@pytest.mark.parametrize(
-    ("answer", "gold", "score"),
-    [
-        ("It is 3.5 km", "3500 m", 1.0),
-        ("3.5", "3.5", 1.0),
-        ("1,234", "1234", 1.0),
-        ("-4", "−4", 1.0),
-        ("12 kg", "12 m", 0.0),
-        ("12", "12 m", 0.0),
-        ("90 minutes", "1.5 h", 1.0),
-        ("3 sq km", "3000000 m2", 1.0),
-        ("1e3", "1000", 1.0),
-        ("999", "1000", 0.0),
-    ],
-)
-def test_numbers_with_units(answer: str, gold: str, score: float) -> None:
-    found = numeric(answer, gold)
-    assert (found.status, found.score) == (Status.SCORED, score), found
-
-
-def test_numbers_that_are_not_there() -> None:
-    assert numeric("no idea", "3").status is Status.NO_ANSWER
-    assert numeric("3", "none").status is Status.VERIFIER_ERROR
-
-
 def test_exact_is_squads_rule() -> None:
     assert exact("The  Eiffel-Tower!", ["eiffeltower"]).score == 1.0
     assert exact("Paris, France", ["Paris"]).score == 0.0
@@ -110,25 +79,3 @@ def test_logic_grids_count_cells_and_the_whole() -> None:
     result, share = solve_rate('{"House 1": {"Name": "Eric"}}', gold)
     assert (result.score, share) == (0.0, 0.25)
     assert solve_rate("no", gold)[0].status is Status.NO_ANSWER
-
-
-CONTEXT = "The Fram was built in 1892 by Colin Archer for Fridtjof Nansen. It sailed to the Arctic and is now in Oslo."
-
-
-@pytest.mark.parametrize(
-    ("answer", "bad"),
-    [
-        ("The ship Fram was built in 1892. It sailed to the Arctic.", 0),
-        ("The Fram was built in 1893. It sailed to the Arctic.", 1),
-        ("It was built for Roald Amundsen. It is now in Oslo.", 1),
-        ("The crew discovered valuable minerals beneath frozen mountains. It is in Oslo.", 1),
-    ],
-)
-def test_sentences_without_support_are_found(answer: str, bad: int) -> None:
-    assert len(unsupported(answer, CONTEXT)) == bad
-    assert faithful(answer, CONTEXT).score == pytest.approx(1 - bad / 2)
-
-
-@pytest.mark.parametrize("answer", ["1e999999999999", "-3e99999999 km", "1" * 5000, "1,2,3,,4", "−", "٣"])
-def test_strange_numbers_never_break_the_verifier(answer: str) -> None:
-    assert numeric(answer, "3 km").score == 0.0
