@@ -19,7 +19,8 @@ from transformers import AutoModelForCausalLM
 from k2model.config import K2Config
 from k2model.formats.checkpoint import load_checkpoint, save_checkpoint
 from k2model.inference.decode import prepare
-from k2model.inference.generate import Engine, Request
+from k2model.inference.generate import Engine
+from k2model.inference.request import Request
 from k2model.model import K2Model
 
 Call = Callable[[], list[list[int]]]

@@ -25,8 +25,9 @@ from k2model.formats.checkpoint import load_checkpoint, save_checkpoint
 from k2model.formats.int4_checkpoint import load_any, load_int4_checkpoint, save_int4_checkpoint
 from k2model.formats.quant import sizes, to_bfloat16
 from k2model.inference.decode import prepare
-from k2model.inference.generate import Engine, Request
+from k2model.inference.generate import Engine
 from k2model.inference.int4_experts import Int4Experts
+from k2model.inference.request import Request
 from k2model.model import K2Model
 from k2model.training.token_shards import TokenStream
 from kernels.int4.mlp import Precision

@@ -30,7 +30,8 @@ from flows.runs import Runs
 from gym.intervals import bootstrap_mean, wilson
 from k2model.chat.tokenizer import K2Tokenizer, load_tokenizer
 from k2model.config import K2Config
-from k2model.inference.generate import Engine, Request
+from k2model.inference.generate import Engine
+from k2model.inference.request import Request
 from k2model.model import K2Model, Output
 from k2model.training.engine import OptimizerOptions, TrainEngine
 from stages.harness.errors import InputError

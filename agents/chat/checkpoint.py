@@ -11,7 +11,8 @@ from k2model.chat.tokenizer import K2Tokenizer, load_tokenizer
 from k2model.chat.turn import parse_ids
 from k2model.errors import ConfigError
 from k2model.formats.checkpoint import MANIFEST, load_checkpoint
-from k2model.inference.generate import Engine, Request, Result
+from k2model.inference.generate import Engine
+from k2model.inference.request import Request, Result
 from k2model.model import K2Model
 
 

@@ -10,7 +10,8 @@ from typing import Any
 from k2model.chat.tokenizer import K2Tokenizer
 from k2model.chat.turn import Delta, TurnReader
 from k2model.errors import ConfigError
-from k2model.inference.generate import Engine, Request, Result
+from k2model.inference.generate import Engine
+from k2model.inference.request import Request, Result
 
 
 @dataclass

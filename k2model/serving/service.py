@@ -16,8 +16,9 @@ from k2model.chat.tokenizer import K2Tokenizer, load_tokenizer
 from k2model.chat.turn import Delta
 from k2model.errors import ConfigError
 from k2model.formats.int4_checkpoint import load_any
-from k2model.inference.generate import Constraint, Engine, Request
+from k2model.inference.generate import Engine
 from k2model.inference.grammar import ToolGrammar
+from k2model.inference.request import Constraint, Request
 from k2model.model import K2Model
 from k2model.serving.api import ChatBody, CompletionBody, NamedChoice, Sampling
 from k2model.serving.engine_loop import Choice, EngineThread, News

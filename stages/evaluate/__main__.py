@@ -20,7 +20,8 @@ from gym.intervals import wilson
 from gym.sandbox import SandboxError
 from k2model.chat.tokenizer import K2Tokenizer, load_tokenizer
 from k2model.formats.checkpoint import load_checkpoint
-from k2model.inference.generate import Engine, Request
+from k2model.inference.generate import Engine
+from k2model.inference.request import Request
 from k2model.model import K2Model
 from stages.evaluate import arena, standalone
 from stages.evaluate import scores as scoring

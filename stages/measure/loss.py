@@ -8,7 +8,8 @@ import torch
 
 from gym.intervals import bootstrap_mean, wilson
 from k2model.chat.tokenizer import K2Tokenizer
-from k2model.inference.generate import Engine, Request
+from k2model.inference.generate import Engine
+from k2model.inference.request import Request
 from k2model.model import K2Model
 from stages.measure.closed_book import Fact, choose, is_correct, prompt
 

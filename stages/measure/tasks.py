@@ -14,7 +14,8 @@ from k2model.chat.model_json import loads_arguments
 from k2model.chat.parse import ToolCall
 from k2model.chat.tokenizer import K2Tokenizer
 from k2model.chat.turn import parse_ids
-from k2model.inference.generate import Engine, Request
+from k2model.inference.generate import Engine
+from k2model.inference.request import Request
 from k2model.model import K2Model
 from stages.posttraining.conversations import Conversation
 from stages.posttraining.packing import Example, pack, plan

@@ -13,8 +13,9 @@ import httpx
 
 from k2model.chat.tokenizer import K2Tokenizer
 from k2model.formats.checkpoint import save_checkpoint
-from k2model.inference.generate import Engine, Request, Result
+from k2model.inference.generate import Engine
 from k2model.inference.int4_experts import int4_twin, refresh_experts
+from k2model.inference.request import Request, Result
 from k2model.model import K2Model
 from stages.rl.params import RolloutParams
 from stages.rl.rollout import Backend

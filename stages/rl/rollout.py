@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from gym.verifiers.result import Result as Verdict
-from k2model.inference.generate import Request, Result
+from k2model.inference.request import Request, Result
 from stages.harness.seeds import sub_seed
 from stages.rl.rewards import repeats
 

@@ -9,8 +9,9 @@ from k2model.config import K2Config
 from k2model.formats.int4_checkpoint import load_any, load_int4_checkpoint, save_int4_checkpoint
 from k2model.formats.quant import set_fake_quant, to_bfloat16
 from k2model.inference.decode import BlockExperts, BlockGate, BlockLinear, BlockMLP, prepare
-from k2model.inference.generate import Engine, Request
+from k2model.inference.generate import Engine
 from k2model.inference.int4_experts import Int4Experts, int4_twin, refresh_experts
+from k2model.inference.request import Request
 from k2model.model import K2Model
 from kernels.int4 import native
 

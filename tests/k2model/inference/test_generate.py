@@ -9,7 +9,8 @@ from transformers import AutoModelForCausalLM
 from k2model.config import K2Config, YarnConfig
 from k2model.errors import ConfigError
 from k2model.formats.checkpoint import save_checkpoint
-from k2model.inference.generate import Engine, Request
+from k2model.inference.generate import Engine
+from k2model.inference.request import Request
 from k2model.model import K2Model
 
 torch.set_num_threads(1)
@@ -88,7 +89,7 @@ def test_stopping_and_limits() -> None:
 def test_the_cache_is_compressed() -> None:
     model = _model()
     c = model.config
-    assert Engine(model, max_batch=2, max_length=16).cache_LBTX.shape == (
+    assert Engine(model, max_batch=2, max_length=16).cached.cache_LSTX.shape == (
         c.num_hidden_layers,
         2,
         16,

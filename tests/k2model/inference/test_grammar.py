@@ -16,8 +16,9 @@ from k2model.chat.tokenizer import K2Tokenizer, train_tokenizer
 from k2model.chat.turn import parse_ids
 from k2model.config import K2Config
 from k2model.errors import ConfigError
-from k2model.inference.generate import Engine, Request
+from k2model.inference.generate import Engine
 from k2model.inference.grammar import ToolGrammar
+from k2model.inference.request import Request
 from k2model.model import K2Model
 
 torch.set_num_threads(1)

@@ -17,7 +17,8 @@ from k2model.chat.tokenizer import K2Tokenizer
 from k2model.chat.turn import parse_ids
 from k2model.errors import CheckpointError, ConfigError
 from k2model.formats.checkpoint import load_checkpoint
-from k2model.inference.generate import Engine, Request
+from k2model.inference.generate import Engine
+from k2model.inference.request import Request
 from k2model.serving.service import open_service
 
 torch.set_num_threads(1)

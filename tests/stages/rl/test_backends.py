@@ -15,7 +15,8 @@ from gym.tasksets.open import open_taskset
 from k2model.chat.tokenizer import K2Tokenizer, load_tokenizer, save_tokenizer, train_tokenizer
 from k2model.config import K2Config
 from k2model.formats.checkpoint import load_checkpoint, save_checkpoint
-from k2model.inference.generate import Engine, Request
+from k2model.inference.generate import Engine
+from k2model.inference.request import Request
 from k2model.model import K2Model
 from k2model.serving.app import make_app
 from k2model.serving.service import open_service
