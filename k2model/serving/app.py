@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 from k2model.errors import CheckpointError, ConfigError
 from k2model.serving.answers import Answer, ChatAnswer, CompletionAnswer, error_body
 from k2model.serving.api import BadRequest, ChatBody, CompletionBody, WeightsBody, read_body
+from k2model.serving.engine_loop import EngineEnded
 from k2model.serving.metrics import Metrics, Observation
 from k2model.serving.responses import ResponsesAnswer, ResponsesBody
 from k2model.serving.service import Generation, ServerStopping, Service
@@ -92,6 +93,8 @@ def make_app(service: Service) -> FastAPI:
     async def health() -> Response:
         if service.stopping:
             return _failed(ServerStopping("the server is stopping"))
+        if service.thread.ended is not None:
+            return _failed(EngineEnded(service.thread.ended))
         return JSONResponse({"status": "ok"})
 
     @app.get("/metrics")
@@ -186,7 +189,7 @@ def _status(error: Exception) -> tuple[int, str]:
     """(HTTP status, type of the error in OpenAI's words)."""
     if isinstance(error, UnknownModel):
         return 404, "invalid_request_error"
-    if isinstance(error, ServerStopping):
+    if isinstance(error, ServerStopping | EngineEnded):
         return 503, "server_error"
     if isinstance(error, RuntimeError):
         return 500, "server_error"

@@ -23,6 +23,7 @@ from k2model.model import K2Model
 from k2model.serving.api import ChatBody, CompletionBody, NamedChoice, Sampling
 from k2model.serving.engine_loop import Choice, EngineThread, News
 
+PROMPT_TOKENS = 256  # that are read between two tokens of those who decode
 Value = TypeVar("Value")
 
 
@@ -101,7 +102,8 @@ class Service:
         Raises:
             ConfigError: the engine can't do a request.
             ServerStopping: the server ends first.
-            RuntimeError: the engine failed.
+            RequestFailed: a request failed for another reason.
+            EngineEnded: the engine failed.
         """
         news: asyncio.Queue[tuple[int, News | Exception]] = asyncio.Queue()
 
@@ -276,7 +278,14 @@ def _engine(model: K2Model, tokenizer: K2Tokenizer, max_batch: int, max_length: 
     if max_length < 2:
         raise ConfigError(f"max-length: {max_length} is below 2, a token of a prompt and one of an answer")
     try:
-        return Engine(model, tokenizer, max_batch=max_batch, max_length=max_length)
+        return Engine(
+            model,
+            tokenizer,
+            max_batch=max_batch,
+            max_length=max_length,
+            prefill_chunk=PROMPT_TOKENS,
+            prefill_tokens=PROMPT_TOKENS,
+        )
     except RuntimeError as error:
         reason = str(error).splitlines()[0]
         raise ConfigError(
