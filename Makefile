@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 VENV := .venv
-BIN := $(abspath $(VENV))/bin
+BIN := $(CURDIR)/$(VENV)/bin
 export PATH := $(BIN):$(PATH)
 include env.mk
 
@@ -11,19 +11,23 @@ include env.mk
 help:  ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-STAMP := $(VENV)/.installed-$(shell cat pyproject.toml constraints.txt requirements-data.txt | sha256sum | cut -c1-16)
+# What is installed, and where: scripts of a virtual environment hold its path.
+STAMP := $(VENV)/.installed-$(shell { cat pyproject.toml constraints.txt requirements-data.txt; pwd; } | sha256sum | cut -c1-16)
+PIP := "$(BIN)/python" -m pip install -qq --disable-pip-version-check
 
 $(STAMP):
 	@python3 -c 'import sys; v=sys.version_info[:2]; sys.exit(0 if (3,11)<=v<(3,13) else f"Python 3.11 or 3.12 is needed, this is {v[0]}.{v[1]}")'
-	@[ -x $(BIN)/python ] || python3 -m venv $(VENV)
+	@if [ -f $(VENV)/.path ] && [ "$$(cat $(VENV)/.path)" != "$$(pwd)" ]; then echo "the checkout was moved: making $(VENV) anew"; rm -rf $(VENV); fi
+	@[ -x $(VENV)/bin/python ] || python3 -m venv $(VENV)
+	@pwd > $(VENV)/.path
 	@echo "installing (a few minutes the first time) ..."
-	@$(BIN)/python -m pip install -q --disable-pip-version-check --upgrade pip 2>&1 | { grep -v '^WARNING: Location' || true; }
-	@set -o pipefail; $(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]' 2>&1 | { grep -v '^WARNING: Location' || true; }
-	@set -o pipefail; $(BIN)/python -m pip install -q --disable-pip-version-check --no-deps -r requirements-data.txt 2>&1 | { grep -v '^WARNING: Location' || true; }
+	@$(PIP) --upgrade pip
+	@$(PIP) -c constraints.txt -e '.[dev]'
+	@$(PIP) --no-deps -r requirements-data.txt
 	@rm -f $(VENV)/.installed-* && touch $@
 
-setup: $(STAMP)  ## .venv with pinned packages, git and dvc set up
-	@[ -d .git ] || { git init -q -b main && git add -A && git -c user.name=k2 -c user.email=k2@localhost commit -qm "Import"; }
+setup: $(STAMP)  ## .venv with pinned packages; git and dvc set up where there is no repository yet
+	@git rev-parse --git-dir >/dev/null 2>&1 || { git init -q -b main && git add -A && git -c user.name=k2 -c user.email=k2@localhost commit -qm "Import"; }
 	@[ -d .dvc ] || dvc init -q
 
 repro: setup  ## the whole pipeline at the size of params.yaml; a second time nothing runs

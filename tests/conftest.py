@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[1]
 
@@ -49,7 +50,7 @@ def run_in() -> Callable[..., "subprocess.CompletedProcess[str]"]:
 def checkout_env() -> dict[str, str]:
     """The environment of a command in a checkout: this interpreter first, nobody else's MLflow store."""
     dropped = {"MLFLOW_TRACKING_URI", "K2_PIPELINE_RUN", "PREFECT_API_URL", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE"}
-    env = {key: value for key, value in os.environ.items() if key not in dropped}
+    env = {key: value for key, value in os.environ.items() if key not in dropped and not key.startswith("GIT_")}
     return env | {
         "PATH": f"{Path(sys.executable).parent}:{env['PATH']}",
         "PYTHONSAFEPATH": "",
@@ -60,20 +61,24 @@ def checkout_env() -> dict[str, str]:
     }
 
 
+def made_by_runs() -> set[str]:
+    """What `dvc repro` leaves beside ignored folders: the lock, metrics and plots; a user may have committed them."""
+    graph = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+    files = [entry for stage in graph.values() for key in ("outs", "metrics", "plots") for entry in stage.get(key, [])]
+    return {"dvc.lock", *(name for entry in files for name in ([entry] if isinstance(entry, str) else entry))}
+
+
 def make_checkout(folder: Path) -> Path:
-    """Copies what git knows (and new files it does not ignore) to `folder`, as a git and DVC repository."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    for name in filter(None, listed.stdout.split("\0")):
+    """Copies the files that git tracks to `folder`, but for what a run made, as a git and DVC repository."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
+    for name in set(filter(None, listed.stdout.split("\0"))) - made_by_runs():
         source, target = ROOT / name, folder / name
         if source.is_file():
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, target)
     git = ["git", "-c", "user.name=test", "-c", "user.email=test@localhost"]
-    subprocess.run([*git, "init", "-q", "-b", "main"], cwd=folder, check=True)
-    subprocess.run([*git, "add", "-A"], cwd=folder, check=True)
-    subprocess.run([*git, "commit", "-qm", "copy"], cwd=folder, check=True)
+    for command in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-qm", "copy"]):
+        subprocess.run([*git, *command], cwd=folder, env=checkout_env(), check=True)
     return folder
 
 
@@ -81,7 +86,5 @@ def make_checkout(folder: Path) -> Path:
 def smoke_checkout(tmp_path_factory: pytest.TempPathFactory, run_in: Callable[..., object]) -> Path:
     """A checkout at smoke size in which nothing has run, for the tests of one file."""
     folder = make_checkout(tmp_path_factory.mktemp("smoke") / "checkout")
-    for lock in ("dvc.lock",):
-        (folder / lock).unlink(missing_ok=True)
     run_in(folder, sys.executable, "-m", "stages.dial", "--size", "smoke", "--write")
     return folder
