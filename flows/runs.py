@@ -24,7 +24,7 @@ class Runs:
         import mlflow
         from mlflow.tracking import MlflowClient
 
-        from stages.tracking.runs import experiment_id, identity
+        from stages.tracking.store import experiment_id, identity
 
         mlflow.set_tracking_uri(os.environ["MLFLOW_TRACKING_URI"])
         client = MlflowClient()

@@ -18,7 +18,8 @@ from stages.report.page import Chapter, page, table
 from stages.report.posttraining import int4, reinforcement
 from stages.report.rephrasing import rephrasing
 from stages.report.training import pretraining, tuning
-from stages.tracking.runs import Track, identity
+from stages.tracking.runs import Track
+from stages.tracking.store import identity
 
 OUT = Path("report/index.html")
 LEAD = "Text to model to scores, measured on this machine. Small models score near zero on hard benchmarks."

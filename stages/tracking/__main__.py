@@ -14,6 +14,8 @@ from stages.harness.errors import InputError
 from stages.harness.section import load_section
 from stages.tracking.gate import GateParams
 from stages.tracking.registry import CHECKPOINT, Version, promote, register, said, versions
+from stages.tracking.runs import send_unsent
+from stages.tracking.store import STORE_ERRORS, reason
 
 
 def line(version: Version) -> str:
@@ -28,9 +30,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="The registered checkpoints.")
     parser.add_argument("--promote", action="store_true", help="judge the candidate, or --version, by the gate")
     parser.add_argument("--version", type=int, help="with --promote: this one")
+    parser.add_argument("--send", action="store_true", help="send what stages could not send to MLflow")
     args = parser.parse_args(argv)
     root = Path()
     try:
+        if args.send:
+            raise SystemExit(1 if send_unsent(root) else 0)
         gate = load_section("gate", GateParams)
         if args.promote:
             if args.version is None and (root / CHECKPOINT).exists():
@@ -41,6 +46,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         found = versions(root)
     except (InputError, CheckpointError) as error:
         print(error, file=sys.stderr)
+        raise SystemExit(2) from None
+    except STORE_ERRORS as error:
+        print(f"mlflow: {reason(error)}", file=sys.stderr)
         raise SystemExit(2) from None
     for version in found:
         print(line(version))

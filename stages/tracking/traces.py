@@ -11,7 +11,7 @@ from mlflow.entities import AssessmentSource, SpanType
 from mlflow.tracking import MlflowClient
 
 from stages.harness.files import fingerprint
-from stages.tracking.runs import experiment_id, tracking_uri
+from stages.tracking.store import STORE_ERRORS, experiment_id, reason, tracking_uri
 
 Row = Mapping[str, Any]
 TURN_NS = 1_000_000  # trajectories carry no clock: spans stand one millisecond apart, in order
@@ -28,7 +28,18 @@ def choose(rows: Sequence[Row], n: int) -> list[Row]:
 
 
 def log_traces(root: Path, rows: Sequence[Row]) -> int:
-    """Logs those that this experiment does not have yet; returns how many were new."""
+    """Logs those that this experiment does not have yet; returns how many were new.
+
+    A store that does not take them is named on the standard output: traces show what stands in the data anyway.
+    """
+    try:
+        return _log_traces(root, rows)
+    except STORE_ERRORS as error:
+        print(f"mlflow: {reason(error)}; no traces are shown", flush=True)
+        return 0
+
+
+def _log_traces(root: Path, rows: Sequence[Row]) -> int:
     mlflow.set_tracking_uri(tracking_uri(root))
     client, experiment = MlflowClient(), experiment_id(root)
     new: dict[str, Row] = {}

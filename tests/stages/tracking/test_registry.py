@@ -22,10 +22,11 @@ from k2model.model import K2Model
 from stages.evaluate.target import open_target
 from stages.harness.errors import InputError
 from stages.tracking import __main__ as models
+from stages.tracking import registry
 from stages.tracking.dvc_store import digest
 from stages.tracking.gate import GateParams, Rule
 from stages.tracking.registry import NAME, versions
-from stages.tracking.runs import experiment_id, tracking_uri
+from stages.tracking.store import experiment_id, tracking_uri
 from stages.tracking.traces import choose, log_traces
 from tests.conftest import checkout_env
 
@@ -77,8 +78,8 @@ def test_versions_aliases_lineage_and_what_they_load(checkout: Path) -> None:
     mlflow.set_tracking_uri(tracking_uri(checkout))
     made_by = client.create_run(experiment_id(checkout), tags={"out.data/tokenizer": digest(Path("data/tokenizer"))})
     client.set_terminated(made_by.info.run_id)
-    assert models.register_and_judge(checkout, GATE) == "model k2 version 1: champion, the gate holds"
-    assert models.register_and_judge(checkout, GATE) == "model k2 version 1: champion, the gate holds"
+    assert registry.register_and_judge(checkout, GATE) == "model k2 version 1: champion, the gate holds"
+    assert registry.register_and_judge(checkout, GATE) == "model k2 version 1: champion, the gate holds"
     assert len(versions(checkout)) == 1, "the same checkpoint twice is one version"
     first_answer = _answer(checkout / "models" / "qat", checkout)
     lock = yaml.safe_load((checkout / "dvc.lock").read_text())["stages"]["qat"]["outs"]
@@ -97,7 +98,7 @@ def test_versions_aliases_lineage_and_what_they_load(checkout: Path) -> None:
     subprocess.run([*dvc, "remote", "add", "-q", "-d", "store", str(remote)], check=True, env=checkout_env())
     subprocess.run([*dvc, "push", "-q"], check=True, env=checkout_env())
     _make(checkout, seed=2, loss=5.2)
-    said = models.register_and_judge(checkout, GATE)
+    said = registry.register_and_judge(checkout, GATE)
     broken = "validation_loss 5.2 is above the champion's 5 by more than 0.1"
     assert said == f"model k2 version 2: candidate, not champion: {broken}"
     assert [(one.number, one.aliases) for one in versions(checkout)] == [(2, ("candidate",)), (1, ("champion",))]
