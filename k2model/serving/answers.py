@@ -139,7 +139,9 @@ class CompletionAnswer:
 
     def _prompt_text(self, index: int) -> str:
         written = self._generation.written[index]
-        return written if isinstance(written, str) else self._service.tokenizer.decode(written)
+        if isinstance(written, str):
+            return written
+        return b"".join(_piece(self._service.pieces, token) for token in written).decode("utf-8", "replace")
 
     def _new_logprobs(self, index: int, news: News, *, echoed: bool) -> dict[str, Any] | None:
         if self._body.logprobs is None:
@@ -150,7 +152,7 @@ class CompletionAnswer:
         if echoed:  # the first token follows nothing
             ids[:0] = self._generation.requests[index].prompt
             logprobs[:0] = [None, *news.prompt_logprobs]
-            top[:0] = [None, *news.prompt_top] if news.prompt_top else []
+            top[:0] = [None, *news.prompt_top] if self._body.logprobs else []
         return self._logprobs[index].entry(ids, logprobs, top)
 
 
@@ -210,16 +212,18 @@ def chat_logprobs(pieces: Sequence[bytes], news: News | Choice) -> dict[str, Any
 
 
 def token_name(pieces: Sequence[bytes], token: int) -> str:
-    """The text of a token; one that is no whole text has OpenAI's form `bytes:\\xe2\\x80`, which names it alone."""
-    piece = _piece(pieces, token)
+    """The text of a token; what is no whole text has a name that is its own (`bytes:\\xe2\\x80` is OpenAI's form)."""
+    if token >= len(pieces):
+        return f"token_id:{token}"
     try:
-        return piece.decode()
+        return pieces[token].decode()
     except UnicodeDecodeError:
-        return "bytes:" + "".join(f"\\x{byte:02x}" for byte in piece)
+        return "bytes:" + "".join(f"\\x{byte:02x}" for byte in pieces[token])
 
 
 def _piece(pieces: Sequence[bytes], token: int) -> bytes:
-    return pieces[token] if token < len(pieces) else b""  # logits may be wider than the tokenizer
+    # Logits may be wider than the tokenizer.
+    return pieces[token] if token < len(pieces) else "\ufffd".encode()
 
 
 def _entry(pieces: Sequence[bytes], token: int, logprob: float) -> dict[str, Any]:

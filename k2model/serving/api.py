@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from k2model.chat.model_json import ModelJsonError, loads_model_json
@@ -130,6 +130,13 @@ class NamedChoice(Body):
     function: NamedFunction
 
 
+Chosen = TypeVar("Chosen")
+ChoiceOrName = Annotated[
+    Annotated[Literal["none", "auto", "required"], Tag("<name>")] | Annotated[Chosen, Tag("<choice>")],
+    Discriminator(lambda value: "<choice>" if isinstance(value, dict | Body) else "<name>"),
+]
+
+
 class StreamOptions(Body):
     decisions = parameters.STREAM_OPTIONS
     include_usage: bool = False
@@ -159,7 +166,7 @@ class ResponseFormat(Body):
 
 
 class Sampling(Body):
-    """Fields that chats and completions share."""
+    """Fields that all endpoints share."""
 
     model: str
     temperature: float = Field(1.0, ge=0.0, le=100.0)
@@ -169,10 +176,15 @@ class Sampling(Body):
     frequency_penalty: float = Field(0.0, ge=-2.0, le=2.0)
     presence_penalty: float = Field(0.0, ge=-2.0, le=2.0)
     logit_bias: dict[int, Annotated[float, Field(ge=-100.0, le=100.0)]] = {}
-    n: int = Field(1, ge=1, le=128)
     seed: int | None = None
     stop: Annotated[list[str], BeforeValidator(_read_stops)] = []
     stream: bool = False
+
+
+class Choices(Sampling):
+    """Fields that chats and completions share."""
+
+    n: int = Field(1, ge=1, le=128)
     stream_options: StreamOptions = StreamOptions()
 
     @property
@@ -180,11 +192,11 @@ class Sampling(Body):
         return self.stream_options.include_usage
 
 
-class ChatBody(Sampling):
+class ChatBody(Choices):
     decisions = parameters.CHAT
     messages: list[ChatMessage] = Field(min_length=1)
     tools: list[Tool] = []
-    tool_choice: Literal["none", "auto", "required"] | NamedChoice = "auto"
+    tool_choice: ChoiceOrName[NamedChoice] = "auto"
     parallel_tool_calls: bool = True
     max_tokens: int | None = Field(None, ge=1)
     max_completion_tokens: int | None = Field(None, ge=1)
@@ -200,7 +212,7 @@ def _read_prompts(value: Any) -> Any:
     return value
 
 
-class CompletionBody(Sampling):
+class CompletionBody(Choices):
     """`stop_token_ids` is vLLM's."""
 
     decisions = parameters.COMPLETION
@@ -247,9 +259,9 @@ def complaint(error: ValidationError) -> BadRequest:
     for part in (*first["loc"], first.get("ctx", {}).get("parameter", "")):
         if isinstance(part, int):
             where += f"[{part}]"
-        elif part and not part.startswith(_UNION_MEMBERS):
+        elif part and part not in _UNION_MEMBERS:
             where += part if part.startswith("[") or not where else f".{part}"
     return BadRequest(first["msg"] if where else f"the body of the request: {first['msg']}", where or None)
 
 
-_UNION_MEMBERS = ("NamedChoice", "literal[", "str", "list[int]")  # pydantic's names, not the caller's
+_UNION_MEMBERS = ("<name>", "<choice>", "str", "list[int]")  # not the caller's names

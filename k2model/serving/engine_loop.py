@@ -5,7 +5,7 @@ import contextlib
 import logging
 import queue
 import threading
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -247,8 +247,9 @@ def _put(loop: asyncio.AbstractEventLoop, inbox: "asyncio.Queue[Any]", item: obj
 class Choice:
     """Turns the tokens of one request into deltas of text, reasoning and calls."""
 
-    def __init__(self, tokenizer: K2Tokenizer, stops: Sequence[str], *, markup: bool) -> None:
-        self._reader = TurnReader(tokenizer, markup=markup, stops=stops)
+    def __init__(self, tokenizer: K2Tokenizer, request: Request) -> None:
+        self._reader = TurnReader(tokenizer, markup=request.markup, stops=request.stop_strings)
+        self._stop_ids = request.stop_ids
         self.deltas: list[Delta] = []
         self.ids: list[int] = []
         self.logprobs: list[float] = []
@@ -259,7 +260,7 @@ class Choice:
         self.ids += news.ids
         self.logprobs += news.logprobs
         self.top += news.top
-        deltas = self._reader.feed(news.ids)
+        deltas = self._reader.feed([token for token in news.ids if token not in self._stop_ids])
         if self._reader.stopped:
             news.finish = "stop"
         if news.finish is not None:

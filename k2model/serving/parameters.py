@@ -37,15 +37,11 @@ _SAMPLING = {
     "top_k": DONE,
     "min_p": DONE,
     "seed": DONE,
-    "stream": DONE,
-}
-_CHOICES = {
-    "n": DONE,
     "stop": DONE,
     "frequency_penalty": DONE,
     "presence_penalty": DONE,
     "logit_bias": DONE,
-    "stream_options": DONE,
+    "stream": DONE,
 }
 _BOOKKEEPING = {
     "user": NO_EFFECT,
@@ -69,9 +65,10 @@ _VLLM = {
 
 CHAT: Mapping[str, Decision] = {
     **_SAMPLING,
-    **_CHOICES,
     **_BOOKKEEPING,
     **_VLLM,
+    "n": DONE,
+    "stream_options": DONE,
     "messages": DONE,
     "tools": DONE,
     "tool_choice": DONE,
@@ -99,9 +96,10 @@ CHAT: Mapping[str, Decision] = {
 
 COMPLETION: Mapping[str, Decision] = {
     **_SAMPLING,
-    **_CHOICES,
     **_BOOKKEEPING,
     **_VLLM,
+    "n": DONE,
+    "stream_options": DONE,
     "prompt": DONE,
     "max_tokens": DONE,
     "logprobs": DONE,
@@ -221,6 +219,7 @@ RESPONSES_TOOL: Mapping[str, Decision] = {
     "type": DONE,
     "output_schema": NO_EFFECT,
     "defer_loading": only(False),
+    "async": only(False),
     "allowed_callers": only(["direct"]),
 }
 RESPONSES_CHOICE: Mapping[str, Decision] = {"type": DONE, "name": DONE}

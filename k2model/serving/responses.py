@@ -17,7 +17,7 @@ from k2model.chat.parse import THINK
 from k2model.chat.turn import Delta
 from k2model.serving import parameters
 from k2model.serving.answers import chat_logprobs, event, parse_errors
-from k2model.serving.api import Arguments, Body, ChatBody, Text, complaint
+from k2model.serving.api import Arguments, Body, ChatBody, ChoiceOrName, Sampling, Text, complaint
 from k2model.serving.engine_loop import Choice
 from k2model.serving.service import Generation, Service
 
@@ -118,26 +118,19 @@ class Reasoning(Body):
     decisions = parameters.REASONING
 
 
-class ResponsesBody(Body):
+class ResponsesBody(Sampling):
     decisions = parameters.RESPONSES
-    model: str
     input: Annotated[list[InputItem], PlainValidator(_read_input)]
     instructions: str | None = None
     tools: list[ResponsesTool] = []
-    tool_choice: Literal["none", "auto", "required"] | ResponsesChoice = "auto"
+    tool_choice: ChoiceOrName[ResponsesChoice] = "auto"
     parallel_tool_calls: bool = True
     max_output_tokens: int | None = Field(None, ge=1)
-    temperature: float = 1.0
-    top_p: float = 1.0
-    top_k: int = 0
-    min_p: float = 0.0
-    seed: int | None = None
     top_logprobs: int = Field(0, ge=0, le=20)
     include: list[str] = []
     text: TextConfig = TextConfig()
     reasoning: Reasoning = Reasoning()
     metadata: dict[str, str] = {}
-    stream: bool = False
 
     @property
     def logprobs(self) -> bool:
@@ -164,7 +157,7 @@ class ResponsesBody(Body):
             "logprobs": self.logprobs,
             "response_format": text_format,
         }
-        same = ("model", "parallel_tool_calls", "temperature", "top_p", "top_k", "min_p", "seed", "top_logprobs")
+        same = ("parallel_tool_calls", "top_logprobs", *Sampling.model_fields)
         try:
             return ChatBody.model_validate(body | {name: getattr(self, name) for name in same})
         except ValidationError as error:

@@ -20,7 +20,7 @@ from k2model.inference.generate import Engine
 from k2model.inference.grammar import ToolGrammar
 from k2model.inference.request import Constraint, Request
 from k2model.model import K2Model
-from k2model.serving.api import ChatBody, CompletionBody, NamedChoice, Sampling
+from k2model.serving.api import ChatBody, Choices, CompletionBody, NamedChoice
 from k2model.serving.engine_loop import Choice, EngineThread, News
 
 PROMPT_TOKENS = 256  # that are read between two tokens of those who decode
@@ -184,7 +184,7 @@ class Service:
                 stop_ids=stop_ids,
             )
         ]
-        choices = [Choice(self.tokenizer, request.stop_strings, markup=True) for request in requests]
+        choices = [Choice(self.tokenizer, request) for request in requests]
         return Generation(requests, choices, [prompt] * body.n, body.n)
 
     def _constraint(self, body: ChatBody, tools: list[dict[str, object]], budget: int, first: int) -> Constraint | None:
@@ -221,13 +221,13 @@ class Service:
                 prompt_logprobs=body.logprobs if body.echo else None,
                 markup=False,
             )
-        choices = [Choice(self.tokenizer, request.stop_strings, markup=False) for request in requests]
+        choices = [Choice(self.tokenizer, request) for request in requests]
         written = [prompt for prompt in body.prompt for _ in range(body.n)]
         return Generation(requests, choices, written, body.n, prompt_only=body.max_tokens == 0)
 
     def _requests(
         self,
-        body: Sampling,
+        body: Choices,
         prompt: list[int],
         max_tokens: int | None,
         *,

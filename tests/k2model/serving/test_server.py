@@ -15,11 +15,9 @@ import torch
 from k2model.chat import messages as chat
 from k2model.chat.tokenizer import K2Tokenizer
 from k2model.chat.turn import parse_ids
-from k2model.errors import CheckpointError, ConfigError
 from k2model.formats.checkpoint import load_checkpoint
 from k2model.inference.generate import Engine
 from k2model.inference.request import Request
-from k2model.serving.service import open_service
 
 torch.set_num_threads(1)
 SCHEMA = {
@@ -215,10 +213,3 @@ def test_other_bad_requests(client: openai.OpenAI, url: str) -> None:
         client.completions.create(model="tiny", prompt=[99999])
     with pytest.raises(openai.BadRequestError, match="prompt"):
         client.completions.create(model="tiny", prompt=[])
-
-
-def test_a_folder_that_is_no_checkpoint_is_named(tmp_path: Path, folder: Path) -> None:
-    with pytest.raises(CheckpointError, match=r"config\.json: not found"):
-        open_service(tmp_path)
-    with pytest.raises(ConfigError, match=r"tokenizer\.json: not found"):
-        open_service(folder, tmp_path)
