@@ -4,6 +4,7 @@ Each shows in the Prefect UI with a form for its parameters. `prefect.yaml` hold
 """
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from flows.pipeline import pipeline
 from flows.recovery import install
 from flows.server import local_server
 from flows.sweep import grid, show, sweep
+from stages.harness.errors import InputError
 
 
 class Parameters(BaseModel):
@@ -84,6 +86,14 @@ def sweep_flow(values: dict[str, str], name: str = "sweep", metric: str = "valid
 
 
 def main() -> None:
+    try:
+        _serve()
+    except (InputError, RuntimeError) as error:
+        print(f"deploy: {error}", file=sys.stderr)
+        raise SystemExit(1) from None
+
+
+def _serve() -> None:
     parser = argparse.ArgumentParser(description="Serves the deployments from this machine.")
     parser.add_argument("--nightly", default="0 2 * * *", help="cron of the nightly full run, in UTC")
     parser.add_argument("--every", type=float, metavar="SECONDS", help="instead of --nightly: an interval")

@@ -111,8 +111,8 @@ def examine() -> Iterator[Finding]:
     yield _program("node", "jobs in JavaScript")
     yield _program("docker", "the official SWE-bench harness; repairs are graded in our sandbox", "podman")
     yield _program("chromium", "new screenshots of the UIs and the report's browser test")
-    yield _port(4200, "--prefect-port N")
-    yield _port(5000, "--mlflow-port N")
+    yield _port(4200, "Prefect listens on a free one")
+    yield _port(5000, "the MLflow UI listens on a free one")
     yield _gpu()
 
 

@@ -8,17 +8,19 @@ from typing import Any
 from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
 
 from flows.process import stop_all
-
-MLFLOW_UI = "http://127.0.0.1:5000"
+from flows.server import HOST
+from flows.ui import MLFLOW_PORT
 
 
 def mlflow_link(stage: str, root: Path = Path()) -> str:
-    """The page of the stage's last MLflow run on `K2_MLFLOW_UI`; empty when it has none."""
+    """The page of the stage's last MLflow run on `K2_MLFLOW_UI`, else on `make ui`'s; empty when it has none."""
     path = root / "work" / "runs.json"
     runs: dict[str, dict[str, str]] = json.loads(path.read_text()) if path.exists() else {}
     if stage not in runs:
         return ""
-    base = os.environ.get("K2_MLFLOW_UI", MLFLOW_UI)
+    ui = root / "work" / "ui.json"
+    local = json.loads(ui.read_text())["mlflow"] if ui.exists() else f"http://{HOST}:{MLFLOW_PORT}"
+    base = os.environ.get("K2_MLFLOW_UI", local)
     return f"{base}/#/experiments/{runs[stage]['experiment']}/runs/{runs[stage]['run']}"
 
 

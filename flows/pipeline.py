@@ -177,7 +177,7 @@ def main() -> None:
         with local_server() as url, temporary_settings({PREFECT_API_URL: url}):
             print(f"Prefect UI: {url.removesuffix('/api')}")
             names = pipeline(args.target, args.force)
-    except StageFailed as error:
+    except (StageFailed, InputError, RuntimeError) as error:
         print(f"pipeline: {error}", file=sys.stderr)
         raise SystemExit(1) from None
     except KeyboardInterrupt:

@@ -22,6 +22,7 @@ from flows.hooks import on_failure, stop
 from flows.process import StageFailed, run, stopping
 from flows.recovery import alive
 from flows.server import local_server
+from stages.harness.errors import InputError
 
 DEPLOYMENT = "k2-rephrase-shard/rephrase-shard"
 POLL_S = 2.0
@@ -83,7 +84,7 @@ def main() -> None:
     try:
         with local_server() as url, temporary_settings({PREFECT_API_URL: url}):
             states = shards_flow(args.shards)
-    except StageFailed as error:
+    except (StageFailed, InputError) as error:
         print(f"rephrase: {error}", file=sys.stderr)
         raise SystemExit(1) from None
     print(f"rephrase: {len(states)} shards completed; next: dvc repro rephrase")

@@ -2,39 +2,82 @@
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 
 from flows import environment
-from flows.server import HOST, end, healthy, start
+from flows.server import HOST, end, free_port, is_mlflow, is_prefect, local_server
+from stages.harness.errors import InputError
+from stages.harness.files import write_json
+
+MLFLOW_PORT = 5000
+WORK = Path("work")
+
+
+@contextmanager
+def mlflow_server(port: int) -> Iterator[str]:
+    """MLflow's UI over this checkout's store; `work/ui.json` tells flows where it is.
+
+    Raises:
+        InputError: it did not start; the line names its log.
+    """
+    url = f"http://{HOST}:{port}"
+    command = [sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(port), "--workers", "1"]
+    command += ["--backend-store-uri", os.environ["MLFLOW_TRACKING_URI"]]
+    env = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    log = WORK / "mlflow-ui.log"
+    log.parent.mkdir(exist_ok=True)
+    with log.open("ab") as handle:
+        process = subprocess.Popen(
+            command, env=env, stdin=subprocess.DEVNULL, stdout=handle, stderr=handle, start_new_session=True
+        )
+    try:
+        deadline = time.monotonic() + 120
+        while not is_mlflow(url):
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise InputError(f"the MLflow UI on port {port} did not start; see {log}")
+            time.sleep(0.3)
+        write_json(WORK / "ui.json", {"mlflow": url})
+        yield url
+    finally:
+        end(process.pid)
+        process.wait()
+        (WORK / "ui.json").unlink(missing_ok=True)
+
+
+def _interrupt(signum: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
 
 
 def main() -> None:
+    signal.signal(signal.SIGTERM, _interrupt)
     parser = argparse.ArgumentParser(description="Starts the Prefect UI and the MLflow UI.")
-    parser.add_argument("--prefect-port", type=int, default=4200)
-    parser.add_argument("--mlflow-port", type=int, default=5000)
+    parser.add_argument("--mlflow-port", type=int, help=f"{MLFLOW_PORT}, or a free one where that is taken")
     args = parser.parse_args()
     environment.prepare()
-    started: list[subprocess.Popen[bytes]] = []
     try:
-        if not healthy(f"http://{HOST}:{args.prefect_port}/api"):
-            started.append(start(args.prefect_port, Path(os.environ["PREFECT_HOME"]) / "server.log"))
-        command = [sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(args.mlflow_port)]
-        command += ["--workers", "1", "--backend-store-uri", os.environ["MLFLOW_TRACKING_URI"]]
-        env = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-        started.append(subprocess.Popen(command, env=env, start_new_session=True))
-        print(f"Prefect UI: http://{HOST}:{args.prefect_port}")
-        print(f"MLflow UI:  http://{HOST}:{args.mlflow_port}  (choose 'Model training')", flush=True)
-        while all(process.poll() is None for process in started):
-            time.sleep(0.5)
+        port = args.mlflow_port or free_port(MLFLOW_PORT)
+        if args.mlflow_port and free_port(port) != port:
+            raise InputError(f"port {port}: something else listens there")
+        with local_server() as prefect, mlflow_server(port) as mlflow:
+            print(f"Prefect UI: {prefect.removesuffix('/api')}")
+            print(f"MLflow UI:  {mlflow}  (choose 'Model training')", flush=True)
+            while True:
+                time.sleep(2.0)
+                for name, up in (("Prefect", is_prefect(prefect)), ("MLflow", is_mlflow(mlflow))):
+                    if not up:
+                        raise InputError(f"the {name} server has ended")
+    except (InputError, RuntimeError) as error:
+        print(f"ui: {error}", file=sys.stderr)
+        raise SystemExit(1) from None
     except KeyboardInterrupt:
-        print("stopping", flush=True)
-    finally:
-        for process in started:
-            end(process)
-    print("ui: stopped")
+        print("ui: stopped")
 
 
 if __name__ == "__main__":

@@ -70,5 +70,5 @@ def test_shards_go_to_a_pools_workers_and_the_stage_then_asks_nothing(
         assert {run["name"] for run in runs if run["work_pool_name"] == "k2-shards"} == {"shard 0 of 2", "shard 1 of 2"}
     finally:
         if worker is not None:
-            end(worker)
-        end(server)
+            end(worker.pid)
+        end(server.pid)

@@ -14,10 +14,9 @@ from tests.servers import free_port
 
 @pytest.mark.slow
 def test_both_uis_answer_and_stop_together(tmp_path: Path) -> None:
-    ports = {"prefect": free_port(), "mlflow": free_port()}
-    options = [part for name, port in ports.items() for part in (f"--{name}-port", str(port))]
+    port = free_port()
     started = subprocess.Popen(
-        [sys.executable, "-m", "flows.ui", *options],
+        [sys.executable, "-m", "flows.ui", "--mlflow-port", str(port)],
         cwd=tmp_path,
         env=checkout_env() | {"PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
@@ -26,18 +25,19 @@ def test_both_uis_answer_and_stop_together(tmp_path: Path) -> None:
         start_new_session=True,
     )
     try:
-        for url in (f"http://127.0.0.1:{ports['prefect']}/api/health", f"http://127.0.0.1:{ports['mlflow']}/health"):
-            _wait(url)
-        settings = httpx.get(f"http://127.0.0.1:{ports['prefect']}/ui-settings").json()
+        _wait(f"http://127.0.0.1:{port}/health")
+        assert started.stdout is not None
+        prefect = started.stdout.readline().split()[-1]
+        settings = httpx.get(f"{prefect}/ui-settings").json()
         assert settings["api_url"] == "/api", "on whichever port and host it is"
-        page = httpx.get(f"http://127.0.0.1:{ports['mlflow']}/").text
+        page = httpx.get(f"http://127.0.0.1:{port}/").text
         assert "<title>MLflow</title>" in page
         started.send_signal(signal.SIGINT)
         said, _ = started.communicate(timeout=120)
         assert said.splitlines()[-1] == "ui: stopped"
-        for port in ports.values():
+        for url in (prefect, f"http://127.0.0.1:{port}/"):
             with pytest.raises(httpx.ConnectError):
-                httpx.get(f"http://127.0.0.1:{port}/")
+                httpx.get(url)
     finally:
         if started.poll() is None:
             os.killpg(started.pid, signal.SIGKILL)

@@ -1,0 +1,97 @@
+"""Each checkout's own Prefect server: shared, ended with its last user, never mistaken for something else."""
+
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from flows.server import is_mlflow, is_prefect, local_server
+from stages.harness.errors import InputError
+from tests.conftest import ROOT, checkout_env
+
+USER = """
+import sys
+from flows import environment
+environment.prepare()
+from flows.server import local_server
+with local_server() as url:
+    print(url, flush=True)
+    sys.stdin.readline()
+print("left", flush=True)
+"""
+
+
+class _Friendly(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b'"everything is fine"')
+
+    def log_message(self, *args: object) -> None: ...
+
+
+@pytest.fixture
+def somebody_else() -> Iterator[int]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Friendly)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server.server_port
+    server.shutdown()
+
+
+def test_what_merely_answers_is_no_server_of_ours(somebody_else: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = f"http://127.0.0.1:{somebody_else}"
+    assert not is_prefect(f"{url}/api") and not is_mlflow(url)
+    monkeypatch.setenv("PREFECT_API_URL", f"{url}/api")
+    with pytest.raises(InputError, match="no Prefect server answers there"), local_server():
+        pass
+
+
+def test_a_taken_port_is_one_line_and_a_status(somebody_else: int, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "flows.ui", "--mlflow-port", str(somebody_else)],
+        cwd=tmp_path,
+        env=checkout_env() | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (done.returncode, done.stderr.strip()) == (1, f"ui: port {somebody_else}: something else listens there")
+
+
+@contextmanager
+def _user(checkout: Path) -> Iterator[tuple["subprocess.Popen[str]", str]]:
+    checkout.mkdir(exist_ok=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", USER],
+        cwd=checkout,
+        env=checkout_env() | {"PYTHONPATH": str(ROOT)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        yield process, process.stdout.readline().strip()
+    finally:
+        if process.poll() is None:
+            process.communicate("\n", timeout=60)
+
+
+@pytest.mark.slow
+def test_two_checkouts_have_two_servers_and_the_last_user_ends_each(tmp_path: Path) -> None:
+    with _user(tmp_path / "b") as (_, other):
+        with _user(tmp_path / "a") as (first, url), _user(tmp_path / "a") as (_, same):
+            assert is_prefect(url) and is_prefect(other)
+            assert url == same != other
+            first.kill()  # the one that started the server, without a word
+            first.wait()
+            assert is_prefect(same)
+        assert not is_prefect(url), "ended with its last user"
+        assert is_prefect(other)
+    assert not is_prefect(other)
