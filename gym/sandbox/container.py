@@ -46,6 +46,7 @@ class ContainerSandbox:
             "--security-opt=no-new-privileges", "--user=65534:65534", f"--memory={limits.memory_mb}m",
             f"--memory-swap={limits.memory_mb}m", f"--pids-limit={limits.processes}", "--cpus=1",
             f"--ulimit=cpu={max(1, int(limits.cpu_s + 0.999))}", f"--ulimit=fsize={limits.file_mb << 20}",
+            f"--ulimit=stack={limits.stack_mb << 20}",
             f"--tmpfs=/tmp:size={limits.file_mb}m", f"--volume={folder}:/work", "--workdir=/work", "--env=HOME=/work",
             *(f"--env={key}={value}" for key, value in sorted(job.env.items())), self.image, *inner,
         ]  # fmt: skip

@@ -1,9 +1,16 @@
 """What a sandbox runs and what it says afterwards."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
+
+_HALF_PAIR = re.compile("[\ud800-\udfff]")
+
+
+def _text(text: str) -> str:
+    return _HALF_PAIR.sub("\ufffd", text)
 
 
 class Verdict(StrEnum):
@@ -28,6 +35,7 @@ class Limits:
     """cpu_s: processor seconds of the program and its children, the limit that decides verdicts on any machine.
     wall_s: from the moment the program starts, after queueing. memory_mb: address space beyond the interpreter.
     output_bytes: of stdout and stderr each. file_mb: of all files together. processes: at once, threads included.
+    stack_mb: of the main thread; deep recursion through built-in functions needs more than the usual 8.
     """
 
     cpu_s: float = 5.0
@@ -36,6 +44,7 @@ class Limits:
     output_bytes: int = 65536
     file_mb: int = 16
     processes: int = 16
+    stack_mb: int = 8
 
 
 @dataclass(frozen=True)
@@ -43,6 +52,7 @@ class Job:
     """Python `source`, or a command `argv` (levels that may execute programs).
 
     files: text or bytes by relative path, written before the start. keep: files to read back afterwards.
+    Half a surrogate pair in any text, as models write it, becomes U+FFFD.
     """
 
     source: str | None = None
@@ -60,6 +70,12 @@ class Job:
         for name in [*self.files, *self.keep]:
             if name.startswith("/") or ".." in name.split("/") or not name:
                 raise ValueError(f"file name {name!r}: must be relative, without '..'")
+        files = {name: _text(held) if isinstance(held, str) else held for name, held in self.files.items()}
+        mended = {"stdin": _text(self.stdin), "args": [_text(word) for word in self.args], "files": files}
+        if self.source is not None:
+            mended["source"] = _text(self.source)
+        for name, value in mended.items():
+            object.__setattr__(self, name, value)
 
     def to_json(self) -> dict[str, Any]:
         """The job as it goes to a worker; the contents of files in hexadecimal."""

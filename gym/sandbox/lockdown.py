@@ -148,15 +148,18 @@ def seccomp(*, allow_exec: bool) -> None:
     _check(_libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, filter_, 0, 0), "seccomp")
 
 
-def limits(cpu_s: float, memory_bytes: int, file_bytes: int, processes: int) -> None:
+def limits(cpu_s: float, memory_bytes: int, file_bytes: int, processes: int, stack_bytes: int) -> None:
     """rlimits; the address space counts from what the process has now."""
     statm = os.open("/proc/self/statm", os.O_RDONLY)
     have = int(os.read(statm, 64).split()[0]) * resource.getpagesize()
     os.close(statm)
     whole = max(1, int(cpu_s + 0.999))
+    most_stack = resource.getrlimit(resource.RLIMIT_STACK)[1]
+    stack = stack_bytes if most_stack == resource.RLIM_INFINITY else min(stack_bytes, most_stack)
     for which, value in (
         (resource.RLIMIT_CPU, (whole, whole + 1)),
         (resource.RLIMIT_AS, (have + memory_bytes,) * 2),
+        (resource.RLIMIT_STACK, (stack, most_stack)),
         (resource.RLIMIT_FSIZE, (file_bytes, file_bytes)),
         (resource.RLIMIT_NPROC, (processes, processes)),
         (resource.RLIMIT_NOFILE, (64, 64)),

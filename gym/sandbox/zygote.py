@@ -98,7 +98,8 @@ def child(place: "Place", job: dict[str, Any], folder: str, pipes: list[int]) ->
         if namespaces:
             lockdown.mount_proc()
         lockdown.become(place.uid)
-        lockdown.limits(lim["cpu_s"], lim["memory_mb"] << 20, lim["file_mb"] << 20, lim["processes"])
+        sizes = lim["memory_mb"] << 20, lim["file_mb"] << 20, lim["processes"], lim["stack_mb"] << 20
+        lockdown.limits(lim["cpu_s"], *sizes)
         lockdown.prctl(lockdown.PR_SET_NO_NEW_PRIVS, 1)
         lockdown.prctl(lockdown.PR_SET_DUMPABLE, 0)
         if namespaces:

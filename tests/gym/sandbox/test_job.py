@@ -24,3 +24,10 @@ def test_a_job_goes_over_the_wire_and_comes_back() -> None:
 def test_what_is_no_job_is_refused(value: dict[str, object]) -> None:
     with pytest.raises((ValueError, TypeError)):
         Job.from_json(value)
+
+
+def test_half_a_surrogate_pair_never_reaches_the_program() -> None:
+    job = Job(source="print('\ud800')", stdin="\udfff", files={"a": "\ud800", "b": b"\xff"}, args=["\ud800"])
+    assert (job.source, job.stdin, list(job.args)) == ("print('\ufffd')", "\ufffd", ["\ufffd"])
+    assert job.files == {"a": "\ufffd", "b": b"\xff"}
+    assert Job.from_json(job.to_json()).files["a"] == "\ufffd".encode()
