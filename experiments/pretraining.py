@@ -22,7 +22,6 @@ from typing import Any
 
 import torch
 
-from flows.runs import Runs
 from k2model.config import K2Config
 from k2model.flops import train_flops_per_token
 from k2model.model import K2Model
@@ -32,6 +31,7 @@ from k2model.training.qk_clip import AttentionWeights, qk_clip_
 from k2model.training.token_shards import Batch, TokenStream, read_index
 from stages.harness.files import fingerprint, write_json
 from stages.pretrain.guard import LossGuard
+from stages.tracking.groups import RunGroup
 
 TOKENS = Path("data/tokens")
 OUT = Path("docs/experiments/pretraining.json")
@@ -430,7 +430,7 @@ def measure(e: Experiment) -> dict[str, Any]:
 
 def log(e: Experiment) -> None:
     """One MLflow parent, a child for each arm and seed."""
-    runs = Runs.open("pretraining claims", Path(), "experiment")
+    runs = RunGroup.open("pretraining claims", Path(), "experiment")
     for name, seeds in e.runs.items():
         for seed, found in enumerate(seeds):
             child = runs.start(f"{name}, seed {seed}", asdict(e.arms[name]) | {"seed": seed}, stage="arm", arm=name)

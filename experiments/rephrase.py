@@ -26,7 +26,6 @@ from torch import Tensor
 from agents.chat.open import open_client
 from agents.rephrase.rewrite import Job, Options, Rephrasing, rephrase, verdict
 from agents.rephrase.styles import PERSPECTIVES, STYLES, assemble
-from flows.runs import Runs
 from gym.intervals import bootstrap_mean, wilson
 from k2model.chat.tokenizer import K2Tokenizer, load_tokenizer
 from k2model.config import K2Config
@@ -39,6 +38,7 @@ from stages.harness.files import write_json
 from stages.harness.seeds import rng, sub_seed
 from stages.harness.tables import CORPUS, FACTS, read_table
 from stages.measure.closed_book import Fact, is_correct, prompt
+from stages.tracking.groups import RunGroup
 
 REPORT = {"raw": 23.76, "one": 27.39, "many": 28.94}  # K2's SimpleQA, same arms: 0 × 10, 1 × 10, 10 × 1
 NAMES = {"raw": "raw × 10 epochs", "one": "1 rephrasing × 10", "many": "10 rephrasings × 1"}
@@ -317,7 +317,7 @@ def claims(result: dict[str, Any]) -> list[dict[str, str]]:
     return found
 
 
-def run(s: Setup, runs: Runs) -> dict[str, Any]:
+def run(s: Setup, runs: RunGroup) -> dict[str, Any]:
     """Every arm over every seed, each a child of `runs`."""
     tokenizer = load_tokenizer(Path("data/tokenizer"))
     rows, facts, others, pool = choose(s)
@@ -460,7 +460,7 @@ def main() -> None:
     out = args.pop("out")
     setup = Setup(**args)
     started = time.monotonic()
-    runs = Runs.open("rephrasing", Path(), "experiment")
+    runs = RunGroup.open("rephrasing", Path(), "experiment")
     try:
         result = run(setup, runs)
     except BaseException:
@@ -468,8 +468,7 @@ def main() -> None:
         raise
     write_json(out, result)
     metrics = {f"{name}_{key}": arm[key] for name, arm in result["arms"].items() for key in ("accuracy", *MEANS)}
-    for key, value in metrics.items():
-        runs.client.log_metric(runs.parent, key, value)
+    runs.log(metrics)
     runs.end(True, out)
     line = ", ".join(_line(name, arm) for name, arm in result["arms"].items())
     n = result["arms"]["raw"]["answers"]

@@ -26,7 +26,6 @@ from torch import Tensor, nn
 
 from experiments.pretraining import T95
 from experiments.rl_claims import OUTSIDE, Found, Results, charts, claims
-from flows.runs import Runs
 from gym.tasksets.elementary import WORDS, Elementary
 from k2model.chat.tokenizer import K2Tokenizer, load_tokenizer
 from k2model.formats.checkpoint import load_checkpoint, save_checkpoint
@@ -45,6 +44,7 @@ from stages.rl.families import open_families
 from stages.rl.loop import Loop, RlSetup
 from stages.rl.params import RlParams
 from stages.rl.ptx import quality_data
+from stages.tracking.groups import RunGroup
 
 START, TOKENIZER, TOKENS = Path("models/sft"), Path("data/tokenizer"), Path("data/tokens")
 TRAJECTORIES, FACTS = Path("data/trajectories.parquet"), Path("data/facts.parquet")
@@ -239,7 +239,7 @@ def shown(arm: Arm, runs: Sequence[Found]) -> dict[str, Any]:
 
 def log(every: Sequence[Arm], runs: Mapping[str, list[Found]]) -> None:
     """One MLflow parent, a child for each arm and seed."""
-    parent = Runs.open("RL claims", Path(), "experiment")
+    parent = RunGroup.open("RL claims", Path(), "experiment")
     for arm in every:
         for seed, found in enumerate(runs[arm.name]):
             told = {"seed": seed, "start": arm.start, "changes": json.dumps(arm.changes)}

@@ -22,8 +22,8 @@ import yaml
 
 from flows.experiment import override, parse_changes, run_experiment
 from flows.process import StageFailed, StageTimeout
-from flows.runs import Runs
 from stages.harness.errors import InputError
+from stages.tracking.groups import RunGroup
 
 
 @dataclass(frozen=True)
@@ -52,12 +52,12 @@ def metrics_of(ref: str, root: Path) -> dict[str, float]:
     return {key: float(value) for key, value in found.items() if isinstance(value, (int, float))}
 
 
-def run_trial(name: str, changes: dict[str, str], runs: Runs, root: Path, timeout_s: float) -> Trial:
+def run_trial(name: str, changes: dict[str, str], runs: RunGroup, root: Path, timeout_s: float) -> Trial:
     """Runs one point as a DVC experiment and a child run of the same name; a failure is a result, not the end."""
     child = runs.start(name, changes, stage="trial", **{"dvc.exp": name})
     trial = _experiment(name, changes, child, root, timeout_s)
     if trial.problem:
-        runs.client.set_tag(child, "problem", trial.problem)
+        runs.tag(child, "problem", trial.problem)
     runs.finish(child, trial.metrics)
     return trial
 
@@ -83,7 +83,7 @@ def sweep(
     base = yaml.safe_load((root / "params.yaml").read_text())
     for point in points:
         override(json.loads(json.dumps(base)), point)
-    runs = Runs.open(title, root, "sweep")
+    runs = RunGroup.open(title, root, "sweep")
     with ThreadPoolExecutor(jobs) as pool:
         trials = list(
             pool.map(lambda k: run_trial(f"{title}-{k}", points[k], runs, root, timeout_s), range(len(points)))
@@ -109,7 +109,7 @@ def study(space: Mapping[str, str], trials: int, metric: str, title: str, root: 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     sampler = optuna.samplers.TPESampler(seed=seed)
     made = optuna.create_study(direction="minimize" if lower_is_better(metric) else "maximize", sampler=sampler)
-    runs = Runs.open(title, root, "sweep")
+    runs = RunGroup.open(title, root, "sweep")
     found: list[Trial] = []
     for number in range(trials):
         asked = made.ask()
