@@ -222,8 +222,7 @@ def sha256_files(paths: Iterable[Path]) -> str:
 
 
 def sha256_json(value: Any) -> str:
-    text = json.dumps(value, sort_keys=True, ensure_ascii=False)
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 
 def package_folder(module: str) -> Path | None:
