@@ -13,6 +13,7 @@ from fastapi import Request as HttpRequest
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from k2model.errors import CheckpointError, ConfigError
 from k2model.serving.answers import Answer, ChatAnswer, CompletionAnswer, error_body
@@ -143,6 +144,8 @@ async def _answer(service: Service, metrics: Metrics, http: HttpRequest, endpoin
         opened = await open_(service, await http.body())
     except FAILURES as error:
         return _ended(observation, _failed(error))
+    except ClientDisconnect:  # before the body was here
+        return _ended(observation, Response(status_code=CALLER_LEFT))
     if opened.stream:
         return StreamingResponse(_events(opened, observation), media_type="text/event-stream")
     whole, left = asyncio.create_task(opened.answer.whole()), asyncio.create_task(_left(http))

@@ -45,10 +45,10 @@ Start = Callable[..., "tuple[subprocess.Popen[str], str]"]
 
 @pytest.fixture(scope="session")
 def start_server(folder: Path) -> Iterator[Start]:
-    """`start_server("--max-batch", "4")`: (process, URL) of a server of its own that answers."""
+    """`start_server("--max-batch", "4", folder=…)`: (process, URL) of a server of its own that answers."""
     running: list[subprocess.Popen[str]] = []
 
-    def start(*options: str) -> tuple[subprocess.Popen[str], str]:
+    def start(*options: str, folder: Path = folder) -> tuple[subprocess.Popen[str], str]:
         command = [
             sys.executable,
             "-m",
