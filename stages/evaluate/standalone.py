@@ -21,13 +21,13 @@ from gym.sandbox import SandboxError
 from k2model.errors import CheckpointError, ConfigError
 from stages.evaluate import arena
 from stages.evaluate import scores as scoring
-from stages.evaluate.published import PUBLISHED
 from stages.evaluate.runner import run_benchmark
 from stages.evaluate.target import fits_of, open_target
 from stages.harness.errors import InputError
 from stages.harness.files import fingerprint, write_atomic, write_json
 from stages.harness.progress import Progress
 from stages.harness.tables import SAMPLES, write_table
+from stages.measure.published import PUBLISHED
 from stages.tracking.runs import log_run
 
 USER_ERRORS = (InputError, ConfigError, CheckpointError, ChatError, DataError, SandboxError)

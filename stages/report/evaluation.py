@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from stages.evaluate.published import PUBLISHED
+from stages.measure.published import PUBLISHED
 from stages.report.charts import Interval, interval_chart
 from stages.report.files import read_json
 from stages.report.page import Chapter, table
