@@ -25,9 +25,12 @@ LONGEST = (  # files that take minutes start first, so that no worker waits for 
 )
 
 
+BY_HAND = ("soak", "drivers")  # marks of tests that run only when they are asked for: pytest -m soak
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if "soak" not in config.option.markexpr:
-        items[:] = [item for item in items if "soak" not in item.keywords]
+    left_out = [mark for mark in BY_HAND if mark not in config.option.markexpr]
+    items[:] = [item for item in items if not any(item.get_closest_marker(mark) for mark in left_out)]
     place = {name: number for number, name in enumerate(LONGEST)}
     items.sort(key=lambda item: place.get(item.path.relative_to(ROOT).as_posix(), len(LONGEST)))
 

@@ -41,6 +41,7 @@ ELSEWHERE = {
     "kubectl": "a Kubernetes cluster",
     "vllm": "a GPU",
     "sglang.launch_server": "a GPU",
+    "lm_eval": "a package of its own",
 }
 STANDS_FOR = {  # placeholders in the docs → a value of the right kind
     "…": "", "...": "", "URL": "http://127.0.0.1:9/v1", "NAME": "aime_2025", "FOLDER": "work",
@@ -103,6 +104,8 @@ PROOF = {
         "tests/agents/chat/test_store.py::test_stores_that_were_filled_apart_are_united"
     ),
     r"k2 serve.*": "tests/k2model/serving/test_server.py",
+    r"pytest -m drivers .*": "tests/k2model/serving/test_drivers.py",
+    r"lm_eval .*": "tests/k2model/serving/test_drivers.py::test_lm_eval_measures_what_the_model_says",
     r"(k2|python -m stages\.) ?evaluate .*": "tests/stages/evaluate/test_evaluate.py",
     r"prefect (server|work-pool|worker|--no-prompt deploy).*": (
         "tests/flows/test_pipeline.py::test_a_crashed_workers_run_goes_on_at_another_worker"
