@@ -36,7 +36,8 @@ from stages.dial import load_params, merge
 from stages.harness.files import fingerprint, sha256_tree, write_json
 from stages.harness.hooks import Hooks
 from stages.harness.seeds import rng, sub_seed
-from stages.measure.tasks import held_loss, solved
+from stages.measure.loss import mean_loss, stream_loss
+from stages.measure.tasks import elementary_scores
 from stages.posttraining import conversations as data
 from stages.posttraining.finetune import FineTune
 from stages.posttraining.packing import Packed, pack, plan
@@ -105,23 +106,14 @@ class Lab:
     def measure(self, model: K2Model) -> dict[str, float]:
         """What RL does not train: a family outside, conversations that PTX never shows, held-out text."""
         model.eval()
-        taskset = Elementary(OUTSIDE, "held")
         with open_families([OUTSIDE], FACTS) as families:
             tasks = families.tasks(OUTSIDE, "held", 100, 1, self.params.difficulty)
-        scores = [score or 0.0 for score in solved(model, self.tokenizer, taskset, tasks)]
-        stream = TokenStream(TOKENS, "validation", None)
-        apart = stream.epoch_tokens // HELD_ROWS
-        losses = []
-        with torch.no_grad():
-            for row in range(HELD_ROWS):
-                batch = stream.batch(row * apart, 1, HELD_LENGTH)
-                output = model(batch.tokens_BL, batch.targets_BL, segment_ids_BL=batch.segments_BL)
-                losses.append(float(output.loss))
+        scores = elementary_scores(model, self.tokenizer, {OUTSIDE: tasks})[OUTSIDE]
         return {
             "outside": statistics.fmean(scores),
             "outside_n": float(len(scores)),
-            "conversations": held_loss(model, self.conversations, self.params.ptx_length, self.tokenizer.pad),
-            "text": statistics.fmean(losses),
+            "conversations": mean_loss(model, self.conversations, rows=8, pad=self.tokenizer.pad),
+            "text": stream_loss(model, TokenStream(TOKENS, "validation", None), HELD_ROWS, HELD_LENGTH),
         }
 
     def start(self, name: str) -> Path:
@@ -179,7 +171,9 @@ class Lab:
         p, work = self._place(arm, seed)
         if found := self.kept(arm, seed):
             return found
-        ptx = quality_data(self.tokenizer, p, self.kept_conversations, sub_seed(seed, "ptx")) if p.ptx > 0 else None
+        ptx = None
+        if p.ptx > 0:
+            ptx, _ = quality_data(self.tokenizer, p, self.kept_conversations, sub_seed(seed, "ptx"))
         with open_families(p.families, FACTS) as families:
             setup = RlSetup(p, self.start(arm.start), work, sub_seed(seed, "experiment"), self.tokenizer, ptx, families)
             clock = Clock(work / "cpu.json")

@@ -222,7 +222,8 @@ def sha256_files(paths: Iterable[Path]) -> str:
 
 
 def sha256_json(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def package_folder(module: str) -> Path | None:

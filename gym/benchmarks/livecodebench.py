@@ -21,10 +21,10 @@ from typing import Any
 
 from gym.benchmarks import base
 from gym.benchmarks.base import Benchmark, DataError, Grade, Manifest, Reply, Sample
-from gym.benchmarks.code_text import program
 from gym.benchmarks.livecodebench_inside import PREAMBLE
 from gym.sandbox import Job, Limits, Verdict
 from gym.verifiers.code import call_many
+from gym.verifiers.code_text import program
 from gym.verifiers.result import Result, Status
 
 INSIDE = Path(__file__).with_name("livecodebench_inside.py")

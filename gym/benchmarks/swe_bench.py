@@ -12,11 +12,11 @@ from typing import Any, Protocol
 
 from gym.benchmarks import base
 from gym.benchmarks.base import Ask, Benchmark, DataError, Episode, Grade, Message, Reply, Sample, Settings
-from gym.benchmarks.code_text import program
 from gym.benchmarks.estimators import best_of_n
 from gym.benchmarks.swe_instances import Instance, apply_patch, multilingual_instances, python_instances, run_tests
 from gym.sandbox import Sandbox, SandboxError
 from gym.sandbox.workspace import Workspace, coding_sandbox, file_diff
+from gym.verifiers.code_text import program
 from gym.verifiers.result import Result, Status
 
 PASSING, KEPT = frozenset({"PASSED", "XFAIL"}), frozenset({"PASSED", "XFAIL", "SKIPPED"})

@@ -1,6 +1,5 @@
 """Small programming tasks with generated hidden tests: expected values come from a reference, edge cases included."""
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,9 +9,9 @@ import numpy as np
 from gym.sandbox import Sandbox
 from gym.tasksets.task import Task
 from gym.verifiers.code import CallTest, by_calls
+from gym.verifiers.code_text import program
 from gym.verifiers.result import Result
 
-BLOCK = re.compile(r"```(?:python|py)?\s*\n(.*?)```", re.DOTALL)
 TESTS = 24
 
 
@@ -87,12 +86,6 @@ SPECS = (
 )  # fmt: skip
 
 
-def extract(answer: str) -> str:
-    """The last fenced block, or the whole text when there is none."""
-    blocks = BLOCK.findall(answer)
-    return blocks[-1] if blocks else answer
-
-
 class Code:
     """Function tasks; scoring needs an open sandbox."""
 
@@ -127,4 +120,5 @@ class Code:
 
     def score(self, task: Task, answer_text: str) -> Result:
         tests = [CallTest(one["arguments"], one["expected"]) for one in task.payload["tests"]]
-        return by_calls(self.box, extract(answer_text), task.payload["function"], tests, nonce=f"end-of-{task.id}")
+        function = task.payload["function"]
+        return by_calls(self.box, program(answer_text, function), function, tests, nonce=f"end-of-{task.id}")

@@ -9,13 +9,14 @@ import ast
 import copy
 import importlib
 import inspect
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from gym.sandbox import Job, Limits, Sandbox, Verdict
+from gym.sandbox import Job, Limits, Sandbox, SandboxError, Verdict
 from gym.tasksets.task import Task
 from gym.verifiers.result import Result, Status
 
@@ -183,14 +184,16 @@ for line in json.loads(sys.stdin.read()):
 
 
 def run_calls(box: Sandbox, target: Target, source: str, limits: Limits = LIMITS) -> list[str] | None:
-    """What each call gives, as text; None when the module does not even import."""
-    import json
+    """What each call gives, as text; None when the module does not even import.
 
+    Raises:
+        SandboxError: the sandbox itself failed.
+    """
     runner = _RUNNER.format(module=target.module)
     job = Job(source=runner, files={"candidate.py": source}, stdin=json.dumps(list(target.calls)), limits=limits)
     outcome = box.run(job)
     if outcome.verdict is Verdict.INFRASTRUCTURE_ERROR:
-        raise RuntimeError(f"{target.module}: {outcome.detail}")
+        raise SandboxError(f"{target.module}: {outcome.detail}")
     _, marked, said = outcome.stdout.rpartition(f"{MARK}\n")
     lines = said.splitlines()
     return lines if marked and len(lines) == len(target.calls) else None
@@ -283,7 +286,10 @@ class Repair:
             return Result(0.0, Status.NO_ANSWER, "no file")
         expected: Mapping[str, Any] = task.payload["expected"]
         target = Target(task.payload["module"], tuple(expected))
-        said = run_calls(self.box, target, answer_text)
+        try:
+            said = run_calls(self.box, target, answer_text)
+        except SandboxError as error:
+            return Result(None, Status.VERIFIER_ERROR, str(error))
         if said is None:
             return Result(0.0, Status.SCORED, "the file does not import")
         right = {call for call, line in zip(expected, said, strict=True) if line == expected[call]}

@@ -20,21 +20,19 @@ from gym.intervals import wilson
 from gym.sandbox import SandboxError
 from k2model.chat.tokenizer import K2Tokenizer, load_tokenizer
 from k2model.formats.checkpoint import load_checkpoint
-from k2model.inference.generate import Engine
-from k2model.inference.request import Request
 from k2model.model import K2Model
 from stages.evaluate import arena, standalone
 from stages.evaluate import scores as scoring
 from stages.evaluate.params import EvaluateParams
 from stages.evaluate.runner import run_benchmark
 from stages.evaluate.target import fits_of, open_target
-from stages.evaluate.validation import ValidationScore, validation_score
 from stages.harness.errors import InputError
 from stages.harness.files import write_atomic, write_json
 from stages.harness.section import load_section
 from stages.harness.stage import Stage
 from stages.harness.tables import CORPUS, FACTS, SAMPLES, read_table, write_table
-from stages.measure.closed_book import Fact, choose, is_correct, prompt
+from stages.measure import closed_book, loss
+from stages.posttraining.packing import Example
 from stages.tracking.gate import GateParams
 from stages.tracking.registry import register_and_judge
 from stages.tracking.runs import Track
@@ -42,71 +40,76 @@ from stages.tracking.runs import Track
 CHAT = "models/qat"
 
 
-def validation(stage: Stage[EvaluateParams], model: K2Model, tokenizer: K2Tokenizer) -> ValidationScore:
-    """Held-out documents, in the order of a seeded shuffle, up to `validation_tokens`, cut at the context length."""
+def validation(stage: Stage[EvaluateParams], model: K2Model, tokenizer: K2Tokenizer) -> dict[str, float]:
+    """Loss and bits per byte, which don't depend on the tokenizer, of held-out documents cut at the context length.
+
+    Of a seeded shuffle, up to `validation_tokens`.
+
+    Raises:
+        InputError: there is no such document, or the loss isn't finite.
+    """
     p = stage.params
     table = read_table(Path("data/corpus.parquet"), CORPUS)
     rows = zip(table["text"].to_pylist(), table["split"].to_pylist(), strict=True)
     texts = [text for text, split in rows if split == "validation"]
-    chosen: list[list[int]] = []
+    chosen: list[Example] = []
     n_bytes = n_tokens = 0
-    for index in stage.rng("validation").permutation(len(texts)):
-        ids = tokenizer.encode(texts[index])[: p.sequence_length]
-        if not ids or n_tokens >= p.validation_tokens:
-            continue
-        chosen.append([tokenizer.bos, *ids])
-        n_bytes += len(tokenizer.decode(ids).encode())
-        n_tokens += len(ids)
-    return validation_score(model, chosen, n_bytes, rows=p.batch_size, pad=tokenizer.pad)
+    for document in loss.documents(texts, tokenizer, p.sequence_length, stage.rng("validation")):
+        if n_tokens >= p.validation_tokens:
+            break
+        chosen.append(document)
+        n_bytes += len(tokenizer.decode(document.ids[1:]).encode())
+        n_tokens += document.targets
+    if not chosen:
+        raise InputError("data/corpus.parquet: no validation document to measure the loss on")
+    nats = loss.mean_loss(model, chosen, rows=p.batch_size, pad=tokenizer.pad)
+    if not math.isfinite(nats):
+        raise InputError(f"models/pretrain: the validation loss is {nats}")
+    return {
+        "validation_loss": nats,
+        "validation_bits_per_byte": nats * n_tokens / math.log(2) / n_bytes,
+        "validation_tokens": n_tokens,
+    }
 
 
-def closed_book(
-    stage: Stage[EvaluateParams], model: K2Model, tokenizer: K2Tokenizer, split: str, n: int
-) -> tuple[int, list[dict[str, Any]]]:
-    """(correct, one row per question) on facts about documents of `split`; the shots are about training documents."""
+def facts_asked(
+    stage: Stage[EvaluateParams], model: K2Model, tokenizer: K2Tokenizer, split: str
+) -> list[dict[str, Any]]:
+    """One row per question on facts about documents of `split`; the shots are about training documents."""
     p = stage.params
-    facts: list[Fact] = read_table(Path("data/facts.parquet"), FACTS).to_pylist()
-    asked = choose([fact for fact in facts if fact["split"] == split], n, stage.rng("facts", split))
-    pool = choose([fact for fact in facts if fact["split"] == "train"], len(facts), stage.rng("shots"))
-    prompts = [prompt(fact, pool, p.shots) for fact in asked]
-    newline = tokenizer.encode("\n")
-    requests = [
-        Request(
-            [tokenizer.bos, *tokenizer.encode(text)],
-            p.answer_tokens,
-            temperature=0.0,
-            stop_ids=frozenset({*newline, tokenizer.eos}),
-            stop_strings=("\n",),
-        )
-        for text in prompts
+    facts = read_table(Path("data/facts.parquet"), FACTS).to_pylist()
+    asked = closed_book.choose([fact for fact in facts if fact["split"] == split], p.facts, stage.rng("facts", split))
+    train = [fact for fact in facts if fact["split"] == "train"]
+    pool = closed_book.choose(train, len(facts), stage.rng("shots"))
+    answers = closed_book.ask(
+        model,
+        tokenizer,
+        asked,
+        pool,
+        shots=p.shots,
+        answer_tokens=p.answer_tokens,
+        batch_size=p.batch_size,
+    )
+    return [
+        {
+            "benchmark": f"facts_{split}",
+            "dataset": "corpus",
+            "task_id": fact["fact_id"],
+            "sample": 0,
+            "group": fact["relation"],
+            "prompt": answer.prompt,
+            "output": answer.output,
+            "extracted": answer.output.strip().split("\n", 1)[0],
+            "expected": fact["answer"],
+            "score": float(answer.correct),
+            "parts": "{}",
+            "status": "scored",
+            "reason": "",
+            "finish_reason": answer.finish_reason,
+            "output_tokens": answer.tokens,
+        }
+        for fact, answer in zip(asked, answers, strict=True)
     ]
-    longest = max((len(request.prompt) for request in requests), default=0) + p.answer_tokens
-    engine = Engine(model, tokenizer, max_batch=p.batch_size, max_length=longest)
-    rows = []
-    with stage.progress(len(requests), "facts") as bar:
-        for fact, text, result in zip(asked, prompts, engine.generate(requests), strict=True):
-            output = tokenizer.decode(result.ids, skip_special=True)
-            rows.append(
-                {
-                    "benchmark": f"facts_{split}",
-                    "dataset": "corpus",
-                    "task_id": fact["fact_id"],
-                    "sample": 0,
-                    "group": fact["relation"],
-                    "prompt": text,
-                    "output": output,
-                    "extracted": output.strip().split("\n", 1)[0],
-                    "expected": fact["answer"],
-                    "score": float(is_correct(output, fact)),
-                    "parts": "{}",
-                    "status": "scored",
-                    "reason": "",
-                    "finish_reason": result.finish_reason,
-                    "output_tokens": len(result.ids),
-                }
-            )
-            bar.update()
-    return sum(row["score"] == 1.0 for row in rows), rows
 
 
 def benchmarks(stage: Stage[EvaluateParams], folder: Path) -> dict[str, float]:
@@ -171,23 +174,16 @@ def main() -> None:
     if sys.argv[1:]:
         raise SystemExit(standalone.run(sys.argv[1:]))
     with Stage("evaluate", EvaluateParams, Track, system_metrics=True) as stage:
-        p = stage.params
         torch.set_num_threads(stage.common.threads)
         tokenizer = load_tokenizer(Path("data/tokenizer"))
         model = load_checkpoint(Path("models/pretrain")).eval()
-        held_out = validation(stage, model, tokenizer)
-        if not math.isfinite(held_out.loss):
-            raise InputError(f"models/pretrain: the validation loss is {held_out.loss}")
-        scores: dict[str, float] = {
-            "validation_loss": held_out.loss,
-            "validation_bits_per_byte": held_out.bits_per_byte,
-            "validation_tokens": held_out.tokens,
-        }
+        scores = validation(stage, model, tokenizer)
         samples: list[dict[str, Any]] = []
-        for name, split, n in (("facts", "train", p.facts), ("facts_held_out", "validation", p.facts)):
-            correct, rows = closed_book(stage, model, tokenizer, split, n)
+        for name, split in (("facts", "train"), ("facts_held_out", "validation")):
+            rows = facts_asked(stage, model, tokenizer, split)
             samples += rows
             if rows:
+                correct = sum(row["score"] == 1.0 for row in rows)
                 low, high = wilson(correct, len(rows))
                 scores |= {name: correct / len(rows), f"{name}_n": len(rows)}
                 scores |= {f"{name}_ci_low": low, f"{name}_ci_high": high}
@@ -204,7 +200,8 @@ def main() -> None:
         print(register_and_judge(stage.root, load_section("gate", GateParams)), flush=True)
         accuracy = f"facts {scores['facts']:.1%} [{scores['facts_ci_low']:.1%}, {scores['facts_ci_high']:.1%}]"
         stage.finish(
-            f"loss {held_out.loss:.3f}, {held_out.bits_per_byte:.3f} bits/byte, {accuracy}, n={scores['facts_n']:.0f}",
+            f"loss {scores['validation_loss']:.3f}, {scores['validation_bits_per_byte']:.3f} bits/byte, {accuracy}, "
+            f"n={scores['facts_n']:.0f}",
             metrics=scores,
             write=False,
         )

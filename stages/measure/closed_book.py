@@ -4,11 +4,28 @@ import re
 import string
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from k2model.chat.tokenizer import K2Tokenizer
+from k2model.inference.generate import Engine
+from k2model.inference.request import Request
+from k2model.model import K2Model
+
 Fact = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class FactAnswer:
+    """What a model wrote after a question; `tokens` counts its ids."""
+
+    prompt: str
+    output: str
+    correct: bool
+    tokens: int
+    finish_reason: str
 
 
 def normalise(text: str) -> str:
@@ -19,8 +36,8 @@ def normalise(text: str) -> str:
 
 def is_correct(output: str, fact: Fact) -> bool:
     """True when the first line of `output` equals the answer or one of its aliases after normalisation."""
-    said = normalise(output.strip().split("\n", 1)[0])
-    return bool(said) and said in {normalise(answer) for answer in (fact["answer"], *fact["aliases"])}
+    answered = normalise(output.strip().split("\n", 1)[0])
+    return bool(answered) and answered in {normalise(answer) for answer in (fact["answer"], *fact["aliases"])}
 
 
 def choose(facts: Sequence[Fact], n: int, rng: np.random.Generator) -> list[Fact]:
@@ -41,3 +58,38 @@ def prompt(fact: Fact, pool: Sequence[Fact], shots: int) -> str:
     same = [other for other in pool if other["relation"] == fact["relation"] and other["doc_id"] != fact["doc_id"]]
     solved = [f"Question: {other['question']}\nAnswer: {other['answer']}\n" for other in same[:shots]]
     return "\n".join([*solved, f"Question: {fact['question']}\nAnswer:"])
+
+
+def ask(
+    model: K2Model,
+    tokenizer: K2Tokenizer,
+    facts: Sequence[Fact],
+    pool: Sequence[Fact],
+    *,
+    shots: int,
+    answer_tokens: int,
+    batch_size: int,
+) -> list[FactAnswer]:
+    """The greedy answer to each fact's question, a line at most, after `shots` solved ones of `pool`."""
+    if not facts:
+        return []
+    texts = [prompt(fact, pool, shots) for fact in facts]
+    ends = frozenset({*tokenizer.encode("\n"), tokenizer.eos})
+    requests = [
+        Request(
+            [tokenizer.bos, *tokenizer.encode(text)],
+            answer_tokens,
+            temperature=0.0,
+            stop_ids=ends,
+            stop_strings=("\n",),
+        )
+        for text in texts
+    ]
+    longest = max(len(request.prompt) for request in requests) + answer_tokens
+    engine = Engine(model, tokenizer, max_batch=batch_size, max_length=longest)
+    answers = []
+    for fact, text, result in zip(facts, texts, engine.generate(requests), strict=True):
+        output = tokenizer.decode(result.ids, skip_special=True)
+        correct = is_correct(output, fact)
+        answers.append(FactAnswer(text, output, correct, len(result.ids), result.finish_reason))
+    return answers

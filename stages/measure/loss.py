@@ -1,109 +1,71 @@
-"""What a network is measured by before and after quantization: held-out documents, closed-book facts, RL's tasks."""
+"""Loss on what was held out, in nats per token: of whole documents and of conversations' assistant turns alike.
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+Axes: B rows, L positions.
+"""
+
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
 
-from gym.intervals import bootstrap_mean, wilson
 from k2model.chat.tokenizer import K2Tokenizer
-from k2model.inference.generate import Engine
-from k2model.inference.request import Request
 from k2model.model import K2Model
-from stages.measure.closed_book import Fact, choose, is_correct, prompt
+from k2model.training.token_shards import TokenStream
+from stages.posttraining.packing import Example
 
 
-def held_out(
-    texts: Sequence[str], tokenizer: K2Tokenizer, n: int, length: int, rng: np.random.Generator
-) -> list[list[int]]:
-    """`n` documents of a seeded shuffle, each [BOS] and up to `length` tokens."""
-    chosen: list[list[int]] = []
+def documents(texts: Sequence[str], tokenizer: K2Tokenizer, length: int, rng: np.random.Generator) -> Iterator[Example]:
+    """Texts in a seeded shuffle, each [BOS] and up to `length` tokens, all of which count; empty ones are left out."""
     for index in rng.permutation(len(texts)):
         ids = tokenizer.encode(texts[index])[:length]
-        if ids and len(chosen) < n:
-            chosen.append([tokenizer.bos, *ids])
-    return chosen
+        if ids:
+            yield Example([tokenizer.bos, *ids], [True] * (len(ids) + 1))
 
 
 @torch.no_grad()
-def losses(model: K2Model, documents: Sequence[Sequence[int]], rows: int, pad: int) -> list[float]:
-    """Nats per token of each document, in order."""
-    found = [0.0] * len(documents)
-    order = sorted(range(len(documents)), key=lambda i: len(documents[i]))
+def losses(model: K2Model, examples: Sequence[Example], *, rows: int, pad: int) -> list[float]:
+    """Nats per target of each example, in order; examples of similar length share a forward pass of `rows`.
+
+    Raises:
+        ValueError: an example without targets.
+    """
+    found = [0.0] * len(examples)
+    order = sorted(range(len(examples)), key=lambda k: examples[k].inputs)
     for start in range(0, len(order), rows):
         part = order[start : start + rows]
-        length = max(len(documents[i]) for i in part) - 1
-        tokens_BL = torch.full((len(part), length), pad)
-        targets_BL = torch.full((len(part), length), -100)
-        for row, i in enumerate(part):
-            ids = torch.tensor(documents[i])
+        shape = (len(part), max(examples[k].inputs for k in part))
+        tokens_BL, targets_BL = torch.full(shape, pad), torch.full(shape, -100)
+        for row, k in enumerate(part):
+            if not examples[k].targets:
+                raise ValueError(f"example {k} has no target to measure the loss on")
+            ids = torch.tensor(examples[k].ids)
             tokens_BL[row, : len(ids) - 1] = ids[:-1]
-            targets_BL[row, : len(ids) - 1] = ids[1:]
-        logprob_BL, _ = model.log_probs(tokens_BL, targets_BL)
-        for row, i in enumerate(part):
-            found[i] = -float(logprob_BL[row].sum()) / (len(documents[i]) - 1)
+            targets_BL[row, : len(ids) - 1] = ids[1:].masked_fill(~torch.tensor(examples[k].loss_mask[1:]), -100)
+        logp_BL = model(tokens_BL, targets_BL).logp_BL
+        for row, k in enumerate(part):
+            found[k] = -float(logp_BL[row].sum()) / examples[k].targets
     return found
 
 
-def facts_correct(
-    model: K2Model,
-    tokenizer: K2Tokenizer,
-    asked: Sequence[Fact],
-    pool: Sequence[Fact],
-    *,
-    shots: int,
-    answer_tokens: int,
-    batch_size: int,
-) -> list[bool]:
-    """Whether each fact is answered, greedily, after `shots` solved ones."""
-    newline = tokenizer.encode("\n")
-    requests = [
-        Request(
-            [tokenizer.bos, *tokenizer.encode(prompt(fact, pool, shots))],
-            answer_tokens,
-            temperature=0.0,
-            stop_ids=frozenset({*newline, tokenizer.eos}),
-            stop_strings=("\n",),
-        )
-        for fact in asked
-    ]
-    longest = max(len(request.prompt) for request in requests) + answer_tokens
-    engine = Engine(model, tokenizer, max_batch=batch_size, max_length=longest)
-    results = engine.generate(requests)
-    pairs = zip(asked, results, strict=True)
-    return [is_correct(tokenizer.decode(result.ids, skip_special=True), fact) for fact, result in pairs]
+def mean_loss(model: K2Model, examples: Sequence[Example], *, rows: int, pad: int) -> float:
+    """Nats per target over all examples.
+
+    Raises:
+        ValueError: no example, or one without targets.
+    """
+    if not examples:
+        raise ValueError("no example to measure the loss on")
+    each = losses(model, examples, rows=rows, pad=pad)
+    counts = [example.targets for example in examples]
+    return sum(loss * n for loss, n in zip(each, counts, strict=True)) / sum(counts)
 
 
-def train_facts(facts: list[Fact], n: int, rng: np.random.Generator) -> tuple[list[Fact], list[Fact]]:
-    """(asked, pool of solved ones), both about documents of the training split."""
-    known = [fact for fact in facts if fact["split"] == "train"]
-    return choose(known, n, rng), known
-
-
-@dataclass(frozen=True)
-class Found:
-    """What one network reached: nats per token of each document, each fact, and tasks solved of `tasks`."""
-
-    losses: list[float]
-    facts: list[bool]
-    solved: int
-    tasks: int
-
-
-def summary(name: str, found: Found, seed: int) -> dict[str, float]:
-    """Loss, fact accuracy and task success of one network with 95 % intervals."""
-    metrics = _interval(f"loss_{name}", float(np.mean(found.losses)), bootstrap_mean(found.losses, seed))
-    right, n = sum(found.facts), len(found.facts)
-    metrics |= _interval(f"facts_{name}", right / n, wilson(right, n))
-    return metrics | _interval(f"tasks_{name}", found.solved / found.tasks, wilson(found.solved, found.tasks))
-
-
-def _interval(name: str, value: float, ends: tuple[float, float]) -> dict[str, float]:
-    return {name: value, f"{name}_ci_low": ends[0], f"{name}_ci_high": ends[1]}
-
-
-def difference(name: str, one: Sequence[float], other: Sequence[float], seed: int) -> dict[str, float]:
-    """Mean loss of `one` minus that of `other` on the same documents, with the interval of paired differences."""
-    paired = [a - b for a, b in zip(one, other, strict=True)]
-    return _interval(name, float(np.mean(paired)), bootstrap_mean(paired, seed))
+@torch.no_grad()
+def stream_loss(model: K2Model, stream: TokenStream, rows: int, length: int) -> float:
+    """Nats per token of `rows` pieces of `length` tokens, spread evenly over one epoch of the stream."""
+    apart = stream.epoch_tokens // rows
+    total = 0.0
+    for row in range(rows):
+        batch = stream.batch(row * apart, 1, length)
+        total += float(model(batch.tokens_BL, batch.targets_BL, segment_ids_BL=batch.segments_BL).loss)
+    return total / rows

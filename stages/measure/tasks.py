@@ -1,10 +1,9 @@
-"""How good the tuned model is: loss on held conversations, calls that equal the reference, tasks that are solved."""
+"""How good a tuned model acts: calls that equal the reference, tasks that are solved."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import torch
 
 from gym.intervals import wilson
 from gym.tasksets.elementary import Elementary
@@ -18,27 +17,8 @@ from k2model.inference.generate import Engine
 from k2model.inference.request import Request
 from k2model.model import K2Model
 from stages.posttraining.conversations import Conversation
-from stages.posttraining.packing import Example, pack, plan
 
-ROWS = 8
 MAX_BATCH = 64
-
-
-@torch.no_grad()
-def held_loss(model: K2Model, examples: Sequence[Example], length: int, pad_id: int) -> float:
-    """Mean loss per assistant token, nats; NaN-free: raises ValueError without examples."""
-    if not examples:
-        raise ValueError("no held conversations to measure the loss on")
-    rows = plan([example.inputs for example in examples], length, np.random.default_rng(0))
-    total, count = 0.0, 0
-    for start in range(0, len(rows), ROWS):
-        packed = pack([[examples[k] for k in row] for row in rows[start : start + ROWS]], length, pad_id)
-        output = model(
-            packed.tokens_BL, packed.targets_BL, positions_BL=packed.positions_BL, segment_ids_BL=packed.segments_BL
-        )
-        total += float(output.loss) * packed.target_count
-        count += packed.target_count
-    return total / count
 
 
 def _same_calls(calls: Sequence[ToolCall], wanted: Sequence[Mapping[str, Any]]) -> bool:
@@ -56,10 +36,10 @@ def call_accuracy(
     requests: list[Request] = []
     references: list[Sequence[Mapping[str, Any]]] = []
     for messages, tools in held:
-        for place, message in enumerate(messages):
+        for turn, message in enumerate(messages):
             if message["role"] != "assistant" or not message.get("tool_calls"):
                 continue
-            prompt = encode_prompt(tokenizer, list(messages[:place]), tools)
+            prompt = encode_prompt(tokenizer, list(messages[:turn]), tools)
             room = min(192, limit - len(prompt))
             if room > 16:
                 requests.append(
@@ -110,15 +90,11 @@ def solved(
     return scores
 
 
-def task_success(
-    model: K2Model, tokenizer: K2Tokenizer, families: Sequence[str], n: int, seed: int, difficulty: float
-) -> dict[str, float]:
-    """Greedy success on `n` held problems of each elementary family: `success_<family>`."""
-    found: dict[str, float] = {}
-    if n == 0:
-        return found
-    for family in families:
-        taskset = Elementary(family, "held")
-        scores = solved(model, tokenizer, taskset, taskset.tasks(n, seed, difficulty))
-        found[f"success_{family}"] = sum(score or 0.0 for score in scores) / n
-    return found
+def elementary_scores(
+    model: K2Model, tokenizer: K2Tokenizer, tasks: Mapping[str, Sequence[Task]]
+) -> dict[str, list[float]]:
+    """Scores of the greedy answers to the tasks of each elementary family; a verifier's failure counts 0."""
+    return {
+        family: [score or 0.0 for score in solved(model, tokenizer, Elementary(family), own)]
+        for family, own in tasks.items()
+    }

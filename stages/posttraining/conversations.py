@@ -23,10 +23,11 @@ Conversation = tuple[Sequence[Message], Sequence[Message] | None]
 
 @dataclass
 class Fitted:
-    """Examples that were cut to fit a row, and that no cut could fit."""
+    """Examples that were cut to fit a row, that no cut could fit; conversations without a token to learn."""
 
     cut: int = 0
     too_long: int = 0
+    no_targets: int = 0
 
 
 def trajectories(path: Path) -> list[Conversation]:
@@ -36,10 +37,10 @@ def trajectories(path: Path) -> list[Conversation]:
     return [(json.loads(messages), json.loads(tools)) for messages, tools, kept in rows if kept]
 
 
-def clean(found: Sequence[Conversation], index: Index) -> tuple[list[Conversation], int]:
+def clean(conversations: Sequence[Conversation], index: Index) -> tuple[list[Conversation], int]:
     """Conversations that share no text with a benchmark, and how many do."""
-    kept = decontaminate((said(messages) for messages, _ in found), index).kept
-    return [found[place] for place in kept], len(found) - len(kept)
+    kept = decontaminate((said(messages) for messages, _ in conversations), index).kept
+    return [conversations[k] for k in kept], len(conversations) - len(kept)
 
 
 def demonstration(taskset: Elementary, task: Task) -> Conversation:
@@ -63,28 +64,38 @@ def encode(
     """Examples, the place of each among the conversations, and how those longer than `longest` tokens fared.
 
     A conversation of several rounds with reasoning gives one example a round, as in use. One that is too long is left
-    out, or with `cut_long` cut (`cut`) where its first assistant turn fits.
+    out, or with `cut_long` cut (`cut`) where its first assistant turn fits. What holds no token of the assistant's to
+    learn is left out: its loss would be 0 / 0.
     """
     examples: list[Example] = []
     places: list[int] = []
     fitted = Fitted()
     for place, (messages, tools) in enumerate(conversations):
         seen: set[tuple[int, ...]] = set()
+        silent = True
         for part in rounds(messages):
             encoded = encode_chat(tokenizer, part, tools)
-            if len(encoded.ids) - 1 > longest:
+            too_long = len(encoded.ids) - 1 > longest
+            if too_long:
                 shorter = cut(tokenizer, part, tools, longest) if cut_long else None
                 if shorter is None:
                     fitted.too_long += 1
+                    silent = False
                     continue
                 encoded = encode_chat(tokenizer, *shorter)
+            example = Example(encoded.ids, encoded.loss_mask)
+            if not example.targets:
+                continue
+            silent = False
+            if too_long:
                 # Rounds of one conversation can be cut at the same turn.
                 if tuple(encoded.ids) in seen:
                     continue
                 fitted.cut += 1
             seen.add(tuple(encoded.ids))
-            examples.append(Example(encoded.ids, encoded.loss_mask))
+            examples.append(example)
             places.append(place)
+        fitted.no_targets += silent
     return examples, places, fitted
 
 
@@ -95,7 +106,7 @@ def cut(
 
     Of the declared tools it keeps those that are called in it and as many others, at least one, in their order.
     """
-    found: Conversation | None = None
+    beginning: Conversation | None = None
     for end in (k + 1 for k, message in enumerate(messages) if message["role"] == "assistant"):
         part = messages[:end]
         called = {call["function"]["name"] for message in part for call in message.get("tool_calls") or []}
@@ -109,5 +120,5 @@ def cut(
                 spare -= 1
         if len(encode_chat(tokenizer, part, declared).ids) - 1 > longest:
             break
-        found = part, declared
-    return found
+        beginning = part, declared
+    return beginning

@@ -7,8 +7,9 @@ import numpy as np
 from gym.decontaminate import Index
 from gym.tasksets.elementary import Elementary
 from k2model.chat.tokenizer import K2Tokenizer
+from stages.harness.errors import InputError
 from stages.harness.seeds import rng, sub_seed
-from stages.posttraining import conversations as data
+from stages.posttraining.conversations import Conversation, clean, comparison, demonstration, encode
 from stages.posttraining.packing import Example, plan
 
 
@@ -17,11 +18,16 @@ class Mixture:
 
     `trajectory_share` of the rows hold trajectories, the others demonstrations; each pool is packed anew per epoch.
     A pool without examples gives its share to the other.
+
+    Raises:
+        InputError: both are without.
     """
 
     def __init__(
         self, trajectories: list[Example], demonstrations: list[Example], share: float, length: int, seed: int
     ) -> None:
+        if not trajectories and not demonstrations:
+            raise InputError(f"nothing to learn from: no trajectory and no demonstration fits {length} tokens")
         self.pools, self.length, self.seed = (trajectories, demonstrations), length, seed
         self.share = float(not demonstrations) if not (trajectories and demonstrations) else share
         self._plans: dict[tuple[int, int], list[list[int]]] = {}
@@ -56,12 +62,12 @@ def demonstrate(
     Args:
         index: benchmarks' texts; what overlaps is left out and counted in the second result.
     """
-    conversations: list[data.Conversation] = []
+    conversations: list[Conversation] = []
     for family, count in counts.items():
         draw = rng(seed, "critic", family)
         taskset = Elementary(family)
         for task in taskset.tasks(count, sub_seed(seed, "demonstrations", family) % 2**32, difficulty):
-            conversations.append(data.demonstration(taskset, task))
-            conversations.append(data.comparison(task, draw))
-    conversations, dropped = data.clean(conversations, index or Index())
-    return data.encode(tokenizer, conversations, longest)[0], dropped
+            conversations.append(demonstration(taskset, task))
+            conversations.append(comparison(task, draw))
+    conversations, dropped = clean(conversations, index or Index())
+    return encode(tokenizer, conversations, longest)[0], dropped

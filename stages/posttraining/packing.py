@@ -13,7 +13,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Example:
-    """One conversation: `ids`, and for each whether the assistant wrote it."""
+    """One conversation: `ids`, and for each whether it is learned (the assistant wrote it)."""
 
     ids: Sequence[int]
     loss_mask: Sequence[bool]
@@ -22,6 +22,11 @@ class Example:
     def inputs(self) -> int:
         """Positions that it takes in a row: every token but the last is an input."""
         return len(self.ids) - 1
+
+    @property
+    def targets(self) -> int:
+        """Tokens that are learned; the first one is nobody's target."""
+        return sum(self.loss_mask[1:])
 
 
 @dataclass(frozen=True)

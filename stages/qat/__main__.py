@@ -10,23 +10,19 @@ from pathlib import Path
 import torch
 
 from gym.tasksets.elementary import Elementary
-from gym.tasksets.task import Task
-from k2model.chat.tokenizer import K2Tokenizer, load_tokenizer
+from k2model.chat.tokenizer import K2Tokenizer
 from k2model.formats.checkpoint import load_checkpoint
 from k2model.formats.int4_checkpoint import load_int4_checkpoint, save_int4_checkpoint
 from k2model.formats.quant import check_widths, round_to_nearest, sizes, to_bfloat16
-from k2model.model import K2Model
 from k2model.training.token_shards import TokenStream
 from stages.harness.declared import declared
 from stages.harness.errors import InputError
 from stages.harness.stage import Stage
-from stages.harness.tables import CORPUS, FACTS, read_table
-from stages.measure import loss as compare
-from stages.measure.tasks import solved
 from stages.posttraining.conversations import demonstration, encode
 from stages.posttraining.packing import Example
-from stages.qat.arm import Arm, Data, train
+from stages.qat.measure import Measure, difference, summary
 from stages.qat.params import QatParams
+from stages.qat.training import MicroBatches, QatArm, train
 from stages.tracking.runs import Track
 
 OUT = Path("models/qat")
@@ -37,58 +33,22 @@ def start_checkpoint() -> Path:
     return next(path for path in declared("qat").data if path.parts[0] == "models")
 
 
-class Measure:
-    """The held-out documents and the questions, the same for every network."""
-
-    def __init__(self, stage: Stage[QatParams]) -> None:
-        p = self.p = stage.params
-        self.tokenizer = load_tokenizer(Path("data/tokenizer"))
-        self.tasks = {family: held_tasks(family, p, stage.seed("tasks") % 2**32) for family in p.families}
-        corpus = read_table(Path("data/corpus.parquet"), CORPUS)
-        rows = zip(corpus["text"].to_pylist(), corpus["split"].to_pylist(), strict=True)
-        texts = [text for text, split in rows if split == "validation"]
-        self.documents = compare.held_out(texts, self.tokenizer, p.eval_documents, p.sequence_length, stage.rng("held"))
-        facts = read_table(Path("data/facts.parquet"), FACTS).to_pylist()
-        self.asked, self.pool = compare.train_facts(facts, p.eval_facts, stage.rng("facts"))
-        if len(self.documents) < 2 or not self.asked:
-            raise InputError("qat: data/corpus.parquet needs two validation documents, data/facts.parquet a fact")
-
-    def __call__(self, model: K2Model) -> compare.Found:
-        model.eval()
-        p = self.p
-        right = compare.facts_correct(
-            model,
-            self.tokenizer,
-            self.asked,
-            self.pool,
-            shots=p.shots,
-            answer_tokens=p.answer_tokens,
-            batch_size=p.batch_size,
-        )
-        scores = [solved(model, self.tokenizer, Elementary(family), tasks) for family, tasks in self.tasks.items()]
-        return compare.Found(
-            losses=compare.losses(model, self.documents, p.batch_size, self.tokenizer.pad),
-            facts=right,
-            solved=round(sum(score or 0.0 for family in scores for score in family)),
-            tasks=sum(map(len, scores)),
-        )
-
-
-def held_tasks(family: str, p: QatParams, seed: int) -> list[Task]:
-    """Different held problems among `eval_tasks` draws: a small family repeats itself, which no interval may count."""
-    drawn = Elementary(family, "held").tasks(p.eval_tasks, seed, p.difficulty)
-    return list({str(task.messages[-1]["content"]): task for task in drawn}.values())
-
-
 def demonstrations(stage: Stage[QatParams], tokenizer: K2Tokenizer) -> list[Example]:
-    """RL's tasks and what a perfect assistant answers, so that the tuning doesn't drift away from them."""
+    """RL's tasks and what a perfect assistant answers, so that the tuning doesn't drift away from them.
+
+    Raises:
+        InputError: none fits a sequence.
+    """
     p = stage.params
     conversations = []
     for family in p.families:
         taskset = Elementary(family)
         tasks = taskset.tasks(p.demonstrations, stage.seed("demonstrations", family) % 2**32, p.difficulty)
         conversations += [demonstration(taskset, task) for task in tasks]
-    return encode(tokenizer, conversations, p.sequence_length)[0]
+    examples, _, _ = encode(tokenizer, conversations, p.sequence_length)
+    if not examples:
+        raise InputError(f"qat.sequence_length {p.sequence_length}: no demonstration is that short")
+    return examples
 
 
 def main() -> None:
@@ -99,10 +59,10 @@ def main() -> None:
         stream = TokenStream(Path("data/tokens"), "train", stage.seed("data"))
         measure = Measure(stage)
         examples = demonstrations(stage, measure.tokenizer)
-        data = Data(p, stream, examples, stage.seed("rows") % 2**32, measure.tokenizer.pad)
+        data = MicroBatches(p, stream, examples, stage.seed("rows") % 2**32, measure.tokenizer.pad)
         begun = load_checkpoint(start)
         check_widths(begun.config)
-        found = {"start": measure(to_bfloat16(begun))}
+        measured = {"start": measure(to_bfloat16(begun))}
         del begun
         with stage.progress(2 * p.steps, "step") as progress:
             models = {}
@@ -112,25 +72,25 @@ def main() -> None:
                     stage.log({f"{name}/loss": loss}, step)
                     progress.update(1, f"{name} loss {loss:.3f}")
 
-                arm = Arm(name, start, stage.work / name, quantized)
+                arm = QatArm(name, start, stage.work / name, quantized)
                 models[name] = train(arm, p, data, done, lambda line: print(f"qat: {line}", flush=True))
         save_int4_checkpoint(models["qat"], OUT)
-        found["qat"] = measure(load_int4_checkpoint(OUT))
+        measured["qat"] = measure(load_int4_checkpoint(OUT))
         plain = to_bfloat16(models["bf16"])
-        found["bf16"] = measure(plain)
+        measured["bf16"] = measure(plain)
         round_to_nearest(plain)
-        found["ptq"] = measure(plain)
+        measured["ptq"] = measure(plain)
         metrics: dict[str, float] = {}
         for name in ("start", "bf16", "ptq", "qat"):
-            metrics |= compare.summary(name, found[name], stage.seed("bootstrap"))
+            metrics |= summary(name, measured[name], stage.seed("bootstrap"))
         for name in ("ptq", "qat"):
-            one, other = found[name].losses, found["bf16"].losses
-            metrics |= compare.difference(f"{name}_minus_bf16", one, other, stage.seed("paired"))
+            losses, plain_losses = measured[name].losses, measured["bf16"].losses
+            metrics |= difference(f"{name}_minus_bf16", losses, plain_losses, stage.seed("paired"))
         size = sizes(plain.config)
         metrics |= {
             "documents": len(measure.documents),
             "facts_n": len(measure.asked),
-            "tasks_n": found["qat"].tasks,
+            "tasks_n": measured["qat"].tasks,
             "steps": p.steps,
             "bytes": size.total_int4,
             "bytes_ratio": size.total_int4 / size.total_bf16,

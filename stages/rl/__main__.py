@@ -10,8 +10,8 @@ from stages.harness.files import write_csv
 from stages.harness.hooks import Hooks
 from stages.harness.stage import Stage
 from stages.harness.tables import ROLLOUTS, write_table
-from stages.posttraining import conversations
 from stages.posttraining.benchmark_index import read_index
+from stages.posttraining.conversations import Fitted, clean, trajectories
 from stages.rl.families import open_families
 from stages.rl.loop import Loop, RlSetup
 from stages.rl.params import RlParams
@@ -33,10 +33,12 @@ def main() -> None:
         p = stage.params
         torch.set_num_threads(stage.common.threads)
         tokenizer = load_tokenizer(TOKENIZER)
-        kept = conversations.trajectories(TRAJECTORIES)
+        kept = trajectories(TRAJECTORIES)
         index = read_index(TOKENS)
-        kept, dropped = conversations.clean(kept, index)
-        ptx = quality_data(tokenizer, p, kept, stage.seed("ptx"), index) if p.ptx > 0 and p.ptx_rows else None
+        kept, dropped = clean(kept, index)
+        ptx, fitted = None, Fitted()
+        if p.ptx > 0 and p.ptx_rows:
+            ptx, fitted = quality_data(tokenizer, p, kept, stage.seed("ptx"), index)
         with open_families(p.families, FACTS) as families, stage.progress(p.iterations, "iteration") as progress:
             setup = RlSetup(p, START, stage.work, stage.seed("rl"), tokenizer, ptx, families, index)
             hooks = Hooks(
@@ -55,6 +57,8 @@ def main() -> None:
         first, last = curve[0], curve[-1]
         metrics = {f"{key}_first": value for key, value in first.items() if key.startswith("held_")}
         metrics |= {key: value for key, value in last.items() if key != "iteration"}
+        metrics["trajectories_too_long"] = fitted.too_long
+        metrics["trajectories_without_targets"] = fitted.no_targets
         metrics["overlapping"] = dropped + sum(loop.tasks.overlapping.values())
         gains = [
             f"{family} {first[key]:.0%} to {last[key]:.0%}"

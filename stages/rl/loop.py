@@ -207,7 +207,7 @@ class Loop:
             return []
         draw = rng(self.setup.seed, "lessons", self.state.iteration, number)
         chosen = draw.choice(len(judged), min(c.pairs, len(judged)), replace=False).tolist()
-        return pairwise.lessons(self.tokenizer, [judged[k] for k in chosen])
+        return pairwise.lessons(self.tokenizer, [judged[k] for k in chosen], self.context)
 
     def _evaluate(self) -> dict[str, float]:
         """Greedy success on held problems, and the critic's accuracy on held pairs."""

@@ -28,20 +28,24 @@ Judge = Callable[[Sequence[Comparison]], Sequence[float]]  # the probability tha
 @torch.no_grad()
 def judge(model: K2Model, tokenizer: K2Tokenizer, comparisons: Sequence[Comparison]) -> list[float]:
     """The probability that the first answer is the better one: σ of the difference between the log-probabilities of
-    writing down the first and the second, each per token."""
-    chances: list[float] = []
-    for start in range(0, len(comparisons), ROWS):
-        groups = []
-        for comparison in comparisons[start : start + ROWS]:
-            prompt = encode_prompt(tokenizer, comparison.messages())
-            prompt += tokenizer.encode("<think></think>", parse_special=True)
-            groups.append([_written(tokenizer, prompt, answer) for answer in (comparison.first, comparison.second)])
-        rows = group_rows(groups, tokenizer.pad)
+    writing down the first and the second, each per token; 0.5 for a comparison that is longer than the context."""
+    chances = [0.5] * len(comparisons)
+    fitting: list[tuple[int, list[Rollout]]] = []
+    for number, comparison in enumerate(comparisons):
+        prompt = encode_prompt(tokenizer, comparison.messages())
+        prompt += tokenizer.encode("<think></think>", parse_special=True)
+        group = [_written(tokenizer, prompt, answer) for answer in (comparison.first, comparison.second)]
+        if max(len(rollout.tokens) for rollout in group) <= model.config.max_position_embeddings:
+            fitting.append((number, group))
+    for start in range(0, len(fitting), ROWS):
+        part = fitting[start : start + ROWS]
+        rows = group_rows([group for _, group in part], tokenizer.pad)
         logp_BL, _ = model.log_probs(
             rows.tokens_BL, rows.targets_BL, positions_BL=rows.positions_BL, segment_ids_BL=rows.segments_BL2
         )
         mean_N = rows.by_rollout(logp_BL).sum(-1) / rows.mask_NA.sum(-1)
-        chances += torch.sigmoid(mean_N[0::2] - mean_N[1::2]).tolist()
+        for (number, _), chance in zip(part, torch.sigmoid(mean_N[0::2] - mean_N[1::2]).tolist(), strict=True):
+            chances[number] = chance
     return chances
 
 
@@ -81,8 +85,12 @@ def win_matrix(question: str, answers: Sequence[str], rubric: str, judge: Judge)
     return wins
 
 
-def lessons(tokenizer: K2Tokenizer, outcomes: Sequence[Comparison]) -> list[Example]:
-    """What the critic learns from comparisons whose first answer is the better one, each in both orders."""
+def lessons(tokenizer: K2Tokenizer, outcomes: Sequence[Comparison], longest: int) -> list[Example]:
+    """What the critic learns from comparisons whose first answer is the better one, each in both orders.
+
+    Args:
+        longest: positions of a row; a longer comparison is left out.
+    """
     examples = []
     for outcome in outcomes:
         answer = {"role": "assistant", "content": outcome.first}
@@ -90,7 +98,7 @@ def lessons(tokenizer: K2Tokenizer, outcomes: Sequence[Comparison]) -> list[Exam
         for asked in (outcome, swapped):
             encoded = encode_chat(tokenizer, [*asked.messages(), answer])
             examples.append(Example(encoded.ids, encoded.loss_mask))
-    return examples
+    return [example for example in examples if example.inputs <= longest]
 
 
 def accuracy(model: K2Model, tokenizer: K2Tokenizer, tasks: Sequence[Task], most: int) -> float:

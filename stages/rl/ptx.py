@@ -4,15 +4,22 @@ from collections.abc import Sequence
 
 from gym.decontaminate import Index
 from k2model.chat.tokenizer import K2Tokenizer
-from stages.posttraining.conversations import Conversation, encode
+from stages.posttraining.conversations import Conversation, Fitted, encode
 from stages.posttraining.mixture import Mixture, demonstrate
 from stages.rl.params import RlParams
 
 
 def quality_data(
     tokenizer: K2Tokenizer, p: RlParams, kept: Sequence[Conversation], seed: int, index: Index | None = None
-) -> Mixture:
-    """Rows of kept trajectories, and as many rows of demonstrations of families outside the RL loop."""
-    examples, _, _ = encode(tokenizer, kept, p.ptx_length)
+) -> tuple[Mixture, Fitted]:
+    """Rows of kept trajectories, and as many rows of demonstrations of families outside the RL loop.
+
+    Returns:
+        The rows, and how many trajectories were left out.
+
+    Raises:
+        InputError: there is nothing to learn from.
+    """
+    examples, _, fitted = encode(tokenizer, kept, p.ptx_length)
     shown, _ = demonstrate(tokenizer, p.ptx_demonstrations, p.difficulty, p.ptx_length, seed, index)
-    return Mixture(examples, shown, 0.5, p.ptx_length, seed)
+    return Mixture(examples, shown, 0.5, p.ptx_length, seed), fitted

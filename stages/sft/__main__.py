@@ -6,15 +6,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from gym.tasksets.elementary import Elementary
 from k2model.chat.tokenizer import load_tokenizer
 from k2model.formats.checkpoint import save_checkpoint
 from k2model.model import Output
 from k2model.training.engine import OptimizerOptions
 from stages.harness.files import write_csv
 from stages.harness.stage import Stage
-from stages.measure.tasks import call_accuracy, held_loss, task_success
-from stages.posttraining import conversations as data
+from stages.measure.loss import mean_loss
+from stages.measure.tasks import call_accuracy, elementary_scores
 from stages.posttraining.benchmark_index import read_index
+from stages.posttraining.conversations import clean, encode, trajectories
 from stages.posttraining.finetune import FineTune
 from stages.posttraining.mixture import Mixture, demonstrate
 from stages.posttraining.packing import Example, Packed, pack
@@ -27,6 +29,7 @@ TOKENIZER = Path("data/tokenizer")
 TOKENS = Path("data/tokens")
 OUT = Path("models/sft")
 CURVE = Path("plots/sft.csv")
+HELD_ROWS = 8
 
 
 def _split(examples: list[Example], held_fraction: float, rng: np.random.Generator) -> tuple[list[int], list[int]]:
@@ -41,8 +44,8 @@ def main() -> None:
         torch.set_num_threads(torch_threads)
         tokenizer = load_tokenizer(TOKENIZER)
         index = read_index(TOKENS)
-        kept, dropped = data.clean(data.trajectories(TRAJECTORIES), index)
-        examples, places, fitted = data.encode(tokenizer, kept, p.sequence_length, cut_long=p.cut_long)
+        kept, dropped = clean(trajectories(TRAJECTORIES), index)
+        examples, places, fitted = encode(tokenizer, kept, p.sequence_length, cut_long=p.cut_long)
         train, held = _split(examples, p.held_fraction, stage.rng("split"))
         demonstrations, dropped_demonstrations = demonstrate(
             tokenizer, p.demonstrations, p.difficulty, p.sequence_length, stage.seed("tasks"), index
@@ -81,16 +84,24 @@ def main() -> None:
             "held_examples": len(held),
             "trajectories_cut": fitted.cut,
             "trajectories_too_long": fitted.too_long,
+            "trajectories_without_targets": fitted.no_targets,
             "demonstrations": len(demonstrations),
             "overlapping": dropped + dropped_demonstrations,
         }
         if held:
             held_examples = [examples[k] for k in held]
-            metrics["held_loss"] = held_loss(tune.model, held_examples, p.sequence_length, tokenizer.pad)
+            metrics["held_loss"] = mean_loss(tune.model, held_examples, rows=HELD_ROWS, pad=tokenizer.pad)
         held_conversations = [kept[places[k]] for k in held]
         metrics |= call_accuracy(tune.model, tokenizer, held_conversations, p.eval_calls, stage.rng("calls"))
-        families = [family for family, count in p.demonstrations.items() if count]
-        metrics |= task_success(tune.model, tokenizer, families, p.eval_tasks, stage.seed("held") % 2**32, p.difficulty)
+        if p.eval_tasks:
+            seed = stage.seed("held") % 2**32
+            tasks = {
+                family: Elementary(family, "held").tasks(p.eval_tasks, seed, p.difficulty)
+                for family, count in p.demonstrations.items()
+                if count
+            }
+            scores = elementary_scores(tune.model, tokenizer, tasks)
+            metrics |= {f"success_{family}": sum(own) / p.eval_tasks for family, own in scores.items()}
         stage.finish(
             f"{p.steps} steps on {len(train):,} trajectories and {len(demonstrations):,} demonstrations, "
             f"loss {losses[0]:.3f} to {metrics['loss']:.3f}, {metrics.get('call_accuracy', 0):.1%} of "

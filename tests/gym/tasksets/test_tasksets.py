@@ -5,7 +5,7 @@ import pytest
 
 from gym.sandbox import Sandbox, open_sandbox
 from gym.tasksets import open_ended
-from gym.tasksets.code import SPECS, Code, extract
+from gym.tasksets.code import SPECS, Code
 from gym.tasksets.difficulty import moderate, pass_rates
 from gym.tasksets.elementary import FAMILIES, Elementary, side_of
 from gym.tasksets.env import Retries, SingleTurn, run
@@ -64,7 +64,6 @@ def test_code_tasks_accept_solutions_and_refuse_near_misses(box: Sandbox) -> Non
             assert taskset.score(task, f"Here:\n```python\n{SOLUTIONS[name]}\n```").score == 1.0
         assert taskset.score(task, f"def {name}(*a): return 0").score == 0.0
     assert {spec.name for spec in SPECS} >= set(SOLUTIONS)
-    assert extract("a ```py\nx\n``` b ```python\ny\n```") == "y\n"
 
 
 def test_repairs_are_proven_both_ways(box: Sandbox) -> None:

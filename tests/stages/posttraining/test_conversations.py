@@ -84,3 +84,28 @@ def test_rounds_that_are_cut_at_the_same_turn_are_learned_once(tokenizer: K2Toke
     longest = _length(tokenizer, first[:3], TOOLS[:2])
     examples, _, fitted = encode(tokenizer, [(messages, TOOLS)], longest, cut_long=True)
     assert (len(examples), fitted.cut) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [{"role": "user", "content": "hello"}],
+        [{"role": "system", "content": "be brief"}, {"role": "user", "content": "hello"}],
+        [{"role": "system", "content": "only tools are declared"}],
+        [],
+    ],
+)
+@pytest.mark.parametrize("tools", [None, TOOLS])
+def test_a_conversation_in_which_the_assistant_says_nothing_is_left_out_and_counted(
+    tokenizer: K2Tokenizer, messages: list[dict[str, Any]], tools: Any
+) -> None:
+    examples, places, fitted = encode(tokenizer, [(messages, tools), (_dialog("a"), TOOLS)], 4096)
+    assert (len(examples), places, fitted.no_targets) == (1, [1], 1)
+
+
+def test_one_that_ends_with_the_user_is_learned_for_what_the_assistant_said(tokenizer: K2Tokenizer) -> None:
+    answered = _dialog("a")
+    answered[-1]["reasoning_content"] = "so it is done"
+    messages = [*answered, {"role": "user", "content": "and now?"}]
+    (example,), _, fitted = encode(tokenizer, [(messages, TOOLS)], 4096)
+    assert example.targets > 0 and fitted.no_targets == 0

@@ -15,11 +15,10 @@ from k2model.formats.int4_checkpoint import load_int4_checkpoint, save_int4_chec
 from k2model.formats.quant import set_fake_quant
 from k2model.model import K2Model
 from k2model.training.token_shards import ShardWriter, TokenStream
-from stages.measure import loss as compare
 from stages.posttraining.packing import Example, Packed
-from stages.qat.__main__ import held_tasks
-from stages.qat.arm import Arm, Data, learning_rate, train
+from stages.qat.measure import Measured, difference, held_tasks, summary
 from stages.qat.params import QatParams
+from stages.qat.training import MicroBatches, QatArm, learning_rate, train
 
 torch.set_num_threads(1)
 VALUES: dict[str, Any] = {
@@ -47,14 +46,14 @@ P = QatParams(**VALUES)
 
 
 @pytest.fixture
-def data(tmp_path: Path) -> Data:
+def data(tmp_path: Path) -> MicroBatches:
     writer = ShardWriter(tmp_path / "tokens", vocab_size=256, bos=1, shard_tokens=4096)
     rng = np.random.default_rng(0)
     for _ in range(30):
         writer.add("train", [1, *rng.integers(2, 256, size=60).tolist()])
     writer.close()
     examples = [Example(rng.integers(2, 256, size=20).tolist(), [False] * 10 + [True] * 10) for _ in range(6)]
-    return Data(P, TokenStream(tmp_path / "tokens", "train", 3), examples, 5, 0)
+    return MicroBatches(P, TokenStream(tmp_path / "tokens", "train", 3), examples, 5, 0)
 
 
 @pytest.fixture
@@ -68,7 +67,7 @@ class Killed(Exception):
     pass
 
 
-def _train(arm: Arm, data: Data, stop_at: int | None = None) -> K2Model:
+def _train(arm: QatArm, data: MicroBatches, stop_at: int | None = None) -> K2Model:
     def done(step: int, loss: float) -> None:
         assert np.isfinite(loss)
         if step == stop_at:
@@ -77,28 +76,28 @@ def _train(arm: Arm, data: Data, stop_at: int | None = None) -> K2Model:
     return train(arm, P, data, done, lambda line: None)
 
 
-def test_steps_hold_text_and_demonstrations_that_do_not_repeat(data: Data) -> None:
-    first, second = list(data.micro_batches(0)), list(data.micro_batches(1))
+def test_steps_hold_text_and_demonstrations_that_do_not_repeat(data: MicroBatches) -> None:
+    first, second = list(data.of(0)), list(data.of(1))
     assert [isinstance(micro, Packed) for micro in first] == [False, True]
     assert not torch.equal(first[0].tokens_BL, second[0].tokens_BL)
     assert not torch.equal(first[1].tokens_BL, second[1].tokens_BL)
-    for one, again in zip(first, data.micro_batches(0), strict=True):
+    for one, again in zip(first, data.of(0), strict=True):
         assert torch.equal(one.tokens_BL, again.tokens_BL)
         assert one.tokens_BL.shape == (2, 32)
 
 
-def test_a_killed_arm_ends_in_the_same_bits(data: Data, start: Path, tmp_path: Path) -> None:
-    whole = _train(Arm("qat", start, tmp_path / "whole", True), data)
+def test_a_killed_arm_ends_in_the_same_bits(data: MicroBatches, start: Path, tmp_path: Path) -> None:
+    whole = _train(QatArm("qat", start, tmp_path / "whole", True), data)
     with pytest.raises(Killed):
-        _train(Arm("qat", start, tmp_path / "killed", True), data, stop_at=3)
-    resumed = _train(Arm("qat", start, tmp_path / "killed", True), data)
+        _train(QatArm("qat", start, tmp_path / "killed", True), data, stop_at=3)
+    resumed = _train(QatArm("qat", start, tmp_path / "killed", True), data)
     for (name, one), other in zip(whole.state_dict().items(), resumed.state_dict().values(), strict=True):
         assert torch.equal(one, other), name
 
 
-def test_quantization_takes_part_and_the_export_is_its_forward(data: Data, start: Path, tmp_path: Path) -> None:
-    qat = _train(Arm("qat", start, tmp_path / "qat", True), data)
-    plain = _train(Arm("bf16", start, tmp_path / "bf16", False), data)
+def test_quantization_takes_part_and_the_export_is_its_forward(data: MicroBatches, start: Path, tmp_path: Path) -> None:
+    qat = _train(QatArm("qat", start, tmp_path / "qat", True), data)
+    plain = _train(QatArm("bf16", start, tmp_path / "bf16", False), data)
     weights = [model.model.layers[1].mlp.experts.up_proj for model in (qat, plain)]
     assert weights[0].dtype == torch.bfloat16
     assert not torch.equal(*weights)
@@ -133,26 +132,16 @@ def test_parameters_that_can_not_be(change: dict[str, Any], message: str) -> Non
         QatParams(**VALUES | change)
 
 
-def test_losses_are_those_of_each_document_alone(start: Path) -> None:
-    model = K2Model(K2Config.preset("smoke", vocab_size=256, num_hidden_layers=2), seed=1).eval()
-    documents = [[1, 5, 9, 7], [1, 8], [1, 3, 4, 5, 6, 7, 8]]
-    together = compare.losses(model, documents, rows=2, pad=0)
-    for ids, loss in zip(documents, together, strict=True):
-        with torch.no_grad():
-            alone = model(torch.tensor([ids[:-1]]), torch.tensor([ids[1:]])).loss
-        assert loss == pytest.approx(float(alone), rel=1e-5)
-
-
 def test_differences_are_paired() -> None:
     other = [1.0, 5.0, 9.0, 2.0]
-    found = compare.difference("d", [x + 0.1 for x in other], other, seed=0)
+    found = difference("d", [x + 0.1 for x in other], other, seed=0)
     assert found["d"] == pytest.approx(0.1)
     assert found["d_ci_low"] == pytest.approx(0.1)
     assert found["d_ci_high"] == pytest.approx(0.1)
 
 
 def test_a_summary_has_intervals() -> None:
-    found = compare.summary("x", compare.Found([1.0, 2.0, 3.0], [True, False], 3, 4), seed=0)
+    found = summary("x", Measured([1.0, 2.0, 3.0], [True, False], 3, 4), seed=0)
     assert found["loss_x"] == 2.0
     assert found["tasks_x"] == 0.75
     for name in ("loss_x", "facts_x", "tasks_x"):

@@ -214,7 +214,7 @@ def test_the_critic_learns_from_verified_answers_in_both_orders(start: Path, tok
     group = Finished("parity", task, [Rollout(str(k), "parity", 0, 9) for k in range(4)], episodes)
     found = outcomes(group, [right, wrong, wrong, right])
     assert found == [Comparison(str(task.messages[-1]["content"]), "even", "odd")]
-    texts = [tokenizer.decode(list(example.ids)) for example in lessons(tokenizer, found)]
+    texts = [tokenizer.decode(list(example.ids)) for example in lessons(tokenizer, found, 1024)]
     assert ["A: even" in text for text in texts] == [True, False]
     assert all(text.split("</think>")[1].startswith("even") for text in texts)
     assert outcomes(group, [right, right, right, right]) == [], "nothing was wrong"

@@ -2,9 +2,12 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
+from k2model.chat.tokenizer import K2Tokenizer, train_tokenizer
+from k2model.config import K2Config
+from k2model.model import K2Model
 from stages.posttraining.comparison import Comparison
 from stages.rl.bradley_terry import RIDGE, rewards, strengths
-from stages.rl.pairwise import win_matrix
+from stages.rl.pairwise import judge, lessons, win_matrix
 from stages.rl.rubrics import violations
 
 
@@ -69,3 +72,13 @@ def test_a_planted_hack_always_loses_whatever_the_critic_says(plain: str, hacked
 @pytest.mark.parametrize("text", ["A good question needs a clear subject.", "The great idea of Newton was gravity."])
 def test_an_honest_sentence_is_no_hack(text: str) -> None:
     assert violations(text) == []
+
+
+def test_a_comparison_longer_than_the_context_is_a_tie_and_no_lesson() -> None:
+    tokenizer = K2Tokenizer(train_tokenizer(["Which answer is better? odd even " * 40], 290))
+    config = K2Config.preset("smoke", vocab_size=tokenizer.vocab_size, max_position_embeddings=128)
+    model = K2Model(config, seed=3).eval()
+    short, long = Comparison("q", "odd", "even"), Comparison("q", "odd", "even " * 200)
+    (alone,) = judge(model, tokenizer, [short])
+    assert judge(model, tokenizer, [long, short, long]) == [0.5, pytest.approx(alone, abs=1e-6), 0.5]
+    assert [example.inputs <= 128 for example in lessons(tokenizer, [long, short], 128)] == [True, True]

@@ -19,7 +19,7 @@ Step = Callable[[int, float], None]
 
 
 @dataclass(frozen=True)
-class Arm:
+class QatArm:
     """What to train from, on what, and where its resumable state lives."""
 
     name: str
@@ -36,7 +36,7 @@ def learning_rate(p: QatParams, step: int) -> float:
     return p.lr * (0.1 + 0.9 * left)
 
 
-class Data:
+class MicroBatches:
     """What a step sees: micro-batches of the pre-training text, then of packed demonstrations; the same in every run.
 
     Raises:
@@ -50,9 +50,9 @@ class Data:
         lengths = [example.inputs for example in demonstrations]
         self.rows = plan(lengths, p.sequence_length, np.random.default_rng(seed)) if p.chat_micro_batches else []
 
-    def micro_batches(self, step: int) -> Iterator[Batch | Packed]:
+    def of(self, step: int) -> Iterator[Batch | Packed]:
         p = self.p
-        rows, text = p.micro_batch_tokens // p.sequence_length, self.micro_count - p.chat_micro_batches
+        rows, text = p.micro_batch_tokens // p.sequence_length, self.count - p.chat_micro_batches
         for k in range(text):
             yield self.stream.batch((step * text + k) * p.micro_batch_tokens, rows, p.sequence_length)
         for k in range(p.chat_micro_batches):
@@ -61,7 +61,7 @@ class Data:
             yield pack([[self.demonstrations[i] for i in row] for row in chosen], p.sequence_length, self.pad)
 
     @property
-    def micro_count(self) -> int:
+    def count(self) -> int:
         return self.p.global_batch_tokens // self.p.micro_batch_tokens
 
 
@@ -74,7 +74,7 @@ def _loss(model: nn.Module, micro: Batch | Packed) -> tuple[Tensor, Output]:
     return output.loss, output
 
 
-def train(arm: Arm, p: QatParams, data: Data, done: Step, say: Callable[[str], None]) -> K2Model:
+def train(arm: QatArm, p: QatParams, data: MicroBatches, done: Step, say: Callable[[str], None]) -> K2Model:
     """Trains or resumes to the last step; the model's weights are the trained ones, not the quantized ones.
 
     Args:
@@ -85,16 +85,14 @@ def train(arm: Arm, p: QatParams, data: Data, done: Step, say: Callable[[str], N
         CheckpointError: the start checkpoint is missing, incomplete or corrupted.
     """
     options = OptimizerOptions(weight_decay=p.weight_decay)
-    tune = FineTune(
-        arm.start, arm.work, options, micro_batches=data.micro_count, compute=p.compute, fake_quant=arm.quantized
-    )
+    tune = FineTune(arm.start, arm.work, options, micro_batches=data.count, compute=p.compute, fake_quant=arm.quantized)
     first = int((tune.resume() or {"step": 0})["step"])
     for problem in tune.problems:
         say(f"{arm.name}: skipped a corrupted checkpoint: {problem}")
     if first:
         say(f"{arm.name}: resumed at step {first} of {p.steps}")
     for step in range(first, p.steps):
-        loss = tune.engine.accumulate(_loss, data.micro_batches(step))
+        loss = tune.engine.accumulate(_loss, data.of(step))
         tune.engine.apply(loss, lr=learning_rate(p, step), bias_rate=0.0)
         done(step + 1, loss)
         if (step + 1) % p.checkpoint_every == 0 or step + 1 == p.steps:
