@@ -76,14 +76,17 @@ PROOF = {
     ),
     r"k2 experiment .*": "tests/flows/test_sweep.py::test_an_experiment_leaves_the_checkout_as_it_is",
     r"dvc exp (show .*|apply .*)": "tests/test_pipeline.py::test_metrics_plots_and_experiments_are_readable",
-    r"k2 models --promote": "tests/test_pipeline.py::test_with_postgresql_and_s3_by_environment_variables_alone",
-    r"python -m flows\.experiments\.pretraining": (
-        "tests/experiments/test_runs.py::test_an_experiments_arms_and_seeds_are_children_of_one_parent"
+    r"k2 models --send": (
+        "tests/stages/tracking/test_runs.py::test_a_server_that_is_away_or_killed_in_a_run_is_told_later"
     ),
-    r"python -m flows\.experiments\.rephrase": (
+    r"k2 models --promote": "tests/test_pipeline.py::test_with_postgresql_and_s3_by_environment_variables_alone",
+    r"python -m experiments\.pretraining": (
+        "tests/experiments/test_pretraining.py::test_an_experiments_arms_and_seeds_are_children_of_one_parent"
+    ),
+    r"python -m experiments\.rephrase": (
         "tests/test_pipeline.py::test_the_rephrasing_experiment_leaves_an_arm_per_seed_in_mlflow"
     ),
-    r"python -m flows\.experiments\.rl": (
+    r"python -m experiments\.rl": (
         "tests/experiments/test_rl.py::test_arms_and_seeds_are_children_of_one_parent_in_mlflow"
     ),
     r"k2 sweep --study .*": "tests/flows/test_sweep.py::test_a_study_asks_optuna_and_names_the_best",
@@ -116,7 +119,7 @@ PROOF = {
     r"docs/cluster/serve\.sh rollouts-ours": "tests/k2model/serving/test_server.py",
     r"lint-imports": "tests/test_docs.py::test_the_two_commands_of_the_readme_are_made_of_what_the_tests_run",
     r"pip install -e .*": "tests/test_pipeline.py::test_with_postgresql_and_s3_by_environment_variables_alone",
-    r"(k2 plan|python -m k2model\.plan) .*": "tests/test_cluster.py::test_the_table_of_plans_is_what_the_planner_says",
+    r"(k2 plan|python -m k2model\.training\.plan) .*": "tests/test_cluster.py::test_the_table_of_plans_is_what_the_planner_says",
 }
 
 
