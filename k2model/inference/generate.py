@@ -11,6 +11,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from numbers import Integral
 from typing import TypeVar
 
 import torch
@@ -117,9 +118,9 @@ class Engine:
         """
         vocab_size = self.model.config.vocab_size
         for name, tokens in (("prompt", request.prompt), ("logit_bias", list(request.logit_bias))):
-            wrong = next((t for t in tokens if not isinstance(t, int) or not 0 <= t < vocab_size), None)
+            wrong = next((t for t in tokens if not isinstance(t, Integral) or not 0 <= t < vocab_size), None)
             if wrong is not None:
-                raise ConfigError(f"{name}: token {wrong} is outside the vocabulary of {vocab_size}")
+                raise ConfigError(f"{name}: token {wrong!r} is outside the vocabulary of {vocab_size}")
         if len(request.prompt) >= self.max_length:
             raise ConfigError(f"request: a prompt of {len(request.prompt)} tokens; the context is {self.max_length}")
         slot = _Slot(self._next, request, tuple(request.prompt), Result(len(request.prompt)))

@@ -3,21 +3,23 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from numbers import Integral, Real
+from typing import Any, Protocol
 
 from torch import Tensor
 
 from k2model.errors import ConfigError
 
-RANGES = (
-    ("temperature", 0.0, 1e6),
-    ("top_p", 0.0, 1.0),
-    ("top_k", 0, math.inf),
-    ("min_p", 0.0, 1.0),
-    ("frequency_penalty", -2.0, 2.0),
-    ("presence_penalty", -2.0, 2.0),
-    ("top_logprobs", 0, math.inf),
-    ("prompt_logprobs", 0, math.inf),
+RANGES: tuple[tuple[str, type, float, float], ...] = (
+    ("max_tokens", Integral, 1, math.inf),
+    ("seed", Integral, -math.inf, math.inf),
+    ("temperature", Real, 0.0, 1e6),
+    ("top_p", Real, 0.0, 1.0),
+    ("top_k", Integral, 0, math.inf),
+    ("min_p", Real, 0.0, 1.0),
+    ("frequency_penalty", Real, -2.0, 2.0),
+    ("presence_penalty", Real, -2.0, 2.0),
+    ("top_logprobs", Integral, 0, math.inf),
 )
 
 
@@ -78,17 +80,33 @@ class Request:
     prompt_logprobs: int | None = None
 
     def __post_init__(self) -> None:
-        if not len(self.prompt) or self.max_tokens < 1:
-            raise ConfigError("request: needs a prompt and max_tokens of at least 1")
-        for name, low, high in RANGES:
+        if not len(self.prompt):
+            raise ConfigError("request: needs a prompt")
+        for name, kind, low, high in RANGES:
             value = getattr(self, name)
-            if value is not None and not low <= value <= high:
-                raise ConfigError(f"{name}: {value} is not between {low} and {high}")
+            if not _within(value, kind, low, high):
+                raise ConfigError(f"{name}: {value!r} is not {_words(kind, low, high)}")
+        top = self.prompt_logprobs
+        if top is not None and not _within(top, Integral, 0, math.inf):
+            raise ConfigError(f"prompt_logprobs: {top!r} is not {_words(Integral, 0, math.inf)}")
         if self.top_p == 0:
             raise ConfigError("top_p: 0 keeps no token")
+        if not all(isinstance(stop, str) and stop for stop in self.stop_strings):
+            raise ConfigError(f"stop_strings: {list(self.stop_strings)} has one that is empty or no text")
         for token, bias in self.logit_bias.items():
-            if not -100 <= bias <= 100:
-                raise ConfigError(f"logit_bias: {bias} of token {token} is not between -100 and 100")
+            if not _within(bias, Real, -100, 100):
+                raise ConfigError(f"logit_bias: {bias!r} of token {token!r} is not between -100 and 100")
+
+
+def _within(value: Any, kind: type, low: float, high: float) -> bool:
+    return isinstance(value, kind) and low <= value <= high  # type: ignore[operator]
+
+
+def _words(kind: type, low: float, high: float) -> str:
+    noun = "a whole number" if kind is Integral else "a number"
+    if high < math.inf:
+        return f"{noun} between {low} and {high}"
+    return f"{noun} of at least {low}" if low > -math.inf else noun
 
 
 @dataclass

@@ -166,11 +166,33 @@ def test_greedy_with_penalties_follows_the_penalised_logits_of_a_plain_forward_p
         ids.append(token)
 
 
+def test_values_at_the_edge_of_what_can_be_are_taken() -> None:
+    extreme: dict[str, Any] = {"top_k": 10**30, "seed": -(10**40), "top_logprobs": 10**6, "temperature": 1e6}
+    engine = Engine(_model(), max_batch=2, max_length=64)
+    for values in (extreme, {"temperature": 5e-324, "max_tokens": 10**30, "prompt_logprobs": 10**6, "min_p": 1.0}):
+        (result,) = engine.generate([Request(**({"prompt": [1, 2], "max_tokens": 4} | values))])
+        assert len(result.ids) == (62 if "min_p" in values else 4)
+        assert all(len(top) == 256 for top in (*result.top, *result.prompt_top))
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"max_tokens": 0}, "max_tokens of at least 1"),
-        ({"max_tokens": -3}, "max_tokens of at least 1"),
+        ({"max_tokens": 0}, "max_tokens: 0 is not a whole number of at least 1"),
+        ({"max_tokens": -3}, "max_tokens: -3 is not a whole number of at least 1"),
+        ({"max_tokens": 2.5}, "max_tokens: 2.5 is not a whole number"),
+        ({"max_tokens": None}, "max_tokens: None is not a whole number"),
+        ({"seed": 0.5}, "seed: 0.5 is not a whole number"),
+        ({"seed": None}, "seed: None is not a whole number"),
+        ({"temperature": "hot"}, "temperature: 'hot' is not a number between 0.0 and 1000000.0"),
+        ({"temperature": None}, "temperature: None is not a number"),
+        ({"top_k": 2.0}, "top_k: 2.0 is not a whole number"),
+        ({"stop_strings": ("a", "")}, "stop_strings: ['a', '']"),
+        ({"logit_bias": {3: "much"}}, "logit_bias: 'much' of token 3"),
+        ({"logit_bias": {"3": 1.0}}, "logit_bias: token '3' is outside the vocabulary of 256"),
+        ({"prompt": [1, "a"]}, "prompt: token 'a' is outside the vocabulary of 256"),
+        ({"prompt": [1, 2.0]}, "prompt: token 2.0 is outside the vocabulary of 256"),
+        ({"prompt": [10**30]}, "outside the vocabulary of 256"),
         ({"prompt": []}, "needs a prompt"),
         ({"temperature": -0.1}, "temperature: -0.1"),
         ({"temperature": float("nan")}, "temperature: nan"),
