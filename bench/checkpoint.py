@@ -29,7 +29,7 @@ def loss_fn(model: nn.Module, tokens: Tensor) -> tuple[Tensor, Any]:
     return output.loss, output
 
 
-class Run:
+class TimedRun:
     """One training run whose steps are timed."""
 
     def __init__(self, config: K2Config, tokens: int, length: int) -> None:
@@ -81,7 +81,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="where checkpoints go; a temporary folder by default")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    run = Run(K2Config.preset(args.preset), args.tokens, args.length)
+    run = TimedRun(K2Config.preset(args.preset), args.tokens, args.length)
     run.step()
     found: dict[str, list[tuple[float, float, float]]] = {name: [] for name in ARMS}
     with tempfile.TemporaryDirectory(dir=args.folder) as name:

@@ -71,7 +71,7 @@ def moved(tensor: Tensor) -> Tensor:
     return native.huge_pages(tuple(tensor.shape), tensor.dtype).copy_(tensor)
 
 
-class Case:
+class Competitors:
     """One matrix in every competitor's own layout."""
 
     def __init__(self, k: int, n: int) -> None:
@@ -104,7 +104,7 @@ class Case:
 
 
 def matrices(k: int, n: int, batches: list[int], rounds: int, threads: int, ggml: Path | None) -> None:
-    case = Case(k, n)
+    case = Competitors(k, n)
     for batch in batches:
         x_TK = torch.randn(batch, k).bfloat16()
         calls = case.calls(x_TK)

@@ -29,7 +29,7 @@ def now() -> float:
     return time.process_time() / torch.get_num_threads()
 
 
-class Clock:
+class TimedNewtonSchulz:
     """Newton–Schulz, with its seconds added up."""
 
     seconds = 0.0
@@ -77,7 +77,7 @@ def main() -> None:
         train = TrainEngine(
             K2Model(config, seed=1), OptimizerOptions(), micro_batches=micro_batches, compute=args.compute
         )
-        clock = Clock()
+        clock = TimedNewtonSchulz()
         train.optimizer.orthogonalise = clock
         shape = (micro_batches, args.micro // args.length, args.length + 1)
         passes, updates, orthogonal = [], [], []

@@ -40,7 +40,7 @@ def questions() -> list[Task]:
     return [task for family in ("parity", "size", "category") for task in Elementary(family).tasks(per_family, 0, 0.0)]
 
 
-class Ours:
+class OurRounds:
     """Our engine and update, as the loop calls them."""
 
     def __init__(self, start: Path, tokenizer: K2Tokenizer, work: Path) -> None:
@@ -88,7 +88,7 @@ class Ours:
         self.seconds["update"] += time.process_time() - sampled
 
 
-class Clock(TrainerCallback):
+class StepTimes(TrainerCallback):
     """Processor time at the end of every optimizer step."""
 
     def __init__(self) -> None:
@@ -98,7 +98,7 @@ class Clock(TrainerCallback):
         self.times.append(time.process_time())
 
 
-def trl_rounds(start: Path, folder: Path, tasks: Sequence[Task], tokenizer: K2Tokenizer, work: Path, n: int) -> Clock:
+def trl_rounds(start: Path, folder: Path, tasks: Sequence[Task], tokenizer: K2Tokenizer, work: Path, n: int) -> StepTimes:
     """Runs TRL's trainer for `n` rounds; its clock."""
     from trl import GRPOConfig, GRPOTrainer
 
@@ -132,7 +132,7 @@ def trl_rounds(start: Path, folder: Path, tasks: Sequence[Task], tokenizer: K2To
         logging_strategy="no",
         disable_tqdm=True,
     )
-    clock = Clock()
+    clock = StepTimes()
     data = Dataset.from_dict({"prompt": prompts})
     GRPOTrainer(
         model=model, reward_funcs=reward, args=config, train_dataset=data, processing_class=tok, callbacks=[clock]
@@ -151,7 +151,7 @@ def main() -> None:
     tasks = questions()
     with tempfile.TemporaryDirectory() as folder:
         clock = trl_rounds(args.start, args.tokenizer, tasks, tokenizer, Path(folder) / "trl", args.rounds)
-        ours = Ours(args.start, tokenizer, Path(folder) / "ours")
+        ours = OurRounds(args.start, tokenizer, Path(folder) / "ours")
         best = float("inf")
         for _ in range(args.rounds):
             began = time.process_time()

@@ -161,7 +161,7 @@ class ZeroMuon:
         return sum(t.numel() * t.element_size() for t in {id(t): t for t in tensors}.values())
 
 
-class Ours:
+class OurSteps:
     def __init__(self, model: K2Model, *, micro: int, compute: ComputeType, tau: float) -> None:
         options = OptimizerOptions(DECAY, MOMENTUM, BETAS, EPS, tau=tau)
         self.train = TrainEngine(model, options, micro_batches=micro, compute=compute)
@@ -185,9 +185,9 @@ def work(
     os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(ranks)}
     dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=ranks)
     model = K2Model(K2Config.preset(preset), seed=1)
-    trainer: Ours | ZeroMuon
+    trainer: OurSteps | ZeroMuon
     if arm == "ours":
-        trainer = Ours(model, micro=MICRO // ranks, compute=compute, tau=tau)
+        trainer = OurSteps(model, micro=MICRO // ranks, compute=compute, tau=tau)
     else:
         if compute == "bfloat16":
             set_compute_type(model, compute)

@@ -22,7 +22,7 @@ INT4_BYTES = 0.5 + 2 / INT4_GROUP  # a code, and its share of the group's bfloat
 
 
 @dataclass(frozen=True)
-class Parameters:
+class ParameterCounts:
     """Counts of weights; `active` are those that one token is multiplied by, embedding and head included."""
 
     embedding: int
@@ -46,7 +46,7 @@ class Parameters:
 
 
 @functools.cache
-def count_parameters(config: K2Config) -> Parameters:
+def count_parameters(config: K2Config) -> ParameterCounts:
     """Counts the parameters of the real modules, built on the meta device."""
     kinds = {
         "embed_tokens": "embedding",
@@ -64,10 +64,10 @@ def count_parameters(config: K2Config) -> Parameters:
     for name, parameter in model.named_parameters():
         counts[next(kind for part, kind in kinds.items() if part in name)] += parameter.numel()
     active = counts["routed"] * config.num_experts_per_tok // config.n_routed_experts
-    return Parameters(**counts, active_routed=active)
+    return ParameterCounts(**counts, active_routed=active)
 
 
-def checkpoint_bytes(parameters: Parameters, *, int4_experts: bool) -> float:
+def checkpoint_bytes(parameters: ParameterCounts, *, int4_experts: bool) -> float:
     """Bytes of a checkpoint: bfloat16, the routed experts 4-bit with a bfloat16 scale per 32 when asked."""
     routed = parameters.routed * (INT4_BYTES if int4_experts else 2.0)
     return 2.0 * (parameters.total - parameters.routed) + routed
