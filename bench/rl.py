@@ -98,7 +98,9 @@ class StepTimes(TrainerCallback):
         self.times.append(time.process_time())
 
 
-def trl_rounds(start: Path, folder: Path, tasks: Sequence[Task], tokenizer: K2Tokenizer, work: Path, n: int) -> StepTimes:
+def trl_rounds(
+    start: Path, folder: Path, tasks: Sequence[Task], tokenizer: K2Tokenizer, work: Path, n: int
+) -> StepTimes:
     """Runs TRL's trainer for `n` rounds; its clock."""
     from trl import GRPOConfig, GRPOTrainer
 
