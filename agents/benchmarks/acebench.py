@@ -19,7 +19,7 @@ from agents.conversations.world import World, value
 from agents.tools.evolve import evolve
 from agents.tools.spec import Field, Tool
 from gym.benchmarks import base
-from gym.benchmarks.acebench import Data, Prompts
+from gym.benchmarks.acebench import AceBenchData, Prompts
 from gym.benchmarks.acebench_rules import CATEGORIES, encode, same_state
 
 SEED = 2501
@@ -343,7 +343,7 @@ def _stones(task: Task) -> list[str]:
 
 
 @functools.cache
-def builtin() -> Data:
+def builtin() -> AceBenchData:
     """The built-in set; equal in every process."""
     rows: dict[str, list[dict[str, Any]]] = {}
     answers: dict[str, list[dict[str, Any]]] = {}
@@ -364,4 +364,4 @@ def builtin() -> Data:
     manifest = base.Manifest(
         manifest.name, "generated from this project's tools", "1", manifest.licence, count, manifest.sha256
     )
-    return Data(manifest, rows, answers, PROMPTS, WorldScene)
+    return AceBenchData(manifest, rows, answers, PROMPTS, WorldScene)

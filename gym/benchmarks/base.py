@@ -5,16 +5,17 @@ import importlib.metadata
 import importlib.util
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from gym.sandbox import Sandbox, open_sandbox
 from gym.verifiers.result import Result, Status
 
 Message = Mapping[str, Any]
+Row = TypeVar("Row")
 
 
 class DataError(Exception):
@@ -246,6 +247,53 @@ def path_manifest(name: str, path: Path, count: int) -> Manifest:
 def builtin_manifest(name: str, items: Sequence[Any], version: str = "1") -> Manifest:
     """Of items that this repository's generator made."""
     return Manifest(f"builtin-{name}", "generated here", version, "Apache-2.0", len(items), sha256_json(items))
+
+
+@dataclass(frozen=True)
+class Packaged:
+    """Official data that an installed package carries: its module and distribution, and files below the module."""
+
+    module: str
+    distribution: str
+    licence: str
+    files: tuple[str, ...]
+
+    def paths(self) -> list[Path]:
+        """The files, or none when the package isn't installed."""
+        folder = package_folder(self.module)
+        return [] if folder is None else [folder / file for file in self.files]
+
+
+def source(
+    name: str,
+    path: Path | None,
+    read: Callable[[Path], list[Row]],
+    generated: Callable[[], list[Row]],
+    package: Packaged | None = None,
+    *,
+    builtin: str = "",
+    version: str = "1",
+    listed: Callable[[Row], Any] = lambda row: row,
+) -> tuple[list[Row], Manifest]:
+    """Rows and where they come from: the user's file, else the installed package's, else what is generated here.
+
+    Args:
+        builtin: the name of the generated set, when it isn't the benchmark's.
+        version: of the generated set.
+        listed: a row as JSON, for the hash of the generated set.
+
+    Raises:
+        DataError: by `read`, when the data isn't in the official schema.
+    """
+    if path is not None:
+        rows = read(path)
+        return rows, path_manifest(name, path, len(rows))
+    paths = package.paths() if package is not None else []
+    if package is not None and paths:
+        rows = [row for file in paths for row in read(file)]
+        return rows, package_manifest(name, package.distribution, package.licence, len(rows), paths)
+    rows = generated()
+    return rows, builtin_manifest(builtin or name, [listed(row) for row in rows], version)
 
 
 def missing(row: Mapping[str, Any], keys: Sequence[str], where: str) -> None:

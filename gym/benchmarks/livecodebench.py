@@ -15,12 +15,13 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal, InvalidOperation
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
 
 from gym.benchmarks import base
-from gym.benchmarks.base import Benchmark, DataError, Grade, Manifest, Reply, Sample
+from gym.benchmarks.base import Benchmark, DataError, Grade, Reply, Sample
 from gym.benchmarks.livecodebench_inside import PREAMBLE
 from gym.sandbox import Job, Limits, Verdict
 from gym.verifiers.code import call_many
@@ -96,6 +97,20 @@ def _same_numbers(said: str, wanted: str) -> bool:
         return [Decimal(x) for x in said.split()] == [Decimal(x) for x in wanted.split()]
     except InvalidOperation:
         return False
+
+
+def _in_window(rows: list[dict[str, Any]], window: tuple[str, str]) -> list[dict[str, Any]]:
+    """The rows whose contest date lies in the window.
+
+    Raises:
+        DataError: none does, or a row lacks a field of the official schema.
+    """
+    for row in rows:
+        base.missing(row, FIELDS, "livecodebench_v6")
+    found = [row for row in rows if window[0] <= row["contest_date"][:10] <= window[1]]
+    if not found:
+        raise DataError(f"livecodebench_v6: no problem from {window[0]} to {window[1]}")
+    return found
 
 
 def extracted(text: str) -> str:
@@ -194,17 +209,14 @@ class LiveCodeBench(Benchmark):
 
     def __init__(self, path: Path | None = None, window: tuple[str, str] = WINDOW) -> None:
         super().__init__()
-        self.manifest: Manifest
-        rows = generated() if path is None else base.read_jsonl(path)
-        for row in rows:
-            base.missing(row, FIELDS, self.name)
-        self.rows = [row for row in rows if window[0] <= row["contest_date"][:10] <= window[1]]
-        if not self.rows:
-            raise DataError(f"{self.name}: no problem from {window[0]} to {window[1]}")
-        if path is None:
-            self.manifest = base.builtin_manifest("livecodebench", self.rows)
-        else:
-            self.manifest = base.path_manifest(self.name, path, len(self.rows))
+        inside = partial(_in_window, window=window)
+        self.rows, self.manifest = base.source(
+            self.name,
+            path,
+            lambda file: inside(base.read_jsonl(file)),
+            lambda: inside(generated()),
+            builtin="livecodebench",
+        )
 
     def items(self) -> list[Sample]:
         found = []

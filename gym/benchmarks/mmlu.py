@@ -6,15 +6,46 @@ first letter (`mmlu_official`). The score also counts a letter that is said in a
 
 import csv
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Any
 
 from gym.benchmarks import base, extract
-from gym.benchmarks.base import Benchmark, DataError, Grade, Manifest, Reply, Sample
+from gym.benchmarks.base import Benchmark, DataError, Grade, Reply, Sample
 
 SHOTS = 5
 Row = tuple[str, str, str, str, str, str]  # question, four choices, letter
+
+
+@dataclass(frozen=True)
+class SubjectQuestion:
+    """A question of a subject, its number there, and the subject's solved questions."""
+
+    subject: str
+    number: int
+    shots: Sequence[Row]
+    row: Row
+
+
+def _questions(solved: Mapping[str, Sequence[Row]], asked: Mapping[str, Sequence[Row]]) -> list[SubjectQuestion]:
+    return [
+        SubjectQuestion(subject, number, solved[subject][:SHOTS], row)
+        for subject, rows in asked.items()
+        for number, row in enumerate(rows)
+    ]
+
+
+def _folder(path: Path) -> list[SubjectQuestion]:
+    dev, test = _subject(path, "dev"), _subject(path, "test")
+    if not test or set(test) - set(dev):
+        raise DataError(f"{path.name}: needs dev/*_dev.csv and test/*_test.csv of the same subjects")
+    return _questions(dev, test)
+
+
+def _generated() -> list[SubjectQuestion]:
+    rows = generated()
+    return _questions(rows, {subject: some[SHOTS:] for subject, some in rows.items()})
 
 
 def _subject(folder: Path, part: str) -> dict[str, list[Row]]:
@@ -22,7 +53,7 @@ def _subject(folder: Path, part: str) -> dict[str, list[Row]]:
     for path in sorted((folder / part).glob(f"*_{part}.csv")):
         with path.open(encoding="utf-8", newline="") as file:
             rows = [tuple(row) for row in csv.reader(file)]
-        if any(len(row) != 6 or row[5] not in "ABCD" for row in rows):
+        if any(len(row) != 6 or row[5] not in tuple("ABCD") for row in rows):
             raise DataError(f"{path.name}: a row is not question, four choices, letter")
         found[path.name.removesuffix(f"_{part}.csv")] = rows  # type: ignore[assignment]
     return found
@@ -80,27 +111,18 @@ class Mmlu(Benchmark):
 
     def __init__(self, path: Path | None = None) -> None:
         super().__init__()
-        self.manifest: Manifest
-        if path is not None:
-            self.dev, self.test = _subject(path, "dev"), _subject(path, "test")
-            if not self.test or set(self.test) - set(self.dev):
-                raise DataError(f"{path.name}: needs dev/*_dev.csv and test/*_test.csv of the same subjects")
-            count = sum(map(len, self.test.values()))
-            self.manifest = base.path_manifest(self.name, path, count)
-        else:
-            rows = generated()
-            self.dev = {name: some[:SHOTS] for name, some in rows.items()}
-            self.test = {name: some[SHOTS:] for name, some in rows.items()}
-            self.manifest = base.builtin_manifest(self.name, [row for some in self.test.values() for row in some])
+        self.questions, self.manifest = base.source(
+            self.name, path, _folder, _generated, listed=lambda question: question.row
+        )
 
     def items(self) -> list[Sample]:
         found = []
-        for subject, rows in self.test.items():
-            head = f"The following are multiple choice questions (with answers) about {subject.replace('_', ' ')}.\n\n"
-            shots = "".join(_block(row, solved=True) for row in self.dev[subject][:SHOTS])
-            for number, row in enumerate(rows):
-                text = head + shots + _block(row, solved=False)
-                found.append(Sample(f"{subject}-{number}", base.user(text), {"letter": row[5]}, group=subject))
+        for asked in self.questions:
+            about = asked.subject.replace("_", " ")
+            head = f"The following are multiple choice questions (with answers) about {about}.\n\n"
+            text = head + "".join(_block(row, solved=True) for row in asked.shots) + _block(asked.row, solved=False)
+            name = f"{asked.subject}-{asked.number}"
+            found.append(Sample(name, base.user(text), {"letter": asked.row[5]}, group=asked.subject))
         return found
 
     def grade(self, sample: Sample, reply: Reply) -> Grade:

@@ -1,70 +1,40 @@
-"""Every benchmark by the name of its metric."""
+"""Every benchmark by the name of its metric; a family's module loads when it is opened, since some take seconds."""
 
-from collections.abc import Callable, Mapping
+import importlib
+from collections.abc import Mapping
 from pathlib import Path
 
-from gym.benchmarks import acebench_official
-from gym.benchmarks.acebench import AceBench
-from gym.benchmarks.aime import Aime
-from gym.benchmarks.aime_modes import AimeHeavy, AimePython
 from gym.benchmarks.base import Benchmark, DataError
-from gym.benchmarks.bfcl import Bfcl
-from gym.benchmarks.bfcl_multi_turn import BfclMultiTurn
-from gym.benchmarks.gpqa import GpqaDiamond
-from gym.benchmarks.gsm8k import Gsm8k
-from gym.benchmarks.human_eval import HumanEval
-from gym.benchmarks.ifeval import IfEval
-from gym.benchmarks.livecodebench import LiveCodeBench
-from gym.benchmarks.mmlu import Mmlu
-from gym.benchmarks.suites import ElementarySuite, ReasoningGym
-from gym.benchmarks.swe_official import open_swe
-from gym.benchmarks.tau2 import Tau2
-from gym.benchmarks.tool_quality import ToolQuality
-from gym.benchmarks.zebra import ZebraLogic
 
-
-def _acebench(path: Path | None) -> Benchmark:
-    if path is None:
-        raise DataError("acebench: its built-in set comes from the project's tools: open it by agents.benchmarks.open")
-    return AceBench(acebench_official.read(path))
-
-
-def _without_path(make: Callable[[], Benchmark]) -> Callable[[Path | None], Benchmark]:
-    def build(path: Path | None) -> Benchmark:
-        if path is not None:
-            raise DataError(f"{path}: this benchmark is generated and takes no data")
-        return make()
-
-    return build
-
-
-BENCHMARKS: Mapping[str, Callable[[Path | None], Benchmark]] = {
-    "acebench": _acebench,
-    "aime_2024": lambda path: Aime(2024, path),
-    "aime_2024_heavy": lambda path: AimeHeavy(2024, path),
-    "aime_2024_with_python": lambda path: AimePython(2024, path),
-    "aime_2025": lambda path: Aime(2025, path),
-    "aime_2025_heavy": lambda path: AimeHeavy(2025, path),
-    "aime_2025_with_python": lambda path: AimePython(2025, path),
-    "bfcl": Bfcl,
-    "bfcl_multi_turn": BfclMultiTurn,
-    "elementary": _without_path(ElementarySuite),
-    "gpqa_diamond": GpqaDiamond,
-    "gsm8k": Gsm8k,
-    "humaneval": HumanEval,
-    "ifeval": IfEval,
-    "livecodebench_v6": LiveCodeBench,
-    "mmlu": Mmlu,
-    "reasoning_gym": _without_path(ReasoningGym),
-    "swe_bench_multilingual": lambda path: open_swe("swe_bench_multilingual", path),
-    "swe_bench_verified": lambda path: open_swe("swe_bench_verified", path),
-    "swe_bench_verified_agentless": lambda path: open_swe("swe_bench_verified_agentless", path),
-    "tau2_airline": lambda path: Tau2("airline", path),
-    "tau2_retail": lambda path: Tau2("retail", path),
-    "tau2_telecom": lambda path: Tau2("telecom", path),
-    "tool_quality": ToolQuality,
-    "zebralogic": ZebraLogic,
+# name: (module, what makes it, its arguments before the path)
+_FAMILIES: Mapping[str, tuple[str, str, tuple[str | int, ...]]] = {
+    "acebench": ("acebench_official", "open_acebench", ()),
+    "aime_2024": ("aime", "Aime", (2024,)),
+    "aime_2024_heavy": ("aime_modes", "AimeHeavy", (2024,)),
+    "aime_2024_with_python": ("aime_modes", "AimePython", (2024,)),
+    "aime_2025": ("aime", "Aime", (2025,)),
+    "aime_2025_heavy": ("aime_modes", "AimeHeavy", (2025,)),
+    "aime_2025_with_python": ("aime_modes", "AimePython", (2025,)),
+    "bfcl": ("bfcl", "Bfcl", ()),
+    "bfcl_multi_turn": ("bfcl_multi_turn", "BfclMultiTurn", ()),
+    "elementary": ("suites", "ElementarySuite", ()),
+    "gpqa_diamond": ("gpqa", "GpqaDiamond", ()),
+    "gsm8k": ("gsm8k", "Gsm8k", ()),
+    "humaneval": ("human_eval", "HumanEval", ()),
+    "ifeval": ("ifeval", "IfEval", ()),
+    "livecodebench_v6": ("livecodebench", "LiveCodeBench", ()),
+    "mmlu": ("mmlu", "Mmlu", ()),
+    "reasoning_gym": ("suites", "ReasoningGym", ()),
+    "swe_bench_multilingual": ("swe_official", "open_swe", ("swe_bench_multilingual",)),
+    "swe_bench_verified": ("swe_official", "open_swe", ("swe_bench_verified",)),
+    "swe_bench_verified_agentless": ("swe_official", "open_swe", ("swe_bench_verified_agentless",)),
+    "tau2_airline": ("tau2", "Tau2", ("airline",)),
+    "tau2_retail": ("tau2", "Tau2", ("retail",)),
+    "tau2_telecom": ("tau2", "Tau2", ("telecom",)),
+    "tool_quality": ("tool_quality", "ToolQuality", ()),
+    "zebralogic": ("zebra", "ZebraLogic", ()),
 }
+NAMES = tuple(_FAMILIES)
 
 
 def open_benchmark(name: str, path: Path | None = None) -> Benchmark:
@@ -73,8 +43,10 @@ def open_benchmark(name: str, path: Path | None = None) -> Benchmark:
     Raises:
         DataError: no such benchmark, a missing package, or data that isn't in the official schema.
     """
-    if name not in BENCHMARKS:
-        raise DataError(f"{name}: no such benchmark; there are {', '.join(sorted(BENCHMARKS))}")
+    if name not in _FAMILIES:
+        raise DataError(f"{name}: no such benchmark; there are {', '.join(NAMES)}")
     if path is not None and not path.exists():
         raise DataError(f"{path}: not found")
-    return BENCHMARKS[name](path)
+    module, maker, arguments = _FAMILIES[name]
+    benchmark: Benchmark = getattr(importlib.import_module(f"gym.benchmarks.{module}"), maker)(*arguments, path)
+    return benchmark

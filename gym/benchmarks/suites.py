@@ -3,6 +3,7 @@
 import importlib
 import importlib.metadata
 import json
+from pathlib import Path
 from typing import Any
 
 from gym.benchmarks import base
@@ -26,13 +27,19 @@ REASONING = (
 )
 
 
+def _takes_no_data(path: Path | None) -> None:
+    if path is not None:
+        raise DataError(f"{path}: this benchmark is generated and takes no data")
+
+
 class ElementarySuite(Benchmark):
     """Problems of RL's families that no training ever draws (their `held` side)."""
 
     name = "elementary"
 
-    def __init__(self, each: int = 40) -> None:
+    def __init__(self, path: Path | None = None, each: int = 40) -> None:
         super().__init__()
+        _takes_no_data(path)
         self.tasks: dict[str, tuple[Elementary, Task]] = {}
         for family in FAMILIES:
             taskset = Elementary(family, "held")
@@ -63,8 +70,9 @@ class ReasoningGym(Benchmark):
 
     name = "reasoning_gym"
 
-    def __init__(self, each: int = 10) -> None:
+    def __init__(self, path: Path | None = None, each: int = 10) -> None:
         super().__init__()
+        _takes_no_data(path)
         if base.package_folder("reasoning_gym") is None:
             raise DataError("reasoning_gym: needs the package (pip install -r requirements-data.txt)")
         package = importlib.import_module("reasoning_gym")

@@ -11,7 +11,7 @@ from random import Random
 from typing import Any
 
 from gym.benchmarks import base
-from gym.benchmarks.base import Benchmark, Grade, Manifest, Reply, Sample
+from gym.benchmarks.base import Benchmark, Grade, Reply, Sample
 from gym.benchmarks.bfcl import tool_calls
 from gym.verifiers.schema import tool_calls as valid_calls
 
@@ -72,13 +72,7 @@ class ToolQuality(Benchmark):
 
     def __init__(self, path: Path | None = None) -> None:
         super().__init__()
-        self.manifest: Manifest
-        if path is not None:
-            self.rows = base.read_jsonl(path)
-            self.manifest = base.path_manifest(self.name, path, len(self.rows))
-        else:
-            self.rows = generated()
-            self.manifest = base.builtin_manifest(self.name, self.rows)
+        self.rows, self.manifest = base.source(self.name, path, base.read_jsonl, generated)
 
     def items(self) -> list[Sample]:
         found = []

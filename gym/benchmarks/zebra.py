@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gym.benchmarks import base
-from gym.benchmarks.base import Benchmark, DataError, Grade, Manifest, Reply, Sample
+from gym.benchmarks.base import Benchmark, DataError, Grade, Reply, Sample
 from gym.verifiers.logic_grid import last_json, solve_rate
 
 POOL: dict[str, tuple[str, ...]] = {
@@ -178,13 +178,7 @@ class ZebraLogic(Benchmark):
 
     def __init__(self, path: Path | None = None) -> None:
         super().__init__()
-        self.manifest: Manifest
-        if path is not None:
-            self.rows = base.read_jsonl(path)
-            self.manifest = base.path_manifest(self.name, path, len(self.rows))
-        else:
-            self.rows = generated()
-            self.manifest = base.builtin_manifest(self.name, self.rows)
+        self.rows, self.manifest = base.source(self.name, path, base.read_jsonl, generated)
 
     def items(self) -> list[Sample]:
         found = []

@@ -25,7 +25,7 @@ WORDS = (
 
 
 @dataclass(frozen=True)
-class Problem:
+class Exercise:
     """A question, its exact answer, and plausible wrong answers."""
 
     text: str
@@ -37,13 +37,13 @@ def _number(rng: np.random.Generator, digits: int) -> int:
     return int(rng.integers(10 ** (digits - 1), 10**digits))
 
 
-def larger(rng: np.random.Generator, difficulty: float) -> Problem:
+def larger(rng: np.random.Generator, difficulty: float) -> Exercise:
     """Which of two numbers is larger; difficulty adds digits."""
     digits = 1 + round(difficulty * 2)
     first, second = _number(rng, digits), _number(rng, digits)
     while first == second:
         second = _number(rng, digits)
-    return Problem(f"Which is larger: {first} or {second}?", str(max(first, second)), (str(min(first, second)),))
+    return Exercise(f"Which is larger: {first} or {second}?", str(max(first, second)), (str(min(first, second)),))
 
 
 PARITY_FORMS = (
@@ -76,49 +76,49 @@ def _form(rng: np.random.Generator, forms: tuple[str, ...]) -> str:
     return forms[int(rng.integers(len(forms)))]
 
 
-def parity(rng: np.random.Generator, difficulty: float) -> Problem:
+def parity(rng: np.random.Generator, difficulty: float) -> Exercise:
     """Whether a number is even or odd; difficulty adds digits."""
     number = _number(rng, 1 + round(difficulty * 3))
     names = ("even", "odd")
-    return Problem(_form(rng, PARITY_FORMS).format(n=number), names[number % 2], (names[1 - number % 2],))
+    return Exercise(_form(rng, PARITY_FORMS).format(n=number), names[number % 2], (names[1 - number % 2],))
 
 
-def size(rng: np.random.Generator, difficulty: float) -> Problem:
+def size(rng: np.random.Generator, difficulty: float) -> Exercise:
     """Whether a digit (or, with difficulty, a number's first digit) is below five."""
     number = _number(rng, 1 + round(difficulty * 3))
     names = ("small", "big")
     big = int(str(number)[0]) >= 5
-    return Problem(_form(rng, SIZE_FORMS).format(n=number), names[big], (names[not big],))
+    return Exercise(_form(rng, SIZE_FORMS).format(n=number), names[big], (names[not big],))
 
 
-def compare(rng: np.random.Generator, difficulty: float) -> Problem:
+def compare(rng: np.random.Generator, difficulty: float) -> Exercise:
     """Whether one number is more than another; difficulty adds digits."""
     digits = 1 + round(difficulty * 2)
     first, second = _number(rng, digits), _number(rng, digits)
     names = ("no", "yes")
     more = first > second
-    return Problem(_form(rng, COMPARE_FORMS).format(a=first, b=second), names[more], (names[not more],))
+    return Exercise(_form(rng, COMPARE_FORMS).format(a=first, b=second), names[more], (names[not more],))
 
 
-def addition(rng: np.random.Generator, difficulty: float) -> Problem:
+def addition(rng: np.random.Generator, difficulty: float) -> Exercise:
     """A sum; difficulty raises the largest summand from 4 to 49."""
     top = 5 + round(difficulty * 45)
     first, second = int(rng.integers(top)), int(rng.integers(top))
     total = first + second
-    return Problem(f"What is {first} + {second}?", str(total), (str(total + 1), str(total + 2)))
+    return Exercise(f"What is {first} + {second}?", str(total), (str(total + 1), str(total + 2)))
 
 
-def counting(rng: np.random.Generator, difficulty: float) -> Problem:
+def counting(rng: np.random.Generator, difficulty: float) -> Exercise:
     """How many words stand in a list; difficulty makes it longer."""
     count = int(rng.integers(1, 4 + round(difficulty * 6)))
     words = " ".join(rng.choice(WORDS, count, replace=False).tolist())
-    return Problem(f"How many words are here: {words}?", str(count), (str(count + 1), str(count + 2)))
+    return Exercise(f"How many words are here: {words}?", str(count), (str(count + 1), str(count + 2)))
 
 
-def last_word(rng: np.random.Generator, difficulty: float) -> Problem:
+def last_word(rng: np.random.Generator, difficulty: float) -> Exercise:
     """The last word of a list; difficulty makes it longer."""
     words = rng.choice(WORDS, 2 + round(difficulty * 4), replace=False).tolist()
-    return Problem(f"Which word is last: {' '.join(words)}?", words[-1], tuple(words[:-1]))
+    return Exercise(f"Which word is last: {' '.join(words)}?", words[-1], tuple(words[:-1]))
 
 
 CLASSES = {
@@ -149,27 +149,27 @@ OPPOSITE_FORMS = (
 )
 
 
-def category(rng: np.random.Generator, difficulty: float) -> Problem:
+def category(rng: np.random.Generator, difficulty: float) -> Exercise:
     """The class of a word, one of four; difficulty draws from more words."""
     names = list(CLASSES)
     right = names[int(rng.integers(len(names)))]
     words = CLASSES[right][: 6 + round(difficulty * 10)]
     form = _form(rng, CLASS_FORMS)
     wrong = tuple(name for name in names if name != right)
-    return Problem(form.format(word=str(rng.choice(words))), right, wrong)
+    return Exercise(form.format(word=str(rng.choice(words))), right, wrong)
 
 
-def opposite(rng: np.random.Generator, difficulty: float) -> Problem:
+def opposite(rng: np.random.Generator, difficulty: float) -> Exercise:
     """The opposite of a word; difficulty draws from more pairs."""
     pairs = [pair.split() for pair in OPPOSITES.split(", ")][: 8 + round(difficulty * 12)]
     pair = pairs[int(rng.integers(len(pairs)))]
     word, answer = pair if rng.integers(2) else pair[::-1]
     other = pairs[(pairs.index(pair) + 1) % len(pairs)]
     form = _form(rng, OPPOSITE_FORMS)
-    return Problem(form.format(word=word), answer, (word, other[0]))
+    return Exercise(form.format(word=word), answer, (word, other[0]))
 
 
-FAMILIES: dict[str, Callable[[np.random.Generator, float], Problem]] = {
+FAMILIES: dict[str, Callable[[np.random.Generator, float], Exercise]] = {
     "larger": larger,
     "parity": parity,
     "size": size,

@@ -33,9 +33,9 @@ def open_taskset(name: str, *, box: Sandbox | None = None, facts: Path | None = 
         ValueError: an unknown name, or what this taskset needs is not given.
     """
     if name.startswith(REASONING):
-        from gym.tasksets.reasoning import Reasoning
+        from gym.tasksets.reasoning import ReasoningFamily
 
-        return Reasoning(name.removeprefix(REASONING))
+        return ReasoningFamily(name.removeprefix(REASONING))
     if name in ("arithmetic_expressions", "arithmetic_words"):
         from gym.tasksets.arithmetic import Arithmetic
 

@@ -47,7 +47,7 @@ def said(answer_text: str) -> str:
 
 
 @dataclass(frozen=True)
-class Reasoning:
+class ReasoningFamily:
     """One family; `difficulty` sets every dial of its curriculum between the lowest and the highest level.
 
     Raises:

@@ -3,20 +3,27 @@
 import re
 from collections.abc import Iterator
 
-FENCE = re.compile(r"[ \t]*(?:>[ \t]*)?(```+|~~~+)[^\n`]*$")
+FENCE = re.compile(r"([ \t]*(?:>[ \t]*)?)(```+|~~~+)([^\n`]*)$")
+INDENT = 3  # blanks by which a closing fence may stand further in than its opening one
 
 
 def blocks(text: str) -> Iterator[str]:
     """The fenced blocks of a text in order; one that never closes goes to the end."""
-    mark, lines = "", list[str]()
+    indent, mark, lines = "", "", list[str]()
     for line in text.replace("\r\n", "\n").split("\n"):
         fence = FENCE.match(line)
-        if not mark and fence is not None:
-            mark, lines = fence.group(1), []
-        elif mark and fence is not None and line.strip().startswith(mark) and not line.strip().strip(mark[0]):
+        if not mark:
+            if fence is not None:
+                indent, mark, lines = fence.group(1), fence.group(2), []
+            continue
+        closes = fence is not None and fence.group(2).startswith(mark) and not fence.group(3).strip()
+        if closes and fence is not None and len(fence.group(1)) <= len(indent) + INDENT:
             yield "".join(f"{held}\n" for held in lines)
             mark = ""
-        elif mark:
+        elif not closes and line.rstrip().endswith(mark):  # behind the last line of code
+            yield "".join(f"{held}\n" for held in lines) + line.rstrip().removesuffix(mark)
+            mark = ""
+        else:
             lines.append(line)
     if mark and any(line.strip() for line in lines):
         yield "".join(f"{held}\n" for held in lines)

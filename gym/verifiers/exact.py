@@ -8,7 +8,7 @@ from fractions import Fraction
 
 from gym.verifiers.number import Number, box_span, canonical, numbers, plain_text
 from gym.verifiers.result import Result, Status
-from gym.verifiers.units import NEUTRAL, NONE, Unit, read_unit
+from gym.verifiers.units import NEUTRAL, NONE, PhysicalUnit, read_unit
 
 WORDS = 3  # after a number among which its noun may stand: "12 red apples"
 _NOUN = re.compile(r"[A-Za-zÀ-ɏ]+")
@@ -22,7 +22,7 @@ class Quantity:
     """`value` in the base units of `unit`; None for what is no single number. `words` follow where no unit is known."""
 
     value: Fraction | None
-    unit: Unit
+    unit: PhysicalUnit
     words: tuple[str, ...] = ()
 
 
@@ -74,7 +74,7 @@ def _last(plain: str, found: list[Number]) -> Quantity | None:
     return Quantity(total, unit)
 
 
-def _unit(plain: str, number: Number) -> tuple[Unit, int]:
+def _unit(plain: str, number: Number) -> tuple[PhysicalUnit, int]:
     """(the unit of a number, where it ends): what follows it, or the currency before it."""
     start = number.end + len(_GAP.match(plain, number.end)[0])  # type: ignore[index]
     unit, end = read_unit(plain, start)

@@ -9,7 +9,7 @@ Dimension = tuple[tuple[str, int], ...]  # (base, exponent), sorted; empty for a
 
 
 @dataclass(frozen=True)
-class Unit:
+class PhysicalUnit:
     """A value of `x` in this unit is `x * factor + offset` in the base units of its dimension."""
 
     dimension: Dimension
@@ -20,23 +20,23 @@ class Unit:
         return "·".join(base if power == 1 else f"{base}^{power}" for base, power in self.dimension)
 
 
-NONE = Unit(())
+NONE = PhysicalUnit(())
 
 
-def _unit(factor: str | Fraction, offset: str | Fraction = "0", **powers: int) -> Unit:
-    return Unit(tuple(sorted(powers.items())), Fraction(factor), Fraction(offset))
+def _unit(factor: str | Fraction, offset: str | Fraction = "0", **powers: int) -> PhysicalUnit:
+    return PhysicalUnit(tuple(sorted(powers.items())), Fraction(factor), Fraction(offset))
 
 
-def _raised(unit: Unit, power: int) -> Unit:
-    return Unit(tuple((base, own * power) for base, own in unit.dimension), unit.factor**power)
+def _raised(unit: PhysicalUnit, power: int) -> PhysicalUnit:
+    return PhysicalUnit(tuple((base, own * power) for base, own in unit.dimension), unit.factor**power)
 
 
-def _product(first: Unit, second: Unit) -> Unit:
+def _product(first: PhysicalUnit, second: PhysicalUnit) -> PhysicalUnit:
     powers = dict(first.dimension)
     for base, power in second.dimension:
         powers[base] = powers.get(base, 0) + power
     kept = tuple(sorted((base, power) for base, power in powers.items() if power))
-    return Unit(kept, first.factor * second.factor)
+    return PhysicalUnit(kept, first.factor * second.factor)
 
 
 _PREFIXES = {
@@ -102,14 +102,14 @@ _SINGLE = (
 )
 
 
-def _table() -> Iterator[tuple[str, Unit]]:
+def _table() -> Iterator[tuple[str, PhysicalUnit]]:
     for symbols, names, unit in _METRIC:
         for symbol in symbols.split():
             yield symbol, unit
         for name in names.split():
             yield name, unit
         for short, (long, power) in _PREFIXES.items():
-            scaled = Unit(unit.dimension, unit.factor * Fraction(10) ** power)
+            scaled = PhysicalUnit(unit.dimension, unit.factor * Fraction(10) ** power)
             for symbol in symbols.split():
                 yield short + symbol, scaled
             for name in names.split():
@@ -133,7 +133,7 @@ _SHAPE = re.compile(r"(square|sq\.?|cubic|cu\.?)[\s-]+")
 _BETWEEN = re.compile(r"\s?(/)\s?|\s?([·*⋅×])\s?|\s+(per)\s+(?:an?\s+)?|[ \u2009](?=[A-Za-zµΩ]+\s?\^\s?\(?[-+]?[0-9])")
 
 
-def _named(name: str) -> Unit | None:
+def _named(name: str) -> PhysicalUnit | None:
     unit = UNITS.get(name)
     if unit is not None:
         return unit
@@ -141,7 +141,7 @@ def _named(name: str) -> Unit | None:
     return UNITS.get(lower) if lower in _LOOSE_CASE or len(lower) >= 4 else None
 
 
-def _factor(text: str, place: int) -> tuple[Unit, int] | None:
+def _factor(text: str, place: int) -> tuple[PhysicalUnit, int] | None:
     shape = _SHAPE.match(text, place)
     start = shape.end() if shape else place
     match = _NAME.match(text, start)
@@ -160,7 +160,7 @@ def _factor(text: str, place: int) -> tuple[Unit, int] | None:
     return (unit if power == 1 else _raised(unit, power)), end
 
 
-def read_unit(text: str, place: int = 0) -> tuple[Unit, int]:
+def read_unit(text: str, place: int = 0) -> tuple[PhysicalUnit, int]:
     """(unit, where it ends) at a place; `NONE` and the place itself for what is no known unit.
 
     A unit of several parts is known only as a whole: `m/xyz` is no metre.
@@ -183,7 +183,7 @@ def read_unit(text: str, place: int = 0) -> tuple[Unit, int]:
             following = _factor(text, start)
         if following is None:
             if between.group(1) or between.group(3):
-                return Unit((("unknown", 1),)), end
+                return PhysicalUnit((("unknown", 1),)), end
             break
         divided = between.group(1) or between.group(3)
         unit = _product(unit, _raised(following[0], -1) if divided else following[0])

@@ -2,7 +2,7 @@
 
 from pydantic import Field, field_validator
 
-from gym.benchmarks.names import NAMES
+from gym.benchmarks.open import NAMES
 from stages.harness.section import Section
 
 

@@ -16,7 +16,7 @@ from agents.benchmarks.open import open_any
 from agents.chat.endpoint import EndpointOptions
 from agents.chat.protocol import ChatError
 from gym.benchmarks.base import PRESETS, DataError, Settings
-from gym.benchmarks.names import NAMES
+from gym.benchmarks.open import NAMES
 from gym.sandbox import SandboxError
 from k2model.errors import CheckpointError, ConfigError
 from stages.evaluate import arena

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from agents.benchmarks.open import open_any
 from gym.benchmarks.base import DataError
-from gym.benchmarks.names import NAMES
+from gym.benchmarks.open import NAMES
 from gym.decontaminate import Index
 
 GENERATED = ("elementary", "reasoning_gym")

@@ -340,7 +340,7 @@ def test_a_broken_checkout_is_one_line(checkout: Path, tmp_path: Path) -> None:
         open_benchmark("acebench", checkout)
     with pytest.raises(DataError, match="no checkout of ACEBench"):
         open_benchmark("acebench", tmp_path / "data_all")
-    with pytest.raises(DataError, match=r"stages\.evaluate\.open"):
+    with pytest.raises(DataError, match=r"agents\.benchmarks\.open"):
         open_benchmark("acebench")
 
 

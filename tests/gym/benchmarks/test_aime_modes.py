@@ -35,7 +35,7 @@ def test_a_program_is_run_and_its_output_is_read(box: Sandbox) -> None:
     with pytest.raises(StopIteration) as stop:
         episode.send(bench.gold_reply(sample))
     grade: Grade = stop.value.value
-    assert (grade.result.score, grade.parts) == (1.0, {"steps": 4.0})
+    assert (grade.result.score, grade.parts) == (1.0, {"official": 1.0, "steps": 4.0})
     episode = bench.episode(sample)
     next(episode)
     with pytest.raises(StopIteration) as stop:

