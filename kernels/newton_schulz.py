@@ -20,6 +20,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from kernels.processor import fast_dtype
+
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 STEPS = 5
 EPS = 1e-7
@@ -46,8 +48,8 @@ def newton_schulz_reference(m: Tensor, steps: int = STEPS) -> Tensor:
 
 
 def compute_dtype(m: int, device: torch.device) -> torch.dtype:
-    """bfloat16, except for short sides up to 64 on a CPU, where float32 is as fast."""
-    return torch.float32 if device.type == "cpu" and m <= 64 else torch.bfloat16
+    """What the device multiplies fast; float32 for short sides up to 64 on a CPU, where it never loses."""
+    return torch.float32 if device.type == "cpu" and m <= 64 else fast_dtype(device)
 
 
 def choose_method(m: int, n: int, device: torch.device) -> Method:

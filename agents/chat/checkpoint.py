@@ -10,7 +10,8 @@ from k2model.chat.messages import encode_prompt
 from k2model.chat.tokenizer import K2Tokenizer, load_tokenizer
 from k2model.chat.turn import parse_ids
 from k2model.errors import ConfigError
-from k2model.formats.checkpoint import MANIFEST, load_checkpoint
+from k2model.formats.checkpoint import MANIFEST
+from k2model.formats.int4_checkpoint import load_any
 from k2model.inference.generate import Engine
 from k2model.inference.request import Request, Result
 from k2model.model import K2Model
@@ -34,7 +35,7 @@ class CheckpointClient:
             ChatError: a checkpoint that has no manifest has no identity.
             CheckpointError, ConfigError: a broken checkpoint, no tokenizer.
         """
-        network = load_checkpoint(folder).eval()
+        network = load_any(folder).eval()
         try:
             manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         except (OSError, ValueError):

@@ -27,6 +27,7 @@ from k2model.moe import Experts
 MANIFEST = "manifest.json"
 INDEX = "model.safetensors.index.json"
 FLOAT32_NAMES = ("e_score_correction_bias",)
+STORED = {"F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16}  # by their names in safetensors
 
 
 def named_tensors(model: nn.Module, *, whole: bool = False) -> Iterator[tuple[str, Tensor]]:
@@ -205,12 +206,43 @@ def open_shard(path: Path) -> safe_open:
         raise CheckpointError(f"{path}: corrupted: {error}") from None
 
 
+def read_slice(handle: safe_open, name: str, path: Path) -> Any:
+    """A tensor's shape and type, unread. Raises CheckpointError when the shard doesn't have it."""
+    try:
+        return handle.get_slice(name)
+    except SafetensorError as error:
+        raise CheckpointError(f"{path}: tensor {name}: {error}") from None
+
+
 def read_tensor(handle: safe_open, name: str, path: Path) -> Tensor:
     """A tensor of an open shard. Raises CheckpointError when the shard doesn't have it."""
     try:
         return handle.get_tensor(name)
     except SafetensorError as error:
         raise CheckpointError(f"{path}: tensor {name}: {error}") from None
+
+
+def stored_dtype(path: Path) -> torch.dtype:
+    """The type that holds every weight of a checkpoint exactly: float32 as soon as one is, else the file's.
+
+    Correction biases, which are float32 whatever the rest is, don't count.
+
+    Raises:
+        CheckpointError: a weight of a type that no network is trained in.
+    """
+    widest: torch.dtype | None = None
+    for file, inside in shard_files(path).items():
+        with open_shard(path / file) as handle:
+            for name in inside:
+                if name.endswith(FLOAT32_NAMES):
+                    continue
+                stored = read_slice(handle, name, path / file).get_dtype()
+                if stored not in STORED:
+                    raise CheckpointError(f"{path / file}: tensor {name} is {stored}; weights are {', '.join(STORED)}")
+                widest = STORED[stored] if widest is None else torch.promote_types(widest, STORED[stored])
+    if widest is None:
+        raise CheckpointError(f"{path}: no weights")
+    return widest
 
 
 @torch.no_grad()
@@ -224,7 +256,7 @@ def load_checkpoint(
     """Loads a checkpoint tensor by tensor from memory-mapped files; the model is in memory once.
 
     Args:
-        dtype: of the loaded weights, float32 by default where the file has float32, else the file's.
+        dtype: of the loaded weights; by default `stored_dtype`. Correction biases are always float32.
         parallel: load only the experts that this rank holds.
 
     Raises:
@@ -245,12 +277,9 @@ def load_checkpoint(
     for problem, names in (("missing", wanted.keys() - stored), ("not part of this network", stored - wanted.keys())):
         if names:
             raise CheckpointError(f"{path}: tensor {min(names)} is {problem} ({len(names)} such)")
-    first = next(iter(files))
-    with open_shard(path / first) as handle:
-        name = next(name for name in files[first] if not name.endswith(FLOAT32_NAMES))
-        found = read_tensor(handle, name, path / first).dtype
+    dtype = dtype or stored_dtype(path)
     model.to_empty(device=device)
-    model.to(dtype or found)
+    model.to(dtype)
     for gate in model.gates():
         gate.e_score_correction_bias = gate.e_score_correction_bias.float()
     targets = dict(named_tensors(model))

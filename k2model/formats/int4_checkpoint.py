@@ -21,6 +21,7 @@ from k2model.formats.checkpoint import (
     named_tensors,
     open_shard,
     shard_files,
+    stored_dtype,
     verify_manifest,
     write_checkpoint,
 )
@@ -31,6 +32,7 @@ from k2model.model import K2Model
 from k2model.moe import Experts, MoE
 from kernels.fake_quant import GROUP, dequantize, fake_quant_reference, quantize
 from kernels.int4.words import unpack, uses_lowest_code
+from kernels.processor import fast_dtype, products_in
 
 PARTS = ("packed", "scale", "shape")
 
@@ -119,7 +121,7 @@ def load_int4_checkpoint(
     path: Path,
     *,
     runtime: bool = False,
-    dtype: torch.dtype = torch.bfloat16,
+    dtype: torch.dtype | None = None,
     convert: bool = False,
     say: Callable[[str], None] = print,
 ) -> K2Model:
@@ -128,7 +130,7 @@ def load_int4_checkpoint(
     Args:
         runtime: False gives weights bf16(q·s), ready to train or to compare; True keeps the routed experts in INT4
             (`Int4Experts`) for generation.
-        dtype: of everything else in memory.
+        dtype: of everything else in memory; by default what the processor multiplies bfloat16 values fast in.
         convert: accepts codes of the absmax/7.5 rule and quantizes q·s again by absmax/7; `say` is told by how much
             the weights changed.
 
@@ -160,7 +162,7 @@ def load_int4_checkpoint(
             if isinstance(module, MoE):
                 module.experts = nn.Module()  # type: ignore[assignment]
     model.to_empty(device="cpu")
-    model.to(dtype)
+    model.to(dtype or fast_dtype())
     if runtime:
         for module in model.modules():
             if isinstance(module, MoE):
@@ -229,7 +231,10 @@ class _Filler:
 
 
 def load_any(path: Path) -> K2Model:
-    """A checkpoint for generation, whatever its format: INT4 stays INT4 in memory, rearranged for decoding."""
+    """A checkpoint for use, whatever its format: INT4 stays INT4 in memory, rearranged for decoding.
+
+    Products are in types that the processor multiplies fast: bfloat16 becomes float32 where it would be emulated.
+    """
     if load_config(path).quantization_config is not None:
-        return prepare(load_int4_checkpoint(path, runtime=True))
-    return load_checkpoint(path)
+        return prepare(load_int4_checkpoint(path, runtime=True, dtype=torch.bfloat16))
+    return load_checkpoint(path, dtype=products_in(stored_dtype(path)))

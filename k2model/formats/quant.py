@@ -51,10 +51,14 @@ def round_to_nearest(model: K2Model) -> None:
                 weight.copy_(fake_quant_reference(weight))
 
 
-def to_bfloat16(model: K2Model) -> K2Model:
-    """The same model with bfloat16 weights; the routers' correction biases stay float32."""
+def to_bfloat16(model: K2Model, stored: torch.dtype = torch.bfloat16) -> K2Model:
+    """The same model with weights rounded to bfloat16; the routers' correction biases stay float32.
+
+    Args:
+        stored: the type that holds the rounded values, and so that of the products.
+    """
     for param in model.parameters():
-        param.data = param.data.to(torch.bfloat16)
+        param.data = param.data.to(torch.bfloat16).to(stored)
     return model
 
 

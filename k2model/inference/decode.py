@@ -17,6 +17,7 @@ from kernels.fake_quant import GROUP
 from kernels.int4 import native
 from kernels.int4.mlp import Bf16Weight, expert_mlp, linear
 from kernels.int4.words import ROWS
+from kernels.processor import products_in
 
 
 class BlockLinear(nn.Module):
@@ -96,7 +97,8 @@ def prepare(model: K2Model) -> K2Model:
     """Rearranges the model in place and returns it; it can generate, but neither train nor be saved any more.
 
     Weights that aren't bfloat16 or whose widths don't fit the kernels stay as they are, and so does everything where
-    the kernels can't run. `kv_b_proj` stays: the cache's absorbed form reads it as a matrix.
+    the kernels can't run. `kv_b_proj` stays: the cache's absorbed form reads it as a matrix. What stays is stored in
+    the type that the processor multiplies fast, and so is what flows between the layers.
     """
     if native.isa() == "torch" or model.lm_head.weight.device.type != "cpu":
         return model
@@ -114,4 +116,6 @@ def prepare(model: K2Model) -> K2Model:
             stacks = (module.experts.gate_proj, module.experts.up_proj, module.experts.down_proj)
             if all(_fits(stack) for stack in stacks):
                 module.experts = BlockExperts(module.experts)  # type: ignore[assignment]
+    for param in model.parameters():
+        param.data = param.data.to(products_in(param.dtype))
     return model

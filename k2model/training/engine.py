@@ -24,6 +24,7 @@ from k2model.model import K2Model, Output
 from k2model.moe import update_expert_bias
 from k2model.training.muonclip import MuonClip
 from k2model.training.qk_clip import AttentionWeights, MaxLogit, qk_clip_
+from kernels.processor import fast_dtype
 
 Micro = TypeVar("Micro", contravariant=True)
 ComputeType = Literal["float32", "bfloat16"]
@@ -134,13 +135,15 @@ def _deepspeed() -> Any:
 def set_compute_type(model: nn.Module, compute: ComputeType) -> None:
     """Makes the parameters the working copies of training; buffers keep their types.
 
-    `bfloat16`: weights in bfloat16, gradients accumulated in float32, masters in the optimizer.
+    `bfloat16`: weights of bfloat16 values, gradients accumulated in float32, masters in the optimizer. The weights are
+    stored, and so multiplied, in bfloat16 where the processor has instructions for it, else in float32.
     """
-    if compute == "float32":
-        return
     for param in model.parameters():
-        param.data = param.data.to(torch.bfloat16)
-        param.grad_dtype = torch.float32
+        if compute == "float32":
+            param.data = param.data.float()
+        else:
+            param.data = param.data.to(torch.bfloat16).to(fast_dtype(param.device))
+            param.grad_dtype = torch.float32
 
 
 @dataclass
@@ -162,7 +165,10 @@ class TrainEngine:
     Args:
         model: on the CPU; its parameters are moved and converted.
         micro_batches: micro-batches per rank and step.
-        compute: type of the working weights.
+        compute: type of the working weights, see `set_compute_type`.
+
+    Attributes:
+        weight_dtype: of the working weights' values, and so of a checkpoint that keeps all of them.
     """
 
     def __init__(
@@ -178,6 +184,7 @@ class TrainEngine:
         self.device = device()
         model.to(self.device)
         set_compute_type(model, compute)
+        self.weight_dtype = torch.bfloat16 if compute == "bfloat16" else torch.float32
         self.optimizer = MuonClip(
             model.named_parameters(),
             lr=0.0,
@@ -187,6 +194,7 @@ class TrainEngine:
             eps=options.eps,
             clip_norm=options.clip_norm,
             parallel=model.parallel,
+            rounded_to=self.weight_dtype,
         )
         config = {
             "train_micro_batch_size_per_gpu": 1,
@@ -256,6 +264,8 @@ class TrainEngine:
         clipped = 0
         if self.options.tau > 0:
             clipped = qk_clip_(self._attention(), max_logit_LH, self.options.tau)
+            if clipped:
+                self.optimizer.round_parameters(name for names in self._layers for name in names)
         load_LE = done.load_LE
         if self.ranks > 1:
             dist.all_reduce(load_LE)

@@ -6,18 +6,16 @@ The rule (Kimi K2 report, Algorithm 1; Liu et al. 2025, §2.2), for a matrix W [
 
 and AdamW with the same η and λ for embeddings, head, norms and biases. Weight decay applies to everything.
 
-Sharding: every matrix (each expert is its own) is a *unit* that one rank owns; AdamW's tensors are cut into equal
-flat ranges. Gradients arrive averaged on every rank (DeepSpeed's all-reduce); the owner alone keeps the unit's
-state, computes its update and the new weights are gathered. What a rank receives are the owner's bits, so ranks
-can't drift apart.
+Each unit of the parameters (`k2model.training.sharding`) is one rank's own. Gradients arrive averaged on every rank
+(DeepSpeed's all-reduce); the owner alone keeps the unit's state, computes its update and the new weights are gathered.
+What a rank receives are the owner's bits, so ranks can't drift apart.
 
 Axes: N matrices of one shape, m short side, n long side.
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -25,9 +23,8 @@ from torch import Tensor
 
 from k2model.errors import CheckpointError, ConfigError
 from k2model.expert_parallel import ExpertParallel
+from k2model.training.sharding import Gather, Kind, Unit, assign_owners, split_units
 from kernels.newton_schulz import newton_schulz
-
-Kind = Literal["muon", "adamw"]
 
 UPDATE_RMS = 0.2
 # Each starts with a dot: a name that only ends alike is another parameter.
@@ -46,7 +43,6 @@ MUON_MATRICES = (
 MUON_EXPERTS = (".experts.gate_proj", ".experts.up_proj", ".experts.down_proj")
 ADAMW_MATRICES = (".embed_tokens.weight", ".lm_head.weight")
 NS_BATCH_BYTES = 256 * 2**20
-GATHER_ELEMENTS = 2**25
 
 
 def kind_of(name: str, ndim: int) -> Kind:
@@ -62,92 +58,6 @@ def kind_of(name: str, ndim: int) -> Kind:
     if ndim == 3 and f".{name}".endswith(MUON_EXPERTS):
         return "muon"
     raise ConfigError(f"{name}: a parameter with {ndim} axes that MuonClip has no rule for")
-
-
-@dataclass(frozen=True)
-class Unit:
-    """A flat range of one parameter that one rank owns; a Muon unit is exactly one matrix."""
-
-    name: str
-    lo: int
-    hi: int
-    rows: int = 0
-    cols: int = 0
-
-    @property
-    def numel(self) -> int:
-        return self.hi - self.lo
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Short side, long side."""
-        return min(self.rows, self.cols), max(self.rows, self.cols)
-
-    @property
-    def cost(self) -> int:
-        """FLOPs of Newton–Schulz, up to a constant."""
-        m, n = self.shape
-        return m * m * (2 * n + m)
-
-
-def split_units(name: str, param: Tensor, kind: Kind, ranks: int) -> list[Unit]:
-    """Cuts one parameter into units: its matrices (Muon), or at most `ranks` flat ranges (AdamW)."""
-    if kind == "adamw":
-        edges = [param.numel() * k // ranks for k in range(ranks + 1)]
-        return [Unit(name, lo, hi) for lo, hi in zip(edges[:-1], edges[1:], strict=True)]
-    rows, cols = param.shape[-2:]
-    size = rows * cols
-    return [Unit(name, lo, lo + size, rows, cols) for lo in range(0, param.numel(), size)]
-
-
-def assign_owners(units: Sequence[Unit], ranks: int) -> list[list[Unit]]:
-    """Spreads Muon units over ranks, the most expensive first to the rank with the least work (ties: lowest rank)."""
-    load = [0] * ranks
-    owned: list[list[Unit]] = [[] for _ in range(ranks)]
-    for unit in sorted(units, key=lambda one: (-one.cost, one.name, one.lo)):
-        rank = load.index(min(load))
-        owned[rank].append(unit)
-        load[rank] += unit.cost
-    return owned
-
-
-class _Gather:
-    """Hands every rank the new weights of the units that others own, in rounds of bounded size."""
-
-    def __init__(self, owned: list[list[Unit]], group: dist.ProcessGroup | None) -> None:
-        self.group, self.ranks = group, len(owned)
-        self.rounds: list[list[list[Unit]]] = []
-        queues = [list(reversed(units)) for units in owned]
-        while any(queues):
-            self.rounds.append([self._take(queue) for queue in queues])
-
-    @staticmethod
-    def _take(queue: list[Unit]) -> list[Unit]:
-        taken: list[Unit] = []
-        size = 0
-        while queue and (not taken or size + queue[-1].numel <= GATHER_ELEMENTS):
-            taken.append(queue.pop())
-            size += taken[-1].numel
-        return taken
-
-    def __call__(self, flat: Mapping[str, Tensor]) -> None:
-        me = dist.get_rank(self.group)
-        some = next(iter(flat.values()))
-        for units in self.rounds:
-            width = max(sum(unit.numel for unit in part) for part in units)
-            mine = some.new_zeros(width)
-            at = 0
-            for unit in units[me]:
-                mine[at : at + unit.numel] = flat[unit.name][unit.lo : unit.hi]
-                at += unit.numel
-            everyone = some.new_empty(self.ranks * width)
-            dist.all_gather_single(everyone, mine, group=self.group)
-            for rank, part in enumerate(units):
-                at = rank * width
-                for unit in part:
-                    if rank != me:
-                        flat[unit.name][unit.lo : unit.hi] = everyone[at : at + unit.numel]
-                    at += unit.numel
 
 
 class _Bucket:
@@ -175,6 +85,8 @@ class MuonClip(torch.optim.Optimizer):
         betas, eps: AdamW's.
         clip_norm: gradients are scaled down to this global norm before momentum; 0 leaves them.
         parallel: how experts are spread over ranks; all other parameters are the same on every rank.
+        rounded_to: the type whose values the parameters take after a step, whatever type they are stored in; unless it
+            is float32, the optimizer keeps float32 masters. By default the type they are stored in.
         orthogonalise: Newton–Schulz, [N, m, n] → [N, m, n].
 
     Raises:
@@ -192,6 +104,7 @@ class MuonClip(torch.optim.Optimizer):
         eps: float = 1e-8,
         clip_norm: float = 0.0,
         parallel: ExpertParallel | None = None,
+        rounded_to: torch.dtype | None = None,
         orthogonalise: Callable[[Tensor], Tensor] = newton_schulz,
     ) -> None:
         self.named = _checked(named_parameters)
@@ -206,7 +119,7 @@ class MuonClip(torch.optim.Optimizer):
             for kind in ("muon", "adamw")
         ]
         super().__init__([g for g in groups if g["params"]], {"lr": lr, "weight_decay": weight_decay})
-        self._gathers: list[tuple[_Gather, list[str]]] = []
+        self._gathers: list[tuple[Gather, list[str]]] = []
         self.muon_units: list[Unit] = []
         self.adamw_units: list[Unit] = []
         self.parallel = parallel
@@ -215,7 +128,8 @@ class MuonClip(torch.optim.Optimizer):
         if parallel:
             self._shard([name for name in self.named if name in self._experts], parallel.replicas)
         some = next(iter(self.named.values()))
-        self._keep_master = some.dtype != torch.float32
+        self.rounded_to = rounded_to or some.dtype
+        self._keep_master = self.rounded_to != torch.float32
         self._buckets = self._make_buckets(some)
         size = sum(unit.numel for unit in self.adamw_units)
         self._exp_avg = torch.zeros(size, dtype=torch.float32, device=some.device)
@@ -237,7 +151,7 @@ class MuonClip(torch.optim.Optimizer):
         self.muon_units += owned[rank]
         self.adamw_units += flat_ranges[rank]
         if spread:
-            self._gathers.append((_Gather([a + b for a, b in zip(owned, flat_ranges, strict=True)], group), names))
+            self._gathers.append((Gather([a + b for a, b in zip(owned, flat_ranges, strict=True)], group), names))
 
     def _make_buckets(self, like: Tensor) -> list[_Bucket]:
         by_shape: dict[tuple[int, int], list[Unit]] = {}
@@ -301,6 +215,14 @@ class MuonClip(torch.optim.Optimizer):
         return found
 
     @torch.no_grad()
+    def round_parameters(self, names: Iterable[str]) -> None:
+        """Rounds parameters that something else than `step` has changed to their type's values."""
+        for name in names:
+            param = self.named[name]
+            if param.dtype != self.rounded_to:
+                param.copy_(param.to(self.rounded_to))
+
+    @torch.no_grad()
     def compute_grad_norm(self) -> Tensor:
         """The global gradient norm, the same bits on every rank; under expert parallelism all ranks must call."""
         grads = {name: p.grad for name, p in self.named.items() if p.grad is not None}
@@ -350,7 +272,7 @@ class MuonClip(torch.optim.Optimizer):
             master = weight if bucket.master_Nmn is None else bucket.master_Nmn[k]
             master.mul_(1 - lr * decay).add_(update_Nmn[k], alpha=-factor)
             if master is not weight:
-                weight.copy_(master)
+                weight.copy_(master.to(self.rounded_to))
 
     def _adamw_cat(self, flat: Mapping[str, Tensor | None]) -> Tensor:
         parts = []
@@ -378,7 +300,7 @@ class MuonClip(torch.optim.Optimizer):
             master = weight if self._adamw_master is None else self._adamw_master[here]
             master.mul_(1 - lr * decay).add_(update[here], alpha=-lr / correct1)
             if master is not weight:
-                weight.copy_(master)
+                weight.copy_(master.to(self.rounded_to))
             at += unit.numel
 
     def _pieces(self) -> Iterable[tuple[str, Unit, Tensor]]:

@@ -19,7 +19,7 @@ from gym.benchmarks.base import DataError
 from gym.intervals import wilson
 from gym.sandbox import SandboxError
 from k2model.chat.tokenizer import K2Tokenizer, load_tokenizer
-from k2model.formats.checkpoint import load_checkpoint
+from k2model.formats.int4_checkpoint import load_any
 from k2model.model import K2Model
 from stages.evaluate import arena, standalone
 from stages.evaluate import scores as scoring
@@ -176,7 +176,7 @@ def main() -> None:
     with Stage("evaluate", EvaluateParams, Track, system_metrics=True) as stage:
         torch.set_num_threads(stage.common.threads)
         tokenizer = load_tokenizer(Path("data/tokenizer"))
-        model = load_checkpoint(Path("models/pretrain")).eval()
+        model = load_any(Path("models/pretrain")).eval()
         scores = validation(stage, model, tokenizer)
         samples: list[dict[str, Any]] = []
         for name, split in (("facts", "train"), ("facts_held_out", "validation")):

@@ -52,9 +52,9 @@ def _follow() -> None:
     box: list[Job | None] = [None]
     dist.broadcast_object_list(box, 0)
     assert box[0] is not None
-    model = train(box[0]).engine.model
-    if model.parallel:
-        save_checkpoint(model, OUT)  # gives its experts; rank 0 writes
+    engine = train(box[0]).engine
+    if engine.model.parallel:
+        save_checkpoint(engine.model, OUT, dtype=engine.weight_dtype)  # gives its experts; rank 0 writes
 
 
 def main() -> None:
@@ -87,7 +87,7 @@ def main() -> None:
             trainer = train(job, hooks)
         history = trainer.history
         assert history is not None
-        save_checkpoint(trainer.engine.model, OUT)
+        save_checkpoint(trainer.engine.model, OUT, dtype=trainer.engine.weight_dtype)
         with torch.device("meta"):
             parameters = sum(param.numel() for param in K2Model(trainer.base_config).parameters())
         with write_atomic(CURVE) as tmp:

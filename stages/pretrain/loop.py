@@ -182,8 +182,7 @@ class Trainer:
         self.writer = CheckpointWriter(self.checkpoints, keep=p.checkpoint.keep, rank=self.rank, ranks=self.ranks)
         self.phase_index = -1
         self.history: History | None = None
-        dtype = torch.bfloat16 if p.compute == "bfloat16" else torch.float32
-        self.peak = matmul_peak(self.engine.device, dtype) * self.ranks if self.rank == 0 else 1.0
+        self.peak = matmul_peak(self.engine.device, model.lm_head.weight.dtype) * self.ranks if self.rank == 0 else 1.0
 
     def resume(self) -> None:
         """Goes to the newest intact checkpoint; without one, takes the first, at step 0."""

@@ -15,6 +15,7 @@ from k2model.formats.checkpoint import load_checkpoint
 from k2model.formats.int4_checkpoint import load_int4_checkpoint, save_int4_checkpoint
 from k2model.formats.quant import check_widths, round_to_nearest, sizes, to_bfloat16
 from k2model.training.token_shards import TokenStream
+from kernels.processor import fast_dtype
 from stages.harness.declared import declared
 from stages.harness.errors import InputError
 from stages.harness.stage import Stage
@@ -62,7 +63,7 @@ def main() -> None:
         data = MicroBatches(p, stream, examples, stage.seed("rows") % 2**32, measure.tokenizer.pad)
         begun = load_checkpoint(start)
         check_widths(begun.config)
-        measured = {"start": measure(to_bfloat16(begun))}
+        measured = {"start": measure(to_bfloat16(begun, fast_dtype()))}
         del begun
         with stage.progress(2 * p.steps, "step") as progress:
             models = {}
@@ -76,7 +77,7 @@ def main() -> None:
                 models[name] = train(arm, p, data, done, lambda line: print(f"qat: {line}", flush=True))
         save_int4_checkpoint(models["qat"], OUT)
         measured["qat"] = measure(load_int4_checkpoint(OUT))
-        plain = to_bfloat16(models["bf16"])
+        plain = to_bfloat16(models["bf16"], fast_dtype())
         measured["bf16"] = measure(plain)
         round_to_nearest(plain)
         measured["ptq"] = measure(plain)

@@ -49,7 +49,7 @@ def main() -> None:
             )
             loop = Loop(setup, hooks)
             curve = loop.run()
-        save_checkpoint(loop.tune.model, OUT)
+        save_checkpoint(loop.tune.model, OUT, dtype=loop.tune.engine.weight_dtype)
         write_table(ROLLOUTS_OUT, loop.rollouts.read(p.iterations), ROLLOUTS)
         columns = list(dict.fromkeys(key for row in curve for key in row))
         write_csv(CURVE, [{key: f"{row[key]:.6g}" if key in row else "" for key in columns} for row in curve])

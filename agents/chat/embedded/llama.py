@@ -1,4 +1,4 @@
-"""A Llama network for batched decoding on a CPU: packed bf16 weights, a static cache, shared prompt prefixes.
+"""A Llama network for batched decoding on a CPU: packed weights, a static cache, shared prompt prefixes.
 
 The few-shot examples of a prompt stand in hundreds of requests. They are read once into a `Prefix`; each row then
 attends to the prefix and to its own positions separately, and the two results are merged by their log-sum-exp
@@ -67,8 +67,11 @@ Linear = Callable[[Tensor], Tensor]
 
 
 def _linear(weight: Tensor, rows: int) -> Linear:
-    """x → x·weightᵀ. On a CPU the bf16 weight is reordered once, because F.linear reorders it at every call."""
-    if weight.dtype == torch.bfloat16 and torch.backends.mkldnn.is_available():
+    """x → x·weightᵀ with a weight that is reordered once, for which F.linear would pay at every call.
+
+    oneDNN also sums a row in the same order whatever the number of rows, so an answer doesn't hang on its neighbours.
+    """
+    if torch.backends.mkldnn.is_available():
         packed = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), rows)
         return lambda x: torch.ops.mkldnn._linear_pointwise(x, packed, None, "none", [], "")
     return lambda x: F.linear(x, weight)

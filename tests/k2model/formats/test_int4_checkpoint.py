@@ -21,6 +21,7 @@ from k2model.inference.int4_experts import Int4Experts
 from k2model.model import K2Model
 from k2model.moe import MoE
 from kernels.fake_quant import fake_quant
+from kernels.processor import VARIABLE
 
 torch.set_num_threads(1)
 EXPERT = "model.layers.1.mlp.experts.3.up_proj.weight"
@@ -176,10 +177,14 @@ def test_generation_keeps_the_experts_in_int4(saved: tuple[K2Model, Path]) -> No
     assert float((a_BLV - b_BLV).abs().mean() / b_BLV.std()) < 0.02
 
 
-def test_load_any_reads_bf16_too(tmp_path: Path) -> None:
+@pytest.mark.parametrize("fast", [torch.bfloat16, torch.float32])
+def test_load_any_reads_bf16_too_and_multiplies_in_what_is_fast(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fast: torch.dtype
+) -> None:
+    monkeypatch.setenv(VARIABLE, str(fast).removeprefix("torch."))
     model = _model()
     save_checkpoint(model, tmp_path / "bf16")
-    assert torch.equal(_logits(load_any(tmp_path / "bf16")), _logits(model))
+    assert torch.equal(_logits(load_any(tmp_path / "bf16")), _logits(model.to(fast)))
 
 
 # Wrong files

@@ -14,6 +14,7 @@ from k2model.inference.int4_experts import Int4Experts, int4_twin, refresh_exper
 from k2model.inference.request import Request
 from k2model.model import K2Model
 from kernels.int4 import native
+from kernels.processor import VARIABLE
 
 torch.set_num_threads(1)
 needs_kernels = pytest.mark.skipif(native.isa() == "torch", reason="no kernels for this machine")
@@ -60,12 +61,24 @@ def test_the_engine_generates_with_it() -> None:
 
 
 @needs_kernels
-def test_no_second_copy() -> None:
+def test_no_second_copy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, "bfloat16")
     model = _model()
     linears = sum(p.nbytes for p in model.parameters())
     model = prepare(model)
     held = sum(p.nbytes for p in model.parameters()) + sum(b.nbytes for b in model.buffers() if b.dtype == torch.int32)
     assert held == linears
+
+
+@needs_kernels
+def test_what_no_kernel_takes_is_stored_in_what_the_processor_multiplies_fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = _log_probs(_model())
+    monkeypatch.setenv(VARIABLE, "float32")
+    model = prepare(_model())
+    assert isinstance(model.lm_head, BlockLinear)
+    assert {p.dtype for p in model.parameters()} == {torch.float32}
+    kl = (before.exp() * (before - _log_probs(model))).sum(-1)
+    assert float(kl.mean()) < 1e-3
 
 
 def test_float32_weights_stay() -> None:

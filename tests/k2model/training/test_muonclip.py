@@ -8,7 +8,8 @@ import torch
 from k2model.config import K2Config
 from k2model.errors import ConfigError
 from k2model.model import K2Model
-from k2model.training.muonclip import MuonClip, assign_owners, kind_of, split_units
+from k2model.training.muonclip import MuonClip, kind_of
+from k2model.training.sharding import assign_owners, split_units
 from kernels.newton_schulz import newton_schulz_reference
 
 LR, DECAY, MU, BETAS, EPS = 0.02, 0.1, 0.95, (0.9, 0.95), 1e-8
@@ -106,6 +107,21 @@ def test_bfloat16_weights_are_the_rounded_float32_masters():
     masters = {u.name: v for k, u, v in opt._pieces() if k == "master" and u.rows and u.lo == 0}
     name = "model.layers.0.self_attn.o_proj.weight"
     assert torch.equal(masters[name].bfloat16(), named[name].data)
+
+
+def test_rounded_weights_are_the_same_however_they_are_stored():
+    def weights(stored: torch.dtype) -> dict[str, torch.Tensor]:
+        named = {n: torch.nn.Parameter(p.detach().bfloat16().to(stored)) for n, p in parameters().items()}
+        for p in named.values():
+            p.grad_dtype = torch.float32
+        opt = optimizer(named, rounded_to=torch.bfloat16)
+        run(named, opt)
+        assert any(kind == "master" for kind, _, _ in opt._pieces())
+        return {name: p.detach().float() for name, p in named.items()}
+
+    wide = weights(torch.float32)
+    for name, narrow in weights(torch.bfloat16).items():
+        assert torch.equal(narrow, wide[name]), name
 
 
 @pytest.mark.parametrize("rank", [24, None])

@@ -15,6 +15,7 @@ from k2model.formats.int4_checkpoint import load_int4_checkpoint, save_int4_chec
 from k2model.formats.quant import set_fake_quant
 from k2model.model import K2Model
 from k2model.training.token_shards import ShardWriter, TokenStream
+from kernels.processor import VARIABLE
 from stages.posttraining.packing import Example, Packed
 from stages.qat.measure import Measured, difference, held_tasks, summary
 from stages.qat.params import QatParams
@@ -95,11 +96,16 @@ def test_a_killed_arm_ends_in_the_same_bits(data: MicroBatches, start: Path, tmp
         assert torch.equal(one, other), name
 
 
-def test_quantization_takes_part_and_the_export_is_its_forward(data: MicroBatches, start: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("fast", [torch.float32, torch.bfloat16])
+def test_quantization_takes_part_and_the_export_is_its_forward(
+    data: MicroBatches, start: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fast: torch.dtype
+) -> None:
+    monkeypatch.setenv(VARIABLE, str(fast).removeprefix("torch."))
     qat = _train(QatArm("qat", start, tmp_path / "qat", True), data)
     plain = _train(QatArm("bf16", start, tmp_path / "bf16", False), data)
     weights = [model.model.layers[1].mlp.experts.up_proj for model in (qat, plain)]
-    assert weights[0].dtype == torch.bfloat16
+    assert weights[0].dtype == fast
+    assert all(torch.equal(p, p.bfloat16().to(fast)) for p in qat.parameters())
     assert not torch.equal(*weights)
     save_int4_checkpoint(qat, tmp_path / "int4")
     tokens = torch.arange(2, 34)[None]

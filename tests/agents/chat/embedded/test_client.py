@@ -10,7 +10,8 @@ from agents.chat.embedded import chatml
 from agents.chat.embedded.client import EmbeddedClient
 from agents.chat.embedded.gguf_llama import load_gguf, teacher_file
 from agents.chat.embedded.llama import Llama
-from agents.chat.protocol import ChatError, ChatRequest
+from agents.chat.protocol import ChatError, ChatRequest, request_key
+from kernels.processor import VARIABLE
 
 QUESTIONS = ("What is the capital of France?", "Say something about whales.", "Name three colours of a flag.")
 
@@ -71,6 +72,19 @@ def test_an_answer_depends_on_its_request_alone(client: EmbeddedClient) -> None:
     assert client.complete(requests[5:6]) == together[5:6]
     assert "Paris" in together[0].text
     assert together[4].text != together[7].text
+
+
+def test_the_type_of_the_products_is_a_part_of_the_name(
+    client: EmbeddedClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(VARIABLE, "bfloat16")
+    low = EmbeddedClient(rows=2)
+    monkeypatch.setenv(VARIABLE, "float32")
+    high = EmbeddedClient(rows=2)
+    assert low._networks[0].embed.dtype == torch.bfloat16 and high._networks[0].embed.dtype == torch.float32
+    assert low.model != high.model
+    request = _user("Say something about whales.", max_tokens=2)
+    assert request_key(low.model, request) != request_key(high.model, request)
 
 
 def test_prefill_stop_and_length(client: EmbeddedClient) -> None:
