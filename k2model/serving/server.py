@@ -13,7 +13,6 @@ import asyncio
 import os
 import socket
 import sys
-import threading
 from pathlib import Path
 from types import FrameType
 
@@ -110,9 +109,7 @@ def main() -> int:
         make_app(service), log_level="warning", timeout_graceful_shutdown=int(GRACE + CLEANUP), lifespan="off"
     )
     _Server(service, config).run(sockets=[sock])
-    closing = threading.Thread(target=service.close, daemon=True)
-    closing.start()
-    closing.join(CLEANUP)
+    service.close(CLEANUP)
     sys.stdout.flush()
     sys.stderr.flush()
     # Python would wait for threads that are still at work on a step or a schema.

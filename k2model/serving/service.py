@@ -157,11 +157,11 @@ class Service:
         for news in self._running:
             news.put_nowait((-1, ServerStopping("the server is stopping")))
 
-    def close(self) -> None:
-        """Ends the engine's thread after its current step."""
+    def close(self, timeout: float = 5.0) -> None:
+        """Ends the engine's thread after its current step, for which it waits so many seconds at most."""
         self._readers.shutdown(wait=False, cancel_futures=True)
         self._grammars.shutdown(wait=False, cancel_futures=True)
-        self.thread.stop()
+        self.thread.stop(timeout)
 
     async def _in(self, pool: ThreadPoolExecutor, work: Callable[[], Value]) -> Value:
         return await asyncio.get_running_loop().run_in_executor(pool, work)

@@ -23,7 +23,7 @@ from k2model.serving.service import open_service
 
 ROOT = Path(__file__).parents[3]
 SECONDS = 9.0  # in which a server ends, on a busy machine
-LONG: dict[str, Any] = {"model": "tiny", "prompt": "The cat", "max_tokens": 590, "logit_bias": {"284": -100}}
+LONG: dict[str, Any] = {"model": "tiny", "prompt": "The cat", "max_tokens": 590, "stop_token_ids": []}
 
 
 def _metrics(url: str) -> dict[tuple[str, str], float]:
@@ -48,7 +48,7 @@ def _ended(process: "subprocess.Popen[str]", signal_: int) -> float:
 def test_health_and_metrics(client: openai.OpenAI, url: str) -> None:
     assert httpx.get(f"{url}/health").json() == {"status": "ok"}
     before = _metrics(url)
-    client.completions.create(model="tiny", prompt=[1, 2, 3], max_tokens=5, logit_bias={"284": -100})
+    client.completions.create(model="tiny", prompt=[1, 2, 3], max_tokens=5, extra_body={"stop_token_ids": []})
     list(client.completions.create(model="tiny", prompt=[1, 2, 3], max_tokens=5, stream=True))
     httpx.post(f"{url}/v1/completions", json={"model": "tiny", "prompt": "x", "n": 0})
     after = _metrics(url)
@@ -133,7 +133,7 @@ def test_sigterm_ends_a_busy_server_within_seconds(start_server: Callable[..., A
 def test_a_stream_that_can_end_in_time_ends_whole(start_server: Callable[..., Any]) -> None:
     process, url = start_server()
     client = openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0)
-    stream = iter(client.completions.create(**(LONG | {"max_tokens": 60}), stream=True))
+    stream = iter(client.completions.create(model="tiny", prompt="The cat", max_tokens=60, stream=True))
     next(stream)
     process.send_signal(signal.SIGTERM)
     *_, last = stream
