@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from flows import environment
-from flows.process import dvc, run
+from flows.process import StageFailed, StageTimeout, dvc, run
 from stages.dial import parse_params
 from stages.harness.checkout_lock import RUN_VARIABLE
 from stages.harness.errors import InputError
@@ -85,9 +85,9 @@ def main() -> None:
     args = parser.parse_args()
     try:
         run_experiment(parse_changes(args.set), name=args.name, targets=args.target)
-    except InputError as error:
+    except (InputError, StageFailed, StageTimeout) as error:
         print(error, file=sys.stderr)
-        raise SystemExit(2) from None
+        raise SystemExit(2 if isinstance(error, InputError) else 1) from None
 
 
 if __name__ == "__main__":

@@ -14,9 +14,9 @@ from pydantic import Field
 
 from stages.corpus.params import CorpusParams
 from stages.evaluate.params import EvaluateParams
+from stages.harness.endpoint import EndpointParams
 from stages.harness.errors import InputError
 from stages.harness.section import PARAMS, Common, Section, load_yaml, validate
-from stages.harness.teacher import EndpointParams
 from stages.pretrain.params import PretrainParams
 from stages.qat.params import QatParams
 from stages.rephrase.params import RephraseParams

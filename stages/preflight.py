@@ -7,27 +7,21 @@ import shutil
 import sys
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
+from stages.corpus.user import check_parquet, user_files
 from stages.dial import Params, load_params
 from stages.harness import checkout_lock
 from stages.harness.errors import InputError
+from stages.inputs import outside_paths
 
 MIN_FREE_BYTES = 500 * 2**20
 
 
 def check_paths(params: Params) -> None:
-    """Raises InputError for a corpus path that is missing or isn't what its suffix says."""
-    for name in params.corpus.paths:
-        path = Path(name)
-        if not path.exists():
-            raise InputError(f"corpus.paths: {path}: not found")
-        if path.suffix == ".parquet":
-            try:
-                pq.read_schema(path)
-            except (pa.ArrowInvalid, OSError) as error:
-                raise InputError(f"corpus.paths: {path}: not a readable parquet file: {error}") from None
+    """Raises InputError for a path that is missing, or a file of corpus.paths that isn't what its name says."""
+    outside_paths(params)
+    for file in user_files(params.corpus.paths)[0]:
+        if file.path.suffix == ".parquet":
+            check_parquet(file.path)
 
 
 def check_disk(root: Path) -> None:

@@ -92,4 +92,5 @@ def smoke_checkout(tmp_path_factory: pytest.TempPathFactory, run_in: Callable[..
     """A checkout at smoke size in which nothing has run, for the tests of one file."""
     folder = make_checkout(tmp_path_factory.mktemp("smoke") / "checkout")
     run_in(folder, sys.executable, "-m", "stages.dial", "--size", "smoke", "--write")
+    run_in(folder, sys.executable, "-m", "stages.inputs")  # for tests that start a stage without DVC
     return folder

@@ -53,6 +53,7 @@ NEEDS_ARGUMENT = {"k2 sweep --grid": "seed=0,1", "k2 sweep --study": "seed=int:0
 # What runs here, on a checkout at smoke size in which nothing has run yet.
 RUN = [
     "python -m stages.dial --size smoke --write",
+    "python -m stages.inputs",
     "python -m stages.corpus",
     "k2 --help",
     "k2 doctor",

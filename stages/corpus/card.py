@@ -1,32 +1,49 @@
 """The data card: what is in the corpus, where it came from, what was dropped."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 
 def data_card(
-    rows: Sequence[dict[str, Any]], facts: Sequence[dict[str, Any]], counts: dict[str, int], params: dict[str, Any]
+    rows: Sequence[dict[str, Any]],
+    facts: Sequence[dict[str, Any]],
+    dropped: Mapping[tuple[str, str], int],
+    repeated: Sequence[str],
+    params: dict[str, Any],
 ) -> str:
-    """Markdown; `counts` says how many documents were left after each step of cleaning."""
-    sources: dict[str, Counter[str]] = {}
-    licences: dict[str, str] = {}
+    """Markdown.
+
+    Args:
+        dropped: (source, reason) → how many documents were left out.
+        repeated: a line about each file that was named twice.
+    """
+    entries: dict[tuple[str, str], Counter[str]] = {}
     for row in rows:
-        entry = sources.setdefault(row["source"], Counter())
+        entry = entries.setdefault((row["source"], row["license"]), Counter())
         entry["docs"] += 1
         entry["bytes"] += len(row["text"].encode())
         entry[row["split"]] += 1
-        licences[row["source"]] = row["license"]
-    lines = ["# Corpus", "", "| source | licence | documents | MB | train | validation |"]
-    lines += ["|---|---|---:|---:|---:|---:|"]
-    for source, entry in sorted(sources.items()):
-        cells = [source, licences[source], f"{entry['docs']:,}", f"{entry['bytes'] / 1e6:.2f}"]
-        lines.append(f"| {' | '.join(cells)} | {entry['train']:,} | {entry['validation']:,} |")
-    lines += ["", "## What was dropped", "", "| step | documents left |", "|---|---:|"]
-    lines += [f"| {step} | {left:,} |" for step, left in counts.items()]
+    lines = ["# Corpus", "", *_head("source", "licence", "documents", "MB", "train", "validation")]
+    for (source, licence), entry in sorted(entries.items()):
+        sizes = [f"{entry['docs']:,}", f"{entry['bytes'] / 1e6:.2f}", f"{entry['train']:,}", f"{entry['validation']:,}"]
+        lines.append(_row(source, licence, *sizes))
+    lines += ["", "## What was dropped", "", *_head("source", "reason", "documents")]
+    lines += [_row(source, reason, f"{count:,}") for (source, reason), count in sorted(dropped.items())]
+    lines += ["", *(f"- {line}" for line in repeated)] if repeated else []
     relations = Counter(fact["relation"] for fact in facts)
-    lines += ["", "## Closed-book facts", "", "| relation | questions |", "|---|---:|"]
-    lines += [f"| {relation} | {n:,} |" for relation, n in sorted(relations.items())]
+    lines += ["", "## Closed-book facts", "", *_head("relation", "questions")]
+    lines += [_row(relation, f"{count:,}") for relation, count in sorted(relations.items())]
     lines += ["", "Every answer stands word for word in the text of its document.", "", "## Parameters", ""]
     lines += [f"- `{key}`: {value}" for key, value in sorted(params.items())]
     return "\n".join(lines) + "\n"
+
+
+def _head(*names: str) -> list[str]:
+    """A table's first two lines; what is counted stands right."""
+    text = ("source", "licence", "reason", "relation")
+    return [_row(*names), f"|{'|'.join('---' if name in text else '---:' for name in names)}|"]
+
+
+def _row(*cells: str) -> str:
+    return f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |"

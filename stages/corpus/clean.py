@@ -1,71 +1,51 @@
-"""Cleaning, exact and near-duplicate removal, split. All of it depends on the documents and the seed only."""
+"""Cleaning that a reader doesn't see: what parts words still does, what shapes letters stays."""
 
-import hashlib
 import re
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import replace
 
-from datasketch import MinHash, MinHashLSH
-
+from k2model.chat.model_json import well_formed
 from stages.corpus.document import Document
-from stages.harness.seeds import sub_seed
 
-CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200b-\u200f\u2028\u2029\ufeff]")
-PERMUTATIONS = 64
-SHINGLE_WORDS = 5
+# Line and page separators. \x1c to \x1e are those of files, groups and records; \x85 is NEL.
+LINE_END = re.compile("\r\n|[\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
+OVERSTRUCK = re.compile("[^\\s\x08]\x08(?=[^\\s\x08])")  # bold in man pages: the second is seen
+ESCAPE = re.compile("\x1b\\[[0-9;?]*[ -/]*[@-~]")  # a terminal's colours
+SOFT_HYPHEN_AT_END = re.compile("\u00ad(?=[ \t]*(?:\n|$))")  # the one that a reader sees
+UNSEEN = re.compile("[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u00ad\ufeff]")
+BETWEEN_LETTERS = re.compile("[\u200b-\u200d]")  # zero-width space, non-joiner, joiner
+SHAPED = {"Lu", "Ll", "Lt", "Lm", "Lo", "Mn", "Mc", "Me", "So", "Sk"}  # letters, marks, emoji and their skin tones
+UNSPACED = re.compile("[\u0e00-\u0eff\u0f00-\u109f\u1780-\u17ff]")  # Thai, Lao, Tibetan, Burmese, Khmer: words touch
+# NFC replaces these by characters that look different: ideographs of compatibility, and narrow angle brackets.
+KEPT_BY_NFC = "\u2329\u232a\uf900-\ufaff\U0002f800-\U0002fa1f"
+COMPOSED = re.compile(f"[^{KEPT_BY_NFC}]+")
 
 
 def clean_text(text: str) -> str:
-    """NFC, no control or zero-width characters, no trailing blanks, at most one empty line in a row."""
-    text = CONTROL.sub("", unicodedata.normalize("NFC", text).replace("\r\n", "\n").replace("\r", "\n"))
+    """NFC, lines that end at \\n, no controls, no trailing blanks, at most one empty line in a row.
+
+    Joiners stay where they shape a letter or an emoji, zero-width spaces in scripts that have no other; marks of
+    direction stay. Half of a surrogate pair becomes U+FFFD.
+    """
+    text = LINE_END.sub("\n", well_formed(text)).replace("\x1f", " ")
+    text = SOFT_HYPHEN_AT_END.sub("-", OVERSTRUCK.sub("", ESCAPE.sub("", text)))
+    text = BETWEEN_LETTERS.sub(_if_it_shapes, UNSEEN.sub("", text))
+    if not unicodedata.is_normalized("NFC", text):
+        text = COMPOSED.sub(lambda part: unicodedata.normalize("NFC", part.group()), text)
     text = "\n".join(line.rstrip() for line in text.split("\n"))
-    return re.sub(r"\n{3,}", "\n\n", text).strip()
+    return re.sub(r"\n{3,}", "\n\n", text).strip("\n")
+
+
+def _if_it_shapes(match: re.Match[str]) -> str:
+    """The zero-width character, when one of its neighbours makes it mean something."""
+    around = match.string[max(0, match.start() - 1) : match.start()] + match.string[match.end() : match.end() + 1]
+    if match.group() == "\u200b":
+        return match.group() if len(around) == 2 and UNSPACED.search(around) else ""
+    return match.group() if any(unicodedata.category(character) in SHAPED for character in around) else ""
 
 
 def clean(documents: Iterable[Document], min_chars: int) -> list[Document]:
     """Cleaned documents of at least `min_chars` characters."""
     cleaned = (replace(document, text=clean_text(document.text)) for document in documents)
     return [document for document in cleaned if len(document.text) >= min_chars]
-
-
-def drop_exact(documents: list[Document]) -> list[Document]:
-    """The first of each group with the same text (letter case and white space aside)."""
-    seen: set[bytes] = set()
-    kept = []
-    for document in documents:
-        key = hashlib.sha256(" ".join(document.text.lower().split()).encode()).digest()
-        if key not in seen:
-            seen.add(key)
-            kept.append(document)
-    return kept
-
-
-def _minhash(text: str) -> MinHash:
-    words = re.findall(r"\w+", text.lower())
-    shingles = {" ".join(words[i : i + SHINGLE_WORDS]) for i in range(max(1, len(words) - SHINGLE_WORDS + 1))}
-    sketch = MinHash(num_perm=PERMUTATIONS, seed=1)
-    sketch.update_batch([shingle.encode() for shingle in shingles])
-    return sketch
-
-
-def drop_near(documents: list[Document], threshold: float) -> list[Document]:
-    """Drops a document whose word 5-grams overlap an earlier one's by about `threshold` (Jaccard, MinHash LSH)."""
-    if threshold >= 1:
-        return documents
-    index = MinHashLSH(threshold=threshold, num_perm=PERMUTATIONS)
-    sketches: dict[str, MinHash] = {}
-    kept = []
-    for document in documents:
-        sketch = _minhash(document.text)
-        if any(sketch.jaccard(sketches[other]) >= threshold for other in index.query(sketch)):
-            continue
-        index.insert(document.doc_id, sketch)
-        sketches[document.doc_id] = sketch
-        kept.append(document)
-    return kept
-
-
-def split_of(doc_id: str, seed: int, validation_fraction: float) -> str:
-    """`train` or `validation`, by the document's own id: adding documents never moves one."""
-    return "validation" if sub_seed(seed, "corpus", "split", doc_id) / 2**63 < validation_fraction else "train"

@@ -2,6 +2,7 @@
 
 import gzip
 import subprocess
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,13 +25,24 @@ def documents(package: str) -> Iterator[Document]:
         raise InputError(f"corpus.sources: debian:{package}: this machine has no dpkg") from None
     except subprocess.CalledProcessError:
         raise InputError(f"corpus.sources: debian:{package}: not installed (apt-get install {package})") from None
-    paths = [Path(line) for line in sorted(listed.splitlines()) if line.endswith(SUFFIXES)]
+    paths = [Path(line) for line in sorted(listed.split("\n")) if line.endswith(SUFFIXES)]
     chosen = [path for path in paths if path.is_file() and not path.is_symlink() and "_sources" not in path.parts]
     if not chosen:
         raise InputError(f"corpus.sources: debian:{package}: no text or HTML file in it")
     for path in chosen:
-        raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-        text = raw.decode("utf-8", errors="replace")
+        text = decoded(path)
         body = html_to_text(text) if path.suffix == ".html" else text
         licence = f"see /usr/share/doc/{package}/copyright"
         yield Document(f"debian/{package}{path}", path.name, body, f"debian:{package}", licence)
+
+
+def decoded(path: Path) -> str:
+    """The text of a file, which in old packages is Latin-1."""
+    try:
+        raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(f"corpus.sources: {path}: not readable: {error}") from None
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw.decode("cp1252", errors="replace")

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from stages.harness.seeds import sub_seed
+
 
 @dataclass(frozen=True)
 class Document:
@@ -23,3 +25,8 @@ class Fact:
     aliases: tuple[str, ...]
     doc_id: str
     relation: str
+
+
+def split_of(doc_id: str, seed: int, validation_fraction: float) -> str:
+    """`train` or `validation`, by the document's own id: adding documents never moves one."""
+    return "validation" if sub_seed(seed, "corpus", "split", doc_id) / 2**63 < validation_fraction else "train"

@@ -3,7 +3,11 @@
 import re
 from html.parser import HTMLParser
 
-BLOCKS = {"p", "br", "div", "li", "tr", "h1", "h2", "h3", "h4", "h5", "h6", "pre", "dt", "dd", "section", "table"}
+BLOCKS = set(
+    "address article aside blockquote br caption dd details div dl dt fieldset figcaption figure form h1 h2 h3 h4 h5 h6"
+    " header hr legend li main ol option p pre section summary table tbody tfoot thead title tr ul".split()
+)
+CELLS = {"td", "th"}  # parted by a blank
 SKIPPED = {"script", "style", "head", "nav", "footer"}
 
 
@@ -14,8 +18,12 @@ class _Text(HTMLParser):
         self.skipping = 0
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "body":  # the end of a head may be left out
+            self.skipping = 0
         if tag in SKIPPED:
             self.skipping += 1
+        elif tag in CELLS:
+            self.parts.append(" ")
         elif tag in BLOCKS:
             self.parts.append("\n")
 

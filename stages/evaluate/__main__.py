@@ -122,7 +122,7 @@ def benchmarks(stage: Stage[EvaluateParams], folder: Path) -> dict[str, float]:
     found: dict[str, float] = {}
     for asked in p.benchmarks:
         name = asked.name
-        bench = open_any(name)
+        bench = open_any(name, None if asked.data is None else Path(asked.data))
         settings = replace(
             bench.presets["k2-thinking"],
             repeats=asked.repeats,

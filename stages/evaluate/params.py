@@ -3,13 +3,18 @@
 from pydantic import Field, field_validator
 
 from gym.benchmarks.open import NAMES
+from stages.harness.inputs import InputPath, ModelSpec
 from stages.harness.section import Section
 
 
 class Asked(Section):
-    """A benchmark and how much of it is asked. `items`: 0 is all; `max_tokens`: of one answer, thinking included."""
+    """A benchmark and how much of it is asked.
+
+    items: 0 is all. max_tokens: of one answer, thinking included. data: the official data set, where you have it.
+    """
 
     name: str
+    data: InputPath | None = None
     items: int = Field(ge=0)
     repeats: int = Field(default=1, ge=1)
     max_tokens: int = Field(ge=1)
@@ -19,8 +24,8 @@ class Asked(Section):
 class Battles(Section):
     """Arena battles of checkpoints; `judge` is an endpoint's URL#model, a checkpoint folder or `embedded`."""
 
-    players: dict[str, str] = Field(min_length=2)
-    judge: str
+    players: dict[str, ModelSpec] = Field(min_length=2)
+    judge: ModelSpec
     prompts: int = Field(ge=1)
     max_tokens: int = Field(ge=1)
 

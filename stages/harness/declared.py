@@ -1,7 +1,8 @@
-"""What `dvc.yaml` declares for one stage: its dependencies, split into data and code."""
+"""What `dvc.yaml` declares for each stage: its dependencies, split into data and code."""
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -23,17 +24,27 @@ def stage_names(path: Path = Path("dvc.yaml")) -> list[str]:
     return list(yaml.safe_load(path.read_text())["stages"])
 
 
+def graph(path: Path = Path("dvc.yaml")) -> dict[str, Declared]:
+    """Dependencies, `params.yaml` sections and outputs of every stage, in the order in which `dvc.yaml` writes them."""
+    stages = yaml.safe_load(path.read_text())["stages"]
+    return {name: _declared(entry) for name, entry in stages.items()}
+
+
 def declared(name: str, path: Path = Path("dvc.yaml")) -> Declared:
-    """Dependencies, `params.yaml` sections and outputs that `dvc.yaml` declares for stage `name`.
+    """What `dvc.yaml` declares for stage `name`.
 
     Raises:
         InputError: `dvc.yaml` has no such stage.
     """
-    stages = yaml.safe_load(path.read_text())["stages"]
+    stages = graph(path)
     if name not in stages:
         raise InputError(f"{path}: no stage named {name!r}")
-    deps = [Path(dep) for dep in stages[name].get("deps", [])]
+    return stages[name]
+
+
+def _declared(entry: dict[str, Any]) -> Declared:
+    deps = [Path(dep) for dep in entry.get("deps", [])]
     code = tuple(dep for dep in deps if dep.parts[0] in CODE_ROOTS)
     data = tuple(dep for dep in deps if dep.parts[0] not in CODE_ROOTS)
-    outs = tuple(Path(out) for out in stages[name].get("outs", []))
-    return Declared(data, code, tuple(stages[name].get("params", [])), outs)
+    outs = tuple(Path(out) for out in entry.get("outs", []))
+    return Declared(data, code, tuple(entry.get("params", [])), outs)

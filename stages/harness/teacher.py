@@ -1,53 +1,26 @@
 """A teacher that a stage asks beside its own work: how it is named in `params.yaml`, and the thread that holds it."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Concatenate, ParamSpec, TypeVar
 
 import torch
-from pydantic import Field
 
 from agents.chat.endpoint import EndpointOptions
 from agents.chat.open import open_client
 from agents.chat.protocol import ChatClient
-from stages.harness.section import Section
+from stages.harness.endpoint import EndpointParams
 
 STORE_VARIABLE = "K2_ANSWERS"  # another place for the store, such as one that several checkouts share
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class EndpointParams(Section):
-    """How every model behind a URL is asked; budgets of 0 are no limit."""
-
-    key_variable: str
-    concurrency: int = Field(ge=1)
-    timeout_s: float = Field(gt=0)
-    retries: int = Field(ge=0)
-    budget_tokens: int = Field(ge=0)
-    budget_usd: float = Field(ge=0)
-    usd_per_million_in: float = Field(ge=0)
-    usd_per_million_out: float = Field(ge=0)
-
-
 def answer_store() -> Path:
     return Path(os.environ.get(STORE_VARIABLE, "work/answers.sqlite"))
-
-
-def is_endpoint(spec: str) -> bool:
-    return spec.startswith(("http://", "https://"))
-
-
-def check_teacher(key: str, spec: str, local: Sequence[str]) -> None:
-    """Raises ValueError when `spec` is neither one of `local` nor URL#model."""
-    if not is_endpoint(spec):
-        if spec not in local:
-            raise ValueError(f"{key} {spec!r}: neither {' nor '.join(local)} nor a URL#model")
-    elif not spec.partition("#")[2]:
-        raise ValueError(f"{key} {spec!r}: a URL needs the name of its model, URL#model")
 
 
 def endpoint_options(spec: str, endpoint: EndpointParams) -> EndpointOptions:

@@ -11,12 +11,12 @@ from typing import Any
 
 from agents.chat.protocol import ChatError, ChatResponse
 from agents.rephrase.rewrite import Rephrasing, n_answers, rephrase
+from stages.harness.endpoint import EndpointParams
 from stages.harness.errors import InputError
 from stages.harness.files import write_atomic
 from stages.harness.section import load_section
 from stages.harness.stage import Stage
 from stages.harness.tables import REPHRASED, write_table
-from stages.harness.teacher import EndpointParams
 from stages.rephrase.asking import Meter, options, teacher
 from stages.rephrase.card import card, shares
 from stages.rephrase.jobs import load_documents, make_jobs

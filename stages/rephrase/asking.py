@@ -8,7 +8,8 @@ import torch
 from agents.chat.open import open_client
 from agents.chat.protocol import ChatClient, ChatResponse
 from agents.rephrase.rewrite import Options
-from stages.harness.teacher import EndpointParams, answer_store, endpoint_options
+from stages.harness.endpoint import EndpointParams
+from stages.harness.teacher import answer_store, endpoint_options
 from stages.rephrase.params import RephraseParams
 
 

@@ -5,8 +5,9 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from agents.rephrase.fidelity import Thresholds
+from stages.harness.endpoint import check_teacher, is_endpoint
+from stages.harness.inputs import ModelSpec
 from stages.harness.section import Section
-from stages.harness.teacher import check_teacher, is_endpoint
 
 StyleName = Literal["paraphrase", "faq", "dialogue", "table", "tutorial", "learning_note"]
 PerspectiveName = Literal["encyclopedist", "teacher", "journalist", "traveller"]
@@ -35,8 +36,8 @@ class FidelityParams(Section):
 class RephraseParams(Section):
     """Style- and perspective-diverse, chunk-wise autoregressive rephrasing."""
 
-    teacher: str
-    tokenizer: str
+    teacher: ModelSpec
+    tokenizer: ModelSpec
     sources: list[str]
     documents: int = Field(ge=1)
     max_document_chars: int = Field(ge=80)

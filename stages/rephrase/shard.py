@@ -11,10 +11,10 @@ import sys
 from agents.chat.protocol import ChatError, ChatResponse
 from agents.rephrase.rewrite import n_answers, rephrase
 from k2model.errors import CheckpointError, ConfigError
+from stages.harness.endpoint import EndpointParams
 from stages.harness.errors import InputError
 from stages.harness.progress import Progress
 from stages.harness.section import load_common, load_section
-from stages.harness.teacher import EndpointParams
 from stages.rephrase.asking import Meter, options, teacher
 from stages.rephrase.jobs import load_documents, make_jobs
 from stages.rephrase.params import RephraseParams

@@ -8,6 +8,7 @@ from stages.report.page import Chapter, table
 LABELS = {
     "documents": "documents",
     "bytes": "bytes of text",
+    "dropped_beyond": "dropped: beyond max_docs_per_source",
     "dropped_exact": "dropped: exact duplicates",
     "dropped_near": "dropped: near duplicates",
     "dropped_short": "dropped: too short",

@@ -2,7 +2,7 @@
 
 import html
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import yaml
@@ -10,8 +10,10 @@ import yaml
 from stages.report.files import read_json
 from stages.report.page import Chapter
 
+UNTIMED = {"inputs": "every time", "report": "this page"}
 WIDTH, HEIGHT, GAP_X, GAP_Y = 104, 62, 22, 22
 SECTIONS = {  # which section of the page shows a stage's result
+    "inputs": "corpus",
     "corpus": "corpus",
     "tokenizer": "corpus",
     "tokens": "corpus",
@@ -31,7 +33,7 @@ def dependencies(stages: Mapping[str, Mapping[str, Any]]) -> dict[str, set[str]]
     """Stage → the stages whose outputs it reads, without those that another one already needs."""
     made = {str(out): name for name, stage in stages.items() for out in _outs(stage)}
     needs = {
-        name: {made[dep] for dep in stage.get("deps", []) if dep in made and made[dep] != name}
+        name: {made[out] for dep in stage.get("deps", []) for out in _itself_and_above(dep) if out in made} - {name}
         for name, stage in stages.items()
     }
 
@@ -39,6 +41,10 @@ def dependencies(stages: Mapping[str, Mapping[str, Any]]) -> dict[str, set[str]]
         return needs[name].union(*(above(one) for one in needs[name]))
 
     return {name: own - set().union(*(above(one) for one in own)) for name, own in needs.items()}
+
+
+def _itself_and_above(path: str) -> list[str]:
+    return [path, *(str(folder) for folder in PurePosixPath(path).parents)]
 
 
 def _outs(stage: Mapping[str, Any]) -> list[str]:
@@ -91,8 +97,7 @@ def draw(stages: Mapping[str, Mapping[str, Any]], timings: Mapping[str, float]) 
             parts.append(f'<path class="edge" d="M{x0} {y0}C{x0 + GAP_X} {y0} {x1 - GAP_X} {y1} {x1} {y1}"/>')
     for name, stage in stages.items():
         x, y = at[name]
-        untimed = "this page" if name == "report" else "from the cache"
-        took = duration(timings[name]) if name in timings else untimed
+        took = duration(timings[name]) if name in timings else UNTIMED.get(name, "from the cache")
         bar = (WIDTH - 20) * timings.get(name, 0) / longest
         parts.append(
             f'<a href="#{SECTIONS.get(name, "pipeline")}"><title>{html.escape(stage.get("desc", name))}</title>'

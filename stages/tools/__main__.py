@@ -17,12 +17,13 @@ from agents.tools.harvest import McpTool, ServerError, harvest
 from agents.tools.nouns import DOMAINS
 from agents.tools.real import SourceMissing, sample
 from agents.tools.spec import Tool, simulated
+from stages.harness.endpoint import EndpointParams, is_endpoint
 from stages.harness.errors import InputError
 from stages.harness.files import write_atomic
 from stages.harness.section import load_section
 from stages.harness.stage import Stage
 from stages.harness.tables import TOOLS, write_table
-from stages.harness.teacher import EndpointParams, Teacher, is_endpoint
+from stages.harness.teacher import Teacher
 from stages.tools.params import ToolsParams
 from stages.tracking.runs import Track
 

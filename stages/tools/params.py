@@ -2,8 +2,9 @@
 
 from pydantic import Field, model_validator
 
+from stages.harness.endpoint import check_teacher
+from stages.harness.inputs import CommandWord, ModelSpec
 from stages.harness.section import Section
-from stages.harness.teacher import check_teacher
 
 
 class ToolsParams(Section):
@@ -17,9 +18,9 @@ class ToolsParams(Section):
 
     real: int = Field(ge=0)
     synthetic_per_kind: int = Field(ge=0)
-    mcp_servers: list[str | list[str]]
+    mcp_servers: list[str | list[CommandWord]]
     near_dup_threshold: float = Field(gt=0, le=1)
-    teacher: str
+    teacher: ModelSpec
     worded: int = Field(ge=0)
     applications: int = Field(ge=0)
     kinds: int = Field(ge=1)

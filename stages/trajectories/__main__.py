@@ -25,12 +25,13 @@ from agents.loop.loop import InfrastructureError
 from agents.tools.spec import simulated
 from gym.sandbox import SandboxError
 from gym.sandbox.workspace import coding_sandbox
+from stages.harness.endpoint import EndpointParams, is_endpoint
 from stages.harness.errors import InputError
 from stages.harness.files import write_atomic
 from stages.harness.section import load_section
 from stages.harness.stage import Stage
 from stages.harness.tables import AGENTS, TASKS, TOOLS, TRAJECTORIES, read_table, write_batches, write_table
-from stages.harness.teacher import EndpointParams, Teacher, is_endpoint
+from stages.harness.teacher import Teacher
 from stages.tracking.runs import Track
 from stages.tracking.traces import choose, log_traces
 from stages.trajectories import sessions, shards

@@ -2,8 +2,9 @@
 
 from pydantic import Field, model_validator
 
+from stages.harness.endpoint import check_teacher
+from stages.harness.inputs import ModelSpec
 from stages.harness.section import Section
-from stages.harness.teacher import check_teacher
 
 
 class ActingParams(Section):
@@ -33,11 +34,11 @@ class TrajectoriesParams(Section):
     personas: list[str]
     shard: int = Field(ge=1)
     coding: int = Field(ge=0)
-    agent: str
+    agent: ModelSpec
     acting: ActingParams
-    teacher: str
+    teacher: ModelSpec
     worded: int = Field(ge=0)
-    judge: str
+    judge: ModelSpec
     judged: int = Field(ge=0)
 
     @model_validator(mode="after")

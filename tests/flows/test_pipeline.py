@@ -67,13 +67,17 @@ def _task_states(api: str) -> dict[str, list[str]]:
 
 def test_a_stage_completes_once_and_is_cached_after(smoke_checkout: Path, api: str, run_in: Run) -> None:
     first = run_in(smoke_checkout, *FLOW, "--target", "tokenizer", PREFECT_API_URL=api)
-    assert first.stdout.splitlines()[-1] == "pipeline: corpus completed, tokenizer completed"
+    assert first.stdout.splitlines()[-1] == "pipeline: inputs completed, corpus completed, tokenizer completed"
     again = run_in(smoke_checkout, *FLOW, "--target", "tokenizer", PREFECT_API_URL=api)
-    assert again.stdout.splitlines()[-1] == "pipeline: corpus cached, tokenizer cached"
-    assert _task_states(api) == {"corpus": ["Completed", "Cached"], "tokenizer": ["Completed", "Cached"]}
+    assert again.stdout.splitlines()[-1] == "pipeline: inputs completed, corpus cached, tokenizer cached"
+    assert _task_states(api) == {
+        "inputs": ["Completed", "Completed"],
+        "corpus": ["Completed", "Cached"],
+        "tokenizer": ["Completed", "Cached"],
+    }
     artifacts = _post(api, "/artifacts/latest/filter", {})
-    assert {artifact["key"] for artifact in artifacts} == {"stage-corpus", "stage-tokenizer", "mlflow-run"}
-    assert all("/#/experiments/" in a["data"] for a in artifacts), "every artifact links to its MLflow run"
+    linked = {artifact["key"]: "/#/experiments/" in artifact["data"] for artifact in artifacts}
+    assert linked == {"stage-inputs": False, "stage-corpus": True, "stage-tokenizer": True, "mlflow-run": True}
 
 
 def test_a_failing_stage_is_retried_and_says_its_own_line(smoke_checkout: Path, api: str, run_in: Run) -> None:

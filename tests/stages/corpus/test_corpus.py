@@ -1,15 +1,13 @@
-import hashlib
-import json
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
-from stages.corpus import debian, factbook, user, wikipedia
-from stages.corpus.__main__ import fact_rows, read_sources
-from stages.corpus.clean import clean, clean_text, drop_exact, drop_near, split_of
-from stages.corpus.document import Document
+from stages.corpus import debian, factbook, wikipedia
+from stages.corpus.__main__ import Dropped, fact_rows, read_sources, sample
+from stages.corpus.card import data_card
+from stages.corpus.clean import clean
+from stages.corpus.deduplicate import drop_exact
+from stages.corpus.document import Document, split_of
 from stages.corpus.html import html_to_text
 from stages.corpus.params import CorpusParams
 from stages.harness.errors import InputError
@@ -31,21 +29,6 @@ def _params(**changes: object) -> CorpusParams:
         "validation_fraction": 0.5,
     }
     return CorpusParams.model_validate(default | changes)
-
-
-def test_cleaning_normalises_and_keeps_the_words() -> None:
-    assert clean_text("cafe\u0301\r\n\r\n\r\n\r\nx \x07\u200b y  \n") == "café\n\nx  y"
-    assert clean([_document("a", " short ")], min_chars=10) == []
-
-
-def test_exact_and_near_duplicates_go_the_first_stays() -> None:
-    near = WORDS.replace("river", "lake")
-    other = " ".join(reversed(WORDS.split()))
-    documents = [_document(str(i), text) for i, text in enumerate([WORDS, WORDS.upper(), near, other])]
-    exact = drop_exact(documents)
-    assert [document.doc_id for document in exact] == ["0", "2", "3"]
-    assert [document.doc_id for document in drop_near(exact, 0.7)] == ["0", "3"]
-    assert len(drop_near(exact, 1.0)) == 3
 
 
 def test_the_split_depends_on_the_document_alone() -> None:
@@ -79,45 +62,13 @@ def test_document_ids_are_unique() -> None:
     assert len(ids) == len(set(ids))
 
 
-def test_the_users_own_files(tmp_path: Path) -> None:
-    table = pa.table({"text": ["one", "two"], "title": ["A", "B"], "license": ["MIT", "MIT"]})
-    pq.write_table(table, tmp_path / "a.parquet")
-    (tmp_path / "b.jsonl").write_text('{"text": "three"}\n\n{"text": "four", "title": "D"}\n')
-    (tmp_path / "c.txt").write_text("five")
-    paths = [str(tmp_path / name) for name in ("a.parquet", "b.jsonl", "c.txt")]
-    documents = list(read_sources(_params(paths=paths), 0))
-    assert [document.text for document in documents] == ["one", "two", "three", "four", "five"]
-    assert [document.license for document in documents] == ["MIT", "MIT", "user", "user", "user"]
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "says"),
-    [
-        ("x.parquet", b"not parquet", "not a readable parquet file"),
-        ("x.jsonl", b'{"text": "a"}\n{"text": ', "line 2: not JSON"),
-        ("x.jsonl", b'{"body": "a"}\n', "row 1: no text"),
-        ("x.txt", b"\xff\xfe\x00", "not UTF-8"),
-        ("x.csv", b"a,b", "only .parquet, .jsonl, .txt are read"),
-    ],
-)
-def test_a_bad_file_is_one_line_that_names_it(tmp_path: Path, name: str, content: bytes, says: str) -> None:
-    (tmp_path / name).write_bytes(content)
-    with pytest.raises(InputError, match=says) as caught:
-        list(user.documents(tmp_path / name))
-    assert str(caught.value).startswith(f"corpus.paths: {tmp_path / name}: ")
-    assert "\n" not in str(caught.value)
-
-
-def test_missing_path_column_source_and_package(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="gone.txt: not found"):
-        list(user.documents(tmp_path / "gone.txt"))
-    pq.write_table(pa.table({"body": ["x"]}), tmp_path / "y.parquet")
-    with pytest.raises(InputError, match="no column 'text'; columns: body"):
-        list(user.documents(tmp_path / "y.parquet"))
+def test_missing_sources_and_packages_are_named() -> None:
     with pytest.raises(InputError, match="unknown source 'wikipedia'"):
-        list(read_sources(_params(sources=["wikipedia"]), 0))
+        read_sources(_params(sources=["wikipedia"]))
     with pytest.raises(InputError, match="debian:no-such-package: not installed"):
         list(debian.documents("no-such-package"))
+    with pytest.raises(ValueError, match="'python_docs' is listed twice"):
+        _params(sources=["python_docs", "python_docs"])
 
 
 def test_an_installed_debian_package_gives_text() -> None:
@@ -127,8 +78,43 @@ def test_an_installed_debian_package_gives_text() -> None:
 
 
 def test_a_sample_does_not_depend_on_order_and_repeats() -> None:
-    first = [document.doc_id for document in read_sources(_params(sources=[wikipedia.SOURCE]), 0)]
-    assert first == [document.doc_id for document in read_sources(_params(sources=[wikipedia.SOURCE]), 0)]
-    assert len(first) == 10
-    digest = hashlib.sha256(json.dumps(first).encode()).hexdigest()
-    assert digest != hashlib.sha256(json.dumps(sorted(first, reverse=True)).encode()).hexdigest()
+    every = read_sources(_params(sources=[wikipedia.SOURCE]))
+    chosen = [document.doc_id for document in sample(every, 10, 0)]
+    assert chosen == [document.doc_id for document in sample(list(reversed(every)), 10, 0)]
+    assert len(chosen) == 10
+    assert chosen != [document.doc_id for document in sample(every, 10, 1)]
+
+
+def test_an_old_debian_file_is_latin_1_and_a_broken_one_is_named(tmp_path: Path) -> None:
+    old, broken = tmp_path / "old.txt", tmp_path / "broken.txt.gz"
+    old.write_bytes("Grüße".encode("cp1252"))
+    broken.write_bytes(b"no gzip")
+    assert debian.decoded(old) == "Grüße"
+    with pytest.raises(InputError, match="broken.txt.gz: not readable"):
+        debian.decoded(broken)
+
+
+def test_cells_of_a_table_do_not_touch_and_a_head_may_have_no_end() -> None:
+    assert html_to_text("<table><tr><td>one</td><td>First</td></tr></table>") == "one First"
+    assert html_to_text("<html><head><title>t</title><body><p>seen</p>") == "seen"
+    assert html_to_text("<blockquote>one</blockquote>First").split() == ["one", "First"]
+
+
+def test_every_document_that_was_left_out_is_counted_with_its_reason() -> None:
+    documents = [_document(str(k), text) for k, text in enumerate(["short", WORDS, WORDS.upper()])]
+    dropped = Dropped()
+    cleaned = dropped.note(documents, clean(documents, 20), "short")
+    dropped.note(cleaned, drop_exact(cleaned), "same")
+    assert dropped == {("test", "short"): 1, ("test", "same"): 1}
+    assert dropped.by_reason("same") == 1
+
+
+def test_the_card_gives_each_licence_of_a_source_its_count() -> None:
+    licences = ["MIT", "CC0", "MIT", "a|b"]
+    rows = [{"source": "user:x", "license": name, "text": "t", "split": "train"} for name in licences]
+    card = data_card(rows, [], {("user:x", "too short"): 1200}, ["y is x"], {})
+    assert "| user:x | MIT | 2 | 0.00 | 2 | 0 |" in card
+    assert "| user:x | CC0 | 1 | 0.00 | 1 | 0 |" in card
+    assert "| user:x | a/b | 1 | 0.00 | 1 | 0 |" in card
+    assert "| user:x | too short | 1,200 |" in card
+    assert "- y is x" in card

@@ -73,7 +73,8 @@ def test_what_has_not_run_says_so(tmp_path):
 def test_the_graph_of_the_pipeline_is_without_shortcuts():
     stages = yaml.safe_load((REPO / "dvc.yaml").read_text())["stages"]
     needs = dependencies(stages)
-    assert needs["corpus"] == needs["tools"] == set()
+    assert needs["inputs"] == set()
+    assert needs["corpus"] == needs["tools"] == {"inputs"}
     assert needs["rl"] == {"sft"} and needs["report"] == {"evaluate"}
     assert SECTIONS.keys() == stages.keys()
 

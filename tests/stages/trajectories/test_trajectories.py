@@ -25,9 +25,10 @@ from agents.tools.evolve import evolve
 from agents.tools.spec import simulated
 from bench.mock_endpoint import MockEndpoint
 from stages.dial import load_params, parse_params
+from stages.harness.endpoint import EndpointParams
 from stages.harness.errors import InputError
 from stages.harness.tables import AGENTS, TASKS, TOOLS, TRAJECTORIES, read_table, write_table
-from stages.harness.teacher import EndpointParams, Teacher
+from stages.harness.teacher import Teacher
 from stages.tools.__main__ import _synthetic
 from stages.trajectories import shards
 from stages.trajectories.__main__ import consult
