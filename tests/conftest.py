@@ -74,7 +74,10 @@ def made_by_runs() -> set[str]:
 
 
 def make_checkout(folder: Path) -> Path:
-    """Copies the files that git tracks to `folder`, but for what a run made, as a git and DVC repository."""
+    """Copies the files that git tracks to `folder`, but for what a run made, as a git and DVC repository.
+
+    The stage `inputs` has run there, for tests that start a stage without DVC.
+    """
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
     for name in set(filter(None, listed.stdout.split("\0"))) - made_by_runs():
         source, target = ROOT / name, folder / name
@@ -84,6 +87,8 @@ def make_checkout(folder: Path) -> Path:
     git = ["git", "-c", "user.name=test", "-c", "user.email=test@localhost"]
     for command in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-qm", "copy"]):
         subprocess.run([*git, *command], cwd=folder, env=checkout_env(), check=True)
+    inputs = [sys.executable, "-m", "stages.inputs"]
+    subprocess.run(inputs, cwd=folder, env=checkout_env(), stdout=subprocess.DEVNULL, check=True)
     return folder
 
 
@@ -92,5 +97,4 @@ def smoke_checkout(tmp_path_factory: pytest.TempPathFactory, run_in: Callable[..
     """A checkout at smoke size in which nothing has run, for the tests of one file."""
     folder = make_checkout(tmp_path_factory.mktemp("smoke") / "checkout")
     run_in(folder, sys.executable, "-m", "stages.dial", "--size", "smoke", "--write")
-    run_in(folder, sys.executable, "-m", "stages.inputs")  # for tests that start a stage without DVC
     return folder
