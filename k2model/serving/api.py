@@ -204,6 +204,13 @@ class ChatBody(Choices):
     top_logprobs: int = Field(0, ge=0, le=20)
     response_format: ResponseFormat = ResponseFormat(type="text")
 
+    @property
+    def budget(self) -> tuple[str, int | None]:
+        """(name of the field that limits the answer, its value)."""
+        if self.max_completion_tokens is not None:
+            return "max_completion_tokens", self.max_completion_tokens
+        return "max_tokens", self.max_tokens
+
 
 def _read_prompts(value: Any) -> Any:
     """One text, one list of token ids, or a list of either."""

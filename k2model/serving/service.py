@@ -179,7 +179,7 @@ class Service:
             for request in self._requests(
                 body,
                 prompt,
-                body.max_completion_tokens or body.max_tokens,
+                body.budget,
                 top_logprobs=body.top_logprobs,
                 stop_ids=stop_ids,
             )
@@ -215,7 +215,7 @@ class Service:
             requests += self._requests(
                 body,
                 ids or [self.tokenizer.bos],
-                body.max_tokens,
+                ("max_tokens", body.max_tokens),
                 top_logprobs=body.logprobs or 0,
                 stop_ids=stop_ids,
                 prompt_logprobs=body.logprobs if body.echo else None,
@@ -229,19 +229,20 @@ class Service:
         self,
         body: Choices,
         prompt: list[int],
-        max_tokens: int | None,
+        budget: tuple[str, int | None],
         *,
         top_logprobs: int,
         stop_ids: frozenset[int],
         prompt_logprobs: int | None = None,
         markup: bool = True,
     ) -> list[Request]:
-        """`n` requests of consecutive seeds; without `max_tokens` an answer may fill the context."""
+        """`n` requests of consecutive seeds; without a budget an answer may fill the context."""
+        field, max_tokens = budget
         room = self.engine.max_length - len(prompt)
         if room < 1 or (max_tokens or 1) > room:
-            wanted = f" and max_tokens {max_tokens}" if max_tokens else ""
+            wanted = f" and {field} {max_tokens}" if max_tokens else ""
             raise ConfigError(
-                f"max_tokens: a prompt of {len(prompt)} tokens{wanted} exceed the context of {self.engine.max_length}"
+                f"{field}: a prompt of {len(prompt)} tokens{wanted} exceed the context of {self.engine.max_length}"
             )
         self._check_ids("logit_bias", list(body.logit_bias))
         seed = random.getrandbits(63) if body.seed is None else body.seed

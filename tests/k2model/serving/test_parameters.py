@@ -293,3 +293,49 @@ def test_sampling_parameters_do_what_they_say(url: str) -> None:
     repeats = _ids(url, "completions", **forced).count(first)
     assert _ids(url, "completions", **forced, frequency_penalty=2).count(first) < repeats == 30
     assert _ids(url, "completions", temperature=0, max_tokens=30, presence_penalty=2) != greedy
+
+
+ODD: list[Any] = [True, -1, 1e308, 10**40, "x", [], [None], ["\ud800"], {"type": "x"}]
+
+
+@pytest.mark.parametrize(
+    ("path", "plain", "decisions"),
+    [
+        ("chat/completions", {"messages": [USER], "max_tokens": 1}, parameters.CHAT),
+        ("completions", {"prompt": "x", "max_tokens": 1}, parameters.COMPLETION),
+        ("responses", {"input": "x", "max_output_tokens": 1}, parameters.RESPONSES),
+    ],
+)
+def test_no_value_of_a_parameter_is_an_error_of_the_server(
+    url: str, path: str, plain: dict[str, Any], decisions: Mapping[str, Decision]
+) -> None:
+    with httpx.Client(base_url=f"{url}/v1", timeout=60) as client:
+        for name in decisions:
+            for value in ODD:
+                answer = client.post(path, content=json.dumps({"model": "tiny"} | plain | {name: value}))
+                assert answer.status_code in (200, 400, 404), (name, value, answer.text)
+                if answer.status_code != 200:
+                    message = answer.json()["error"]["message"]
+                    assert name in message or "exceed the context" in message, (name, value, message)
+                    assert "\n" not in message
+                    assert len(message) < 300
+
+
+@pytest.mark.parametrize(
+    ("place", "decisions"),
+    [("message", parameters.MESSAGE), ("call", parameters.CALL), ("tool", parameters.TOOL_FUNCTION)],
+)
+def test_no_value_inside_a_message_or_a_tool_is_one_either(
+    url: str, place: str, decisions: Mapping[str, Decision]
+) -> None:
+    with httpx.Client(base_url=f"{url}/v1", timeout=60) as client:
+        for name in decisions:
+            for value in ODD:
+                call, message, function = dict(CALL), dict(ASSISTANT), dict(TOOLS[0]["function"])
+                {"message": message, "call": call, "tool": function}[place][name] = value
+                if place == "call":
+                    message["tool_calls"] = [call]
+                tools = [{"type": "function", "function": function}]
+                body = {"model": "tiny", "max_tokens": 1, "messages": [USER, message], "tools": tools}
+                answer = client.post("chat/completions", content=json.dumps(body))
+                assert answer.status_code in (200, 400), (name, value, answer.text)
