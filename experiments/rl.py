@@ -7,7 +7,7 @@ Without `--only` every arm runs; with it the results file still shows every arm 
 The main curve is `params.yaml: rl` as it stands. The other arms differ from a lean one (no PTX, no critic, no open
 prompts, fewer iterations) in what they name: PTX, the critic's loop, a constant temperature, bfloat16 or INT4
 rollouts. The token budget is measured from a checkpoint that was tuned to think in useless words before it answers.
-Run it where the stages up to sft have run. Results go to `docs/experiments/rl.json` and to MLflow; arms are paired by
+Run it where the stages up to sft have run. Results go to `docs/experiments/rl.jsonl` and to MLflow; arms are paired by
 seed. Finished runs are kept in `work/experiments/rl`, unfinished ones go on from their last checkpoint.
 """
 
@@ -24,8 +24,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from experiments.pretraining import T95
-from experiments.rl_claims import OUTSIDE, Found, Results, charts, claims
+from experiments.results import T95, Record, write_results
+from experiments.rl_claims import OUTSIDE, Results, RlOutcome, charts, claims
 from gym.tasksets.elementary import WORDS, Elementary
 from k2model.chat.tokenizer import K2Tokenizer, load_tokenizer
 from k2model.formats.checkpoint import load_checkpoint, save_checkpoint
@@ -38,7 +38,7 @@ from stages.harness.hooks import Hooks
 from stages.harness.seeds import rng, sub_seed
 from stages.measure.loss import mean_loss, stream_loss
 from stages.measure.tasks import elementary_scores
-from stages.posttraining import conversations as data
+from stages.posttraining.conversations import Conversation, encode, trajectories
 from stages.posttraining.finetune import FineTune
 from stages.posttraining.packing import Packed, pack, plan
 from stages.rl.families import open_families
@@ -49,13 +49,13 @@ from stages.tracking.groups import RunGroup
 
 START, TOKENIZER, TOKENS = Path("models/sft"), Path("data/tokenizer"), Path("data/tokens")
 TRAJECTORIES, FACTS = Path("data/trajectories.parquet"), Path("data/facts.parquet")
-OUT, KEPT = Path("docs/experiments/rl.json"), Path("work/experiments/rl")
+OUT, KEPT = Path("docs/experiments/rl.jsonl"), Path("work/experiments/rl")
 HELD_CONVERSATIONS, HELD_ROWS, HELD_LENGTH = 40, 32, 128
 WORDY_STEPS, WORDY_LR, WORDY_MOST = 24, 0.002, 14
 
 
 @dataclass(frozen=True)
-class Arm:
+class RlArm:
     """Changes to the RL parameters, and the checkpoint: `sft`, or `wordy` which thinks in useless words."""
 
     name: str
@@ -68,15 +68,15 @@ def lean(iterations: int) -> dict[str, Any]:
     return {"iterations": iterations, "eval_every": max(1, iterations // 2), "ptx": 0.0, "critic": off}
 
 
-def arms(iterations: int) -> list[Arm]:
+def arms(iterations: int) -> list[RlArm]:
     base = lean(iterations)
 
-    def changed(name: str, changes: dict[str, Any], start: str = "sft") -> Arm:
-        return Arm(name, merge(base, changes), start)
+    def changed(name: str, changes: dict[str, Any], start: str = "sft") -> RlArm:
+        return RlArm(name, merge(base, changes), start)
 
     return [
-        Arm("default"),
-        Arm("lean", base),
+        RlArm("default"),
+        RlArm("lean", base),
         changed("critic closed", {"critic": {"coefficient": 1.0, "pairs": 10}}),
         changed("ptx", {"ptx": 0.3}),
         changed("constant temperature", {"temperature": {"first": 1.0, "last": 1.0}}),
@@ -95,11 +95,11 @@ class Lab:
         self.say = say
         self.params = load_params().rl
         self.tokenizer: K2Tokenizer = load_tokenizer(TOKENIZER)
-        kept = data.trajectories(TRAJECTORIES)
-        examples, places, _ = data.encode(self.tokenizer, kept, self.params.ptx_length)
+        kept = trajectories(TRAJECTORIES)
+        examples, places, _ = encode(self.tokenizer, kept, self.params.ptx_length)
         held = set(list(dict.fromkeys(places))[-HELD_CONVERSATIONS:])  # of those that fit
-        self.kept_conversations = [one for place, one in enumerate(kept) if place not in held]
-        self.conversations = [one for place, one in zip(places, examples, strict=True) if place in held]
+        self.kept_conversations = [conversation for k, conversation in enumerate(kept) if k not in held]
+        self.conversations = [example for k, example in zip(places, examples, strict=True) if k in held]
         self.identity = sha256_tree([START, TOKENIZER, TRAJECTORIES])
         self._before: dict[str, dict[str, float]] = {}
 
@@ -127,20 +127,20 @@ class Lab:
     def _wordy(self, work: Path) -> K2Model:
         """The SFT checkpoint after a short tuning on answers that follow a thought of 0 to 14 random words."""
         draw = rng(0, "wordy")
-        conversations: list[data.Conversation] = []
+        conversations: list[Conversation] = []
         for family in self.params.families:
             taskset = Elementary(family)
             for task in taskset.tasks(200, sub_seed(0, family) % 2**32, self.params.difficulty):
                 thought = " ".join(draw.choice(WORDS, int(draw.integers(WORDY_MOST + 1))).tolist())
                 answer = {"role": "assistant", "content": taskset.demonstration(task), "reasoning_content": thought}
                 conversations.append(([*task.messages, answer], None))
-        examples, _, _ = data.encode(self.tokenizer, conversations, 512)
+        examples, _, _ = encode(self.tokenizer, conversations, 512)
         rows = plan([example.inputs for example in examples], 512, draw)
         tune = FineTune(START, work, OptimizerOptions(weight_decay=0.0), micro_batches=1)
         tune.model.train()
         for step in range(WORDY_STEPS):
-            some = [[examples[k] for k in rows[(step * 2 + place) % len(rows)]] for place in range(2)]
-            loss = tune.engine.accumulate(_supervised, [pack(some, 512, self.tokenizer.pad)])
+            pair = [[examples[k] for k in rows[(step * 2 + row) % len(rows)]] for row in range(2)]
+            loss = tune.engine.accumulate(_supervised, [pack(pair, 512, self.tokenizer.pad)])
             tune.engine.apply(loss, lr=WORDY_LR * (1 - step / WORDY_STEPS), bias_rate=0.0)
         self.say(f"wordy start: loss {loss:.3f} after {WORDY_STEPS} steps")
         return tune.model
@@ -156,17 +156,17 @@ class Lab:
             p = self.params
             return {name: len(families.tasks(name, "held", p.held_tasks, 0, p.difficulty)) for name in p.families}
 
-    def _place(self, arm: Arm, seed: int) -> tuple[RlParams, Path]:
+    def _place(self, arm: RlArm, seed: int) -> tuple[RlParams, Path]:
         p = RlParams.model_validate(merge(self.params.model_dump(), arm.changes))
         of = {"params": p.model_dump(), "start": arm.start, "seed": seed, "inputs": self.identity}
         return p, KEPT / fingerprint(of)[:24]
 
-    def kept(self, arm: Arm, seed: int) -> Found | None:
+    def kept(self, arm: RlArm, seed: int) -> RlOutcome | None:
         """A run that has finished."""
         path = self._place(arm, seed)[1] / "found.json"
-        return Found(**json.loads(path.read_text())) if path.exists() else None
+        return RlOutcome(**json.loads(path.read_text())) if path.exists() else None
 
-    def run(self, arm: Arm, seed: int) -> Found:
+    def run(self, arm: RlArm, seed: int) -> RlOutcome:
         """One run, or what an earlier start found."""
         p, work = self._place(arm, seed)
         if found := self.kept(arm, seed):
@@ -179,7 +179,7 @@ class Lab:
             clock = Clock(work / "cpu.json")
             loop = Loop(setup, Hooks(log=clock.log))
             curve = loop.run()
-        found = Found(curve, self.before(arm.start), self.measure(loop.tune.model), clock.seconds)
+        found = RlOutcome(curve, self.before(arm.start), self.measure(loop.tune.model), clock.seconds)
         write_json(work / "found.json", asdict(found))
         shutil.rmtree(work / "checkpoints", ignore_errors=True)
         return found
@@ -211,36 +211,38 @@ class Clock:
         return statistics.fmean(self.times.values()) if self.times else 0.0
 
 
-def shown(arm: Arm, runs: Sequence[Found]) -> dict[str, Any]:
+def arm_record(arm: RlArm, runs: Sequence[RlOutcome]) -> Record:
     """What the results file says of an arm."""
-    keep = ("held_", "reward", "length", "surprise")
+    before = {key: round(value, 4) for key, value in runs[0].before.items()}
+    return {"arm": arm.name, "changes": arm.changes, "start": arm.start, "before": before}
+
+
+def run_record(arm: RlArm, seed: int, run: RlOutcome) -> Record:
+    """What the results file says of a run; curves are points of (iteration, value)."""
+    shown = ("held_", "reward", "length", "surprise")
     return {
-        "changes": arm.changes,
-        "start": arm.start,
-        "curves": [
-            {
-                key: [[row["iteration"], round(row[key], 4)] for row in run.curve if key in row]
-                for key in sorted({key for row in run.curve for key in row})
-                if key.startswith(keep)
-            }
-            for run in runs
-        ],
-        "before": {key: round(value, 4) for key, value in runs[0].before.items()},
-        "after": [{key: round(value, 4) for key, value in run.after.items()} for run in runs],
-        "cpu_seconds_an_iteration": [round(run.cpu_s, 3) for run in runs],
+        "arm": arm.name,
+        "seed": seed,
+        "after": {key: round(value, 4) for key, value in run.after.items()},
+        "cpu_seconds_an_iteration": round(run.cpu_s, 3),
+        "curves": {
+            key: [[row["iteration"], round(row[key], 4)] for row in run.curve if key in row]
+            for key in sorted({key for row in run.curve for key in row})
+            if key.startswith(shown)
+        },
     }
 
 
-def log(every: Sequence[Arm], runs: Mapping[str, list[Found]]) -> None:
+def log(every: Sequence[RlArm], runs: Mapping[str, list[RlOutcome]]) -> None:
     """One MLflow parent, a child for each arm and seed."""
     parent = RunGroup.open("RL claims", Path(), "experiment")
     for arm in every:
-        for seed, found in enumerate(runs[arm.name]):
-            told = {"seed": seed, "start": arm.start, "changes": json.dumps(arm.changes)}
-            child = parent.start(f"{arm.name}, seed {seed}", told, stage="arm", arm=arm.name)
-            metrics = {f"after_{key}": value for key, value in found.after.items()} | {"cpu_s": found.cpu_s}
+        for seed, run in enumerate(runs[arm.name]):
+            params = {"seed": seed, "start": arm.start, "changes": json.dumps(arm.changes)}
+            child = parent.start(f"{arm.name}, seed {seed}", params, stage="arm", arm=arm.name)
+            metrics = {f"after_{key}": value for key, value in run.after.items()} | {"cpu_s": run.cpu_s}
             curves: dict[str, dict[int, float]] = {}
-            for row in found.curve:
+            for row in run.curve:
                 for key, value in row.items():
                     if key != "iteration":
                         curves.setdefault(f"rl/{key}", {})[int(row["iteration"])] = value
@@ -267,27 +269,30 @@ def main() -> None:
     report(lab, every, args.seeds, args.iterations)
 
 
-def report(lab: Lab, every: Sequence[Arm], seeds: int, iterations: int) -> None:
+def report(lab: Lab, every: Sequence[RlArm], seeds: int, iterations: int) -> None:
     """Writes what has run so far to the results file and to MLflow."""
-    runs = {arm.name: [one for seed in range(seeds) if (one := lab.kept(arm, seed))] for arm in every}
+    runs = {arm.name: [run for seed in range(seeds) if (run := lab.kept(arm, seed))] for arm in every}
     families = lab.params.families
-    found: dict[str, Any] = {
-        "settings": {
-            "model": "models/sft at laptop size",
-            "iterations": {"default": lab.params.iterations, "others": iterations},
-            "prompts": lab.params.prompts,
-            "samples": lab.params.samples,
-            "seeds": {name: len(some) for name, some in runs.items()},
-            "held_problems": lab.held_problems(),
-        },
-        "arms": {arm.name: shown(arm, runs[arm.name]) for arm in every if runs[arm.name]},
-        "claims": claims(Results(runs), families),
-        "charts": charts(runs, families),
+    settings = {
+        "model": "models/sft at laptop size",
+        "iterations": {"default": lab.params.iterations, "others": iterations},
+        "prompts": lab.params.prompts,
+        "samples": lab.params.samples,
+        "seeds": {name: len(finished) for name, finished in runs.items()},
+        "held_problems": lab.held_problems(),
     }
-    write_json(OUT, found)
+    judged = claims(Results(runs), families)
+    write_results(
+        OUT,
+        settings,
+        arms=[arm_record(arm, runs[arm.name]) for arm in every if runs[arm.name]],
+        runs=[run_record(arm, seed, run) for arm in every for seed, run in enumerate(runs[arm.name])],
+        claims=judged,
+        charts=charts(runs, families),
+    )
     log(every, runs)
-    for claim in found["claims"]:
-        print(f"{claim['verdict']:24s} {claim['claim']}: {claim['ours']} ({claim['interval']})")
+    for row in judged:
+        print(f"{row['verdict']:24s} {row['claim']}: {row['ours']} ({row['interval']})")
 
 
 if __name__ == "__main__":

@@ -3,16 +3,15 @@
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from experiments.pretraining import interval, told
+from experiments.results import Interval, Record, claim, interval
 
 OUTSIDE = "compare"  # a family that SFT showed and RL does not train
 LATE = 5  # iterations at the end whose mean counts as late
 
 
 @dataclass
-class Found:
+class RlOutcome:
     """One finished run. cpu_s: processor time of an iteration without an evaluation, the mean.
 
     before, after: success on the family outside the loop, nats per token on held conversations and held-out text.
@@ -39,22 +38,22 @@ class Found:
 
 @dataclass
 class Results:
-    """Found runs by arm; those of one seed stand at the same place in every arm."""
+    """Finished runs by arm; those of one seed stand at the same place in every arm."""
 
-    runs: dict[str, list[Found]]
+    runs: dict[str, list[RlOutcome]]
 
     def has(self, *names: str) -> bool:
         return all(len(self.runs.get(name, [])) >= 2 for name in names)
 
-    def values(self, name: str, of: Callable[[Found], float]) -> list[float]:
-        return [of(found) for found in self.runs[name]]
+    def values(self, name: str, of: Callable[[RlOutcome], float]) -> list[float]:
+        return [of(run) for run in self.runs[name]]
 
-    def difference(self, a: str, b: str, of: Callable[[Found], float]) -> tuple[float, float, float]:
+    def difference(self, a: str, b: str, of: Callable[[RlOutcome], float]) -> Interval:
         """a less b, paired by seed: mean and 95 % interval."""
         return interval([of(x) - of(y) for x, y in zip(self.runs[a], self.runs[b], strict=False)])
 
 
-def learning(r: Results, families: Sequence[str]) -> list[dict[str, str]]:
+def learning(r: Results, families: Sequence[str]) -> list[Record]:
     rows = []
     for family in families:
         key = f"held_success_{family}"
@@ -63,7 +62,7 @@ def learning(r: Results, families: Sequence[str]) -> list[dict[str, str]]:
         first = r.runs["default"][0].first(key)
         ours = f"{family}: {first:.0%} to {ends}"
         rows.append(
-            told(
+            claim(
                 f"RL raises held success on {family} by 15 points",
                 "joint RL over verifiable tasks",
                 ours,
@@ -75,14 +74,14 @@ def learning(r: Results, families: Sequence[str]) -> list[dict[str, str]]:
     return rows
 
 
-def budget(r: Results) -> list[dict[str, str]]:
+def budget(r: Results) -> list[Record]:
     shorter = r.difference("budget", "no budget", lambda f: f.late("length"))
     success = r.difference("budget", "no budget", lambda f: f.success(-1))
     lengths = [statistics.fmean(r.values(name, lambda f: f.late("length"))) for name in ("budget", "no budget")]
     first = statistics.fmean(r.values("no budget", lambda f: next(x["length"] for x in f.curve if "length" in x)))
     ours = f"{lengths[0]:.1f} tokens with, {lengths[1]:.1f} without ({first:.1f} at the start); "
     return [
-        told(
+        claim(
             "A token budget with a penalty shortens answers at equal accuracy",
             "budget control, no figure",
             f"{ours}success {success[0]:+.1%} [{success[1]:+.1%}, {success[2]:+.1%}]",
@@ -93,7 +92,7 @@ def budget(r: Results) -> list[dict[str, str]]:
     ]
 
 
-def anti_forgetting(r: Results) -> list[dict[str, str]]:
+def anti_forgetting(r: Results) -> list[Record]:
     rows = []
     for key, what, better in (
         ("outside", f"success on {OUTSIDE}, a family outside the loop", 1),
@@ -108,11 +107,11 @@ def anti_forgetting(r: Results) -> list[dict[str, str]]:
         )
         ours = f"{start:.3f} before RL; {with_ptx:.3f} with PTX, {without:.3f} without"
         good, bad = (gap[1] > 0, gap[2] < 0) if better > 0 else (gap[2] < 0, gap[1] > 0)
-        rows.append(told(f"PTX keeps what RL does not train: {what}", "PTX loss, no figure", ours, gap, good, bad))
+        rows.append(claim(f"PTX keeps what RL does not train: {what}", "PTX loss, no figure", ours, gap, good, bad))
     return rows
 
 
-def temperature(r: Results) -> list[dict[str, str]]:
+def temperature(r: Results) -> list[Record]:
     names = ("decaying temperature", "constant temperature")
     surprise = r.difference(*names, lambda f: f.late("surprise"))
     sampled = r.difference(*names, lambda f: f.late("reward"))
@@ -120,7 +119,7 @@ def temperature(r: Results) -> list[dict[str, str]]:
     ends = [statistics.fmean(r.values(name, lambda f: f.late("surprise"))) for name in names]
     late = [statistics.fmean(r.values(name, lambda f: f.late("reward"))) for name in names]
     return [
-        told(
+        claim(
             "Temperature decay lowers entropy late",
             "high early, low late, no figure",
             f"{ends[0]:.3f} nats per sampled token with decay, {ends[1]:.3f} without",
@@ -128,7 +127,7 @@ def temperature(r: Results) -> list[dict[str, str]]:
             surprise[2] < 0,
             surprise[1] > 0,
         ),
-        told(
+        claim(
             "Temperature decay raises late accuracy of sampled answers",
             "high early, low late, no figure",
             f"reward {late[0]:.3f} with decay, {late[1]:.3f} without; greedy on held problems {held[0]:+.1%}",
@@ -139,7 +138,7 @@ def temperature(r: Results) -> list[dict[str, str]]:
     ]
 
 
-def closed_loop(r: Results) -> list[dict[str, str]]:
+def closed_loop(r: Results) -> list[Record]:
     key = "held_critic_accuracy"
     rows = []
     for name, words in (("critic closed", "closed: it rises"), ("lean", "switched off: it does not rise")):
@@ -148,7 +147,7 @@ def closed_loop(r: Results) -> list[dict[str, str]]:
         ours = f"{r.runs[name][0].first(key):.0%} to {ends} on held pairs"
         rises = name == "critic closed"
         rows.append(
-            told(
+            claim(
                 f"The critic's loop {words}",
                 "critic refined with verifiable rollouts",
                 ours,
@@ -159,7 +158,7 @@ def closed_loop(r: Results) -> list[dict[str, str]]:
         )
     gap = r.difference("critic closed", "lean", lambda f: f.last(key))
     rows.append(
-        told(
+        claim(
             "The critic is better with its loop closed than switched off",
             "critic refined with verifiable rollouts",
             f"{gap[0]:+.1%} on held pairs",
@@ -171,7 +170,7 @@ def closed_loop(r: Results) -> list[dict[str, str]]:
     return rows
 
 
-def low_precision(r: Results) -> list[dict[str, str]]:
+def low_precision(r: Results) -> list[Record]:
     success = r.difference("int4", "bf16", lambda f: f.success(-1))
     reward = r.difference("int4", "bf16", lambda f: f.late("reward"))
     seconds = [statistics.fmean(r.values(name, lambda f: f.cpu_s)) for name in ("int4", "bf16")]
@@ -179,7 +178,7 @@ def low_precision(r: Results) -> list[dict[str, str]]:
     ours = f"late reward {reward[0]:+.3f} [{reward[1]:+.3f}, {reward[2]:+.3f}], held success {success[0]:+.1%}; "
     ours += f"{seconds[0]:.2f} s of processor time an iteration against {seconds[1]:.2f}; "
     return [
-        told(
+        claim(
             "QAT with INT4 rollouts learns like bf16 with bf16 rollouts",
             "INT4 rollouts, no loss of quality",
             f"{ours}mismatch {gaps[0]:.1e} against {gaps[1]:.1e}",
@@ -190,7 +189,7 @@ def low_precision(r: Results) -> list[dict[str, str]]:
     ]
 
 
-def claims(r: Results, families: Sequence[str]) -> list[dict[str, str]]:
+def claims(r: Results, families: Sequence[str]) -> list[Record]:
     """Of the arms that have run with two seeds or more."""
     rows = learning(r, families) if r.has("default") else []
     rows += budget(r) if r.has("budget", "no budget") else []
@@ -201,7 +200,7 @@ def claims(r: Results, families: Sequence[str]) -> list[dict[str, str]]:
     return rows
 
 
-def curve_of(runs: Sequence[Found]) -> dict[str, list[tuple[float, float]]]:
+def curve_of(runs: Sequence[RlOutcome]) -> dict[str, list[tuple[float, float]]]:
     """Means over seeds of every measure, as (iteration, value)."""
     found: dict[str, dict[float, list[float]]] = {}
     for row in (row for run in runs for row in run.curve):
@@ -211,11 +210,11 @@ def curve_of(runs: Sequence[Found]) -> dict[str, list[tuple[float, float]]]:
     return {key: [(at, statistics.fmean(values)) for at, values in points.items()] for key, points in found.items()}
 
 
-def charts(runs: Mapping[str, list[Found]], families: Sequence[str]) -> list[dict[str, Any]]:
+def charts(runs: Mapping[str, list[RlOutcome]], families: Sequence[str]) -> list[Record]:
     """What the report draws: means over seeds, of the arms that have run."""
-    curves = {name: curve_of(some) for name, some in runs.items() if some}
+    curves = {name: curve_of(finished) for name, finished in runs.items() if finished}
 
-    def chart(title: str, y: str, series: Sequence[tuple[str, str, str]]) -> dict[str, Any]:
+    def chart(title: str, y: str, series: Sequence[tuple[str, str, str]]) -> Record:
         """Series of (shown name, arm, measure); none when one of them has not run."""
         drawn = [
             {"name": name, "x": [at for at, _ in points], "y": [round(value, 4) for _, value in points]}
@@ -249,4 +248,4 @@ def charts(runs: Mapping[str, list[Found]], families: Sequence[str]) -> list[dic
         ),
         chart("Reward with INT4 rollouts (QAT) and with bf16", "reward", pair(("int4", "bf16"), "reward")),
     ]
-    return [one for one in found if one["series"]]
+    return [drawn for drawn in found if drawn["series"]]

@@ -104,9 +104,10 @@ def test_the_rephrasing_experiment_leaves_an_arm_per_seed_in_mlflow(ran: Path, r
     size = "--preset smoke --documents 2 --versions 1 --candidates 2 --options 2 --max-chars 400 --seeds 1".split()
     size += "--base-steps 2 --rows 2 --length 32".split()
     rephrasing = (sys.executable, "-m", "experiments.rephrase")
-    done = run_in(ran, *rephrasing, *size, "--threads", "1", "--out", "work/rephrase.json")
+    done = run_in(ran, *rephrasing, *size, "--threads", "1", "--out", "work/rephrase.jsonl")
     assert done.stdout.splitlines()[-1].startswith("rephrase experiment: ")
-    arms = json.loads((ran / "work" / "rephrase.json").read_text())["arms"]
+    records = [json.loads(line) for line in (ran / "work" / "rephrase.jsonl").read_text().splitlines()]
+    arms = {record["arm"]: record for record in records if record["record"] == "arm"}
     client = MlflowClient(tracking_uri=f"sqlite:///{ran / 'mlflow.db'}")
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]
     (parent,) = client.search_runs(experiments, "tags.stage = 'experiment'")

@@ -1,6 +1,7 @@
 """The report's section of claims, from what the experiments left in docs/experiments/.
 
-A file may hold `claims`, rows of the table, and `charts`: {title, x, y, series: [{name, x: […], y: […]}]}.
+Each line of a file is a record. Of those, `claim` is a row of the table, `chart` is drawn: {title, x, y, series:
+[{name, x: […], y: […]}]}.
 `python -m stages.report.claims` writes the same table into README.md, between its two marks.
 """
 
@@ -16,18 +17,18 @@ HEAD = ["claim", "K2", "here", "95 % interval", "verdict", "experiment"]
 BEGIN, END = "<!-- claims: python -m stages.report.claims -->\n", "<!-- end of claims -->\n"
 
 
-def experiments(root: Path) -> list[tuple[str, dict[str, Any]]]:
-    """(name, contents) of each experiment, by name."""
-    files = sorted((root / "docs" / "experiments").glob("*.json"))
-    return [(file.stem, json.loads(file.read_text())) for file in files]
+def records(root: Path, kind: str) -> list[tuple[str, dict[str, Any]]]:
+    """(name of the experiment, record) of every record of a kind, by name."""
+    files = sorted((root / "docs" / "experiments").glob("*.jsonl"))
+    every = [(file.stem, json.loads(line)) for file in files for line in file.read_text("utf-8").strip().split("\n")]
+    return [(name, record) for name, record in every if record["record"] == kind]
 
 
 def rows(root: Path) -> list[list[str]]:
     """The table of claims under `HEAD`."""
     return [
         [*(str(claim[key]) for key in ("claim", "k2", "ours", "interval", "verdict")), name]
-        for name, value in experiments(root)
-        for claim in value.get("claims", [])
+        for name, claim in records(root, "claim")
     ]
 
 
@@ -44,7 +45,7 @@ def _verdict(text: str) -> Html:
 
 
 def _chart(value: dict[str, Any]) -> str:
-    series = [Series(one["name"], one["x"], one["y"]) for one in value["series"]]
+    series = [Series(curve["name"], curve["x"], curve["y"]) for curve in value["series"]]
     return line_chart(value["title"], series, value["x"], value["y"])
 
 
@@ -53,7 +54,7 @@ def claims(root: Path) -> Chapter:
     found = [[*row[:4], _verdict(row[4]), row[5]] for row in rows(root)]
     if not found:
         return Chapter("claims", "Claims", "<p>no experiment has run</p>")
-    charts = "".join(_chart(chart) for _, value in experiments(root) for chart in value.get("charts", []))
+    charts = "".join(_chart(chart) for _, chart in records(root, "chart"))
     lead = "K2's claims at the scale of a laptop, several seeds each. What does not reproduce here is reported as such."
     return Chapter("claims", "Claims", f'{table(HEAD, found)}<div class="grid2">{charts}</div>', lead)
 

@@ -6,7 +6,8 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from experiments import pretraining
-from experiments.pretraining import Arm, Experiment, Found
+from experiments.pretraining_claims import Experiment
+from experiments.pretraining_runs import PretrainArm, PretrainRun
 
 
 def test_an_experiments_arms_and_seeds_are_children_of_one_parent(
@@ -19,8 +20,8 @@ def test_an_experiments_arms_and_seeds_are_children_of_one_parent(
     pretraining.OUT.write_text("{}")
     experiment = Experiment(2, 2, lambda line: None)
     for name, loss in (("muonclip", 3.0), ("adamw", 4.0)):
-        experiment.arms[name] = Arm(name, lr=0.01)
-        experiment.runs[name] = [Found(loss + s, [9.0, loss], [1.0, 2.0], [[1.0]], 0.0, 0) for s in range(2)]
+        experiment.arms[name] = PretrainArm(name, lr=0.01)
+        experiment.runs[name] = [PretrainRun(loss + s, [9.0, loss], [1.0, 2.0], [[1.0]], 0.0, 0) for s in range(2)]
     pretraining.log(experiment)
     client = MlflowClient(tracking_uri=uri)
     found = client.search_runs([one.experiment_id for one in client.search_experiments()])
@@ -33,4 +34,4 @@ def test_an_experiments_arms_and_seeds_are_children_of_one_parent(
     one = children["adamw, seed 1"]
     assert one.data.metrics["validation_loss"] == 5.0
     assert [point.value for point in client.get_metric_history(one.info.run_id, "train/loss")] == [9.0, 4.0]
-    assert [file.path for file in client.list_artifacts(parent.info.run_id)] == ["pretraining.json"]
+    assert [file.path for file in client.list_artifacts(parent.info.run_id)] == ["pretraining.jsonl"]

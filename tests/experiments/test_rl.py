@@ -7,22 +7,22 @@ from mlflow.tracking import MlflowClient
 
 from experiments import rl
 from experiments.rl import arms
-from experiments.rl_claims import Found, Results, charts, claims
+from experiments.rl_claims import Results, RlOutcome, charts, claims
 
 FAMILIES = ["parity", "size"]
 
 
-def _run(end: float, **measures: float) -> Found:
+def _run(end: float, **measures: float) -> RlOutcome:
     """A run of two iterations; success on both families goes from 0.4 to `end`."""
     start = {f"held_success_{family}": 0.4 for family in FAMILIES} | {"held_critic_accuracy": 0.5}
     last = {f"held_success_{family}": end for family in FAMILIES} | {"held_critic_accuracy": 0.5}
     sampled = {"reward": 0.5, "length": 4.0, "surprise": 0.3, "mismatch": 0.0} | measures
     row = {"iteration": 2.0} | last | sampled
     after = {"outside": 0.5, "outside_n": 40.0, "conversations": 2.0, "text": 5.0}
-    return Found([{"iteration": 0.0} | start, row], after, after, 1.0)
+    return RlOutcome([{"iteration": 0.0} | start, row], after, after, 1.0)
 
 
-def _verdicts(runs: dict[str, list[Found]]) -> list[str]:
+def _verdicts(runs: dict[str, list[RlOutcome]]) -> list[str]:
     return [row["verdict"] for row in claims(Results(runs), FAMILIES)]
 
 
@@ -76,4 +76,4 @@ def test_arms_and_seeds_are_children_of_one_parent_in_mlflow(tmp_path: Path, mon
     assert one.data.metrics["after_text"] == 5.0
     history = client.get_metric_history(one.info.run_id, "rl/held_success_parity")
     assert [(point.step, point.value) for point in history] == [(0, 0.4), (2, 0.6)]
-    assert [file.path for file in client.list_artifacts(parent.info.run_id)] == ["rl.json"]
+    assert [file.path for file in client.list_artifacts(parent.info.run_id)] == ["rl.jsonl"]

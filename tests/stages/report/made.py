@@ -87,5 +87,6 @@ def checkout(root: Path) -> Path:
     write_table(root / "data/samples/aime_2025.parquet", [sample], SAMPLES)
     claim = {"claim": "the loss falls", "k2": "yes", "ours": "-1", "interval": "-2 to 0", "verdict": "reproduces"}
     chart = {"title": "loss", "x": "step", "y": "nats", "series": [{"name": "a", "x": [0, 1], "y": [2, 1]}]}
-    (root / "docs/experiments/one.json").write_text(json.dumps({"claims": [claim], "charts": [chart]}))
+    lines = [{"record": "settings"}, {"record": "claim", **claim}, {"record": "chart", **chart}]
+    (root / "docs/experiments/one.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
     return root

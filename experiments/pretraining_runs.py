@@ -1,0 +1,153 @@
+"""One run of the experiment on pre-training: a network of one arm, trained from one seed."""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+
+from k2model.config import K2Config
+from k2model.model import K2Model
+from k2model.moe import update_expert_bias
+from k2model.training.muonclip import MuonClip
+from k2model.training.qk_clip import AttentionWeights, qk_clip_
+from k2model.training.token_shards import Batch, TokenStream, read_index
+from stages.harness.files import fingerprint, write_json
+from stages.measure.loss import stream_loss
+from stages.pretrain.guard import LossGuard
+
+TOKENS = Path("data/tokens")
+KEPT = Path("work/experiments/pretraining")
+LENGTH, ROWS = 64, 16
+VALIDATION_ROWS = 256
+CURVE_POINTS = 40
+
+
+@dataclass(frozen=True)
+class PretrainArm:
+    """What one training run is made of."""
+
+    name: str
+    optimizer: str = "muonclip"
+    lr: float = 0.01
+    tau: float = 100.0
+    experts: int = 16
+    heads: int = 2
+    steps: int = 240
+
+
+@dataclass
+class PretrainRun:
+    """One finished run.
+
+    validation: nats per token at the end. losses, logits: per step. heads: largest logit per head, at some steps.
+    clipped: share of heads that QK-Clip ever touched. spikes: losses above 6 robust deviations.
+    """
+
+    validation: float
+    losses: list[float]
+    logits: list[float]
+    heads: list[list[float]]
+    clipped: float
+    spikes: int
+
+
+def config_of(arm: PretrainArm) -> K2Config:
+    index = read_index(TOKENS)
+    return K2Config.preset(
+        "smoke",
+        vocab_size=int(index["vocab_size"]),
+        bos_token_id=int(index["bos"]),
+        eos_token_id=int(index["eos"]),
+        pad_token_id=int(index["pad"]),
+        n_routed_experts=arm.experts,
+        num_attention_heads=arm.heads,
+    )
+
+
+def rate(arm: PretrainArm, step: int) -> float:
+    """Warm-up, constant, linear decay over the last third."""
+    warm, decay = max(1, arm.steps // 16), max(1, arm.steps // 3)
+    if step < warm:
+        return arm.lr * (step + 1) / warm
+    return arm.lr * min(1.0, (arm.steps - step) / decay)
+
+
+def batch_at(stream: TokenStream, step: int, rows: int) -> Batch:
+    """Rows from places spread over the whole split: neighbours in the stream are often one document."""
+    apart = stream.epoch_tokens // rows
+    parts = [stream.batch(row * apart + step * LENGTH, 1, LENGTH) for row in range(rows)]
+    return Batch(*(torch.cat([getattr(p, n) for p in parts]) for n in ("tokens_BL", "targets_BL", "segments_BL")))
+
+
+def optimizer_of(arm: PretrainArm, model: K2Model) -> tuple[Callable[[float], None], list[AttentionWeights]]:
+    """The update as a function of the learning rate, and what QK-Clip rescales (nothing under AdamW)."""
+    if arm.optimizer == "adamw":
+        adam = torch.optim.AdamW(model.parameters(), lr=arm.lr, betas=(0.9, 0.95), eps=1e-8, weight_decay=0.1)
+
+        def adam_step(lr: float) -> None:
+            adam.param_groups[0]["lr"] = lr
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            adam.step()
+
+        return adam_step, []
+    muon = MuonClip(model.named_parameters(), lr=arm.lr)
+
+    def muon_step(lr: float) -> None:
+        muon.set_lr(lr)
+        muon.step()
+
+    c = model.config
+    shape = (c.num_attention_heads, c.qk_nope_head_dim, c.qk_rope_head_dim)
+    names = [f"model.layers.{k}.self_attn" for k in range(c.num_hidden_layers)]
+    weights = [
+        AttentionWeights(muon.copies(f"{n}.q_b_proj.weight"), muon.copies(f"{n}.kv_b_proj.weight"), *shape)
+        for n in names
+    ]
+    return muon_step, weights
+
+
+def train(arm: PretrainArm, seed: int) -> PretrainRun:
+    """One run; the data and the initial weights follow from the seed alone."""
+    torch.manual_seed(seed)
+    model = K2Model(config_of(arm), seed=seed)
+    stream = TokenStream(TOKENS, "train", seed)
+    step_at, attention = optimizer_of(arm, model)
+    guard = LossGuard(32, 6.0)
+    losses: list[float] = []
+    heads: list[torch.Tensor] = []
+    spikes = 0
+    for step in range(arm.steps):
+        batch = batch_at(stream, step, ROWS)
+        output = model(batch.tokens_BL, batch.targets_BL, segment_ids_BL=batch.segments_BL)
+        model.zero_grad()
+        output.loss.backward()
+        step_at(rate(arm, step))
+        if attention and arm.tau > 0:
+            qk_clip_(attention, output.max_logit_LH, arm.tau)
+        for gate, load_E in zip(model.gates(), output.expert_load_LE, strict=True):
+            update_expert_bias(gate.e_score_correction_bias, load_E, 0.001, centred=True)
+        losses.append(float(output.loss.detach()))
+        heads.append(output.max_logit_LH.flatten())
+        spikes += guard.problem(losses[-1], 1.0) is not None
+        guard.accept(losses[-1])
+    logit_SH = torch.stack(heads)
+    clipped = float((logit_SH > arm.tau).any(0).float().mean()) if attention and arm.tau > 0 else 0.0
+    shown = logit_SH[:: max(1, arm.steps // CURVE_POINTS)]
+    rounded = [[round(value, 2) for value in row] for row in shown.tolist()]
+    validation = stream_loss(model, TokenStream(TOKENS, "validation", None), VALIDATION_ROWS, LENGTH)
+    return PretrainRun(validation, losses, logit_SH.max(1).values.tolist(), rounded, clipped, spikes)
+
+
+def kept(arm: PretrainArm, seed: int) -> PretrainRun:
+    """`train`, or what an earlier start left."""
+    settings = {k: v for k, v in asdict(arm).items() if k != "name"}
+    key = fingerprint({"arm": settings, "seed": seed, "tokens": read_index(TOKENS), "rows": ROWS, "length": LENGTH})
+    path = KEPT / f"{key}.json"
+    if path.exists():
+        return PretrainRun(**json.loads(path.read_text()))
+    run = train(arm, seed)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(path, asdict(run))
+    return run
