@@ -1,8 +1,13 @@
-"""Overlap of texts with benchmarks: word n-grams that both have. Only hashes of a benchmark are ever kept."""
+"""Overlap of texts with benchmarks: word n-grams that both have. Only hashes of a benchmark are ever kept.
+
+What many items of a benchmark have in common is its template (instructions, examples shown before each question), which
+innocent texts quote too: it doesn't count, and no n-gram reaches across it.
+"""
 
 import hashlib
 import re
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +18,16 @@ N = 13
 START = 3  # words by which a place is looked at more closely
 WHOLE = b"whole"  # keeps hashes of whole texts apart from those of n-grams
 WORD = re.compile(r"\w+")
+# A run of so many words is template when it stands in so many of n items: of most, or, a longer one, of a few dozen.
+SHORT_RUN, LONG_RUN = 6, 13
+
+
+def _short_run_items(n: int) -> int:
+    return max(3, round(0.3 * n))
+
+
+def _long_run_items(n: int) -> int:
+    return max(3, min(n // 2, 10 + n // 1000))
 
 
 def ngrams(text: str, n: int = N) -> Iterator[int]:
@@ -32,11 +47,41 @@ def _start(words: Sequence[str]) -> int:
     return zlib.crc32(" ".join(words[:START]).encode())
 
 
+def own_runs(items: Sequence[Sequence[str]]) -> list[list[list[str]]]:
+    """Of each item the runs of words that are its own, without the template that it shares with others."""
+    needed = {SHORT_RUN: _short_run_items(len(items)), LONG_RUN: _long_run_items(len(items))}
+    template: dict[int, set[int]] = {}
+    for length, enough in needed.items():
+        counts = Counter(gram for words in items for gram in set(_runs(words, length)))
+        template[length] = {gram for gram, count in counts.items() if count >= enough}
+    return [_outside(words, template) for words in items]
+
+
+def _runs(words: Sequence[str], length: int) -> list[int]:
+    return [hash(tuple(words[start : start + length])) for start in range(len(words) - length + 1)]
+
+
+def _outside(words: Sequence[str], template: dict[int, set[int]]) -> list[list[str]]:
+    shared = [False] * len(words)
+    for length, grams in template.items():
+        for start, gram in enumerate(_runs(words, length)):
+            if gram in grams:
+                shared[start : start + length] = [True] * length
+    runs: list[list[str]] = [[]]
+    for word, is_shared in zip(words, shared, strict=True):
+        if not is_shared:
+            runs[-1].append(word)
+        elif runs[-1]:
+            runs.append([])
+    return [run for run in runs if run]
+
+
 class Index:
     """The n-grams of benchmarks, by benchmark.
 
-    A question of fewer than n words, or of a generator, counts as a whole. It is found anywhere in a text when it has
-    `shortest` words; with fewer it is too common: a generator's then must be the whole text, others don't count.
+    A question of fewer than n words of its own, or of a generator, counts as a whole. It is found anywhere in a text
+    when it has `shortest` words; with fewer it is too common: a generator's then must be the whole text, others don't
+    count.
     """
 
     def __init__(self, n: int = N, shortest: int = 8) -> None:
@@ -48,21 +93,30 @@ class Index:
         """Adds a benchmark's questions; gives how many hashes are new.
 
         Args:
+            texts: one of each item, as it is asked.
             whole: compare whole texts, for questions of a generator whose sentences are the same in every question.
         """
         before = len(self._names)
-        for text in texts:
-            words = WORD.findall(text.lower())
-            if not whole and len(words) < self.shortest:
-                continue
-            if whole or len(words) < self.n:
-                self._names.setdefault(_hash(words, WHOLE), benchmark)
-                if len(words) >= self.shortest:
-                    self._wholes.setdefault(_start(words), set()).add(len(words))
-                continue
-            for gram in ngrams(text, self.n):
-                self._names.setdefault(gram, benchmark)
+        items = [WORD.findall(text.lower()) for text in texts]
+        if whole:
+            for words in items:
+                self._add_whole(benchmark, words)
+            return len(self._names) - before
+        for words, runs in zip(items, own_runs(items), strict=True):
+            long_runs = [run for run in runs if len(run) >= self.shortest]
+            if not long_runs and len(words) >= self.shortest:  # its own words are too common: as it is asked, then
+                self._add_whole(benchmark, words)
+            for run in long_runs:
+                if len(run) < self.n:
+                    self._add_whole(benchmark, run)
+                for start in range(len(run) - self.n + 1):
+                    self._names.setdefault(_hash(run[start : start + self.n]), benchmark)
         return len(self._names) - before
+
+    def _add_whole(self, benchmark: str, words: Sequence[str]) -> None:
+        self._names.setdefault(_hash(words, WHOLE), benchmark)
+        if len(words) >= self.shortest:
+            self._wholes.setdefault(_start(words), set()).add(len(words))
 
     def overlap(self, text: str) -> str | None:
         """The benchmark that has an n-gram of the text, or a whole question in it; or None."""

@@ -144,8 +144,8 @@ class Benchmark(ABC):
         """Every item once, in the official order."""
 
     def texts(self) -> list[str]:
-        """What must not be trained on, each text once."""
-        return list(dict.fromkeys(str(message["content"]) for one in self.items() for message in one.messages))
+        """What must not be trained on, a text an item: the same instructions in many show what is no question."""
+        return ["\n".join(str(message["content"]) for message in item.messages) for item in self.items()]
 
     def samples(self, repeats: int = 1) -> list[Sample]:
         """Every item `repeats` times."""

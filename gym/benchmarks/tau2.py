@@ -94,7 +94,7 @@ class Tau2(Benchmark):
 
     def texts(self) -> list[str]:
         """The policy and every user's story."""
-        return [*super().texts(), *(str(task.user_scenario) for task in self.tasks)]
+        return [str(self._fresh().get_policy()), *(str(task.user_scenario) for task in self.tasks)]
 
     def _fresh(self, solo_mode: bool = False) -> Any:
         """An untouched environment. What is unpickled was pickled by this object."""

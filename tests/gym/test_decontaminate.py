@@ -86,3 +86,79 @@ def test_a_short_question_is_found_anywhere_in_a_text(text: str) -> None:
         assert one.overlap(text) == "bench"
         assert one.overlap(text.replace("northern", "southern")) is None
         assert one.overlap(QUESTION.rpartition(" ")[0]) is None
+
+
+INSTRUCTIONS = "Please reason step by step, and put your final answer within \\boxed{}."
+CHOICES = (
+    "Answer the following multiple choice question. The last line of your response should be of the following format: "
+    "'Answer: $LETTER' (without quotes) where LETTER is one of ABCD. Think step by step before answering."
+)
+NOUNS = [
+    "owls",
+    "rivers",
+    "bridges",
+    "engines",
+    "violins",
+    "comets",
+    "ladders",
+    "gardens",
+    "harbours",
+    "letters",
+    "kettles",
+]
+
+
+def _questions(count: int) -> list[str]:
+    rng = random.Random(7)
+    return [
+        f"In {rng.choice(NOUNS)} near town {k} there are {rng.randint(100, 999)} {rng.choice(NOUNS)} and as many "
+        f"{rng.choice(NOUNS)}; how many {rng.choice(NOUNS)} does the mayor of town {k} see on day {rng.randint(2, 9)}?"
+        for k in range(count)
+    ]
+
+
+@pytest.mark.parametrize("count", [5, 30, 1300])
+def test_a_text_that_quotes_the_instructions_of_a_benchmark_is_innocent(count: int) -> None:
+    index = Index()
+    questions = _questions(count)
+    index.add("suffix", [f"{question} {INSTRUCTIONS}" for question in questions])
+    index.add("prefix", [f"{CHOICES}\n{question}" for question in questions])
+    innocent = [
+        INSTRUCTIONS,
+        CHOICES,
+        f"Prompts often end so: {INSTRUCTIONS} {CHOICES} In our tests this helped much.",
+        f"{CHOICES}\n\nIn which year was the bridge built? A) 1900 B) 1910 C) 1920 D) 1930",
+        f"What does the mayor count on day 5? {INSTRUCTIONS}",
+    ]
+    assert [index.overlap(text) for text in innocent] == [None] * len(innocent)
+    for again in (index, Index.of(index.rows())):
+        for question in questions[:3]:
+            assert again.overlap(f"A page of exercises. {question} The answer is 7.") == "suffix"
+            assert again.overlap(f"{CHOICES}\n{question}") == "suffix"
+
+
+def test_what_a_subject_shows_before_each_of_its_questions_is_template() -> None:
+    questions = _questions(600)
+    shown = {
+        k: f"The following are multiple choice questions (with answers) about {NOUNS[k]}. {QUESTION}?"
+        for k in range(10)
+    }
+    index = Index()
+    index.add("mmlu", [f"{shown[k % 10]} {question}" for k, question in enumerate(questions)])
+    assert index.overlap(f"{shown[3]} What is a river called?") is None
+    assert index.overlap(questions[33]) == "mmlu"
+
+
+def test_a_passage_that_a_few_items_share_is_no_template() -> None:
+    passage = " ".join(f"sentence {k} of the passage about the history of {noun}" for k, noun in enumerate(NOUNS))
+    index = Index()
+    index.add("bench", [f"{passage} {q}" for q in _questions(5)] + _questions(400)[5:])
+    assert index.overlap(f"Read this: {passage}") == "bench"
+
+
+def test_a_question_too_short_without_its_template_is_found_as_it_is_asked() -> None:
+    asked = [f"Is {k} a prime number? {INSTRUCTIONS}" for k in range(50)]
+    index = Index()
+    index.add("bench", asked)
+    assert index.overlap(f"Someone copied this: {asked[7]} Yes.") == "bench"
+    assert index.overlap(f"Is 7 a prime number? Yes. {INSTRUCTIONS}") is None
