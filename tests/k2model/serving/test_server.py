@@ -115,14 +115,14 @@ def test_a_tool_loop_counts_on_and_foreign_ids_are_rewritten(client: openai.Open
 
 
 def test_reasoning_is_apart_from_content(client: openai.OpenAI, tokenizer: K2Tokenizer) -> None:
-    # Random weights think when a nearly even draw falls on the marker; the enforcer closes what they begin.
+    # Random weights think when a nearly even draw falls on the marker; some thoughts are cut.
     for seed in range(0, 1280, 128):
         found = _chat(client, tools=TOOLS, tool_choice="none", max_tokens=14, temperature=100.0, seed=seed, n=128)
         for choice in found.choices:
             text = tokenizer.decode(choice.token_ids)
             if text.startswith("<think>"):
                 reasoning, closed, content = text[len("<think>") :].partition("</think>")
-                assert closed
+                assert closed or choice.finish_reason == "length"
                 assert (choice.message.reasoning_content or "") == reasoning
                 assert choice.message.content == content.removesuffix("<|im_end|>")
                 return
@@ -189,7 +189,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"tools": TOOLS, "tool_choice": "required", "max_tokens": 3}, "max_tokens: 3 is below"),
     (
         {"tools": [{"type": "function", "function": {"name": "f", "parameters": {"type": "array"}}}]},
-        "the schema of 'f'",
+        "parameters of 'f'",
     ),
 ]
 

@@ -1,0 +1,96 @@
+"""Reading a JSON text that isn't finished: which values are open, and what of them is written."""
+
+import json
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_WORD = re.compile(r"[^\s,\]}]*")
+
+
+@dataclass
+class Frame:
+    """An open object or array.
+
+    Attributes:
+        start: where its text begins.
+        state: `first` (nothing written), `key` (inside a key), `colon` (a key is written), `value` (inside a member or
+            an item), `after` (behind one), `comma` (another one must come).
+        members, items: the closed ones.
+        key: of the member that `colon` and `value` are about.
+    """
+
+    start: int
+    is_object: bool
+    state: str = "first"
+    members: dict[str, Any] = field(default_factory=dict)
+    items: list[Any] = field(default_factory=list)
+    key: str = ""
+
+    def close(self, value: Any) -> None:
+        """Takes in a member or an item that is whole."""
+        self.state = "after"
+        if self.is_object:
+            self.members[self.key] = value
+        else:
+            self.items.append(value)
+
+
+def scan(text: str) -> tuple[list[Frame], str, bool]:
+    """(open values from the outermost, what is begun inside the innermost, whether the text is one whole value).
+
+    The begun text is a part of a scalar (a number or word counts as begun up to the next sign), of a key with its
+    quote, or of a separator.
+    """
+    frames: list[Frame] = []
+    at = 0
+    closed: Any
+    while at < len(text):
+        frame = frames[-1] if frames else None
+        if frame is None or frame.state == "value" or (frame.state == "first" and not frame.is_object):
+            if frame is not None and frame.state == "first" and text[at] == "]":
+                at, closed = at + 1, frames.pop().items
+            else:
+                if frame is not None:
+                    frame.state = "value"
+                sign = text[at]
+                if sign in "{[":
+                    frames.append(Frame(at, sign == "{"))
+                    at += 1
+                    continue
+                match = (_STRING if sign == '"' else _WORD).match(text, at)
+                if match is None or (sign != '"' and match.end() == len(text)):
+                    return frames, text[at:], False
+                at, closed = match.end(), json.loads(match[0])
+        elif frame.state in ("first", "comma") and text[at] == '"':
+            match = _STRING.match(text, at)
+            if match is None:
+                frame.state = "key"
+                return frames, text[at:], False
+            frame.key, frame.state = json.loads(match[0]), "colon"
+            at = match.end()
+            continue
+        elif frame.state == "colon":
+            if at + 2 > len(text):
+                return frames, text[at:], False
+            at, frame.state = at + 2, "value"
+            continue
+        elif frame.state == "after" and text[at] == ",":
+            frame.state = "comma"
+            if at + 2 > len(text):
+                return frames, text[at:], False
+            at += 2
+            if not frame.is_object and at < len(text):
+                frame.state = "value"
+            continue
+        elif frame.state in ("first", "after") and text[at] == ("}" if frame.is_object else "]"):
+            at += 1
+            closed = frame.members if frame.is_object else frame.items
+            frames.pop()
+        else:
+            raise ValueError(f"not the JSON of a grammar: {text[at : at + 20]!r}")
+        if not frames:
+            return [], "", True
+        frames[-1].close(closed)
+    return frames, "", False

@@ -1,0 +1,116 @@
+"""The shortest number that begins with given characters and is what schemas want."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+MAX_DIGITS = 20
+
+
+def finish_number(
+    schemas: Sequence[Mapping[str, Any]], begun: str, *, whole: bool, held: Callable[[str], bool]
+) -> str | None:
+    """The shortest number from `begun` on; None when there is none.
+
+    Args:
+        schemas: `minimum`, `maximum`, `exclusiveMinimum`, `exclusiveMaximum` and `multipleOf` count.
+        whole: an integer is wanted, written without point and exponent.
+        held: whether the grammar takes a text; asked where limits are fractions, for which it wants certain digits.
+    """
+    limits = _Limits(schemas)
+    texts = sorted(
+        {text for text in _candidates(begun, limits, whole=whole) if limits.allow(text)},
+        key=lambda text: (len(text), text),
+    )
+    if not limits.fractional:
+        return texts[0] if texts else None
+    return next((padded for text in texts for padded in _padded(text) if held(padded)), None)
+
+
+def _padded(text: str) -> list[str]:
+    return [text + "0" * zeros for zeros in range(6)] if "." in text else [text]
+
+
+class _Limits:
+    def __init__(self, schemas: Sequence[Mapping[str, Any]]) -> None:
+        self.low = max((_exact(s[k]) for s in schemas for k in ("minimum", "exclusiveMinimum") if k in s), default=None)
+        self.high = min(
+            (_exact(s[k]) for s in schemas for k in ("maximum", "exclusiveMaximum") if k in s), default=None
+        )
+        self.steps = [_exact(s["multipleOf"]) for s in schemas if "multipleOf" in s]
+        numbers = [value for value in (self.low, self.high, *self.steps) if value is not None]
+        self.fractional = any(value.denominator > 1 for value in numbers)
+        self._above = [_exact(s["exclusiveMinimum"]) for s in schemas if "exclusiveMinimum" in s]
+        self._below = [_exact(s["exclusiveMaximum"]) for s in schemas if "exclusiveMaximum" in s]
+
+    def allow(self, text: str) -> bool:
+        value = Fraction(text)
+        return (
+            (self.low is None or value >= self.low)
+            and (self.high is None or value <= self.high)
+            and all(value > bound for bound in self._above)
+            and all(value < bound for bound in self._below)
+            and all((value / step).denominator == 1 for step in self.steps)
+        )
+
+
+def _exact(number: float) -> Fraction:
+    return Fraction(repr(number)) if isinstance(number, float) else Fraction(number)
+
+
+def _candidates(begun: str, limits: _Limits, *, whole: bool) -> Iterator[str]:
+    """Numbers of which one is the shortest."""
+    if begun == "":
+        yield from _candidates("-", limits, whole=whole)
+        for digit in "0123456789":
+            yield from _candidates(digit, limits, whole=whole)
+        return
+    mantissa, exponent, _ = begun.replace("E", "e").partition("e")
+    if exponent:
+        return  # grammars of bounded numbers have none
+    if begun[-1].isdigit():
+        yield begun
+    integer, point, digits = mantissa.partition(".")
+    if begun == "-":
+        for digit in "0123456789":
+            yield from _candidates(f"-{digit}", limits, whole=whole)
+        return
+    if not point and integer.lstrip("-") != "0":
+        yield from _longer(begun, 0, limits)
+    if not whole:
+        yield from _longer(begun if point else f"{begun}.", len(digits), limits)
+
+
+def _longer(begun: str, scale: int, limits: _Limits) -> Iterator[str]:
+    """For each count of further digits the number that is nearest to zero within the limits."""
+    sign = -1 if begun.startswith("-") else 1
+    decimal = "." in begun
+    base = Fraction(begun.rstrip(".").lstrip("-"))
+    for count in range(1, MAX_DIGITS):
+        grid = Fraction(1, 10 ** (scale + count)) if decimal else Fraction(1)
+        low = base if decimal else base * 10**count
+        high = low + (Fraction(1, 10**scale) if decimal else 10**count) - grid
+        least, most = (limits.low, limits.high) if sign > 0 else (_negative(limits.high), _negative(limits.low))
+        step = grid
+        for multiple in limits.steps:
+            step = _common(step, multiple)
+        value = math.ceil(max(low, least if least is not None else low) / step) * step
+        for candidate in (value, value + step):
+            if candidate <= high and (most is None or candidate <= most):
+                yield _written(candidate * sign, begun, scale + count if decimal else 0)
+
+
+def _negative(value: Fraction | None) -> Fraction | None:
+    return None if value is None else -value
+
+
+def _common(a: Fraction, b: Fraction) -> Fraction:
+    """The least common multiple."""
+    return Fraction(math.lcm(a.numerator * b.denominator, b.numerator * a.denominator), a.denominator * b.denominator)
+
+
+def _written(value: Fraction, begun: str, places: int) -> str:
+    text = f"{Decimal(abs(value.numerator) * 10**places // value.denominator).scaleb(-places):f}"
+    return f"-{text}" if begun.startswith("-") else text

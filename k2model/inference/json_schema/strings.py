@@ -1,0 +1,37 @@
+"""The shortest string that begins with given characters and is what schemas want."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from k2model.inference.json_schema.patterns import compiled, shortest_rest
+
+_OPEN_ESCAPE = re.compile(r"(?<!\\)(?:\\\\)*(\\(?:u[0-9A-Fa-f]{0,3})?)$")
+_CONTROLS = [f"\\u{code:04x}" for code in (*range(32), 127)]
+_ESCAPES = ["\\n", '\\"', "\\\\", "\\t", "\\r", "\\b", "\\f", *_CONTROLS]
+
+
+def finish_string(schemas: Sequence[Mapping[str, Any]], begun: str) -> str | None:
+    """The shortest JSON string from `begun` (with its first quote) on; None when there is none.
+
+    Args:
+        schemas: `pattern`, `minLength` and `maxLength` count.
+    """
+    patterns = [compiled(schema["pattern"]) for schema in schemas if "pattern" in schema]
+    least = max((schema.get("minLength", 0) for schema in schemas), default=0)
+    most = min((schema["maxLength"] for schema in schemas if "maxLength" in schema), default=None)
+    ways: list[str] = []
+    for start in whole_escapes(begun):
+        rest = shortest_rest(patterns, json.loads(start + '"'), least, most)
+        if rest is not None:
+            ways.append(start + json.dumps(rest, ensure_ascii=False)[1:])
+    return min(ways, key=len, default=None)
+
+
+def whole_escapes(begun: str) -> list[str]:
+    """The begun string with each escape that its begun escape can become."""
+    match = _OPEN_ESCAPE.search(begun)
+    if match is None:
+        return [begun]
+    return [begun[: match.start(1)] + escape for escape in _ESCAPES if escape.startswith(match[1].lower())]
