@@ -264,8 +264,7 @@ class Engine:
 
     def _take(self, rows: list[int], logits_BV: Tensor) -> None:
         """Samples a token for each row; frees the rows that are done."""
-        peaks = logits_BV.amax(-1).tolist()
-        shaped = [place for place, row in enumerate(rows) if self._shape(row, logits_BV[place], peaks[place])]
+        shaped = [place for place, row in enumerate(rows) if self._shape(row, logits_BV[place])]
         if len(shaped) < len(rows):
             rows, logits_BV = [rows[place] for place in shaped], logits_BV[shaped]
         if not rows:
@@ -287,6 +286,9 @@ class Engine:
         self.sampled += len(rows)
         for place, (row, token, logprob) in enumerate(zip(rows, token_B.tolist(), logprob_B.tolist(), strict=True)):
             slot = slots[place]
+            if math.isnan(logprob):
+                self._fail(row, FloatingPointError("the model's logits are not finite"))
+                continue
             if slot.request.top_logprobs:
                 slot.result.top += _most_likely(logp_BV[place : place + 1], slot.request.top_logprobs)
             slot.result.ids.append(token)
@@ -300,13 +302,11 @@ class Engine:
                     del self.active[row]
                     self.free.append(row)
 
-    def _shape(self, row: int, logits_V: Tensor, peak: float) -> bool:
+    def _shape(self, row: int, logits_V: Tensor) -> bool:
         """Brings a row's constraint, bias and penalties into its logits; False when the request failed."""
         slot = self.active[row]
         request = slot.request
         with self._alone(row):
-            if not math.isfinite(peak):
-                raise FloatingPointError("the model's logits are not finite")
             if request.constraint is not None:
                 allowed_V = request.constraint.allowed()
                 if not allowed_V.any():

@@ -70,14 +70,10 @@ def choose(
     cuts = list(zip(top_p, top_k or [0] * rows, min_p or [0.0] * rows, strict=True))
     u_B = torch.from_numpy(uniforms(seed, step)).to(logp_BV.device)
     p_BV = logp_BV.double().exp()
-    whole = [row for row, cut in enumerate(cuts) if cut[0] >= 1 and cut[1:] == (0, 0.0)]
-    partial = [row for row in range(rows) if row not in set(whole)]
-    if not partial:
-        token_B = _invert(p_BV, u_B)
-    else:
-        token_B = torch.empty(rows, dtype=torch.int64, device=logp_BV.device)
-        token_B[whole] = _invert(p_BV[whole], u_B[whole])
-        token_B[partial] = _draw_cut(p_BV[partial], u_B[partial], [cuts[row] for row in partial])
+    cut = [row for row, (p, k, least) in enumerate(cuts) if (p < 1 or k or least) and not greedy[row]]
+    token_B = _invert(p_BV, u_B)
+    if cut:
+        token_B[cut] = _draw_cut(p_BV[cut], u_B[cut], [cuts[row] for row in cut])
     if any(greedy):
         token_B = torch.where(torch.tensor(greedy, device=token_B.device), logp_BV.argmax(-1), token_B)
     return token_B
