@@ -28,14 +28,15 @@ def verdict(good: bool, bad: bool) -> str:
     return "reproduces" if good else "does not reproduce" if bad else "not settled at this size"
 
 
-def claim(text: str, k2: str, ours: str, measured: Interval, good: bool, bad: bool) -> dict[str, str]:
+def claim(text: str, k2: str, ours: str, measured: Interval, unit: str, good: bool, bad: bool) -> dict[str, str]:
     """A row of the report's table of claims.
 
     Args:
         k2: K2's figure. ours: the one measured here. measured: what the rules `good` and `bad` judge.
+        unit: of `measured`; `points` are hundredths of a share.
     """
     _, low, high = measured
-    shown = f"{low:.3f} to {high:.3f}"
+    shown = f"{100 * low:+.1f} to {100 * high:+.1f} points" if unit == "points" else f"{low:.3f} to {high:.3f} {unit}"
     return {"claim": text, "k2": k2, "ours": ours, "interval": shown, "verdict": verdict(good, bad)}
 
 

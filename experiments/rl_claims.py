@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from experiments.results import Interval, Record, claim, interval
 
+NO_RISE = 0.05  # a gain that is surely smaller counts as none
 OUTSIDE = "compare"  # a family that SFT showed and RL does not train
 LATE = 5  # iterations at the end whose mean counts as late
 
@@ -67,6 +68,7 @@ def learning(r: Results, families: Sequence[str]) -> list[Record]:
                 "joint RL over verifiable tasks",
                 ours,
                 interval(gains),
+                "points",
                 min(gains) >= 0.15,
                 max(gains) < 0.15,
             )
@@ -86,6 +88,7 @@ def budget(r: Results) -> list[Record]:
             "budget control, no figure",
             f"{ours}success {success[0]:+.1%} [{success[1]:+.1%}, {success[2]:+.1%}]",
             shorter,
+            "tokens",
             shorter[2] < 0 and success[2] >= 0,
             shorter[1] > 0 or success[2] < 0,
         )
@@ -94,10 +97,10 @@ def budget(r: Results) -> list[Record]:
 
 def anti_forgetting(r: Results) -> list[Record]:
     rows = []
-    for key, what, better in (
-        ("outside", f"success on {OUTSIDE}, a family outside the loop", 1),
-        ("conversations", "loss on held conversations", -1),
-        ("text", "loss on held-out text", -1),
+    for key, what, better, unit in (
+        ("outside", f"success on {OUTSIDE}, a family outside the loop", 1, "points"),
+        ("conversations", "loss on held conversations", -1, "nats a token"),
+        ("text", "loss on held-out text", -1, "nats a token"),
     ):
         gap = r.difference("ptx", "lean", lambda f, key=key: f.after[key])  # type: ignore[misc]
         start = r.runs["lean"][0].before[key]
@@ -107,7 +110,9 @@ def anti_forgetting(r: Results) -> list[Record]:
         )
         ours = f"{start:.3f} before RL; {with_ptx:.3f} with PTX, {without:.3f} without"
         good, bad = (gap[1] > 0, gap[2] < 0) if better > 0 else (gap[2] < 0, gap[1] > 0)
-        rows.append(claim(f"PTX keeps what RL does not train: {what}", "PTX loss, no figure", ours, gap, good, bad))
+        rows.append(
+            claim(f"PTX keeps what RL does not train: {what}", "PTX loss, no figure", ours, gap, unit, good, bad)
+        )
     return rows
 
 
@@ -124,6 +129,7 @@ def temperature(r: Results) -> list[Record]:
             "high early, low late, no figure",
             f"{ends[0]:.3f} nats per sampled token with decay, {ends[1]:.3f} without",
             surprise,
+            "nats a token",
             surprise[2] < 0,
             surprise[1] > 0,
         ),
@@ -132,6 +138,7 @@ def temperature(r: Results) -> list[Record]:
             "high early, low late, no figure",
             f"reward {late[0]:.3f} with decay, {late[1]:.3f} without; greedy on held problems {held[0]:+.1%}",
             sampled,
+            "of the reward",
             sampled[1] > 0,
             sampled[2] < 0,
         ),
@@ -152,7 +159,8 @@ def closed_loop(r: Results) -> list[Record]:
                 "critic refined with verifiable rollouts",
                 ours,
                 gains,
-                gains[1] > 0 if rises else gains[1] <= 0,
+                "points",
+                gains[1] > 0 if rises else gains[2] < NO_RISE,
                 gains[2] <= 0 if rises else gains[1] > 0,
             )
         )
@@ -163,6 +171,7 @@ def closed_loop(r: Results) -> list[Record]:
             "critic refined with verifiable rollouts",
             f"{gap[0]:+.1%} on held pairs",
             gap,
+            "points",
             gap[1] > 0,
             gap[2] < 0,
         )
@@ -183,6 +192,7 @@ def low_precision(r: Results) -> list[Record]:
             "INT4 rollouts, no loss of quality",
             f"{ours}mismatch {gaps[0]:.1e} against {gaps[1]:.1e}",
             reward,
+            "of the reward",
             reward[1] > -0.1 and reward[2] >= 0,
             reward[2] < 0,
         )

@@ -2,10 +2,12 @@
 
 Each line of a file is a record. Of those, `claim` is a row of the table, `chart` is drawn: {title, x, y, series:
 [{name, x: […], y: […]}]}.
-`python -m stages.report.claims` writes the same table into README.md, between its two marks.
+`python -m stages.report.claims` writes the same table into docs/experiments/README.md, and its verdicts in short into
+README.md, between their marks.
 """
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from stages.harness.files import write_atomic
 from stages.report.charts import Series, line_chart
 from stages.report.page import Chapter, Html, chip, table
 
+VERDICTS = ["reproduces", "not settled at this size", "does not reproduce"]
 HEAD = ["claim", "K2", "here", "95 % interval", "verdict", "experiment"]
 BEGIN, END = "<!-- claims: python -m stages.report.claims -->\n", "<!-- end of claims -->\n"
 
@@ -33,9 +36,23 @@ def rows(root: Path) -> list[list[str]]:
 
 
 def markdown(root: Path) -> str:
-    """The table for README.md."""
-    lines = [HEAD, ["---"] * len(HEAD), *rows(root)]
-    return "".join(f"| {' | '.join(cell.replace('|', '/') for cell in line)} |\n" for line in lines)
+    """The table for docs/experiments/README.md, by verdict."""
+    return _table([HEAD, *sorted(rows(root), key=lambda row: VERDICTS.index(row[4]))])
+
+
+def summary(root: Path) -> str:
+    """The verdicts for README.md: how many, and which claims with what interval."""
+    every = rows(root)
+    lines = [["verdict", "claims", "which, with the 95 % interval of what was measured"]]
+    for verdict in VERDICTS:
+        mine = [f"{row[0]} ({row[3]})" for row in every if row[4] == verdict]
+        lines.append([verdict, str(len(mine)), "<br>".join(mine)])
+    return f"{len(every)} claims:\n\n{_table(lines)}"
+
+
+def _table(lines: Sequence[Sequence[str]]) -> str:
+    marked = [lines[0], ["---"] * len(lines[0]), *lines[1:]]
+    return "".join(f"| {' | '.join(cell.replace('|', '/') for cell in line)} |\n" for line in marked)
 
 
 def _verdict(text: str) -> Html:
@@ -60,12 +77,11 @@ def claims(root: Path) -> Chapter:
 
 
 def main() -> None:
-    readme = Path("README.md")
-    text = readme.read_text(encoding="utf-8")
-    before, rest = text.split(BEGIN)
-    with write_atomic(readme) as tmp:
-        tmp.write_text(f"{before}{BEGIN}{markdown(Path())}{END}{rest.split(END)[1]}", encoding="utf-8")
-    print(f"README.md: {len(rows(Path()))} claims")
+    for path, text in ((Path("README.md"), summary(Path())), (Path("docs/experiments/README.md"), markdown(Path()))):
+        before, rest = path.read_text(encoding="utf-8").split(BEGIN)
+        with write_atomic(path) as tmp:
+            tmp.write_text(f"{before}{BEGIN}{text}{END}{rest.split(END)[1]}", encoding="utf-8")
+        print(f"{path}: {len(rows(Path()))} claims")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """The page holds what the stages left, says what has not run, and lets no text out of its place."""
 
+import re
 import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
 from pathlib import Path
@@ -9,7 +10,7 @@ import yaml
 
 from stages.report.__main__ import build
 from stages.report.charts import Interval, Series, interval_chart, line_chart
-from stages.report.claims import BEGIN, END, markdown, rows
+from stages.report.claims import BEGIN, END, VERDICTS, markdown, rows, summary
 from stages.report.graph import SECTIONS, dependencies, duration
 from tests.stages.report.made import FORGED, REPO, checkout
 
@@ -101,12 +102,11 @@ def test_charts_stay_inside_and_refuse_what_they_cannot_show():
         line_chart("t", [Series("s", [], [])], "x", "y")
 
 
-def test_the_claims_of_the_readme_are_those_of_the_experiments():
-    readme = (REPO / "README.md").read_text()
-    assert readme.split(BEGIN)[1].split(END)[0] == markdown(REPO)  # else: python -m stages.report.claims
-    assert len(rows(REPO)) > 5 and all(
-        row[4].startswith(("reproduces", "does not", "not settled")) for row in rows(REPO)
-    )
+def test_the_claims_of_the_readmes_are_those_of_the_experiments():
+    for page, text in ((REPO / "README.md", summary(REPO)), (REPO / "docs/experiments/README.md", markdown(REPO))):
+        assert page.read_text().split(BEGIN)[1].split(END)[0] == text  # else: python -m stages.report.claims
+    assert len(rows(REPO)) > 5 and all(row[4] in VERDICTS for row in rows(REPO))
+    assert all(re.search(r"[a-z]", row[3].partition(" to ")[2]) for row in rows(REPO)), "an interval has a unit"
 
 
 def test_every_colour_of_a_series_is_in_the_style_sheet():
