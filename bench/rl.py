@@ -26,7 +26,7 @@ from k2model.chat.tokenizer import K2Tokenizer, load_tokenizer
 from k2model.inference.generate import Engine
 from k2model.training.engine import OptimizerOptions
 from stages.posttraining.finetune import FineTune
-from stages.rl.episodes import Answer
+from stages.rl.episodes import SingleAnswer
 from stages.rl.params import ObjectiveParams
 from stages.rl.rollout import Rollout, advance
 from stages.rl.update import Group, update
@@ -55,7 +55,7 @@ class OurRounds:
         rng = np.random.default_rng(self.number)
         rollouts = [[Rollout(f"{n}/{k}", "", n, TOKENS) for k in range(SAMPLES)] for n in range(len(tasks))]
         flat = [rollout for group in rollouts for rollout in group]
-        episodes = {rollout.key: Answer(self.tokenizer, None, tasks[rollout.prompt]) for rollout in flat}
+        episodes = {rollout.key: SingleAnswer(self.tokenizer, None, tasks[rollout.prompt]) for rollout in flat}
         self.tune.model.eval()
         self.tokens += advance(
             Engine(self.tune.model, self.tokenizer, max_batch=64, max_length=256),
@@ -110,7 +110,7 @@ def trl_rounds(
         pad_token="[PAD]",
     )
     model = AutoModelForCausalLM.from_pretrained(start, dtype=torch.float32)
-    prompts = [tokenizer.decode(Answer(tokenizer, None, task).prompt()) for task in tasks]
+    prompts = [tokenizer.decode(SingleAnswer(tokenizer, None, task).prompt()) for task in tasks]
     rng = np.random.default_rng(0)
 
     def reward(completions: list[str], **rest: object) -> list[float]:

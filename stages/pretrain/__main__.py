@@ -22,7 +22,7 @@ from stages.harness.files import write_atomic
 from stages.harness.hooks import Hooks
 from stages.harness.section import load_section
 from stages.harness.stage import Stage
-from stages.pretrain.loop import Job, train
+from stages.pretrain.loop import PretrainJob, train
 from stages.pretrain.params import PretrainParams
 from stages.tracking.runs import Track
 
@@ -49,7 +49,7 @@ def _follow() -> None:
     """A rank other than 0: trains along with the work folder that rank 0 names."""
     end_with_dvc()
     init_ranks()
-    box: list[Job | None] = [None]
+    box: list[PretrainJob | None] = [None]
     dist.broadcast_object_list(box, 0)
     assert box[0] is not None
     engine = train(box[0]).engine
@@ -64,7 +64,7 @@ def main() -> None:
         return _launch(ranks)
     with Stage("pretrain", PretrainParams, Track, system_metrics=True) as stage:
         p = stage.params
-        job = Job(
+        job = PretrainJob(
             params=p,
             preset=stage.common.model,
             model_seed=stage.seed("model"),

@@ -12,7 +12,7 @@ MIN_LOSSES = 8
 
 
 @dataclass(frozen=True)
-class Problem:
+class LossProblem:
     """What is wrong with a step. A spike may be trained on, a loss or gradient that isn't finite never.
 
     words: for the user.
@@ -34,16 +34,16 @@ class LossGuard:
         self.z = z
         self.losses: deque[float] = deque(losses, maxlen=window)
 
-    def problem(self, loss: float, grad_norm: float) -> Problem | None:
+    def problem(self, loss: float, grad_norm: float) -> LossProblem | None:
         """What is wrong with this step; None when nothing is."""
         if not math.isfinite(loss):
-            return Problem("not finite", f"loss is {loss}")
+            return LossProblem("not finite", f"loss is {loss}")
         if not math.isfinite(grad_norm):
-            return Problem("not finite", f"gradient norm is {grad_norm}")
+            return LossProblem("not finite", f"gradient norm is {grad_norm}")
         score = self.score(loss)
         if score > self.z:
             above = f"{score:.1f} robust deviations above the median of the last {len(self.losses)}"
-            return Problem("spike", f"loss {loss:.4f} is {above}")
+            return LossProblem("spike", f"loss {loss:.4f} is {above}")
         return None
 
     def score(self, loss: float) -> float:

@@ -23,7 +23,7 @@ from k2model.training.token_shards import Batch, TokenStream, read_index
 from k2model.training.train_state import CheckpointWriter, Snapshot, load_state, load_tensors, newest_intact, step_of
 from stages.harness.errors import InputError
 from stages.harness.hooks import Hooks
-from stages.pretrain.guard import LossGuard, Problem
+from stages.pretrain.guard import LossGuard, LossProblem
 from stages.pretrain.params import PretrainParams
 
 COLUMNS = (
@@ -39,7 +39,7 @@ COLUMNS = (
 
 
 @dataclass(frozen=True)
-class Job:
+class PretrainJob:
     """What to train, on what, from which seeds, and where the resumable state lives."""
 
     params: PretrainParams
@@ -52,7 +52,7 @@ class Job:
 
 
 @dataclass
-class Progress:
+class PretrainState:
     """The part of the training state that isn't tensors; all of it is in every checkpoint.
 
     position: tokens of the stream that are consumed. skipped: positions of batches that a rollback left out.
@@ -157,7 +157,7 @@ class History:
 class Trainer:
     """One rank of a training run; see `train`."""
 
-    def __init__(self, job: Job, hooks: Hooks) -> None:
+    def __init__(self, job: PretrainJob, hooks: Hooks) -> None:
         p = job.params
         self.job, self.p, self.hooks = job, p, hooks
         torch.set_num_threads(max(1, job.threads))
@@ -177,7 +177,7 @@ class Trainer:
         model = K2Model(config, seed=job.model_seed, parallel=expert_parallel(p.expert_parallel))
         self.engine = TrainEngine(model, options, micro_batches=self.micro_batches, compute=p.compute)
         self.checkpoints = job.work / "checkpoints"
-        self.state = Progress()
+        self.state = PretrainState()
         self.guard = LossGuard(p.guard.window, p.guard.z)
         self.writer = CheckpointWriter(self.checkpoints, keep=p.checkpoint.keep, rank=self.rank, ranks=self.ranks)
         self.phase_index = -1
@@ -211,7 +211,7 @@ class Trainer:
     def _load(self, step: int) -> None:
         checkpoint = self.checkpoints / f"step-{step:08d}"
         state = load_state(checkpoint)
-        self.state = Progress(**state["progress"])
+        self.state = PretrainState(**state["progress"])
         self.guard = LossGuard(self.p.guard.window, self.p.guard.z, self.state.losses)
         self.engine.load(
             load_tensors(checkpoint, "model", int(state["ranks"])),
@@ -302,7 +302,7 @@ class Trainer:
         self.hooks.log({f"train/{k}": v for k, v in timed.items() if k != "step"}, self.state.step)
         self.hooks.progress(1, f"loss {report.loss:.3f} max logit {report.max_logit:.1f}")
 
-    def _refuse(self, problem: Problem, position: int) -> bool:
+    def _refuse(self, problem: LossProblem, position: int) -> bool:
         """Handles a bad batch; True when the step must not be taken.
 
         Raises:
@@ -336,7 +336,7 @@ class Trainer:
         return True
 
 
-def train(job: Job, hooks: Hooks | None = None) -> Trainer:
+def train(job: PretrainJob, hooks: Hooks | None = None) -> Trainer:
     """Trains or resumes to the end of the schedule and returns the trainer, whose model is the result.
 
     Raises:

@@ -16,7 +16,7 @@ from k2model.chat.tokenizer import K2Tokenizer
 from k2model.chat.turn import parse_ids
 
 
-class Answer:
+class SingleAnswer:
     """A task with one answer; `taskset` None means that nothing can verify it."""
 
     def __init__(self, tokenizer: K2Tokenizer, taskset: TaskSet | None, task: Task) -> None:

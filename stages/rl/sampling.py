@@ -11,7 +11,7 @@ from k2model.chat.tokenizer import K2Tokenizer
 from k2model.model import K2Model
 from stages.harness.seeds import rng, sub_seed
 from stages.rl.backends import OpenBackend
-from stages.rl.episodes import TOOLS, Answer, ToolUse
+from stages.rl.episodes import TOOLS, SingleAnswer, ToolUse
 from stages.rl.families import Families
 from stages.rl.params import RlParams
 from stages.rl.prompts import shares
@@ -105,6 +105,6 @@ class Sampler:
             episode = ToolUse(self.tokenizer, self.tasks.apps, task)
         else:
             taskset = None if rollout.family == OPEN else self.families.tasksets[rollout.family]
-            episode = Answer(self.tokenizer, taskset, task)
+            episode = SingleAnswer(self.tokenizer, taskset, task)
         replay(episode, rollout)
         return episode

@@ -14,7 +14,7 @@ from k2model.model import Output
 from stages.posttraining.finetune import FineTune
 from stages.posttraining.packing import Example, Packed, pack, plan
 from stages.rl.objectives import grpo, k2, token_clip
-from stages.rl.objectives.batch import Batch
+from stages.rl.objectives.batch import PolicyBatch
 from stages.rl.params import ObjectiveParams
 from stages.rl.rollout import Rollout
 from stages.rl.rows import GroupRows, group_rows
@@ -57,7 +57,7 @@ class UpdateReport:
     max_logit: float
 
 
-def objective(o: ObjectiveParams) -> Callable[[Batch], Tensor]:
+def objective(o: ObjectiveParams) -> Callable[[PolicyBatch], Tensor]:
     """The loss by name; K2's is divided by 2τ, so that every objective has gradient −(r − r̄) ∇log π at the start."""
     if o.name == "k2":
         return lambda batch: k2.loss(batch, o.tau) / (2 * o.tau)
@@ -134,7 +134,7 @@ def update(
             temperature=micro.temperature,
         )
         logp_NA = rows.by_rollout(output.logp_BL)
-        batch = Batch(logp_NA, rows.old_logp_NA, rows.mask_NA, micro.reward_N, micro.group_N)
+        batch = PolicyBatch(logp_NA, rows.old_logp_NA, rows.mask_NA, micro.reward_N, micro.group_N)
         difference = batch.log_ratio_NL.detach()[rows.mask_NA]
         gaps.append(float(difference.abs().mean()))
         ratios.append(float(difference.mean()))

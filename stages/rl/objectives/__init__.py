@@ -1,1 +1,1 @@
-"""The losses of RL, one file an algorithm; all take the same `Batch` of one prompt group or more."""
+"""The losses of RL, one file an algorithm; all take the same `PolicyBatch` of one prompt group or more."""

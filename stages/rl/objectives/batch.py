@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Batch:
+class PolicyBatch:
     """Rollouts of whole prompt groups.
 
     logp_NL: log π_θ of each sampled token, with gradient; 0 where `mask_NL` is False.

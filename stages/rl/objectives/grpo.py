@@ -3,12 +3,12 @@
 import torch
 from torch import Tensor
 
-from stages.rl.objectives.batch import Batch
+from stages.rl.objectives.batch import PolicyBatch
 
 STD_EPS = 1e-4
 
 
-def loss(batch: Batch, epsilon: float) -> Tensor:
+def loss(batch: PolicyBatch, epsilon: float) -> Tensor:
     """Mean over tokens of each rollout, then over rollouts."""
     ratio_NL = batch.log_ratio_NL.exp()
     advantage_N1 = batch.normalised_reward_N(STD_EPS)[:, None]

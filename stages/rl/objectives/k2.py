@@ -5,10 +5,10 @@ L = E_x[ 1/K Σ_i ( r(x, y_i) − r̄(x) − τ log π_θ(y_i|x)/π_old(y_i|x) )
 
 from torch import Tensor
 
-from stages.rl.objectives.batch import Batch
+from stages.rl.objectives.batch import PolicyBatch
 
 
-def loss(batch: Batch, tau: float) -> Tensor:
+def loss(batch: PolicyBatch, tau: float) -> Tensor:
     """The equation as it stands; divided by 2τ its gradient at π_θ = π_old is −(r − r̄) ∇log π."""
     log_ratio_N = batch.log_ratio_NL.sum(-1)
     return (batch.centred_reward_N() - tau * log_ratio_N).square().mean()

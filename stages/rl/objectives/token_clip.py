@@ -7,10 +7,10 @@ N counts all tokens. Unlike PPO the mask does not look at the sign of the advant
 
 from torch import Tensor
 
-from stages.rl.objectives.batch import Batch
+from stages.rl.objectives.batch import PolicyBatch
 
 
-def loss(batch: Batch, tau: float, alpha: float, beta: float) -> Tensor:
+def loss(batch: PolicyBatch, tau: float, alpha: float, beta: float) -> Tensor:
     """`alpha` and `beta` bound the log-ratio; the clipped ratio of a masked token carries no gradient."""
     log_ratio_NL = batch.log_ratio_NL
     inside_NL = (log_ratio_NL >= alpha) & (log_ratio_NL <= beta) & batch.mask_NL

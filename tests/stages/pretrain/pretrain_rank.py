@@ -6,7 +6,7 @@ from pathlib import Path
 import torch.distributed as dist
 
 from stages.harness.hooks import Hooks
-from stages.pretrain.loop import Job, train
+from stages.pretrain.loop import PretrainJob, train
 from stages.pretrain.params import PretrainParams
 
 PARAMS = {
@@ -26,7 +26,7 @@ def main() -> None:
     params = PretrainParams.model_validate({**PARAMS, "ranks": ranks, "expert_parallel": spread})
     work = folder / "work"
     work.mkdir(exist_ok=True)
-    job = Job(params, "smoke", 1, 2, 1, folder.parent / "tokens", work)
+    job = PretrainJob(params, "smoke", 1, 2, 1, folder.parent / "tokens", work)
     train(job, Hooks(say=lambda line: print(line, flush=True)))
 
 

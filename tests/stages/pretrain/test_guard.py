@@ -10,7 +10,7 @@ import stages.pretrain.loop as loop
 from k2model.training.token_shards import ShardWriter, TokenStream
 from stages.harness.errors import InputError
 from stages.harness.hooks import Hooks
-from stages.pretrain.loop import Job, Trainer, train
+from stages.pretrain.loop import PretrainJob, Trainer, train
 from stages.pretrain.params import PretrainParams
 from tests.stages.pretrain.pretrain_rank import PARAMS
 
@@ -41,7 +41,7 @@ def job(tokens, work, policy, *, batch=9, rollbacks=2):
     work.mkdir()
     guard = {"policy": policy, "window": 16, "z": 20.0, "max_rollbacks": rollbacks}
     params = PretrainParams.model_validate({**PARAMS, "ranks": 1, "expert_parallel": 1, "guard": guard})
-    return Job(params, "smoke", 1, seed_with_the_mark_in_batch(tokens, batch), 1, tokens, work)
+    return PretrainJob(params, "smoke", 1, seed_with_the_mark_in_batch(tokens, batch), 1, tokens, work)
 
 
 def poison(monkeypatch, factor):

@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 from k2model.training.token_shards import ShardWriter
 from k2model.training.train_state import CheckpointWriter, Snapshot, list_checkpoints, newest_intact
 from stages.harness.files import sha256_tree
-from stages.pretrain.guard import LossGuard, Problem
+from stages.pretrain.guard import LossGuard, LossProblem
 from tests.conftest import make_checkout
 
 WORKER = Path(__file__).with_name("pretrain_rank.py")
@@ -154,5 +154,5 @@ def test_the_guard_sees_nan_and_spikes_and_nothing_else():
     assert guard.problem(1.0, 1.0) is None  # falling is no spike
     spike = guard.problem(4.0, 1.0)
     assert spike is not None and spike.kind == "spike" and "robust deviations" in spike.words
-    assert guard.problem(float("nan"), 1.0) == Problem("not finite", "loss is nan")
-    assert guard.problem(3.0, float("inf")) == Problem("not finite", "gradient norm is inf")
+    assert guard.problem(float("nan"), 1.0) == LossProblem("not finite", "loss is nan")
+    assert guard.problem(3.0, float("inf")) == LossProblem("not finite", "gradient norm is inf")

@@ -12,7 +12,7 @@ from gym.tasksets.task import Task
 from gym.verifiers.result import Status
 from k2model.chat.messages import call_id, encode_chat, encode_prompt
 from k2model.chat.tokenizer import K2Tokenizer, train_tokenizer
-from stages.rl.episodes import Answer, ToolUse, tool_tasks
+from stages.rl.episodes import SingleAnswer, ToolUse, tool_tasks
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +107,7 @@ def test_calls_that_fail_again_and_again_end_the_conversation(tokenizer: K2Token
 def test_an_answer_that_mentions_a_marker_is_an_answer(tokenizer: K2Tokenizer) -> None:
     task = Task("t", "facts", 0, 0.0, "x", ({"role": "user", "content": "What ends thinking?"},), 20, {})
     for text in ("It is </think>.", "<|tool_calls_section_begin|>", "A turn ends with <|im_end|>"):
-        episode = Answer(tokenizer, None, task)
+        episode = SingleAnswer(tokenizer, None, task)
         episode.reply([*tokenizer.encode(text), tokenizer.im_end])
         assert episode.answer() == text
 

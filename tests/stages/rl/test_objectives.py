@@ -7,21 +7,21 @@ import torch
 from torch import Tensor
 
 from stages.rl.objectives import grpo, k2, token_clip
-from stages.rl.objectives.batch import Batch
+from stages.rl.objectives.batch import PolicyBatch
 
 LENGTHS = (3, 5, 2, 4, 1, 5)
 GROUPS = (0, 0, 0, 1, 1, 1)
 REWARDS = (1.0, 0.0, 0.5, 0.0, 1.0, 1.0)
 
 
-def _batch(scale: float) -> tuple[Batch, Tensor]:
+def _batch(scale: float) -> tuple[PolicyBatch, Tensor]:
     generator = torch.Generator().manual_seed(7)
     logp_NL = -torch.rand(6, 5, generator=generator, dtype=torch.float64) - 0.1
     old_NL = logp_NL + scale * torch.randn(6, 5, generator=generator, dtype=torch.float64)
     mask_NL = torch.arange(5)[None] < torch.tensor(LENGTHS)[:, None]
     logp_NL = (logp_NL * mask_NL).requires_grad_()
     rewards_N = torch.tensor(REWARDS, dtype=torch.float64)
-    return Batch(logp_NL, old_NL * mask_NL, mask_NL, rewards_N, torch.tensor(GROUPS)), logp_NL
+    return PolicyBatch(logp_NL, old_NL * mask_NL, mask_NL, rewards_N, torch.tensor(GROUPS)), logp_NL
 
 
 def _mean(group: int) -> float:
@@ -97,7 +97,9 @@ def test_grpo_equals_the_equation() -> None:
 @pytest.mark.parametrize("name", ["k2", "token_clip", "grpo"])
 def test_equal_rewards_on_policy_teach_nothing(name: str) -> None:
     batch, logp_NL = _batch(0.0)
-    even = Batch(batch.logp_NL, batch.old_logp_NL, batch.mask_NL, torch.ones(6, dtype=torch.float64), batch.group_N)
+    even = PolicyBatch(
+        batch.logp_NL, batch.old_logp_NL, batch.mask_NL, torch.ones(6, dtype=torch.float64), batch.group_N
+    )
     loss = {
         "k2": lambda: k2.loss(even, 0.5),
         "token_clip": lambda: token_clip.loss(even, 0.5, -1.0, 1.0),
