@@ -35,7 +35,7 @@ from k2model.training.token_shards import TokenStream
 from stages.dial import load_params, merge
 from stages.harness.files import fingerprint, sha256_tree, write_json
 from stages.harness.hooks import Hooks
-from stages.harness.seeds import rng, sub_seed
+from stages.harness.seeds import rng, seed32, sub_seed
 from stages.measure.loss import mean_loss, stream_loss
 from stages.measure.tasks import elementary_scores
 from stages.posttraining.conversations import Conversation, encode, trajectories
@@ -130,7 +130,7 @@ class Lab:
         conversations: list[Conversation] = []
         for family in self.params.families:
             taskset = Elementary(family)
-            for task in taskset.tasks(200, sub_seed(0, family) % 2**32, self.params.difficulty):
+            for task in taskset.tasks(200, seed32(0, family), self.params.difficulty):
                 thought = " ".join(draw.choice(WORDS, int(draw.integers(WORDY_MOST + 1))).tolist())
                 answer = {"role": "assistant", "content": taskset.demonstration(task), "reasoning_content": thought}
                 conversations.append(([*task.messages, answer], None))

@@ -25,7 +25,7 @@ from stages.evaluate.target import fits_of, open_target
 from stages.harness.errors import InputError
 from stages.harness.files import write_atomic, write_json
 from stages.harness.progress import Progress
-from stages.harness.seeds import sub_seed
+from stages.harness.seeds import seed32, sub_seed
 from stages.tracking.runs import log_run
 
 STORE = Path("work/evaluations/answers.sqlite")
@@ -86,7 +86,7 @@ def play(
         prompts = {
             place: ChatRequest(
                 base.user(one.text), max_tokens=max_tokens, temperature=temperature,
-                seed=sub_seed(seed, "arena", one.id) % 2**31,
+                seed=seed32(seed, "arena", one.id),
             )
             for place, one in enumerate(asked)
         }  # fmt: skip

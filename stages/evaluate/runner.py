@@ -19,7 +19,7 @@ from agents.loop.loop import Options
 from gym.benchmarks.base import Ask, Benchmark, ContextExceeded, Episode, Grade, Reply, Sample, Settings
 from gym.verifiers.result import Status
 from stages.harness.errors import InputError
-from stages.harness.seeds import sub_seed
+from stages.harness.seeds import seed32, sub_seed
 
 GIVE_UP = 3  # requests in a row that fail for good, after the client's own retries: then the endpoint is down
 INFRASTRUCTURE, NOT_RUN = "infrastructure_error", "not_run"
@@ -170,7 +170,7 @@ def _request(one: _Active, settings: Settings, seed: int, name: str) -> ChatRequ
         max_tokens=settings.max_tokens,
         temperature=settings.temperature if one.ask.of == "model" else 0.0,
         top_p=settings.top_p,
-        seed=sub_seed(seed, name, sample.id, sample.repeat, len(one.replies)) % 2**31,
+        seed=seed32(seed, name, sample.id, sample.repeat, len(one.replies)),
         tools=one.ask.tools,
     )
 

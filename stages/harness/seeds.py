@@ -15,6 +15,11 @@ def sub_seed(seed: int, *names: str | int) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 
+def seed32(seed: int, *names: str | int) -> int:
+    """`sub_seed` for what takes a signed 32-bit integer."""
+    return sub_seed(seed, *names) % 2**31
+
+
 def rng(seed: int, *names: str | int) -> np.random.Generator:
     """A numpy generator on `sub_seed(seed, *names)`."""
     return np.random.Generator(np.random.PCG64(sub_seed(seed, *names)))

@@ -114,6 +114,10 @@ class Stage(Generic[P]):
         """The sub-seed of this stage's random choice called `names`."""
         return seeds.sub_seed(self.common.seed, self.name, *names)
 
+    def seed32(self, *names: str | int) -> int:
+        """`seed` for what takes a signed 32-bit integer."""
+        return seeds.seed32(self.common.seed, *names)
+
     def rng(self, *names: str | int) -> np.random.Generator:
         """A numpy generator on `seed(*names)`."""
         return seeds.rng(self.common.seed, self.name, *names)

@@ -8,7 +8,7 @@ from gym.decontaminate import Index
 from gym.tasksets.elementary import Elementary
 from k2model.chat.tokenizer import K2Tokenizer
 from stages.harness.errors import InputError
-from stages.harness.seeds import rng, sub_seed
+from stages.harness.seeds import rng, seed32
 from stages.posttraining.conversations import Conversation, clean, comparison, demonstration, encode
 from stages.posttraining.packing import Example, plan
 
@@ -66,7 +66,7 @@ def demonstrate(
     for family, count in counts.items():
         draw = rng(seed, "critic", family)
         taskset = Elementary(family)
-        for task in taskset.tasks(count, sub_seed(seed, "demonstrations", family) % 2**32, difficulty):
+        for task in taskset.tasks(count, seed32(seed, "demonstrations", family), difficulty):
             conversations.append(demonstration(taskset, task))
             conversations.append(comparison(task, draw))
     conversations, dropped = clean(conversations, index or Index())

@@ -44,7 +44,7 @@ def demonstrations(stage: Stage[QatParams], tokenizer: K2Tokenizer) -> list[Exam
     conversations = []
     for family in p.families:
         taskset = Elementary(family)
-        tasks = taskset.tasks(p.demonstrations, stage.seed("demonstrations", family) % 2**32, p.difficulty)
+        tasks = taskset.tasks(p.demonstrations, stage.seed32("demonstrations", family), p.difficulty)
         conversations += [demonstration(taskset, task) for task in tasks]
     examples, _, _ = encode(tokenizer, conversations, p.sequence_length)
     if not examples:
@@ -60,7 +60,7 @@ def main() -> None:
         stream = TokenStream(Path("data/tokens"), "train", stage.seed("data"))
         measure = Measure(stage)
         examples = demonstrations(stage, measure.tokenizer)
-        data = MicroBatches(p, stream, examples, stage.seed("rows") % 2**32, measure.tokenizer.pad)
+        data = MicroBatches(p, stream, examples, stage.seed32("rows"), measure.tokenizer.pad)
         begun = load_checkpoint(start)
         check_widths(begun.config)
         measured = {"start": measure(to_bfloat16(begun, fast_dtype()))}

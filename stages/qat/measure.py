@@ -40,7 +40,7 @@ class Measure:
     def __init__(self, stage: Stage[QatParams]) -> None:
         p = self.p = stage.params
         self.tokenizer = load_tokenizer(Path("data/tokenizer"))
-        self.tasks = {family: held_tasks(family, p, stage.seed("tasks") % 2**32) for family in p.families}
+        self.tasks = {family: held_tasks(family, p, stage.seed32("tasks")) for family in p.families}
         corpus = read_table(Path("data/corpus.parquet"), CORPUS)
         rows = zip(corpus["text"].to_pylist(), corpus["split"].to_pylist(), strict=True)
         texts = [text for text, split in rows if split == "validation"]

@@ -9,7 +9,7 @@ from gym.tasksets.elementary import FAMILIES, Elementary, Side, side_of
 from gym.tasksets.open import NEED_SANDBOX, open_taskset
 from gym.tasksets.task import Task, TaskSet
 from stages.harness.errors import InputError
-from stages.harness.seeds import sub_seed
+from stages.harness.seeds import seed32
 
 DRAWS = 4  # times that a taskset is asked again for problems that were not drawn yet
 
@@ -29,7 +29,7 @@ class Families:
         taskset = Elementary(name, side) if name in FAMILIES else self.tasksets[name]
         found: dict[str, Task] = {}
         for draw in range(DRAWS):
-            for task in taskset.tasks(n, sub_seed(seed, draw) % 2**31, difficulty):
+            for task in taskset.tasks(n, seed32(seed, draw), difficulty):
                 text = str(task.messages[-1]["content"])
                 if side_of(text) == side:
                     found.setdefault(text, task)

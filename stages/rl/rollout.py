@@ -10,7 +10,7 @@ from typing import Protocol
 
 from gym.verifiers.result import Result as Verdict
 from k2model.inference.request import Request, Result
-from stages.harness.seeds import sub_seed
+from stages.harness.seeds import seed32
 from stages.rl.rewards import repeats
 
 
@@ -112,7 +112,7 @@ def advance(
         if room < 1:
             rollout.stop = "budget" if rollout.spent >= rollout.budget else "context"
             return
-        own_seed = sub_seed(seed, rollout.key, len(rollout.tokens)) % 2**32
+        own_seed = seed32(seed, rollout.key, len(rollout.tokens))
         request = Request(rollout.tokens, room, temperature=temperature, seed=own_seed, stop_ids=stop_ids)
         running[backend.submit(request)] = rollout
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from gym.tasksets.task import Task
 from k2model.chat.tokenizer import K2Tokenizer
 from k2model.model import K2Model
-from stages.harness.seeds import rng, sub_seed
+from stages.harness.seeds import rng, seed32
 from stages.rl.backends import OpenBackend
 from stages.rl.episodes import TOOLS, SingleAnswer, ToolUse
 from stages.rl.families import Families
@@ -62,7 +62,7 @@ class Sampler:
             rollouts,
             episodes,
             temperature=temperature,
-            seed=sub_seed(self.seed, "rollouts", number) % 2**32,
+            seed=seed32(self.seed, "rollouts", number),
             stop_ids=frozenset({self.tokenizer.im_end, self.tokenizer.eos}),
             context=self.context,
             token_limit=p.rollout_tokens,

@@ -8,7 +8,7 @@ from gym.decontaminate import Index, clean_tasks
 from gym.tasksets import open_ended
 from gym.tasksets.task import Task
 from stages.harness.errors import InputError
-from stages.harness.seeds import sub_seed
+from stages.harness.seeds import seed32
 from stages.rl.episodes import TOOLS, tool_tasks
 from stages.rl.families import Families
 from stages.rl.params import RlParams
@@ -40,7 +40,7 @@ def run_tasks(families: Families, p: RlParams, seed: int, index: Index) -> RunTa
     """
 
     def drawn(*names: str) -> int:
-        return sub_seed(seed, *names) % 2**32
+        return seed32(seed, *names)
 
     train = {name: families.tasks(name, "train", p.pool, drawn("pool", name), p.difficulty) for name in p.families}
     held = {name: families.tasks(name, "held", p.held_tasks, drawn("held", name), p.difficulty) for name in p.families}

@@ -55,7 +55,7 @@ def main() -> None:
             demonstrations,
             p.trajectory_share,
             p.sequence_length,
-            stage.seed("order") % 2**32,
+            stage.seed32("order"),
         )
         options = OptimizerOptions(weight_decay=p.weight_decay)
         micro_batches = p.rows_per_step // p.micro_rows
@@ -94,7 +94,7 @@ def main() -> None:
         held_conversations = [kept[places[k]] for k in held]
         metrics |= call_accuracy(tune.model, tokenizer, held_conversations, p.eval_calls, stage.rng("calls"))
         if p.eval_tasks:
-            seed = stage.seed("held") % 2**32
+            seed = stage.seed32("held")
             tasks = {
                 family: Elementary(family, "held").tasks(p.eval_tasks, seed, p.difficulty)
                 for family, count in p.demonstrations.items()

@@ -39,7 +39,7 @@ def main() -> None:
         split_texts: dict[str, list[str]] = {"train": [], "validation": []}
         for text, split in rows:
             split_texts[split].append(text)
-        texts = [*split_texts["train"], *dialogs(DIALOGS, stage.seed("dialogs") % 2**31)]
+        texts = [*split_texts["train"], *dialogs(DIALOGS, stage.seed32("dialogs"))]
         tokenizer = train_tokenizer(texts, p.vocab_size)
         with write_atomic(OUT) as tmp:
             save_tokenizer(tokenizer, tmp, chat_template=TEMPLATE.read_text(), max_length=p.model_max_length)

@@ -161,7 +161,7 @@ def _card(rows: list[Row], dropped: int, teacher: str, evolved: Evolved | None) 
 def main() -> None:
     with Stage("tools", ToolsParams, Track) as stage:
         p = stage.params
-        seed = stage.seed("teacher") % 2**31
+        seed = stage.seed32("teacher")
         endpoint = load_section("endpoint", EndpointParams)
         with Teacher(p.teacher, endpoint, stage.common.threads) as teacher:
             try:

@@ -70,7 +70,7 @@ def read_applications() -> list[Application]:
 
 def staff(stage: OwnStage, apps: Sequence[Application], teacher: Teacher) -> list[Agent]:
     """The agents; behind a URL the teacher writes their prompts."""
-    p, seed = stage.params, stage.seed("agents") % 2**31
+    p, seed = stage.params, stage.seed32("agents")
     agents = [make_agent(number, seed, apps) for number in range(p.agents)]
     if is_endpoint(p.teacher):
         return teacher.submit(write_prompts, agents, seed).result()
@@ -136,7 +136,7 @@ def coding(stage: OwnStage, agents: Sequence[Agent], stack: ExitStack) -> list[P
     if all(path.exists() for path in paths):
         return paths
     workers = stage.common.threads
-    base = stage.seed("coding") % 2**31
+    base = stage.seed32("coding")
     try:
         box = stack.enter_context(coding_sandbox(workers))
         with stage.progress(stage.params.coding, "session") as progress:
@@ -224,7 +224,7 @@ def main() -> None:
         agent = stack.enter_context(Teacher(p.agent, endpoint, stage.common.threads))
         try:
             agents = staff(stage, apps, teacher)
-            maker = Maker(apps, agents, p, stage.seed("trajectories") % 2**31)
+            maker = Maker(apps, agents, p, stage.seed32("trajectories"))
             paths = conversations(stage, maker, teacher, judge, agent)
         except ChatError as error:
             raise InputError(f"trajectories.agent, teacher, judge: {error}") from None
