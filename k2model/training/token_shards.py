@@ -49,6 +49,8 @@ class ShardWriter:
         self._open: dict[str, list[np.ndarray]] = {}
         self._starts: dict[str, list[int]] = {}
         self._shards: dict[str, list[dict[str, Any]]] = {}
+        self._tokens: dict[str, int] = {}
+        self._pending: dict[str, int] = {}  # tokens of the open shard
         folder.mkdir(parents=True, exist_ok=True)
 
     def add(self, split: str, ids: Iterable[int]) -> None:
@@ -62,13 +64,14 @@ class ShardWriter:
         starts = self._starts.setdefault(split, [])
         starts.append(self.tokens(split))
         pending.append(doc.astype(self.dtype))
-        if sum(part.size for part in pending) >= self.shard_tokens:
+        self._tokens[split] = self.tokens(split) + doc.size
+        self._pending[split] = self._pending.get(split, 0) + doc.size
+        if self._pending[split] >= self.shard_tokens:
             self._flush(split)
 
     def tokens(self, split: str) -> int:
         """Tokens added to a split so far."""
-        done = sum(int(shard["tokens"]) for shard in self._shards.get(split, []))
-        return done + sum(part.size for part in self._open.get(split, []))
+        return self._tokens.get(split, 0)
 
     def _flush(self, split: str) -> None:
         pending = self._open[split]
@@ -80,6 +83,7 @@ class ShardWriter:
             digest = hashlib.sha256(data).hexdigest()
             shards.append({"file": name, "tokens": len(data) // self.dtype.itemsize, "sha256": digest})
             pending.clear()
+            self._pending[split] = 0
 
     def close(self, extra: dict[str, Any] | None = None) -> dict[str, Any]:
         """Writes the last shards and the index; returns the index.
@@ -143,6 +147,8 @@ class TokenStream:
         sizes = [shard.size for shard in self._shards]
         self._shard_start = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
         self.epoch_tokens, self.documents = int(entry["tokens"]), int(entry["documents"])
+        if not self.epoch_tokens:
+            raise CheckpointError(f"{folder / INDEX}: split {split!r} is empty")
         starts = _map(folder / entry["starts"]["file"], np.dtype("<u8"), self.documents)
         self._doc_start = np.append(starts.astype(np.int64), self.epoch_tokens)
         self._epoch = -1
@@ -220,14 +226,34 @@ def read_index(folder: Path) -> dict[str, Any]:
     """
     path = folder / INDEX
     try:
-        index: dict[str, Any] = json.loads(path.read_text())
+        index = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise CheckpointError(f"{path}: not found") from None
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{path}: not JSON: {error}") from None
+    if not isinstance(index, dict):
+        raise CheckpointError(f"{path}: not a JSON object")
     if index.get("format") != FORMAT:
         raise CheckpointError(f"{path}: format {index.get('format')!r}, expected {FORMAT}")
+    try:
+        _check_index(index)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise CheckpointError(f"{path}: broken: {type(error).__name__}: {error}") from None
     return index
+
+
+def _check_index(index: dict[str, Any]) -> None:
+    """Raises one of Python's own errors when a key is missing or of another kind."""
+    if np.dtype(index["dtype"]) not in (np.dtype("<u2"), np.dtype("<u4")):
+        raise ValueError(f"dtype {index['dtype']!r}")
+    numbers = [index["vocab_size"], index["bos"]]
+    for entry in index["splits"].values():
+        numbers += [entry["tokens"], entry["documents"], *(shard["tokens"] for shard in entry["shards"])]
+        names = [entry["starts"]["file"], *(shard["file"] for shard in entry["shards"])]
+        if not all(isinstance(name, str) for name in names):
+            raise TypeError(f"file names {names!r}")
+    if not all(type(number) is int and number >= 0 for number in numbers):
+        raise ValueError("a number is missing or negative")
 
 
 def verify_shards(folder: Path) -> None:

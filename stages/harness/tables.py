@@ -1,6 +1,6 @@
 """The Arrow schema of every parquet file that passes between stages, and its reader and writer."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -214,22 +214,65 @@ def write_batches(path: Path, batches: Iterable[Sequence[dict[str, Any]]], schem
                 writer.write_table(pa.Table.from_pylist(list(rows), schema=schema))
 
 
-def read_table(path: Path, schema: pa.Schema) -> pa.Table:
-    """Reads a parquet file and checks its schema.
+def _open(path: Path, schema: pa.Schema) -> pq.ParquetFile:
+    """The file, whose schema has been compared.
 
     Raises:
         InputError: not there, not parquet, or a column is missing or has another type.
     """
     try:
-        table = pq.read_table(path)
+        file = pq.ParquetFile(path)
+        columns = file.schema_arrow
     except FileNotFoundError:
         raise InputError(f"{path}: not found; run the stage that makes it first") from None
-    except pa.ArrowInvalid as error:
-        raise InputError(f"{path}: not a readable parquet file: {str(error).splitlines()[0]}") from None
+    except (pa.ArrowException, OSError) as error:
+        raise _unreadable(path, error) from None
     for field in schema:
-        if field.name not in table.column_names:
+        if field.name not in columns.names:
             raise InputError(f"{path}: column {field.name!r} is missing")
-        if table.schema.field(field.name).type != field.type:
-            found = table.schema.field(field.name).type
-            raise InputError(f"{path}: column {field.name!r} is {found}, expected {field.type}")
-    return table.select(schema.names)
+        if columns.field(field.name).type != field.type:
+            kind = columns.field(field.name).type
+            raise InputError(f"{path}: column {field.name!r} is {kind}, expected {field.type}")
+    return file
+
+
+def _unreadable(path: Path, error: Exception) -> InputError:
+    return InputError(f"{path}: not a readable parquet file: {str(error).partition(chr(10))[0]}")
+
+
+def read_table(path: Path, schema: pa.Schema) -> pa.Table:
+    """Reads a whole parquet file and checks its schema.
+
+    Raises:
+        InputError: not there, not parquet, or a column is missing or has another type.
+    """
+    file = _open(path, schema)
+    try:
+        return file.read(columns=schema.names)
+    except (pa.ArrowException, OSError) as error:
+        raise _unreadable(path, error) from None
+
+
+def read_batches(
+    path: Path, schema: pa.Schema, columns: Sequence[str], rows: int = 1024
+) -> Iterator[list[dict[str, Any]]]:
+    """Some columns of a parquet file whose schema is checked, `rows` at a time, so that only those are in memory.
+
+    Raises:
+        InputError: see `read_table`.
+    """
+    file = _open(path, schema)
+    try:
+        for batch in file.iter_batches(rows, columns=list(columns)):
+            yield batch.to_pylist()
+    except (pa.ArrowException, OSError) as error:
+        raise _unreadable(path, error) from None
+
+
+def count_rows(path: Path, schema: pa.Schema) -> int:
+    """How many rows a parquet file has.
+
+    Raises:
+        InputError: see `read_table`.
+    """
+    return int(_open(path, schema).metadata.num_rows)

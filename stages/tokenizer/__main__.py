@@ -1,6 +1,8 @@
 """`python -m stages.tokenizer`: byte-level BPE with K2's special tokens, trained on documents and tool calls."""
 
 import json
+from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 import k2model.chat
@@ -9,11 +11,12 @@ from agents.tools.evolve import evolve
 from k2model.chat.tokenizer import load_tokenizer, save_tokenizer, train_tokenizer
 from stages.harness.files import write_atomic
 from stages.harness.stage import Stage
-from stages.harness.tables import CORPUS, read_table
+from stages.harness.tables import CORPUS, read_batches
 from stages.tokenizer.params import TokenizerParams
 from stages.tracking.runs import Track
 
 DIALOGS = 400
+CORPUS_PATH = Path("data/corpus.parquet")
 OUT = Path("data/tokenizer")
 TEMPLATE = Path(k2model.chat.__file__).with_name("chat_template.jinja")
 
@@ -31,19 +34,21 @@ def dialogs(count: int, seed: int) -> list[str]:
     return texts
 
 
+def documents(split: str) -> Iterator[str]:
+    """The texts of one split, a batch of rows in memory at a time."""
+    for rows in read_batches(CORPUS_PATH, CORPUS, ("text", "split")):
+        yield from (row["text"] for row in rows if row["split"] == split)
+
+
 def main() -> None:
     with Stage("tokenizer", TokenizerParams, Track) as stage:
         p = stage.params
-        table = read_table(Path("data/corpus.parquet"), CORPUS)
-        rows = zip(table["text"].to_pylist(), table["split"].to_pylist(), strict=True)
-        split_texts: dict[str, list[str]] = {"train": [], "validation": []}
-        for text, split in rows:
-            split_texts[split].append(text)
-        texts = [*split_texts["train"], *dialogs(DIALOGS, stage.seed32("dialogs"))]
+        calls = dialogs(DIALOGS, stage.seed32("dialogs"))
+        texts = chain(documents("train"), calls)
         tokenizer = train_tokenizer(texts, p.vocab_size)
         with write_atomic(OUT) as tmp:
             save_tokenizer(tokenizer, tmp, chat_template=TEMPLATE.read_text(), max_length=p.model_max_length)
-        held = split_texts["validation"]
+        held = list(documents("validation"))
         encoded = load_tokenizer(OUT).encode_batch(held)
         bytes_per_token = sum(len(text.encode()) for text in held) / sum(map(len, encoded))
         stage.finish(

@@ -122,3 +122,41 @@ def test_an_id_outside_the_vocabulary(tmp_path):
         writer.add("train", [BOS, 300])
     with pytest.raises(ConfigError, match="shard_tokens"):
         ShardWriter(tmp_path, vocab_size=300, bos=BOS, shard_tokens=0)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda index: [], "not a JSON object"),
+        (lambda index: index | {"dtype": "float64"}, "broken: ValueError: dtype 'float64'"),
+        (lambda index: index | {"dtype": None}, "broken"),
+        (lambda index: {key: value for key, value in index.items() if key != "bos"}, "broken: KeyError: 'bos'"),
+        (lambda index: index | {"vocab_size": "300"}, "broken: ValueError"),
+        (lambda index: index | {"splits": []}, "broken: AttributeError"),
+        (lambda index: index | {"splits": {"train": {}}}, "broken: KeyError: 'tokens'"),
+        (lambda index: index | {"splits": {"train": index["splits"]["train"] | {"documents": -1}}}, "broken"),
+        (lambda index: index | {"splits": {"train": index["splits"]["train"] | {"shards": None}}}, "broken: TypeError"),
+    ],
+)
+def test_an_index_of_another_shape_is_named(folder, change, says):
+    path = folder / INDEX
+    path.write_text(json.dumps(change(json.loads(path.read_text()))))
+    with pytest.raises(CheckpointError) as caught:
+        TokenStream(folder, "train", 0)
+    assert str(caught.value).startswith(f"{path}: {says}")
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"[" * 100_000, b"", b'{"format": ' + b"1" * 5000 + b"}"])
+def test_an_index_that_is_no_json_is_named(folder, content):
+    (folder / INDEX).write_bytes(content)
+    with pytest.raises(CheckpointError, match="not JSON"):
+        read_index(folder)
+
+
+def test_a_split_without_tokens_is_named(folder):
+    path = folder / INDEX
+    index = json.loads(path.read_text())
+    index["splits"]["train"] |= {"tokens": 0, "documents": 0, "shards": []}
+    path.write_text(json.dumps(index))
+    with pytest.raises(CheckpointError, match="split 'train' is empty"):
+        TokenStream(folder, "train", 0)
