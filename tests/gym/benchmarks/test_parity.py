@@ -122,6 +122,17 @@ def test_bfcl_by_the_official_checker() -> None:
 
 
 @pytest.mark.skipif(package_folder("reasoning_gym") is None, reason="the package reasoning-gym is not installed")
+def test_no_scorer_of_reasoning_gym_runs_the_answer_as_python() -> None:
+    from gym.benchmarks.suites import REASONING
+    from gym.tasksets.reasoning import FAMILIES
+
+    assert set(REASONING) <= set(FAMILIES)
+    bench = open_benchmark("reasoning_gym")
+    for one in bench.items()[::10]:
+        assert bench.grade(one, Reply("9**9**9")).result.score == 0.0
+
+
+@pytest.mark.skipif(package_folder("reasoning_gym") is None, reason="the package reasoning-gym is not installed")
 def test_reasoning_gym() -> None:
     bench = open_benchmark("reasoning_gym")
     assert all(bench.grade(one, bench.gold_reply(one)).result.score == 1.0 for one in bench.items())
