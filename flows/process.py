@@ -14,6 +14,8 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from agents.chat.redact import public
+
 GRACE_S = 12.0
 SUPERVISE = str(Path(__file__).resolve().with_name("supervise.py"))
 
@@ -106,7 +108,7 @@ def run(
         with _lock:
             _live.discard(process)
     if expired.is_set():
-        raise StageTimeout(f"{' '.join(command)}: stopped after {timeout_s:,.0f} s")
+        raise StageTimeout(f"{public(' '.join(command))}: stopped after {timeout_s:,.0f} s")
     if status != 0:
         raise StageFailed(_reason(lines, status))
     return lines

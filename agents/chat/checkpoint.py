@@ -2,15 +2,24 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from agents.chat.protocol import ChatError, ChatRequest, ChatResponse, OnResponse
+from agents.chat.protocol import (
+    ChatAnswer,
+    ChatError,
+    ChatRefusal,
+    ChatRequest,
+    ChatResponse,
+    Dialog,
+    OnAnswer,
+    converse_in_rounds,
+)
 from k2model.chat.messages import encode_prompt
 from k2model.chat.tokenizer import K2Tokenizer, load_tokenizer
 from k2model.chat.turn import parse_ids
 from k2model.errors import ConfigError
-from k2model.formats.checkpoint import MANIFEST
+from k2model.formats.checkpoint import MANIFEST, load_config
 from k2model.formats.int4_checkpoint import load_any
 from k2model.inference.generate import Engine
 from k2model.inference.request import Request, Result
@@ -29,41 +38,56 @@ class CheckpointClient:
 
     @classmethod
     def open(cls, folder: Path, tokenizer: Path | None = None, *, rows: int = 32) -> "CheckpointClient":
-        """Loads a checkpoint folder; its tokenizer stands in it unless another folder is named.
+        """Loads a checkpoint folder, INT4 too; its tokenizer stands in it unless another folder is named.
 
         Raises:
             ChatError: a checkpoint that has no manifest has no identity.
             CheckpointError, ConfigError: a broken checkpoint, no tokenizer.
         """
+        packed = load_config(folder).quantization_config is not None
         network = load_any(folder).eval()
         try:
             manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             raise ChatError(f"{folder / MANIFEST}: not readable") from None
         digest = hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
-        return cls(network, load_tokenizer(tokenizer or folder), model=f"k2@{digest[:16]}", rows=rows)
+        name = f"{'k2-int4' if packed else 'k2'}@{digest[:16]}"
+        return cls(network, load_tokenizer(tokenizer or folder), model=name, rows=rows)
 
-    def complete(self, requests: Sequence[ChatRequest], on_response: OnResponse | None = None) -> list[ChatResponse]:
-        wanted = [self._request(request) for request in requests]
-        longest = max((len(request.prompt) + request.max_tokens for request in wanted), default=1)
-        limit = self.network.config.max_position_embeddings
-        if longest > limit:
-            raise ChatError(f"request: {longest} tokens with the answer; the context is {limit}")
-        engine = Engine(self.network, self.tokenizer, max_batch=self.rows, max_length=longest)
-        try:
-            place_of = {engine.submit(request): place for place, request in enumerate(wanted)}
-        except ConfigError as error:
-            raise ChatError(str(error)) from None
-        answers: dict[int, ChatResponse] = {}
-        while len(answers) < len(wanted):
+    def fits(self, request: ChatRequest) -> bool:
+        asked = self._request(request)
+        return isinstance(asked, Request) or asked.kind != "too_long"
+
+    def complete(self, requests: Sequence[ChatRequest], on_answer: OnAnswer | None = None) -> list[ChatAnswer]:
+        answers: dict[int, ChatAnswer] = {}
+
+        def give(place: int, answer: ChatAnswer) -> None:
+            answers[place] = answer
+            if on_answer is not None:
+                on_answer(place, answer)
+
+        asked = [self._request(request) for request in requests]
+        lengths = [len(one.prompt) + one.max_tokens for one in asked if isinstance(one, Request)]
+        engine = Engine(self.network, self.tokenizer, max_batch=self.rows, max_length=max(lengths, default=1))
+        place_of: dict[int, int] = {}
+        for place, one in enumerate(asked):
+            if isinstance(one, ChatRefusal):
+                give(place, one)
+                continue
+            try:
+                place_of[engine.submit(one)] = place
+            except ConfigError as error:
+                give(place, ChatRefusal("refused", f"request: {error}"))
+        while len(answers) < len(requests):
             for handle, result in engine.step():
                 place = place_of[handle]
-                answers[place] = self._response(requests[place], result)
-                if on_response is not None:
-                    on_response(place, answers[place])
-        return [answers[place] for place in range(len(wanted))]
+                give(place, self._response(requests[place], result))
+        return [answers[place] for place in range(len(requests))]
 
-    def _request(self, request: ChatRequest) -> Request:
+    def converse(self, dialogs: Iterable[Dialog]) -> None:
+        converse_in_rounds(self, dialogs, self.rows)
+
+    def _request(self, request: ChatRequest) -> Request | ChatRefusal:
         if request.response_schema is not None:
             raise ChatError("request: response_schema is for endpoints; a local grammar belongs to the caller's engine")
         if request.messages and request.messages[-1].get("role") == "assistant":
@@ -71,7 +95,10 @@ class CheckpointClient:
         try:
             prompt = encode_prompt(self.tokenizer, request.messages, request.tools or None)
         except (ConfigError, KeyError, TypeError) as error:
-            raise ChatError(f"request: {error}") from None
+            return ChatRefusal("refused", f"request: {error}")
+        length, limit = len(prompt) + request.max_tokens, self.network.config.max_position_embeddings
+        if length > limit:
+            return ChatRefusal("too_long", f"request: {length} tokens with the answer; the context is {limit}")
         return Request(
             prompt,
             request.max_tokens,

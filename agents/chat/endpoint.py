@@ -2,21 +2,33 @@
 
 import asyncio
 import json
+import logging
 import os
 import random
 import re
+import ssl
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
 
-from agents.chat.protocol import BudgetExceeded, ChatError, ChatRequest, ChatResponse, OnResponse, request_key
+from agents.chat.budget import Budget
+from agents.chat.protocol import (
+    ChatAnswer,
+    ChatError,
+    ChatRefusal,
+    ChatRequest,
+    ChatResponse,
+    Dialog,
+    OnAnswer,
+    complete_by_dialogs,
+    request_key,
+)
+from agents.chat.redact import public, redact, secrets_of
+from agents.chat.reply import LONGEST_PAUSE_S, Malformed, MayPass, Unreachable, asked_pause, read_reply
 
-PASSING = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
-LONGEST_PAUSE_S = 300.0
 CHARS_PER_TOKEN = 3  # a cautious guess, until the endpoint says how many there were
 
 
@@ -25,18 +37,19 @@ class EndpointOptions:
     """How an endpoint is used.
 
     Attributes:
-        model: the endpoint's name of the model.
+        model: the endpoint's name of the model, for a spec that names none.
         key_variable: the environment variable that holds the API key; unset or empty means none.
         concurrency: requests in flight.
-        timeout_s: for one answer.
+        timeout_s: for one whole answer, whatever comes in between.
         retries: after the first try, of what may pass: time-outs, broken connections, answers that are no JSON,
-            and statuses 408, 409, 425, 429 and 5xx.
+            and statuses 408, 409, 425, 429 and 5xx. An answer in no known form is tried once more.
         backoff_s: the first pause; each further one may be twice as long, a random share of it is slept.
         budget_tokens, budget_usd: 0 is no limit. A request starts only when its largest possible answer still fits.
         usd_per_million_in, usd_per_million_out: the price of tokens.
+        max_failed_share: of all requests may be refused or fail, see `agents.chat.losses`.
     """
 
-    model: str
+    model: str = ""
     key_variable: str = "OPENAI_API_KEY"
     concurrency: int = 500
     timeout_s: float = 120.0
@@ -46,62 +59,49 @@ class EndpointOptions:
     budget_usd: float = 0.0
     usd_per_million_in: float = 0.0
     usd_per_million_out: float = 0.0
+    max_failed_share: float = 0.2
 
 
-class _MayPass(Exception):
-    """A failure that another try may not meet; `after_s` is the pause that the endpoint asked for."""
+@dataclass(frozen=True)
+class _Address:
+    """Where completions are asked for; a user, password or key in it shows in no `repr`."""
 
-    def __init__(self, what: str, after_s: float = 0.0) -> None:
-        super().__init__(what)
-        self.after_s = after_s
+    url: httpx.URL = field(repr=False)
+    secrets: tuple[str, ...] = field(repr=False)
 
-
-class _Budget:
-    def __init__(self, options: EndpointOptions) -> None:
-        self.options = options
-        self.tokens = 0
-        self.usd = 0.0
-        self.in_flight = 0
-
-    def _price(self, tokens_in: int, tokens_out: int) -> float:
-        return (tokens_in * self.options.usd_per_million_in + tokens_out * self.options.usd_per_million_out) / 1e6
-
-    async def reserve(self, tokens_in: int, tokens_out: int) -> None:
-        """Takes the largest cost of a request out of the budget; waits for answers in flight to give back theirs."""
-        o = self.options
-        while True:
-            tokens, usd = self.tokens + tokens_in + tokens_out, self.usd + self._price(tokens_in, tokens_out)
-            too_many = bool(o.budget_tokens) and tokens > o.budget_tokens
-            too_dear = bool(o.budget_usd) and usd > o.budget_usd
-            if not too_many and not too_dear:
-                break
-            if not self.in_flight:
-                limit = f"{tokens:,} of {o.budget_tokens:,} tokens" if too_many else f"{usd:.4f} of {o.budget_usd} USD"
-                raise BudgetExceeded(f"budget: the next request could reach {limit}")
-            await asyncio.sleep(0.02)
-        self.in_flight += 1
-        self.tokens, self.usd = tokens, usd
-
-    def settle(self, reserved: tuple[int, int], used: tuple[int, int]) -> None:
-        self.in_flight -= 1
-        self.tokens += sum(used) - sum(reserved)
-        self.usd += self._price(*used) - self._price(*reserved)
+    @classmethod
+    def of(cls, text: str) -> "_Address":
+        try:
+            url = httpx.URL(text)
+            address = url.copy_with(path=f"{url.path.rstrip('/')}/chat/completions", query=url.query or None)
+        except (httpx.InvalidURL, ValueError, TypeError):
+            address = None
+        if address is None or not address.host:
+            raise ChatError(f"{redact(public(text))}: no URL (what is special in a user or password is %-encoded)")
+        return cls(address, secrets_of(text))
 
 
 class EndpointClient:
     """POST {url}/chat/completions for every request.
 
-    The API key is read from the environment when a request is sent and stands nowhere else. When a request fails for
-    good, or the budget ends, no further one starts; those in flight are still delivered, then the error is raised.
+    The API key is read from the environment when a request is sent and stands nowhere else. What is wrong with one
+    request is its `ChatRefusal`. When all of them are concerned, or the budget ends, no further one starts; those in
+    flight are still delivered, then the error is raised.
 
     Args:
-        url: up to and with the version, such as `http://127.0.0.1:8000/v1`.
+        url: up to and with the version, such as `http://127.0.0.1:8000/v1`; a user, password or key in it is used, and
+            is no part of the model's identity.
+
+    Raises:
+        ChatError: it is no URL.
     """
 
     def __init__(self, url: str, options: EndpointOptions) -> None:
-        self.url, self.options = url.rstrip("/"), options
+        self.url, self.options = public(url).rstrip("/"), options
         self.model = f"{self.url}#{options.model}"
-        self._budget = _Budget(options)
+        self._address = _Address.of(url)
+        o = options
+        self._budget = Budget(o.budget_tokens, o.budget_usd, o.usd_per_million_in, o.usd_per_million_out)
         self._open_at = 0.0  # time.monotonic() before which nothing is sent: the endpoint asked for a pause
 
     @property
@@ -112,68 +112,92 @@ class EndpointClient:
     def spent_usd(self) -> float:
         return self._budget.usd
 
-    def complete(self, requests: Sequence[ChatRequest], on_response: OnResponse | None = None) -> list[ChatResponse]:
+    def fits(self, request: ChatRequest) -> bool:
+        """True: the endpoint alone counts its tokens, and refuses what is `too_long`."""
+        return True
+
+    def complete(self, requests: Sequence[ChatRequest], on_answer: OnAnswer | None = None) -> list[ChatAnswer]:
         """Answers in the order of the requests; not to be called from a running event loop.
 
         Raises:
-            ChatError: refused, or failed at every try.
+            ChatError: no request can be answered.
             BudgetExceeded: the next request wouldn't fit.
         """
-        return asyncio.run(self._complete(requests, on_response))
+        return complete_by_dialogs(self, requests, on_answer)
 
-    async def _complete(self, requests: Sequence[ChatRequest], on_response: OnResponse | None) -> list[ChatResponse]:
-        answers: dict[int, ChatResponse] = {}
+    def converse(self, dialogs: Iterable[Dialog]) -> None:
+        asyncio.run(self._converse(iter(dialogs)))
+
+    async def _converse(self, dialogs: Iterator[Dialog]) -> None:
         failures: list[ChatError] = []
-        todo = iter(enumerate(requests))
-        workers = min(self.options.concurrency, len(requests))
-        key = os.environ.get(self.options.key_variable, "")
+        key = self._key()
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         context = httpx.create_ssl_context()
 
         async def work() -> None:
+            if (dialog := next(dialogs, None)) is None:
+                return
             # One connection each: a pool of httpcore looks through all its connections at every request.
             limits = httpx.Limits(max_connections=1, max_keepalive_connections=1)
             timeout = self.options.timeout_s
             async with httpx.AsyncClient(limits=limits, timeout=timeout, headers=headers, verify=context) as http:
-                for place, request in _until_failure(todo, failures):
+                while dialog is not None:
                     try:
-                        answers[place] = await self._ask(http, request)
+                        await self._lead(http, dialog, failures)
                     except ChatError as error:
                         failures.append(error)
-                        return
-                    if on_response is not None:
-                        on_response(place, answers[place])
+                    dialog = None if failures else next(dialogs, None)
 
-        async with asyncio.TaskGroup() as group:
-            for _ in range(workers):
-                group.create_task(work())
+        await asyncio.gather(*(work() for _ in range(self.options.concurrency)))
         if failures:
             raise failures[0]
-        return [answers[place] for place in range(len(requests))]
 
-    async def _ask(self, http: httpx.AsyncClient, request: ChatRequest) -> ChatResponse:
+    def _key(self) -> str:
+        key = os.environ.get(self.options.key_variable, "").strip() if self.options.key_variable else ""
+        if not re.fullmatch(r"[\x20-\x7e]*", key):
+            raise ChatError(f"{self.options.key_variable}: holds a character that no header can carry")
+        return key
+
+    async def _lead(self, http: httpx.AsyncClient, dialog: Dialog, failures: Sequence[ChatError]) -> None:
+        try:
+            request = next(dialog)
+            while not failures:
+                request = dialog.send(await self._ask(http, request))
+        except StopIteration:
+            pass
+        finally:
+            dialog.close()
+
+    async def _ask(self, http: httpx.AsyncClient, request: ChatRequest) -> ChatAnswer:
         body = self._body(request)
         reserved = len(json.dumps(body["messages"])) // CHARS_PER_TOKEN, request.max_tokens
         await self._budget.reserve(*reserved)
         used = (0, 0)
+        malformed = 0
         try:
             for attempt in range(self.options.retries + 1):
                 await self._wait_open()
                 try:
                     answer = await self._post(http, body, request_key(self.model, request))
-                except _MayPass as error:
-                    if attempt == self.options.retries:
-                        raise ChatError(f"{self.url}: {error}, {attempt + 1} tries") from None
-                    if error.after_s:
-                        self._open_at = max(self._open_at, time.monotonic() + error.after_s)
-                    pause = min(self.options.backoff_s * 2**attempt, LONGEST_PAUSE_S)
-                    await asyncio.sleep(pause * random.uniform(0.5, 1.0))
+                except MayPass as error:
+                    passing = error
                 else:
-                    used = answer.prompt_tokens or reserved[0], answer.completion_tokens or reserved[1]
+                    if isinstance(answer, ChatResponse):
+                        used = answer.prompt_tokens or reserved[0], answer.completion_tokens or reserved[1]
                     return answer
-            raise AssertionError("unreachable")
+                malformed += isinstance(passing, Malformed)
+                if attempt == self.options.retries or malformed > 1:
+                    break
+                if passing.after_s:
+                    self._open_at = max(self._open_at, time.monotonic() + passing.after_s)
+                pause = min(self.options.backoff_s * 2**attempt, LONGEST_PAUSE_S)
+                await asyncio.sleep(pause * random.uniform(0.5, 1.0))
         finally:
             self._budget.settle(reserved, used)
+        reason = f"{passing}, {attempt + 1} tries"
+        if isinstance(passing, Unreachable):
+            raise ChatError(f"{self.url}: {reason}")
+        return ChatRefusal("refused" if isinstance(passing, Malformed) else "failed", reason)
 
     async def _wait_open(self) -> None:
         while (left := self._open_at - time.monotonic()) > 0:
@@ -199,87 +223,56 @@ class EndpointClient:
             body["response_format"] = {"type": "json_schema", "json_schema": schema}
         return body
 
-    async def _post(self, http: httpx.AsyncClient, body: Mapping[str, Any], key: str) -> ChatResponse:
+    async def _post(self, http: httpx.AsyncClient, body: Mapping[str, Any], key: str) -> ChatAnswer:
+        # What is raised here is raised outside of `except`: the chain of a library's exceptions holds URL and headers.
+        failure: ChatError | MayPass
         try:
-            response = await http.post(f"{self.url}/chat/completions", json=body, headers={"Idempotency-Key": key})
-        except (httpx.TimeoutException, httpx.NetworkError, httpx.RemoteProtocolError) as error:
-            raise _MayPass(f"{type(error).__name__}") from None
+            async with asyncio.timeout(self.options.timeout_s):
+                response = await http.post(self._address.url, json=body, headers={"Idempotency-Key": key})
+            if response.status_code == 200 and (pause := asked_pause(response.headers)):
+                self._open_at = max(self._open_at, time.monotonic() + pause)
+            answer = read_reply(response.status_code, response.headers, response.content)
+        except MayPass as error:
+            failure = error
+        except ChatError as error:
+            failure = ChatError(self._harmless(str(error)))
+        except (TimeoutError, httpx.ReadTimeout, httpx.WriteTimeout, httpx.PoolTimeout):
+            failure = MayPass(f"no whole answer in {self.options.timeout_s:g} s")
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
+            failure = self._unconnected(error)
+        except (httpx.NetworkError, httpx.RemoteProtocolError, httpx.DecodingError) as error:
+            failure = MayPass(type(error).__name__)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise ChatError(f"{self.url}: {type(error).__name__}: {error}") from None
-        pause = _asked_pause(response.headers)
-        if response.status_code in PASSING:
-            raise _MayPass(f"status {response.status_code}", pause)
-        if response.status_code != 200:
-            raise ChatError(f"{self.url}: status {response.status_code}: {self._harmless(response.text)}")
-        if pause:
-            self._open_at = max(self._open_at, time.monotonic() + pause)
-        try:
-            return _parse(response.json())
-        except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
-            raise _MayPass(f"an answer that is no chat completion ({type(error).__name__})") from None
+            failure = ChatError(self._harmless(f"{type(error).__name__}: {error}"))
+        else:
+            if isinstance(answer, ChatRefusal):
+                return ChatRefusal(answer.kind, self._redacted(answer.reason))
+            return answer
+        failure.__context__ = None
+        raise failure
+
+    def _unconnected(self, error: BaseException) -> ChatError | MayPass:
+        cause: BaseException | None = error
+        while cause is not None:
+            if isinstance(cause, ssl.SSLCertVerificationError):
+                return ChatError(self._harmless(f"its certificate is not accepted: {cause.verify_message}"))
+            if isinstance(cause, ssl.SSLError) and cause.reason == "WRONG_VERSION_NUMBER":
+                return ChatError(f"{self.url}: does not speak TLS; http:// may be meant")
+            cause = cause.__cause__ or cause.__context__
+        return Unreachable(f"no connection ({type(error).__name__})")
 
     def _harmless(self, text: str) -> str:
-        """The beginning of an error's text, one line; some endpoints repeat the API key in it."""
-        if key := os.environ.get(self.options.key_variable, ""):
-            text = text.replace(key, "[key]")
-        return re.sub(r"\b(sk|key|Bearer)[-_ ][\w*.-]{6,}", "[key]", " ".join(text.split()))[:200]
+        return f"{self.url}: {self._redacted(text)}"
+
+    def _redacted(self, text: str) -> str:
+        """The beginning of a foreign text, one line; some endpoints repeat the API key in it."""
+        return redact(text, (os.environ.get(self.options.key_variable, "").strip(), *self._address.secrets))
 
 
-def _until_failure(
-    todo: Iterator[tuple[int, ChatRequest]], failures: Sequence[ChatError]
-) -> Iterator[tuple[int, ChatRequest]]:
-    while not failures and (one := next(todo, None)) is not None:
-        yield one
+def _without_secrets(record: logging.LogRecord) -> bool:
+    """httpx logs every URL."""
+    record.msg, record.args = public(record.getMessage()), None
+    return True
 
 
-def _parse(value: Any) -> ChatResponse:
-    choice = value["choices"][0]
-    message = choice["message"]
-    usage = value.get("usage") or {}
-    text = message.get("content") or ""
-    calls = tuple(message.get("tool_calls") or ())
-    named = all(isinstance(call["function"]["name"], str) and "arguments" in call["function"] for call in calls)
-    if not isinstance(text, str) or not named:
-        raise TypeError("content")
-    return ChatResponse(
-        text,
-        reasoning=message.get("reasoning_content") or message.get("reasoning") or "",
-        tool_calls=calls,
-        prompt_tokens=int(usage.get("prompt_tokens", 0)),
-        completion_tokens=int(usage.get("completion_tokens", 0)),
-        finish_reason=choice.get("finish_reason") or "stop",
-    )
-
-
-def _asked_pause(headers: Mapping[str, str]) -> float:
-    """Seconds to wait before the next request, from Retry-After and the x-ratelimit-* headers; 0 is none."""
-    pause = 0.0
-    if after := headers.get("retry-after-ms"):
-        pause = _number(after) / 1000
-    elif after := headers.get("retry-after"):
-        pause = _number(after) or _until(after)
-    for what in ("requests", "tokens"):
-        if headers.get(f"x-ratelimit-remaining-{what}", "").strip() == "0":
-            pause = max(pause, _duration(headers.get(f"x-ratelimit-reset-{what}", "")))
-    return min(max(pause, 0.0), LONGEST_PAUSE_S)
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return 0.0
-
-
-def _until(date: str) -> float:
-    try:
-        return parsedate_to_datetime(date).timestamp() - time.time()
-    except ValueError:
-        return 0.0
-
-
-def _duration(text: str) -> float:
-    """Seconds of `6m0s`, `1.5s`, `20ms` or a bare number."""
-    parts = re.findall(r"([\d.]+)(ms|s|m|h)", text)
-    unit = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-    return sum(_number(value) * unit[name] for value, name in parts) if parts else _number(text)
+logging.getLogger("httpx").addFilter(_without_secrets)

@@ -2,15 +2,17 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, TypeAlias
+
+from k2model.chat.model_json import well_formed
 
 Message = Mapping[str, Any]
 
 
 class ChatError(Exception):
-    """A request that a client can't answer: impossible parameters, or a refusal that no retry can change."""
+    """What concerns every request: no such model, a wrong key, no connection, parameters that a client can't take."""
 
 
 class BudgetExceeded(ChatError):
@@ -23,7 +25,7 @@ class ChatRequest:
 
     A last message of role `assistant` is a prefill: the answer continues it, and the response holds the continuation
     alone. `shared` says how many of the first messages stand in many requests of a batch; a client may read those
-    once. It never changes the answer's identity.
+    once. It never changes the answer's identity. Half surrogate pairs in messages and tools become U+FFFD.
 
     Attributes:
         messages: mappings with `role` and `content` (and `tool_calls`, `tool_call_id`, `name` where they belong).
@@ -44,6 +46,10 @@ class ChatRequest:
     tools: tuple[Mapping[str, Any], ...] = ()
     response_schema: Mapping[str, Any] | None = None
     shared: int = field(default=0, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "messages", tuple(well_formed(message) for message in self.messages))
+        object.__setattr__(self, "tools", tuple(well_formed(tool) for tool in self.tools))
 
     def identity(self) -> dict[str, Any]:
         """Everything that the answer depends on, as JSON values."""
@@ -72,7 +78,23 @@ class ChatResponse:
     cached: bool = field(default=False, compare=False)
 
 
-OnResponse = Callable[[int, ChatResponse], None]
+@dataclass(frozen=True)
+class ChatRefusal:
+    """Why this one request has no answer, in one line without secrets; the others go on.
+
+    Attributes:
+        kind: `refused` by a filter, or for what it holds: asked again it would be refused again; `too_long`: with its
+            answer it exceeds the context; `failed`: no try came to an answer, a later run asks again.
+    """
+
+    kind: Literal["refused", "too_long", "failed"]
+    reason: str
+    cached: bool = field(default=False, compare=False)
+
+
+ChatAnswer: TypeAlias = ChatResponse | ChatRefusal
+OnAnswer = Callable[[int, ChatAnswer], None]
+Dialog = Generator[ChatRequest, ChatAnswer, None]  # yields what it asks next; ends when it asks no more
 
 
 class ChatClient(Protocol):
@@ -82,16 +104,66 @@ class ChatClient(Protocol):
     def model(self) -> str:
         """The identity of the model: two clients with the same identity give interchangeable answers."""
 
-    def complete(self, requests: Sequence[ChatRequest], on_response: OnResponse | None = None) -> list[ChatResponse]:
+    def fits(self, request: ChatRequest) -> bool:
+        """Whether a request with its answer fits the context, as far as the client knows it."""
+
+    def complete(self, requests: Sequence[ChatRequest], on_answer: OnAnswer | None = None) -> list[ChatAnswer]:
         """Answers in the order of the requests.
 
         Args:
-            on_response: called with (place of the request, its answer) as soon as the answer is there, from the
+            on_answer: called with (place of the request, its answer) as soon as the answer is there, from the
                 calling thread.
 
         Raises:
-            ChatError: a request can't be answered.
+            ChatError: no request can be answered.
         """
+
+    def converse(self, dialogs: Iterable[Dialog]) -> None:
+        """Leads dialogs to their ends, each at its own pace, as many at once as the client answers requests at once.
+
+        Dialogs are taken and led in the calling thread.
+
+        Raises:
+            ChatError: no request can be answered; dialogs under way are closed.
+        """
+
+
+def complete_by_dialogs(
+    client: ChatClient, requests: Sequence[ChatRequest], on_answer: OnAnswer | None
+) -> list[ChatAnswer]:
+    """`complete` of a client that leads dialogs."""
+    answers: dict[int, ChatAnswer] = {}
+
+    def single(place: int, request: ChatRequest) -> Dialog:
+        answers[place] = yield request
+        if on_answer is not None:
+            on_answer(place, answers[place])
+
+    client.converse(single(place, request) for place, request in enumerate(requests))
+    return [answers[place] for place in range(len(requests))]
+
+
+def converse_in_rounds(client: ChatClient, dialogs: Iterable[Dialog], at_once: int) -> None:
+    """`converse` of a client that decodes a batch as a whole."""
+    coming = iter(dialogs)
+    live: list[tuple[Dialog, ChatRequest]] = []
+
+    def go_on(dialog: Dialog, answer: ChatAnswer | None) -> None:
+        try:
+            asked = next(dialog) if answer is None else dialog.send(answer)
+        except StopIteration:
+            return
+        live.append((dialog, asked))
+
+    while True:
+        while len(live) < at_once and (new := next(coming, None)) is not None:
+            go_on(new, None)
+        if not live:
+            return
+        asked, live = live, []
+        answers = client.complete([request for _, request in asked])
+        for (dialog, _), answer in zip(asked, answers, strict=True):
+            go_on(dialog, answer)
 
 
 def request_key(model: str, request: ChatRequest) -> str:

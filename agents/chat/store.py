@@ -1,21 +1,35 @@
-"""Answers by content, in SQLite: what was once answered is never asked again.
+"""Answers by content, in SQLite: what was once answered, or refused for good, is never asked again.
 
-python -m agents.chat.store INTO FROM...    copies what the other stores hold
+python -m agents.chat.store INTO FROM...                copies what the other stores hold
+python -m agents.chat.store INTO --forget-refusals      asks the refused requests again in the next run
 """
 
 import argparse
 import json
 import sqlite3
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from agents.chat.protocol import ChatClient, ChatError, ChatRequest, ChatResponse, OnResponse, request_key
+from agents.chat.protocol import (
+    ChatAnswer,
+    ChatClient,
+    ChatError,
+    ChatRefusal,
+    ChatRequest,
+    ChatResponse,
+    Dialog,
+    OnAnswer,
+    request_key,
+)
+from k2model.chat.model_json import well_formed
 
 
 class AnswerStore:
-    """A table key → answer. Many processes may use one file; an answer that `put` returned from survives a kill.
+    """Tables key → answer and key → refusal. Many processes may use one file; what `put` returned from survives a kill.
+
+    A refusal that another try might not meet (`failed`) is not kept. An answer counts more than a refusal.
 
     Raises:
         ChatError: the file isn't such a store.
@@ -32,22 +46,36 @@ class AnswerStore:
                 "CREATE TABLE IF NOT EXISTS answers"
                 " (key TEXT PRIMARY KEY, model TEXT NOT NULL, answer TEXT NOT NULL) WITHOUT ROWID"
             )
+            self._db.execute(
+                "CREATE TABLE IF NOT EXISTS refusals"
+                " (key TEXT PRIMARY KEY, model TEXT NOT NULL, kind TEXT NOT NULL, reason TEXT NOT NULL) WITHOUT ROWID"
+            )
         except sqlite3.DatabaseError as error:
             raise ChatError(f"{path}: not an answer store: {error}") from None
 
-    def get(self, key: str) -> ChatResponse | None:
+    def get(self, key: str) -> ChatAnswer | None:
         row = self._db.execute("SELECT answer FROM answers WHERE key = ?", (key,)).fetchone()
-        if row is None:
-            return None
-        value = json.loads(row[0])
-        return ChatResponse(**value | {"tool_calls": tuple(value["tool_calls"]), "cached": True})
+        if row is not None:
+            value = json.loads(row[0])
+            return ChatResponse(**value | {"tool_calls": tuple(value["tool_calls"]), "cached": True})
+        row = self._db.execute("SELECT kind, reason FROM refusals WHERE key = ?", (key,)).fetchone()
+        return None if row is None else ChatRefusal(row[0], row[1], cached=True)
 
-    def put(self, key: str, model: str, answer: ChatResponse) -> None:
-        """Stores an answer; the first one of a key stays."""
+    def put(self, key: str, model: str, answer: ChatAnswer) -> None:
+        """Stores an answer, half surrogate pairs as U+FFFD; the first one of a key stays."""
+        if isinstance(answer, ChatRefusal):
+            if answer.kind != "failed":
+                row = (key, model, answer.kind, well_formed(answer.reason))
+                self._db.execute("INSERT OR IGNORE INTO refusals VALUES (?, ?, ?, ?)", row)
+            return
         value = asdict(answer)
         del value["cached"]
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+        text = json.dumps(well_formed(value), ensure_ascii=False, allow_nan=False)
         self._db.execute("INSERT OR IGNORE INTO answers VALUES (?, ?, ?)", (key, model, text))
+
+    def forget_refusals(self) -> int:
+        """Requests that were refused will be asked again; returns how many there were."""
+        return self._db.execute("DELETE FROM refusals").rowcount
 
     def take(self, other: Path) -> int:
         """Copies the answers of another store; returns how many were new.
@@ -62,6 +90,7 @@ class AnswerStore:
         self._db.execute("ATTACH ? AS other", (str(other),))
         try:
             self._db.execute("INSERT OR IGNORE INTO answers SELECT * FROM other.answers")
+            self._db.execute("INSERT OR IGNORE INTO refusals SELECT * FROM other.refusals")
         finally:
             self._db.execute("DETACH other")
         return len(self) - before
@@ -83,26 +112,29 @@ class CachedClient:
     def model(self) -> str:
         return self.client.model
 
-    def complete(self, requests: Sequence[ChatRequest], on_response: OnResponse | None = None) -> list[ChatResponse]:
-        answers: dict[int, ChatResponse] = {}
+    def fits(self, request: ChatRequest) -> bool:
+        return self.client.fits(request)
 
-        def give(place: int, answer: ChatResponse) -> None:
+    def complete(self, requests: Sequence[ChatRequest], on_answer: OnAnswer | None = None) -> list[ChatAnswer]:
+        answers: dict[int, ChatAnswer] = {}
+
+        def give(place: int, answer: ChatAnswer) -> None:
             answers[place] = answer
-            if on_response is not None:
-                on_response(place, answer)
+            if on_answer is not None:
+                on_answer(place, answer)
 
         missing: dict[str, list[int]] = {}
         for place, request in enumerate(requests):
             key = request_key(self.model, request)
             if key in missing:
                 missing[key].append(place)
-            elif (found := self.store.get(key)) is not None:
-                give(place, found)
+            elif (known := self.store.get(key)) is not None:
+                give(place, known)
             else:
                 missing[key] = [place]
         keys = list(missing)
 
-        def arrived(index: int, answer: ChatResponse) -> None:
+        def arrived(index: int, answer: ChatAnswer) -> None:
             self.store.put(keys[index], self.model, answer)
             first, *others = missing[keys[index]]
             give(first, answer)
@@ -113,15 +145,39 @@ class CachedClient:
             self.client.complete([requests[missing[key][0]] for key in keys], arrived)
         return [answers[place] for place in range(len(requests))]
 
+    def converse(self, dialogs: Iterable[Dialog]) -> None:
+        self.client.converse(self._stored(dialog) for dialog in dialogs)
+
+    def _stored(self, dialog: Dialog) -> Dialog:
+        """Asks for `dialog` what the store does not know, and tells it what the store keeps: a later run sees that."""
+        try:
+            request = next(dialog)
+            while True:
+                key = request_key(self.model, request)
+                answer = self.store.get(key)
+                if answer is None:
+                    given = yield request
+                    self.store.put(key, self.model, given)
+                    kept = self.store.get(key)
+                    answer = given if kept is None else replace(kept, cached=False)
+                request = dialog.send(answer)
+        except StopIteration:
+            return
+        finally:
+            dialog.close()
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Copies the answers of other stores into one.")
     parser.add_argument("into", type=Path)
-    parser.add_argument("others", type=Path, nargs="+", metavar="from")
+    parser.add_argument("others", type=Path, nargs="*", metavar="from")
+    parser.add_argument("--forget-refusals", action="store_true", help="so that they are asked again")
     args = parser.parse_args()
     try:
         store = AnswerStore(args.into)
         new = sum(store.take(other) for other in args.others)
+        if args.forget_refusals:
+            print(f"answers: {store.forget_refusals():,} refusals forgotten")
     except ChatError as error:
         print(f"answers: {error}", file=sys.stderr)
         raise SystemExit(2) from None

@@ -22,6 +22,7 @@ from gym.tasksets.repair import MODULE, TESTS, Repair, mutants, repository, sour
 from gym.tasksets.task import Task
 from gym.verifiers.result import Status
 from k2model.chat.messages import call_id
+from k2model.chat.model_json import loads_arguments
 
 RUN = f"python {TESTS}"
 SYSTEM = (
@@ -198,5 +199,5 @@ def replay(task: Task, messages: Sequence[Mapping[str, Any]], box: Sandbox) -> s
     """The hash of the files after the calls in `messages`, run again on a new working copy."""
     copy = Workspace(repository(task), box)
     for call in (call for message in messages for call in message.get("tool_calls") or []):
-        copy.call(call["function"]["name"], json.loads(call["function"]["arguments"]))
+        copy.call(call["function"]["name"], loads_arguments(call["function"]["arguments"]))
     return copy.state_hash()

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from agents.chat.protocol import ChatClient, ChatRequest
+from agents.chat.protocol import ChatClient, ChatRefusal, ChatRequest
 from agents.conversations.tasks import Application, Task, collateral, unmet
 from agents.conversations.world import World
 from agents.tools.spec import READ_ONLY
+from k2model.chat.model_json import ModelJsonError, loads_arguments, loads_model_json
 
 
 @dataclass(frozen=True)
@@ -28,14 +29,17 @@ def judge(
     messages: Sequence[Mapping[str, Any]],
     stop: str,
     read_first: bool = False,
+    detail: str = "",
 ) -> Verdict:
     """The checkable part: an answer, every criterion met, nothing else touched, only declared tools called.
 
     Args:
         read_first: the agent's policy says that it reads a record before it changes it.
+        detail: of what stopped the conversation.
     """
     if stop != "answered":
-        return Verdict(False, "no_answer", f"stopped by {stop}")
+        why = f"stopped by {stop}{': ' if detail else ''}{detail}"
+        return Verdict(False, "refused" if stop == "refused" else "no_answer", why)
     calls = [call for message in messages for call in message.get("tool_calls") or []]
     for call in calls:
         if not _well_formed(call):
@@ -69,9 +73,10 @@ def judge(
 
 def _well_formed(call: Mapping[str, Any]) -> bool:
     try:
-        return isinstance(json.loads(call["function"]["arguments"]), dict)
-    except json.JSONDecodeError:
+        loads_arguments(call["function"]["arguments"])
+    except ModelJsonError:
         return False
+    return True
 
 
 def _changed_unread(app: Application, calls: Sequence[Mapping[str, Any]]) -> str:
@@ -79,7 +84,7 @@ def _changed_unread(app: Application, calls: Sequence[Mapping[str, Any]]) -> str
     read: set[str] = set()
     for call in calls:
         tool = app.tools[call["function"]["name"]]
-        one = str(json.loads(call["function"]["arguments"]).get("id", ""))
+        one = str(loads_arguments(call["function"]["arguments"]).get("id", ""))
         if tool.action not in READ_ONLY and one and one not in read:
             return one
         read.add(one)
@@ -93,6 +98,7 @@ Answer with JSON: {{"good": true or false, "reason": "..."}}"""
 _WORD_QUESTION = """Conversation of an assistant with tools:
 {conversation}
 Was the assistant polite and clear, and does it claim only what the results show? Answer with one word, yes or no."""
+NO_JUDGE = "llm_judge_refused"
 SHOWN = 3_000  # characters of a conversation that a judge reads, half from its beginning and half from its end
 
 _SCHEMA = {
@@ -105,7 +111,9 @@ _SCHEMA = {
 def ask_llm(
     client: ChatClient, conversations: Sequence[Sequence[Mapping[str, Any]]], schema: bool = True
 ) -> list[Verdict]:
-    """The part that no state check covers, for trajectories that passed those. An unreadable reply keeps nothing.
+    """The part that no state check covers, for trajectories that passed those.
+
+    A reply that can't be read, or none at all, keeps nothing.
 
     Args:
         schema: the client takes a response schema; a client without one is asked for a word.
@@ -122,14 +130,20 @@ def ask_llm(
             question = ({"role": "user", "content": _WORD_QUESTION.format(conversation=text)},)
             requests.append(ChatRequest(question, max_tokens=8))
     answers = client.complete(requests) if requests else []
-    return [(_by_schema if schema else _by_word)(answer.text) for answer in answers]
+    read = _by_schema if schema else _by_word
+    return [
+        Verdict(False, NO_JUDGE, answer.reason) if isinstance(answer, ChatRefusal) else read(answer.text)
+        for answer in answers
+    ]
 
 
 def _by_schema(text: str) -> Verdict:
     try:
-        said = json.loads(text)
-        good, reason = bool(said["good"]), str(said["reason"])
-    except (json.JSONDecodeError, KeyError, TypeError):
+        value = loads_model_json(text)
+        good, reason = value["good"], str(value["reason"])
+    except (ModelJsonError, KeyError, TypeError):
+        return Verdict(False, "llm_judge_unreadable", text[:80])
+    if not isinstance(good, bool):
         return Verdict(False, "llm_judge_unreadable", text[:80])
     return Verdict(good, "success" if good else "llm_judge", reason)
 

@@ -1,14 +1,15 @@
-"""A language model in the agent's place: many conversations side by side, each through the think–act loop."""
+"""A language model in the agent's place: many conversations, each through the think–act loop at its own pace."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from agents.chat.protocol import ChatClient, ChatRequest, ChatResponse
+from agents.chat.protocol import ChatClient, ChatRefusal, ChatRequest, Dialog
 from agents.conversations.planner import Agent
 from agents.conversations.tasks import Application
-from agents.conversations.trajectory import Talk, Trajectory, conversation
+from agents.conversations.trajectory import Trajectory, conversation
 from agents.conversations.users import Script
 from agents.loop import loop
+from agents.loop.context import ContextExhausted
 from k2model.chat.messages import next_call_index
 
 
@@ -27,63 +28,62 @@ class Acting:
     """Limits of the model.
 
     Attributes:
-        at_once: conversations side by side; a finished one makes room for the next.
         max_tokens, temperature: of a turn. A turn that is cut ends its conversation (`token_limit`).
         context_tokens: a conversation that no longer fits ends (`context_exhausted`).
         max_steps: turns of the model in answer to one of the user's.
     """
 
-    at_once: int
     max_tokens: int
     temperature: float
     context_tokens: int
     max_steps: int
 
 
-def act(
-    client: ChatClient, cases: Sequence[Case], acting: Acting, on_done: Callable[[], None] = lambda: None
-) -> list[Trajectory]:
-    """The conversations, in the order of `cases`. A request's seed is its case's, so equal cases are asked once.
+def act(client: ChatClient, cases: Iterable[Case], acting: Acting, on_done: Callable[[int, Trajectory], None]) -> None:
+    """Leads the conversations to their ends, as many at once as the client asks at once; none waits for another.
+
+    A refused turn ends its conversation (`refused`). A request's seed is its case's, so that equal cases are asked once
+    and a run that was killed asks what was in flight alone.
 
     Args:
-        on_done: called when a conversation has ended.
+        cases: taken when there is room for another one.
+        on_done: called in the calling thread with (place of the case, its conversation) when it has ended.
 
     Raises:
-        ChatError: the client can't answer; what it answered before is in its store.
+        ChatError: no request can be answered; what was answered before is in the client's store.
     """
+    client.converse(_dialog(client, place, case, acting, on_done) for place, case in enumerate(cases))
+
+
+def _dialog(
+    client: ChatClient, place: int, case: Case, acting: Acting, on_done: Callable[[int, Trajectory], None]
+) -> Dialog:
     options = loop.Options(max_steps=acting.max_steps, context_tokens=acting.context_tokens, parallel=1)
-    done: dict[int, Trajectory] = {}
-    live: dict[int, tuple[Talk, list[loop.Message]]] = {}
-    coming = iter(enumerate(cases))
-
-    def go_on(place: int, talk: Talk, answer: ChatResponse | None, view: Sequence[loop.Message] = ()) -> None:
-        try:
-            if answer is None:
-                live[place] = talk, next(talk)
-            elif answer.finish_reason == "length":
-                live[place] = talk, talk.throw(loop.Truncated(f"a turn of {acting.max_tokens} tokens was cut"))
-            else:
-                said = loop.assistant(answer.text, answer.reasoning, answer.tool_calls, next_call_index(view))
-                live[place] = talk, talk.send(said)
-        except StopIteration as end:
-            done[place] = end.value
-            live.pop(place, None)
-            on_done()
-
-    while True:
-        while len(live) < acting.at_once and (one := next(coming, None)) is not None:
-            place, case = one
-            go_on(place, conversation(case.app, case.script, case.agent, case.seed, options=options), None)
-        if not live:
-            return [done[place] for place in range(len(cases))]
-        asked = list(live.items())
-        requests = [_request(cases[place], view, acting) for place, (_, view) in asked]
-        for (place, (talk, view)), answer in zip(asked, client.complete(requests), strict=True):
-            go_on(place, talk, answer, view)
-
-
-def _request(case: Case, view: Sequence[loop.Message], acting: Acting) -> ChatRequest:
+    talk = conversation(case.app, case.script, case.agent, case.seed, options=options)
     tools = tuple(case.app.tools[name].declaration() for name in case.script.task.tools)
-    return ChatRequest(
-        tuple(view), max_tokens=acting.max_tokens, temperature=acting.temperature, seed=case.seed, tools=tools
-    )
+    try:
+        view = next(talk)
+        while True:
+            request = ChatRequest(
+                tuple(view), max_tokens=acting.max_tokens, temperature=acting.temperature, seed=case.seed, tools=tools
+            )
+            if not client.fits(request):
+                view = talk.throw(ContextExhausted("the model's context is full"))
+                continue
+            answer = yield request
+            if isinstance(answer, ChatRefusal):
+                view = talk.throw(_END[answer.kind](answer.reason))
+            elif answer.finish_reason == "length":
+                view = talk.throw(loop.Truncated(f"a turn of {acting.max_tokens} tokens was cut"))
+            else:
+                index = next_call_index(view)
+                view = talk.send(loop.assistant(answer.text, answer.reasoning, answer.tool_calls, index))
+    except StopIteration as end:
+        on_done(place, end.value)
+
+
+_END: dict[str, type[Exception]] = {
+    "refused": loop.Refused,
+    "too_long": ContextExhausted,
+    "failed": loop.InfrastructureError,
+}

@@ -1,22 +1,22 @@
 """System prompts of agents, written by a language model; the rules of an agent's policy follow word for word."""
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from agents.chat.protocol import ChatClient, ChatRequest
+from agents.chat.protocol import ChatClient, ChatRefusal, ChatRequest
 from agents.conversations.planner import Agent
+from k2model.chat.model_json import ModelJsonError, loads_model_json
 
 LENGTH = (20, 400)  # characters
 _SCHEMA = {"type": "object", "properties": {"prompt": {"type": "string"}}, "required": ["prompt"]}
 
 
 def write_prompts(client: ChatClient, agents: Sequence[Agent], seed: int) -> list[Agent]:
-    """The agents with prompts of the model; an answer that is no prompt leaves an agent with its own.
+    """The agents with prompts of the model; an answer that is no prompt, or none, leaves an agent with its own.
 
     Raises:
-        ChatError: the endpoint failed.
+        ChatError: no request can be answered.
     """
     requests = [
         ChatRequest(
@@ -35,11 +35,12 @@ def write_prompts(client: ChatClient, agents: Sequence[Agent], seed: int) -> lis
         )
         for place, agent in enumerate(agents)
     ]
-    found = []
+    written = []
     for agent, answer in zip(agents, client.complete(requests), strict=True):
-        text = _prompt(answer.text)
-        found.append(replace(agent, system=f"{text} {agent.policy.rules()}".rstrip(), author="llm") if text else agent)
-    return found
+        text = "" if isinstance(answer, ChatRefusal) else _prompt(answer.text)
+        system = f"{text} {agent.policy.rules()}".rstrip()
+        written.append(replace(agent, system=system, author="llm") if text else agent)
+    return written
 
 
 def _own(agent: Agent) -> str:
@@ -49,8 +50,8 @@ def _own(agent: Agent) -> str:
 def _prompt(answer: str) -> str:
     """The prompt in an answer, or an empty text when it is none."""
     try:
-        text = json.loads(answer)["prompt"]
-    except (json.JSONDecodeError, KeyError, TypeError):
+        text = loads_model_json(answer)["prompt"]
+    except (ModelJsonError, KeyError, TypeError):
         return ""
     text = " ".join(str(text).split())
     return text if LENGTH[0] <= len(text) <= LENGTH[1] and not re.search(r"[<>{}|]", text) else ""

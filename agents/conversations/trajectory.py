@@ -1,6 +1,5 @@
 """One trajectory: a user, an agent and a world, turn by turn; and its replay from the messages alone."""
 
-import json
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +10,7 @@ from agents.conversations.simulator import Noise, Simulator
 from agents.conversations.tasks import Application, Task
 from agents.conversations.users import Script
 from agents.loop import loop
+from k2model.chat.model_json import loads_arguments
 
 NOISE = Noise(failure=0.04, empty=0.03, stale=0.06, slow=0.03, timeout=0.03)
 OPTIONS = loop.Options(max_steps=60, parallel=1)  # a simulated world's noise follows the order of the calls
@@ -78,14 +78,15 @@ def conversation(
 
     tools = [app.tools[name].declaration() for name in task.tools]
     messages: list[dict[str, Any]] = [{"role": "system", "content": agent.system}]
-    stop = loop.Stop.ANSWERED
+    stop, detail = loop.Stop.ANSWERED, ""
     for turn, said in enumerate(one.turns):
         begin_turn(turn)
         result = yield from loop.steps(toolbox, [*messages, {"role": "user", "content": said}], options)
-        messages, stop = result.messages, result.stop
+        messages, stop, detail = result.messages, result.stop, result.detail
         if stop is not loop.Stop.ANSWERED:
             break
-    verdict = judge(app, task, world, messages, stop.value, agent.policy.read_first)
+    why = detail if stop in (loop.Stop.REFUSED, loop.Stop.INFRASTRUCTURE) else ""
+    verdict = judge(app, task, world, messages, stop.value, agent.policy.read_first, why)
     return Trajectory(task, agent, one.persona, seed, messages, tools, world.state_hash(), verdict)
 
 
@@ -101,5 +102,5 @@ def replay(
         if said[call["id"]].startswith(loop.NOT_RUN):
             results.append(said[call["id"]])
             continue
-        results.append(simulator.call(call["function"]["name"], json.loads(call["function"]["arguments"])).text)
+        results.append(simulator.call(call["function"]["name"], loads_arguments(call["function"]["arguments"])).text)
     return world.state_hash(), results

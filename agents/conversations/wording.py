@@ -11,11 +11,12 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from agents.chat.protocol import ChatClient, ChatRequest, ChatResponse, Message
+from agents.chat.protocol import ChatAnswer, ChatClient, ChatRefusal, ChatRequest, Message
 from agents.conversations.tasks import Application, Subgoal, Task
 from agents.conversations.wording_examples import EXAMPLES
 from agents.tools.spec import Tool
 
+REFUSED = "refused"  # why there is no candidate at all
 LENGTHS = (0.6, 1.8)  # of the source's length in characters
 HARMLESS = frozenset(  # words that a wording may add: they name no thing, no number and no act
     "a an the of for to in on at by as from with within and or then so if it its this that these those there here "
@@ -158,12 +159,12 @@ def reword(
     sources: Sequence[Sentence],
     seed: int,
     candidates: int = 2,
-    on_answer: Callable[[ChatResponse], None] | None = None,
+    on_answer: Callable[[ChatAnswer], None] | None = None,
 ) -> list[Wording]:
     """For each sentence the first faithful wording among `candidates` of the teacher, else its own words.
 
     Raises:
-        ChatError: the teacher failed.
+        ChatError: no request can be answered.
     """
     requests = []
     for source in sources:
@@ -171,13 +172,15 @@ def reword(
         requests += [_request(source, number + k) for k in range(candidates)]
     told = (lambda place, answer: on_answer(answer)) if on_answer is not None else None
     answers = client.complete(requests, told) if requests else []
-    found = []
+    wordings = []
     for place, source in enumerate(sources):
-        said = [answer.text.strip() for answer in answers[place * candidates : (place + 1) * candidates]]
-        reasons = [lost(source, one) for one in said]
-        best = next((one for one, reason in zip(said, reasons, strict=True) if not reason), None)
-        found.append(Wording(best or source.text, best is not None, tuple(reasons)))
-    return found
+        best, reasons = None, []
+        for answer in answers[place * candidates : (place + 1) * candidates]:
+            text = "" if isinstance(answer, ChatRefusal) else answer.text.strip()
+            reasons.append(REFUSED if isinstance(answer, ChatRefusal) else lost(source, text))
+            best = text if best is None and not reasons[-1] else best
+        wordings.append(Wording(best or source.text, best is not None, tuple(reasons)))
+    return wordings
 
 
 def worded(task: Task, wordings: Sequence[Wording]) -> Task:

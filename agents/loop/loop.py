@@ -19,6 +19,7 @@ from typing import Any, Protocol, TextIO
 from agents.loop.context import ContextExhausted, Count, Memo, Policy, count_tokens, view
 from gym.sandbox import SandboxError
 from k2model.chat.messages import call_id
+from k2model.chat.model_json import ModelJsonError, loads_arguments, well_formed
 
 Message = Mapping[str, Any]
 
@@ -31,6 +32,7 @@ class Stop(StrEnum):
     TOKEN_LIMIT = "token_limit"
     CONTEXT_EXHAUSTED = "context_exhausted"
     TOOL_FAILURE = "tool_failure"
+    REFUSED = "refused"
     INFRASTRUCTURE = "infrastructure"
 
 
@@ -40,6 +42,10 @@ class InfrastructureError(Exception):
 
 class Truncated(Exception):
     """The model's turn was cut at its limit of tokens; the run ends with `token_limit`."""
+
+
+class Refused(Exception):
+    """Whoever serves the model refused this turn, such as a content filter; the run ends with `refused`."""
 
 
 UNREACHABLE = (InfrastructureError, SandboxError)
@@ -58,18 +64,22 @@ class Toolbox(Protocol):
 
 
 def assistant(text: str, reasoning: str, calls: Sequence[Mapping[str, Any]], index: int) -> dict[str, Any]:
-    """A server's answer as a message; its calls are numbered from `index`, whatever the server called them."""
-    said: dict[str, Any] = {"role": "assistant", "content": text}
+    """A server's answer as a message; its calls are numbered from `index`, whatever the server called them.
+
+    No arguments are written `{}`.
+    """
+    message: dict[str, Any] = {"role": "assistant", "content": text}
     if reasoning:
-        said["reasoning_content"] = reasoning
+        message["reasoning_content"] = reasoning
     if calls:
-        said["tool_calls"] = [_call(call["function"], index + place) for place, call in enumerate(calls)]
-    return said
+        message["tool_calls"] = [_call(call["function"], index + place) for place, call in enumerate(calls)]
+    return message
 
 
 def _call(function: Mapping[str, Any], index: int) -> dict[str, Any]:
     name, arguments = str(function["name"]), function["arguments"]
     text = arguments if isinstance(arguments, str) else json.dumps(arguments)
+    text = "{}" if text.strip() in ("", "null") else text
     return {"id": call_id(name, index), "type": "function", "function": {"name": name, "arguments": text}}
 
 
@@ -129,11 +139,9 @@ class _Log:
         path.parent.mkdir(parents=True, exist_ok=True)
         whole = 0
         if path.exists():
-            for line in path.read_bytes().splitlines(keepends=True):
-                if not line.endswith(b"\n"):
-                    break  # torn by a kill
+            for line in path.read_bytes().split(b"\n")[:-1]:  # the last one is empty, or torn by a kill
                 self.past.append(json.loads(line))
-                whole += len(line)
+                whole += len(line) + 1
             with path.open("r+b") as torn:
                 torn.truncate(whole)
         self.handle = path.open("a", encoding="utf-8")
@@ -172,7 +180,7 @@ def run(
         while True:
             try:
                 message = _retried(lambda shown=shown: model(shown, tools), options.retries)  # type: ignore[misc]
-            except (InfrastructureError, Truncated) as error:
+            except (InfrastructureError, Truncated, Refused) as error:
                 shown = asking.throw(error)
             else:
                 shown = asking.send(message)
@@ -194,7 +202,7 @@ def steps(
 ) -> Generator[list[Message], Message, Run]:
     """Yields each view of the history, takes the assistant's message for it, returns the finished `Run`.
 
-    An InfrastructureError or Truncated thrown in ends the run. Arguments as in `run`.
+    An InfrastructureError, Truncated, Refused or ContextExhausted thrown in ends the run. Arguments as in `run`.
     """
     loop = _Loop(toolbox, messages, options, _Log(log), replay, count)
     try:
@@ -234,7 +242,7 @@ class _Loop:
         self.toolbox, self.options, self.log = toolbox, options, log
         self.count = count
         self.memo: Memo = {}
-        self.result = Run([dict(message) for message in messages], Stop.STEP_LIMIT, 0, 0)
+        self.result = Run([well_formed(message) for message in messages], Stop.STEP_LIMIT, 0, 0)
         self.repeated, self.last_call = 0, ""
         self.failures = 0
         for record in log.past:
@@ -247,7 +255,7 @@ class _Loop:
         message = record["result"]
         call = next(c for c in self._calls() if c["id"] == message["tool_call_id"])
         if replay is not None and not str(message["content"]).startswith(NOT_RUN):
-            replay(call["function"]["name"], json.loads(call["function"]["arguments"]))
+            replay(call["function"]["name"], loads_arguments(call["function"]["arguments"]))
         self._take(call, message, record["error"])
 
     def _calls(self) -> Sequence[Mapping[str, Any]]:
@@ -307,13 +315,15 @@ class _Loop:
                 shown = view(self.result.messages, options.policy, room, self.count, self.memo)
                 if options.checkpoints:
                     shown.append(asked)
-                message = dict((yield shown))
+                message: dict[str, Any] = well_formed(dict((yield shown)))
             except ContextExhausted as error:
                 return self._end(Stop.CONTEXT_EXHAUSTED, str(error))
             except InfrastructureError as error:
                 return self._end(Stop.INFRASTRUCTURE, str(error))
             except Truncated as error:
                 return self._end(Stop.TOKEN_LIMIT, str(error))
+            except Refused as error:
+                return self._end(Stop.REFUSED, str(error))
             self.log.add({"assistant": message})
             self._said(message)
 
@@ -355,12 +365,11 @@ class _Loop:
         if refused:
             return _refused("this call was made too often in a row; do something else"), True
         try:
-            arguments = json.loads(call["function"]["arguments"])
-        except json.JSONDecodeError as error:
-            return _refused(f"arguments are not JSON: {error}"), True
-        if not isinstance(arguments, dict):
-            return _refused("arguments are not a JSON object"), True
+            arguments = loads_arguments(call["function"]["arguments"])
+        except ModelJsonError as error:
+            return _refused(f"the arguments: {error}"), True
         text, failed = _retried(lambda: self.toolbox(name, arguments), self.options.retries)
+        text = well_formed(text)
         window = self.options.output_window.get(name, self.options.output_window.get("*", 20_000))
         if len(text) > window:
             text = f"{text[:window]}[{len(text) - window} characters cut]"

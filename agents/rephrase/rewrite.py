@@ -9,11 +9,12 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from agents.chat.protocol import ChatClient, ChatRequest, ChatResponse, Message
+from agents.chat.protocol import ChatAnswer, ChatClient, ChatRefusal, ChatRequest, Message
 from agents.rephrase.fidelity import Fidelity, Thresholds, fidelity
 from agents.rephrase.styles import PERSPECTIVES, STYLES, Style, ask, assemble, shots
 from agents.rephrase.text import n_tokens, sentences
 
+REFUSED = "refused"  # why there is no candidate at all
 HEADING_WORDS = 7  # a frame style that allows no more asks for a heading, else for a question
 FRONT = re.compile(
     r"\b(?P<phrase>(?:in|during|from|after|before|since|between|at|on|by|for|with|through|under)"
@@ -82,6 +83,11 @@ class Rephrasing:
     def accepted(self) -> bool:
         return not self.reason
 
+    @property
+    def refused(self) -> int:
+        """Candidates that the teacher did not give."""
+        return sum(candidate.reason == REFUSED for candidate in self.candidates)
+
 
 @dataclass
 class _Work:
@@ -120,15 +126,15 @@ def rephrase(
     jobs: Sequence[Job],
     client: ChatClient,
     options: Options,
-    on_answer: Callable[[ChatResponse], None] = lambda answer: None,
+    on_answer: Callable[[ChatAnswer], None] = lambda answer: None,
 ) -> list[Rephrasing]:
-    """Rewrites all jobs side by side, chunk after chunk.
+    """Rewrites all jobs side by side, chunk after chunk. A refused request costs one candidate.
 
     Args:
         on_answer: called with each of the `n_answers` answers as it comes.
 
     Raises:
-        ChatError: the client can't go on; what it answered is in its store.
+        ChatError: no request can be answered; what was answered before is in the client's store.
     """
     works = [_Work(job, _excerpts(job.text, options)) for job in jobs]
     while active := [work for work in works if work.place() is not None]:
@@ -139,11 +145,12 @@ def rephrase(
                 requests.append(request)
                 owners.append((work, opening))
         answers = client.complete(requests, lambda _, answer: on_answer(answer))
-        said: dict[int, list[str]] = {}
+        wordings: dict[int, list[str | None]] = {}
         for (work, opening), answer in zip(owners, answers, strict=True):
-            said.setdefault(id(work), []).append(opening + answer.text)
+            text = None if isinstance(answer, ChatRefusal) else opening + answer.text
+            wordings.setdefault(id(work), []).append(text)
         for work in active:
-            _choose(work, said[id(work)], options)
+            _choose(work, wordings[id(work)], options)
     return [_finish(work, options) for work in works]
 
 
@@ -221,8 +228,8 @@ def _seed(*names: int) -> int:
     return int.from_bytes(hashlib.sha256(repr(names).encode()).digest()[:8], "big") >> 1
 
 
-def _choose(work: _Work, wordings: Sequence[str], options: Options) -> None:
-    """Appends the best faithful wording of the next chunk, or '' when there is none."""
+def _choose(work: _Work, wordings: Sequence[str | None], options: Options) -> None:
+    """Appends the best faithful wording of the next chunk, or '' when there is none; None was refused."""
     place = work.place()
     assert place is not None
     job, style = work.job, STYLES[work.job.style]
@@ -230,8 +237,11 @@ def _choose(work: _Work, wordings: Sequence[str], options: Options) -> None:
     chunk, excerpt = chunks[place[1]], " ".join(chunks)
     used = {wording for wording, _ in work.parts if wording}
     best, best_value = -1, float("-inf")
-    tidy = [_tidy(wording, style) for wording in wordings]
+    tidy = [_tidy(wording or "", style) for wording in wordings]
     for k, wording in enumerate(tidy):
+        if wordings[k] is None:
+            work.candidates.append(Candidate(chunk, "", REFUSED))
+            continue
         if style.kind == "rewrite":
             scores = fidelity(chunk, wording, job.title)
             reason = scores.reason(options.chunk)
@@ -287,6 +297,8 @@ def _finish(work: _Work, options: Options) -> Rephrasing:
     """Stitches the chunks and scores the whole against its source."""
     text = assemble(STYLES[work.job.style], PERSPECTIVES[work.job.perspective], work.job.title, work.parts)
     scores, reason = verdict(work.job, text, sum(k >= 0 for k in work.chosen) / max(1, len(work.chosen)), options)
+    if work.candidates and all(candidate.reason == REFUSED for candidate in work.candidates):
+        reason = REFUSED
     return Rephrasing(work.job, text, scores, reason, work.chosen, work.candidates)
 
 

@@ -5,15 +5,15 @@ its tools: names, descriptions, and which operation of the simulator each one is
 execute is left out and counted; so every tool that stays has an interface, a description and operational semantics.
 """
 
-import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from agents.chat.protocol import ChatClient, ChatRequest
+from agents.chat.protocol import ChatClient, ChatRefusal, ChatRequest
 from agents.tools.spec import Action, Field, Kind, Tool
+from k2model.chat.model_json import ModelJsonError, loads_model_json
 
 NAME = re.compile(r"[a-z][a-z0-9]*(?:[ _-][a-z0-9]+){0,4}")
 TOOL_NAME = re.compile(r"[a-z][a-z0-9_]{4,63}")
@@ -29,10 +29,11 @@ SYSTEM = "You design the interfaces of business software. Answer with JSON alone
 
 @dataclass
 class Evolved:
-    """The tools that can be executed, and how many inventions were left out, by reason."""
+    """The tools that can be executed, how many inventions were left out, by reason, and what was refused an answer."""
 
     tools: list[Tool] = field(default_factory=list)
     left_out: Counter[str] = field(default_factory=Counter)
+    refused: list[str] = field(default_factory=list)
 
 
 def _list_of(properties: Mapping[str, Any]) -> dict[str, Any]:
@@ -50,8 +51,8 @@ _KINDS = _list_of({"name": _TEXT, "fields": {"type": "array", "items": _TEXT}})
 _TOOLS = _list_of({"name": _TEXT, "action": {"enum": list(ACTIONS)}, "field": _TEXT, "description": _TEXT})
 
 
-def _ask(client: ChatClient, questions: Sequence[str], schema: Mapping[str, Any], seed: int) -> list[list[Any]]:
-    """The `items` of each answer; an answer that is no such JSON has none."""
+def _ask(client: ChatClient, questions: Sequence[str], schema: Mapping[str, Any], seed: int) -> list[list[Any] | None]:
+    """The `items` of each answer; one that is no such JSON has none, a refusal is None."""
     requests = [
         ChatRequest(
             ({"role": "system", "content": SYSTEM}, {"role": "user", "content": question}),
@@ -62,14 +63,18 @@ def _ask(client: ChatClient, questions: Sequence[str], schema: Mapping[str, Any]
         )
         for place, question in enumerate(questions)
     ]
-    found = []
-    for answer in client.complete(requests) if requests else []:
-        try:
-            items = json.loads(answer.text)["items"]
-        except (json.JSONDecodeError, KeyError, TypeError):
-            items = []
-        found.append([item for item in items if isinstance(item, dict)] if isinstance(items, list) else [])
-    return found
+    return [
+        None if isinstance(answer, ChatRefusal) else _items(answer.text)
+        for answer in (client.complete(requests) if requests else [])
+    ]
+
+
+def _items(text: str) -> list[Any]:
+    try:
+        items = loads_model_json(text)["items"]
+    except (ModelJsonError, KeyError, TypeError):
+        return []
+    return [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
 
 
 def evolve_with(
@@ -82,7 +87,7 @@ def evolve_with(
         known: names of applications that there are already.
 
     Raises:
-        ChatError: the endpoint failed.
+        ChatError: no request can be answered.
     """
     found = Evolved()
     taken = set(known)
@@ -93,6 +98,9 @@ def evolve_with(
     ]
     places: list[tuple[str, str]] = []
     for domain, items in zip(domains, _ask(client, asked, _APPLICATIONS, seed), strict=True):
+        if items is None:
+            found.refused.append(domain)
+            continue
         for item in items[:applications]:
             name = str(item.get("name", "")).strip().lower().replace(" ", "_").replace("-", "_")
             if not NAME.fullmatch(name) or name in taken:
@@ -109,6 +117,9 @@ def evolve_with(
     ]
     invented: list[Kind] = []
     for (domain, name), items in zip(places, _ask(client, asked, _KINDS, seed + 1_000), strict=True):
+        if items is None:
+            found.refused.append(name)
+            continue
         for item in items[:kinds]:
             kind, problem = _kind(domain, name, item)
             if kind is None:
@@ -126,6 +137,9 @@ def evolve_with(
     ]
     names: set[str] = set()
     for kind, items in zip(invented, _ask(client, asked, _TOOLS, seed + 2_000), strict=True):
+        if items is None:
+            found.refused.append(f"{kind.application} {kind.name}")
+            continue
         own: dict[tuple[str, str | None], Tool] = {}
         for item in items:
             tool, problem = _tool(kind, item)
@@ -148,7 +162,8 @@ def _kind(domain: str, application: str, item: Mapping[str, Any]) -> tuple[Kind 
     if not NAME.fullmatch(name):
         return None, "name"
     fields: dict[str, Field] = {}
-    for text in item.get("fields") or []:
+    texts = item.get("fields")
+    for text in texts if isinstance(texts, list) else []:
         try:
             one = Field.parse(str(text).strip().lower().replace(" ", "_"))
         except ValueError:

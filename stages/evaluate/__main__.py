@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from agents.benchmarks.open import open_any
+from agents.chat.open import open_client
 from agents.chat.protocol import ChatError
 from gym.benchmarks import arena_battles
 from gym.benchmarks.base import DataError
@@ -25,12 +26,13 @@ from stages.evaluate import arena, standalone
 from stages.evaluate import scores as scoring
 from stages.evaluate.params import EvaluateParams
 from stages.evaluate.runner import run_benchmark
-from stages.evaluate.target import fits_of, open_target
+from stages.harness.endpoint import EndpointParams
 from stages.harness.errors import InputError
 from stages.harness.files import write_atomic, write_json
 from stages.harness.section import load_section
 from stages.harness.stage import Stage
 from stages.harness.tables import CORPUS, FACTS, SAMPLES, read_table, write_table
+from stages.harness.teacher import endpoint_options
 from stages.measure import closed_book, loss
 from stages.posttraining.packing import Example
 from stages.tracking.gate import GateParams
@@ -117,8 +119,7 @@ def benchmarks(stage: Stage[EvaluateParams], folder: Path) -> dict[str, float]:
     p = stage.params
     deadline = time.monotonic() + 60 * p.minutes
     tokenizer = Path("data/tokenizer")
-    client = open_target(CHAT, store=stage.work / "answers.sqlite", tokenizer=tokenizer, rows=p.batch_size)
-    fits = fits_of(client)
+    client = open_client(CHAT, store=stage.work / "answers.sqlite", tokenizer=tokenizer, rows=p.batch_size)
     found: dict[str, float] = {}
     for asked in p.benchmarks:
         name = asked.name
@@ -137,7 +138,6 @@ def benchmarks(stage: Stage[EvaluateParams], folder: Path) -> dict[str, float]:
                 seed=stage.common.seed,
                 items=asked.items,
                 deadline=deadline,
-                fits=fits,
                 on_answer=bar.update,
             )
         write_table(folder / f"{name}.parquet", rows, SAMPLES)
@@ -154,9 +154,10 @@ def battles(stage: Stage[EvaluateParams], folder: Path) -> dict[str, float]:
     p = stage.params.arena
     if p is None:
         return {}
-    store, tokenizer = stage.work / "answers.sqlite", Path("data/tokenizer")
-    players = {name: arena.client_of(target, store=store, tokenizer=tokenizer) for name, target in p.players.items()}
-    judge = arena.Judge.of(p.judge, store=store, tokenizer=tokenizer)
+    options = endpoint_options(load_section("endpoint", EndpointParams))
+    open_model = arena.opener(stage.work / "answers.sqlite", options, Path("data/tokenizer"))
+    players = {name: open_model(target) for name, target in p.players.items()}
+    judge = arena.Judge.of(p.judge, open_model)
     every, manifest = arena_battles.questions()
     asked = arena.draw(every, p.prompts, stage.common.seed)
     with stage.progress(arena.requests(len(players), len(asked)), "arena") as bar:
@@ -166,8 +167,9 @@ def battles(stage: Stage[EvaluateParams], folder: Path) -> dict[str, float]:
     arena.write_battles(folder / "arena.jsonl", played.rows)
     stage.track.tag("dataset.arena", f"{manifest.name} ({len(asked)} of {len(every)})")
     found = played.counts | arena.rate(played.rows, stage.seed("bootstrap", "arena"))
-    print(arena.table(found), flush=True)
-    return found
+    models = players | {"judge": judge.client}
+    print(f"{arena.table(found)}{arena.losses(models)}", flush=True)
+    return found | {"arena_requests_failed": float(sum(model.losses.failed for model in models.values()))}
 
 
 def main() -> None:

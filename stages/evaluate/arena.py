@@ -16,12 +16,15 @@ from typing import Any
 import numpy as np
 
 from agents.chat.endpoint import EndpointOptions
-from agents.chat.protocol import ChatClient, ChatRequest, ChatResponse
+from agents.chat.losses import CountingClient
+from agents.chat.open import open_client
+from agents.chat.protocol import ChatAnswer, ChatRequest, ChatResponse
+from agents.chat.redact import public
+from agents.chat.spec import is_endpoint
 from gym.benchmarks import arena, base
 from gym.benchmarks.arena_battles import Question, battle_row, judge_messages, questions, verdict
 from gym.intervals import bootstrap_mean
 from stages.evaluate.runner import answers_of
-from stages.evaluate.target import fits_of, open_target
 from stages.harness.errors import InputError
 from stages.harness.files import write_atomic, write_json
 from stages.harness.progress import Progress
@@ -29,21 +32,23 @@ from stages.harness.seeds import seed32, sub_seed
 from stages.tracking.runs import log_run
 
 STORE = Path("work/evaluations/answers.sqlite")
+ROWS = 32  # requests that a local model decodes together
+Open = Callable[[str], CountingClient]
 
 
 @dataclass(frozen=True)
 class Judge:
     """`by_label`: too small to reason first, so only the label is asked for, its beginning given."""
 
-    client: ChatClient
+    client: CountingClient
     max_tokens: int
     by_label: bool
 
     @classmethod
-    def of(cls, target: str, *, max_tokens: int = 4096, **opened: Any) -> "Judge":
+    def of(cls, target: str, open_model: Open, *, max_tokens: int = 4096) -> "Judge":
         """An endpoint reasons in up to `max_tokens`; a local model gives the label alone."""
-        local = not target.startswith(("http://", "https://"))
-        return cls(client_of(target, **opened), 8 if local else max_tokens, local)
+        local = not is_endpoint(target)
+        return cls(open_model(target), 8 if local else max_tokens, local)
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,7 @@ def requests(players: int, prompts: int) -> int:
 
 
 def play(
-    players: Mapping[str, ChatClient],
+    players: Mapping[str, CountingClient],
     judge: Judge,
     asked: Sequence[Question],
     *,
@@ -77,7 +82,8 @@ def play(
     """Every pair of players on every prompt, in both orders.
 
     Raises:
-        InputError: fewer than two players, or one of them or the judge fails at every request.
+        InputError: fewer than two players.
+        ChatError: one of them, or the judge, can answer no request, or refuses too many.
     """
     if len(players) < 2:
         raise InputError("arena: needs two players or more")
@@ -90,7 +96,7 @@ def play(
             )
             for place, one in enumerate(asked)
         }  # fmt: skip
-        said[label] = _texts(answers_of(client, _fitting(client, prompts), on_answer))
+        said[label] = _texts(answers_of(client, prompts, on_answer))
     matches = [
         (place, order)
         for place in range(len(asked))
@@ -106,7 +112,7 @@ def play(
         )
         for number, (place, (a, b)) in enumerate(ready)
     }
-    verdicts = _texts(answers_of(judge.client, _fitting(judge.client, pairs), on_answer)) if pairs else {}
+    verdicts = _texts(answers_of(judge.client, pairs, on_answer)) if pairs else {}
     rows = []
     for number, (place, (a, b)) in enumerate(ready):
         found = verdict(f"{'[[' if judge.by_label else ''}{verdicts.get(number, '')}")
@@ -116,12 +122,7 @@ def play(
     return Played(rows, len(matches) - len(ready), len(ready) - len(rows))
 
 
-def _fitting(client: ChatClient, asked: Mapping[int, ChatRequest]) -> dict[int, ChatRequest]:
-    fits = fits_of(client)
-    return {place: request for place, request in asked.items() if fits(request)}
-
-
-def _texts(answers: Mapping[int, ChatResponse | str]) -> dict[int, str]:
+def _texts(answers: Mapping[int, ChatAnswer]) -> dict[int, str]:
     return {place: one.text for place, one in answers.items() if isinstance(one, ChatResponse)}
 
 
@@ -197,6 +198,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--tokenizer", type=Path, help="of checkpoint folders that have none")
     parser.add_argument("--concurrency", type=int, default=64)
     parser.add_argument("--budget-tokens", type=int, default=0, help="of each endpoint; 0 is no limit")
+    parser.add_argument("--max-failed-share", type=float, default=0.2, help="of a model's requests (default: 0.2)")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--out", type=Path, default=Path("work/evaluations/arena"))
     return parser
@@ -207,20 +209,12 @@ def named(text: str) -> tuple[str, str]:
     name, equals, target = text.partition("=")
     if equals and "/" not in name and ":" not in name and name and target:
         return name, target
-    return text.rsplit("#", 1)[-1].rstrip("/").rsplit("/", 1)[-1], text
+    return public(text).rsplit("#", 1)[-1].rstrip("/").rsplit("/", 1)[-1], text
 
 
-def client_of(
-    target: str, *, store: Path = STORE, tokenizer: Path | None = None, concurrency: int = 64, budget_tokens: int = 0
-) -> ChatClient:
-    """The client of a URL#model, a checkpoint folder or `embedded`.
-
-    Raises:
-        ChatError, CheckpointError, ConfigError: see open_target.
-    """
-    url, _, model = target.partition("#")
-    options = EndpointOptions(model, concurrency=concurrency, budget_tokens=budget_tokens)
-    return open_target(url, store=store, endpoint=options if model else None, tokenizer=tokenizer)
+def opener(store: Path, options: EndpointOptions, tokenizer: Path | None) -> Open:
+    """Opens players and judges alike: a URL#model, a checkpoint folder or `embedded`."""
+    return lambda target: open_client(target, store=store, endpoint=options, tokenizer=tokenizer, rows=ROWS)
 
 
 def draw(asked: Sequence[Question], items: int, seed: int) -> list[Question]:
@@ -242,17 +236,19 @@ def main(argv: Sequence[str]) -> None:
     rows = [row for path in args.battles for row in base.read_jsonl(path)]
     tags = {"dataset.arena": "battles of a file"}
     counts: dict[str, float] = {}
+    lost = ""
     if args.player or args.judge:
         if not args.judge:
             raise InputError("arena: --judge is needed")
         specs = dict(named(text) for text in args.player)
         if len(specs) < len(args.player):
             raise InputError("arena: two players have one name; write NAME=TARGET")
-        opened = {
-            "tokenizer": args.tokenizer, "concurrency": args.concurrency, "budget_tokens": args.budget_tokens
-        }  # fmt: skip
-        judge = Judge.of(args.judge, max_tokens=args.judge_tokens, **opened)
-        players = {name: client_of(target, **opened) for name, target in specs.items()}
+        options = EndpointOptions(
+            concurrency=args.concurrency, budget_tokens=args.budget_tokens, max_failed_share=args.max_failed_share
+        )
+        open_model = opener(STORE, options, args.tokenizer)
+        judge = Judge.of(args.judge, open_model, max_tokens=args.judge_tokens)
+        players = {name: open_model(target) for name, target in specs.items()}
         every, manifest = questions(args.prompts)
         asked = draw(every, args.items, args.seed)
         with Progress("arena", requests(len(players), len(asked)), "answer") as bar:
@@ -262,6 +258,7 @@ def main(argv: Sequence[str]) -> None:
             )  # fmt: skip
         write_battles(args.out / "battles.jsonl", played.rows)
         rows += played.rows
+        lost = losses(players | {"judge": judge.client})
         counts = played.counts
         tags = {"dataset.arena": f"{manifest.name} ({len(asked)} of {len(every)})", "judge": judge.client.model}
     if not rows:
@@ -270,7 +267,12 @@ def main(argv: Sequence[str]) -> None:
     write_json(args.out / "scores.json", found)
     log_run(Path(), "arena", params={}, metrics=found, tags=tags)
     print(table(found))
-    print(f"arena: {found['arena_n']:.0f} battles, {args.out}/scores.json, {time.monotonic() - started:,.1f} s")
+    print(f"arena: {found['arena_n']:.0f} battles, {args.out}/scores.json{lost}, {time.monotonic() - started:,.1f} s")
+
+
+def losses(models: Mapping[str, CountingClient]) -> str:
+    """What got no answer, by who was asked, to be appended to a last line."""
+    return "".join(f"; {name}: {model.losses.line()}" for name, model in models.items() if model.losses.line())
 
 
 def table(found: Mapping[str, float]) -> str:

@@ -1,5 +1,6 @@
 """Runs a benchmark on a chat client: episodes side by side, answers by content, failures of the machine kept apart."""
 
+import contextlib
 import hashlib
 import json
 import re
@@ -12,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from agents.chat.protocol import BudgetExceeded, ChatClient, ChatError, ChatRequest, ChatResponse
+from agents.chat.protocol import BudgetExceeded, ChatAnswer, ChatClient, ChatRefusal, ChatRequest, ChatResponse
 from agents.loop.benchmark_agent import agent
 from agents.loop.context import Policy
 from agents.loop.loop import Options
@@ -21,7 +22,6 @@ from gym.verifiers.result import Status
 from stages.harness.errors import InputError
 from stages.harness.seeds import seed32, sub_seed
 
-GIVE_UP = 3  # requests in a row that fail for good, after the client's own retries: then the endpoint is down
 INFRASTRUCTURE, NOT_RUN = "infrastructure_error", "not_run"
 SHINGLE = 8  # words in a row that a secret prompt and a logged answer may not share
 
@@ -63,21 +63,21 @@ def run_benchmark(
     items: int = 0,
     user: ChatClient | None = None,
     deadline: float | None = None,
-    fits: Callable[[ChatRequest], bool] = lambda request: True,
     on_answer: Callable[[], None] = lambda: None,
 ) -> list[dict[str, Any]]:
     """One row per sample, in order (schema SAMPLES).
 
-    Answers live in the client's store, so a run that was killed asks only what is missing and grades anew.
+    A request that exceeds the context is scored 0; one that is refused or fails is an `infrastructure_error`. Answers
+    live in the client's store, so a run that was killed asks only what is missing and grades anew.
 
     Args:
         user: the model behind the simulated user of a dialogue.
         deadline: on time.monotonic(); samples not answered by then get the status `not_run`.
-        fits: whether a request can be asked at all; one that can't is scored 0 with its reason.
         on_answer: called for every answer that arrives.
 
     Raises:
-        InputError: the target fails at one request after another.
+        InputError: no model for a simulated user.
+        ChatError: no request can be answered, or too many were refused.
     """
     drawn = sub_seed(seed, bench.name, "items")
     chosen = choose(bench.samples(settings.repeats), items, drawn, stratified=bench.stratified)
@@ -91,7 +91,7 @@ def run_benchmark(
             episode = bench.episode(sample)
             active[place] = _Active(sample, episode, next(episode))
         while active:
-            done = _round(active, client, user, settings, seed, bench.name, deadline, fits, on_answer)
+            done = _round(active, client, user, settings, seed, bench.name, deadline, on_answer)
             for place, (status, reason, grade) in done.items():
                 rows[place] = _row(bench, active.pop(place), status, reason, grade)
     return [rows[place] for place in range(len(chosen))]
@@ -108,7 +108,6 @@ def _round(
     seed: int,
     name: str,
     deadline: float | None,
-    fits: Callable[[ChatRequest], bool],
     on_answer: Callable[[], None],
 ) -> dict[int, Ended]:
     """Asks what every episode wants next and hands it the answer; returns the episodes that ended."""
@@ -116,7 +115,7 @@ def _round(
     for who, target in (("model", client), ("user", user)):
         places = [place for place, one in active.items() if one.ask.of == who and place not in ended]
         requests = {place: _request(active[place], settings, seed, name) for place in places}
-        for place in [place for place, request in requests.items() if who == "model" and not fits(request)]:
+        for place in [place for place, request in requests.items() if who == "model" and not client.fits(request)]:
             del requests[place]
             ended[place] = _cut(active[place].episode)
         if not requests:
@@ -130,8 +129,9 @@ def _round(
             if answer is None:
                 ended[place] = (NOT_RUN, "the budget ended first", None)
                 continue
-            if isinstance(answer, str):
-                ended[place] = (INFRASTRUCTURE, answer, None)
+            if isinstance(answer, ChatRefusal):
+                cut = who == "model" and answer.kind == "too_long"
+                ended[place] = _cut(one.episode) if cut else (INFRASTRUCTURE, answer.reason, None)
                 continue
             one.replies.append((who, answer))
             reply = Reply(answer.text, answer.reasoning, answer.tool_calls, answer.finish_reason)
@@ -177,47 +177,22 @@ def _request(one: _Active, settings: Settings, seed: int, name: str) -> ChatRequ
 
 def answers_of(
     client: ChatClient, requests: Mapping[int, ChatRequest], on_answer: Callable[[], None]
-) -> dict[int, ChatResponse | str]:
-    """An answer, or why there is none, by place; places are missing when the budget ended first.
+) -> dict[int, ChatAnswer]:
+    """An answer, or a refusal, by place; places are missing when the budget ended first.
 
     Raises:
-        InputError: the target fails at one request after another.
+        ChatError: no request can be answered, or too many were refused.
     """
-    found: dict[int, ChatResponse | str] = {}
+    answers: dict[int, ChatAnswer] = {}
     places = list(requests)
 
-    def arrived(index: int, answer: ChatResponse) -> None:
-        if places[index] not in found:
-            on_answer()
-        found[places[index]] = answer
-
-    try:
-        client.complete([requests[place] for place in places], arrived)
-        return found
-    except BudgetExceeded:
-        return found
-    except ChatError:
-        pass  # one request failed for good: the others are asked one by one, so that it alone is lost
-    failed_in_a_row = 0
-    for place in [place for place in places if place not in found]:
-        answer = _alone(client, requests[place])
-        if answer is None:
-            return found
-        failed_in_a_row = failed_in_a_row + 1 if isinstance(answer, str) else 0
-        if failed_in_a_row >= (GIVE_UP if found else 1):  # nothing answered at all: no need to ask on
-            raise InputError(f"the target fails at every request: {answer}")
-        found[place] = answer
+    def arrived(index: int, answer: ChatAnswer) -> None:
+        answers[places[index]] = answer
         on_answer()
-    return found
 
-
-def _alone(client: ChatClient, request: ChatRequest) -> ChatResponse | str | None:
-    try:
-        return client.complete([request])[0]
-    except BudgetExceeded:
-        return None
-    except ChatError as error:
-        return str(error)
+    with contextlib.suppress(BudgetExceeded):
+        client.complete([requests[place] for place in places], arrived)
+    return answers
 
 
 def _redacted(text: str, secret: str) -> str:

@@ -22,7 +22,6 @@ from k2model.errors import CheckpointError, ConfigError
 from stages.evaluate import arena
 from stages.evaluate import scores as scoring
 from stages.evaluate.runner import run_benchmark
-from stages.evaluate.target import fits_of, open_target
 from stages.harness.errors import InputError
 from stages.harness.files import fingerprint, write_atomic, write_json
 from stages.harness.progress import Progress
@@ -35,8 +34,8 @@ USER_ERRORS = (InputError, ConfigError, CheckpointError, ChatError, DataError, S
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m stages.evaluate", description=__doc__)
-    parser.add_argument("--target", help="a URL such as http://127.0.0.1:8000/v1, a checkpoint folder, or 'embedded'")
-    parser.add_argument("--model", default="", help="the endpoint's name of the model")
+    parser.add_argument("--target", help="a URL such as http://127.0.0.1:8000/v1 or URL#model, a folder, or 'embedded'")
+    parser.add_argument("--model", default="", help="the endpoint's name of the model, where the URL names none")
     parser.add_argument("--benchmarks", help=f"comma-separated: {', '.join(NAMES)}")
     parser.add_argument("--preset", choices=PRESETS, default="k2", help="whose published settings (default: k2)")
     parser.add_argument("--items", type=int, default=0, help="items of each benchmark, drawn by seed (default: all)")
@@ -49,6 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--concurrency", type=int, default=64, help="requests in flight")
     parser.add_argument("--budget-tokens", type=int, default=0, help="0 is no limit")
+    parser.add_argument("--max-failed-share", type=float, default=0.2, help="of a model's requests (default: 0.2)")
     parser.add_argument("--budget-minutes", type=float, default=0.0, help="0 is no limit")
     parser.add_argument("--out", type=Path, help="where scores and samples go (default: work/evaluations/<identity>)")
     parser.add_argument("--published", action="store_true", help="log K2's published figures and end")
@@ -118,11 +118,15 @@ def _evaluate(args: argparse.Namespace) -> None:
     names = [name.strip() for name in args.benchmarks.split(",") if name.strip()]
     paths = _paths(args.data, names)
     benches = {name: open_any(name, paths.get(name), scripted=not args.user) for name in names}
-    options = EndpointOptions(args.model, concurrency=args.concurrency, budget_tokens=args.budget_tokens)
-    store = Path("work/evaluations/answers.sqlite")
-    client = open_target(args.target, store=store, endpoint=options if args.model else None, tokenizer=args.tokenizer)
-    told = args.user if "#" in args.user or not args.model else f"{args.user}#{args.model}"
-    user = arena.client_of(told, store=store, concurrency=args.concurrency) if args.user else None
+    options = EndpointOptions(
+        args.model,
+        concurrency=args.concurrency,
+        budget_tokens=args.budget_tokens,
+        max_failed_share=args.max_failed_share,
+    )
+    open_model = arena.opener(arena.STORE, options, args.tokenizer)
+    client = open_model(args.target)
+    user = open_model(args.user) if args.user else None
     chosen = {name: settings_of(bench.presets[args.preset], args) for name, bench in benches.items()}
     identity = {
         "model": client.model,
@@ -142,7 +146,7 @@ def _evaluate(args: argparse.Namespace) -> None:
         with Progress(name, asked, "answer") as bar:
             rows = run_benchmark(
                 bench, client, chosen[name], seed=args.seed, items=args.items, user=user, deadline=deadline,
-                fits=fits_of(client), on_answer=bar.update,
+                on_answer=bar.update,
             )  # fmt: skip
         with write_atomic(out / f"{name}.parquet") as tmp:
             write_table(tmp, rows, SAMPLES)
@@ -154,7 +158,8 @@ def _evaluate(args: argparse.Namespace) -> None:
     manifests = {name: asdict(bench.manifest) for name, bench in benches.items()}
     write_json(out / "manifests.json", {"run": tags, "data": manifests})
     log_run(Path(), f"evaluate {client.model}", params={"identity": identity}, metrics=found, tags=tags)
-    print(f"evaluate: {len(names)} benchmarks, {out}/scores.json, {time.monotonic() - started:,.1f} s")
+    lost = arena.losses({"target": client} | ({"user": user} if user is not None else {}))
+    print(f"evaluate: {len(names)} benchmarks, {out}/scores.json{lost}, {time.monotonic() - started:,.1f} s")
 
 
 def line(name: str, scores: dict[str, float], dataset: str) -> str:

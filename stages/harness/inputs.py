@@ -16,7 +16,7 @@ from pydantic import BaseModel, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import core_schema
 
-from stages.harness.endpoint import is_endpoint
+from agents.chat.spec import is_endpoint
 from stages.harness.errors import InputError
 from stages.harness.files import sha256_file, write_json
 

@@ -6,6 +6,7 @@ from typing import Any, Literal, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from agents.chat.redact import public, redact
 from stages.harness.errors import InputError
 
 PARAMS = Path("params.yaml")
@@ -63,7 +64,8 @@ def validate(model: type[S], value: Any, path: Path = PARAMS, prefix: str = "") 
         )  # a typo explains what is missing
         key = prefix + ".".join(map(str, first["loc"]))
         what = {"extra_forbidden": "unknown key", "missing": "missing"}.get(first["type"], first["msg"])
-        got = "" if first["type"] in {"extra_forbidden", "missing"} else f" (got {first['input']!r})"
+        given = redact(public(repr(first["input"])))  # a URL in it may hold a password
+        got = "" if first["type"] in {"extra_forbidden", "missing"} else f" (got {given})"
         raise InputError(f"{path}: {key.rstrip('.')}: {what}{got}") from None
 
 

@@ -19,6 +19,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import numpy as np
 from pydantic import BaseModel
 
+from agents.chat.redact import public_values
 from k2model.errors import CheckpointError, ConfigError
 from stages.harness import checkout_lock, seeds
 from stages.harness.declared import declared
@@ -105,7 +106,8 @@ class Stage(Generic[P]):
         self.work = self.root / "work" / self.name / fingerprint(identity)
         self.work.mkdir(parents=True, exist_ok=True)
         self._outs = wants.outs
-        self.track = open_recorder(self.name, self.root, self.work, chosen, inputs, system=system_metrics)
+        shown = public_values(chosen)  # a URL in params.yaml may hold a password
+        self.track = open_recorder(self.name, self.root, self.work, shown, inputs, system=system_metrics)
 
     def __enter__(self) -> "Stage[P]":
         return self

@@ -10,6 +10,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 import torch
 
 from agents.chat.endpoint import EndpointOptions
+from agents.chat.losses import CountingClient, Losses
 from agents.chat.open import open_client
 from agents.chat.protocol import ChatClient
 from stages.harness.endpoint import EndpointParams
@@ -23,8 +24,8 @@ def answer_store() -> Path:
     return Path(os.environ.get(STORE_VARIABLE, "work/answers.sqlite"))
 
 
-def endpoint_options(spec: str, endpoint: EndpointParams) -> EndpointOptions:
-    return EndpointOptions(model=spec.partition("#")[2], **endpoint.model_dump())
+def endpoint_options(endpoint: EndpointParams) -> EndpointOptions:
+    return EndpointOptions(**endpoint.model_dump())
 
 
 class Teacher:
@@ -39,12 +40,22 @@ class Teacher:
     def __init__(self, spec: str, endpoint: EndpointParams, threads: int) -> None:
         self.spec, self.endpoint, self.threads = spec, endpoint, threads
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="teacher")
-        self._client: ChatClient | None = None
+        self._client: CountingClient | None = None
 
     @property
     def model(self) -> str:
         """The identity of the model, or an empty text when nothing was asked."""
         return "" if self._client is None else self._client.model
+
+    def settle(self) -> Losses:
+        """What got no answer, once all is asked.
+
+        Raises:
+            ChatError: nothing was answered.
+        """
+        losses = Losses() if self._client is None else self._client.losses
+        losses.close()
+        return losses
 
     def submit(self, ask: Callable[Concatenate[ChatClient, P], T], *args: P.args, **kwargs: P.kwargs) -> "Future[T]":
         """Runs `ask(client, ...)` in the teacher's thread; a ChatError comes out of the future's result."""
@@ -58,10 +69,7 @@ class Teacher:
         if self._client is None:
             torch.set_num_threads(1)
             self._client = open_client(
-                self.spec.partition("#")[0],
-                store=answer_store(),
-                endpoint=endpoint_options(self.spec, self.endpoint),
-                workers=self.threads,
+                self.spec, store=answer_store(), endpoint=endpoint_options(self.endpoint), workers=self.threads
             )
         return self._client
 
@@ -71,4 +79,6 @@ class Teacher:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if kind is not None and self._client is not None:
+            self._client.losses.stopped = True
         self._pool.shutdown(cancel_futures=True)

@@ -9,7 +9,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from agents.chat.protocol import ChatError, ChatResponse
+from agents.chat.losses import listed
+from agents.chat.protocol import ChatAnswer, ChatError
+from agents.chat.redact import public_values
 from agents.rephrase.rewrite import Rephrasing, n_answers, rephrase
 from stages.harness.endpoint import EndpointParams
 from stages.harness.errors import InputError
@@ -57,7 +59,7 @@ def main() -> None:
             client = teacher(p, load_section("endpoint", EndpointParams), stage.common.threads)
             with stage.progress(n_answers(jobs, options(p)), "answer") as progress:
 
-                def answered(answer: ChatResponse) -> None:
+                def answered(answer: ChatAnswer) -> None:
                     meter.add(answer)
                     progress.update(1, meter.note())
 
@@ -65,23 +67,29 @@ def main() -> None:
                     done += rephrase(jobs[at : at + p.wave], client, options(p), answered)
                     stage.log({"rephrase/texts": len(done), "rephrase/tokens_written": meter.written}, len(done))
                     stage.log({f"rephrase/{key}": value for key, value in shares(done).items()}, len(done))
+            client.losses.close()
         except ChatError as error:
             raise InputError(f"rephrase.teacher: {error}") from None
         write_table(OUT, [row(one) for one in done], REPHRASED)
         with write_atomic(CARD) as tmp:
-            tmp.write_text(card(done, client.model, p.model_dump(mode="json")), encoding="utf-8")
+            tmp.write_text(card(done, client.model, public_values(p.model_dump(mode="json"))), encoding="utf-8")
         stage.track.artifact(CARD)
         accepted = [one for one in done if one.accepted]
+        refused = [one.job.doc_id for one in done if one.refused]
         metrics: dict[str, float] = {
             "documents": len(chosen),
             "texts": len(done),
             "texts_accepted": len(accepted),
             "bytes_accepted": sum(len(one.text.encode()) for one in accepted),
+            "texts_refused": len(refused),
+            "requests_failed": client.losses.failed,
             **shares(done),
         }
+        lost = f"{client.losses.line()}, of {listed(refused)}" if refused else client.losses.line()
         stage.finish(
             f"{len(accepted):,} of {len(done):,} texts accepted from {len(chosen):,} documents, "
-            f"{metrics['chunks_reworded']:.0%} of chunks reworded, {meter.written:,} new tokens, {meter.note()}",
+            f"{metrics['chunks_reworded']:.0%} of chunks reworded, {meter.written:,} new tokens, {meter.note()}"
+            f"{'; ' if lost else ''}{lost}",
             metrics=metrics,
         )
 

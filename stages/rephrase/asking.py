@@ -5,8 +5,9 @@ from pathlib import Path
 
 import torch
 
+from agents.chat.losses import CountingClient
 from agents.chat.open import open_client
-from agents.chat.protocol import ChatClient, ChatResponse
+from agents.chat.protocol import ChatAnswer, ChatRefusal
 from agents.rephrase.rewrite import Options
 from stages.harness.endpoint import EndpointParams
 from stages.harness.teacher import answer_store, endpoint_options
@@ -20,11 +21,13 @@ class Meter:
         self.started = time.monotonic()
         self.read = self.written = self.asked = 0
 
-    def add(self, answer: ChatResponse) -> None:
-        if not answer.cached:
+    def add(self, answer: ChatAnswer) -> None:
+        if answer.cached:
+            return
+        self.asked += 1
+        if not isinstance(answer, ChatRefusal):
             self.read += answer.prompt_tokens
             self.written += answer.completion_tokens
-            self.asked += 1
 
     def note(self) -> str:
         seconds = max(time.monotonic() - self.started, 1e-9)
@@ -43,13 +46,13 @@ def options(p: RephraseParams) -> Options:
     )
 
 
-def teacher(p: RephraseParams, endpoint: EndpointParams, threads: int) -> ChatClient:
+def teacher(p: RephraseParams, endpoint: EndpointParams, threads: int) -> CountingClient:
     """Raises ChatError when there is no such teacher."""
     torch.set_num_threads(1)
     return open_client(
-        p.teacher.partition("#")[0],
+        p.teacher,
         store=answer_store(),
-        endpoint=endpoint_options(p.teacher, endpoint),
+        endpoint=endpoint_options(endpoint),
         tokenizer=Path(p.tokenizer) if p.tokenizer else None,
         rows=p.rows,
         workers=threads,

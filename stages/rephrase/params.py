@@ -4,8 +4,9 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from agents.chat.spec import is_endpoint
 from agents.rephrase.fidelity import Thresholds
-from stages.harness.endpoint import check_teacher, is_endpoint
+from stages.harness.endpoint import check_teacher
 from stages.harness.inputs import ModelSpec
 from stages.harness.section import Section
 

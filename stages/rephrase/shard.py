@@ -8,7 +8,8 @@ Machines without a common disk fill stores of their own, which `python -m agents
 import argparse
 import sys
 
-from agents.chat.protocol import ChatError, ChatResponse
+from agents.chat.losses import Losses
+from agents.chat.protocol import ChatAnswer, ChatError
 from agents.rephrase.rewrite import n_answers, rephrase
 from k2model.errors import CheckpointError, ConfigError
 from stages.harness.endpoint import EndpointParams
@@ -20,8 +21,8 @@ from stages.rephrase.jobs import load_documents, make_jobs
 from stages.rephrase.params import RephraseParams
 
 
-def fill(shard: int, shards: int) -> Meter:
-    """Asks for one shard; returns what was asked.
+def fill(shard: int, shards: int) -> tuple[Meter, Losses]:
+    """Asks for one shard; returns what was asked, and what of it got no answer.
 
     Raises:
         InputError: no such shard, no documents, no such teacher.
@@ -35,15 +36,16 @@ def fill(shard: int, shards: int) -> Meter:
         client = teacher(p, load_section("endpoint", EndpointParams), common.threads)
         with Progress(f"rephrase shard {shard}/{shards}", n_answers(jobs, options(p)), "answer") as progress:
 
-            def answered(answer: ChatResponse) -> None:
+            def answered(answer: ChatAnswer) -> None:
                 meter.add(answer)
                 progress.update(1, meter.note())
 
             for at in range(0, len(jobs), p.wave):
                 rephrase(jobs[at : at + p.wave], client, options(p), answered)
+        client.losses.close()
     except ChatError as error:
         raise InputError(f"rephrase.teacher: {error}") from None
-    return meter
+    return meter, client.losses
 
 
 def main() -> None:
@@ -52,11 +54,12 @@ def main() -> None:
     parser.add_argument("shards", type=int)
     args = parser.parse_args()
     try:
-        meter = fill(args.shard, args.shards)
+        meter, losses = fill(args.shard, args.shards)
     except (InputError, ConfigError, CheckpointError) as error:
         print(f"rephrase shard: {error}", file=sys.stderr)
         raise SystemExit(2) from None
-    print(f"rephrase shard {args.shard}/{args.shards}: {meter.asked:,} new answers, {meter.note()}", flush=True)
+    lost = f"; {losses.line()}" if losses.line() else ""
+    print(f"rephrase shard {args.shard}/{args.shards}: {meter.asked:,} new answers, {meter.note()}{lost}", flush=True)
 
 
 if __name__ == "__main__":

@@ -9,15 +9,17 @@ from typing import Any
 
 from datasketch import MinHash, MinHashLSH
 
+from agents.chat.losses import listed
 from agents.chat.protocol import ChatError
-from agents.conversations.wording import Wording, of_tool, reword
+from agents.chat.spec import is_endpoint
+from agents.conversations.wording import REFUSED, Wording, of_tool, reword
 from agents.tools.evolve import kinds, tools_of
 from agents.tools.evolve_llm import Evolved, evolve_with
 from agents.tools.harvest import McpTool, ServerError, harvest
 from agents.tools.nouns import DOMAINS
 from agents.tools.real import SourceMissing, sample
 from agents.tools.spec import Tool, simulated
-from stages.harness.endpoint import EndpointParams, is_endpoint
+from stages.harness.endpoint import EndpointParams
 from stages.harness.errors import InputError
 from stages.harness.files import write_atomic
 from stages.harness.section import load_section
@@ -114,18 +116,23 @@ def deduplicate(rows: list[Row], threshold: float) -> tuple[list[Row], int]:
     return kept, len(rows) - len(kept)
 
 
-def reworded(rows: list[Row], wanted: int, teacher: Teacher, seed: int) -> int:
-    """Gives `wanted` of the grammar's descriptions, spread evenly, to the teacher; how many came back faithful."""
+def reworded(rows: list[Row], wanted: int, teacher: Teacher, seed: int) -> tuple[int, list[str]]:
+    """Gives `wanted` of the grammar's descriptions, spread evenly, to the teacher.
+
+    Returns:
+        How many came back faithful, and the names of those that it refused.
+    """
     grammar = [row for row in rows if row["source"] == "grammar"]
     chosen = grammar[:: max(1, len(grammar) // wanted)][:wanted] if wanted else []
     if not chosen:
-        return 0
+        return 0, []
     sentences = [of_tool(tool) for tool in simulated(chosen)]
     found: list[Wording] = teacher.submit(reword, sentences, seed).result()
     for row, one in zip(chosen, found, strict=True):
         row["description"] = one.text
         row["source"] = "grammar, worded by the teacher" if one.reworded else "grammar"
-    return sum(one.reworded for one in found)
+    refused = [row["name"] for row, one in zip(chosen, found, strict=True) if set(one.reasons) == {REFUSED}]
+    return sum(one.reworded for one in found), refused
 
 
 def _card(rows: list[Row], dropped: int, teacher: str, evolved: Evolved | None) -> str:
@@ -171,7 +178,8 @@ def main() -> None:
                     asked = (list(DOMAINS), p.applications, p.kinds, seed, known)
                     evolved = teacher.submit(evolve_with, *asked).result()
                 rows = list(_rows(p, evolved.tools if evolved else ()))
-                worded = reworded(rows, p.worded, teacher, seed)
+                worded, refused = reworded(rows, p.worded, teacher, seed)
+                losses = teacher.settle()
             except ChatError as error:
                 raise InputError(f"tools.teacher: {error}") from None
         names = Counter(row["name"] for row in rows)
@@ -192,8 +200,12 @@ def main() -> None:
             "worded": worded,
             "domains": len({row["domain"] for row in kept if row["origin"] == "synthetic"}),
             "near_duplicates": dropped,
+            "requests_failed": losses.failed,
         }
-        stage.finish(f"{real:,} real and {len(kept) - real:,} synthetic tools, {dropped:,} near-duplicates", metrics)
+        line = f"{real:,} real and {len(kept) - real:,} synthetic tools, {dropped:,} near-duplicates"
+        if lost := losses.line():
+            line += f"; {lost}, for {listed([*(evolved.refused if evolved else []), *refused])}"
+        stage.finish(line, metrics)
 
 
 if __name__ == "__main__":

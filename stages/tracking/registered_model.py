@@ -11,7 +11,8 @@ import mlflow
 import pandas as pd
 from mlflow.models import set_model
 
-from agents.chat.protocol import ChatRequest
+from agents.chat.open import open_client
+from agents.chat.protocol import ChatRefusal, ChatRequest
 from stages.tracking.dvc_store import Reference, materialize
 
 
@@ -19,14 +20,12 @@ class ReferencedModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
     """One user message in, the assistant's answer out; parameters `max_tokens`, `temperature`, `seed`."""
 
     def load_context(self, context: Any) -> None:
-        from stages.evaluate.target import open_target
-
         config = context.model_config
         root = Path()
         checkpoint = materialize(root, Reference(**config["checkpoint"]))
         tokenizer = materialize(root, Reference(**config["tokenizer"]))
-        self.client = open_target(
-            str(checkpoint), store=root / "work" / "registry" / "answers.sqlite", tokenizer=tokenizer
+        self.client = open_client(
+            str(checkpoint), store=root / "work" / "registry" / "answers.sqlite", tokenizer=tokenizer, rows=32
         )
 
     def predict(
@@ -42,7 +41,8 @@ class ReferencedModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
             )
             for text in model_input["prompt"]
         ]
-        return [{"completion": answer.text} for answer in self.client.complete(requests)]
+        answers = self.client.complete(requests)
+        return [{"completion": "" if isinstance(answer, ChatRefusal) else answer.text} for answer in answers]
 
 
 set_model(ReferencedModel())

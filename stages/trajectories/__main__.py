@@ -7,16 +7,19 @@ simulated, the teacher words the next one's requests in a thread of its own.
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
 from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from agents.chat.losses import listed
 from agents.chat.protocol import ChatError
-from agents.conversations.judge import Verdict, ask_llm
-from agents.conversations.llm_agent import Acting, act
+from agents.chat.redact import public
+from agents.chat.spec import is_endpoint
+from agents.conversations.judge import NO_JUDGE, Verdict, ask_llm
+from agents.conversations.llm_agent import Acting
 from agents.conversations.planner import Agent, make_agent
 from agents.conversations.prompts import write_prompts
 from agents.conversations.tasks import Application
@@ -25,7 +28,7 @@ from agents.loop.loop import InfrastructureError
 from agents.tools.spec import simulated
 from gym.sandbox import SandboxError
 from gym.sandbox.workspace import coding_sandbox
-from stages.harness.endpoint import EndpointParams, is_endpoint
+from stages.harness.endpoint import EndpointParams
 from stages.harness.errors import InputError
 from stages.harness.files import write_atomic
 from stages.harness.section import load_section
@@ -35,9 +38,10 @@ from stages.harness.teacher import Teacher
 from stages.tracking.runs import Track
 from stages.tracking.traces import choose, log_traces
 from stages.trajectories import sessions, shards
+from stages.trajectories.acted import acted
 from stages.trajectories.params import TrajectoriesParams
 from stages.trajectories.shards import Row
-from stages.trajectories.simulated import Act, Maker, agent_row, planned, usable
+from stages.trajectories.simulated import Maker, agent_row, usable
 
 OwnStage = Stage[TrajectoriesParams]
 TOOLS_IN = Path("data/tools.parquet")
@@ -77,44 +81,38 @@ def staff(stage: OwnStage, apps: Sequence[Application], teacher: Teacher) -> lis
     return agents
 
 
-def actor(p: TrajectoriesParams, agent: Teacher, on_done: Callable[[], None]) -> Act:
-    """Who acts for the agents: the planner, or the model behind a URL, which tells each conversation's end."""
-    if not is_endpoint(p.agent):
-        return planned
-    acting = Acting(at_once=agent.endpoint.concurrency, **p.acting.model_dump())
-    return lambda cases: agent.submit(act, cases, acting, on_done).result()
-
-
 def conversations(stage: OwnStage, maker: Maker, teacher: Teacher, judge: Teacher, agent: Teacher) -> list[Path]:
     """Makes the shards of simulated conversations that are not there yet."""
     p = stage.params
     todo = shards.ranges(p.count, p.shard)
     paths = [shards.path_of(stage.work, "simulated", numbers) for numbers in todo]
     missing = [k for k, path in enumerate(paths) if not path.exists()]
+    per_shard = -(-p.judged // len(todo))
 
     def ask(k: int) -> "Future[list[Wording]] | None":
         sentences = maker.sentences(todo[k])
         return teacher.submit(reword, sentences, maker.base) if sentences else None
 
-    coming = ask(missing[0]) if missing else None
-    per_shard = -(-p.judged // len(todo))
+    def judged(rows: list[Row]) -> list[Row]:
+        if p.judge != "none":
+            consult(judge, rows, per_shard)
+        return rows
+
     with stage.progress(p.count, "trajectory") as progress:
-        acts = actor(p, agent, progress.update)
-        for place, numbers in enumerate(todo):
-            if place in missing:
-                worded = coming.result() if coming is not None else []
-                following = [k for k in missing if k > place]
-                coming = ask(following[0]) if following else None
-
-                def rows(numbers: range = numbers, worded: list[Wording] = worded) -> list[Row]:
-                    found = maker.rows(numbers, worded, acts)
-                    if p.judge != "none":
-                        consult(judge, found, per_shard)
-                    return found
-
-                shards.make(paths[place], rows)
-            if place not in missing or acts is planned:
-                progress.update(len(numbers))
+        progress.update(sum(len(todo[k]) for k in range(len(todo)) if k not in missing))
+        if is_endpoint(p.agent):
+            asked = [ask(k) for k in missing]
+            wordings = [later.result() if later is not None else [] for later in asked]
+            shares = [(todo[k], words) for k, words in zip(missing, wordings, strict=True)]
+            for place, rows in acted(maker, shares, agent, Acting(**p.acting.model_dump()), progress.update):
+                shards.make(paths[missing[place]], lambda rows=rows: judged(rows))  # type: ignore[misc]
+            return paths
+        coming = ask(missing[0]) if missing else None
+        for place, k in enumerate(missing):
+            words = coming.result() if coming is not None else []
+            coming = ask(missing[place + 1]) if place + 1 < len(missing) else None
+            shards.make(paths[k], lambda k=k, words=words: judged(maker.rows(todo[k], words)))  # type: ignore[misc]
+            progress.update(len(todo[k]))
     return paths
 
 
@@ -146,6 +144,16 @@ def coding(stage: OwnStage, agents: Sequence[Agent], stack: ExitStack) -> list[P
     except (SandboxError, InfrastructureError) as error:
         raise InputError(f"trajectories.coding: {error}; 0 makes none") from None
     return paths
+
+
+def refused(paths: Sequence[Path]) -> list[str]:
+    """The conversations that lost a turn of the agent, or the judge's verdict, to a refusal."""
+    return [
+        row["traj_id"]
+        for rows in shards.read(paths, "trajectory")
+        for row in rows
+        if row["verdict"] in ("refused", NO_JUDGE)
+    ]
 
 
 def measure(paths: Sequence[Path]) -> dict[str, float]:
@@ -187,16 +195,16 @@ def card(p: TrajectoriesParams, metrics: Mapping[str, float], judged_by: str) ->
     counts = {key: int(value) for key, value in metrics.items() if float(value).is_integer()}
     verdicts = {key.removeprefix("verdict_"): n for key, n in counts.items() if key.startswith("verdict_")}
     planner = "a planner that follows a gold plan, with mistakes and recoveries of its own; no language model."
-    who = planner if p.agent == "planner" else f"the language model {p.agent}."
+    who = planner if p.agent == "planner" else f"the language model {public(p.agent)}."
     lines = [
         "# Trajectories",
         "",
         f"{counts['trajectories']:,} trajectories, {counts['kept']:,} kept; {counts['coding']:,} are coding sessions.",
         "",
         f"Who acts: {who}",
-        f"Teacher: {p.teacher}. It worded the requests of {counts['worded']:,} conversations; the others keep the",
-        f"script's words. Agents: {counts['agents']:,}, of which {counts['agents_by_llm']:,} have a prompt that the",
-        "teacher wrote, the others a grammar's.",
+        f"Teacher: {public(p.teacher)}. It worded the requests of {counts['worded']:,} conversations; the others keep",
+        f"the script's words. Agents: {counts['agents']:,}, of which {counts['agents_by_llm']:,} have a prompt that",
+        "the teacher wrote, the others a grammar's.",
         f"Judge: state checks, policies and tests; {judged_by} read {counts['llm_judged']:,} of those that passed.",
         "",
         "| verdict | trajectories |",
@@ -226,6 +234,9 @@ def main() -> None:
             agents = staff(stage, apps, teacher)
             maker = Maker(apps, agents, p, stage.seed32("trajectories"))
             paths = conversations(stage, maker, teacher, judge, agent)
+            losses = {
+                name: asked.settle() for name, asked in (("agent", agent), ("teacher", teacher), ("judge", judge))
+            }
         except ChatError as error:
             raise InputError(f"trajectories.agent, teacher, judge: {error}") from None
         paths += coding(stage, agents, stack)
@@ -235,12 +246,16 @@ def main() -> None:
         metrics = measure(paths)
         metrics["agents"] = len({(a.system, a.tools, a.policy) for a in agents})
         metrics["agents_by_llm"] = sum(a.author == "llm" for a in agents)
-        judged_by = "no language model" if p.judge == "none" else f"the language model {p.judge}"
+        metrics["requests_failed"] = sum(each.failed for each in losses.values())
+        judged_by = "no language model" if p.judge == "none" else f"the language model {public(p.judge)}"
         with write_atomic(CARD) as tmp:
             tmp.write_text(card(p, metrics, judged_by), encoding="utf-8")
         show(stage)
         total, kept = int(metrics["trajectories"]), int(metrics["kept"])
         line = f"{total:,} trajectories, {kept:,} kept ({kept / total:.0%}), all replayed; {p.coding} of them coding"
+        line += "".join(f"; {name}: {each.line()}" for name, each in losses.items() if each.line())
+        if names := refused(paths):
+            line += f"; {len(names):,} conversations lost to a refusal: {listed(names)}"
         stage.finish(line, metrics)
 
 

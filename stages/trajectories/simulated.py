@@ -1,7 +1,7 @@
 """Simulated conversations, one a number: the same numbers give the same rows, whoever makes them and whenever."""
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -18,7 +18,6 @@ from k2model.chat.messages import render
 from stages.trajectories.params import TrajectoriesParams
 
 Row = dict[str, Any]
-Act = Callable[[Sequence[Case]], list[Trajectory]]
 NEEDED = frozenset({"get", "list", "create", "delete", "count", "update"})  # of a kind, so that agents can work on it
 
 
@@ -31,11 +30,6 @@ def usable(tools: Iterable[Tool]) -> list[Application]:
     whole = {key for key, found in actions.items() if found >= NEEDED}
     found = applications(tool for tool in tools if (tool.kind.application, tool.kind.slug) in whole)
     return [app for app in found if len(app.kinds) >= 2]
-
-
-def planned(cases: Sequence[Case]) -> list[Trajectory]:
-    """A planner acts for the agents."""
-    return [simulate(case.app, case.script, case.agent, case.seed) for case in cases]
 
 
 class Maker:
@@ -78,10 +72,10 @@ class Maker:
             found += [of_subgoal(self.apps[agent.application], goal) for goal in task.subgoals]
         return found
 
-    def rows(self, numbers: Sequence[int], wordings: Sequence[Wording], act: Act = planned) -> list[Row]:
-        """The rows of these numbers; `wordings` answer `sentences(numbers)`, `act` lets the agents act."""
+    def cases(self, numbers: Sequence[int], wordings: Sequence[Wording]) -> list[tuple[Case, str]]:
+        """Who serves whom in these numbers, and who worded the requests; `wordings` answer `sentences(numbers)`."""
         left = list(wordings)
-        cases, by = [], []
+        drawn = []
         for number in numbers:
             agent, task, persona = self.draw(number)
             wording = "script"
@@ -90,14 +84,23 @@ class Maker:
                 task = worded(task, mine)
                 wording = "teacher" if any(one.reworded for one in mine) else "script"
             app, seed = self.apps[agent.application], self.base + number
-            cases.append(Case(app, script(app, task, persona, seed), agent, seed))
-            by.append(wording)
-        source = "simulated" if act is planned else "llm"
-        done = zip(numbers, cases, by, act(cases), strict=True)
-        return [_row(case, found, wording, number, source) for number, case, wording, found in done]
+            drawn.append((Case(app, script(app, task, persona, seed), agent, seed), wording))
+        return drawn
+
+    def rows(self, numbers: Sequence[int], wordings: Sequence[Wording]) -> list[Row]:
+        """The rows of these numbers, with a planner in the agents' place."""
+        return [
+            row(case, simulate(case.app, case.script, case.agent, case.seed), wording, number, "simulated")
+            for number, (case, wording) in zip(numbers, self.cases(numbers, wordings), strict=True)
+        ]
 
 
-def _row(case: Case, done: Trajectory, wording: str, number: int, source: str) -> Row:
+def row(case: Case, done: Trajectory, wording: str, number: int, source: str) -> Row:
+    """The row of a conversation that has ended.
+
+    Args:
+        source: `simulated` or `llm`, who acted.
+    """
     hashed, _ = replay(case.app, done.task, done.messages, case.seed)
     if hashed != done.state_hash:
         raise RuntimeError(f"{done.task.id}: the replay ends in another state")

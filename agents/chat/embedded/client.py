@@ -4,7 +4,7 @@ import hashlib
 import queue
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,7 +14,16 @@ from torch import Tensor
 from agents.chat.embedded import chatml
 from agents.chat.embedded.gguf_llama import load_gguf, teacher_file
 from agents.chat.embedded.llama import BLOCK, Llama, Prefix
-from agents.chat.protocol import ChatError, ChatRequest, ChatResponse, OnResponse
+from agents.chat.protocol import (
+    ChatAnswer,
+    ChatError,
+    ChatRefusal,
+    ChatRequest,
+    ChatResponse,
+    Dialog,
+    OnAnswer,
+    converse_in_rounds,
+)
 from k2model.inference.sampling import sample
 from kernels.processor import fast_dtype
 
@@ -78,24 +87,38 @@ class EmbeddedClient:
         first = Llama(loaded.config, loaded.weights, rows=rows, length=64)
         self._networks = [first, *(first.twin() for _ in range(workers - 1))]
 
-    def complete(self, requests: Sequence[ChatRequest], on_response: OnResponse | None = None) -> list[ChatResponse]:
-        rows = [self._row(place, request) for place, request in enumerate(requests)]
+    def fits(self, request: ChatRequest) -> bool:
+        row = self._row(0, request)
+        return isinstance(row, _Row) or row.kind != "too_long"
+
+    def complete(self, requests: Sequence[ChatRequest], on_answer: OnAnswer | None = None) -> list[ChatAnswer]:
+        answers: dict[int, ChatAnswer] = {}
+
+        def give(place: int, answer: ChatAnswer) -> None:
+            answers[place] = answer
+            if on_answer is not None:
+                on_answer(place, answer)
+
         groups: dict[tuple[int, ...], list[_Row]] = {}
-        for row in rows:
-            groups.setdefault(row.prefix, []).append(row)
-        answers: dict[int, ChatResponse] = {}
+        for place, request in enumerate(requests):
+            row = self._row(place, request)
+            if isinstance(row, ChatRefusal):
+                give(place, row)
+            else:
+                groups.setdefault(row.prefix, []).append(row)
         for prefix, group in groups.items():
             for row in self._decode_group(prefix, group):
-                answers[row.place] = self._response(row)
-                if on_response is not None:
-                    on_response(row.place, answers[row.place])
-        return [answers[place] for place in range(len(rows))]
+                give(row.place, self._response(row))
+        return [answers[place] for place in range(len(requests))]
+
+    def converse(self, dialogs: Iterable[Dialog]) -> None:
+        converse_in_rounds(self, dialogs, self.rows)
 
     def count(self, text: str) -> int:
         """Tokens of `text`."""
         return len(self.tokenizer.encode(text, add_special_tokens=False).ids)
 
-    def _row(self, place: int, request: ChatRequest) -> _Row:
+    def _row(self, place: int, request: ChatRequest) -> _Row | ChatRefusal:
         if request.tools or request.response_schema is not None:
             raise ChatError("request: the embedded teacher knows neither tools nor schemas")
         if request.max_tokens < 1:
@@ -110,7 +133,8 @@ class EmbeddedClient:
         row = _Row(place, request, tuple(self._encode(head)), own, opening)
         needed = len(row.prefix) + len(whole) + request.max_tokens
         if needed > self.config.context:
-            raise ChatError(f"request: {needed} tokens with the answer; the context is {self.config.context}")
+            reason = f"request: {needed} tokens with the answer; the context is {self.config.context}"
+            return ChatRefusal("too_long", reason)
         return row
 
     def _encode(self, pieces: Sequence[chatml.Piece]) -> list[int]:

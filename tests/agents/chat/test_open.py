@@ -6,8 +6,9 @@ import torch
 from tokenizers import Tokenizer
 
 from agents.chat.checkpoint import CheckpointClient
+from agents.chat.endpoint import EndpointOptions
 from agents.chat.open import open_client
-from agents.chat.protocol import ChatError, ChatRequest
+from agents.chat.protocol import ChatError, ChatRefusal, ChatRequest, ChatResponse
 from k2model.chat.messages import encode_prompt
 from k2model.chat.tokenizer import load_tokenizer, save_tokenizer, train_tokenizer
 from k2model.config import K2Config
@@ -30,7 +31,8 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_checkpoint_answers_as_greedy_decoding_does(checkpoint: Path) -> None:
     client = open_client(str(checkpoint), tokenizer=checkpoint.parent / "tokenizer", rows=2)
-    assert isinstance(client, CheckpointClient)
+    inner = client.client
+    assert isinstance(inner, CheckpointClient)
     requests = [ChatRequest(({"role": "user", "content": text},), max_tokens=6) for text in ("a", "fox", "12")]
     places: list[int] = []
     answers = client.complete(requests, lambda place, answer: places.append(place))
@@ -41,10 +43,14 @@ def test_a_checkpoint_answers_as_greedy_decoding_does(checkpoint: Path) -> None:
         start = len(ids)
         with torch.no_grad():
             while len(ids) - start < 6:
-                ids.append(int(client.network(torch.tensor([ids])).logits_BLV[0, -1].argmax()))
+                ids.append(int(inner.network(torch.tensor([ids])).logits_BLV[0, -1].argmax()))
                 if ids[-1] in (tokenizer.im_end, tokenizer.eos, tokenizer.special["[EOT]"]):
                     break
-        assert answer.prompt_tokens == start and answer.completion_tokens == len(ids) - start
+        assert (
+            isinstance(answer, ChatResponse)
+            and answer.prompt_tokens == start
+            and answer.completion_tokens == len(ids) - start
+        )
         written = tokenizer.decode(ids[start:])
         for end in ("<|im_end|>", "[EOS]", "[EOT]"):
             written = written.removesuffix(end)
@@ -58,6 +64,30 @@ def test_the_identity_of_a_checkpoint_is_its_content(checkpoint: Path, tmp_path:
     config = K2Config.from_dict(json.loads((checkpoint / "config.json").read_text()))
     save_checkpoint(K2Model(config, seed=2), other)
     assert open_client(str(other), tokenizer=tokenizer).model != one
+
+
+def test_a_request_too_long_for_a_checkpoint_costs_itself(checkpoint: Path) -> None:
+    client = open_client(str(checkpoint), tokenizer=checkpoint.parent / "tokenizer", rows=2)
+    short, long = (ChatRequest(({"role": "user", "content": "fox " * n},), max_tokens=4) for n in (1, 200))
+    assert client.fits(short) and not client.fits(long)
+    answers = client.complete([short, long, short])
+    assert isinstance(answers[0], ChatResponse) and answers[2] == answers[0]
+    assert isinstance(answers[1], ChatRefusal) and answers[1].kind == "too_long"
+    assert client.losses.too_long == 1 and not client.losses.failed
+
+
+@pytest.mark.parametrize(
+    ("spec", "model"),
+    [
+        ("http://h:1/v1#m", "http://h:1/v1#m"),
+        ("https://user:pass%20word@h/v1/#org/m", "https://h/v1#org/m"),
+        ("http://h/v1?api_key=abc123456&api-version=2#m", "http://h/v1?api-version=2#m"),
+        ("HTTP://key@h/v1#m", "HTTP://h/v1#m"),
+    ],
+)
+def test_the_identity_of_an_endpoint_is_its_url_without_secrets_and_its_model(spec: str, model: str) -> None:
+    assert open_client(spec).model == model
+    assert open_client(spec.partition("#")[0], endpoint=EndpointOptions(model.partition("#")[2])).model == model
 
 
 @pytest.mark.parametrize(("spec", "said"), [("nowhere", "neither 'embedded'"), ("http://x/v1", "name of its model")])

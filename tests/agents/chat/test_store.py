@@ -1,10 +1,21 @@
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
-from agents.chat.protocol import ChatError, ChatRequest, ChatResponse, OnResponse, request_key
+from agents.chat.protocol import (
+    ChatAnswer,
+    ChatError,
+    ChatRefusal,
+    ChatRequest,
+    ChatResponse,
+    Dialog,
+    OnAnswer,
+    converse_in_rounds,
+    request_key,
+)
 from agents.chat.store import AnswerStore, CachedClient, main
 
 
@@ -14,12 +25,36 @@ class Counting:
     def __init__(self) -> None:
         self.asked: list[ChatRequest] = []
 
-    def complete(self, requests: Sequence[ChatRequest], on_response: OnResponse | None = None) -> list[ChatResponse]:
+    def complete(self, requests: Sequence[ChatRequest], on_answer: OnAnswer | None = None) -> list[ChatAnswer]:
         self.asked += requests
-        answers = [ChatResponse(f"n{len(self.asked)}-{place}", completion_tokens=3) for place in range(len(requests))]
+        answers: list[ChatAnswer] = [
+            ChatResponse(f"n{len(self.asked)}-{place}", completion_tokens=3) for place in range(len(requests))
+        ]
         for place, answer in enumerate(answers):
-            if on_response is not None:
-                on_response(place, answer)
+            if on_answer is not None:
+                on_answer(place, answer)
+        return answers
+
+    def fits(self, request: ChatRequest) -> bool:
+        return True
+
+    def converse(self, dialogs: Iterable[Dialog]) -> None:
+        converse_in_rounds(self, dialogs, 4)
+
+
+class Refusing(Counting):
+    """Refuses what holds `bad`, fails at what holds `down`."""
+
+    def complete(self, requests: Sequence[ChatRequest], on_answer: OnAnswer | None = None) -> list[ChatAnswer]:
+        self.asked += requests
+        answers: list[ChatAnswer] = []
+        for place, request in enumerate(requests):
+            text = str(request.messages[-1]["content"])
+            kind: Literal["refused", "failed"] = "failed" if "down" in text else "refused"
+            refusal = ChatRefusal(kind, "status 400: no")
+            answers.append(refusal if "bad" in text or "down" in text else ChatResponse(text))
+            if on_answer is not None:
+                on_answer(place, answers[-1])
         return answers
 
 
@@ -56,6 +91,48 @@ def test_all_fields_come_back(tmp_path: Path) -> None:
     store.put("k", "m", ChatResponse("another"))
     assert store.get("k") == answer
     assert store.get("other") is None
+
+
+def test_a_refusal_is_kept_and_asked_again_only_when_it_is_forgotten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "s.sqlite"
+    requests = [_request("a"), _request("bad"), _request("down")]
+    first = CachedClient(Refusing(), AnswerStore(path)).complete(requests)
+    inner = Refusing()
+    second = CachedClient(inner, AnswerStore(path)).complete(requests)
+    assert first == second and inner.asked == [requests[2]], "what failed may pass the next time"
+    monkeypatch.setattr("sys.argv", ["store", str(path), "--forget-refusals"])
+    main()
+    assert capsys.readouterr().out.startswith("answers: 1 refusals forgotten\n")
+    third = Counting()
+    answers = CachedClient(third, AnswerStore(path)).complete(requests)
+    assert third.asked == requests[1:] and all(isinstance(answer, ChatResponse) for answer in answers)
+
+
+def test_an_answer_of_another_store_counts_more_than_a_refusal(tmp_path: Path) -> None:
+    one, two = AnswerStore(tmp_path / "one.sqlite"), AnswerStore(tmp_path / "two.sqlite")
+    CachedClient(Refusing(), one).complete([_request("bad"), _request("bad too")])
+    CachedClient(Counting(), two).complete([_request("bad")])
+    one.take(tmp_path / "two.sqlite")
+    inner = Counting()
+    answers = CachedClient(inner, one).complete([_request("bad"), _request("bad too")])
+    assert isinstance(answers[0], ChatResponse) and isinstance(answers[1], ChatRefusal) and not inner.asked
+
+
+def test_dialogs_are_told_what_the_store_keeps(tmp_path: Path) -> None:
+    def dialog(told: list[ChatAnswer]) -> Dialog:
+        told.append((yield _request("a")))
+        told.append((yield _request("bad")))
+
+    inner, path = Refusing(), tmp_path / "s.sqlite"
+    first: list[ChatAnswer] = []
+    CachedClient(inner, AnswerStore(path)).converse([dialog(first), dialog(first)])
+    again: list[ChatAnswer] = []
+    other = Refusing()
+    CachedClient(other, AnswerStore(path)).converse([dialog(again)])
+    assert len(first) == 4 and again == [ChatResponse("a"), ChatRefusal("refused", "status 400: no")]
+    assert not other.asked and all(answer.cached for answer in again)
 
 
 def test_a_file_that_is_no_store_is_named(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Words by a teacher: checked against what they say; tools, prompts and verdicts of a model behind an endpoint."""
 
 import importlib.util
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,8 +9,8 @@ from typing import Any
 import pytest
 
 from agents.chat.endpoint import EndpointClient, EndpointOptions
-from agents.chat.protocol import ChatRequest, ChatResponse
-from agents.conversations.judge import ask_llm
+from agents.chat.protocol import ChatRefusal, ChatRequest
+from agents.conversations.judge import NO_JUDGE, ask_llm
 from agents.conversations.planner import Policy, make_agent
 from agents.conversations.prompts import write_prompts
 from agents.conversations.simulator import Simulator
@@ -20,6 +21,7 @@ from agents.conversations.world import World
 from agents.tools.evolve import evolve
 from agents.tools.evolve_llm import evolve_with
 from bench.mock_endpoint import MockEndpoint
+from tests.answering import Answering
 
 _spec = importlib.util.spec_from_file_location("mock_teacher", Path(__file__).with_name("teacher.py"))
 assert _spec is not None and _spec.loader is not None
@@ -32,16 +34,18 @@ def apps() -> list[Application]:
     return applications(evolve())
 
 
-class Says:
-    """A client that says what a function makes of the request."""
-
-    model = "says"
+class Says(Answering):
+    """A client that says what a function makes of the request's last message."""
 
     def __init__(self, function: Any) -> None:
-        self.function = function
+        super().__init__(lambda request: function(str(request.messages[-1]["content"])))
 
-    def complete(self, requests: Any, on_response: Any = None) -> list[ChatResponse]:
-        return [ChatResponse(self.function(str(request.messages[-1]["content"]))) for request in requests]
+
+UNUSABLE = [
+    *("9" * 4301, "[" * 20_000, '{"a":' * 1_000, "NaN", '{"good": NaN, "reason": ""}', "null", "[1]", '"a"'),
+    *('{"items": 3}', '{"items": [3, null, {"name": {}, "fields": 5}]}', '{"prompt": ' + "9" * 4301 + "}"),
+]
+REFUSED = ChatRefusal("refused", "status 400: content filter")
 
 
 SET = Sentence(
@@ -142,16 +146,59 @@ def test_the_llm_judge_decides_and_an_unreadable_answer_keeps_nothing() -> None:
     talk = [[{"role": "user", "content": "hello"}, {"role": "assistant", "content": "x" * 9_000}]]
     seen: list[ChatRequest] = []
 
-    class Judge(Says):
-        def complete(self, requests: Any, on_response: Any = None) -> list[ChatResponse]:
-            seen.extend(requests)
-            return super().complete(requests)
+    def judged(said: Any, schema: bool = True) -> Any:
+        client = Says(lambda text: said)
+        (found,) = ask_llm(client, talk, schema=schema)
+        seen.extend(client.asked)
+        return found
 
-    assert ask_llm(Judge(lambda text: '{"good": true, "reason": "fine"}'), talk)[0].kept
-    assert ask_llm(Judge(lambda text: '{"good": false, "reason": "rude"}'), talk)[0].verdict == "llm_judge"
-    assert ask_llm(Judge(lambda text: "hm"), talk)[0].verdict == "llm_judge_unreadable"
-    assert ask_llm(Judge(lambda text: "Yes, it was."), talk, schema=False)[0].kept
-    assert ask_llm(Judge(lambda text: "No."), talk, schema=False)[0].verdict == "llm_judge"
-    assert ask_llm(Judge(lambda text: "Noah"), talk, schema=False)[0].verdict == "llm_judge_unreadable"
+    assert judged('{"good": true, "reason": "fine"}').kept
+    assert judged('{"good": false, "reason": "rude"}').verdict == "llm_judge"
+    assert judged("hm").verdict == "llm_judge_unreadable"
+    assert judged("Yes, it was.", schema=False).kept
+    assert judged("No.", schema=False).verdict == "llm_judge"
+    assert judged("Noah", schema=False).verdict == "llm_judge_unreadable"
     assert [request.response_schema is None for request in seen] == [False] * 3 + [True] * 3
     assert all(len(str(request.messages[0]["content"])) < 4_000 for request in seen)
+
+
+@pytest.mark.parametrize("said", UNUSABLE, ids=lambda said: said[:20])
+def test_nothing_that_a_model_writes_ends_judging_prompts_or_inventions(apps: list[Application], said: str) -> None:
+    talk = [[{"role": "user", "content": "hello"}, {"role": "assistant", "content": "hello"}]]
+    (verdict,) = ask_llm(Says(lambda text: said), talk)
+    assert (verdict.kept, verdict.verdict) == (False, "llm_judge_unreadable")
+    agents = [make_agent(0, 0, apps)]
+    assert write_prompts(Says(lambda text: said), agents, 0) == agents
+    assert not evolve_with(Says(lambda text: said), ["bees"], 2, 2, 0).tools
+
+
+@pytest.mark.parametrize("good", ['"false"', '"no"', "1", "null", "[]"])
+def test_a_verdict_that_is_no_truth_value_is_unreadable(good: str) -> None:
+    (verdict,) = ask_llm(Says(lambda text: f'{{"good": {good}, "reason": "x"}}'), [[{"role": "user", "content": "x"}]])
+    assert (verdict.kept, verdict.verdict) == (False, "llm_judge_unreadable")
+
+
+def test_a_refusal_costs_what_was_asked_alone(apps: list[Application]) -> None:
+    def refuses(word: str, otherwise: Any) -> Answering:
+        return Answering(lambda request: REFUSED if word in str(request.messages) else otherwise(request))
+
+    talks = [[{"role": "user", "content": text}] for text in ("fine", "bad", "fine")]
+    verdicts = ask_llm(refuses("bad", lambda request: '{"good": true, "reason": "fine"}'), talks)
+    assert [verdict.kept for verdict in verdicts] == [True, False, True]
+    assert (verdicts[1].verdict, verdicts[1].reason) == (NO_JUDGE, REFUSED.reason)
+
+    agents = [replace(make_agent(number, 0, apps), system=f"You are {name}.") for number, name in enumerate("ABC")]
+    prompt = json.dumps({"prompt": "You are somebody with a voice of your own."})
+    written = write_prompts(refuses("You are B.", lambda request: prompt), agents, 0)
+    assert [agent.author for agent in written] == ["llm", agents[1].author, "llm"] and written[1] == agents[1]
+
+    worded_ = reword(refuses("SR12", lambda request: ELSE.text), [SET, ELSE], 0)
+    assert worded_[0].reasons == ("refused", "refused") and worded_[0].text == SET.text
+    assert "refused" not in worded_[1].reasons
+
+    def invents(request: ChatRequest) -> str:
+        return str(teacher.answer({"messages": list(request.messages)}))
+
+    found = evolve_with(refuses("domain bees", invents), ["bees", "wax"], 2, 4, 0)
+    assert {tool.kind.application for tool in found.tools} == {"wax_hive", "wax_shed"}
+    assert found.refused == ["bees_hive", "bees_shed"]

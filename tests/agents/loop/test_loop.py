@@ -150,7 +150,7 @@ import json, os, signal, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from agents.loop.loop import Options, run
-from tests.agents.test_loop import START, Walker, chain
+from tests.agents.loop.test_loop import START, Walker, chain
 count = 0
 def dying(name, arguments):
     global count

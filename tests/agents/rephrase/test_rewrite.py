@@ -1,33 +1,30 @@
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
-from agents.chat.protocol import ChatRequest, ChatResponse, OnResponse
+from agents.chat.protocol import ChatAnswer, ChatRefusal, ChatRequest, ChatResponse
 from agents.rephrase.rewrite import Job, Options, frame_reason, n_answers, pack, rephrase
 from agents.rephrase.styles import PERSPECTIVES, STYLES, assemble, shots, styles_for
+from tests.answering import Answering
 
 TEXT = "Anna Berg was born in Oslo in 1901. She built 3 bridges over the Akerselva. The last one still stands."
 
 
-class Scripted:
-    """Answers by a function of the passage; keeps the requests."""
+class Scripted(Answering):
+    """Answers by a function of the passage; what holds a word of `refused` is refused."""
 
-    model = "scripted"
+    def __init__(self, answer: dict[str, str], refused: Sequence[str] = ()) -> None:
+        super().__init__(self._say)
+        self.said, self.refused = answer, refused
 
-    def __init__(self, answer: dict[str, str]) -> None:
-        self.answer, self.requests = answer, []
-
-    def complete(self, requests: Sequence[ChatRequest], on_response: OnResponse | None = None) -> list[ChatResponse]:
-        self.requests += requests
-        answers = []
-        for place, request in enumerate(requests):
-            user = next(m for m in reversed(request.messages) if m["role"] == "user")
-            passage = user["content"].rpartition("Passage: ")[2]
-            text = next((said for key, said in self.answer.items() if key in passage), "")
-            answers.append(ChatResponse(text, prompt_tokens=7, completion_tokens=3))
-            if on_response is not None:
-                on_response(place, answers[-1])
-        return answers
+    def _say(self, request: ChatRequest) -> ChatAnswer:
+        user = next(m for m in reversed(request.messages) if m["role"] == "user")
+        passage = user["content"].rpartition("Passage: ")[2]
+        if any(word in passage for word in self.refused):
+            return ChatRefusal("refused", "status 400: content filter")
+        text = next((said for key, said in self.said.items() if key in passage), "")
+        return ChatResponse(text, prompt_tokens=7, completion_tokens=3)
 
 
 def _job(style: str) -> Job:
@@ -44,12 +41,12 @@ QUESTIONS = {
 
 def test_chunks_are_asked_one_after_the_other_with_what_is_done_in_view() -> None:
     client = Scripted(QUESTIONS)
-    answers: list[ChatResponse] = []
+    answers: list[ChatAnswer] = []
     (done,) = rephrase([_job("faq")], client, OPTIONS, answers.append)
     assert done.accepted and done.chosen == [0, 0, 0]
     assert done.text.split("\n")[:2] == ["Q: Where was Anna Berg born?", "A: Anna Berg was born in Oslo in 1901."]
-    assert len(client.requests) == len(answers) == n_answers([_job("faq")], OPTIONS) == 3
-    last = client.requests[2]
+    assert len(client.asked) == len(answers) == n_answers([_job("faq")], OPTIONS) == 3
+    last = client.asked[2]
     beginning = shots(STYLES["faq"])
     assert last.messages[: last.shared] == beginning
     assert [m["content"] for m in last.messages[last.shared :] if m["role"] == "assistant"] == [
@@ -65,7 +62,26 @@ def test_an_unfaithful_wording_is_dropped_and_its_chunk_keeps_the_source() -> No
     assert done.chosen == [0, -1, 0] and done.accepted
     assert "She built 3 bridges over the Akerselva." in done.text and "Hansen" not in done.text
     assert [c.reason for c in done.candidates] == ["", "new number", ""]
-    assert "Hansen" not in str(client.requests[2].messages)
+    assert "Hansen" not in str(client.asked[2].messages)
+
+
+def test_a_refused_chunk_keeps_the_source_and_the_others_go_on() -> None:
+    (done,) = rephrase([_job("faq")], Scripted(QUESTIONS, refused=["bridges"]), OPTIONS)
+    assert done.chosen == [0, -1, 0] and done.accepted and done.refused == 1
+    assert "She built 3 bridges over the Akerselva." in done.text
+    assert [c.reason for c in done.candidates] == ["", "refused", ""]
+
+
+def test_a_text_of_which_all_was_refused_is_lost_and_the_next_one_is_not() -> None:
+    class Picky(Scripted):
+        def _say(self, request: ChatRequest) -> ChatAnswer:
+            bad = "Per Hansen" in str(request.messages[-1]["content"])
+            return ChatRefusal("refused", "status 400: content filter") if bad else super()._say(request)
+
+    other = replace(_job("faq"), doc_id="e", title="Per Hansen")
+    lost, kept = rephrase([other, _job("faq")], Picky(QUESTIONS), OPTIONS)
+    assert (lost.accepted, lost.reason, lost.refused) == (False, "refused", 3)
+    assert kept.accepted and not kept.refused
 
 
 def test_too_little_reworded_is_rejected() -> None:
@@ -84,7 +100,7 @@ def test_paraphrases_are_scored_chunk_by_chunk() -> None:
     (done,) = rephrase([_job("paraphrase")], client, OPTIONS)
     assert done.chosen[1] == -1
     assert done.candidates[1].reason == "new number"
-    opening = client.requests[0].messages[-1]  # a phrase of the chunk, put into the teacher's mouth
+    opening = client.asked[0].messages[-1]  # a phrase of the chunk, put into the teacher's mouth
     assert opening == {"role": "assistant", "content": "In Oslo in 1901,"}
     assert done.text.startswith("In Oslo in 1901, Anna Berg was born. She built 3 bridges")
 
@@ -94,7 +110,7 @@ def test_long_documents_are_cut_into_excerpts() -> None:
     job = Job("d", "Long", text, "faq", "teacher", 0, 1)
     client = Scripted({"": "What does it say?"})
     rephrase([job], client, Options(excerpt_tokens=40, chunk_tokens=12, candidates=1))
-    assert all(len(request.messages[-1]["content"]) < 400 for request in client.requests)
+    assert all(len(request.messages[-1]["content"]) < 400 for request in client.asked)
     assert pack(["a" * 16, "b" * 16, "c" * 40], 8) == [["a" * 16, "b" * 16], ["c" * 40]]
 
 

@@ -5,7 +5,7 @@ import json
 import random
 import sys
 import types
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from gym.sandbox.workspace import Workspace, coding_sandbox
 from gym.verifiers.result import Status
 from stages.evaluate.runner import run_benchmark
 from stages.evaluate.scores import metrics
+from tests.answering import Answering
 
 
 @pytest.fixture(scope="module")
@@ -101,20 +102,6 @@ def test_agentless_answers_with_the_whole_file(benches: dict[str, SweBench], box
     assert asked.tools == ()
 
 
-class Target:
-    """A chat client that answers by a function of the request."""
-
-    def __init__(self, answer: Callable[[ChatRequest], ChatResponse]) -> None:
-        self.model, self.answer = "made", answer
-
-    def complete(self, requests: Sequence[ChatRequest], on_response: Any = None) -> list[ChatResponse]:
-        found = [self.answer(request) for request in requests]
-        for place, one in enumerate(found):
-            if on_response is not None:
-                on_response(place, one)
-        return found
-
-
 def _call(name: str, **arguments: str) -> ChatResponse:
     function = {"name": name, "arguments": json.dumps(arguments)}
     return ChatResponse("", tool_calls=({"id": "same", "type": "function", "function": function},))
@@ -142,20 +129,20 @@ def _solver(bench: SweBench, wrong: bool = False) -> Callable[[ChatRequest], Cha
 def test_an_agent_repairs_in_a_copy_and_is_judged_by_its_patch(benches: dict[str, SweBench]) -> None:
     for bench in benches.values():
         settings = bench.presets["k2"]
-        rows = run_benchmark(bench, Target(_solver(bench)), settings, seed=1)
+        rows = run_benchmark(bench, Answering(_solver(bench)), settings, seed=1)
         assert [row["score"] for row in rows] == [1.0] * len(rows)
         assert all(row["extracted"].startswith("diff --git") for row in rows)
         assert all(json.loads(row["parts"])["steps"] == 4 for row in rows)
     bench = benches["python"]
-    rows = run_benchmark(bench, Target(_solver(bench, wrong=True)), settings, seed=1)
+    rows = run_benchmark(bench, Answering(_solver(bench, wrong=True)), settings, seed=1)
     assert [row["score"] for row in rows] == [0.0]
-    idle = run_benchmark(bench, Target(lambda request: ChatResponse("Done.")), settings, seed=1)
+    idle = run_benchmark(bench, Answering(lambda request: ChatResponse("Done.")), settings, seed=1)
     assert {row["status"] for row in idle} == {"no_answer"}
-    few = run_benchmark(bench, Target(_solver(bench)), replace(settings, max_steps=1), seed=1)
+    few = run_benchmark(bench, Answering(_solver(bench)), replace(settings, max_steps=1), seed=1)
     assert {row["reason"] for row in few} == {"empty patch"}
     # A context that is full after the edit ends the run, and the patch made so far counts.
     full = run_benchmark(
-        bench, Target(_solver(bench)), settings, seed=1, fits=lambda request: len(request.messages) < 6
+        bench, Answering(_solver(bench), fits=lambda request: len(request.messages) < 6), settings, seed=1
     )
     assert [row["score"] for row in full] == [1.0]
     assert all(row["reason"].startswith("context full; F2P") for row in full)
@@ -168,7 +155,7 @@ def test_best_of_n_by_a_verifier_is_not_pass_at_n(benches: dict[str, SweBench]) 
     def answer(request: ChatRequest) -> ChatResponse:
         return rights[int(request.seed or 0) % 2](request)
 
-    rows = run_benchmark(bench, Target(answer), replace(bench.presets["k2"], repeats=6), seed=3)
+    rows = run_benchmark(bench, Answering(answer), replace(bench.presets["k2"], repeats=6), seed=3)
     found = metrics(bench, rows, 1)
     name = bench.name
     assert found[f"{name}_best_of_n_verifier"] >= found[name]
@@ -352,7 +339,7 @@ def test_official_instances_by_docker_and_the_official_harness(official: Path) -
             ChatResponse("Done."),
         ][step]  # fmt: skip
 
-    (row,) = run_benchmark(bench, Target(answer), bench.presets["k2-thinking"].__class__(1, 1.0, 1.0, 100), seed=1)
+    (row,) = run_benchmark(bench, Answering(answer), bench.presets["k2-thinking"].__class__(1, 1.0, 1.0, 100), seed=1)
     assert row["score"] == 1.0, row
     assert "+    return 2" in row["extracted"] and "new.txt" in row["extracted"]
     assert "future" not in seen[1] and "[exit status 3]" in seen[1] and "\n1\n" in seen[1]

@@ -2,58 +2,41 @@
 
 import json
 import re
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from agents.chat.protocol import ChatError, ChatRequest, ChatResponse, OnResponse
+from agents.chat.protocol import ChatAnswer, ChatRefusal, ChatRequest, ChatResponse
 from gym.benchmarks.arena_battles import questions
 from stages.evaluate import arena, standalone
 from stages.evaluate.arena import Judge, play, rate
 from stages.harness.errors import InputError
+from tests.answering import Answering
 
 ASKED = questions()[0][:20]
 
 
-def delivered(texts: Sequence[str], on_response: OnResponse | None) -> list[ChatResponse]:
-    found = [ChatResponse(text) for text in texts]
-    for place, one in enumerate(found):
-        if on_response is not None:
-            on_response(place, one)
-    return found
-
-
-class Player:
-    """Answers with its quality as a number, a little luck added; the `broken` prompt fails."""
+class Player(Answering):
+    """Answers with its quality as a number, a little luck added; the `broken` prompt is refused."""
 
     def __init__(self, quality: int, broken: str = "") -> None:
-        self.model, self.quality, self.broken = f"player-{quality}", quality, broken
+        super().__init__(self._say, f"player-{quality}")
+        self.quality, self.broken = quality, broken
 
-    def complete(self, requests: Sequence[ChatRequest], on_response: OnResponse | None = None) -> list[ChatResponse]:
-        found = []
-        for place, request in enumerate(requests):
-            text = str(request.messages[-1]["content"])
-            if self.broken and self.broken in text:
-                raise ChatError("status 500")
-            luck = sum(map(ord, text)) % 3 if self.quality < 9 else 0  # so that nobody wins always
-            found.append(ChatResponse(f"**quality** {self.quality + luck}"))
-            if on_response is not None:
-                on_response(place, found[-1])
-        return found
+    def _say(self, request: ChatRequest) -> ChatAnswer:
+        text = str(request.messages[-1]["content"])
+        if self.broken and self.broken in text:
+            return ChatRefusal("refused", "status 400")
+        luck = sum(map(ord, text)) % 3 if self.quality < 9 else 0  # so that nobody wins always
+        return ChatResponse(f"**quality** {self.quality + luck}")
 
 
-class Critic:
+class Critic(Answering):
     """Prefers the larger number, or always the first answer, or says nothing that can be read."""
 
-    model = "critic"
-
     def __init__(self, how: str = "fair") -> None:
-        self.how, self.asked = how, list[ChatRequest]()
-
-    def complete(self, requests: Sequence[ChatRequest], on_response: OnResponse | None = None) -> list[ChatResponse]:
-        self.asked += requests
-        return delivered([self.say(request) for request in requests], on_response)
+        super().__init__(self.say, "critic")
+        self.how = how
 
     def say(self, request: ChatRequest) -> str:
         shown = next(str(one["content"]) for one in request.messages if one["role"] == "user")
@@ -67,9 +50,9 @@ class Critic:
 class Swapped(Player):
     """Good at prompts of even length, bad at the others."""
 
-    def complete(self, requests: Sequence[ChatRequest], on_response: OnResponse | None = None) -> list[ChatResponse]:
-        odd = [len(str(one.messages[-1]["content"])) % 2 for one in requests]
-        return delivered([f"**quality** {self.quality + 4 * one}" for one in odd], on_response)
+    def _say(self, request: ChatRequest) -> ChatAnswer:
+        odd = len(str(request.messages[-1]["content"])) % 2
+        return ChatResponse(f"**quality** {self.quality + 4 * odd}")
 
 
 def test_a_fair_judge_ranks_the_players_in_both_orders() -> None:
@@ -127,7 +110,7 @@ def test_battles_go_to_a_file_and_back(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/m.db")
     clients = {"one": Player(1), "two": Swapped(2), "critic": Critic("label")}
-    monkeypatch.setattr(arena, "open_target", lambda spec, **_: clients[spec])
+    monkeypatch.setattr(arena, "open_client", lambda spec, **_: clients[spec])
     command = ["arena", "--player", "one", "--player", "B=two", "--judge", "critic", "--items", "9"]
     assert standalone.run([*command, "--out", "a"]) == 0
     assert "B: wins" in capsys.readouterr().out
@@ -148,4 +131,5 @@ def test_names_of_players() -> None:
     assert arena.named("models/qat") == ("qat", "models/qat")
     assert arena.named("http://h:1/v1#org/big") == ("big", "http://h:1/v1#org/big")
     assert arena.named("x=http://h:1/v1?a=b#m") == ("x", "http://h:1/v1?a=b#m")
+    assert arena.named("http://h:1/v1?key=secret") == ("v1", "http://h:1/v1?key=secret")
     assert arena.named("http://h:1/v1?a=b#m") == ("m", "http://h:1/v1?a=b#m")

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -15,41 +15,36 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from agents.chat.protocol import BudgetExceeded, ChatError, ChatRequest, ChatResponse, OnResponse
+from agents.chat.losses import CountingClient, Losses
+from agents.chat.protocol import BudgetExceeded, ChatAnswer, ChatError, ChatRefusal, ChatRequest, ChatResponse
 from agents.chat.store import AnswerStore, CachedClient
 from gym.benchmarks.base import Settings
 from gym.benchmarks.open import open_benchmark
 from stages.evaluate import scores, standalone
 from stages.evaluate.runner import _redacted, run_benchmark
-from stages.harness.errors import InputError
+from tests.answering import Answering
 
 SETTINGS = Settings(2, 1.0, 1.0, 16)
 
 
-class Scripted:
-    """Answers with the gold; `broken` prompts fail, and after `limit` answers the budget is spent."""
-
-    model = "scripted"
+class Scripted(Answering):
+    """Answers with the gold; `broken` prompts are refused, and after `limit` answers the budget is spent."""
 
     def __init__(self, broken: str = "", limit: int = 10**9) -> None:
-        self.broken, self.limit, self.asked = broken, limit, 0
+        super().__init__(self._say)
+        self.broken, self.limit, self.count = broken, limit, 0
 
-    def complete(self, requests: Sequence[ChatRequest], on_response: OnResponse | None = None) -> list[ChatResponse]:
-        found = []
-        for place, request in enumerate(requests):
-            text = str(request.messages[-1]["content"])
-            if self.broken and self.broken in text:
-                raise ChatError("status 500, 7 tries")
-            if self.asked >= self.limit:
-                raise BudgetExceeded("spent")
-            self.asked += 1
-            bench = open_benchmark("aime_2024")
-            (gold,) = [one for one in bench.items() if one.messages[-1]["content"] == text]
-            finish = "length" if self.asked % 2 else "stop"
-            found.append(ChatResponse(bench.gold_reply(gold).text, completion_tokens=5, finish_reason=finish))
-            if on_response is not None:
-                on_response(place, found[-1])
-        return found
+    def _say(self, request: ChatRequest) -> ChatAnswer:
+        text = str(request.messages[-1]["content"])
+        if self.broken and self.broken in text:
+            return ChatRefusal("refused", "status 400: content filter")
+        if self.count >= self.limit:
+            raise BudgetExceeded("spent")
+        self.count += 1
+        bench = open_benchmark("aime_2024")
+        (gold,) = [one for one in bench.items() if one.messages[-1]["content"] == text]
+        finish = "length" if self.count % 2 else "stop"
+        return ChatResponse(bench.gold_reply(gold).text, completion_tokens=5, finish_reason=finish)
 
 
 def test_errors_of_the_machine_are_apart_and_the_budget_ends_quietly() -> None:
@@ -66,8 +61,24 @@ def test_errors_of_the_machine_are_apart_and_the_budget_ends_quietly() -> None:
     found = scores.metrics(bench, rows, 0)
     assert found["aime_2024_not_run"] == 53
     assert found["aime_2024_n"] == 7
-    with pytest.raises(InputError, match="fails at every request"):
-        run_benchmark(bench, Scripted(broken="e"), SETTINGS, seed=1)
+    client = CountingClient(Scripted(broken="e"), Losses(0.2))
+    with pytest.raises(ChatError, match=r"60 requests got no answer \(13 × status 400: content filter\)"):
+        run_benchmark(bench, client, SETTINGS, seed=1)
+
+
+def test_a_request_that_exceeds_the_context_is_scored_and_no_error_of_the_machine() -> None:
+    bench = open_benchmark("aime_2024")
+    word = str(bench.items()[5].messages[-1]["content"])
+    own = Scripted()
+
+    def say(request: ChatRequest) -> ChatAnswer:
+        long = str(request.messages[-1]["content"]) == word
+        return ChatRefusal("too_long", "status 413: ") if long else own._say(request)
+
+    rows = run_benchmark(bench, CountingClient(Answering(say), Losses(0.0)), SETTINGS, seed=1)
+    found = scores.metrics(bench, rows, 0)
+    assert found["aime_2024_infrastructure_errors"] == 0 and found["aime_2024_n"] == 30
+    assert [(row["score"], row["status"]) for row in rows if row["prompt"] == word] == [(0.0, "no_answer")] * 2
 
 
 def test_a_killed_run_asks_only_what_is_missing(tmp_path: Path) -> None:
@@ -76,7 +87,7 @@ def test_a_killed_run_asks_only_what_is_missing(tmp_path: Path) -> None:
     run_benchmark(bench, CachedClient(first, AnswerStore(tmp_path / "a.sqlite")), SETTINGS, seed=1)
     second = Scripted()
     rows = run_benchmark(bench, CachedClient(second, AnswerStore(tmp_path / "a.sqlite")), SETTINGS, seed=1)
-    assert (first.asked, second.asked) == (20, 40)
+    assert (first.count, second.count) == (20, 40)
     assert all(row["score"] == 1.0 for row in rows)
 
 
@@ -95,27 +106,78 @@ def test_quotes_of_a_secret_prompt_are_hidden() -> None:
     assert hidden == "You ask: [quoted]. Answer: B"
 
 
+class Handler(BaseHTTPRequestHandler):
+    """Answers A; what holds a word of `refused` is refused with the API key in the text."""
+
+    refused: tuple[str, ...] = ()
+    seen: list[dict[str, str]] = []
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.seen.append({"path": self.path, **dict(self.headers)})
+        message = {"role": "assistant", "content": "Answer: A", "reasoning_content": f"{body['seed']}"}
+        answer: dict[str, Any] = {"choices": [{"message": message, "finish_reason": "stop"}], "usage": {}}
+        bad = any(word in str(body["messages"][-1]["content"]) for word in self.refused)
+        if bad:
+            told = f"content filter; {self.path} {self.headers['Authorization']}"
+            answer = {"error": {"message": told, "code": "content_filter"}}
+        data = json.dumps(answer).encode()
+        self.send_response(400 if bad else 200)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *args: object) -> None:
+        return
+
+
 @pytest.fixture
 def endpoint() -> Iterator[str]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            message = {"role": "assistant", "content": "Answer: A", "reasoning_content": f"{body['seed']}"}
-            answer: dict[str, Any] = {"choices": [{"message": message, "finish_reason": "stop"}], "usage": {}}
-            data = json.dumps(answer).encode()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
-
-        def log_message(self, *args: object) -> None:
-            return
-
+    Handler.refused, Handler.seen = (), []
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}/v1"
     server.shutdown()
+
+
+def test_a_refusal_costs_its_item_and_no_secret_is_kept_anywhere(
+    endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/m.db")
+    secrets = ("sk-env-0123456789abcdef", "hunter2-password", "q-key-99887766")
+    monkeypatch.setenv("OPENAI_API_KEY", f"{secrets[0]}\n")
+    word = str(open_benchmark("mmlu").items()[0].messages[-1]["content"])
+    Handler.refused = (word,)
+    base, rest = endpoint.split("://")[1].split("/")
+    for target in (f"http://me:{secrets[1]}@{base}/{rest}#m", f"http://{base}/{rest}?api_key={secrets[2]}#n"):
+        assert standalone.run(["--target", target, "--benchmarks", "mmlu", "--out", f"out-{len(target)}"]) == 0
+        said = capsys.readouterr()
+        assert "1 infrastructure errors" in said.out and "of 80 requests got no answer (1 × status 400: " in said.out
+        assert not any(secret in said.out + said.err for secret in secrets)
+        rows = pq.read_table(tmp_path / f"out-{len(target)}/mmlu.parquet").to_pylist()
+        assert [row["status"] for row in rows].count("infrastructure_error") == 1
+    assert Handler.seen[0]["Authorization"].startswith("Basic ")
+    assert Handler.seen[-1]["path"].endswith(f"?api_key={secrets[2]}")
+    assert Handler.seen[-1]["Authorization"] == f"Bearer {secrets[0]}"
+    for file in tmp_path.rglob("*"):
+        if file.is_file():
+            content = file.read_bytes()
+            assert not any(secret.encode() in content for secret in secrets), file
+
+
+def test_too_many_refusals_stop_the_evaluation_with_one_line(
+    endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/m.db")
+    Handler.refused = ("e",)
+    command = ["--target", f"{endpoint}#m", "--benchmarks", "mmlu", "--items", "40"]
+    assert standalone.run(command) == 2
+    said = capsys.readouterr().err.strip()
+    assert said.startswith("evaluate: 9 of 40 requests got no answer") and "\n" not in said
+    assert standalone.run([*command, "--max-failed-share", "1"]) == 0
 
 
 def test_the_command_line_without_the_pipeline(

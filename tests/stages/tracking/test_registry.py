@@ -14,12 +14,12 @@ import yaml
 from mlflow.tracking import MlflowClient
 
 import k2model.chat
+from agents.chat.open import open_client
 from agents.chat.protocol import ChatRequest
 from k2model.chat.tokenizer import save_tokenizer, train_tokenizer
 from k2model.config import K2Config
 from k2model.formats.checkpoint import save_checkpoint
 from k2model.model import K2Model
-from stages.evaluate.target import open_target
 from stages.harness.errors import InputError
 from stages.tracking import __main__ as models
 from stages.tracking import registry
@@ -62,7 +62,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def _answer(folder: Path, root: Path) -> str:
-    client = open_target(str(folder), store=root / "direct.sqlite", tokenizer=root / "data" / "tokenizer")
+    client = open_client(str(folder), store=root / "direct.sqlite", tokenizer=root / "data" / "tokenizer")
     return client.complete([ChatRequest(({"role": "user", "content": "a house"},), max_tokens=6)])[0].text
 
 

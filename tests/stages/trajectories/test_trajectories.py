@@ -16,7 +16,6 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from agents.chat.protocol import ChatResponse
 from agents.conversations.planner import make_agent
 from agents.conversations.tasks import Task, applications
 from agents.conversations.trajectory import replay
@@ -33,6 +32,7 @@ from stages.tools.__main__ import _synthetic
 from stages.trajectories import shards
 from stages.trajectories.__main__ import consult
 from stages.trajectories.simulated import Maker, usable
+from tests.answering import Answering
 
 ROOT = Path(__file__).parents[2]
 OUTS = ("trajectories", "tasks", "agents")
@@ -190,13 +190,9 @@ def test_the_judge_reads_only_what_passed_and_its_verdict_is_stored(monkeypatch:
     passed = [row["trajectory"]["traj_id"] for row in rows if row["trajectory"]["kept"]]
     failed = [row["trajectory"]["traj_id"] for row in rows if not row["trajectory"]["kept"]]
 
-    class Says:
-        model = "says"
-
-        def complete(self, requests: Any, on_response: Any = None) -> list[ChatResponse]:
-            return [ChatResponse("no" if place == 1 else "yes") for place in range(len(requests))]
-
-    monkeypatch.setattr("stages.harness.teacher.open_client", lambda *args, **kwargs: Says())
+    said = iter(["yes", "no", "yes"])
+    client = Answering(lambda request: next(said))
+    monkeypatch.setattr("stages.harness.teacher.open_client", lambda *args, **kwargs: client)
     endpoint: EndpointParams = load_params().endpoint
     with Teacher("embedded", endpoint, 1) as judge:
         consult(judge, rows, 3)

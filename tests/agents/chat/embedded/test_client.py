@@ -10,7 +10,7 @@ from agents.chat.embedded import chatml
 from agents.chat.embedded.client import EmbeddedClient
 from agents.chat.embedded.gguf_llama import load_gguf, teacher_file
 from agents.chat.embedded.llama import Llama
-from agents.chat.protocol import ChatError, ChatRequest, request_key
+from agents.chat.protocol import ChatError, ChatRefusal, ChatRequest, request_key
 from kernels.processor import VARIABLE
 
 QUESTIONS = ("What is the capital of France?", "Say something about whales.", "Name three colours of a flag.")
@@ -122,10 +122,18 @@ def test_shared_messages_change_nothing(client: EmbeddedClient) -> None:
     [
         (ChatRequest(()), "no messages"),
         (_user("x", tools=({"type": "function"},)), "neither tools"),
-        (_user("x", max_tokens=9000), "the context is 8192"),
         (ChatRequest(({"role": "tool", "content": "x"},)), "role 'tool'"),
     ],
 )
 def test_impossible_requests_are_one_line(client: EmbeddedClient, request_: ChatRequest, said: str) -> None:
     with pytest.raises(ChatError, match=said):
         client.complete([request_])
+
+
+def test_a_request_that_exceeds_the_context_costs_itself(client: EmbeddedClient) -> None:
+    fitting, long = _user("Say yes.", max_tokens=2), _user("x", max_tokens=9000)
+    assert client.fits(fitting) and not client.fits(long)
+    answers = client.complete([long, fitting])
+    refusal = answers[0]
+    assert isinstance(refusal, ChatRefusal) and refusal.kind == "too_long" and "the context is 8192" in refusal.reason
+    assert answers[1] == client.complete([fitting])[0]

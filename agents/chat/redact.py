@@ -1,0 +1,109 @@
+"""What may be shown of a text or a URL that could hold a secret; whatever prints, stores or logs one asks here."""
+
+import base64
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+from urllib.parse import quote, quote_plus, unquote
+
+SHOWN = 200  # characters of a foreign text
+WHOLE = 8  # characters in a row of a secret that are recognized; a shorter secret can't be told from ordinary text
+HARMLESS_QUERY = frozenset({"api-version", "api_version", "deployment", "model", "region", "version"})
+WITHHELD = "[text withheld: it could hold the key, which is too short to be recognized]"
+_URL = re.compile(r"([a-z][a-z0-9+.-]*://)(?:[^\s/?#@]*@)?([^\s?#]*)(\?[^\s#]*)?(#.*)?", re.IGNORECASE | re.DOTALL)
+_PATTERNS = (
+    (re.compile(r"([a-z][a-z0-9+.-]*://)[^\s/?#@]*@", re.IGNORECASE), r"\1"),
+    (
+        re.compile(
+            r"\b((?:api|access|auth|secret|private|subscription)?[-_]?"
+            r"(?:key|token|secret|password|passwd|pwd|signature|sig|code|auth|authorization|credential)=)[^\s&\"'<>]+",
+            re.IGNORECASE,
+        ),
+        r"\1[key]",
+    ),
+    (re.compile(r"\b(?:sk|pk|gsk|hf)[-_][\w*.-]{6,}", re.IGNORECASE), "[key]"),
+    (re.compile(r"\bBearer\s+[\w*.+/=-]{6,}", re.IGNORECASE), "[key]"),
+    (re.compile(r"\b(?i:Basic)\s+(?=\S*[A-Z0-9=])[\w+/=]{6,}"), "[key]"),
+    (re.compile(r"\b(key[-_: ]+)(?=\S*[\d*])[\w*.-]{6,}", re.IGNORECASE), r"\1[key]"),
+)
+
+
+def redact(text: str, secrets: Iterable[str] = ()) -> str:
+    """The beginning of a foreign text as one line without secrets.
+
+    What has the form of a key, a password in a URL or a secret of its query goes, and so does any part of `secrets`
+    (plain, percent-encoded or in Base64) of `WHOLE` characters or more. A text that holds a shorter secret is withheld.
+    """
+    for secret in filter(None, secrets):
+        for form in _forms(secret):
+            if len(form) >= WHOLE:
+                text = _without(text, form)
+            elif form == secret and form.casefold() in text.casefold():
+                return WITHHELD
+    for pattern, harmless in _PATTERNS:
+        text = pattern.sub(harmless, text)
+    return " ".join(text.split())[:SHOWN]
+
+
+def public(spec: str) -> str:
+    """A URL without user, password and what of its query isn't known to be harmless; other text as it is."""
+    return _URL.sub(_public, spec) if "://" in spec else spec
+
+
+def public_values(value: Any) -> Any:
+    """`value` (JSON values) with `public` applied to every string."""
+    if isinstance(value, str):
+        return public(value)
+    if isinstance(value, Mapping):
+        return {key: public_values(item) for key, item in value.items()}
+    if isinstance(value, Sequence):
+        return [public_values(item) for item in value]
+    return value
+
+
+def secrets_of(url: str) -> tuple[str, ...]:
+    """User, password, both together, and the values of the query that `public` leaves out."""
+    match = re.match(r"[a-z][a-z0-9+.-]*://(?:([^/?#]*)@)?[^?#]*(?:\?([^#]*))?", url, re.IGNORECASE)
+    if match is None:
+        return ()
+    found = []
+    if match[1]:
+        user, _, password = match[1].partition(":")
+        found += [unquote(match[1]), unquote(password or user)]
+    for pair in (match[2] or "").split("&"):
+        name, _, value = pair.partition("=")
+        if name.lower() not in HARMLESS_QUERY:
+            found.append(unquote(value or name))
+    return tuple(secret for secret in found if secret)
+
+
+def _public(match: re.Match[str]) -> str:
+    scheme, rest, query, fragment = match.groups(default="")
+    kept = [pair for pair in query[1:].split("&") if pair.partition("=")[0].lower() in HARMLESS_QUERY]
+    return f"{scheme}{rest}{'?' if kept else ''}{'&'.join(kept)}{fragment}"
+
+
+def _forms(secret: str) -> list[str]:
+    encoded = base64.b64encode(secret.encode("utf-8", "replace")).decode()
+    return list(dict.fromkeys((secret, quote(secret, safe=""), quote_plus(secret), encoded.rstrip("="))))
+
+
+def _without(text: str, secret: str) -> str:
+    """`text` with every run of characters that `secret` has too, `WHOLE` at least, replaced by `[key]`."""
+    low, key = text.casefold(), secret.casefold()
+    if len(low) != len(text):  # casefold changed the length: places would not fit
+        low, key = text, secret
+    parts = {key[k : k + WHOLE] for k in range(len(key) - WHOLE + 1)}
+    shown: list[str] = []
+    place = 0
+    while place < len(text):
+        end = place
+        while low[end : end + WHOLE] in parts:
+            end += 1
+        if end == place:
+            shown.append(text[place])
+            place += 1
+        else:
+            shown.append("[key]")
+            place = end + WHOLE - 1
+    return "".join(shown)

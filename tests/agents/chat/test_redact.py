@@ -1,0 +1,80 @@
+"""No secret in any form is shown, and what is no secret stays readable."""
+
+import base64
+from urllib.parse import quote
+
+import pytest
+
+from agents.chat.redact import SHOWN, WITHHELD, public, public_values, redact, secrets_of
+
+KEY = "sk-proj-Ab3dEf6h/+=&x"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"Incorrect API key provided: {KEY}. You can find your key at …",
+        f"Authorization: Bearer {KEY}",
+        f"GET /v1?api_key={quote(KEY, safe='')}",
+        f"Basic {base64.b64encode(KEY.encode()).decode()}",
+        f"the first characters {KEY[:12]}… of yours",
+        f"ends in {KEY[-9:]}",
+        KEY.upper(),
+        f"{KEY}{KEY}",
+        f"\n{KEY}\n",
+    ],
+)
+def test_a_key_is_hidden_whatever_its_form(text: str) -> None:
+    shown = redact(text, [KEY])
+    assert "[key]" in shown and "\n" not in shown
+    parts = {KEY[k : k + 8].lower() for k in range(len(KEY) - 7)}
+    assert not any(part in shown.lower() for part in parts)
+
+
+@pytest.mark.parametrize("text", ["no x, no exit", "X"])
+def test_a_short_key_withholds_the_text_instead_of_riddling_it(text: str) -> None:
+    assert redact(text, ["x"]) == WITHHELD
+    assert redact("no such model", ["x"]) == "no such model"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("see https://me:secret@host/v1 please", "see https://host/v1 please"),
+        ("POST /v1?key=abc&n=1", "POST /v1?key=[key]&n=1"),
+        ("x-api-key=123456 token=abc", "x-api-key=[key] token=[key]"),
+        ("Bearer abcdef123456 is wrong", "[key] is wrong"),
+        ("your key: sk-12****99", "your key: [key]"),
+        ("Basic authentication failed, key required", "Basic authentication failed, key required"),
+        ("the token limit is 4096; keys of the object", "the token limit is 4096; keys of the object"),
+    ],
+)
+def test_what_looks_like_a_secret_goes_even_when_it_is_not_known(text: str, shown: str) -> None:
+    assert redact(text) == shown
+
+
+def test_a_text_is_cut_after_it_is_redacted() -> None:
+    assert KEY[:8] not in redact("a" * (SHOWN - 10) + KEY, [KEY])
+
+
+@pytest.mark.parametrize(
+    ("spec", "shown", "secrets"),
+    [
+        ("http://h:1/v1#m", "http://h:1/v1#m", ()),
+        ("http://u:p%40w@h/v1#m", "http://h/v1#m", ("u:p@w", "p@w")),
+        ("https://tokenonly@h/v1", "https://h/v1", ("tokenonly", "tokenonly")),
+        ("http://h/v1?api_key=a%2Bb&api-version=7#m", "http://h/v1?api-version=7#m", ("a+b",)),
+        ("http://h/v1?opaque", "http://h/v1", ("opaque",)),
+        ("https://api/accounts/1/ai/@cf/llama#m", "https://api/accounts/1/ai/@cf/llama#m", ()),
+        ("models/qat", "models/qat", ()),
+        ("embedded", "embedded", ()),
+    ],
+)
+def test_a_url_is_shown_without_what_could_open_it(spec: str, shown: str, secrets: tuple[str, ...]) -> None:
+    assert public(spec) == shown
+    assert secrets_of(spec) == secrets
+    assert public_values({"teacher": spec, "n": 3, "more": [spec, None]}) == {
+        "teacher": shown,
+        "n": 3,
+        "more": [shown, None],
+    }
