@@ -1,9 +1,9 @@
 """Who samples rollouts: our engine on the weights in training, on their INT4 twin, or a server they are pushed to."""
 
-import json
 import queue
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +11,9 @@ from typing import Any
 
 import httpx
 
+from agents.chat.redact import public, redact, secrets_of
+from agents.chat.sse import event_data
+from k2model.chat.model_json import ModelJsonError, loads_model_json
 from k2model.chat.tokenizer import K2Tokenizer
 from k2model.formats.checkpoint import save_checkpoint
 from k2model.inference.generate import Engine
@@ -73,28 +76,29 @@ def _post(client: httpx.Client, path: str, body: dict[str, Any]) -> httpx.Respon
     except httpx.HTTPError as error:
         raise RolloutError(f"rollout server {client.base_url}{path}: {error or type(error).__name__}") from None
     if response.status_code != 200:
-        raise RolloutError(f"rollout server {client.base_url}{path}: {response.status_code} {response.text[:200]}")
+        raise RolloutError(f"rollout server {client.base_url}{path}: {response.status_code} {redact(response.text)}")
     return response
 
 
 def _model_name(client: httpx.Client) -> str:
     response = client.get("/v1/models")
-    if response.status_code != 200 or not response.json().get("data"):
-        raise RolloutError(f"rollout server {client.base_url}/v1/models: no model is listed")
-    return str(response.json()["data"][0]["id"])
+    try:
+        return str(loads_model_json(response.text)["data"][0]["id"])
+    except (ModelJsonError, KeyError, IndexError, TypeError):
+        raise RolloutError(f"rollout server {client.base_url}/v1/models: no model is listed") from None
 
 
 class ServerBackend:
     """Requests in flight on a server, up to `concurrency` at once; each streams, so that an interrupt loses nothing."""
 
     def __init__(self, url: str, model: str, concurrency: int, timeout_s: float) -> None:
-        self.url, self.model = url, model
+        self.url, self.model, self.timeout_s = public(url), model, timeout_s
         self.sampled = 0
         self._client = httpx.Client(
             base_url=url, timeout=timeout_s, trust_env=False, limits=httpx.Limits(max_connections=concurrency)
         )
         self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix="rollout")
-        self._news: queue.SimpleQueue[tuple[int, Result | RolloutError]] = queue.SimpleQueue()
+        self._news: queue.SimpleQueue[tuple[int, Result | Exception]] = queue.SimpleQueue()
         self._stop = threading.Event()
         self._open: set[int] = set()
         self._next = 0
@@ -115,7 +119,7 @@ class ServerBackend:
         """
         handle, item = self._news.get()
         self._open.discard(handle)
-        if isinstance(item, RolloutError):
+        if isinstance(item, Exception):
             self.interrupt()
             raise item
         return [(handle, item)]
@@ -137,14 +141,13 @@ class ServerBackend:
         result = Result(len(request.prompt), finish_reason="interrupted")
         try:
             self._sample(request, result)
-        except (httpx.HTTPError, KeyError, ValueError) as error:
-            problem = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        except httpx.HTTPError as error:
+            problem = redact(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
             self._news.put((handle, RolloutError(f"rollout server {self.url}/v1/completions: {problem}")))
-            return
-        except RolloutError as error:
+        except Exception as error:  # noqa: BLE001 — raised again by `step`: a worker's exception is never lost
             self._news.put((handle, error))
-            return
-        self._news.put((handle, result))
+        else:
+            self._news.put((handle, result))
 
     def _sample(self, request: Request, result: Result) -> None:
         if self._stop.is_set():
@@ -163,22 +166,18 @@ class ServerBackend:
         }
         with self._client.stream("POST", "/v1/completions", json=body) as response:
             if response.status_code != 200:
-                raise RolloutError(f"rollout server {self.url}: {response.status_code} {response.read()[:200]!r}")
-            for line in response.iter_lines():
-                if not line.startswith("data: ") or line == "data: [DONE]":
-                    continue
-                event = json.loads(line.removeprefix("data: "))
-                if "error" in event:
-                    raise RolloutError(f"rollout server {self.url}: {event['error']['message']}")
-                choice = event["choices"][0]
-                ids, logprobs = choice["token_ids"], choice["logprobs"]["token_logprobs"]
-                if len(ids) != len(logprobs):
-                    raise RolloutError(f"rollout server {self.url}: {len(ids)} tokens with {len(logprobs)} logprobs")
+                told = redact(response.read().decode("utf-8", "replace"))
+                raise RolloutError(f"rollout server {self.url}: {response.status_code} {told}")
+            patience = _Patience(self.timeout_s, self.url)
+            for data in event_data(patience.chunks(response.iter_bytes())):
+                ids, logprobs, finish = _tokens(data, self.url)
+                if ids:
+                    patience.renew()
                 result.ids += ids
                 result.logprobs += logprobs
                 self.sampled += len(ids)
-                if choice["finish_reason"]:
-                    result.finish_reason = choice["finish_reason"]
+                if finish:
+                    result.finish_reason = finish
                     return
                 if self._stop.is_set():
                     return
@@ -190,3 +189,55 @@ def open_backend(p: RolloutParams, work: Path) -> OpenBackend:
     if p.backend == "server":
         return ServerRollouts(p.url, work / "pushed")
     return Int4Rollouts() if p.backend == "int4" else colocated
+
+
+def _tokens(data: str, url: str) -> tuple[list[int], list[float], str]:
+    """(ids, log-probabilities, finish reason or "") of one event; an event about nothing has none.
+
+    Raises:
+        RolloutError: an error of the server, or a form that training can't use.
+    """
+    try:
+        event = loads_model_json(data)
+    except ModelJsonError as error:
+        raise RolloutError(f"rollout server {url}: an event that is {error}") from None
+    if not isinstance(event, dict):
+        raise RolloutError(f"rollout server {url}: an event that is {type(event).__name__}")
+    if fault := event.get("error"):
+        told = fault.get("message") if isinstance(fault, dict) else fault
+        raise RolloutError(f"rollout server {url}: {redact(str(told), secrets_of(url))}")
+    choices = event.get("choices") or []
+    choice = choices[0] if isinstance(choices, list) and choices else {}
+    if not isinstance(choice, dict):
+        raise RolloutError(f"rollout server {url}: a choice that is {type(choice).__name__}")
+    scored = choice.get("logprobs")
+    ids = choice.get("token_ids") or []
+    logprobs = (scored.get("token_logprobs") if isinstance(scored, dict) else None) or []
+    if not isinstance(ids, list) or not isinstance(logprobs, list):
+        raise RolloutError(f"rollout server {url}: tokens or log-probabilities that are no list")
+    if len(ids) != len(logprobs):
+        raise RolloutError(f"rollout server {url}: {len(ids)} tokens with {len(logprobs)} logprobs")
+    if not all(type(token) is int for token in ids) or not all(type(value) in (int, float) for value in logprobs):
+        raise RolloutError(f"rollout server {url}: tokens or log-probabilities that are no numbers")
+    return ids, logprobs, str(choice.get("finish_reason") or "")
+
+
+class _Patience:
+    """How long a stream may go on without a token, whatever else it sends.
+
+    Raises:
+        RolloutError: from `chunks`, when that time has passed.
+    """
+
+    def __init__(self, seconds: float, url: str) -> None:
+        self.seconds, self.url = seconds, url
+        self.renew()
+
+    def renew(self) -> None:
+        self.last = time.monotonic()
+
+    def chunks(self, stream: Iterator[bytes]) -> Iterator[bytes]:
+        for chunk in stream:
+            if time.monotonic() - self.last > self.seconds:
+                raise RolloutError(f"rollout server {self.url}: no token in {self.seconds:g} s")
+            yield chunk
