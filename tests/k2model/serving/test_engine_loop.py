@@ -5,8 +5,10 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import torch
 
@@ -15,7 +17,9 @@ from k2model.errors import ConfigError
 from k2model.inference.generate import Engine
 from k2model.inference.request import Request, RequestFailed
 from k2model.model import K2Model
+from k2model.serving.app import make_app
 from k2model.serving.engine_loop import EngineEnded, EngineThread
+from k2model.serving.service import open_service
 
 torch.set_num_threads(1)
 
@@ -283,3 +287,27 @@ def test_an_idle_engine_takes_no_processor_time(thread: EngineThread) -> None:
         assert time.process_time() - started < 0.1
 
     asyncio.run(main())
+
+
+def test_the_server_says_that_its_engine_failed_and_refuses(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    service = open_service(folder, max_batch=2, max_length=200)
+
+    async def main() -> list[tuple[int, str]]:
+        app = httpx.ASGITransport(make_app(service), raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=app, base_url="http://test") as client:
+
+            async def ask() -> httpx.Response:
+                return await client.post("/v1/completions", json={"model": "tiny", "prompt": "cat", "max_tokens": 9})
+
+            assert (await client.get("/health")).status_code == (await ask()).status_code == 200
+
+            def step() -> Any:
+                raise MemoryError("no more")
+
+            monkeypatch.setattr(service.engine, "step", step)
+            answers = await asyncio.wait_for(asyncio.gather(ask(), ask()), 20)
+            answers += [await ask(), await client.get("/health")]
+        return [(answer.status_code, answer.json()["error"]["message"]) for answer in answers]
+
+    assert asyncio.run(main()) == [(503, "the engine failed: MemoryError: no more")] * 4
+    service.close()
