@@ -1,7 +1,7 @@
 """The process that programs are forked from: started once per worker, single-threaded, with modules preloaded.
 
 It reads jobs from its socket one at a time. It holds no secrets: no answers, no environment of the parent, no other
-descriptors. Started by `gym/sandbox/pool.py`; uses only the standard library and `lockdown`.
+descriptors. Started by `gym/sandbox/pool.py`; uses only the standard library and its neighbours in this folder.
 """
 
 import contextlib
@@ -16,7 +16,6 @@ import shutil
 import signal
 import socket
 import sys
-import sysconfig
 import threading
 import time
 import traceback
@@ -24,53 +23,15 @@ from types import ModuleType
 from typing import Any, TextIO
 
 import lockdown
+from zygote_libraries import readable_trees, show_libraries
 from zygote_link import receive, send
+from zygote_processes import anonymous_pages, clean_up, living, usage_of
 
 FIRST_UID = 200_000
-SYSTEM = {"/usr/lib", "/lib", "/lib64", "/dev/null", "/dev/urandom", "/dev/zero", "/usr/share/zoneinfo"}
-SYSTEM |= {"/etc/ld.so.cache", "/etc/localtime", "/etc/ssl/openssl.cnf"}
 COMMON = ("json", "math", "re", "collections", "itertools", "functools", "heapq", "string", "threading", "traceback")
 POLL_S = 0.02
 SCAN_S = 0.05
 FAILED_LAYER = 120  # exit status of a child that could not lock itself down
-
-
-def show_libraries(base: str) -> None:
-    """Makes Python's libraries readable for other users when their folder isn't, e.g. below /root.
-
-    They are bound to a place that is, in this process's own mount namespace, and imports go there from now on.
-    """
-    moved: dict[str, str] = {}
-    for number, path in enumerate(dict.fromkeys([sysconfig.get_path("stdlib"), sysconfig.get_path("purelib")])):
-        place = os.path.join(base, f"lib{number}")
-        os.mkdir(place, 0o755)
-        lockdown.bind(path, place)
-        moved[path] = place
-
-    def there(path: str) -> str:
-        best = max((old for old in moved if path == old or path.startswith(old + "/")), key=len, default=None)
-        return path if best is None else moved[best] + path[len(best) :]
-
-    sys.path[:] = [there(path) for path in sys.path]
-    for module in list(sys.modules.values()):
-        if hasattr(module, "__path__"):
-            module.__path__ = [there(path) for path in module.__path__]
-        spec = getattr(module, "__spec__", None)
-        if spec is not None and spec.submodule_search_locations is not None:
-            spec.submodule_search_locations[:] = [there(path) for path in spec.submodule_search_locations]
-    sys.path_importer_cache.clear()
-    importlib.invalidate_caches()
-
-
-def readable_trees(base: str, preload: list[str]) -> list[str]:
-    """Where Python and the preloaded packages live, and nothing else."""
-    if os.geteuid() == 0:
-        own = {os.path.join(base, name) for name in os.listdir(base) if name.startswith("lib")}
-        return sorted(own | {path for path in SYSTEM if os.path.exists(path)})
-    paths = {sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"), f"{sys.base_prefix}/lib"}
-    if preload:
-        paths |= {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
-    return sorted(path for path in paths | SYSTEM if os.path.exists(path))
 
 
 def child(place: "Place", job: dict[str, Any], folder: str, pipes: list[int]) -> None:
@@ -167,71 +128,6 @@ def run_python(streams: tuple[TextIO, TextIO, TextIO], source: str, args: list[s
         if thread is not threading.main_thread() and not thread.daemon:
             thread.join()
     return 0
-
-
-def orphans() -> list[int]:
-    """Processes that belong to this one: it is the reaper of everything that a program left behind."""
-    with open(f"/proc/self/task/{os.getpid()}/children") as handle:
-        return [int(pid) for pid in handle.read().split()]
-
-
-def clean_up(deadline_s: float = 5.0) -> float:
-    """Kills and reaps every process that is left; gives their processor seconds."""
-    end = time.monotonic() + deadline_s
-    cpu = 0.0
-    while True:
-        for pid in orphans():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        try:
-            pid, _, usage = os.wait4(-1, os.WNOHANG)
-        except ChildProcessError:
-            return cpu
-        if pid:
-            cpu += usage.ru_utime + usage.ru_stime
-        else:
-            if time.monotonic() > end:
-                raise TimeoutError("processes of a sandbox can't be killed")
-            time.sleep(0.001)
-
-
-def stat_fields(pid: int, name: str) -> list[bytes]:
-    """Fields of /proc/pid/name after the command; empty for a process that is gone."""
-    try:
-        fd = os.open(f"/proc/{pid}/{name}", os.O_RDONLY)
-    except OSError:
-        return []
-    try:
-        return os.read(fd, 4096).rpartition(b")")[2].split()
-    except OSError:
-        return []
-    finally:
-        os.close(fd)
-
-
-def anonymous_pages(pid: int) -> int:
-    """Resident pages that are no file's."""
-    fields = stat_fields(pid, "statm")
-    return int(fields[1]) - int(fields[2]) if fields else 0
-
-
-def living() -> list[int]:
-    """Every process below this one: the zygote has one program at a time and adopts what loses its parent."""
-    found, queue = [], [os.getpid()]
-    while queue:
-        pid = queue.pop()
-        with contextlib.suppress(OSError), open(f"/proc/{pid}/task/{pid}/children") as handle:
-            below = [int(one) for one in handle.read().split()]
-            found += below
-            queue += below
-    return found
-
-
-def usage_of(pids: list[int], own_pages: int) -> tuple[float, int]:
-    """(processor seconds of living processes and their finished children, bytes beyond what they were forked with)."""
-    ticks = sum(sum(int(n) for n in stat_fields(pid, "stat")[11:15]) for pid in pids)
-    pages = sum(max(0, anonymous_pages(pid) - own_pages) for pid in pids)
-    return ticks / os.sysconf("SC_CLK_TCK"), pages * resource.getpagesize()
 
 
 def allowed(box: str, trees: list[str], *, execute: bool) -> int:
