@@ -8,9 +8,12 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from k2model.chat.model_json import ModelJsonError, loads_model_json
+from stages.report.files import read_json
 from stages.report.page import Chapter, chip, table
 
 SHOWN = 10
+LONGEST = 20_000  # characters of one text
 BAR = 22
 
 
@@ -66,15 +69,16 @@ def tools(root: Path) -> Chapter:
         applications = Counter(row["application"] for row in rows if row["domain"] == domain)
         listed = ", ".join(f"{name.replace('_', ' ')} ({n})" for name, n in sorted(applications.items()))
         tree.append(
-            f"<details><summary><b>{domain}</b> · {count:,} tools</summary><p>{html.escape(listed)}</p></details>"
+            f"<details><summary><b>{html.escape(domain)}</b> · {count:,} tools</summary>"
+            f"<p>{html.escape(listed)}</p></details>"
         )
     covered: dict[str, Counter[str]] = {}
     for row in rows:
         if row["origin"] == "synthetic":
             covered.setdefault(row["domain"], Counter())[row["application"]] += 1
     heads = table(["origin", "source", "tools"], [[o, s, f"{n:,}"] for (o, s), n in sorted(origins.items())], [2])
-    tree_map = _treemap(covered) if covered else ""
-    drawn = f"<h3>Domains and applications of the synthetic tools</h3>{tree_map}{_bars(sorted(synthetic.items()))}"
+    title = "Domains and applications of the synthetic tools"
+    drawn = f"<h3>{title}</h3>{_treemap(covered)}{_bars(sorted(synthetic.items()))}" if covered else ""
     body = f"{heads}{drawn}{''.join(tree)}"
     return Chapter("tools", "Tools", body)
 
@@ -93,34 +97,38 @@ SIGNS = {  # what a reader may look for, and the text in a tool's result or a me
 def _value(text: str) -> str:
     """JSON text with one member a line where it is long; other text as it is."""
     try:
-        value = json.loads(text)
-    except json.JSONDecodeError:
-        return text
+        value = loads_model_json(text)
+    except ModelJsonError:
+        return _cut(text)
     if isinstance(value, dict) and len(text) > 60:
-        members = [f"{key}: {json.dumps(one, ensure_ascii=False)}" for key, one in value.items()]
-        return "\n".join(members)
-    return text
+        members = [f"{key}: {json.dumps(item, ensure_ascii=False)}" for key, item in value.items()]
+        return _cut("\n".join(members))
+    return _cut(text)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]} … ({len(text):,} characters)"
 
 
 def _message(message: dict[str, Any], names: dict[str, str]) -> str:
     """One turn: what the agent thinks, says and calls, or what came back; `names` are the tools by call id."""
-    role = message["role"]
-    label = ROLES[role]
+    role = str(message.get("role"))
+    label = ROLES.get(role, role)
     parts = []
-    if message.get("reasoning_content"):
-        parts.append(f'<p class="soft">thinks: <i>{html.escape(message["reasoning_content"])}</i></p>')
+    if reasoning := message.get("reasoning_content"):
+        parts.append(f'<p class="soft">thinks: <i>{html.escape(_cut(str(reasoning)))}</i></p>')
     content = str(message.get("content") or "")
     if role == "tool":
-        label = f"Result of {names.get(message['tool_call_id'], 'a call')}"
+        label = f"Result of {names.get(str(message.get('tool_call_id')), 'a call')}"
         failed = content.startswith(('{"error"', "error:"))
         parts.append(f"{chip('failed', 'no') if failed else ''}<pre>{html.escape(_value(content))}</pre>")
     elif content:
-        parts.append(f"<p>{html.escape(content)}</p>")
+        parts.append(f"<p>{html.escape(_cut(content))}</p>")
     for call in message.get("tool_calls") or []:
-        function = call["function"]
-        written = html.escape(_value(str(function["arguments"])))
-        parts.append(f"<p>calls <code>{html.escape(function['name'])}</code></p><pre>{written}</pre>")
-    return f'<div class="turn {role}"><b>{html.escape(label)}</b>{"".join(parts)}</div>'
+        function = call.get("function") or {}
+        written = html.escape(_value(str(function.get("arguments", ""))))
+        parts.append(f"<p>calls <code>{html.escape(str(function.get('name')))}</code></p><pre>{written}</pre>")
+    return f'<div class="turn {html.escape(role)}"><b>{html.escape(label)}</b>{"".join(parts)}</div>'
 
 
 def _rubric(rubric: dict[str, Any]) -> str:
@@ -137,15 +145,17 @@ def _rubric(rubric: dict[str, Any]) -> str:
 def _one(row: dict[str, Any], rubric: dict[str, Any], why: str, open_: bool) -> str:
     """A trajectory to read: who and what, the rubric, the tools, every turn, the verdict."""
     messages = json.loads(row["messages"])
-    names = {c["id"]: c["function"]["name"] for m in messages for c in m.get("tool_calls") or []}
+    calls = [call for message in messages for call in message.get("tool_calls") or []]
+    names = {str(call.get("id")): str((call.get("function") or {}).get("name")) for call in calls}
     kept = chip("kept", "yes") if row["kept"] else chip(row["verdict"].replace("_", " "), "no")
     title = f"{why} · {row['domain'].replace('_', ' ')} · {row['n_calls']} calls · {row['traj_id']}"
     about = f"User: {row['persona'].replace('_', ' ')}. Request worded by the {row['wording']}. {row['source']}."
     tools = [tool["function"] for tool in json.loads(row["tools"])]
     offered = "".join(
-        f"<li><code>{html.escape(tool['name'])}</code> {html.escape(tool['description'])}</li>" for tool in tools
+        f"<li><code>{html.escape(str(tool['name']))}</code> {html.escape(str(tool.get('description') or ''))}</li>"
+        for tool in tools
     )
-    patch = f"<h4>What changed</h4><pre>{html.escape(row['patch'])}</pre>" if row["patch"] else ""
+    patch = f"<h4>What changed</h4><pre>{html.escape(_cut(row['patch']))}</pre>" if row["patch"] else ""
     said = f" LLM judge: {row['llm_verdict']}: {row['llm_reason']}" if row["llm_verdict"] else ""
     return (
         f"<details{' open' if open_ else ''}><summary>{kept} {html.escape(title)}</summary>"
@@ -229,7 +239,7 @@ LEAD = (
 def _troubles(root: Path) -> str:
     """How many trajectories met each kind of trouble, and how many of those were kept."""
     path = root / "metrics" / "trajectories.json"
-    measured = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    measured = read_json(path)
     words = {
         "denied": "a locked record refused the change",
         "timed_out": "a call timed out, its change made or not",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 WIDTH, HEIGHT = 720, 280
 LEFT, RIGHT, TOP, BOTTOM = 64, 16, 12, 44
-COLOURS = 6  # of the style sheet
+COLOURS = 6  # of the style sheet; a seventh series begins again
 
 
 @dataclass(frozen=True)
@@ -40,13 +40,19 @@ def label(value: float) -> str:
 def line_chart(title: str, series: Sequence[Series], x_label: str, y_label: str) -> str:
     """An SVG figure; a point is a circle with its values as a tooltip.
 
+    A point that isn't finite (a loss that ran away) has no place on the axes: the title counts those.
+
     Raises:
         ValueError: no series, or one without points.
     """
     if not series or not all(len(s.x) for s in series):
         raise ValueError(f"chart {title!r}: a series has no points")
-    if len(series) > COLOURS:
-        raise ValueError(f"chart {title!r}: {len(series)} series, but {COLOURS} colours")
+    drawn = [_finite(s) for s in series]
+    if left_out := sum(len(s.x) for s in series) - sum(len(s.x) for s in drawn):
+        title = f"{title} ({left_out:,} points are not finite)"
+    series = [s for s in drawn if s.x]
+    if not series:
+        return f"<figure><figcaption>{html.escape(title)}</figcaption></figure>"
     xs = [value for s in series for value in s.x]
     ys = [value for s in series for value in s.y]
     x_ticks, y_ticks = ticks(min(xs), max(xs)), ticks(min(ys), max(ys))
@@ -67,10 +73,10 @@ def line_chart(title: str, series: Sequence[Series], x_label: str, y_label: str)
         parts.append(f'<text class="tick" x="{px(tick):.1f}" y="{bottom}" text-anchor="middle">{label(tick)}</text>')
     for number, s in enumerate(series):
         points = " ".join(f"{px(x):.1f},{py(y):.1f}" for x, y in zip(s.x, s.y, strict=True))
-        parts.append(f'<polyline class="line s{number}" points="{points}"/>')
+        parts.append(f'<polyline class="line s{number % COLOURS}" points="{points}"/>')
         for x, y in zip(s.x, s.y, strict=True):
             tip = f"{s.name}: {y:.6g} at {x_label} {label(x)}"
-            circle = f'<circle class="dot s{number}" cx="{px(x):.1f}" cy="{py(y):.1f}" r="5">'
+            circle = f'<circle class="dot s{number % COLOURS}" cx="{px(x):.1f}" cy="{py(y):.1f}" r="5">'
             parts.append(f"{circle}<title>{html.escape(tip)}</title></circle>")
     middle = (LEFT + WIDTH - RIGHT) / 2
     parts.append(f'<text class="axis" x="{middle}" y="{HEIGHT - 6}" text-anchor="middle">{html.escape(x_label)}</text>')
@@ -79,10 +85,15 @@ def line_chart(title: str, series: Sequence[Series], x_label: str, y_label: str)
     return f"<figure><figcaption>{html.escape(title)}</figcaption>{_legend(series)}{''.join(parts)}</figure>"
 
 
+def _finite(series: Series) -> Series:
+    points = [(x, y) for x, y in zip(series.x, series.y, strict=True) if math.isfinite(x) and math.isfinite(y)]
+    return Series(series.name, [x for x, _ in points], [y for _, y in points])
+
+
 def _legend(series: Sequence[Series]) -> str:
     if len(series) == 1:
         return ""
-    keys = "".join(f'<li class="s{number}">{html.escape(s.name)}</li>' for number, s in enumerate(series))
+    keys = "".join(f'<li class="s{number % COLOURS}">{html.escape(s.name)}</li>' for number, s in enumerate(series))
     return f'<ul class="legend">{keys}</ul>'
 
 
@@ -105,6 +116,9 @@ def interval_chart(title: str, rows: Sequence[Interval], unit: str) -> str:
     """
     if not rows:
         raise ValueError(f"chart {title!r}: no rows")
+    rows = [row for row in rows if all(map(math.isfinite, (row.low, row.value, row.high)))]
+    if not rows:
+        return f"<figure><figcaption>{html.escape(title)}: nothing is finite</figcaption></figure>"
     for row in rows:
         if not row.low <= row.value <= row.high:
             raise ValueError(f"chart {title!r}: {row.name}: {row.value} is outside {row.low} to {row.high}")

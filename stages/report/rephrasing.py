@@ -31,7 +31,7 @@ def rephrasing(root: Path) -> Chapter:
     corpus = pq.read_table(root / "data" / "corpus.parquet", columns=["doc_id", "text"])
     wanted = corpus.filter(pc.field("doc_id").isin([row["doc_id"] for row in shown])).to_pylist()
     sources = {row["doc_id"]: row["text"] for row in wanted}
-    body = counted + "".join(_one(row, sources[row["doc_id"]]) for row in shown)
+    body = counted + "".join(_one(row, sources.get(row["doc_id"], "")) for row in shown)
     lead = (
         "Style × perspective, chunk by chunk; a text counts only when its source's names, numbers and meaning are kept."
     )

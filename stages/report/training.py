@@ -25,6 +25,8 @@ def pretraining(root: Path) -> Chapter:
     columns = read_curves(path, "tokens")
     charts = []
     for key, (title, unit) in CURVES.items():
+        if key not in columns:
+            continue
         points = columns[key][:: math.ceil(len(columns[key]) / MAX_POINTS)]
         charts.append(line_chart(title, [Series(key, *map(list, zip(*points)))], "tokens", unit))
     metrics = read_json(root / "metrics" / "pretrain.json")

@@ -11,7 +11,7 @@ REPO = Path(__file__).parents[3]
 FORGED = "<script>document.title='forged'</script>"
 
 
-def _row(schema: Any, **given: Any) -> dict[str, Any]:
+def filled(schema: Any, **given: Any) -> dict[str, Any]:
     empty = {"string": "", "int32": 0, "int64": 0, "double": 0.0, "bool": False}
     return {field.name: given.get(field.name, empty.get(str(field.type))) for field in schema}
 
@@ -64,16 +64,16 @@ def checkout(root: Path) -> Path:
     )
     (root / "plots" / "rl.csv").write_text("iteration,held_success_parity,reward\n0,0.4,0.1\n1,,0.2\n2,0.9,0.5\n")
     doc = {"doc_id": "a", "text": "Source text."}
-    write_table(root / "data/corpus.parquet", [_row(CORPUS, **doc)], CORPUS)
+    write_table(root / "data/corpus.parquet", [filled(CORPUS, **doc)], CORPUS)
     texts = [
-        _row(REPHRASED, doc_id="a", style="faq", text=FORGED, accepted=True),
-        _row(REPHRASED, doc_id="a", style="table", text="x", reason="a new name: Bob"),
+        filled(REPHRASED, doc_id="a", style="faq", text=FORGED, accepted=True),
+        filled(REPHRASED, doc_id="a", style="table", text="x", reason="a new name: Bob"),
     ]
     write_table(root / "data/rephrased.parquet", texts, REPHRASED)
     tool = {"name": "t", "domain": "travel", "application": "trips", "origin": "synthetic", "source": "grammar"}
-    write_table(root / "data/tools.parquet", [_row(TOOLS, **tool)], TOOLS)
+    write_table(root / "data/tools.parquet", [filled(TOOLS, **tool)], TOOLS)
     messages = [{"role": "user", "content": FORGED}, {"role": "assistant", "content": "done"}]
-    trajectory = _row(
+    trajectory = filled(
         TRAJECTORIES,
         traj_id="t1",
         domain="travel",
@@ -83,7 +83,7 @@ def checkout(root: Path) -> Path:
         kept=True,
     )
     write_table(root / "data/trajectories.parquet", [trajectory], TRAJECTORIES)
-    sample = _row(SAMPLES, benchmark="aime_2025", dataset="aime-2025 (package)", task_id="1", parts="{}")
+    sample = filled(SAMPLES, benchmark="aime_2025", dataset="aime-2025 (package)", task_id="1", parts="{}")
     write_table(root / "data/samples/aime_2025.parquet", [sample], SAMPLES)
     claim = {"claim": "the loss falls", "k2": "yes", "ours": "-1", "interval": "-2 to 0", "verdict": "reproduces"}
     chart = {"title": "loss", "x": "step", "y": "nats", "series": [{"name": "a", "x": [0, 1], "y": [2, 1]}]}

@@ -1,5 +1,6 @@
 """The page holds what the stages left, says what has not run, and lets no text out of its place."""
 
+import json
 import re
 import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
@@ -8,11 +9,13 @@ from pathlib import Path
 import pytest
 import yaml
 
+from stages.harness.errors import InputError
+from stages.harness.tables import REPHRASED, TOOLS, TRAJECTORIES, write_table
 from stages.report.__main__ import build
 from stages.report.charts import Interval, Series, interval_chart, line_chart
 from stages.report.claims import BEGIN, END, VERDICTS, markdown, rows, summary
 from stages.report.graph import SECTIONS, dependencies, duration
-from tests.stages.report.made import FORGED, REPO, checkout
+from tests.stages.report.made import FORGED, REPO, checkout, filled
 
 VOID = {"meta", "br", "link", "img", "hr"}
 
@@ -96,8 +99,8 @@ def test_charts_stay_inside_and_refuse_what_they_cannot_show():
             assert 0 <= float(mark.get("cx")) <= width and 0 <= float(mark.get("cy")) <= height
     with pytest.raises(ValueError, match=r"b: 2.0 is outside 0.0 to 1.0"):
         interval_chart("t", [Interval("b", 0.0, 2.0, 1.0)], "%")
-    with pytest.raises(ValueError, match="7 series, but 6 colours"):
-        line_chart("t", [Series(str(i), [0.0, 1.0], [0.0, 1.0]) for i in range(7)], "x", "y")
+    seven = line_chart("t", [Series(str(i), [0.0, 1.0], [0.0, 1.0]) for i in range(7)], "x", "y")
+    assert seven.count('class="line s0"') == 2
     with pytest.raises(ValueError, match="no points"):
         line_chart("t", [Series("s", [], [])], "x", "y")
 
@@ -115,3 +118,68 @@ def test_every_colour_of_a_series_is_in_the_style_sheet():
         for kind in (".line", ".dot", ".legend "):
             assert f"{kind}.s{number}" in style.replace("\n", "")
     assert Path(REPO / "stages/report/style.css").stat().st_size < 8000
+
+
+def test_a_loss_that_ran_away_has_no_point_and_is_counted():
+    nan, inf = float("nan"), float("inf")
+    chart = line_chart(
+        "loss", [Series("a", [0.0, 1.0, 2.0], [3.0, nan, inf]), Series("b", [0.0], [nan])], "step", "nats"
+    )
+    assert chart.count("<circle") == 1 and "3 points are not finite" in chart and "nan" not in chart
+    assert "<svg" not in line_chart("loss", [Series("a", [0.0], [nan])], "step", "nats")
+    assert "nothing is finite" in interval_chart("t", [Interval("a", nan, nan, nan)], "%")
+
+
+ODD = [
+    {"role": "critic", "content": FORGED},
+    {
+        "role": "assistant",
+        "content": ["parts"],
+        "tool_calls": [{"function": None}, {"id": 7, "function": {"name": "f"}}],
+    },
+    {"role": "assistant", "tool_calls": [{"id": "x", "function": {"name": FORGED, "arguments": "[" * 20_000}}]},
+    {"role": "tool", "content": '{"number": ' + "1" * 5000 + "}"},
+    {"role": "tool", "tool_call_id": "x", "content": "a" * 400_000},
+    {"content": None},
+]
+
+
+def test_odd_trajectories_tools_and_curves_are_shown(tmp_path):
+    root = checkout(tmp_path)
+    row = filled(TRAJECTORIES, traj_id="t1", messages=json.dumps(ODD), kept=True, verdict=FORGED)
+    row |= {"tools": json.dumps([{"function": {"name": "f", "description": None}}]), "patch": "+" * 400_000}
+    write_table(root / "data/trajectories.parquet", [row], TRAJECTORIES)
+    write_table(root / "data/rephrased.parquet", [filled(REPHRASED, doc_id="gone", style="faq")], REPHRASED)
+    synthetic = {"origin": "synthetic", "domain": FORGED, "application": FORGED}
+    write_table(root / "data/tools.parquet", [filled(TOOLS, **synthetic), filled(TOOLS, origin="real")], TOOLS)
+    (root / "plots/pretrain.csv").write_text("step,tokens,loss,lr\n1,10,nan,0.1\n2,20,inf,0.1\n3,30,5.0,0.1\n")
+    page = build(root, {})
+    nesting = Nesting()
+    nesting.feed(page)
+    assert not nesting.open and FORGED not in page and len(page) < 300_000
+    assert "2 points are not finite" in page and "400,000 characters" in page
+
+
+@pytest.mark.parametrize("rows", [[], [filled(TOOLS, origin="real", source="mcp")]])
+def test_tools_without_synthetic_ones_are_shown(tmp_path, rows):
+    root = checkout(tmp_path)
+    write_table(root / "data/tools.parquet", rows, TOOLS)
+    assert "Domains and applications" not in build(root, {})
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("metrics/scores.json", b"{torn"),
+        ("metrics/qat.json", b"[]"),
+        ("metrics/rl.json", b"\xff"),
+        ("plots/rl.csv", b"iteration,reward\n0,much\n"),
+        ("plots/pretrain.csv", b"step,loss\n0,1.0\n"),
+    ],
+)
+def test_a_broken_metrics_file_is_one_line(tmp_path, name, content):
+    root = checkout(tmp_path)
+    (root / name).write_bytes(content)
+    with pytest.raises(InputError) as caught:
+        build(root, {})
+    assert str(caught.value).startswith(f"{root / name}: not ") and "\n" not in str(caught.value)
