@@ -13,6 +13,9 @@ import numpy as np
 from k2model.errors import ConfigError
 
 PRESETS = Path(__file__).parent / "presets"
+MOST = 2**31 - 1  # of a size
+MOST_NUMBER = 1e9
+LEAST_BETA = 1e-6
 
 
 @functools.cache
@@ -32,24 +35,88 @@ def gate_scaling_factor(n_experts: int, top_k: int) -> float:
     return round(total / rounds, 3)
 
 
+def _check_int(name: str, value: Any, least: int, most: int = MOST) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        kind = {0: "no integer of at least 0", 1: "no positive integer"}[least]
+        raise ConfigError(f"{name}: {value!r:.80} is {kind if not _above(value, most) else f'above {most:,}'}")
+
+
+def _above(value: Any, most: int) -> bool:
+    return isinstance(value, int) and value > most
+
+
+def _check_number(name: str, value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) <= MOST_NUMBER:
+        raise ConfigError(f"{name}: {value!r:.80} is no number")
+
+
 @dataclass(frozen=True)
 class YarnConfig:
-    """YaRN as DeepSeek-V3 defines it; K2 sets `beta_fast` = `beta_slow` = 1, so the ramp is almost a step."""
+    """YaRN as DeepSeek-V3 defines it; K2 sets `beta_fast` = `beta_slow` = 1, so the ramp is almost a step.
+
+    The defaults are K2's; what a foreign `config.json` leaves out is filled in by `K2Config.from_dict`.
+
+    Args:
+        mscale, mscale_all_dim: with both, rotary positions are scaled by their ratio (see `rotary_scale`); the second
+            alone scales the softmax. None or 0 is neither.
+        attention_factor: scales rotary positions in place of the rule; None: by the rule.
+        truncate: whether the ramp begins and ends at whole pairs.
+    """
 
     factor: float
     original_max_position_embeddings: int
     beta_fast: float = 1.0
     beta_slow: float = 1.0
-    mscale: float = 1.0
-    mscale_all_dim: float = 1.0
+    mscale: float | None = 1.0
+    mscale_all_dim: float | None = 1.0
+    attention_factor: float | None = None
+    truncate: bool = True
 
     def __post_init__(self) -> None:
+        for name in ("factor", "beta_fast", "beta_slow"):
+            _check_number(f"rope_scaling.{name}", getattr(self, name))
+        for name in ("mscale", "mscale_all_dim", "attention_factor"):
+            if getattr(self, name) is not None:
+                _check_number(f"rope_scaling.{name}", getattr(self, name))
         if self.factor < 1:
             raise ConfigError(f"rope_scaling.factor: {self.factor} is below 1")
-        if self.original_max_position_embeddings < 1:
-            raise ConfigError(f"rope_scaling.original_max_position_embeddings: {self.original_max_position_embeddings}")
+        _check_int("rope_scaling.original_max_position_embeddings", self.original_max_position_embeddings, 1)
+        if self.beta_slow < LEAST_BETA:
+            raise ConfigError(f"rope_scaling.beta_slow: {self.beta_slow} is below {LEAST_BETA}")
         if self.beta_fast < self.beta_slow:
             raise ConfigError(f"rope_scaling.beta_fast: {self.beta_fast} is below beta_slow {self.beta_slow}")
+        if self.attention_factor is not None and self.attention_factor <= 0:
+            raise ConfigError(f"rope_scaling.attention_factor: {self.attention_factor} is not above 0")
+        if not isinstance(self.truncate, bool):
+            raise ConfigError(f"rope_scaling.truncate: {self.truncate!r:.80} is neither true nor false")
+        if self.rotary_scale <= 0 or self.softmax_scale <= 0:
+            raise ConfigError(f"rope_scaling.mscale_all_dim: {self.mscale_all_dim} with mscale {self.mscale}")
+
+    def to_hf_dict(self) -> dict[str, Any]:
+        """The fields that `config.json` needs: those that are None or whose default is transformers' are left out."""
+        value = {key: item for key, item in dataclasses.asdict(self).items() if item is not None}
+        if self.truncate:
+            del value["truncate"]
+        return value
+
+    @property
+    def rotary_scale(self) -> float:
+        """What cosines and sines are multiplied by (transformers `_compute_yarn_parameters`)."""
+        if self.attention_factor is not None:
+            return self.attention_factor
+        if self.mscale and self.mscale_all_dim:
+            below = _mscale(self.factor, self.mscale_all_dim)
+            return _mscale(self.factor, self.mscale) / below if below else 0.0
+        return _mscale(self.factor, 1.0)
+
+    @property
+    def softmax_scale(self) -> float:
+        """mscale² of the softmax scale, 1 without `mscale_all_dim` (transformers `yarn_apply_mscale`)."""
+        return _mscale(self.factor, self.mscale_all_dim) ** 2 if self.mscale_all_dim else 1.0
+
+
+def _mscale(factor: float, mscale: float) -> float:
+    return 0.1 * mscale * math.log(factor) + 1.0 if factor > 1 else 1.0
 
 
 @dataclass(frozen=True)
@@ -98,11 +165,20 @@ class K2Config:
             "v_head_dim n_group topk_group max_position_embeddings"
         )
         for name in positive.split():
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
-                raise ConfigError(f"{name}: {value!r} is no positive integer")
-        if self.q_lora_rank is not None and (not isinstance(self.q_lora_rank, int) or self.q_lora_rank < 1):
-            raise ConfigError(f"q_lora_rank: {self.q_lora_rank!r} is neither null nor a positive integer")
+            _check_int(name, getattr(self, name), 1)
+        for name in ("first_k_dense_replace", "n_shared_experts"):
+            _check_int(name, getattr(self, name), 0)
+        for name in ("rope_theta", "rms_norm_eps", "initializer_range"):
+            _check_number(name, getattr(self, name))
+        if self.q_lora_rank is not None:
+            try:
+                _check_int("q_lora_rank", self.q_lora_rank, 1)
+            except ConfigError:
+                raise ConfigError(
+                    f"q_lora_rank: {self.q_lora_rank!r:.80} is neither null nor a positive integer"
+                ) from None
+        if not isinstance(self.norm_topk_prob, bool):
+            raise ConfigError(f"norm_topk_prob: {self.norm_topk_prob!r:.80} is neither true nor false")
         if self.qk_rope_head_dim % 2:
             raise ConfigError(f"qk_rope_head_dim: {self.qk_rope_head_dim} is odd; rotary pairs need an even width")
         if self.n_routed_experts % self.n_group:
@@ -112,19 +188,27 @@ class K2Config:
         reachable = self.topk_group * self.n_routed_experts // self.n_group
         if self.num_experts_per_tok > reachable:
             raise ConfigError(f"num_experts_per_tok: {self.num_experts_per_tok} exceeds {reachable} experts in reach")
-        if not 0 <= self.first_k_dense_replace <= self.num_hidden_layers:
+        if self.first_k_dense_replace > self.num_hidden_layers:
             raise ConfigError(f"first_k_dense_replace: {self.first_k_dense_replace} of {self.num_hidden_layers} layers")
-        if self.n_shared_experts < 0:
-            raise ConfigError(f"n_shared_experts: {self.n_shared_experts}")
         if self.rope_theta <= 1:
             raise ConfigError(f"rope_theta: {self.rope_theta} must exceed 1")
+        for name in ("rms_norm_eps", "initializer_range"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"{name}: {getattr(self, name)} is below 0")
         for name in ("bos_token_id", "eos_token_id", "pad_token_id"):
             value = getattr(self, name)
-            if value is not None and not 0 <= value < self.vocab_size:
+            if value is None:
+                continue
+            if isinstance(value, bool) or not isinstance(value, int):
+                raise ConfigError(f"{name}: {value!r:.80} is no token id")
+            if not 0 <= value < self.vocab_size:
                 raise ConfigError(f"{name}: {value} is outside the vocabulary of {self.vocab_size}")
+        if self.quantization_config is not None and not isinstance(self.quantization_config, dict):
+            raise ConfigError(f"quantization_config: {self.quantization_config!r:.80} is no object")
         if self.routed_scaling_factor is None:
             factor = gate_scaling_factor(self.n_routed_experts, self.num_experts_per_tok)
             object.__setattr__(self, "routed_scaling_factor", factor)
+        _check_number("routed_scaling_factor", self.routed_scaling_factor)
 
     @property
     def qk_head_dim(self) -> int:
@@ -142,11 +226,8 @@ class K2Config:
     @property
     def softmax_scale(self) -> float:
         """1/√(nope+rope), times mscale² where YaRN is on (DeepSeek-V3 inference/model.py)."""
-        scale = self.qk_head_dim**-0.5
         yarn = self.rope_scaling
-        if yarn is not None and yarn.mscale_all_dim and yarn.factor > 1:
-            scale *= (0.1 * yarn.mscale_all_dim * math.log(yarn.factor) + 1.0) ** 2
-        return scale
+        return self.qk_head_dim**-0.5 * (1.0 if yarn is None else yarn.softmax_scale)
 
     def replace(self, **changes: Any) -> "K2Config":
         return dataclasses.replace(self, **changes)
@@ -168,6 +249,8 @@ class K2Config:
     def from_dict(cls, value: dict[str, Any]) -> "K2Config":
         """Reads a Hugging Face `config.json` of DeepseekV3 or `kimi_k2`; keys that K2 doesn't have are ignored.
 
+        What a description of YaRN leaves out is filled in as transformers does, not by K2's values.
+
         Raises:
             ConfigError: a missing key, or one whose value this network doesn't have.
         """
@@ -179,21 +262,28 @@ class K2Config:
             "tie_word_embeddings": False,
             "rope_interleave": True,
             "moe_layer_freq": 1,
+            "partial_rotary_factor": 1,
         }
         for key, only in fixed.items():
             if value.get(key, only) != only:
-                raise ConfigError(f"{key}: {value[key]!r}; a K2 network has {only!r}")
-        heads = value.get("num_key_value_heads", value.get("num_attention_heads"))
-        if heads != value.get("num_attention_heads"):
-            raise ConfigError(f"num_key_value_heads: {heads} differs from num_attention_heads; MLA has one count")
+                raise ConfigError(f"{key}: {value[key]!r:.80}; a K2 network has {only!r}")
+        heads = value.get("num_key_value_heads")
+        if heads is not None and heads != value.get("num_attention_heads"):
+            raise ConfigError(f"num_key_value_heads: {heads!r:.80} differs from num_attention_heads; MLA has one count")
         names = {f.name for f in dataclasses.fields(cls)}
         known = {key: item for key, item in value.items() if key in names}
-        rope = value.get("rope_scaling") or value.get("rope_parameters")
-        known["rope_scaling"] = rope if isinstance(rope, YarnConfig) else _yarn(rope)
-        if isinstance(rope, dict) and "rope_theta" in rope:
-            known.setdefault("rope_theta", rope["rope_theta"])
-        if isinstance(known.get("eos_token_id"), list):
-            known["eos_token_id"] = known["eos_token_id"][0]
+        key = "rope_scaling" if value.get("rope_scaling") else "rope_parameters"  # the second is transformers 5's name
+        rope = value.get(key)
+        if isinstance(rope, YarnConfig):
+            known["rope_scaling"] = rope
+        else:
+            known["rope_scaling"] = _yarn(rope, value)
+        if isinstance(rope, dict) and rope.get("rope_theta") is not None:
+            known["rope_theta"] = rope["rope_theta"]
+        if isinstance(eos := known.get("eos_token_id"), list):
+            if not eos:
+                raise ConfigError("eos_token_id: [] names no token")
+            known["eos_token_id"] = eos[0]
         required = [f.name for f in dataclasses.fields(cls) if f.default is dataclasses.MISSING and f.name not in known]
         if required:
             raise ConfigError(f"{required[0]}: missing")
@@ -205,7 +295,7 @@ class K2Config:
         yarn = value.pop("rope_scaling")
         if value["quantization_config"] is None:
             del value["quantization_config"]
-        rope = None if yarn is None else {"type": "yarn", "rope_type": "yarn", **dataclasses.asdict(yarn)}
+        rope = None if yarn is None else {"type": "yarn", "rope_type": "yarn", **yarn.to_hf_dict()}
         return value | {
             "architectures": ["DeepseekV3ForCausalLM"],
             "model_type": "deepseek_v3",
@@ -224,16 +314,33 @@ class K2Config:
         }
 
 
-def _yarn(value: dict[str, Any] | None) -> YarnConfig | None:
-    if value is None:
+def _yarn(rope: Any, config: dict[str, Any]) -> YarnConfig | None:
+    """What `rope_scaling` or `rope_parameters` says, with transformers' defaults for what it leaves out."""
+    if rope is None or rope == {}:
         return None
-    kind = value.get("rope_type", value.get("type"))
+    if not isinstance(rope, dict):
+        raise ConfigError(f"rope_scaling: {rope!r:.80} is no object")
+    for key, item in rope.items():
+        if isinstance(item, dict):
+            raise ConfigError(f"rope_scaling.{key}: positions by layer type; a K2 network has one kind")
+    if rope.get("partial_rotary_factor", 1) != 1:
+        raise ConfigError(f"rope_scaling.partial_rotary_factor: {rope['partial_rotary_factor']!r:.80}; only 1 is known")
+    kind = rope.get("rope_type", rope.get("type"))
     if kind in (None, "default"):
         return None
     if kind != "yarn":
-        raise ConfigError(f"rope_scaling.type: {kind!r}; only 'yarn' is known")
-    names = {f.name for f in dataclasses.fields(YarnConfig)}
-    missing = {"factor", "original_max_position_embeddings"} - set(value)
-    if missing:
-        raise ConfigError(f"rope_scaling.{min(missing)}: missing")
-    return YarnConfig(**{key: item for key, item in value.items() if key in names and item is not None})
+        raise ConfigError(f"rope_scaling.type: {kind!r:.80}; only 'yarn' is known")
+    if "factor" not in rope:
+        raise ConfigError("rope_scaling.factor: missing")
+    # transformers prefers a length that stands beside `rope_scaling`, and takes the whole reach where none is given.
+    length = rope.get("original_max_position_embeddings", config.get("max_position_embeddings", 4096))
+    return YarnConfig(
+        factor=rope["factor"],
+        original_max_position_embeddings=config.get("original_max_position_embeddings", length),
+        beta_fast=rope.get("beta_fast") or 32,
+        beta_slow=rope.get("beta_slow") or 1,
+        mscale=rope.get("mscale"),
+        mscale_all_dim=rope.get("mscale_all_dim"),
+        attention_factor=rope.get("attention_factor"),
+        truncate=rope.get("truncate", True),
+    )

@@ -161,9 +161,13 @@ def load_tokenizer(path: Path) -> K2Tokenizer:
     """Loads a folder that `save_tokenizer` wrote.
 
     Raises:
-        ConfigError: no `tokenizer.json`, or one without K2's special tokens.
+        ConfigError: no `tokenizer.json`, one that is no tokenizer, or one without K2's special tokens.
     """
     file = Path(path) / "tokenizer.json"
     if not file.exists():
         raise ConfigError(f"{file}: not found")
-    return K2Tokenizer(Tokenizer.from_file(str(file)))
+    try:
+        tokenizer = Tokenizer.from_file(str(file))
+    except Exception as error:  # noqa: BLE001 — tokenizers raises bare Exceptions
+        raise ConfigError(f"{file}: no tokenizer: {' '.join(str(error).split())[:200]}") from None
+    return K2Tokenizer(tokenizer)

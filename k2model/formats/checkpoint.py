@@ -4,11 +4,9 @@ In memory the experts of a layer are three stacked tensors; in a checkpoint each
 `model.layers.L.mlp.experts.E.{gate,up,down}_proj.weight`.
 """
 
-import hashlib
 import json
 import os
-import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +17,25 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from k2model.config import K2Config
-from k2model.errors import CheckpointError
+from k2model.errors import CheckpointError, ConfigError
 from k2model.expert_parallel import ExpertParallel
+from k2model.files import remove, replace, sha256_file, sync, write_atomic
 from k2model.model import K2Model
 from k2model.moe import Experts
 
 MANIFEST = "manifest.json"
 INDEX = "model.safetensors.index.json"
 FLOAT32_NAMES = ("e_score_correction_bias",)
+# What transformers' DeepseekV3Config fills in for a key that a config.json leaves out, where K2's own value is another.
+DEEPSEEK_V3 = {
+    "first_k_dense_replace": 3,
+    "n_group": 8,
+    "topk_group": 4,
+    "routed_scaling_factor": 2.5,
+    "rope_theta": 10000.0,
+    "bos_token_id": 0,
+    "eos_token_id": 1,
+}
 STORED = {"F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16}  # by their names in safetensors
 
 
@@ -72,33 +81,73 @@ def _shards(tensors: Iterable[tuple[str, Tensor]], limit: int) -> Iterator[dict[
     yield shard
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object of a checkpoint folder.
+
+    Raises:
+        CheckpointError: missing, unreadable, not UTF-8, not JSON, not an object, or one with a key twice.
+    """
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        value = dict(pairs)
+        if len(value) < len(pairs):
+            names = [name for name, _ in pairs]
+            raise CheckpointError(f"{path}: {next(name for name in names if names.count(name) > 1)} stands there twice")
+        return value
+
+    try:
+        value = json.loads(path.read_bytes().decode(), object_pairs_hook=once)
+    except FileNotFoundError:
+        raise CheckpointError(f"{path}: not found") from None
+    except CheckpointError:
+        raise
+    except OSError as error:
+        raise CheckpointError(f"{path}: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path}: not JSON: {_line(error)}") from None
+    if not isinstance(value, dict):
+        raise CheckpointError(f"{path}: not a JSON object")
+    return value
+
+
+def _line(error: BaseException) -> str:
+    """What an error says, as one line of bounded length."""
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+def _inside(file: Path, name: Any) -> str:
+    """A file's name that a manifest or an index gives; it must lie in the checkpoint's own folder."""
+    if not isinstance(name, str) or not name or "\0" in name or name.startswith("/") or ".." in name.split("/"):
+        raise CheckpointError(f"{file}: {name!r:.80} is no name of a file in this folder")
+    return name
 
 
 def write_manifest(folder: Path) -> None:
     """Writes `manifest.json`, the sha256 of every other file, last: a folder without it is not a checkpoint."""
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST)
     for path in files:
-        with path.open("rb") as handle:
-            os.fsync(handle.fileno())
-    digests = {path.relative_to(folder).as_posix(): _sha256(path) for path in files}
-    tmp = folder / f"{MANIFEST}.tmp"
-    tmp.write_text(json.dumps(digests, indent=1, sort_keys=True) + "\n")
-    tmp.replace(folder / MANIFEST)
+        sync(path)
+    digests = {path.relative_to(folder).as_posix(): sha256_file(path) for path in files}
+    with write_atomic(folder / MANIFEST) as tmp:
+        tmp.write_text(json.dumps(digests, indent=1, sort_keys=True) + "\n")
 
 
 def verify_manifest(folder: Path) -> None:
-    """Raises CheckpointError when a file of the manifest is missing or differs."""
+    """Raises CheckpointError when the manifest is none, or a file of it is missing or differs."""
     path = folder / MANIFEST
     if not path.exists():
         raise CheckpointError(f"{folder}: {MANIFEST} is missing: the checkpoint was not written to its end")
-    for name, digest in json.loads(path.read_text()).items():
-        if not (folder / name).exists():
-            raise CheckpointError(f"{folder / name}: missing")
-        if _sha256(folder / name) != digest:
-            raise CheckpointError(f"{folder / name}: corrupted (sha256 differs from the manifest)")
+    for name, digest in read_json(path).items():
+        file = folder / _inside(path, name)
+        if not isinstance(digest, str):
+            raise CheckpointError(f"{path}: {name}: {digest!r:.80} is no sha256")
+        try:
+            if sha256_file(file) != digest:
+                raise CheckpointError(f"{file}: corrupted (sha256 differs from the manifest)")
+        except FileNotFoundError:
+            raise CheckpointError(f"{file}: missing") from None
+        except OSError as error:
+            raise CheckpointError(f"{file}: {error.strerror}") from None
 
 
 def save_checkpoint(
@@ -128,7 +177,7 @@ def write_checkpoint(
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     tmp = path.with_name(f".{path.name}.tmp-{os.getpid()}")
-    shutil.rmtree(tmp, ignore_errors=True)
+    remove(tmp)
     tmp.mkdir()
     weight_map: dict[str, str] = {}
     names: list[Path] = []
@@ -148,47 +197,39 @@ def write_checkpoint(
         (tmp / INDEX).write_text(json.dumps(index, indent=1) + "\n")
     (tmp / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
     write_manifest(tmp)
-    replace_folder(tmp, path)
-
-
-def replace_folder(new: Path, path: Path) -> None:
-    """Renames folder `new` to `path`, moving what stood there out of the way first."""
-    old = path.with_name(f".{path.name}.old-{os.getpid()}")
-    shutil.rmtree(old, ignore_errors=True)
-    if path.exists():
-        path.rename(old)
-    new.rename(path)
-    shutil.rmtree(old, ignore_errors=True)
+    replace(tmp, path)
 
 
 def load_config(path: Path) -> K2Config:
-    """The configuration of a checkpoint.
+    """The configuration of a checkpoint, what it leaves out as in transformers' DeepseekV3.
 
     Raises:
-        CheckpointError: no `config.json`, or not JSON.
-        ConfigError: a configuration that can't be.
+        CheckpointError: no readable `config.json`, or a configuration that can't be; names the file and the key.
     """
     file = Path(path) / "config.json"
-    if not file.exists():
-        raise CheckpointError(f"{file}: not found")
+    value = DEEPSEEK_V3 | read_json(file)
     try:
-        value = json.loads(file.read_text())
-    except json.JSONDecodeError as error:
-        raise CheckpointError(f"{file}: not JSON: {error}") from None
-    return K2Config.from_dict(value)
+        if value["routed_scaling_factor"] is None:
+            raise ConfigError("routed_scaling_factor: None is no number")
+        return K2Config.from_dict(value)
+    except ConfigError as error:
+        raise CheckpointError(f"{file}: {error}") from None
 
 
 def shard_files(path: Path) -> dict[str, list[str]]:
-    """The shards of a checkpoint and the tensors in each, in an order that follows the layers."""
+    """The shards of a checkpoint and the tensors in each, in an order that follows the layers.
+
+    Raises:
+        CheckpointError: no shards, or an index that is none.
+    """
     index = path / INDEX
     if index.exists():
+        weight_map = read_json(index).get("weight_map")
+        if not isinstance(weight_map, dict) or not weight_map:
+            raise CheckpointError(f"{index}: weight_map: no object that names a file for each tensor")
         files: dict[str, list[str]] = {}
-        try:
-            weight_map = json.loads(index.read_text())["weight_map"]
-        except (json.JSONDecodeError, UnicodeDecodeError, KeyError) as error:
-            raise CheckpointError(f"{index}: no index of shards: {error!r}") from None
         for name, file in weight_map.items():
-            files.setdefault(file, []).append(name)
+            files.setdefault(_inside(index, file), []).append(name)
         return files
     if not (path / "model.safetensors").exists():
         raise CheckpointError(f"{path}: neither model.safetensors nor {INDEX}")
@@ -197,13 +238,71 @@ def shard_files(path: Path) -> dict[str, list[str]]:
 
 
 def open_shard(path: Path) -> safe_open:
-    """A shard, memory-mapped. Raises CheckpointError when it is missing or corrupted."""
+    """A shard, memory-mapped. Raises CheckpointError when it is missing, unreadable or corrupted."""
     if not path.exists():
         raise CheckpointError(f"{path}: missing")
     try:
         return safe_open(path, framework="pt")
-    except SafetensorError as error:
-        raise CheckpointError(f"{path}: corrupted: {error}") from None
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path}: corrupted: {_line(error)}") from None
+
+
+def meta_model(config: K2Config, path: Path, parallel: ExpertParallel | None = None) -> K2Model:
+    """A network without memory. Raises CheckpointError for sizes that no memory has."""
+    try:
+        with torch.device("meta"):
+            return K2Model(config, parallel=parallel)
+    except (RuntimeError, OverflowError) as error:
+        raise CheckpointError(f"{path / 'config.json'}: sizes that no network has: {_line(error)}") from None
+
+
+def allocate(model: K2Model, path: Path, device: str | torch.device = "cpu") -> None:
+    """Gives a network of `meta_model` memory. Raises CheckpointError when there isn't so much."""
+    try:
+        model.to_empty(device=device)
+    except RuntimeError as error:
+        raise CheckpointError(f"{path / 'config.json'}: sizes beyond this memory: {_line(error)}") from None
+
+
+def check_names(path: Path, config: K2Config, files: Mapping[str, Sequence[str]]) -> None:
+    """Raises CheckpointError when `config` has more matrices than the files have tensors.
+
+    Before a network is made of it, since a wrong number of layers or experts would make one without end.
+    """
+    stored = sum(map(len, files.values()))
+    least = config.num_hidden_layers + 3 * config.num_moe_layers * config.n_routed_experts
+    if least > stored:
+        raise CheckpointError(
+            f"{path}: num_hidden_layers {config.num_hidden_layers} and n_routed_experts {config.n_routed_experts} in "
+            f"config.json: tensors are missing, there are {stored}"
+        )
+
+
+def check_tensors(
+    path: Path, files: Mapping[str, Sequence[str]], wanted: Mapping[str, tuple[tuple[int, ...], Sequence[str]]]
+) -> None:
+    """Raises CheckpointError naming the first tensor that isn't there, isn't wanted, or has another shape or type.
+
+    Before any memory is taken.
+
+    Args:
+        wanted: shape and safetensors types of each tensor; where they are empty, any will do.
+    """
+    stored = {name for names in files.values() for name in names}
+    for problem, names in (("missing", wanted.keys() - stored), ("not part of this network", stored - wanted.keys())):
+        if names:
+            raise CheckpointError(f"{path}: tensor {min(names)} is {problem} ({len(names)} such)")
+    for file, inside in files.items():
+        with open_shard(path / file) as handle:
+            for name in inside:
+                header = read_slice(handle, name, path / file)
+                (expected, types), shape = wanted[name], tuple(header.get_shape())
+                if expected and shape != expected:
+                    raise CheckpointError(f"{path / file}: tensor {name} is {shape}, expected {expected}")
+                if types and header.get_dtype() not in types:
+                    raise CheckpointError(
+                        f"{path / file}: tensor {name} is {header.get_dtype()}; {' or '.join(types)} can be read"
+                    )
 
 
 def read_slice(handle: safe_open, name: str, path: Path) -> Any:
@@ -211,7 +310,7 @@ def read_slice(handle: safe_open, name: str, path: Path) -> Any:
     try:
         return handle.get_slice(name)
     except SafetensorError as error:
-        raise CheckpointError(f"{path}: tensor {name}: {error}") from None
+        raise CheckpointError(f"{path}: tensor {name}: {_line(error)}") from None
 
 
 def read_tensor(handle: safe_open, name: str, path: Path) -> Tensor:
@@ -219,7 +318,7 @@ def read_tensor(handle: safe_open, name: str, path: Path) -> Tensor:
     try:
         return handle.get_tensor(name)
     except SafetensorError as error:
-        raise CheckpointError(f"{path}: tensor {name}: {error}") from None
+        raise CheckpointError(f"{path}: tensor {name}: {_line(error)}") from None
 
 
 def stored_dtype(path: Path) -> torch.dtype:
@@ -228,7 +327,7 @@ def stored_dtype(path: Path) -> torch.dtype:
     Correction biases, which are float32 whatever the rest is, don't count.
 
     Raises:
-        CheckpointError: a weight of a type that no network is trained in.
+        CheckpointError: files that can't be read, no weights, or one of another type than those of `STORED`.
     """
     widest: torch.dtype | None = None
     for file, inside in shard_files(path).items():
@@ -236,10 +335,12 @@ def stored_dtype(path: Path) -> torch.dtype:
             for name in inside:
                 if name.endswith(FLOAT32_NAMES):
                     continue
-                stored = read_slice(handle, name, path / file).get_dtype()
-                if stored not in STORED:
-                    raise CheckpointError(f"{path / file}: tensor {name} is {stored}; weights are {', '.join(STORED)}")
-                widest = STORED[stored] if widest is None else torch.promote_types(widest, STORED[stored])
+                dtype = STORED.get(stored := read_slice(handle, name, path / file).get_dtype())
+                if dtype is None:
+                    raise CheckpointError(
+                        f"{path / file}: tensor {name} is {stored}; {' or '.join(STORED)} can be read"
+                    )
+                widest = dtype if widest is None else torch.promote_types(widest, dtype)
     if widest is None:
         raise CheckpointError(f"{path}: no weights")
     return widest
@@ -260,8 +361,8 @@ def load_checkpoint(
         parallel: load only the experts that this rank holds.
 
     Raises:
-        CheckpointError: a tensor that is missing, extra, of the wrong shape or in a corrupted file.
-        ConfigError: a configuration that can't be.
+        CheckpointError: a configuration that can't be, a tensor that is missing, extra, of the wrong shape or type, or
+            in a corrupted file.
     """
     path = Path(path)
     config = load_config(path)
@@ -269,28 +370,19 @@ def load_checkpoint(
         raise CheckpointError(f"{path}: quantized; load it with k2model.formats.int4_checkpoint")
     if (path / MANIFEST).exists():
         verify_manifest(path)
-    with torch.device("meta"):
-        model = K2Model(config, parallel=parallel)
-        wanted = dict(named_tensors(K2Model(config)))
     files = shard_files(path)
-    stored = {name for names in files.values() for name in names}
-    for problem, names in (("missing", wanted.keys() - stored), ("not part of this network", stored - wanted.keys())):
-        if names:
-            raise CheckpointError(f"{path}: tensor {min(names)} is {problem} ({len(names)} such)")
-    dtype = dtype or stored_dtype(path)
-    model.to_empty(device=device)
-    model.to(dtype)
+    check_names(path, config, files)
+    whole = named_tensors(meta_model(config, path))
+    check_tensors(path, files, {name: (tuple(tensor.shape), tuple(STORED)) for name, tensor in whole})
+    model = meta_model(config, path, parallel)
+    allocate(model, path, device)
+    model.to(dtype or stored_dtype(path))
     for gate in model.gates():
         gate.e_score_correction_bias = gate.e_score_correction_bias.float()
     targets = dict(named_tensors(model))
     for file, inside in files.items():
         with open_shard(path / file) as handle:
             for name in inside:
-                if name not in targets:
-                    continue  # an expert of another rank
-                tensor = read_tensor(handle, name, path / file)
-                if tensor.shape != targets[name].shape:
-                    expected = tuple(targets[name].shape)
-                    raise CheckpointError(f"{path / file}: tensor {name} is {tuple(tensor.shape)}, expected {expected}")
-                targets[name].copy_(tensor)
+                if name in targets:  # else an expert of another rank
+                    targets[name].copy_(read_tensor(handle, name, path / file))
     return model

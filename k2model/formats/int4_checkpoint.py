@@ -16,10 +16,16 @@ from k2model.errors import CheckpointError
 from k2model.formats.checkpoint import (
     FLOAT32_NAMES,
     MANIFEST,
+    STORED,
+    allocate,
+    check_names,
+    check_tensors,
     load_checkpoint,
     load_config,
+    meta_model,
     named_tensors,
     open_shard,
+    read_tensor,
     shard_files,
     stored_dtype,
     verify_manifest,
@@ -33,8 +39,6 @@ from k2model.moe import Experts, MoE
 from kernels.fake_quant import GROUP, dequantize, fake_quant_reference, quantize
 from kernels.int4.words import unpack, uses_lowest_code
 from kernels.processor import fast_dtype, products_in
-
-PARTS = ("packed", "scale", "shape")
 
 
 def _quantized_tensors(model: K2Model) -> Iterator[tuple[str, Tensor]]:
@@ -70,19 +74,35 @@ def save_int4_checkpoint(model: K2Model, path: Path, *, max_shard_bytes: int = 4
 def check_quantization_config(value: dict[str, Any], path: Path) -> None:
     """Raises CheckpointError naming the first key that isn't K2 Thinking's format."""
 
-    def need(where: str, found: Any, wanted: Any) -> None:
-        if found != wanted:
-            raise CheckpointError(f"{path}: quantization_config.{where}: {found!r}; only {wanted!r} can be read")
+    def need(where: str, found: Any, *allowed: Any) -> None:
+        if found not in allowed or (isinstance(found, bool) != isinstance(allowed[0], bool) and found is not None):
+            wanted = " or ".join(map(repr, allowed))
+            raise CheckpointError(f"{path}: quantization_config.{where}: {found!r:.80}; only {wanted} can be read")
+
+    def part(where: str, found: Any) -> dict[str, Any]:
+        if not isinstance(found, dict):
+            raise CheckpointError(f"{path}: quantization_config.{where}: {found!r:.80} is no object")
+        return found
 
     need("quant_method", value.get("quant_method"), "compressed-tensors")
     need("format", value.get("format"), "pack-quantized")
-    groups = value.get("config_groups") or {}
+    need("quantization_status", value.get("quantization_status", "compressed"), "compressed", "frozen")
+    for key in ("kv_cache_scheme", "sparsity_config", "transform_config"):
+        if value.get(key):
+            need(key, value[key], None)
+    groups = part("config_groups", value.get("config_groups"))
     need("config_groups", len(groups), 1)
-    (name, group), *_ = groups.items()
+    name, group = next(iter(groups.items()))
+    where = f"config_groups.{name:.40}"
+    weights = part(f"{where}.weights", part(where, group).get("weights"))
     wanted = {"num_bits": 4, "type": "int", "symmetric": True, "strategy": "group", "group_size": GROUP}
     for key, only in wanted.items():
-        need(f"config_groups.{name}.weights.{key}", (group.get("weights") or {}).get(key), only)
-    need(f"config_groups.{name}.input_activations", group.get("input_activations"), None)
+        need(f"{where}.weights.{key}", weights.get(key), only)
+    need(f"{where}.weights.dynamic", weights.get("dynamic", False), False)
+    need(f"{where}.weights.actorder", weights.get("actorder"), None, False)
+    for key in ("input_activations", "output_activations"):
+        need(f"{where}.{key}", group.get(key), None)
+    need(f"{where}.format", group.get("format", "pack-quantized"), "pack-quantized", None)
 
 
 @dataclass
@@ -147,21 +167,15 @@ def load_int4_checkpoint(
     if (path / MANIFEST).exists():
         verify_manifest(path)
     config = stored.replace(quantization_config=None)
-    with torch.device("meta"):
-        model = K2Model(config)
     files = shard_files(path)
-    experts = [name for name, _ in named_tensors(model) if EXPERT_WEIGHT.search(name)]
-    wanted = {name for name, _ in named_tensors(model)} - set(experts)
-    wanted |= {f"{name}_{part}" for name in experts for part in PARTS}
-    found = {name for names in files.values() for name in names}
-    for problem, names in (("missing", wanted - found), ("not part of this network", found - wanted)):
-        if names:
-            raise CheckpointError(f"{path}: tensor {min(names)} is {problem} ({len(names)} such)")
+    check_names(path, config, files)
+    model = meta_model(config, path)
+    check_tensors(path, files, dict(_wanted(model)))
     if runtime:
         for module in model.modules():
             if isinstance(module, MoE):
                 module.experts = nn.Module()  # type: ignore[assignment]
-    model.to_empty(device="cpu")
+    allocate(model, path)
     model.to(dtype or fast_dtype())
     if runtime:
         for module in model.modules():
@@ -173,10 +187,21 @@ def load_int4_checkpoint(
     for file, inside in files.items():
         with open_shard(path / file) as handle:
             for name in inside:
-                fill.take(name, handle.get_tensor(name), path / file)
+                fill.take(name, read_tensor(handle, name, path / file))
     if fill.changed:
         say(f"{path}: absmax/7.5 codes quantized again by absmax/7, relative weight change {fill.change():.4f}")
     return model
+
+
+def _wanted(model: K2Model) -> Iterator[tuple[str, tuple[tuple[int, ...], tuple[str, ...]]]]:
+    """Name, shape and safetensors types of every tensor that the file of `model` has; `_checked` looks at an expert's parts."""
+    for name, tensor in named_tensors(model):
+        if EXPERT_WEIGHT.search(name):
+            yield f"{name}_packed", ((), ())
+            yield f"{name}_scale", ((), ())
+            yield f"{name}_shape", ((2,), ("I32", "I64"))
+        else:
+            yield name, (tuple(tensor.shape), tuple(STORED))
 
 
 class _Filler:
@@ -189,14 +214,10 @@ class _Filler:
         self.pending: dict[str, _Linear] = {}
         self.changed, self.squares, self.total = 0, 0.0, 0.0
 
-    def take(self, name: str, tensor: Tensor, file: Path) -> None:
+    def take(self, name: str, tensor: Tensor) -> None:
         base, _, part = name.rpartition("_")
         if not EXPERT_WEIGHT.search(base):
-            target = self.plain[name]
-            if tensor.shape != target.shape:
-                expected = tuple(target.shape)
-                raise CheckpointError(f"{file}: tensor {name} is {tuple(tensor.shape)}, expected {expected}")
-            target.copy_(tensor)
+            self.plain[name].copy_(tensor)
             return
         linear = self.pending.setdefault(base, _Linear())
         setattr(linear, part, tensor)

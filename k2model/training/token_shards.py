@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from k2model.errors import CheckpointError, ConfigError
+from k2model.files import sha256_file
 
 FORMAT = 1
 INDEX = "index.json"
@@ -267,9 +268,8 @@ def verify_shards(folder: Path) -> None:
             path = folder / one["file"]
             if not path.exists():
                 raise CheckpointError(f"{path}: not found")
-            with path.open("rb") as handle:
-                if hashlib.file_digest(handle, "sha256").hexdigest() != one["sha256"]:
-                    raise CheckpointError(f"{path}: sha256 differs from {INDEX}")
+            if sha256_file(path) != one["sha256"]:
+                raise CheckpointError(f"{path}: sha256 differs from {INDEX}")
 
 
 def _map(path: Path, dtype: np.dtype[Any], count: int) -> np.ndarray:

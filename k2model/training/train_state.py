@@ -8,9 +8,7 @@ writing runs in a thread beside training.
 No pickle: tensors are safetensors, everything else JSON.
 """
 
-import hashlib
 import json
-import os
 import shutil
 import threading
 import time
@@ -24,6 +22,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from k2model.errors import CheckpointError
+from k2model.files import replace, sha256_file, sync, write_atomic
 
 MANIFEST = "manifest.json"
 PREFIX = "step-"
@@ -105,12 +104,15 @@ class CheckpointWriter:
         for name, group in sorted(tensors.items()):
             file = partial / f"{name}-{self.rank:05d}.safetensors"
             save_file(group, file)
-            hashes[file.name] = _sync_and_hash(file)
+            sync(file)
+            hashes[file.name] = sha256_file(file)
         if state is not None:
             file = partial / "state.json"
             file.write_text(state)
-            hashes[file.name] = _sync_and_hash(file)
-        _write_whole(partial / f"rank-{self.rank:05d}.json", json.dumps(hashes))
+            sync(file)
+            hashes[file.name] = sha256_file(file)
+        with write_atomic(partial / f"rank-{self.rank:05d}.json") as tmp:
+            tmp.write_text(json.dumps(hashes))
         if self.rank != 0:
             return
         everything: dict[str, str] = {}
@@ -119,12 +121,9 @@ class CheckpointWriter:
         for rank in range(self.ranks):
             (partial / f"rank-{rank:05d}.json").unlink()
         manifest = {"step": step, "ranks": self.ranks, "sha256": everything}
-        _write_whole(partial / MANIFEST, json.dumps(manifest, indent=1))
-        _sync_folder(partial)
-        if final.exists():
-            shutil.rmtree(final)
-        partial.rename(final)
-        _sync_folder(self.folder)
+        with write_atomic(partial / MANIFEST) as tmp:
+            tmp.write_text(json.dumps(manifest, indent=1))
+        replace(partial, final)
         for old in list_checkpoints(self.folder)[: -self.keep]:
             _remove(old)
 
@@ -141,8 +140,9 @@ def step_of(checkpoint: Path) -> int:
 
 def remove_partial(folder: Path) -> None:
     """Removes what a killed writer left behind."""
-    for partial in [*folder.glob(f".{PREFIX}*.partial"), *folder.glob(f".{PREFIX}*.removed")]:
-        shutil.rmtree(partial)
+    for ending in ("partial", "removed", "old-*"):
+        for left in folder.glob(f".{PREFIX}*.{ending}"):
+            shutil.rmtree(left)
 
 
 def verify(checkpoint: Path) -> dict[str, Any]:
@@ -163,7 +163,7 @@ def verify(checkpoint: Path) -> dict[str, Any]:
         file = checkpoint / name
         if not file.exists():
             raise CheckpointError(f"{file}: not found")
-        if _hash(file) != digest:
+        if sha256_file(file) != digest:
             raise CheckpointError(f"{file}: sha256 differs from {MANIFEST}")
     return manifest
 
@@ -212,34 +212,6 @@ def _wait_for(path: Path) -> Path:
             raise CheckpointError(f"{path}: a rank didn't write its part within {PEERS_TIMEOUT_S:.0f} s")
         time.sleep(POLL_S)
     return path
-
-
-def _hash(path: Path) -> str:
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
-
-
-def _sync_and_hash(path: Path) -> str:
-    with path.open("rb") as handle:
-        os.fsync(handle.fileno())
-        return hashlib.file_digest(handle, "sha256").hexdigest()
-
-
-def _write_whole(path: Path, text: str) -> None:
-    tmp = path.with_name(f".{path.name}.tmp")
-    with tmp.open("w") as handle:
-        handle.write(text)
-        handle.flush()
-        os.fsync(handle.fileno())
-    tmp.rename(path)
-
-
-def _sync_folder(path: Path) -> None:
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def _remove(checkpoint: Path) -> None:

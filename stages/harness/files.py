@@ -4,65 +4,31 @@ import csv
 import errno
 import hashlib
 import json
-import os
-import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from k2model import files
+from k2model.files import sha256_file as sha256_file
+from k2model.files import sha256_tree as sha256_tree
 from stages.harness.errors import InputError
-
-
-def _fsync_dir(path: Path) -> None:
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 @contextmanager
 def write_atomic(path: Path) -> Iterator[Path]:
-    """Yields a temporary path beside `path`; on success it is flushed to disk and renamed to `path`.
-
-    The temporary path may become a file or a folder. When the body fails, it is removed and whatever
-    stood at `path` before is untouched.
+    """`k2model.files.write_atomic`, for a stage's outputs.
 
     Raises:
         InputError: the disk is full.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    tmp = path.with_name(f".{path.name}.tmp-{os.getpid()}")
-    _remove(tmp)
     try:
-        yield tmp
-        for file in [tmp] if tmp.is_file() else sorted(p for p in tmp.rglob("*") if p.is_file()):
-            with file.open("rb") as handle:
-                os.fsync(handle.fileno())
-        if path.is_dir() and not path.is_symlink():
-            old = path.with_name(f".{path.name}.old-{os.getpid()}")
-            path.rename(old)
-            tmp.rename(path)
-            _remove(old)
-        else:
-            tmp.replace(path)
-        _fsync_dir(path.parent)
+        with files.write_atomic(path) as tmp:
+            yield tmp
     except OSError as error:
-        _remove(tmp)
         if error.errno == errno.ENOSPC:
             raise InputError(f"{path}: the disk is full; nothing was written") from error
         raise
-    except BaseException:
-        _remove(tmp)
-        raise
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -78,27 +44,6 @@ def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
         writer = csv.DictWriter(handle, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
-
-
-def sha256_file(path: Path) -> str:
-    """Hex sha256 of a file's bytes."""
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
-
-
-def sha256_tree(paths: Iterable[Path]) -> str:
-    """Hex sha256 over the names and contents of files and of all files below folders.
-
-    Compiled files and hidden temporary files don't count.
-    """
-    digest = hashlib.sha256()
-    for path in sorted(paths):
-        files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
-        for file in files:
-            if "__pycache__" in file.parts or file.suffix in {".pyc", ".so"} or file.name.startswith("."):
-                continue
-            digest.update(f"{file.as_posix()}\0{sha256_file(file)}\n".encode())
-    return digest.hexdigest()
 
 
 def fingerprint(value: Any) -> str:

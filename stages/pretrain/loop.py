@@ -22,6 +22,7 @@ from k2model.training.schedule import Phase, Schedule
 from k2model.training.token_shards import Batch, TokenStream, read_index
 from k2model.training.train_state import CheckpointWriter, Snapshot, load_state, load_tensors, newest_intact, step_of
 from stages.harness.errors import InputError
+from stages.harness.files import write_atomic
 from stages.harness.hooks import Hooks
 from stages.pretrain.guard import LossGuard, LossProblem
 from stages.pretrain.params import PretrainParams
@@ -133,12 +134,10 @@ class History:
         self._rewrite()
 
     def _rewrite(self) -> None:
-        tmp = self.path.with_suffix(".tmp")
-        with tmp.open("w", newline="") as handle:
+        with write_atomic(self.path) as tmp, tmp.open("w", newline="") as handle:
             writer = csv.DictWriter(handle, COLUMNS)
             writer.writeheader()
             writer.writerows(self.rows)
-        tmp.replace(self.path)
 
     def truncate(self, step: int) -> None:
         self.rows = [row for row in self.rows if int(row["step"]) <= step]

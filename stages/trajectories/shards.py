@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from stages.harness.files import write_atomic
+
 Row = dict[str, Any]
 
 
@@ -21,11 +23,9 @@ def make(path: Path, rows: Callable[[], list[Row]]) -> None:
     """Writes a shard unless it is there; a kill leaves it whole or absent."""
     if path.exists():
         return
-    tmp = path.with_suffix(".tmp")
-    with tmp.open("w", encoding="utf-8") as handle:
+    with write_atomic(path) as tmp, tmp.open("w", encoding="utf-8") as handle:
         for row in rows():
             handle.write(json.dumps(row, ensure_ascii=False) + "\n")
-    tmp.replace(path)
 
 
 def read(paths: Sequence[Path], column: str) -> Iterator[list[Row]]:
