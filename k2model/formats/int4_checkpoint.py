@@ -194,7 +194,7 @@ def load_int4_checkpoint(
 
 
 def _wanted(model: K2Model) -> Iterator[tuple[str, tuple[tuple[int, ...], tuple[str, ...]]]]:
-    """Name, shape and safetensors types of every tensor that the file of `model` has; `_checked` looks at an expert's parts."""
+    """Name, shape and safetensors types of each tensor in the file of `model`; an expert's parts come to `_checked`."""
     for name, tensor in named_tensors(model):
         if EXPERT_WEIGHT.search(name):
             yield f"{name}_packed", ((), ())
