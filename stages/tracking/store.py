@@ -4,7 +4,6 @@ import importlib.util
 import json
 import logging
 import os
-import re
 import sqlite3
 import subprocess
 from collections.abc import Mapping
@@ -17,6 +16,7 @@ from mlflow.tracking import MlflowClient
 from requests.exceptions import RequestException
 from sqlalchemy.exc import SQLAlchemyError
 
+from agents.chat.redact import redact
 from stages.harness.files import sha256_file
 
 EXPERIMENT = "k2"
@@ -46,7 +46,7 @@ STORE_ERRORS = _store_errors()  # a store that is away, of another version, or r
 def reason(error: Exception) -> str:
     """One line of what a store said, without a password of its address."""
     line = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-    return re.sub(r"://[^/@\s]*@", "://", line.strip())[:300]
+    return redact(line)
 
 
 def tracking_uri(root: Path) -> str:
