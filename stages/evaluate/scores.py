@@ -18,7 +18,8 @@ def metrics(bench: Benchmark, rows: Sequence[Mapping[str, Any]], seed: int) -> d
     The interval is Wilson's for one sample per item, else a bootstrap over items: samples of one item are not
     independent. A stratified benchmark weighs its groups itself, and items are redrawn within each. Samples that say
     nothing about the model (`_infrastructure_errors`, `_verifier_errors`, `_not_run`) are counted and left out. With
-    none left, or none of a stratified benchmark's group, the score is absent.
+    none left, or none of a stratified benchmark's group, the score is absent. A sample that ended before it had an
+    answer (a prompt that doesn't fit) counts 0 in every part, so that the official number beside the score stays.
     """
     name = bench.name
     found = {
@@ -48,9 +49,10 @@ def metrics(bench: Benchmark, rows: Sequence[Mapping[str, Any]], seed: int) -> d
         ballots = {item: majority(answers) for item, answers in votes.items()}
         found[f"{name}_majority_of_n"] = best_of_n(by_item, ballots)
     seen = [{**row, "parts": json.loads(row["parts"])} for row in judged]
-    complete = [row for row in seen if row["parts"] or row["status"] == "scored"]
-    if complete and len(complete) == len(seen):
-        found |= {f"{name}_{key}": value for key, value in bench.summary(complete).items()}
+    parts = dict.fromkeys((key for row in seen for key in row["parts"]), 0.0)
+    if parts or any(row["status"] == "scored" for row in seen):
+        filled = [{**row, "parts": parts | row["parts"]} for row in seen]
+        found |= {f"{name}_{key}": value for key, value in bench.summary(filled).items()}
     return found
 
 
