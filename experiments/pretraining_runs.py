@@ -12,7 +12,7 @@ from k2model.model import K2Model
 from k2model.moe import update_expert_bias
 from k2model.training.muonclip import MuonClip
 from k2model.training.qk_clip import AttentionWeights, qk_clip_
-from k2model.training.token_shards import Batch, TokenStream, read_index
+from k2model.training.token_shards import TokenBatch, TokenStream, read_index
 from stages.harness.files import fingerprint, write_json
 from stages.measure.loss import stream_loss
 from stages.pretrain.guard import LossGuard
@@ -74,11 +74,11 @@ def rate(arm: PretrainArm, step: int) -> float:
     return arm.lr * min(1.0, (arm.steps - step) / decay)
 
 
-def batch_at(stream: TokenStream, step: int, rows: int) -> Batch:
+def batch_at(stream: TokenStream, step: int, rows: int) -> TokenBatch:
     """Rows from places spread over the whole split: neighbours in the stream are often one document."""
     apart = stream.epoch_tokens // rows
     parts = [stream.batch(row * apart + step * LENGTH, 1, LENGTH) for row in range(rows)]
-    return Batch(*(torch.cat([getattr(p, n) for p in parts]) for n in ("tokens_BL", "targets_BL", "segments_BL")))
+    return TokenBatch(*(torch.cat([getattr(p, n) for p in parts]) for n in ("tokens_BL", "targets_BL", "segments_BL")))
 
 
 def optimizer_of(arm: PretrainArm, model: K2Model) -> tuple[Callable[[float], None], list[AttentionWeights]]:

@@ -117,7 +117,7 @@ class ShardWriter:
 
 
 @dataclass(frozen=True)
-class Batch:
+class TokenBatch:
     """Sequences cut from the stream, [B, L] each; `segments_BL` counts the documents within a row."""
 
     tokens_BL: Tensor
@@ -208,7 +208,7 @@ class TokenStream:
             done += int(self._order_start[k + 1]) - offset
         return found
 
-    def batch(self, position: int, sequences: int, length: int) -> Batch:
+    def batch(self, position: int, sequences: int, length: int) -> TokenBatch:
         """`sequences` rows of `length` tokens from `position` on; row r starts at position + r·length.
 
         The target of a token is the next one in the stream, so a batch consumes exactly sequences·length tokens.
@@ -216,7 +216,7 @@ class TokenStream:
         flat = torch.from_numpy(self.read(position, sequences * length + 1))
         tokens = flat[:-1].view(sequences, length)
         segments = (tokens == self.bos).cumsum(dim=1)
-        return Batch(tokens, flat[1:].view(sequences, length), segments)
+        return TokenBatch(tokens, flat[1:].view(sequences, length), segments)
 
 
 def read_index(folder: Path) -> dict[str, Any]:

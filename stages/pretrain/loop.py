@@ -19,7 +19,7 @@ from k2model.flops import matmul_peak, train_flops_per_token
 from k2model.model import K2Model, Output
 from k2model.training.engine import OptimizerOptions, StepReport, TrainEngine, expert_parallel, init_ranks
 from k2model.training.schedule import Phase, Schedule
-from k2model.training.token_shards import Batch, TokenStream, read_index
+from k2model.training.token_shards import TokenBatch, TokenStream, read_index
 from k2model.training.train_state import CheckpointWriter, Snapshot, load_state, load_tensors, newest_intact, step_of
 from stages.harness.errors import InputError
 from stages.harness.files import write_atomic
@@ -113,7 +113,7 @@ def model_config(preset: str, tokens: Path) -> K2Config:
     )
 
 
-def _loss(model: nn.Module, batch: Batch) -> tuple[Tensor, Output]:
+def _loss(model: nn.Module, batch: TokenBatch) -> tuple[Tensor, Output]:
     device = next(model.parameters()).device
     tokens, targets, segments = (t.to(device) for t in (batch.tokens_BL, batch.targets_BL, batch.segments_BL))
     output = model(tokens, targets, segment_ids_BL=segments)

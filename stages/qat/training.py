@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from k2model.formats.quant import set_fake_quant
 from k2model.model import K2Model, Output
 from k2model.training.engine import OptimizerOptions
-from k2model.training.token_shards import Batch, TokenStream
+from k2model.training.token_shards import TokenBatch, TokenStream
 from stages.posttraining.finetune import FineTune
 from stages.posttraining.packing import Example, Packed, pack, plan
 from stages.qat.params import QatParams
@@ -50,7 +50,7 @@ class MicroBatches:
         lengths = [example.inputs for example in demonstrations]
         self.rows = plan(lengths, p.sequence_length, np.random.default_rng(seed)) if p.chat_micro_batches else []
 
-    def of(self, step: int) -> Iterator[Batch | Packed]:
+    def of(self, step: int) -> Iterator[TokenBatch | Packed]:
         p = self.p
         rows, text = p.micro_batch_tokens // p.sequence_length, self.count - p.chat_micro_batches
         for k in range(text):
@@ -65,7 +65,7 @@ class MicroBatches:
         return self.p.global_batch_tokens // self.p.micro_batch_tokens
 
 
-def _loss(model: nn.Module, micro: Batch | Packed) -> tuple[Tensor, Output]:
+def _loss(model: nn.Module, micro: TokenBatch | Packed) -> tuple[Tensor, Output]:
     device = next(model.parameters()).device
     tokens, targets, segments = (t.to(device) for t in (micro.tokens_BL, micro.targets_BL, micro.segments_BL))
     positions = micro.positions_BL.to(device) if isinstance(micro, Packed) else None
