@@ -5,7 +5,6 @@ In memory the experts of a layer are three stacked tensors; in a checkpoint each
 """
 
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,9 +16,9 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from k2model.config import K2Config
-from k2model.errors import CheckpointError, ConfigError
+from k2model.errors import CheckpointError, ConfigError, NotFiniteError
 from k2model.expert_parallel import ExpertParallel
-from k2model.files import remove, replace, sha256_file, sync, write_atomic
+from k2model.files import sha256_file, sync, write_atomic
 from k2model.model import K2Model
 from k2model.moe import Experts
 
@@ -66,7 +65,15 @@ def saved_tensors(model: nn.Module, dtype: torch.dtype | None) -> Iterator[tuple
     """(name, tensor on the CPU in the type of the file); correction biases stay float32."""
     for name, tensor in named_tensors(model, whole=True):
         wanted = torch.float32 if name.endswith(FLOAT32_NAMES) else dtype or tensor.dtype
-        yield name, tensor.detach().to("cpu", wanted).contiguous().clone()
+        saved = tensor.detach().to("cpu", wanted).contiguous().clone()
+        check_finite(name, saved)
+        yield name, saved
+
+
+def check_finite(name: str, tensor: Tensor) -> None:
+    """Raises NotFiniteError when a tensor of numbers holds NaN or infinity."""
+    if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+        raise NotFiniteError(f"tensor {name} holds NaN or infinity")
 
 
 def _shards(tensors: Iterable[tuple[str, Tensor]], limit: int) -> Iterator[dict[str, Tensor]]:
@@ -160,6 +167,9 @@ def save_checkpoint(
     Args:
         dtype: of the weights in the file, that in memory by default; correction biases stay float32.
         max_shard_bytes: a shard is closed before it would exceed this.
+
+    Raises:
+        NotFiniteError: a weight isn't finite; nothing is written.
     """
     config = model.config.to_hf_dict() | {"dtype": str(dtype or model.lm_head.weight.dtype).removeprefix("torch.")}
     tensors = saved_tensors(model, dtype)
@@ -174,30 +184,27 @@ def write_checkpoint(
     path: Path, tensors: Iterable[tuple[str, Tensor]], config: dict[str, Any], *, max_shard_bytes: int = 4 * 2**30
 ) -> None:
     """Writes named tensors and `config.json` as a checkpoint folder, replaced at once when it exists."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    tmp = path.with_name(f".{path.name}.tmp-{os.getpid()}")
-    remove(tmp)
-    tmp.mkdir()
-    weight_map: dict[str, str] = {}
-    names: list[Path] = []
-    total = 0
-    for number, shard in enumerate(_shards(tensors, max_shard_bytes)):
-        names.append(tmp / f"shard-{number}")
-        save_file(shard, names[-1], metadata={"format": "pt"})
-        weight_map |= dict.fromkeys(shard, str(number))
-        total += sum(tensor.nbytes for tensor in shard.values())
-    if len(names) == 1:
-        names[0].rename(tmp / "model.safetensors")
-    else:
-        final = [f"model-{i + 1:05d}-of-{len(names):05d}.safetensors" for i in range(len(names))]
-        for old, new in zip(names, final, strict=True):
-            old.rename(tmp / new)
-        index = {"metadata": {"total_size": total}, "weight_map": {k: final[int(v)] for k, v in weight_map.items()}}
-        (tmp / INDEX).write_text(json.dumps(index, indent=1) + "\n")
-    (tmp / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
-    write_manifest(tmp)
-    replace(tmp, path)
+    with write_atomic(Path(path)) as folder:
+        folder.mkdir()
+        weight_map: dict[str, str] = {}
+        names: list[Path] = []
+        total = 0
+        for number, shard in enumerate(_shards(tensors, max_shard_bytes)):
+            names.append(folder / f"shard-{number}")
+            save_file(shard, names[-1], metadata={"format": "pt"})
+            weight_map |= dict.fromkeys(shard, str(number))
+            total += sum(tensor.nbytes for tensor in shard.values())
+        if len(names) == 1:
+            names[0].rename(folder / "model.safetensors")
+        else:
+            final = [f"model-{i + 1:05d}-of-{len(names):05d}.safetensors" for i in range(len(names))]
+            for old, new in zip(names, final, strict=True):
+                old.rename(folder / new)
+            file_of = {name: final[int(number)] for name, number in weight_map.items()}
+            index = {"metadata": {"total_size": total}, "weight_map": file_of}
+            (folder / INDEX).write_text(json.dumps(index, indent=1) + "\n")
+        (folder / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+        write_manifest(folder)
 
 
 def load_config(path: Path) -> K2Config:

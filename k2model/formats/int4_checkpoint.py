@@ -18,6 +18,7 @@ from k2model.formats.checkpoint import (
     MANIFEST,
     STORED,
     allocate,
+    check_finite,
     check_names,
     check_tensors,
     load_checkpoint,
@@ -47,7 +48,9 @@ def _quantized_tensors(model: K2Model) -> Iterator[tuple[str, Tensor]]:
     for name, tensor in named_tensors(model):
         if not EXPERT_WEIGHT.search(name):
             wanted = torch.float32 if name.endswith(FLOAT32_NAMES) else torch.bfloat16
-            yield name, tensor.detach().to("cpu", wanted).contiguous().clone()
+            saved = tensor.detach().to("cpu", wanted).contiguous().clone()
+            check_finite(name, saved)
+            yield name, saved
             continue
         # From the weight as it is trained, not from a rounded copy: these are the codes of the training forward.
         codes_NK, scale_NG = quantize(tensor.detach().cpu())
@@ -64,7 +67,7 @@ def save_int4_checkpoint(model: K2Model, path: Path, *, max_shard_bytes: int = 4
 
     Raises:
         ConfigError: a width that groups of 32 don't divide.
-        CheckpointError: a weight that isn't finite.
+        CheckpointError, NotFiniteError: a weight that isn't finite; nothing is written.
     """
     check_widths(model.config)
     config = model.config.to_hf_dict() | {"dtype": "bfloat16", "quantization_config": quantization_config()}

@@ -6,6 +6,7 @@ routers' correction bias, both from numbers reduced over micro-batches and ranks
 """
 
 import logging
+import math
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 
 from k2model.attention import MLA
 from k2model.config import K2Config
-from k2model.errors import CheckpointError, ConfigError
+from k2model.errors import CheckpointError, ConfigError, NotFiniteError
 from k2model.expert_parallel import ExpertParallel
 from k2model.formats.checkpoint import named_tensors
 from k2model.model import K2Model, Output
@@ -167,6 +168,9 @@ class TrainEngine:
         micro_batches: micro-batches per rank and step.
         compute: type of the working weights, see `set_compute_type`.
 
+    Raises:
+        NotFiniteError: a weight of the model isn't finite.
+
     Attributes:
         weight_dtype: of the working weights' values, and so of a checkpoint that keeps all of them.
     """
@@ -209,6 +213,7 @@ class TrainEngine:
         # DeepSpeed looks for its own layer classes; ours carry the same marks on their parameters.
         self.engine.has_moe_layers = model.parallel is not None
         self._sum: _Accumulated | None = None
+        self.check_weights()
         c = model.config
         self._layers = [
             (f"{attention}.{c.query_projection}.weight", f"{attention}.kv_b_proj.weight")
@@ -222,6 +227,7 @@ class TrainEngine:
             The loss of the global batch (mean over micro-batches and ranks); NaN stays NaN.
         """
         config = self.model.config
+        self.optimizer.forget_grad_norm()
         done = _Accumulated(torch.zeros((), device=self.device))
         done.logits = MaxLogit(config.num_hidden_layers, config.num_attention_heads, self.device)
         self.engine.train()
@@ -255,7 +261,14 @@ class TrainEngine:
             loss: what `accumulate` returned, for the report.
             lr: learning rate of this step.
             bias_rate: Moonlight's u, 0 freezes the biases.
+
+        Raises:
+            NotFiniteError: the loss or a gradient isn't finite (nothing has changed then), or a weight after the step.
         """
+        if not math.isfinite(loss):
+            raise NotFiniteError(f"the loss is {loss}; no step was taken")
+        if not math.isfinite(self.grad_norm()):
+            raise NotFiniteError(f"the gradient{self._first_bad(gradients=True)} is not finite; no step was taken")
         done, self._sum = self._sum, None
         assert done is not None and done.logits is not None and done.load_LE is not None
         self.optimizer.set_lr(lr)
@@ -272,7 +285,23 @@ class TrainEngine:
         if bias_rate > 0:
             for gate, load_E in zip(self.model.gates(), load_LE, strict=True):
                 update_expert_bias(gate.e_score_correction_bias, load_E, bias_rate, centred=True)
+        self.check_weights()
         return StepReport(loss, float(self.optimizer.grad_norm), max_logit_LH.cpu(), clipped, load_LE.cpu())
+
+    @torch.no_grad()
+    def check_weights(self) -> None:
+        """Raises NotFiniteError when a weight of this rank is NaN or infinite."""
+        norms = torch._foreach_norm([param.detach() for param in self.model.parameters()])
+        if not bool(torch.stack([norm.float() for norm in norms]).isfinite().all()) and (bad := self._first_bad()):
+            raise NotFiniteError(f"the weight{bad} is not finite")
+
+    def _first_bad(self, *, gradients: bool = False) -> str:
+        """` of` the first parameter with a value that isn't finite; empty when the norm alone is beyond float32."""
+        for name, param in self.model.named_parameters():
+            values = param.grad if gradients else param.detach()
+            if values is not None and not bool(values.isfinite().all()):
+                return f" of {name}"
+        return ""
 
     def discard(self) -> None:
         """Drops the accumulated gradients; no weight and no state changes."""

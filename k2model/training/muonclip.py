@@ -113,6 +113,7 @@ class MuonClip(torch.optim.Optimizer):
         self.momentum, self.orthogonalise = momentum, orthogonalise
         self.steps = 0
         self.grad_norm = torch.tensor(0.0)
+        self._norm_known = False  # whether `grad_norm` is that of the gradients of the next step
         self._discard = False
         groups: list[dict[str, Any]] = [
             {"params": [p for n, p in self.named.items() if self.kinds[n] == kind], "kind": kind}
@@ -224,7 +225,10 @@ class MuonClip(torch.optim.Optimizer):
 
     @torch.no_grad()
     def compute_grad_norm(self) -> Tensor:
-        """The global gradient norm, the same bits on every rank; under expert parallelism all ranks must call."""
+        """The global gradient norm, the same bits on every rank; under expert parallelism all ranks must call.
+
+        The next `step` doesn't compute it again.
+        """
         grads = {name: p.grad for name, p in self.named.items() if p.grad is not None}
         norms = {name: torch.linalg.vector_norm(grad, dtype=torch.float32) for name, grad in grads.items()}
         dense = [norm for name, norm in norms.items() if name not in self._experts]
@@ -234,7 +238,12 @@ class MuonClip(torch.optim.Optimizer):
             dist.all_reduce(square)  # each expert is there once per replica
             dense.append((square / dist.get_world_size(self.parallel.replicas)).sqrt())
         self.grad_norm = torch.linalg.vector_norm(torch.stack(dense)) if dense else torch.tensor(0.0)
+        self._norm_known = True
         return self.grad_norm
+
+    def forget_grad_norm(self) -> None:
+        """Has the norm computed anew, since the gradients are others."""
+        self._norm_known = False
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
@@ -243,7 +252,8 @@ class MuonClip(torch.optim.Optimizer):
             self._discard = False
             return
         self.steps += 1
-        norm = self.compute_grad_norm()
+        norm = self.grad_norm if self._norm_known else self.compute_grad_norm()
+        self._norm_known = False
         scale = torch.clamp(self.clip_norm / (norm + 1e-6), max=1.0) if self.clip_norm > 0 else None
         grads = {name: None if p.grad is None else p.grad.reshape(-1) for name, p in self.named.items()}
         flat = self.flat

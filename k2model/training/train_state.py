@@ -17,12 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from k2model.errors import CheckpointError
+from k2model.errors import CheckpointError, NotFiniteError
 from k2model.files import replace, sha256_file, sync, write_atomic
+from k2model.formats.checkpoint import check_finite
 
 MANIFEST = "manifest.json"
 PREFIX = "step-"
@@ -61,12 +62,20 @@ class CheckpointWriter:
             remove_partial(folder)
 
     def save(self, step: int, snapshot: Snapshot) -> None:
-        """Starts writing the checkpoint of `step`; the tensors may be changed once this returns."""
+        """Starts writing the checkpoint of `step`; the tensors may be changed once this returns.
+
+        Raises:
+            NotFiniteError: a tensor holds NaN or infinity; nothing is written.
+            OSError, CheckpointError: what went wrong with the checkpoint before.
+        """
         self.wait()
         copied = {
             name: {key: tensor.detach().cpu().clone().contiguous() for key, tensor in group.items()}
             for name, group in snapshot.tensors.items()
         }
+        for group in copied.values():
+            for key, tensor in group.items():
+                check_finite(key, tensor)
         state = None if snapshot.state is None else json.dumps(snapshot.state, sort_keys=True)
         self._thread = threading.Thread(target=self._write_caught, args=(step, copied, state), daemon=False)
         self._thread.start()
@@ -146,10 +155,10 @@ def remove_partial(folder: Path) -> None:
 
 
 def verify(checkpoint: Path) -> dict[str, Any]:
-    """Checks every file against the manifest and returns the manifest.
+    """Checks every file against the manifest, and every number to be finite, and returns the manifest.
 
     Raises:
-        CheckpointError: names the file that is missing or differs.
+        CheckpointError: names the file that is missing, differs or holds NaN or infinity.
     """
     path = checkpoint / MANIFEST
     try:
@@ -165,7 +174,18 @@ def verify(checkpoint: Path) -> dict[str, Any]:
             raise CheckpointError(f"{file}: not found")
         if sha256_file(file) != digest:
             raise CheckpointError(f"{file}: sha256 differs from {MANIFEST}")
+        if file.suffix == ".safetensors":
+            _verify_finite(file)
     return manifest
+
+
+def _verify_finite(file: Path) -> None:
+    try:
+        with safe_open(file, framework="pt") as handle:
+            for name in list(handle.keys()):
+                check_finite(name, handle.get_tensor(name))
+    except (OSError, SafetensorError, NotFiniteError) as error:
+        raise CheckpointError(f"{file}: {error}") from None
 
 
 def newest_intact(folder: Path) -> tuple[Path | None, list[str]]:

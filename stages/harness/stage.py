@@ -20,7 +20,7 @@ import numpy as np
 from pydantic import BaseModel
 
 from agents.chat.redact import public_values
-from k2model.errors import CheckpointError, ConfigError
+from k2model.errors import CheckpointError, ConfigError, NotFiniteError
 from stages.harness import checkout_lock, seeds
 from stages.harness.declared import declared
 from stages.harness.errors import InputError
@@ -28,7 +28,7 @@ from stages.harness.files import fingerprint, sha256_tree, write_json
 from stages.harness.progress import Progress
 from stages.harness.section import load_common, load_section, load_yaml
 
-USER_ERRORS = (InputError, ConfigError, CheckpointError)
+USER_ERRORS = (InputError, ConfigError, CheckpointError, NotFiniteError)
 P = TypeVar("P", bound=BaseModel)
 
 

@@ -130,8 +130,6 @@ def _step(tune: FineTune, mixture: Mixture, p: SftParams, step: int, pad_id: int
         return output.loss * (micro.target_count * len(micros) / total), output
 
     loss = tune.engine.accumulate(loss_fn, micros)
-    if not np.isfinite(loss):
-        raise FloatingPointError(f"sft: the loss of step {step + 1} is {loss}")
     tune.engine.apply(loss, lr=_lr(p, step), bias_rate=0.0)
     return loss
 
