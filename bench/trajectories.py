@@ -14,9 +14,10 @@ from pathlib import Path
 
 import psutil
 
+from agents.conversations.drafting import make_task
 from agents.conversations.planner import make_agent
 from agents.conversations.simulator import Simulator
-from agents.conversations.tasks import applications, make_task
+from agents.conversations.tasks import applications
 from agents.tools.evolve import evolve
 from stages.dial import load_params
 from stages.harness.tables import TRAJECTORIES, write_batches

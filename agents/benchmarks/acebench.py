@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from agents.conversations.drafting import make_task
 from agents.conversations.simulator import Simulator
-from agents.conversations.tasks import Application, Task, applications, make_task, replay
+from agents.conversations.tasks import Application, Task, applications, replay
 from agents.conversations.world import World, value
 from agents.tools.evolve import evolve
 from agents.tools.spec import Field, Tool

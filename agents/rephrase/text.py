@@ -202,3 +202,11 @@ def without_speakers(text: str) -> str:
 def n_tokens(text: str) -> int:
     """About how many tokens a teacher's tokenizer makes of English text."""
     return -(-len(text) // 4)
+
+
+def flat(sentences_: Sequence[Sequence[Word]]) -> list[Word]:
+    return [word for one in sentences_ for word in one]
+
+
+def is_key(word: Word) -> bool:
+    return word.content or bool(word.number)

@@ -3,9 +3,10 @@
 from collections.abc import Generator, Mapping, Sequence
 from typing import Any
 
+from agents.conversations.drafting import EASY, make_task
 from agents.conversations.judge import judge
 from agents.conversations.simulator import Simulator
-from agents.conversations.tasks import EASY, Application, make_task
+from agents.conversations.tasks import Application
 from agents.conversations.users import Script, script
 from agents.loop import loop
 from gym.tasksets.task import Task, TaskSet

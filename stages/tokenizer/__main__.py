@@ -6,7 +6,8 @@ from itertools import chain
 from pathlib import Path
 
 import k2model.chat
-from agents.conversations.tasks import applications, make_task
+from agents.conversations.drafting import make_task
+from agents.conversations.tasks import applications
 from agents.tools.evolve import evolve
 from k2model.chat.tokenizer import load_tokenizer, save_tokenizer, train_tokenizer
 from stages.harness.files import write_atomic

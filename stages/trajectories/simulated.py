@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from agents.conversations.drafting import EASY, make_task
 from agents.conversations.llm_agent import Case
 from agents.conversations.planner import Agent
-from agents.conversations.tasks import EASY, Application, Task, applications, make_task
+from agents.conversations.tasks import Application, Task, applications
 from agents.conversations.trajectory import Trajectory, replay, simulate
 from agents.conversations.users import script, untold
 from agents.conversations.wording import Sentence, Wording, of_subgoal, worded

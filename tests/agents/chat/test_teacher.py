@@ -10,11 +10,12 @@ import pytest
 
 from agents.chat.endpoint import EndpointClient, EndpointOptions
 from agents.chat.protocol import ChatRefusal, ChatRequest
+from agents.conversations.drafting import FORMS, make_task
 from agents.conversations.judge import NO_JUDGE, ask_llm
 from agents.conversations.planner import Policy, make_agent
 from agents.conversations.prompts import write_prompts
 from agents.conversations.simulator import Simulator
-from agents.conversations.tasks import FORMS, Application, applications, make_task
+from agents.conversations.tasks import Application, applications
 from agents.conversations.users import PERSONAS, script, untold
 from agents.conversations.wording import EXAMPLES, Sentence, lost, of_subgoal, of_tool, reword, worded
 from agents.conversations.world import World

@@ -13,9 +13,10 @@ import pytest
 from agents.chat.endpoint import EndpointClient, EndpointOptions
 from agents.chat.protocol import ChatAnswer, ChatClient, ChatRefusal, ChatRequest, ChatResponse
 from agents.chat.store import AnswerStore, CachedClient
+from agents.conversations.drafting import make_task
 from agents.conversations.llm_agent import Acting, Case, act
 from agents.conversations.planner import Policy, make_agent
-from agents.conversations.tasks import Application, applications, gold_answer, make_task
+from agents.conversations.tasks import Application, applications, gold_answer
 from agents.conversations.trajectory import Trajectory, replay
 from agents.conversations.users import PERSONAS, script
 from agents.tools.evolve import evolve

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
+from agents.conversations.drafting import EASY, FORMS, make_task
 from agents.conversations.judge import judge
 from agents.conversations.planner import Agent, Policy, make_agent
 from agents.conversations.simulator import Noise, Simulator
-from agents.conversations.tasks import EASY, FORMS, Application, applications, collateral, gold_answer, make_task, unmet
+from agents.conversations.tasks import Application, applications, collateral, gold_answer, unmet
 from agents.conversations.tasks import replay as replay_gold
 from agents.conversations.trajectory import Trajectory, replay, simulate
 from agents.conversations.users import PERSONAS, script, untold

@@ -1,0 +1,183 @@
+"""Statements of a rephrasing that say the opposite of their source, or that put a number or a name to another word."""
+
+from collections.abc import Sequence
+
+from agents.rephrase.text import Word, contrasts, flat, is_key, name_tokens, negations
+
+
+def turned(
+    src: Sequence[Sequence[Word]], statements: Sequence[Sequence[Word]], known: set[str], title: set[str]
+) -> int:
+    """Facts that the rephrasing turns around: new words of contrast, negations, values in each other's place."""
+    said = {w.text.lower() for one in src for w in one}
+    turned = sum(_contradicts(w, said) for one in statements for w in one if w.stem not in known)
+    turned += abs(sum(map(negations, src)) - sum(map(negations, statements)))
+    for one in statements:
+        aligned = _aligned(one, src)
+        here = {w.number for w in flat(aligned) if w.number}
+        there = title | {part for w in flat(aligned) for part in name_tokens(w)}
+        turned += sum(bool(w.number) and w.number not in here for w in one)
+        turned += sum(w.name and not name_tokens(w) <= there for w in one)
+        turned += _swapped(flat(aligned), list(one), {w.number for w in one if w.number})
+        turned += _names_swapped(flat(aligned), list(one)) + _denies_the_other(flat(aligned), list(one))
+        turned += _roles_turned(flat(aligned), list(one))
+        turned += len(_directions(one) & {(to, start) for start, to in _directions(flat(aligned))})
+    return turned
+
+
+def _contradicts(word: Word, said: set[str]) -> bool:
+    """A new word of contrast; `before` and `after` are harmless where the source hasn't the other one."""
+    low = word.text.lower()
+    other = {"before": "after", "after": "before"}.get(low)
+    return contrasts(word) and (other is None or other in said)
+
+
+def _aligned(statement: Sequence[Word], src: Sequence[Sequence[Word]]) -> list[Sequence[Word]]:
+    """The source sentences that a statement rewords: the one it shares most words with, and those it says in full."""
+    said = {w.stem for w in statement if w.content}
+    overlap = [len(said & {w.stem for w in one if w.content}) for one in src]
+    best = max(overlap, default=0)
+    size = [len({w.stem for w in one if w.content}) for one in src]
+    return [one for one, n, of in zip(src, overlap, size, strict=True) if n == best or (of and n / of >= 0.6)]
+
+
+def _swapped(src: Sequence[Word], out: Sequence[Word], values: set[str]) -> int:
+    """Pairs of numbers that each stand among the other's words."""
+    there = {value: _context(src, value) for value in values}
+    here = {value: _context(out, value) for value in values}
+    order = sorted(value for value in values if there[value] and here[value])
+    count = 0
+    for i, a in enumerate(order):
+        for b in order[i + 1 :]:
+            straight = len(here[a] & there[a] - there[b]) + len(here[b] & there[b] - there[a])
+            crossed = len(here[a] & there[b] - there[a]) + len(here[b] & there[a] - there[b])
+            count += crossed > straight
+    return count + _reversed_ranges(src, out)
+
+
+def _clauses(tokens: Sequence[Word]) -> list[list[Word]]:
+    """Parts of a sentence; a comma or a conjunction between two names doesn't end one."""
+    found: list[list[Word]] = [[]]
+    for place, w in enumerate(tokens):
+        before = next((one for one in tokens[place - 1 :: -1] if one.stem), None) if place else None
+        after = next((one for one in tokens[place + 1 :] if one.content), None)
+        listing = w.text == "," or w.stem in {"and", "or"}
+        between = listing and before is not None and before.name and after is not None and after.name
+        if w.joint and not between:
+            found.append([])
+        else:
+            found[-1].append(w)
+    return found
+
+
+def _swappable(word: Word) -> bool:
+    return word.name or contrasts(word)
+
+
+def _names_swapped(src: Sequence[Word], out: Sequence[Word]) -> int:
+    """Pairs of names, or of opposites such as `male` and `female`, that each stand among the other's words."""
+
+    def contexts(tokens: Sequence[Word]) -> dict[str, set[str]]:
+        near: dict[str, set[str]] = {}
+        for clause in _clauses(tokens):
+            plain = {w.stem for w in clause if w.content and not _swappable(w)}
+            for w in clause:
+                if _swappable(w):
+                    near.setdefault(w.stem, set()).update(plain)
+        return near
+
+    there, here = contexts(src), contexts(out)
+    both = sorted(there.keys() & here.keys())
+    count = 0
+    for i, a in enumerate(both):
+        for b in both[i + 1 :]:
+            of_a, of_b = there[a] - there[b], there[b] - there[a]
+            straight = len(here[a] & of_a) + len(here[b] & of_b)
+            crossed = len(here[a] & of_b) + len(here[b] & of_a)
+            count += bool(of_a and of_b) and crossed > straight and (straight == 0 or crossed > straight + 1)
+    return count
+
+
+def _roles(tokens: Sequence[Word]) -> dict[str, tuple[set[str], set[str]]]:
+    """Verb → names of who does it and of whom it is done to, where names stand right before and after it."""
+
+    def names(near: Sequence[Word]) -> set[str]:
+        found: set[str] = set()
+        for w in near:
+            if w.name:
+                found.add(w.stem)
+            elif w.content or w.number or (w.joint and w.stem not in {"and"}):
+                break
+        return found
+
+    roles: dict[str, tuple[set[str], set[str]]] = {}
+    for place, w in enumerate(tokens):
+        if not w.content or w.name:
+            continue
+        before, after = names(tokens[place - 1 :: -1] if place else ()), names(tokens[place + 1 :])
+        passive = place > 0 and tokens[place - 1].text.lower() in {"was", "were", "is", "are", "been", "be", "being"}
+        if before and after:
+            roles[w.stem] = (after, before) if passive else (before, after)
+    return roles
+
+
+def _roles_turned(src: Sequence[Word], out: Sequence[Word]) -> int:
+    """Verbs whose two sides changed places, such as who defeated whom."""
+    there, here = _roles(src), _roles(out)
+    return sum(
+        bool(here[verb][0] & there[verb][1] and here[verb][1] & there[verb][0]) and not here[verb][0] & there[verb][0]
+        for verb in there.keys() & here.keys()
+    )
+
+
+def _directions(tokens: Sequence[Word]) -> set[tuple[str, str]]:
+    """(from, to) for all names that stand after these words."""
+
+    def after(word: str) -> set[str]:
+        near = zip(tokens, tokens[1:], strict=False)
+        return {name.stem for before, name in near if name.name and before.text.lower() == word}
+
+    return {(start, to) for start in after("from") for to in after("to") if start != to}
+
+
+def _denies_the_other(src: Sequence[Word], out: Sequence[Word]) -> int:
+    """1 when the negation stands with words that the source affirms, and not where it stood."""
+
+    def parts(tokens: Sequence[Word]) -> tuple[set[str], set[str]]:
+        denied: set[str] = set()
+        affirmed: set[str] = set()
+        for clause in _clauses(tokens):
+            (denied if negations(clause) else affirmed).update(w.stem for w in clause if w.content)
+        return denied - affirmed, affirmed - denied
+
+    (denied, affirmed), (now_denied, now_affirmed) = parts(src), parts(out)
+    crossed = len(now_denied & affirmed) + len(now_affirmed & denied)
+    straight = len(now_denied & denied) + len(now_affirmed & affirmed)
+    return int(bool(denied and affirmed and now_denied) and crossed > straight)
+
+
+def _context(tokens: Sequence[Word], value: str) -> set[str]:
+    """Content words of the part of the sentence in which a number stands."""
+    near: set[str] = set()
+    for place, w in enumerate(tokens):
+        if w.number != value:
+            continue
+        for step in (-1, 1):
+            at = place + step
+            while 0 <= at < len(tokens) and not tokens[at].joint:
+                if tokens[at].content:
+                    near.add(tokens[at].stem)
+                at += step
+    return near
+
+
+def _reversed_ranges(src: Sequence[Word], out: Sequence[Word]) -> int:
+    """Neighbouring numbers, such as the years of a life, in the other order."""
+
+    def pairs(tokens: Sequence[Word]) -> set[tuple[str, str]]:
+        keys = [w for w in tokens if is_key(w)]
+        near = zip(keys, keys[1:], strict=False)
+        return {(a.number, b.number) for a, b in near if a.number and b.number and a.number != b.number}
+
+    there = pairs(src)
+    return sum((b, a) in there and (a, b) not in there for a, b in pairs(out))
