@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from agents.loop.context import Policy
+from agents.loop.context import ViewPolicy
 from agents.loop.loop import Message, Options, Run, run
 
 STEPS = 300
@@ -46,14 +46,14 @@ def bare() -> None:
         message = model([], [])
 
 
-def once(folder: Path, number: int, policy: Policy) -> Run:
+def once(folder: Path, number: int, policy: ViewPolicy) -> Run:
     options = Options(max_steps=STEPS + 1, policy=policy)
     return run(Scripted(), tool, [{"role": "user", "content": "look"}], [], options, log=folder / f"{number}.jsonl")
 
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as name:
-        for policy in (Policy("full"), Policy("hide_all")):
+        for policy in (ViewPolicy("full"), ViewPolicy("hide_all")):
             started = time.perf_counter()
             for number in range(ROUNDS):
                 done = once(Path(name) / policy.name, number, policy)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from agents.chat.open import open_client
-from agents.rephrase.rewrite import Job, Options, Rephrasing, rephrase, verdict
+from agents.rephrase.rewrite import Rephrasing, RewriteJob, RewriteOptions, rephrase, verdict
 from agents.rephrase.styles import PERSPECTIVES, STYLES, assemble
 from experiments.rephrase_measure import question
 from stages.harness.seeds import rng, sub_seed
@@ -77,9 +77,11 @@ def rephrasings(rows: Sequence[dict[str, Any]], s: Setup) -> tuple[dict[str, lis
     of all chunks, in each of `FORMS`, are a text, which is scored as the stage scores its own.
     """
     client = open_client("embedded", store=Path("work/answers.sqlite"), workers=torch.get_num_threads())
-    options = Options(excerpt_tokens=96, chunk_tokens=40, candidates=s.candidates)
+    options = RewriteOptions(excerpt_tokens=96, chunk_tokens=40, candidates=s.candidates)
     jobs = [
-        Job(row["doc_id"], row["title"], row["text"], style, forms[0][1], 0, sub_seed(s.seed, style, row["doc_id"]))
+        RewriteJob(
+            row["doc_id"], row["title"], row["text"], style, forms[0][1], 0, sub_seed(s.seed, style, row["doc_id"])
+        )
         for style, forms in FORMS.items()
         for row in rows
     ]
@@ -94,7 +96,7 @@ def rephrasings(rows: Sequence[dict[str, Any]], s: Setup) -> tuple[dict[str, lis
     return texts, done
 
 
-def alternatives(rephrasing: Rephrasing, options: Options) -> Iterator[str]:
+def alternatives(rephrasing: Rephrasing, options: RewriteOptions) -> Iterator[str]:
     """Accepted texts out of one job's candidates."""
     n = options.candidates
     chunks = [rephrasing.candidates[at : at + n] for at in range(0, len(rephrasing.candidates), n)]

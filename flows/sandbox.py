@@ -39,11 +39,11 @@ def read_jobs(path: Path) -> list[Job]:
         InputError: no file, no JSON, or no job; the line is named.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from None
     found = []
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(text.removesuffix("\n").split("\n") if text else (), 1):
         try:
             found.append(Job.from_json(json.loads(line)))
         except (ValueError, TypeError, AttributeError) as error:
@@ -114,7 +114,7 @@ def run_jobs(
     verdicts: dict[str, int] = {}
     with write_atomic(out) as tmp, tmp.open("w", encoding="utf-8") as file:
         for part in parts:
-            for line in part.read_text(encoding="utf-8").splitlines():
+            for line in filter(None, part.read_text(encoding="utf-8").split("\n")):
                 verdict = json.loads(line)["verdict"]
                 verdicts[verdict] = verdicts.get(verdict, 0) + 1
                 file.write(line + "\n")

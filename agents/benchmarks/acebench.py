@@ -15,7 +15,7 @@ import numpy as np
 
 from agents.conversations.drafting import make_task
 from agents.conversations.simulator import Simulator
-from agents.conversations.tasks import Application, Task, applications, replay
+from agents.conversations.tasks import Application, WorldTask, applications, replay
 from agents.conversations.world import World, value
 from agents.tools.evolve import evolve
 from agents.tools.spec import Field, Tool
@@ -339,7 +339,7 @@ def _task(category: str, number: int) -> Item:
     return row, {"ground_truth": [{app.name: end.entities}], "mile_stone": _stones(task)}
 
 
-def _stones(task: Task) -> list[str]:
+def _stones(task: WorldTask) -> list[str]:
     return [encode([{call.tool: dict(call.arguments)}]) for call in task.gold]
 
 

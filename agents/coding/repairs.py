@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from agents.conversations.judge import Verdict
+from agents.conversations.judge import Judgement
 from agents.conversations.planner import Agent
 from agents.loop import loop
 from gym.sandbox import Sandbox
@@ -157,7 +157,7 @@ class CodingTrajectory:
     tools: list[dict[str, Any]]
     state_hash: str
     patch: str
-    verdict: Verdict
+    verdict: Judgement
 
     @property
     def n_calls(self) -> int:
@@ -168,19 +168,21 @@ class CodingTrajectory:
         return sum(message["role"] == "assistant" for message in self.messages)
 
 
-def verdict(taskset: Repair, task: Task, copy: Workspace, messages: Sequence[Mapping[str, Any]], stop: str) -> Verdict:
+def verdict(
+    taskset: Repair, task: Task, copy: Workspace, messages: Sequence[Mapping[str, Any]], stop: str
+) -> Judgement:
     """Every test, run on a fresh copy with only the module; then whether the answer says what is so."""
     if stop != loop.Stop.ANSWERED:
-        return Verdict(False, "no_answer", f"stopped by {stop}")
+        return Judgement(False, "no_answer", f"stopped by {stop}")
     found = taskset.score(task, copy.files.get(MODULE, b"").decode("utf-8", "replace"))
     if found.status is Status.VERIFIER_ERROR:
         raise loop.InfrastructureError(found.reason)
     claimed = "tests pass" in str(messages[-1]["content"])
     if found.score != 1.0:
-        return Verdict(False, "false_report" if claimed else "tests_fail", found.reason)
+        return Judgement(False, "false_report" if claimed else "tests_fail", found.reason)
     if not claimed:
-        return Verdict(False, "false_report", "the answer reports a failure although all tests pass")
-    return Verdict(True, "success", "every test passes")
+        return Judgement(False, "false_report", "the answer reports a failure although all tests pass")
+    return Judgement(True, "success", "every test passes")
 
 
 def solve(taskset: Repair, task: Task, agent: Agent, seed: int, box: Sandbox) -> CodingTrajectory:

@@ -6,7 +6,16 @@ from typing import Any
 import numpy as np
 
 from agents.conversations.simulator import Simulator
-from agents.conversations.tasks import Application, Call, Criterion, Subgoal, Task, gold_answer, replay, unmet
+from agents.conversations.tasks import (
+    Application,
+    Criterion,
+    PlannedCall,
+    Subgoal,
+    WorldTask,
+    gold_answer,
+    replay,
+    unmet,
+)
 from agents.conversations.world import World, value
 from agents.tools.spec import READ_ONLY, Field, Kind
 
@@ -60,7 +69,7 @@ class _Draft:
             raise _Missing
         return tool.name
 
-    def run(self, calls: Sequence[Call]) -> list[str]:
+    def run(self, calls: Sequence[PlannedCall]) -> list[str]:
         return [self.simulator.call(call.tool, call.arguments).text for call in calls]
 
 
@@ -80,16 +89,16 @@ def _change(draft: _Draft, by_id: bool) -> Subgoal | None:
     new = value(draft.rng, f)
     if new == table[one][f.name]:
         return None
-    update = Call(draft.tool(kind, "update", f.name), {"id": one, f.name: new})
+    update = PlannedCall(draft.tool(kind, "update", f.name), {"id": one, f.name: new})
     if by_id:
-        calls: tuple[Call, ...] = (update,)
+        calls: tuple[PlannedCall, ...] = (update,)
         request = f"Set the {_spoken(f.name)} of {kind.name} {one} to {new}."
         detail = f"It is {kind.name} {one}."
     else:
         key = draft.unique_key(kind, one)
         if key is None or key == f.name:
             return None
-        find = Call(draft.tool(kind, "search", key), {key: table[one][key]})
+        find = PlannedCall(draft.tool(kind, "search", key), {key: table[one][key]})
         calls = (find, update)
         request = f"Set the {_spoken(f.name)} of the {kind.name} with {_spoken(key)} {table[one][key]} to {new}."
         detail = f"Its {_spoken(key)} is {table[one][key]}."
@@ -112,7 +121,7 @@ def remove(draft: _Draft) -> Subgoal | None:
     one = draft.entity(kind)
     if one is None:
         return None
-    calls = (Call(draft.tool(kind, "delete"), {"id": one}),)
+    calls = (PlannedCall(draft.tool(kind, "delete"), {"id": one}),)
     draft.run(calls)
     criterion = Criterion("absent", kind.slug, one, {})
     return Subgoal(
@@ -124,7 +133,7 @@ def add(draft: _Draft) -> Subgoal | None:
     """Create an entity with given values."""
     kind = draft.kind()
     values = {f.name: value(draft.rng, f) for f in kind.fields if f.type != "text"}
-    calls = (Call(draft.tool(kind, "create"), values),)
+    calls = (PlannedCall(draft.tool(kind, "create"), values),)
     said = ", ".join(f"{_spoken(name)} {one}" for name, one in values.items())
     before = set(draft.world.entities[kind.slug])
     draft.run(calls)
@@ -145,7 +154,7 @@ def raise_number(draft: _Draft) -> Subgoal | None:
         return None
     name = str(draft.rng.choice(numbers))
     by = int(draft.rng.integers(1, 9))
-    calls = (Call(draft.tool(kind, "adjust", name), {"id": one, "by": by}),)
+    calls = (PlannedCall(draft.tool(kind, "adjust", name), {"id": one, "by": by}),)
     draft.run(calls)
     criterion = Criterion("equals", kind.slug, one, {name: draft.world.entities[kind.slug][one][name]})
     request = f"Raise the {_spoken(name)} of {kind.name} {one} by {by}."
@@ -158,7 +167,7 @@ def ask_count(draft: _Draft) -> Subgoal | None:
     enums = [f for f in kind.fields if f.type == "enum"]
     f = enums[int(draft.rng.integers(len(enums)))]
     wanted = str(draft.rng.choice(f.values))
-    calls = (Call(draft.tool(kind, "count", f.name), {f.name: wanted}),)
+    calls = (PlannedCall(draft.tool(kind, "count", f.name), {f.name: wanted}),)
     count = sum(entity[f.name] == wanted for entity in draft.world.entities[kind.slug].values())
     draft.run(calls)
     criterion = Criterion("said", kind.slug, "", {"answer": str(count)})
@@ -184,7 +193,7 @@ def blocked(draft: _Draft) -> Subgoal | None:
     if found is None:
         return None
     kind, one, f, new = found
-    calls = (Call(draft.tool(kind, "update", f.name), {"id": one, f.name: new}),)
+    calls = (PlannedCall(draft.tool(kind, "update", f.name), {"id": one, f.name: new}),)
     draft.world.locked.add(one)
     draft.run(calls)
     criterion = Criterion("denied", kind.slug, one, {})
@@ -202,7 +211,7 @@ def blocked_or_else(draft: _Draft) -> Subgoal | None:
     if other is None or draft.world.entities[kind.slug][other][f.name] == new:
         return None
     name = draft.tool(kind, "update", f.name)
-    calls = (Call(name, {"id": one, f.name: new}), Call(name, {"id": other, f.name: new}))
+    calls = (PlannedCall(name, {"id": one, f.name: new}), PlannedCall(name, {"id": other, f.name: new}))
     draft.world.locked.add(one)
     draft.run(calls)
     criterion = Criterion("equals", kind.slug, other, {f.name: new})
@@ -236,7 +245,7 @@ def make_task(
     distractors: int = 3,
     allowed: Set[str] | None = None,
     helpers: bool = False,
-) -> Task:
+) -> WorldTask:
     """A task of `subgoals` goals in one application, proven solvable by replaying its gold plan.
 
     Args:
@@ -277,7 +286,7 @@ def make_task(
     extra = [str(name) for name in rng.choice(others, min(distractors, len(others)), replace=False)]
     names = [*gold, *extra]
     order = rng.permutation(len(names)).tolist()
-    task = Task(
+    task = WorldTask(
         id=f"{app.name}-{subgoals}-{seed}",
         domain=app.domain,
         application=app.name,

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from agents.chat.protocol import ChatClient, ChatRefusal, ChatRequest
-from agents.conversations.tasks import Application, Task, collateral, unmet
+from agents.conversations.tasks import Application, WorldTask, collateral, unmet
 from agents.conversations.world import World
 from agents.tools.spec import READ_ONLY
 from k2model.chat.model_json import ModelJsonError, loads_arguments, loads_model_json
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Judgement:
     """`success`, or what was wrong first, with one line of detail."""
 
     kept: bool
@@ -24,13 +24,13 @@ class Verdict:
 
 def judge(
     app: Application,
-    task: Task,
+    task: WorldTask,
     world: World,
     messages: Sequence[Mapping[str, Any]],
     stop: str,
     read_first: bool = False,
     detail: str = "",
-) -> Verdict:
+) -> Judgement:
     """The checkable part: an answer, every criterion met, nothing else touched, only declared tools called.
 
     Args:
@@ -39,36 +39,36 @@ def judge(
     """
     if stop != "answered":
         why = f"stopped by {stop}{': ' if detail else ''}{detail}"
-        return Verdict(False, "refused" if stop == "refused" else "no_answer", why)
+        return Judgement(False, "refused" if stop == "refused" else "no_answer", why)
     calls = [call for message in messages for call in message.get("tool_calls") or []]
     for call in calls:
         if not _well_formed(call):
-            return Verdict(False, "malformed_call", call["function"]["name"])
+            return Judgement(False, "malformed_call", call["function"]["name"])
         if call["function"]["name"] not in task.tools:
-            return Verdict(False, "undeclared_tool", call["function"]["name"])
+            return Judgement(False, "undeclared_tool", call["function"]["name"])
     answers = " ".join(
         str(m.get("content") or "") for m in messages if m["role"] == "assistant" and not m.get("tool_calls")
     )
     missed = unmet(task, world, answers)
     if missed:
-        return Verdict(False, "criterion_missed", missed[0])
+        return Judgement(False, "criterion_missed", missed[0])
     touched = collateral(app, task, world)
     if touched:
-        return Verdict(False, "collateral_change", ", ".join(touched))
+        return Judgement(False, "collateral_change", ", ".join(touched))
     tried = " ".join(call["function"]["arguments"] for call in calls)
     untried = [one for one in task.locked if f'"{one}"' not in tried]
     if untried:
-        return Verdict(False, "not_tried", f"{untried[0]} was never tried")
+        return Judgement(False, "not_tried", f"{untried[0]} was never tried")
     limit = task.rubric()["at_most_calls"]
     if len(calls) > limit:
-        return Verdict(False, "too_many_calls", f"{len(calls)} calls, at most {limit}")
+        return Judgement(False, "too_many_calls", f"{len(calls)} calls, at most {limit}")
     for reported in re.findall(r"could not do one thing: ([^.]*)", answers):
         if not any(one in reported for one in task.locked):
-            return Verdict(False, "false_report", f"the answer reports a failure although all is done: {reported}")
+            return Judgement(False, "false_report", f"the answer reports a failure although all is done: {reported}")
     unread = _changed_unread(app, calls) if read_first else ""
     if unread:
-        return Verdict(False, "policy_broken", f"{unread} was changed before it was read")
-    return Verdict(True, "success", "every criterion is met")
+        return Judgement(False, "policy_broken", f"{unread} was changed before it was read")
+    return Judgement(True, "success", "every criterion is met")
 
 
 def _well_formed(call: Mapping[str, Any]) -> bool:
@@ -110,7 +110,7 @@ _SCHEMA = {
 
 def ask_llm(
     client: ChatClient, conversations: Sequence[Sequence[Mapping[str, Any]]], schema: bool = True
-) -> list[Verdict]:
+) -> list[Judgement]:
     """The part that no state check covers, for trajectories that passed those.
 
     A reply that can't be read, or none at all, keeps nothing.
@@ -132,24 +132,24 @@ def ask_llm(
     answers = client.complete(requests) if requests else []
     read = _by_schema if schema else _by_word
     return [
-        Verdict(False, NO_JUDGE, answer.reason) if isinstance(answer, ChatRefusal) else read(answer.text)
+        Judgement(False, NO_JUDGE, answer.reason) if isinstance(answer, ChatRefusal) else read(answer.text)
         for answer in answers
     ]
 
 
-def _by_schema(text: str) -> Verdict:
+def _by_schema(text: str) -> Judgement:
     try:
         value = loads_model_json(text)
         good, reason = value["good"], str(value["reason"])
     except (ModelJsonError, KeyError, TypeError):
-        return Verdict(False, "llm_judge_unreadable", text[:80])
+        return Judgement(False, "llm_judge_unreadable", text[:80])
     if not isinstance(good, bool):
-        return Verdict(False, "llm_judge_unreadable", text[:80])
-    return Verdict(good, "success" if good else "llm_judge", reason)
+        return Judgement(False, "llm_judge_unreadable", text[:80])
+    return Judgement(good, "success" if good else "llm_judge", reason)
 
 
-def _by_word(text: str) -> Verdict:
+def _by_word(text: str) -> Judgement:
     said = re.match(r"\W*(yes|no)\b", text.lower())
     if said is None:
-        return Verdict(False, "llm_judge_unreadable", text[:80])
-    return Verdict(said[1] == "yes", "success" if said[1] == "yes" else "llm_judge", text.strip()[:80])
+        return Judgement(False, "llm_judge_unreadable", text[:80])
+    return Judgement(said[1] == "yes", "success" if said[1] == "yes" else "llm_judge", text.strip()[:80])

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from agents.conversations.simulator import DENIED, TIMED_OUT, UNAVAILABLE
-from agents.conversations.tasks import Application, Call
+from agents.conversations.tasks import Application, PlannedCall
 from agents.conversations.users import Script
 from agents.conversations.world import NAMES
 from agents.tools.spec import READ_ONLY, Action
@@ -32,7 +32,7 @@ ROLES: dict[str, tuple[Action, ...]] = {  # what an agent in this role may do; a
 
 
 @dataclass(frozen=True)
-class Policy:
+class AgentPolicy:
     """Rules that an agent keeps and that stand in its system prompt.
 
     read_first: it reads a record before it changes it. verify: it reads a record after it changed it.
@@ -64,7 +64,7 @@ class Agent:
     slip: float
     recover: float
     manner: str
-    policy: Policy = Policy()
+    policy: AgentPolicy = AgentPolicy()
     application: str = ""
     tools: tuple[str, ...] = ()
     author: str = "grammar"  # of the system prompt
@@ -81,9 +81,9 @@ def make_agent(number: int, seed: int, apps: Sequence[Application]) -> Agent:
         for tool in app.tools.values()
         if tool.kind in own and (tool.action in READ_ONLY or tool.action in ROLES[role])
     )
-    policy = Policy()
+    policy = AgentPolicy()
     if rng.random() < 0.5:
-        policy = Policy(bool(rng.random() < 0.6), bool(rng.random() < 0.6), int(rng.integers(1, 5)))
+        policy = AgentPolicy(bool(rng.random() < 0.6), bool(rng.random() < 0.6), int(rng.integers(1, 5)))
     virtues = ("careful", "quick", "friendly", "exact", "calm", "attentive", "patient", "thorough")
     habits = (
         "Use the tools.",
@@ -112,9 +112,9 @@ def make_agent(number: int, seed: int, apps: Sequence[Application]) -> Agent:
 class _Step:
     """A call of the plan. read: before a change. do: what the user wants. verify: after it. check: after a time-out."""
 
-    call: Call
+    call: PlannedCall
     role: Literal["read", "do", "verify", "check"]
-    subject: Call  # the change that a read, a verification or a check is about
+    subject: PlannedCall  # the change that a read, a verification or a check is about
 
 
 class Planner:
@@ -135,7 +135,7 @@ class Planner:
         """A user's turn was said; its calls become the plan."""
         self._begin(turn, self.script.gold_turns[turn])
 
-    def _begin(self, turn: int, calls: Sequence[Call]) -> None:
+    def _begin(self, turn: int, calls: Sequence[PlannedCall]) -> None:
         self.turn = turn
         self.queue: list[_Step] = []
         for call in calls:
@@ -152,13 +152,13 @@ class Planner:
         self.said: list[str] = []
         self.gave_up: list[str] = []
 
-    def _look_at(self, call: Call) -> Call | None:
+    def _look_at(self, call: PlannedCall) -> PlannedCall | None:
         """The call that shows the record which `call` changes, if the agent has a tool for it."""
         tool = self.app.tools[call.tool]
         shows = self.app.by_use.get((tool.kind.slug, "get", None))
         if tool.action in READ_ONLY or "id" not in call.arguments or shows is None:
             return None
-        return Call(shows.name, {"id": call.arguments["id"]}) if shows.name in self.script.task.tools else None
+        return PlannedCall(shows.name, {"id": call.arguments["id"]}) if shows.name in self.script.task.tools else None
 
     def _forgets(self) -> bool:
         return bool(self.rng.random() < self.agent.slip / 2)
@@ -182,7 +182,7 @@ class Planner:
                 return self._act(made, self._thought(step))
         return self._answer()
 
-    def _expect_sum(self, call: Call) -> None:
+    def _expect_sum(self, call: PlannedCall) -> None:
         """Notes what an adjustment should come to, where the number before is known."""
         tool, before = self.app.tools[call.tool], self.known.get(str(call.arguments.get("id")))
         if tool.action == "adjust" and tool.field is not None and before is not None:
@@ -208,8 +208,8 @@ class Planner:
         if step.role == "do":
             return self._done(step, result, error)
         if step.role == "check" and result.get("ids"):
-            return self._look("check", Call(self._find(step.subject, "get"), {"id": result["ids"][-1]}), step.subject,
-                              "I look at the newest one.")  # fmt: skip
+            newest = PlannedCall(self._find(step.subject, "get"), {"id": result["ids"][-1]})
+            return self._look("check", newest, step.subject, "I look at the newest one.")
         unseen = error == UNAVAILABLE or error.startswith("not run")
         if unseen and step.role == "check":
             self.gave_up.append("the call timed out and I can't tell whether the change was made")
@@ -241,17 +241,17 @@ class Planner:
         if "id" in result:
             self.known[result["id"]] = result
 
-    def _find(self, change: Call, action: str) -> str:
+    def _find(self, change: PlannedCall, action: str) -> str:
         """The agent's tool with this action on the same kind of record, or an empty name."""
         tool = self.app.by_use.get((self.app.tools[change.tool].kind.slug, action, None))
         return tool.name if tool is not None and tool.name in self.script.task.tools else ""
 
-    def _after_timeout(self, call: Call) -> dict[str, Any] | None:
+    def _after_timeout(self, call: PlannedCall) -> dict[str, Any] | None:
         """Looks whether the change was made, where the agent can; a careless agent just makes it again."""
         tool = self.app.tools[call.tool]
         look = self._look_at(call)
         if tool.action == "create" and self._find(call, "list") and self._find(call, "get"):
-            look = Call(self._find(call, "list"), {})
+            look = PlannedCall(self._find(call, "list"), {})
         if look is None or not self._notices():
             return self._again(call, "It timed out. I try again.")
         if tool.action == "adjust" and (call.arguments["id"], str(tool.field)) not in self.sums:
@@ -259,7 +259,7 @@ class Planner:
             return None
         return self._look("check", look, call, "It timed out, but the change may have been made. I look first.")
 
-    def _shows(self, change: Call, result: dict[str, Any]) -> bool:
+    def _shows(self, change: PlannedCall, result: dict[str, Any]) -> bool:
         """Whether a look at the record shows that the change was made."""
         tool = self.app.tools[change.tool]
         if tool.action == "delete":
@@ -272,11 +272,11 @@ class Planner:
             return bool(result[str(tool.field)] == self.sums.get((change.arguments["id"], str(tool.field))))
         return bool(result[str(tool.field)] == change.arguments[str(tool.field)])
 
-    def _look(self, role: Literal["check"], call: Call, subject: Call, why: str) -> dict[str, Any]:
+    def _look(self, role: Literal["check"], call: PlannedCall, subject: PlannedCall, why: str) -> dict[str, Any]:
         self.step, self.tries = _Step(call, role, subject), 0
         return self._act(call, why)
 
-    def _again(self, call: Call, why: str) -> dict[str, Any] | None:
+    def _again(self, call: PlannedCall, why: str) -> dict[str, Any] | None:
         """Makes a change again, at most twice in a turn's step."""
         if self.redone >= 2:
             self.gave_up.append("the change does not show")
@@ -285,7 +285,7 @@ class Planner:
         self.step, self.tries = _Step(call, "do", call), 0
         return self._act(call, why)
 
-    def _slip(self, call: Call) -> Call | None:
+    def _slip(self, call: PlannedCall) -> PlannedCall | None:
         """The call as the agent makes it; None when it forgets the step."""
         self.slipped = False
         if self.rng.random() >= self.agent.slip:
@@ -307,11 +307,11 @@ class Planner:
         elif kind == "wrong_tool":
             others = [name for name in self.script.task.tools if name != call.tool]
             if others:
-                return Call(str(self.rng.choice(others)), arguments)
+                return PlannedCall(str(self.rng.choice(others)), arguments)
             self.slipped = False
         else:
             self.slipped = False
-        return Call(call.tool, arguments)
+        return PlannedCall(call.tool, arguments)
 
     def _thought(self, step: _Step) -> str:
         tool = self.app.tools[step.call.tool]
@@ -339,7 +339,7 @@ class Planner:
             return f"{note}The user wants this done exactly. Next I {verbs[tool.action]} {about} with {tool.name}."
         return f"{note}I {verbs[tool.action]} {about}."
 
-    def _act(self, call: Call, thought: str) -> dict[str, Any]:
+    def _act(self, call: PlannedCall, thought: str) -> dict[str, Any]:
         written = json.dumps(call.arguments, ensure_ascii=False)
         one = {"id": call_id(call.tool, self.index), "type": "function"}
         one |= {"function": {"name": call.tool, "arguments": written}}  # type: ignore[dict-item]

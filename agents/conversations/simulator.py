@@ -41,7 +41,7 @@ UNAVAILABLE = "temporarily unavailable, try again"
 
 
 @dataclass(frozen=True)
-class Reply:
+class ToolReply:
     """What a call returned: JSON text, whether it is an error, and simulated seconds."""
 
     text: str
@@ -58,7 +58,7 @@ class Simulator:
         self.seed, self.noise = seed, noise or Noise()
         self.calls = 0
 
-    def call(self, name: str, arguments: Mapping[str, Any]) -> Reply:
+    def call(self, name: str, arguments: Mapping[str, Any]) -> ToolReply:
         """One call; a mistake of the caller is a reply with `error`, never an exception."""
         rng = np.random.default_rng([self.seed, self.calls, 23])
         self.calls += 1
@@ -74,7 +74,7 @@ class Simulator:
         if draw[1] < self.noise.failure:
             return _error(UNAVAILABLE, seconds)
         if tool.action == "search" and draw[2] < self.noise.empty:
-            return Reply(json.dumps({"ids": [], "refreshing": True}), False, seconds)
+            return ToolReply(json.dumps({"ids": [], "refreshing": True}), False, seconds)
         stale = tool.action == "get" and draw[3] < self.noise.stale
         if tool.action not in READ_ONLY and draw[4] < self.noise.timeout:
             if draw[5] < 0.5:
@@ -87,7 +87,7 @@ class Simulator:
             result = result | {"cached": True}
         if slow:
             result = result | {"took_s": seconds}
-        return Reply(json.dumps(result), False, seconds)
+        return ToolReply(json.dumps(result), False, seconds)
 
     def _run(self, tool: Tool, arguments: Mapping[str, Any], world: World) -> dict[str, Any] | str:
         """The result, or the error as a text."""
@@ -131,8 +131,8 @@ class Simulator:
         return {"id": one} | entity
 
 
-def _error(text: str, seconds: float) -> Reply:
-    return Reply(json.dumps({"error": text}), True, seconds)
+def _error(text: str, seconds: float) -> ToolReply:
+    return ToolReply(json.dumps({"error": text}), True, seconds)
 
 
 def _problem(tool: Tool, arguments: Mapping[str, Any]) -> str:

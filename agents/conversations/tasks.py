@@ -35,7 +35,7 @@ class Criterion:
 
 
 @dataclass(frozen=True)
-class Call:
+class PlannedCall:
     """A gold call."""
 
     tool: str
@@ -48,13 +48,13 @@ class Subgoal:
 
     request: str
     detail: str
-    calls: tuple[Call, ...]
+    calls: tuple[PlannedCall, ...]
     criterion: Criterion
     checkpoint: str
 
 
 @dataclass(frozen=True)
-class Task:
+class WorldTask:
     """A task in a world of its own.
 
     Attributes:
@@ -77,7 +77,7 @@ class Task:
         return " ".join(goal.request for goal in self.subgoals)
 
     @property
-    def gold(self) -> list[Call]:
+    def gold(self) -> list[PlannedCall]:
         return [call for goal in self.subgoals for call in goal.calls]
 
     def rubric(self) -> dict[str, Any]:
@@ -114,7 +114,7 @@ class Application:
         """
         return self.by_use[kind.slug, action, name]
 
-    def world(self, task: "Task") -> World:
+    def world(self, task: "WorldTask") -> World:
         kinds = [kind for kind in self.kinds if kind.slug in task.kinds]
         world = World.generate(kinds, task.world_seed)
         world.locked = set(task.locked)
@@ -132,13 +132,13 @@ def applications(tools: Iterable[Tool]) -> list[Application]:
     ]
 
 
-def gold_answer(task: Task) -> str:
+def gold_answer(task: WorldTask) -> str:
     """An answer that says everything that the criteria want said."""
     said = [str(goal.criterion.values.get("answer", "")) for goal in task.subgoals]
     return " ".join([*said, *(f"{DENIED} for {one}" for one in task.locked)])
 
 
-def replay(app: Application, task: Task) -> World:
+def replay(app: Application, task: WorldTask) -> World:
     """The world after the gold plan."""
     world = app.world(task)
     simulator = Simulator([app.tools[name] for name in task.tools], world, task.world_seed)
@@ -160,13 +160,13 @@ def _met(one: Criterion, world: World, words: Sequence[str]) -> bool:
     return one.values["answer"] in words
 
 
-def unmet(task: Task, world: World, answer: str) -> list[str]:
+def unmet(task: WorldTask, world: World, answer: str) -> list[str]:
     """Success criteria that the final state or the answer does not meet."""
     words = answer.replace(".", " ").replace(",", " ").split()
     return [goal.criterion.text() for goal in task.subgoals if not _met(goal.criterion, world, words)]
 
 
-def collateral(app: Application, task: Task, world: World) -> list[str]:
+def collateral(app: Application, task: WorldTask, world: World) -> list[str]:
     """Entities that differ from what the gold plan leaves, beyond the goals themselves."""
     wanted = replay(app, task)
     found = []

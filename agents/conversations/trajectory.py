@@ -4,10 +4,10 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from agents.conversations.judge import Verdict, judge
+from agents.conversations.judge import Judgement, judge
 from agents.conversations.planner import Agent, Planner
 from agents.conversations.simulator import Noise, Simulator
-from agents.conversations.tasks import Application, Task
+from agents.conversations.tasks import Application, WorldTask
 from agents.conversations.users import Script
 from agents.loop import loop
 from k2model.chat.model_json import loads_arguments
@@ -20,14 +20,14 @@ OPTIONS = loop.Options(max_steps=60, parallel=1)  # a simulated world's noise fo
 class Trajectory:
     """The messages, the final state's hash and the verdict."""
 
-    task: Task
+    task: WorldTask
     agent: Agent
     persona: str
     seed: int
     messages: list[dict[str, Any]]
     tools: list[dict[str, Any]]
     state_hash: str
-    verdict: Verdict
+    verdict: Judgement
 
     @property
     def n_calls(self) -> int:
@@ -91,7 +91,7 @@ def conversation(
 
 
 def replay(
-    app: Application, task: Task, messages: Sequence[Mapping[str, Any]], seed: int, noise: Noise = NOISE
+    app: Application, task: WorldTask, messages: Sequence[Mapping[str, Any]], seed: int, noise: Noise = NOISE
 ) -> tuple[str, list[str]]:
     """(state hash, tool results) of the calls in `messages`, run again in a fresh world."""
     world = app.world(task)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from agents.conversations.tasks import Application, Call, Subgoal, Task
+from agents.conversations.tasks import Application, PlannedCall, Subgoal, WorldTask
 from agents.conversations.world import value
 
 PERSONAS = ("plain", "polite", "terse", "one_by_one", "hesitant", "slip", "mind_changer")
@@ -28,12 +28,12 @@ class Script:
 
     persona: str
     turns: tuple[str, ...]
-    gold_turns: tuple[tuple[Call, ...], ...]
+    gold_turns: tuple[tuple[PlannedCall, ...], ...]
     ask_first: frozenset[int]
-    task: Task
+    task: WorldTask
 
 
-def script(app: Application, task: Task, persona: str, seed: int) -> Script:
+def script(app: Application, task: WorldTask, persona: str, seed: int) -> Script:
     """The turns of `persona` for a task; a persona that does not fit the task falls to `plain`."""
     rng = np.random.default_rng([seed, 17])
     goals = task.subgoals
@@ -56,7 +56,7 @@ def script(app: Application, task: Task, persona: str, seed: int) -> Script:
     return Script(persona if persona in OPENINGS else "plain", (text,), (tuple(task.gold),), frozenset(), task)
 
 
-def _slip(task: Task, rng: np.random.Generator) -> str | None:
+def _slip(task: WorldTask, rng: np.random.Generator) -> str | None:
     """The request with a wrong id that the user corrects in the same breath."""
     goal = task.subgoals[0]
     right = goal.criterion.id
@@ -68,7 +68,7 @@ def _slip(task: Task, rng: np.random.Generator) -> str | None:
     return " ".join([first, f"Sorry, not {wrong}, I mean {right}.", *(g.request for g in task.subgoals[1:])])
 
 
-def _changed_mind(app: Application, task: Task, rng: np.random.Generator) -> Script | None:
+def _changed_mind(app: Application, task: WorldTask, rng: np.random.Generator) -> Script | None:
     """After all is done the user wants another value in one place."""
     for place, goal in enumerate(task.subgoals):
         call = goal.calls[-1]
@@ -78,7 +78,7 @@ def _changed_mind(app: Application, task: Task, rng: np.random.Generator) -> Scr
         new = value(rng, tool.kind.field(tool.field))
         if new == call.arguments[tool.field]:
             continue
-        again = Call(call.tool, {"id": call.arguments["id"], tool.field: new})
+        again = PlannedCall(call.tool, {"id": call.arguments["id"], tool.field: new})
         spoken = tool.field.replace("_", " ")
         later = Subgoal(
             f"I changed my mind: set the {spoken} of {call.arguments['id']} to {new} instead.",

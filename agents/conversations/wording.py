@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from agents.chat.protocol import ChatAnswer, ChatClient, ChatRefusal, ChatRequest, Message
-from agents.conversations.tasks import Application, Subgoal, Task
+from agents.conversations.tasks import Application, Subgoal, WorldTask
 from agents.conversations.wording_examples import EXAMPLES
 from agents.tools.spec import Tool
 
@@ -183,7 +183,7 @@ def reword(
     return wordings
 
 
-def worded(task: Task, wordings: Sequence[Wording]) -> Task:
+def worded(task: WorldTask, wordings: Sequence[Wording]) -> WorldTask:
     """The task with its subgoals in these words, one a subgoal."""
     goals = [replace(goal, request=one.text) for goal, one in zip(task.subgoals, wordings, strict=True)]
     return replace(task, subgoals=tuple(goals))

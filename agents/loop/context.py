@@ -19,7 +19,7 @@ class ContextExhausted(Exception):
 
 
 @dataclass(frozen=True)
-class Policy:
+class ViewPolicy:
     """`keep`: tool outputs that `hide_old` shows, or steps that `summary` shows; `clip_chars`: of each output."""
 
     name: Name = "full"
@@ -79,7 +79,7 @@ Memo = dict[tuple[int, bool], tuple[Message, int]]
 
 
 def view(
-    history: Sequence[Message], policy: Policy, budget: int, count: Count = count_tokens, memo: Memo | None = None
+    history: Sequence[Message], policy: ViewPolicy, budget: int, count: Count = count_tokens, memo: Memo | None = None
 ) -> list[Message]:
     """The messages that the model sees.
 
@@ -99,7 +99,7 @@ def view(
     return shown
 
 
-def _hidden(history: Sequence[Message], policy: Policy, count: Count, memo: Memo) -> tuple[list[Message], int]:
+def _hidden(history: Sequence[Message], policy: ViewPolicy, count: Count, memo: Memo) -> tuple[list[Message], int]:
     """Every message, tool outputs that the policy hides or clips replaced; and their tokens."""
     current = _current_step(history)
     outputs = [k for k, message in enumerate(history) if message["role"] == "tool"]

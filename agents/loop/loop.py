@@ -16,7 +16,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol, TextIO
 
-from agents.loop.context import ContextExhausted, Count, Memo, Policy, count_tokens, view
+from agents.loop.context import ContextExhausted, Count, Memo, ViewPolicy, count_tokens, view
 from gym.sandbox import SandboxError
 from k2model.chat.messages import call_id
 from k2model.chat.model_json import ModelJsonError, loads_arguments, well_formed
@@ -102,7 +102,7 @@ class Options:
     max_steps: int = 300
     max_tokens: int = 10**9
     context_tokens: int = 128_000
-    policy: Policy = field(default_factory=Policy)
+    policy: ViewPolicy = field(default_factory=ViewPolicy)
     retries: int = 3
     identical_calls: int = 3
     failures: int = 12

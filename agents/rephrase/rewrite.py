@@ -25,7 +25,7 @@ YEAR = re.compile(r"\b(?:1\d{3}|20\d{2})\b")
 
 
 @dataclass(frozen=True)
-class Options:
+class RewriteOptions:
     """How documents are rewritten.
 
     Attributes:
@@ -47,7 +47,7 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Job:
+class RewriteJob:
     """One document in one cell of the grid. `seed` is the root of its candidates' seeds."""
 
     doc_id: str
@@ -72,7 +72,7 @@ class Candidate:
 class Rephrasing:
     """A finished job: the stitched text, its scores, and for each chunk the candidate that stayed (−1: the source)."""
 
-    job: Job
+    job: RewriteJob
     text: str
     scores: Fidelity
     reason: str
@@ -91,7 +91,7 @@ class Rephrasing:
 
 @dataclass
 class _Work:
-    job: Job
+    job: RewriteJob
     excerpts: list[list[str]]
     parts: list[tuple[str, str]] = field(default_factory=list)
     chosen: list[int] = field(default_factory=list)
@@ -123,9 +123,9 @@ def pack(units: Sequence[str], limit: int) -> list[list[str]]:
 
 
 def rephrase(
-    jobs: Sequence[Job],
+    jobs: Sequence[RewriteJob],
     client: ChatClient,
-    options: Options,
+    options: RewriteOptions,
     on_answer: Callable[[ChatAnswer], None] = lambda answer: None,
 ) -> list[Rephrasing]:
     """Rewrites all jobs side by side, chunk after chunk. A refused request costs one candidate.
@@ -154,19 +154,19 @@ def rephrase(
     return [_finish(work, options) for work in works]
 
 
-def n_answers(jobs: Sequence[Job], options: Options) -> int:
+def n_answers(jobs: Sequence[RewriteJob], options: RewriteOptions) -> int:
     """How many answers `rephrase` asks for."""
     return options.candidates * sum(len(chunks) for job in jobs for chunks in _excerpts(job.text, options))
 
 
-def _excerpts(text: str, options: Options) -> list[list[str]]:
+def _excerpts(text: str, options: RewriteOptions) -> list[list[str]]:
     found = []
     for excerpt in pack(sentences(text), options.excerpt_tokens):
         found.append([" ".join(chunk) for chunk in pack(excerpt, options.chunk_tokens)])
     return found
 
 
-def _requests(work: _Work, options: Options) -> list[tuple[ChatRequest, str]]:
+def _requests(work: _Work, options: RewriteOptions) -> list[tuple[ChatRequest, str]]:
     """The candidates' requests for the next chunk, each with the opening that is put into the teacher's mouth."""
     place = work.place()
     assert place is not None
@@ -228,7 +228,7 @@ def _seed(*names: int) -> int:
     return int.from_bytes(hashlib.sha256(repr(names).encode()).digest()[:8], "big") >> 1
 
 
-def _choose(work: _Work, wordings: Sequence[str | None], options: Options) -> None:
+def _choose(work: _Work, wordings: Sequence[str | None], options: RewriteOptions) -> None:
     """Appends the best faithful wording of the next chunk, or '' when there is none; None was refused."""
     place = work.place()
     assert place is not None
@@ -293,7 +293,7 @@ def frame_reason(wording: str, style: Style, chunk: str, title: str, excerpt: st
     return ""
 
 
-def _finish(work: _Work, options: Options) -> Rephrasing:
+def _finish(work: _Work, options: RewriteOptions) -> Rephrasing:
     """Stitches the chunks and scores the whole against its source."""
     text = assemble(STYLES[work.job.style], PERSPECTIVES[work.job.perspective], work.job.title, work.parts)
     scores, reason = verdict(work.job, text, sum(k >= 0 for k in work.chosen) / max(1, len(work.chosen)), options)
@@ -302,7 +302,7 @@ def _finish(work: _Work, options: Options) -> Rephrasing:
     return Rephrasing(work.job, text, scores, reason, work.chosen, work.candidates)
 
 
-def verdict(job: Job, text: str, reworded: float, options: Options) -> tuple[Fidelity, str]:
+def verdict(job: RewriteJob, text: str, reworded: float, options: RewriteOptions) -> tuple[Fidelity, str]:
     """Scores of a stitched text, of whose chunks the share `reworded` has a wording, and why it is rejected, or ''."""
     scores = fidelity(job.text, text, job.title)
     thresholds = options.document

@@ -159,7 +159,8 @@ class Workspace:
                 return f"error: no file or folder {path}", True
             more = f"\n[{len(below) - SHOWN} more]" if len(below) > SHOWN else ""
             return "\n".join(below[:SHOWN]) + more, False
-        lines = self.files[path].decode("utf-8", "replace").splitlines()
+        text = self.files[path].decode("utf-8", "replace").replace("\r\n", "\n")
+        lines = text.removesuffix("\n").split("\n") if text else []  # as editors and `grep -n` count them
         last = min(len(lines), start + SHOWN - 1, end or len(lines))
         if start > max(1, len(lines)):
             return f"error: {path} has {len(lines)} lines", True

@@ -15,7 +15,7 @@ import numpy as np
 
 from agents.chat.protocol import BudgetExceeded, ChatAnswer, ChatClient, ChatRefusal, ChatRequest, ChatResponse
 from agents.loop.benchmark_agent import agent
-from agents.loop.context import Policy
+from agents.loop.context import ViewPolicy
 from agents.loop.loop import Options
 from gym.benchmarks.base import Ask, Benchmark, ContextExceeded, Episode, Grade, Reply, Sample, Settings
 from gym.verifiers.result import Status
@@ -147,7 +147,7 @@ def _limits(settings: Settings) -> Options:
     """Of an agent's run: K2 Thinking hides earlier tool outputs when the context is full."""
     room = settings.context - settings.max_tokens
     return Options(
-        settings.max_steps, settings.context, room, Policy("hide_all"), output_window={"*": 16_000}, parallel=1
+        settings.max_steps, settings.context, room, ViewPolicy("hide_all"), output_window={"*": 16_000}, parallel=1
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from k2model.chat.model_json import well_formed
 from stages.harness.errors import InputError
 from stages.harness.files import write_atomic
 
@@ -190,13 +191,21 @@ ROLLOUTS = pa.schema(
 )
 
 
+def _table(rows: Sequence[dict[str, Any]], schema: pa.Schema) -> pa.Table:
+    """Rows as a table; half surrogate pairs, which no file can hold, become U+FFFD."""
+    try:
+        return pa.Table.from_pylist(list(rows), schema=schema)
+    except UnicodeEncodeError:
+        return pa.Table.from_pylist([well_formed(row) for row in rows], schema=schema)
+
+
 def write_table(path: Path, rows: Sequence[dict[str, Any]], schema: pa.Schema) -> None:
     """Writes rows as parquet with `schema`; the same rows give the same bytes.
 
     Raises:
         pyarrow.ArrowInvalid, ArrowTypeError: a row doesn't fit the schema.
     """
-    table = pa.Table.from_pylist(list(rows), schema=schema)
+    table = _table(rows, schema)
     with write_atomic(path) as tmp:
         pq.write_table(table, tmp, compression="zstd", version="2.6", store_schema=True, row_group_size=16384)
 
@@ -211,7 +220,7 @@ def write_batches(path: Path, batches: Iterable[Sequence[dict[str, Any]]], schem
         options = {"compression": "zstd", "version": "2.6", "store_schema": True}
         with pq.ParquetWriter(tmp, schema, **options) as writer:
             for rows in batches:
-                writer.write_table(pa.Table.from_pylist(list(rows), schema=schema))
+                writer.write_table(_table(rows, schema))
 
 
 def _open(path: Path, schema: pa.Schema) -> pq.ParquetFile:

@@ -8,7 +8,7 @@ import torch
 from agents.chat.losses import CountingClient
 from agents.chat.open import open_client
 from agents.chat.protocol import ChatAnswer, ChatRefusal
-from agents.rephrase.rewrite import Options
+from agents.rephrase.rewrite import RewriteOptions
 from stages.harness.endpoint import EndpointParams
 from stages.harness.teacher import answer_store, endpoint_options
 from stages.rephrase.params import RephraseParams
@@ -34,8 +34,8 @@ class Meter:
         return f"{self.written / seconds:,.0f} tokens/s"
 
 
-def options(p: RephraseParams) -> Options:
-    return Options(
+def options(p: RephraseParams) -> RewriteOptions:
+    return RewriteOptions(
         excerpt_tokens=p.excerpt_tokens,
         chunk_tokens=p.chunk_tokens,
         candidates=p.candidates,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from agents.rephrase.rewrite import Job
+from agents.rephrase.rewrite import RewriteJob
 from agents.rephrase.styles import styles_for
 from stages.harness.errors import InputError
 from stages.harness.seeds import rng, sub_seed
@@ -55,10 +55,10 @@ def grid(row: dict[str, Any], p: RephraseParams, seed: int) -> list[tuple[str, s
     return [(style, voices[at % len(voices)]) for style, at in cells][: p.versions]
 
 
-def make_jobs(rows: Sequence[dict[str, Any]], p: RephraseParams, seed: int) -> list[Job]:
+def make_jobs(rows: Sequence[dict[str, Any]], p: RephraseParams, seed: int) -> list[RewriteJob]:
     """Every version of every document."""
     return [
-        Job(
+        RewriteJob(
             doc_id=row["doc_id"],
             title=row["title"],
             text=row["text"],

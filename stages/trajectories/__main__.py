@@ -18,7 +18,7 @@ from agents.chat.losses import listed
 from agents.chat.protocol import ChatError
 from agents.chat.redact import public
 from agents.chat.spec import is_endpoint
-from agents.conversations.judge import NO_JUDGE, Verdict, ask_llm
+from agents.conversations.judge import NO_JUDGE, Judgement, ask_llm
 from agents.conversations.llm_agent import Acting
 from agents.conversations.planner import Agent, make_agent
 from agents.conversations.prompts import write_prompts
@@ -120,7 +120,7 @@ def consult(judge: Teacher, rows: Sequence[Row], at_most: int) -> None:
     """Lets the LLM judge decide about the first rows that passed the checks; its verdict is written into them."""
     passed = [row["trajectory"] for row in rows if row["trajectory"]["kept"]][:at_most]
     asked = [json.loads(row["messages"]) for row in passed]
-    found: list[Verdict] = judge.submit(ask_llm, asked, schema=is_endpoint(judge.spec)).result()
+    found: list[Judgement] = judge.submit(ask_llm, asked, schema=is_endpoint(judge.spec)).result()
     for row, said in zip(passed, found, strict=True):
         row["llm_verdict"], row["llm_reason"] = said.verdict, said.reason
         if not said.kept:

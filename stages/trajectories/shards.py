@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from k2model.chat.model_json import well_formed
 from stages.harness.files import write_atomic
 
 Row = dict[str, Any]
@@ -25,7 +26,7 @@ def make(path: Path, rows: Callable[[], list[Row]]) -> None:
         return
     with write_atomic(path) as tmp, tmp.open("w", encoding="utf-8") as handle:
         for row in rows():
-            handle.write(json.dumps(row, ensure_ascii=False) + "\n")
+            handle.write(json.dumps(well_formed(row), ensure_ascii=False) + "\n")
 
 
 def read(paths: Sequence[Path], column: str) -> Iterator[list[Row]]:

@@ -10,7 +10,7 @@ import numpy as np
 from agents.conversations.drafting import EASY, make_task
 from agents.conversations.llm_agent import Case
 from agents.conversations.planner import Agent
-from agents.conversations.tasks import Application, Task, applications
+from agents.conversations.tasks import Application, WorldTask, applications
 from agents.conversations.trajectory import Trajectory, replay, simulate
 from agents.conversations.users import script, untold
 from agents.conversations.wording import Sentence, Wording, of_subgoal, worded
@@ -50,7 +50,7 @@ class Maker:
         """Whether the teacher words this conversation's requests."""
         return bool(self.stride) and number % self.stride == 0 and number // self.stride < self.p.worded
 
-    def draw(self, number: int) -> tuple[Agent, Task, str]:
+    def draw(self, number: int) -> tuple[Agent, WorldTask, str]:
         """The agent, the task in the script's words, and the persona."""
         seed = self.base + number
         rng = np.random.default_rng([seed, 41])
@@ -134,7 +134,7 @@ def _trajectory(done: Trajectory, number: int, source: str) -> Row:
     }
 
 
-def task_row(task: Task, agent: Agent) -> Row:
+def task_row(task: WorldTask, agent: Agent) -> Row:
     rules = agent.policy.rules()
     return {
         "task_id": task.id,

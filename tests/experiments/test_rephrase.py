@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from agents.rephrase.fidelity import fidelity
-from agents.rephrase.rewrite import Candidate, Job, Options, Rephrasing
+from agents.rephrase.rewrite import Candidate, Rephrasing, RewriteJob, RewriteOptions
 from experiments.rephrase_data import alternatives, arms
 from experiments.rephrase_measure import choices, claims, paired
 
@@ -22,7 +22,7 @@ def test_choices_against_every_draw_and_without_the_answers_own_likelihood() -> 
 def test_alternatives_are_the_passing_wordings_in_every_form() -> None:
     text = "Anna Berg was born in Oslo in 1901. She built 3 bridges over the Akerselva."
     chunks = ["Anna Berg was born in Oslo in 1901.", "She built 3 bridges over the Akerselva."]
-    job = Job("d", "Anna Berg", text, "faq", "teacher", 0, 1)
+    job = RewriteJob("d", "Anna Berg", text, "faq", "teacher", 0, 1)
     candidates = [
         Candidate(chunks[0], "Where was Anna Berg born?", ""),
         Candidate(chunks[0], "When was Anna Berg born?", ""),
@@ -30,12 +30,12 @@ def test_alternatives_are_the_passing_wordings_in_every_form() -> None:
         Candidate(chunks[1], "Who was Per Hansen?", "new name"),
     ]
     done = Rephrasing(job, text, fidelity(text, text), "", [0, 0], candidates)
-    found = list(alternatives(done, Options(candidates=2)))
+    found = list(alternatives(done, RewriteOptions(candidates=2)))
     assert len(found) == len(set(found)) == 8, "two wordings in four forms"
     assert found[0] == f"Q: Where was Anna Berg born?\nA: {chunks[0]}\nQ: How many bridges?\nA: {chunks[1]}"
     assert "When was" in found[1] and not any("Hansen" in one for one in found)
     nothing = Rephrasing(job, text, fidelity(text, text), "", [-1, -1], candidates[3:] * 4)
-    assert list(alternatives(nothing, Options(candidates=2))) == []
+    assert list(alternatives(nothing, RewriteOptions(candidates=2))) == []
 
 
 def test_arms_have_equal_epochs_and_each_seed_its_own_single_rephrasing() -> None:

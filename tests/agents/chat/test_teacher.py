@@ -12,7 +12,7 @@ from agents.chat.endpoint import EndpointClient, EndpointOptions
 from agents.chat.protocol import ChatRefusal, ChatRequest
 from agents.conversations.drafting import FORMS, make_task
 from agents.conversations.judge import NO_JUDGE, ask_llm
-from agents.conversations.planner import Policy, make_agent
+from agents.conversations.planner import AgentPolicy, make_agent
 from agents.conversations.prompts import write_prompts
 from agents.conversations.simulator import Simulator
 from agents.conversations.tasks import Application, applications
@@ -133,7 +133,7 @@ def test_a_model_behind_an_endpoint_invents_tools_that_the_simulator_runs() -> N
 
 
 def test_prompts_of_a_model_keep_the_policys_rules(apps: list[Application]) -> None:
-    agents = [replace(make_agent(number, 0, apps), policy=Policy(True, True, 2)) for number in range(6)]
+    agents = [replace(make_agent(number, 0, apps), policy=AgentPolicy(True, True, 2)) for number in range(6)]
     with MockEndpoint(teacher.behave) as server:
         written = write_prompts(EndpointClient(server.url, EndpointOptions("mock")), agents, 0)
     for agent, own in zip(written, agents, strict=True):

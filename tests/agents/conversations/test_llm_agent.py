@@ -15,7 +15,7 @@ from agents.chat.protocol import ChatAnswer, ChatClient, ChatRefusal, ChatReques
 from agents.chat.store import AnswerStore, CachedClient
 from agents.conversations.drafting import make_task
 from agents.conversations.llm_agent import Acting, Case, act
-from agents.conversations.planner import Policy, make_agent
+from agents.conversations.planner import AgentPolicy, make_agent
 from agents.conversations.tasks import Application, applications, gold_answer
 from agents.conversations.trajectory import Trajectory, replay
 from agents.conversations.users import PERSONAS, script
@@ -34,7 +34,7 @@ def cases() -> list[Case]:
     apps: list[Application] = applications(evolve())
     found = []
     for seed in range(30):
-        agent = replace(make_agent(seed, 0, apps), policy=Policy())  # the mock reads no rules
+        agent = replace(make_agent(seed, 0, apps), policy=AgentPolicy())  # the mock reads no rules
         app = next(app for app in apps if app.name == agent.application)
         task = make_task(app, seed, 1 + seed % 4, allowed=set(agent.tools), helpers=True)
         found.append(Case(app, script(app, task, PERSONAS[seed % len(PERSONAS)], seed), agent, seed))

@@ -8,7 +8,7 @@ import pytest
 
 from agents.conversations.drafting import EASY, FORMS, make_task
 from agents.conversations.judge import judge
-from agents.conversations.planner import Agent, Policy, make_agent
+from agents.conversations.planner import Agent, AgentPolicy, make_agent
 from agents.conversations.simulator import Noise, Simulator
 from agents.conversations.tasks import Application, applications, collateral, gold_answer, unmet
 from agents.conversations.tasks import replay as replay_gold
@@ -181,7 +181,7 @@ def test_a_locked_record_is_tried_left_alone_and_reported(apps: list[Application
 def test_after_a_time_out_a_good_agent_looks_before_it_makes_the_change_again(
     apps: list[Application], form: str
 ) -> None:
-    agent = Agent("good", "You are exact.", 0.0, 1.0, "plain", Policy(read_first=True))
+    agent = Agent("good", "You are exact.", 0.0, 1.0, "plain", AgentPolicy(read_first=True))
     careless = Agent("bad", "You are exact.", 0.0, 0.0, "plain")
     made = kept = doubled = 0
     for seed in range(60):
@@ -200,7 +200,7 @@ def test_after_a_time_out_a_good_agent_looks_before_it_makes_the_change_again(
 
 def test_old_copies_are_read_again_by_those_who_notice(apps: list[Application]) -> None:
     noise = Noise(stale=0.5)
-    rules = Policy(verify=True)
+    rules = AgentPolicy(verify=True)
     kept = {1.0: 0, 0.0: 0}
     for seed in range(40):
         app = apps[seed * 3 % len(apps)]
@@ -224,7 +224,7 @@ def test_latency_stands_in_the_results(apps: list[Application]) -> None:
 def test_a_policy_stands_in_the_prompt_and_is_judged(apps: list[Application]) -> None:
     task = make_task(apps[2], 4, 1, forms=("change_by_id",), helpers=True)
     said = script(apps[2], task, "plain", 4)
-    rules = Policy(read_first=True)
+    rules = AgentPolicy(read_first=True)
     good = simulate(apps[2], said, Agent("a", "x", 0.0, 1.0, "plain", rules), 4, QUIET)
     assert good.verdict.kept and good.n_calls == 2
     hasty = simulate(apps[2], said, PERFECT, 4, QUIET)

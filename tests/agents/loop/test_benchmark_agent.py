@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from agents.loop.benchmark_agent import agent
-from agents.loop.context import Policy
+from agents.loop.context import ViewPolicy
 from agents.loop.loop import Options
 from gym.benchmarks.base import Ask, ContextExceeded, Reply
 from gym.sandbox import SandboxError
@@ -78,7 +78,7 @@ def test_limits_a_full_context_and_a_broken_machine_end_it_with_their_name() -> 
 
 
 def test_old_outputs_are_hidden_when_the_context_is_full() -> None:
-    work = agent(Options(context_tokens=1500, policy=Policy("hide_all")))(START, Notes())
+    work = agent(Options(context_tokens=1500, policy=ViewPolicy("hide_all")))(START, Notes())
     ask = next(work)
     for text in ("a", "b", "c"):
         ask = work.send(_reply(f'{{"text": "{text}"}}'))

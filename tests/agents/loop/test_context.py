@@ -4,10 +4,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents.loop.context import ContextExhausted, Policy, count_tokens, view
+from agents.loop.context import ContextExhausted, ViewPolicy, count_tokens, view
 
-POLICIES = [Policy("full"), Policy("hide_all"), Policy("hide_old", keep=2), Policy("clip", clip_chars=20)]
-POLICIES.append(Policy("summary", keep=2))
+POLICIES = [
+    ViewPolicy("full"),
+    ViewPolicy("hide_all"),
+    ViewPolicy("hide_old", keep=2),
+    ViewPolicy("clip", clip_chars=20),
+]
+POLICIES.append(ViewPolicy("summary", keep=2))
 
 
 @st.composite
@@ -29,7 +34,7 @@ def histories(draw: st.DrawFn) -> list[dict[str, Any]]:
 @settings(max_examples=150, deadline=None)
 @given(histories(), st.sampled_from(POLICIES), st.integers(10, 400))
 def test_a_view_fits_or_stops_and_never_parts_a_call_from_its_result(
-    history: list[dict[str, Any]], policy: Policy, budget: int
+    history: list[dict[str, Any]], policy: ViewPolicy, budget: int
 ) -> None:
     before = [dict(message) for message in history]
     try:
@@ -54,11 +59,11 @@ def test_hide_all_keeps_reasoning_and_hides_earlier_outputs() -> None:
         call = {"id": f"functions.f:{k}", "function": {"name": "f", "arguments": "{}"}}
         history.append({"role": "assistant", "content": "", "reasoning_content": f"why {k}", "tool_calls": [call]})  # type: ignore[dict-item]
         history.append({"role": "tool", "tool_call_id": call["id"], "content": f"output {k}"})  # type: ignore[dict-item]
-    shown = view(history, Policy("hide_all"), 1000)
+    shown = view(history, ViewPolicy("hide_all"), 1000)
     assert [m["content"] for m in shown if m["role"] == "tool"] == ["[hidden: 8 chars]"] * 2 + ["output 2"]
     assert [m["reasoning_content"] for m in shown if m["role"] == "assistant"] == ["why 0", "why 1", "why 2"]
 
 
 def test_what_can_not_fit_says_how_much_there_is() -> None:
     with pytest.raises(ContextExhausted, match=r"tokens under hide_all, the window has 5"):
-        view([{"role": "user", "content": "a" * 100}], Policy("hide_all"), 5)
+        view([{"role": "user", "content": "a" * 100}], ViewPolicy("hide_all"), 5)

@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest
 
-from agents.heavy import heavy
-from agents.loop.context import Policy, count_tokens
-from agents.loop.loop import InfrastructureError, Message, Options, Run, Stop, run
+from agents.loop.context import ViewPolicy, count_tokens
+from agents.loop.loop import InfrastructureError, Message, Options, Stop, assistant, run
 
 ROOT = Path(__file__).parents[3]
 START = [{"role": "user", "content": "walk to the end of the chain, it begins at k0"}]
@@ -50,9 +49,9 @@ def chain(name: str, arguments: Mapping[str, Any]) -> tuple[str, bool]:
 
 @pytest.mark.parametrize(
     ("policy", "stop"),
-    [(Policy("hide_all"), Stop.ANSWERED), (Policy("full"), Stop.CONTEXT_EXHAUSTED)],
+    [(ViewPolicy("hide_all"), Stop.ANSWERED), (ViewPolicy("full"), Stop.CONTEXT_EXHAUSTED)],
 )
-def test_a_long_chain_of_dependent_calls_needs_hidden_outputs(policy: Policy, stop: Stop) -> None:
+def test_a_long_chain_of_dependent_calls_needs_hidden_outputs(policy: ViewPolicy, stop: Stop) -> None:
     done = run(Walker(), chain, START, [], Options(context_tokens=8192, policy=policy))
     assert done.stop is stop
     if stop is Stop.ANSWERED:
@@ -256,22 +255,44 @@ def test_the_checkpoint_question_counts_against_the_window() -> None:
     assert max(sizes) <= 400
 
 
-def test_heavy_mode_gathers_every_answer() -> None:
-    seen: list[str] = []
+@pytest.mark.parametrize("arguments", ["9" * 4301, "[" * 20_000, '{"a":' * 1_000, '{"a": NaN}', "[]", "{", "1"])
+def test_unusable_arguments_are_told_to_the_model_and_end_nothing(arguments: str, tmp_path: Path) -> None:
+    def model(messages: Sequence[Message], tools: Sequence[Any]) -> Message:
+        if messages[-1]["role"] == "tool":
+            return {"role": "assistant", "content": "done"}
+        return assistant("", "", [{"function": {"name": "f", "arguments": arguments}}], 0)
 
-    def aggregate(messages: Sequence[Message], tools: Sequence[Mapping[str, Any]]) -> Message:
-        seen.append(str(messages[-1]["content"]))
-        return {"role": "assistant", "content": "both"}
+    done = run(model, lambda name, given: ("ran", False), START, [], log=tmp_path / "log.jsonl")
+    assert done.stop is Stop.ANSWERED and done.messages[-2]["content"].startswith('{"error": "not run: ')
+    again = run(model, lambda name, given: ("ran", False), START, [], log=tmp_path / "log.jsonl")
+    assert again.messages == done.messages
 
-    def attempt(number: int) -> Run:
-        stop = Stop.ANSWERED if number != 1 else Stop.STEP_LIMIT
-        return Run([{"role": "assistant", "content": f"answer {number}"}], stop, 1, 1)
 
-    answer, runs = heavy(attempt, aggregate, START, n=3)
-    assert answer == "both"
-    assert len(runs) == 3
-    assert "answer 0" in seen[0]
-    assert "answer 2" in seen[0]
-    assert "answer 1" not in seen[0]
-    with pytest.raises(ValueError, match="none of 1 attempts"):
-        heavy(lambda number: Run([], Stop.STEP_LIMIT, 0, 0), aggregate, START, n=1)
+@pytest.mark.parametrize("arguments", ["", "  ", "null", None, {}, "{}"])
+def test_no_arguments_are_those_of_a_tool_without_parameters(arguments: Any) -> None:
+    seen: list[Any] = []
+
+    def model(messages: Sequence[Message], tools: Sequence[Any]) -> Message:
+        if messages[-1]["role"] == "tool":
+            return {"role": "assistant", "content": "done"}
+        return assistant("", "", [{"function": {"name": "f", "arguments": arguments}}], 0)
+
+    done = run(model, lambda name, given: (str(seen.append(given)), False), START, [])
+    assert done.stop is Stop.ANSWERED and seen == [{}]
+    assert done.messages[-3]["tool_calls"][0]["function"]["arguments"] == "{}"
+
+
+def test_half_a_surrogate_pair_from_a_tool_a_model_or_a_file_is_a_replacement_character(tmp_path: Path) -> None:
+    half = chr(0xDC80)
+
+    def model(messages: Sequence[Message], tools: Sequence[Any]) -> Message:
+        if messages[-1]["role"] == "tool":
+            return {"role": "assistant", "content": f"done {half}"}
+        return assistant(half, half, [{"function": {"name": "f", "arguments": json.dumps({"a": half})}}], 0)
+
+    log = tmp_path / "log.jsonl"
+    start = [{"role": "user", "content": f"go {half}"}]
+    done = run(model, lambda name, given: (f"{given['a']} {half}", False), start, [], log=log)
+    json.dumps(done.messages, ensure_ascii=False).encode()
+    assert done.answer == "done \ufffd" and done.messages[2]["content"] == "\ufffd \ufffd"
+    assert run(model, lambda name, given: ("", False), start, [], log=log).messages == done.messages

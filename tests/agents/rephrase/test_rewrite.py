@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 
 from agents.chat.protocol import ChatAnswer, ChatRefusal, ChatRequest, ChatResponse
-from agents.rephrase.rewrite import Job, Options, frame_reason, n_answers, pack, rephrase
+from agents.rephrase.rewrite import RewriteJob, RewriteOptions, frame_reason, n_answers, pack, rephrase
 from agents.rephrase.styles import PERSPECTIVES, STYLES, assemble, shots, styles_for
 from tests.answering import Answering
 
@@ -27,11 +27,11 @@ class Scripted(Answering):
         return ChatResponse(text, prompt_tokens=7, completion_tokens=3)
 
 
-def _job(style: str) -> Job:
-    return Job("d", "Anna Berg", TEXT, style, "teacher", 0, 1)
+def _job(style: str) -> RewriteJob:
+    return RewriteJob("d", "Anna Berg", TEXT, style, "teacher", 0, 1)
 
 
-OPTIONS = Options(excerpt_tokens=200, chunk_tokens=10, candidates=1)
+OPTIONS = RewriteOptions(excerpt_tokens=200, chunk_tokens=10, candidates=1)
 QUESTIONS = {
     "born": "Where was Anna Berg born?",
     "bridges": "How many bridges over the Akerselva?",
@@ -107,9 +107,9 @@ def test_paraphrases_are_scored_chunk_by_chunk() -> None:
 
 def test_long_documents_are_cut_into_excerpts() -> None:
     text = " ".join(f"Sentence number {i} says a few more words." for i in range(20))
-    job = Job("d", "Long", text, "faq", "teacher", 0, 1)
+    job = RewriteJob("d", "Long", text, "faq", "teacher", 0, 1)
     client = Scripted({"": "What does it say?"})
-    rephrase([job], client, Options(excerpt_tokens=40, chunk_tokens=12, candidates=1))
+    rephrase([job], client, RewriteOptions(excerpt_tokens=40, chunk_tokens=12, candidates=1))
     assert all(len(request.messages[-1]["content"]) < 400 for request in client.asked)
     assert pack(["a" * 16, "b" * 16, "c" * 40], 8) == [["a" * 16, "b" * 16], ["c" * 40]]
 

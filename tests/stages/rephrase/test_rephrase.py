@@ -95,6 +95,34 @@ def test_the_stage_end_to_end_with_an_endpoint(tmp_path: Path, run_in: Callable[
             assert (number in row["text"]) == (number in TEXTS[row["doc_id"].rpartition("/")[2]])
 
 
+def test_a_refusal_costs_one_text_and_too_many_stop_the_stage(tmp_path: Path, run_in: Callable[..., Any]) -> None:
+    """A filter refuses all that is asked about one document; a certain share of refusals ends the stage."""
+    bad = "Anna"
+
+    def behave(body: dict[str, Any], before: int) -> Action:
+        said = json.dumps(body["messages"][-1])
+        filtered = Action(status=400, raw=b'{"error": {"message": "filtered", "code": "content_filter"}}')
+        return filtered if bad in said or not bad else _behave(body, before)
+
+    with MockEndpoint(behave) as server:
+        folder = _checkout(tmp_path / "checkout", server.url)
+        first = run_in(folder, sys.executable, "-m", "stages.rephrase")
+        asked = server.asked.total()
+        line = first.stdout.strip().split("\n")[-1]
+        metrics = json.loads((folder / "metrics" / "rephrase.json").read_text())
+        rows = pq.read_table(folder / "data" / "rephrased.parquet").to_pylist()
+        lost = {row["doc_id"] for row in rows if row["reason"] == "refused"}
+        assert len(rows) == 6 and lost and len(lost) < 3
+        assert metrics["texts_refused"] >= len(lost) and metrics["requests_failed"] > 0
+        assert "status 400: content_filter: filtered" in line and all(name in line for name in lost)
+        run_in(folder, sys.executable, "-m", "stages.rephrase")
+        assert server.asked.total() == asked, "what was refused is not asked again"
+        bad = ""
+        stopped = run_in(folder, sys.executable, "-m", "stages.rephrase", K2_ANSWERS="own.sqlite", check=False)
+        assert stopped.returncode == 2 and "Traceback" not in stopped.stderr
+        assert "requests" in stopped.stderr and "content_filter" in stopped.stderr
+
+
 def test_two_shard_processes_fill_one_store_and_the_stage_asks_nothing(
     tmp_path: Path, run_in: Callable[..., Any]
 ) -> None:

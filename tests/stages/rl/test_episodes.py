@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from agents.conversations.tasks import Application, Call, applications
+from agents.conversations.tasks import Application, PlannedCall, applications
 from agents.tools.evolve import evolve
 from gym.tasksets.task import Task
 from gym.verifiers.result import Status
@@ -36,7 +36,7 @@ def _says(tokenizer: K2Tokenizer, message: dict[str, Any]) -> list[int]:
     return whole[len(encode_prompt(tokenizer, [user])) :]
 
 
-def _acts(calls: Sequence[Call], first: int = 0) -> dict[str, Any]:
+def _acts(calls: Sequence[PlannedCall], first: int = 0) -> dict[str, Any]:
     made = [
         {
             "id": call_id(call.tool, first + place),
@@ -98,7 +98,7 @@ def test_a_cut_conversation_is_no_answer_and_a_broken_turn_a_wrong_one(
 
 def test_calls_that_fail_again_and_again_end_the_conversation(tokenizer: K2Tokenizer, apps: list[Application]) -> None:
     episode = ToolUse(tokenizer, apps, _with(apps, "plain"))
-    wrong = _says(tokenizer, _acts([Call("no_such_tool", {"id": "X"})]))
+    wrong = _says(tokenizer, _acts([PlannedCall("no_such_tool", {"id": "X"})]))
     replies = [episode.reply(wrong) for _ in range(3)]
     assert [bool(reply) for reply in replies] == [True, True, False]
     assert "tool_failure" in episode.verdict().reason

@@ -17,12 +17,12 @@ import pytest
 import yaml
 
 from agents.conversations.planner import make_agent
-from agents.conversations.tasks import Task, applications
+from agents.conversations.tasks import WorldTask, applications
 from agents.conversations.trajectory import replay
 from agents.conversations.wording import Wording
 from agents.tools.evolve import evolve
 from agents.tools.spec import simulated
-from bench.mock_endpoint import MockEndpoint
+from bench.mock_endpoint import Action, MockEndpoint
 from stages.dial import load_params, parse_params
 from stages.harness.endpoint import EndpointParams
 from stages.harness.errors import InputError
@@ -101,7 +101,7 @@ def _replays(folder: Path) -> None:
         names = [tool["function"]["name"] for tool in json.loads(row["tools"])]
         kinds, locked = tuple(json.loads(task["kinds"])), tuple(json.loads(task["locked"]))
         seed = task["world_seed"]
-        rebuilt = Task(task["task_id"], task["domain"], task["application"], seed, kinds, tuple(names), (), locked)
+        rebuilt = WorldTask(task["task_id"], task["domain"], task["application"], seed, kinds, tuple(names), (), locked)
         found, _ = replay(apps[task["application"]], rebuilt, json.loads(row["messages"]), row["seed"])
         assert found == row["state_hash"]
 
@@ -129,32 +129,54 @@ def test_a_teacher_behind_an_endpoint_invents_tools_writes_prompts_words_request
         assert _hashes(folder) == first
         rows = read_table(folder / "data/trajectories.parquet", TRAJECTORIES).to_pylist()
         told = (folder / "data" / "trajectories_card.md").read_text()
-        _with_a_model_that_acts(folder, server.url, run_in)
+        _with_a_model_that_acts(folder, server, mock.behave, run_in)
     sources = read_table(folder / "data/tools.parquet", TOOLS)["source"].to_pylist()
     assert sources.count("llm") == 17 * 2 * 2 * 10
     card = (folder / "data" / "tools_card.md").read_text()
     assert "#mock" in card and "| llm | 680 |" in card and "Inventions of the teacher that were left out" in card
     assert set(read_table(folder / "data/agents.parquet", AGENTS)["author"].to_pylist()) == {"llm"}
     assert "Who acts: a planner" in told
-    assert "50 have a prompt" in told and "worded the requests of 30" in told and "/v1 read 30 of" in told
+    assert "50 have a prompt" in told and "worded the requests of 30" in told and "/v1#mock read 30 of" in told
     assert sum(row["wording"] == "teacher" for row in rows) == 30
     judged = [row for row in rows if row["llm_verdict"]]
     assert len(judged) == 30 and {row["llm_verdict"] for row in judged} == {"success", "llm_judge"}
     assert all(row["kept"] == (row["llm_verdict"] == "success") for row in judged)
 
 
-def _with_a_model_that_acts(folder: Path, url: str, run_in: Callable[..., Any]) -> None:
-    """The stage with a model in the agents' place, which calls one tool and reports."""
+def _with_a_model_that_acts(
+    folder: Path, server: MockEndpoint, behave: Callable[..., Action], run_in: Callable[..., Any]
+) -> None:
+    """The stage with a model in the agents' place, which calls one tool and reports; some requests are filtered."""
+    refused: set[str] = set()
+
+    def filtered(body: dict[str, Any], before: int) -> Action:
+        said = str(body["messages"][1]["content"])
+        if body.get("tools") and len(said) % 13 == 0:
+            refused.add(said)
+            return Action(status=400, raw=b'{"error": {"message": "filtered", "code": "content_filter"}}')
+        return behave(body, before)
+
+    server.behaviour = filtered
     params = yaml.safe_load((folder / "params.yaml").read_text())
-    params["trajectories"] |= {"agent": url, "judge": "none"}
+    params["trajectories"] |= {"agent": f"{server.url}#mock", "judge": "none"}
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
     said = run_in(folder, sys.executable, "-m", "stages.trajectories").stdout
-    assert "60 trajectories" in said
+    assert "60 trajectories" in said and f"{len(refused)} conversations lost to a refusal: traj-" in said
+    assert f"agent: {len(refused)} of " in said and "status 400: content_filter: filtered" in said
     rows = read_table(folder / "data/trajectories.parquet", TRAJECTORIES).to_pylist()
     assert {row["source"] for row in rows} == {"llm"}
-    assert all(row["n_calls"] >= 1 for row in rows)
+    lost = [row for row in rows if row["verdict"] == "refused"]
+    assert 0 < len(lost) == len(refused) and not any(row["kept"] for row in lost)
+    assert all(row["n_calls"] >= 1 for row in rows if row not in lost)
+    asked = server.asked.total()
+    for path in folder.glob("work/trajectories/*/*.jsonl"):
+        path.unlink()
+    before = _hashes(folder)
+    run_in(folder, sys.executable, "-m", "stages.trajectories")
+    assert server.asked.total() == asked, "what was refused is not asked again"
+    assert _hashes(folder) == before
     assert json.loads((folder / "metrics" / "trajectories.json").read_text())["acted_by_llm"] == 60
-    assert f"Who acts: the language model mock at {url}" in (folder / "data" / "trajectories_card.md").read_text()
+    assert f"Who acts: the language model {server.url}#mock." in (folder / "data" / "trajectories_card.md").read_text()
 
 
 def _maker(**changes: Any) -> Maker:
