@@ -123,14 +123,14 @@ class Index:
         words = WORD.findall(text.lower())
         if not words:
             return None
-        found = self._names.get(_hash(words, WHOLE))
-        found = found or next((self._names[gram] for gram in ngrams(text, self.n) if gram in self._names), None)
-        if found or not self._wholes:
-            return found
-        for place in range(len(words) - self.shortest + 1):
-            for length in self._wholes.get(_start(words[place : place + START]), ()):
-                name = self._names.get(_hash(words[place : place + length], WHOLE))
-                if name is not None and place + length <= len(words):
+        name = self._names.get(_hash(words, WHOLE))
+        name = name or next((self._names[gram] for gram in ngrams(text, self.n) if gram in self._names), None)
+        if name or not self._wholes:
+            return name
+        for start in range(len(words) - self.shortest + 1):
+            for length in self._wholes.get(_start(words[start : start + START]), ()):
+                name = self._names.get(_hash(words[start : start + length], WHOLE))
+                if name is not None and start + length <= len(words):
                     return name
         return None
 
@@ -164,11 +164,11 @@ def decontaminate(texts: Iterable[str | list[str]], index: Index) -> Report:
     """Places of the texts without overlap, and how many were dropped for each benchmark. A text may have parts."""
     kept: list[int] = []
     dropped: dict[str, int] = {}
-    for place, text in enumerate(texts):
+    for number, text in enumerate(texts):
         parts = [text] if isinstance(text, str) else text
         name = next((name for part in parts if (name := index.overlap(part))), None)
         if name is None:
-            kept.append(place)
+            kept.append(number)
         else:
             dropped[name] = dropped.get(name, 0) + 1
     return Report(kept, dropped)
@@ -176,10 +176,11 @@ def decontaminate(texts: Iterable[str | list[str]], index: Index) -> Report:
 
 def clean_tasks(tasks: Sequence[Task], index: Index) -> tuple[list[Task], dict[str, int]]:
     """Tasks whose messages have no overlap, and how many were dropped for each benchmark."""
-    found = decontaminate((said(task.messages) for task in tasks), index)
-    return [tasks[place] for place in found.kept], found.dropped
+    report = decontaminate((said(task.messages) for task in tasks), index)
+    return [tasks[number] for number in report.kept], report.dropped
 
 
 def said(messages: Iterable[Any]) -> list[str]:
     """What users and assistants say in messages, without what tools returned."""
-    return [str(one["content"]) for one in messages if one["role"] in ("user", "assistant") and one.get("content")]
+    spoken = (message for message in messages if message["role"] in ("user", "assistant"))
+    return [str(message["content"]) for message in spoken if message.get("content")]

@@ -27,7 +27,7 @@ def benchmark_index(names: Sequence[str] = QUESTIONS) -> tuple[Index, list[str]]
             absent.append(name)
             continue
         if name in GENERATED or bench.manifest.name.startswith("builtin-"):
-            asked = (str(message["content"]) for one in bench.items() for message in one.messages[-1:])
+            asked = (str(message["content"]) for item in bench.items() for message in item.messages[-1:])
             index.add(name, asked, whole=True)
         else:
             index.add(name, bench.texts())

@@ -85,6 +85,29 @@ def test_what_the_pipeline_makes_is_left_to_dvc(monkeypatch: pytest.MonkeyPatch)
         outside_paths(parse_params(value))
 
 
+@pytest.mark.parametrize(
+    ("section", "change", "key"),
+    [
+        (
+            "evaluate",
+            {"benchmarks": [{"name": "mmlu", "items": 1, "max_tokens": 1, "data": "gone"}]},
+            "benchmarks.0.data",
+        ),
+        ("evaluate", {"arena": {"players": {"a": "gone/a", "b": "models/qat"}}}, "arena.players.a"),
+        ("rephrase", {"teacher": "gone/model"}, "teacher"),
+        ("rephrase", {"tokenizer": "gone/tokenizer"}, "tokenizer"),
+        ("corpus", {"paths": ["params.yaml", "gone"]}, "paths.1"),
+    ],
+)
+def test_a_path_of_any_section_that_is_missing_names_its_key(
+    monkeypatch: pytest.MonkeyPatch, section: str, change: dict[str, Any], key: str
+) -> None:
+    monkeypatch.chdir(ROOT)
+    value = merge(yaml.safe_load(Path("params.yaml").read_text()), {section: change})
+    with pytest.raises(InputError, match=rf"^{section}\.{re.escape(key)}: gone.*: not found$"):
+        outside_paths(parse_params(value))
+
+
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory, run_in: Run) -> Path:
     folder = make_checkout(tmp_path_factory.mktemp("inputs") / "checkout")
