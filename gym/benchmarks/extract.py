@@ -18,15 +18,22 @@ _ARTICLE = r"[ \t\u2009]+(?!(?:because|since|as|is|was|with|for|and|by)\b)[a-z]"
 _LETTER = rf"(?P<said>(?:[B-D]|A(?!{_ARTICLE}))(?![A-Za-z0-9'’+\-*/=^_]))"
 _OPEN, _CLOSE = r"[(\[]?\s?", r"\s?[)\]]?"
 _AFTER_ANSWER = re.compile(
-    r"(?i:\b(?:answer|choice|option)s?)[ \t]*(?i:is|was|would be|should be|must be|=|:|：)?[ \t]*"
-    r"(?i:therefore|thus|then|clearly)?[ \t:]*(?i:the\s+)?"
+    r"(?i:\banswers?|\b(?:correct|right|best|final)\s+(?:choice|option|one))[ \t]*"
+    r"(?i:is|was|would be|should be|must be|=|:|：)?[ \t]*(?i:therefore|thus|then|clearly)?[ \t:]*(?i:the\s+)?"
     r"(?i:(?:correct\s+|right\s+)?(?:option|choice|letter|answer)[ \t]*(?:is|:)?\s*)?" + _OPEN + _LETTER + _CLOSE
 )
 _AFTER_COLON = re.compile(r"(?i:\banswer)[ \t]*[:=：][ \t]*[(\[]?([a-d])[)\]]?(?=[ \t]*(?:[.,;)\n]|$))", re.MULTILINE)
-_AFTER_VERB = re.compile(
-    r"\b(?i:is|be|choose|chose|pick|select|go with|opt for)[ \t]*:?[ \t]*" + _OPEN + _LETTER + _CLOSE +
-    r"(?=[ \t]*(?:[.,;:!?\n]|$|because|since|as\b|—|–))", re.MULTILINE,
+_DENIED = (
+    r"(?!\W{0,3}(?i:(?:is|was|are|can|could|does|seems|looks)(?:[ \t]+(?:be|not|also))*[ \t]+"
+    r"(?:wrong|incorrect|false|not|no)|isn|can.?t|doesn))"
+)
+_ENDS = r"(?=[ \t]*(?:[.,;:!?\n]|$|because|since|as\b|—|–))"
+_WEAKLY = re.compile(  # "option B", "it is B", but not "option B is wrong"
+    r"\b(?:(?i:option|choice)[ \t]*:?[ \t]*" + _OPEN + _LETTER + _CLOSE + _DENIED +
+    r"|(?i:is|be|choose|chose|pick|select|go with|opt for)[ \t]*:?[ \t]*" +
+    _OPEN + _LETTER.replace("said", "verb") + _CLOSE + _ENDS + ")", re.MULTILINE,
 )  # fmt: skip
+_BARE = re.compile(r"\W*([A-D])\W*")
 _ALONE = re.compile(r"[ \t]*" + _OPEN + r"([A-D])(?:[)\]][.:]?(?:\s|$)|[.:](?:\s|$)|\s*$)")
 _SAID = re.compile(
     r"(?i)answer\s*(?:is|was|:|=|：)\s*(?:therefore|thus|then)?[ :]*(?:[A-Za-z]\w?\s*=\s*)?"
@@ -62,13 +69,14 @@ def choice(text: str) -> str:
     if said:
         return max(said)[1]
     lines = [line for line in plain.split("\n") if line.strip()]
-    if not lines:
-        return ""
-    for line in (lines[0], lines[-1]) if len(lines) < 3 else (lines[-1], lines[0]):
+    alone = [letter for line in lines if (letter := _alone(line))]
+    if len(set(alone)) > 1:  # the choices are listed again
+        lines = [line for line in lines if _BARE.fullmatch(line)]
+    for line in (lines[-1], lines[0]) if lines else ():
         if letter := _alone(line):
             return letter
-    verbs = [match.group("said") for match in _AFTER_VERB.finditer(plain)]
-    return verbs[-1] if verbs else ""
+    weak = [match.group("said") or match.group("verb") for match in _WEAKLY.finditer(plain)]
+    return weak[-1] if weak else ""
 
 
 def _undressed(text: str) -> str:

@@ -36,6 +36,7 @@ def test_a_letter_is_read_in_every_usual_form(text: str) -> None:
         "A good question.", "A plane flies.", "The answer is a number.", "Because of this", "CAB",
         "The answer is DNA.",
         "Answer: E", "b is small", "I do not know", "", "\\boxed{}", "Answer: A good one", "Both A and B may be true",
+        "A) 1\nB) 2\nC) 3\nD) 4\n\nI do not know.", "Option A is wrong.", "Option A isn't right.",
     ],
 )  # fmt: skip
 def test_an_article_or_a_word_is_no_letter(text: str) -> None:
