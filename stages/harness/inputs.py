@@ -104,12 +104,20 @@ def _only_tracked(path: Path, root: Path) -> str:
 
 
 def files_below(path: Path) -> list[Path]:
-    """A file itself, or every file below a folder, links followed, in the order of their names."""
+    """A file itself, or every file below a folder, links followed, in the order of their names.
+
+    Raises:
+        InputError: a folder can't be read.
+    """
     if path.is_file():
         return [path]
+
+    def refuse(error: OSError) -> None:
+        raise InputError(f"{error.filename}: can't be read: {error.strerror}") from None
+
     files: list[Path] = []
     seen: set[str] = set()
-    for folder, folders, names in os.walk(path, followlinks=True):
+    for folder, folders, names in os.walk(path, followlinks=True, onerror=refuse):
         if (real := os.path.realpath(folder)) in seen:  # a link to a folder above
             folders.clear()
             continue

@@ -115,6 +115,15 @@ def test_links_are_followed_and_circles_end(tmp_path: Path) -> None:
     assert _hash(tmp_path / "data", tmp_path / "store.json") != before
 
 
+def test_a_folder_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(path: str) -> None:
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.setattr(os, "scandir", denied)
+    with pytest.raises(InputError, match=f"^{tmp_path}: can't be read: Permission denied$"):
+        files_below(tmp_path)
+
+
 def test_a_file_is_read_again_only_when_it_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file, store = tmp_path / "a", tmp_path / "store.json"
     file.write_text("one")
