@@ -137,7 +137,11 @@ class ToolGrammar:
     def _declared(self, tools: Sequence[Mapping[str, Any]]) -> dict[str, JsonGrammar]:
         """Grammars of the arguments by the tools' names."""
         declared: dict[str, JsonGrammar] = {}
-        for place, tool in enumerate(well_formed(tools)):
+        try:
+            declarations = well_formed(tools)
+        except RecursionError:
+            raise ConfigError("tools: nested too deep") from None
+        for place, tool in enumerate(declarations):
             function = tool.get("function", tool)
             name, schema = function.get("name"), function.get("parameters")
             if not isinstance(name, str) or not name.strip():

@@ -70,7 +70,10 @@ class JsonGrammars:
         Raises:
             ConfigError: no value satisfies the schema, or none that is finite; or it isn't of an object.
         """
-        key = json.dumps([schema, is_object], sort_keys=False, default=repr)
+        try:
+            key = json.dumps([schema, is_object], default=repr)
+        except RecursionError:
+            raise ConfigError(f"{what}: nested too deep") from None
         if key not in self._compiled:
             if len(self._compiled) >= MAX_COMPILED:
                 del self._compiled[next(iter(self._compiled))]

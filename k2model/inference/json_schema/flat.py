@@ -49,7 +49,13 @@ def in_order(flat: Flat, keys: Sequence[str]) -> bool:
 
 
 def dumps(value: Any) -> str:
-    """JSON as grammars have it."""
+    """JSON as grammars have it: a number without fraction is written as an integer."""
+    return json.dumps(_without_fraction(value), ensure_ascii=False)
+
+
+def _without_fraction(value: Any) -> Any:
     if isinstance(value, float) and value == int(value):
-        value = int(value)
-    return json.dumps(value, ensure_ascii=False)
+        return int(value)
+    if isinstance(value, dict):
+        return {key: _without_fraction(inner) for key, inner in value.items()}
+    return [_without_fraction(inner) for inner in value] if isinstance(value, list) else value

@@ -1,12 +1,15 @@
 """The shortest number that begins with given characters and is what schemas want."""
 
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from fractions import Fraction
+from itertools import islice
 from typing import Any
 
 MAX_DIGITS = 20
+_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?")
 
 
 def finish_number(
@@ -20,13 +23,22 @@ def finish_number(
         held: whether the grammar takes a text; asked where limits are fractions, for which it wants certain digits.
     """
     limits = _Limits(schemas)
-    texts = sorted(
-        {text for text in _candidates(begun, limits, whole=whole) if limits.allow(text)},
-        key=lambda text: (len(text), text),
-    )
     if not limits.fractional:
-        return texts[0] if texts else None
-    return next((padded for text in texts for padded in _padded(text) if held(padded)), None)
+        at_once = [begun] if begun[-1:].isdigit() else [begun + digit for digit in "0123456789"]
+        whole_text = next((text for text in at_once if _is_number(text) and limits.allow(text)), None)
+        if whole_text is not None:
+            return whole_text
+    texts: set[str] = set()
+    for way in _candidates(begun, limits, whole=whole):
+        texts.update(islice((text for text in way if limits.allow(text)), 3))
+    ordered = sorted(texts, key=lambda text: (len(text), text))
+    if not limits.fractional:
+        return ordered[0] if ordered else None
+    return next((padded for text in ordered for padded in _padded(text) if held(padded)), None)
+
+
+def _is_number(text: str) -> bool:
+    return _NUMBER.fullmatch(text) is not None
 
 
 def _padded(text: str) -> list[str]:
@@ -60,27 +72,24 @@ def _exact(number: float) -> Fraction:
     return Fraction(repr(number)) if isinstance(number, float) else Fraction(number)
 
 
-def _candidates(begun: str, limits: _Limits, *, whole: bool) -> Iterator[str]:
-    """Numbers of which one is the shortest."""
-    if begun == "":
-        yield from _candidates("-", limits, whole=whole)
+def _candidates(begun: str, limits: _Limits, *, whole: bool) -> Iterator[Iterator[str]]:
+    """Ways to go on, each with its numbers from the shortest on."""
+    if begun in ("", "-"):
         for digit in "0123456789":
-            yield from _candidates(digit, limits, whole=whole)
+            yield from _candidates(begun + digit, limits, whole=whole)
+        if not begun:
+            yield from _candidates("-", limits, whole=whole)
         return
     mantissa, exponent, _ = begun.replace("E", "e").partition("e")
     if exponent:
         return  # grammars of bounded numbers have none
     if begun[-1].isdigit():
-        yield begun
+        yield iter([begun])
     integer, point, digits = mantissa.partition(".")
-    if begun == "-":
-        for digit in "0123456789":
-            yield from _candidates(f"-{digit}", limits, whole=whole)
-        return
     if not point and integer.lstrip("-") != "0":
-        yield from _longer(begun, 0, limits)
+        yield _longer(begun, 0, limits)
     if not whole:
-        yield from _longer(begun if point else f"{begun}.", len(digits), limits)
+        yield _longer(begun if point else f"{begun}.", len(digits), limits)
 
 
 def _longer(begun: str, scale: int, limits: _Limits) -> Iterator[str]:
