@@ -93,7 +93,8 @@ class Lab:
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self.say = say
-        self.params = load_params().rl
+        dial = load_params()
+        self.params, self.shared = dial.rl, dial.tasks
         self.tokenizer: K2Tokenizer = load_tokenizer(TOKENIZER)
         kept = trajectories(TRAJECTORIES)
         examples, places, _ = encode(self.tokenizer, kept, self.params.ptx_length)
@@ -107,7 +108,7 @@ class Lab:
         """What RL does not train: a family outside, conversations that PTX never shows, held-out text."""
         model.eval()
         with open_families([OUTSIDE], FACTS) as families:
-            tasks = families.tasks(OUTSIDE, "held", 100, 1, self.params.difficulty)
+            tasks = families.tasks(OUTSIDE, "held", 100, 1, self.shared.difficulty)
         scores = elementary_scores(model, self.tokenizer, {OUTSIDE: tasks})[OUTSIDE]
         return {
             "outside": statistics.fmean(scores),
@@ -128,9 +129,9 @@ class Lab:
         """The SFT checkpoint after a short tuning on answers that follow a thought of 0 to 14 random words."""
         draw = rng(0, "wordy")
         conversations: list[Conversation] = []
-        for family in self.params.families:
+        for family in self.shared.families:
             taskset = Elementary(family)
-            for task in taskset.tasks(200, seed32(0, family), self.params.difficulty):
+            for task in taskset.tasks(200, seed32(0, family), self.shared.difficulty):
                 thought = " ".join(draw.choice(WORDS, int(draw.integers(WORDY_MOST + 1))).tolist())
                 answer = {"role": "assistant", "content": taskset.demonstration(task), "reasoning_content": thought}
                 conversations.append(([*task.messages, answer], None))
@@ -152,13 +153,22 @@ class Lab:
 
     def held_problems(self) -> dict[str, int]:
         """Different held problems of each family."""
-        with open_families(self.params.families, FACTS) as families:
+        with open_families(self.shared.families, FACTS) as families:
             p = self.params
-            return {name: len(families.tasks(name, "held", p.held_tasks, 0, p.difficulty)) for name in p.families}
+            return {
+                name: len(families.tasks(name, "held", p.held_tasks, 0, self.shared.difficulty))
+                for name in families.tasksets
+            }
 
     def _place(self, arm: RlArm, seed: int) -> tuple[RlParams, Path]:
         p = RlParams.model_validate(merge(self.params.model_dump(), arm.changes))
-        of = {"params": p.model_dump(), "start": arm.start, "seed": seed, "inputs": self.identity}
+        of = {
+            "params": p.model_dump(),
+            "tasks": self.shared.model_dump(),
+            "start": arm.start,
+            "seed": seed,
+            "inputs": self.identity,
+        }
         return p, KEPT / fingerprint(of)[:24]
 
     def kept(self, arm: RlArm, seed: int) -> RlOutcome | None:
@@ -173,9 +183,20 @@ class Lab:
             return found
         ptx = None
         if p.ptx > 0:
-            ptx, _ = quality_data(self.tokenizer, p, self.kept_conversations, sub_seed(seed, "ptx"))
-        with open_families(p.families, FACTS) as families:
-            setup = RlSetup(p, self.start(arm.start), work, sub_seed(seed, "experiment"), self.tokenizer, ptx, families)
+            ptx, _ = quality_data(
+                self.tokenizer, p, self.shared.difficulty, self.kept_conversations, sub_seed(seed, "ptx")
+            )
+        with open_families(self.shared.families, FACTS) as families:
+            setup = RlSetup(
+                p,
+                self.start(arm.start),
+                work,
+                sub_seed(seed, "experiment"),
+                self.tokenizer,
+                ptx,
+                families,
+                self.shared.difficulty,
+            )
             clock = Clock(work / "cpu.json")
             loop = Loop(setup, Hooks(log=clock.log))
             curve = loop.run()
@@ -272,7 +293,7 @@ def main() -> None:
 def report(lab: Lab, every: Sequence[RlArm], seeds: int, iterations: int) -> None:
     """Writes what has run so far to the results file and to MLflow."""
     runs = {arm.name: [run for seed in range(seeds) if (run := lab.kept(arm, seed))] for arm in every}
-    families = lab.params.families
+    families = lab.shared.families
     settings = {
         "model": "models/sft at laptop size",
         "iterations": {"default": lab.params.iterations, "others": iterations},

@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
+from gym.tasksets.open import known
 from stages.corpus.params import CorpusParams
 from stages.evaluate.params import EvaluateParams
 from stages.harness.endpoint import EndpointParams
 from stages.harness.errors import InputError
 from stages.harness.section import PARAMS, Common, Section, load_yaml, validate
+from stages.posttraining.params import TasksParams
 from stages.pretrain.params import PretrainParams
 from stages.qat.params import QatParams
 from stages.rephrase.params import RephraseParams
@@ -51,6 +53,7 @@ class Params(Common):
     """The one dial: the laptop default is what stands in `params.yaml`."""
 
     endpoint: EndpointParams
+    tasks: TasksParams
     corpus: CorpusParams
     tokenizer: TokenizerParams
     rephrase: RephraseParams
@@ -64,6 +67,29 @@ class Params(Common):
     evaluate: EvaluateParams
     gate: GateParams
     pipeline: PipelineParams
+
+    @field_validator("tasks")
+    @classmethod
+    def _known(cls, tasks: TasksParams) -> TasksParams:
+        for family in tasks.families:
+            if not known(family):
+                raise ValueError(f"families: no taskset {family!r}")
+        return tasks
+
+    @field_validator("rl")
+    @classmethod
+    def _outside_the_loop(cls, rl: RlParams, info: ValidationInfo) -> RlParams:
+        inside = sorted(set(rl.ptx_demonstrations) & set(info.data["tasks"].families)) if "tasks" in info.data else []
+        if inside:
+            raise ValueError(f"ptx_demonstrations: {inside[0]!r} is one of tasks.families, which RL trains")
+        return rl
+
+    @field_validator("qat")
+    @classmethod
+    def _can_be_demonstrated(cls, qat: QatParams, info: ValidationInfo) -> QatParams:
+        if "tasks" in info.data and not info.data["tasks"].elementary:
+            raise ValueError("tasks.families: qat needs an elementary one, whose answers it can show")
+        return qat
 
 
 def parse_params(value: Any, path: Path = PARAMS) -> Params:

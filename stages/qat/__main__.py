@@ -18,9 +18,11 @@ from k2model.training.token_shards import TokenStream
 from kernels.processor import fast_dtype
 from stages.harness.declared import declared
 from stages.harness.errors import InputError
+from stages.harness.section import load_section
 from stages.harness.stage import Stage
 from stages.posttraining.conversations import demonstration, encode
 from stages.posttraining.packing import Example
+from stages.posttraining.params import TasksParams
 from stages.qat.measure import Measure, difference, summary
 from stages.qat.params import QatParams
 from stages.qat.training import MicroBatches, QatArm, train
@@ -34,7 +36,7 @@ def start_checkpoint() -> Path:
     return next(path for path in declared("qat").data if path.parts[0] == "models")
 
 
-def demonstrations(stage: Stage[QatParams], tokenizer: K2Tokenizer) -> list[Example]:
+def demonstrations(stage: Stage[QatParams], shared: TasksParams, tokenizer: K2Tokenizer) -> list[Example]:
     """RL's tasks and what a perfect assistant answers, so that the tuning doesn't drift away from them.
 
     Raises:
@@ -42,13 +44,13 @@ def demonstrations(stage: Stage[QatParams], tokenizer: K2Tokenizer) -> list[Exam
     """
     p = stage.params
     conversations = []
-    for family in p.families:
+    for family in shared.elementary:
         taskset = Elementary(family)
-        tasks = taskset.tasks(p.demonstrations, stage.seed32("demonstrations", family), p.difficulty)
+        tasks = taskset.tasks(p.demonstrations, stage.seed32("demonstrations", family), shared.difficulty)
         conversations += [demonstration(taskset, task) for task in tasks]
     examples, _, _ = encode(tokenizer, conversations, p.sequence_length)
     if not examples:
-        raise InputError(f"qat.sequence_length {p.sequence_length}: no demonstration is that short")
+        raise InputError(f"qat.sequence_length {p.sequence_length}: no demonstration of tasks.families is that short")
     return examples
 
 
@@ -58,8 +60,9 @@ def main() -> None:
         torch.set_num_threads(stage.common.threads)
         start = start_checkpoint()
         stream = TokenStream(Path("data/tokens"), "train", stage.seed("data"))
-        measure = Measure(stage)
-        examples = demonstrations(stage, measure.tokenizer)
+        shared = load_section("tasks", TasksParams)
+        measure = Measure(stage, shared)
+        examples = demonstrations(stage, shared, measure.tokenizer)
         data = MicroBatches(p, stream, examples, stage.seed32("rows"), measure.tokenizer.pad)
         begun = load_checkpoint(start)
         check_widths(begun.config)

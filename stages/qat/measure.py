@@ -17,6 +17,7 @@ from stages.harness.stage import Stage
 from stages.harness.tables import CORPUS, FACTS, read_table
 from stages.measure import closed_book, loss
 from stages.measure.tasks import elementary_scores
+from stages.posttraining.params import TasksParams
 from stages.qat.params import QatParams
 
 
@@ -37,10 +38,11 @@ class Measure:
         InputError: there are too few of them.
     """
 
-    def __init__(self, stage: Stage[QatParams]) -> None:
+    def __init__(self, stage: Stage[QatParams], shared: TasksParams) -> None:
         p = self.p = stage.params
         self.tokenizer = load_tokenizer(Path("data/tokenizer"))
-        self.tasks = {family: held_tasks(family, p, stage.seed32("tasks")) for family in p.families}
+        seed = stage.seed32("tasks")
+        self.tasks = {family: held_tasks(family, p.eval_tasks, seed, shared.difficulty) for family in shared.elementary}
         corpus = read_table(Path("data/corpus.parquet"), CORPUS)
         rows = zip(corpus["text"].to_pylist(), corpus["split"].to_pylist(), strict=True)
         texts = [text for text, split in rows if split == "validation"]
@@ -73,9 +75,9 @@ class Measure:
         )
 
 
-def held_tasks(family: str, p: QatParams, seed: int) -> list[Task]:
-    """Different held problems among `eval_tasks` draws: a small family repeats itself, which no interval may count."""
-    drawn = Elementary(family, "held").tasks(p.eval_tasks, seed, p.difficulty)
+def held_tasks(family: str, n: int, seed: int, difficulty: float) -> list[Task]:
+    """Different held problems among `n` draws: a small family repeats itself, which no interval may count."""
+    drawn = Elementary(family, "held").tasks(n, seed, difficulty)
     return list({str(task.messages[-1]["content"]): task for task in drawn}.values())
 
 

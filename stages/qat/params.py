@@ -4,7 +4,6 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from gym.tasksets.elementary import FAMILIES
 from stages.harness.section import Section
 
 
@@ -16,8 +15,6 @@ class QatParams(Section):
     global_batch_tokens: int = Field(ge=8)
     micro_batch_tokens: int = Field(ge=8)
     chat_micro_batches: int = Field(ge=0)
-    families: list[str] = Field(min_length=1)
-    difficulty: float = Field(ge=0, le=1)
     demonstrations: int = Field(ge=1)
     compute: Literal["float32", "bfloat16"]
     lr: float = Field(gt=0)
@@ -41,8 +38,6 @@ class QatParams(Section):
         if self.chat_micro_batches * self.micro_batch_tokens > self.global_batch_tokens:
             micro = self.global_batch_tokens // self.micro_batch_tokens
             raise ValueError(f"chat_micro_batches {self.chat_micro_batches} exceed the {micro} micro-batches of a step")
-        if unknown := sorted(set(self.families) - set(FAMILIES)):
-            raise ValueError(f"families: {unknown[0]!r} is none of {', '.join(sorted(FAMILIES))}")
         if self.micro_batch_tokens % self.sequence_length:
             raise ValueError(
                 f"micro_batch_tokens {self.micro_batch_tokens} is no multiple of sequence {self.sequence_length}"

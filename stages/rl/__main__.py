@@ -8,10 +8,12 @@ from k2model.chat.tokenizer import load_tokenizer
 from k2model.formats.checkpoint import save_checkpoint
 from stages.harness.files import write_csv
 from stages.harness.hooks import Hooks
+from stages.harness.section import load_section
 from stages.harness.stage import Stage
 from stages.harness.tables import ROLLOUTS, write_table
 from stages.posttraining.benchmark_index import read_index
 from stages.posttraining.conversations import Fitted, clean, trajectories
+from stages.posttraining.params import TasksParams
 from stages.rl.families import open_families
 from stages.rl.loop import Loop, RlSetup
 from stages.rl.params import RlParams
@@ -32,15 +34,16 @@ def main() -> None:
     with Stage("rl", RlParams, Track, system_metrics=True) as stage:
         p = stage.params
         torch.set_num_threads(stage.common.threads)
+        shared = load_section("tasks", TasksParams)
         tokenizer = load_tokenizer(TOKENIZER)
         kept = trajectories(TRAJECTORIES)
         index = read_index(TOKENS)
         kept, dropped = clean(kept, index)
         ptx, fitted = None, Fitted()
         if p.ptx > 0 and p.ptx_rows:
-            ptx, fitted = quality_data(tokenizer, p, kept, stage.seed("ptx"), index)
-        with open_families(p.families, FACTS) as families, stage.progress(p.iterations, "iteration") as progress:
-            setup = RlSetup(p, START, stage.work, stage.seed("rl"), tokenizer, ptx, families, index)
+            ptx, fitted = quality_data(tokenizer, p, shared.difficulty, kept, stage.seed("ptx"), index)
+        with open_families(shared.families, FACTS) as families, stage.progress(p.iterations, "iteration") as progress:
+            setup = RlSetup(p, START, stage.work, stage.seed("rl"), tokenizer, ptx, families, shared.difficulty, index)
             hooks = Hooks(
                 log=lambda metrics, step: stage.log(metrics, step),
                 flush=stage.track.flush,
@@ -62,7 +65,7 @@ def main() -> None:
         metrics["overlapping"] = dropped + sum(loop.tasks.overlapping.values())
         gains = [
             f"{family} {first[key]:.0%} to {last[key]:.0%}"
-            for family in p.families
+            for family in shared.families
             if (key := f"held_success_{family}") in first
         ]
         stage.finish(f"{p.iterations} iterations, held success: {', '.join(gains)}", metrics)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from gym.sandbox import open_sandbox
 from gym.tasksets.elementary import FAMILIES, Elementary, Side, side_of
-from gym.tasksets.open import NEED_SANDBOX, open_taskset
+from gym.tasksets.open import NEED_SANDBOX, known, open_taskset
 from gym.tasksets.task import Task, TaskSet
 from stages.harness.errors import InputError
 from stages.harness.seeds import seed32
@@ -36,7 +36,7 @@ class Families:
             if len(found) >= n:
                 break
         if not found:
-            raise InputError(f"rl.families: {name} has no {side} problem at difficulty {difficulty:g}")
+            raise InputError(f"tasks.families: {name} has no {side} problem at difficulty {difficulty:g}")
         return list(found.values())[:n]
 
 
@@ -48,8 +48,12 @@ def open_families(names: Sequence[str], facts: Path) -> Iterator[Families]:
         facts: the parquet file of family `facts`.
 
     Raises:
+        InputError: no taskset has such a name.
         SandboxError: this machine lacks a layer of the sandbox.
     """
+    for name in names:
+        if not known(name):
+            raise InputError(f"tasks.families: no taskset {name!r}")
     with ExitStack() as stack:
         box = stack.enter_context(open_sandbox()) if NEED_SANDBOX & set(names) else None
         yield Families({name: open_taskset(name, box=box, facts=facts) for name in names})

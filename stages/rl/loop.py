@@ -42,7 +42,7 @@ class RlSetup:
     """What to train, from where, on what.
 
     ptx: rows of quality data, each step takes the next `ptx_rows`; None: the PTX loss is off.
-    families: the open tasksets that the parameters name.
+    families, difficulty: the open tasksets to train on, and how hard their problems are.
     index: benchmarks' texts; tasks that overlap are not trained on.
     """
 
@@ -53,6 +53,7 @@ class RlSetup:
     tokenizer: K2Tokenizer
     ptx: Mixture | None
     families: Families
+    difficulty: float
     index: Index = field(default_factory=Index)
 
 
@@ -74,7 +75,7 @@ class Loop:
             setup.start, setup.work, options, micro_batches=self.micros, compute=p.compute, fake_quant=p.fake_quant
         )
         self.context = min(self.tune.model.config.max_position_embeddings, 1024)
-        self.tasks = run_tasks(setup.families, p, setup.seed, setup.index)
+        self.tasks = run_tasks(setup.families, p, setup.difficulty, setup.seed, setup.index)
         self.sampler = Sampler(
             p,
             setup.seed,
@@ -133,7 +134,7 @@ class Loop:
         state.iteration += 1
         with self._phase("evaluate"):
             summary: dict[str, float] = {"temperature": temperature, "sampled_tokens": sampled, "even_groups": even}
-            summary |= records.summary(rows, reports, [*p.families, TOOLS])
+            summary |= records.summary(rows, reports, [*self.setup.families.tasksets, TOOLS])
             due = state.iteration == p.iterations or state.iteration % p.eval_every == 0
             self._record(summary | (self._evaluate() if due else {}))
         self.hooks.log({f"rl/seconds_{phase}": spent for phase, spent in self.seconds.items()}, state.iteration)

@@ -5,7 +5,6 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from gym.tasksets.elementary import FAMILIES
-from gym.tasksets.open import known
 from stages.harness.section import Section
 
 
@@ -73,9 +72,7 @@ class RlParams(Section):
     """Joint RL with verifiable and self-critique rewards."""
 
     iterations: int = Field(ge=0)
-    families: list[str] = Field(min_length=1)
     tool_tasks: int = Field(ge=0)
-    difficulty: float = Field(ge=0, le=1)
     pool: int = Field(ge=1)
     prompts: int = Field(ge=1)
     samples: int = Field(ge=2)
@@ -113,12 +110,9 @@ class RlParams(Section):
                 f"prompts {self.prompts} is no multiple of updates × micro_groups "
                 f"({self.updates} × {self.micro_groups})"
             )
-        for family in self.families:
-            if not known(family):
-                raise ValueError(f"families: no taskset {family!r}")
         for family in self.ptx_demonstrations:
-            if family not in FAMILIES or family in self.families:
-                raise ValueError(f"ptx_demonstrations: {family!r} is no elementary family outside rl.families")
+            if family not in FAMILIES:
+                raise ValueError(f"ptx_demonstrations: {family!r} is no elementary family")
         if self.objective.alpha >= self.objective.beta:
             raise ValueError("objective.alpha must be below objective.beta")
         return self

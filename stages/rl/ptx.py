@@ -10,7 +10,12 @@ from stages.rl.params import RlParams
 
 
 def quality_data(
-    tokenizer: K2Tokenizer, p: RlParams, kept: Sequence[Conversation], seed: int, index: Index | None = None
+    tokenizer: K2Tokenizer,
+    p: RlParams,
+    difficulty: float,
+    kept: Sequence[Conversation],
+    seed: int,
+    index: Index | None = None,
 ) -> tuple[Mixture, Fitted]:
     """Rows of kept trajectories, and as many rows of demonstrations of families outside the RL loop.
 
@@ -21,5 +26,5 @@ def quality_data(
         InputError: there is nothing to learn from.
     """
     examples, _, fitted = encode(tokenizer, kept, p.ptx_length)
-    shown, _ = demonstrate(tokenizer, p.ptx_demonstrations, p.difficulty, p.ptx_length, seed, index)
+    shown, _ = demonstrate(tokenizer, p.ptx_demonstrations, difficulty, p.ptx_length, seed, index)
     return Mixture(examples, shown, 0.5, p.ptx_length, seed), fitted

@@ -90,7 +90,7 @@ class Sampler:
         draw = rng(self.seed, "prompts", state.iteration)
         open_count = min(count, self.params.critic.open_prompts)
         tool_count = min(count - open_count, self.params.tool_tasks)
-        verifiable = shares(count - open_count - tool_count, self.params.families)
+        verifiable = shares(count - open_count - tool_count, list(self.families.tasksets))
         chosen = []
         for family, n in (verifiable | {OPEN: open_count, TOOLS: tool_count}).items():
             if n:

@@ -29,7 +29,7 @@ class RunTasks:
     overlapping: dict[str, int]
 
 
-def run_tasks(families: Families, p: RlParams, seed: int, index: Index) -> RunTasks:
+def run_tasks(families: Families, p: RlParams, difficulty: float, seed: int, index: Index) -> RunTasks:
     """The tasks that a run's seed draws.
 
     Args:
@@ -42,8 +42,10 @@ def run_tasks(families: Families, p: RlParams, seed: int, index: Index) -> RunTa
     def drawn(*names: str) -> int:
         return seed32(seed, *names)
 
-    train = {name: families.tasks(name, "train", p.pool, drawn("pool", name), p.difficulty) for name in p.families}
-    held = {name: families.tasks(name, "held", p.held_tasks, drawn("held", name), p.difficulty) for name in p.families}
+    train, held = {}, {}
+    for name in families.tasksets:
+        train[name] = families.tasks(name, "train", p.pool, drawn("pool", name), difficulty)
+        held[name] = families.tasks(name, "held", p.held_tasks, drawn("held", name), difficulty)
     train[OPEN] = open_ended.tasks(p.pool, drawn("pool", OPEN))
     apps = applications(evolve())
     if p.tool_tasks:
@@ -52,6 +54,6 @@ def run_tasks(families: Families, p: RlParams, seed: int, index: Index) -> RunTa
     for name, tasks in train.items():
         train[name], dropped = clean_tasks(tasks, index)
         if not train[name]:
-            raise InputError(f"rl.families: every task of {name} is a benchmark's")
+            raise InputError(f"tasks.families: every task of {name} is a benchmark's")
         overlapping |= {f"{name}/{benchmark}": count for benchmark, count in dropped.items()}
     return RunTasks(train, held, apps, overlapping)

@@ -12,6 +12,7 @@ from k2model.formats.checkpoint import save_checkpoint
 from k2model.model import Output
 from k2model.training.engine import OptimizerOptions
 from stages.harness.files import write_csv
+from stages.harness.section import load_section
 from stages.harness.stage import Stage
 from stages.measure.loss import mean_loss
 from stages.measure.tasks import call_accuracy, elementary_scores
@@ -20,6 +21,7 @@ from stages.posttraining.conversations import clean, encode, trajectories
 from stages.posttraining.finetune import FineTune
 from stages.posttraining.mixture import Mixture, demonstrate
 from stages.posttraining.packing import Example, Packed, pack
+from stages.posttraining.params import TasksParams
 from stages.sft.params import SftParams
 from stages.tracking.runs import Track
 
@@ -42,13 +44,14 @@ def main() -> None:
     with Stage("sft", SftParams, Track, system_metrics=True) as stage:
         p, torch_threads = stage.params, stage.common.threads
         torch.set_num_threads(torch_threads)
+        shared = load_section("tasks", TasksParams)
         tokenizer = load_tokenizer(TOKENIZER)
         index = read_index(TOKENS)
         kept, dropped = clean(trajectories(TRAJECTORIES), index)
         examples, places, fitted = encode(tokenizer, kept, p.sequence_length, cut_long=p.cut_long)
         train, held = _split(examples, p.held_fraction, stage.rng("split"))
         demonstrations, dropped_demonstrations = demonstrate(
-            tokenizer, p.demonstrations, p.difficulty, p.sequence_length, stage.seed("tasks"), index
+            tokenizer, p.demonstrations, shared.difficulty, p.sequence_length, stage.seed("tasks"), index
         )
         mixture = Mixture(
             [examples[k] for k in train],
@@ -96,7 +99,7 @@ def main() -> None:
         if p.eval_tasks:
             seed = stage.seed32("held")
             tasks = {
-                family: Elementary(family, "held").tasks(p.eval_tasks, seed, p.difficulty)
+                family: Elementary(family, "held").tasks(p.eval_tasks, seed, shared.difficulty)
                 for family, count in p.demonstrations.items()
                 if count
             }

@@ -22,7 +22,6 @@ class SftParams(Section):
     fake_quant: bool
     trajectory_share: float = Field(ge=0, le=1)
     demonstrations: dict[str, int]
-    difficulty: float = Field(ge=0, le=1)
     held_fraction: float = Field(gt=0, lt=1)
     eval_calls: int = Field(ge=0)
     eval_tasks: int = Field(ge=0)

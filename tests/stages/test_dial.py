@@ -48,3 +48,19 @@ def test_an_unknown_model_and_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not YAML") as caught:
         load_params(tmp_path / "params.yaml")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("families", "message"),
+    [
+        (["chess"], r"tasks: .*families: no taskset 'chess'"),
+        ([], r"tasks\.families: "),
+        (["parity", "compare"], r"rl: .*ptx_demonstrations: 'compare' is one of tasks\.families"),
+        (["instructions"], r"qat: .*tasks\.families: qat needs an elementary one"),
+    ],
+)
+def test_families_stand_once_and_suit_every_stage_that_takes_them(families: list[str], message: str) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        parse_params(_default() | {"tasks": {"families": families, "difficulty": 0.0}})
+    assert "\n" not in str(caught.value)
+    parse_params(_default() | {"tasks": {"families": ["instructions", "parity"], "difficulty": 0.5}})

@@ -28,8 +28,6 @@ VALUES: dict[str, Any] = {
     "global_batch_tokens": 128,
     "micro_batch_tokens": 64,
     "chat_micro_batches": 1,
-    "families": ["larger"],
-    "difficulty": 0.3,
     "demonstrations": 4,
     "compute": "bfloat16",
     "lr": 0.01,
@@ -129,7 +127,6 @@ def test_the_learning_rate_warms_up_and_ends_at_a_tenth() -> None:
         ({"micro_batch_tokens": 96}, "global_batch_tokens 128 is no multiple of micro_batch_tokens 96"),
         ({"sequence_length": 48}, "micro_batch_tokens 64 is no multiple of sequence 48"),
         ({"chat_micro_batches": 3}, "chat_micro_batches 3 exceed the 2 micro-batches of a step"),
-        ({"families": ["chess"]}, "families: 'chess' is none of"),
         ({"group_size": 64}, "Extra inputs"),
     ],
 )
@@ -155,8 +152,7 @@ def test_a_summary_has_intervals() -> None:
 
 
 def test_a_held_problem_counts_once_however_often_it_is_drawn() -> None:
-    p = P.model_copy(update={"eval_tasks": 60, "difficulty": 0.0})
-    tasks = held_tasks("parity", p, 3)
+    tasks = held_tasks("parity", 60, 3, 0.0)
     questions = {str(task.messages[-1]["content"]) for task in tasks}
     assert 5 < len(tasks) == len(questions) < 60
     assert {side_of(text) for text in questions} == {"held"}

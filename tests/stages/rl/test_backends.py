@@ -31,7 +31,7 @@ torch.set_num_threads(1)
 
 def _params(**changes: Any) -> RlParams:
     base: dict[str, Any] = {
-        "iterations": 2, "families": ["parity", "size"], "tool_tasks": 0, "difficulty": 0.0, "pool": 8, "prompts": 4,
+        "iterations": 2, "tool_tasks": 0, "pool": 8, "prompts": 4,
         "samples": 6, "updates": 4, "micro_groups": 1, "lr": 0.001, "final_lr": 0.001, "momentum": 0.95,
         "weight_decay": 0.0, "reset_optimizer": False, "rollout_tokens": 10_000,
         "objective": {"name": "k2", "tau": 0.1, "alpha": -1.0, "beta": 1.0, "epsilon": 0.2},
@@ -79,8 +79,8 @@ def url(start: Path) -> Iterator[str]:
 
 
 def _loop(params: RlParams, start: Path, work: Path, tokenizer: K2Tokenizer) -> Loop:
-    families = Families({name: open_taskset(name) for name in params.families})
-    return Loop(RlSetup(params, start, work, 5, tokenizer, None, families), Hooks())
+    families = Families({name: open_taskset(name) for name in ("parity", "size")})
+    return Loop(RlSetup(params, start, work, 5, tokenizer, None, families, 0.0), Hooks())
 
 
 def test_a_server_with_pushed_weights_trains_the_same_policy(

@@ -49,9 +49,7 @@ def start(tmp_path_factory: pytest.TempPathFactory, tokenizer: K2Tokenizer) -> P
 def _params(**changes: Any) -> RlParams:
     base: dict[str, Any] = {
         "iterations": 3,
-        "families": ["parity", "size"],
         "tool_tasks": 0,
-        "difficulty": 0.0,
         "pool": 8,
         "prompts": 4,
         "samples": 3,
@@ -89,7 +87,7 @@ def _setup(
     params: RlParams, start: Path, work: Path, tokenizer: K2Tokenizer, families: Families | None = None
 ) -> RlSetup:
     ptx = Mixture([Example(list(range(20, 60)), [True] * 40)], [], 1.0, 64, 0)
-    return RlSetup(params, start, work, 5, tokenizer, ptx, families or _families(params.families))
+    return RlSetup(params, start, work, 5, tokenizer, ptx, families or _families(["parity", "size"]), 0.0)
 
 
 def _families(names: Sequence[str]) -> Families:
@@ -186,7 +184,7 @@ def test_every_kind_of_verifiable_task_goes_through_the_loop(
 ) -> None:
     names = ["arithmetic_words", "reasoning/chain_sum", "code", "instructions"]
     budget = {"scale": 0.04, "penalty": 0.2}
-    params = _params(families=names, iterations=1, prompts=8, held_tasks=2, eval_every=1, budget=budget)
+    params = _params(iterations=1, prompts=8, held_tasks=2, eval_every=1, budget=budget)
     with open_families(names, tmp_path / "none.parquet") as families:
         setup = replace(_setup(params, start, tmp_path, tokenizer, families), ptx=None)
         loop = Loop(setup, Hooks())
