@@ -14,6 +14,7 @@ WORDS = 3  # after a number among which its noun may stand: "12 red apples"
 _NOUN = re.compile(r"[A-Za-zÀ-ɏ]+")
 _GAP = re.compile(r"[ \t\u2009\u00a0\u202f-]{0,3}")  # between a number and its unit
 _MONEY = re.compile(r"([$€£])[ -]*\Z")
+_ASIDE = re.compile(r"\s*\(\s*(?:about|approximately|roughly|or|i\.e\.|=|≈|~)?\s*")  # "5 km (3.1 miles)"
 _JOINED = re.compile(r"(?:\s|,|and)*")
 
 
@@ -61,6 +62,10 @@ def _last(plain: str, found: list[Number]) -> Quantity | None:
     if last.value is None:
         return Quantity(None, NONE)
     unit, _ = _unit(plain, last)
+    if len(found) > 1 and unit is not NONE:
+        same, end = _unit(plain, found[-2])
+        if same.dimension == unit.dimension and _ASIDE.fullmatch(plain, end, last.start):
+            return _last(plain, found[:-1])
     if unit is NONE:
         return Quantity(last.value, NONE, tuple(_NOUN.findall(plain[last.end : last.end + 60].split("\n")[0])[:WORDS]))
     total, smaller = last.value * unit.factor + unit.offset, unit

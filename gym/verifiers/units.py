@@ -130,7 +130,10 @@ _NAME = re.compile(
 )  # fmt: skip
 _POWER = re.compile(r"\s?\^\s?\(?([-+]?[0-9]{1,2})\)?|([23])(?![0-9.])|\s(squared|cubed)\b")
 _SHAPE = re.compile(r"(square|sq\.?|cubic|cu\.?)[\s-]+")
-_BETWEEN = re.compile(r"\s?(/)\s?|\s?([·*⋅×])\s?|\s+(per)\s+(?:an?\s+)?|[ \u2009](?=[A-Za-zµΩ]+\s?\^\s?\(?[-+]?[0-9])")
+_BETWEEN = re.compile(
+    r"\s?(/)\s?|\s?([·*⋅×])\s?|\s+(per)\s+(?:an?\s+)?"
+    r"|[ \u2009](?=[A-Za-zµΩ]+\s?\^\s?\(?[-+]?[0-9]|[A-Za-zµΩ]{1,3}[ .]*(?:\n|$))"  # `m s^-1`; `N m` at the end
+)
 
 
 def _named(name: str) -> PhysicalUnit | None:
