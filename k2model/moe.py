@@ -11,8 +11,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from k2model.config import K2Config
+from k2model.errors import ConfigError
 from k2model.expert_parallel import ExpertParallel
 from kernels.expert_mlp import LEAST_ROWS, expert_mlp
+from kernels.fake_quant import GROUP
 
 FakeQuant = Callable[[Tensor], Tensor]
 
@@ -146,6 +148,14 @@ def _grouped(x_SX: Tensor, w_EYX: Tensor, offsets_E: Tensor) -> Tensor:
         )
         return padded_SY[:, : w_EYX.shape[1]]
     return F.grouped_mm(x_SX, w_EYX.transpose(-1, -2), offs=offsets_E)
+
+
+def check_widths(config: K2Config) -> None:
+    """Raises ConfigError naming the width that groups of 32 don't divide."""
+    for name in ("hidden_size", "moe_intermediate_size"):
+        width = getattr(config, name)
+        if width % GROUP:
+            raise ConfigError(f"{name}: {width} is not divisible by {GROUP}, the group size of INT4 experts")
 
 
 class MoE(nn.Module):

@@ -32,11 +32,11 @@ from k2model.formats.checkpoint import (
     verify_manifest,
     write_checkpoint,
 )
-from k2model.formats.quant import EXPERT_WEIGHT, check_widths, quantization_config
+from k2model.formats.quant import EXPERT_WEIGHT, quantization_config
 from k2model.inference.decode import prepare
 from k2model.inference.int4_experts import Int4Experts
 from k2model.model import K2Model
-from k2model.moe import Experts, MoE
+from k2model.moe import Experts, MoE, check_widths
 from kernels.fake_quant import GROUP, dequantize, fake_quant_reference, quantize
 from kernels.int4.words import unpack, uses_lowest_code
 from kernels.processor import fast_dtype, products_in

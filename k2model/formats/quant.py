@@ -11,21 +11,12 @@ from typing import Any
 import torch
 
 from k2model.config import K2Config
-from k2model.errors import ConfigError
 from k2model.formats.checkpoint import FLOAT32_NAMES
 from k2model.model import K2Model
-from k2model.moe import Experts
+from k2model.moe import Experts, check_widths
 from kernels.fake_quant import GROUP, fake_quant, fake_quant_reference
 
 EXPERT_WEIGHT = re.compile(r"\.mlp\.experts\.\d+\.(gate|up|down)_proj\.weight$")
-
-
-def check_widths(config: K2Config) -> None:
-    """Raises ConfigError naming the width that groups of 32 don't divide."""
-    for name in ("hidden_size", "moe_intermediate_size"):
-        width = getattr(config, name)
-        if width % GROUP:
-            raise ConfigError(f"{name}: {width} is not divisible by {GROUP}, the group size of INT4 experts")
 
 
 def set_fake_quant(model: K2Model, enabled: bool) -> int:

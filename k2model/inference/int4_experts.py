@@ -7,9 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from k2model.config import K2Config
-from k2model.formats.quant import check_widths
 from k2model.model import K2Model
-from k2model.moe import MoE
+from k2model.moe import MoE, check_widths
 from kernels.fake_quant import GROUP, pack_quantize
 from kernels.int4 import native
 from kernels.int4.mlp import Int4Weight, Precision, expert_mlp

@@ -13,7 +13,8 @@ from gym.tasksets.elementary import Elementary
 from k2model.chat.tokenizer import K2Tokenizer
 from k2model.formats.checkpoint import load_checkpoint
 from k2model.formats.int4_checkpoint import load_int4_checkpoint, save_int4_checkpoint
-from k2model.formats.quant import check_widths, round_to_nearest, sizes, to_bfloat16
+from k2model.formats.quant import round_to_nearest, sizes, to_bfloat16
+from k2model.moe import check_widths
 from k2model.training.token_shards import TokenStream
 from kernels.processor import fast_dtype
 from stages.harness.declared import declared
