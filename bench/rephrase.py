@@ -16,8 +16,9 @@ import psutil
 import torch
 
 from agents.chat.embedded.gguf_llama import teacher_file
-from agents.chat.endpoint import EndpointClient, EndpointOptions
-from agents.chat.protocol import ChatRequest, ChatResponse
+from agents.chat.endpoint import EndpointOptions
+from agents.chat.open import open_client
+from agents.chat.protocol import ChatAnswer, ChatRequest, ChatResponse
 from agents.rephrase.styles import PERSPECTIVES, STYLES, ask, shots
 
 PASSAGES = (
@@ -69,13 +70,11 @@ def one_by_one(model: Any, tokenizer: Any, some: list[ChatRequest]) -> float:
 def teacher(threads: int, rounds: int, batch: int) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from agents.chat.embedded.client import EmbeddedClient
-
     torch.set_num_threads(threads)
     path = teacher_file()
     tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
     model = AutoModelForCausalLM.from_pretrained(path.parent, gguf_file=path.name, dtype=torch.bfloat16).eval()
-    client = EmbeddedClient(workers=threads)
+    client = open_client("embedded", workers=threads)
     one_by_one(model, tokenizer, requests(1, 4))
     client.complete(requests(4, 4))
     ours, peer = [], []
@@ -85,7 +84,8 @@ def teacher(threads: int, rounds: int, batch: int) -> None:
         torch.set_num_threads(1)
         answers = client.complete(requests(batch))
         torch.set_num_threads(threads)
-        ours.append(sum(answer.completion_tokens for answer in answers) / (time.perf_counter() - started))
+        written = sum(answer.completion_tokens for answer in answers if isinstance(answer, ChatResponse))
+        ours.append(written / (time.perf_counter() - started))
         print(f"embedded {ours[-1]:,.0f} tokens/s, generate one by one {peer[-1]:,.1f} tokens/s", flush=True)
     ratios = [a / b for a, b in zip(ours, peer, strict=True)]
     middle, low, high = statistics.median(ratios), min(ratios), max(ratios)
@@ -98,13 +98,13 @@ def endpoint(n: int, concurrency: int, delay_s: float) -> None:
     try:
         assert server.stdout is not None
         url = server.stdout.readline().strip()
-        client = EndpointClient(url, EndpointOptions("mock", concurrency=concurrency, key_variable=""))
+        client = open_client(f"{url}#mock", endpoint=EndpointOptions(concurrency=concurrency, key_variable=""))
         plain = [ChatRequest(({"role": "user", "content": f"request {i}"},), max_tokens=16) for i in range(n)]
         client.complete(plain[:concurrency])
         process = psutil.Process(os.getpid())
         memory: list[float] = []
 
-        def note(place: int, answer: ChatResponse) -> None:
+        def note(place: int, answer: ChatAnswer) -> None:
             if place % concurrency == 0:
                 memory.append(process.memory_info().rss / 2**20)
 

@@ -10,7 +10,10 @@ SHOWN = 200  # characters of a foreign text
 WHOLE = 8  # characters in a row of a secret that are recognized; a shorter secret can't be told from ordinary text
 HARMLESS_QUERY = frozenset({"api-version", "api_version", "deployment", "model", "region", "version"})
 WITHHELD = "[text withheld: it could hold the key, which is too short to be recognized]"
-_URL = re.compile(r"([a-z][a-z0-9+.-]*://)(?:[^\s/?#@]*@)?([^\s?#]*)(\?[^\s#]*)?(#.*)?", re.IGNORECASE | re.DOTALL)
+_NO_PORT = r"[^\s/?#@:\[]*:(?!\d*(?:[/?#\s]|$))[^\s?#]*@"  # a password that holds what should be %-encoded
+_URL = re.compile(
+    rf"([a-z][a-z0-9+.-]*://)(?:[^\s/?#@]*@|{_NO_PORT})?([^\s?#]*)(\?[^\s#]*)?(#.*)?", re.IGNORECASE | re.DOTALL
+)
 _PATTERNS = (
     (re.compile(r"([a-z][a-z0-9+.-]*://)[^\s/?#@]*@", re.IGNORECASE), r"\1"),
     (

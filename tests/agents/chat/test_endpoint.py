@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -391,6 +392,68 @@ def test_the_key_comes_from_the_environment_and_goes_nowhere_else(
         assert server.headers_seen[0]["authorization"] == f"Bearer {secret}"
     assert secret not in str(failure.value) + caplog.text + repr(client.client) + repr(vars(client.client))
     assert not any(secret.encode() in file.read_bytes() for file in tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("form", ["http://me:{}@{}/v1", "http://{}@{}/v1", "http://{1}/v1?api_key={0}"])
+def test_a_secret_in_the_url_is_used_and_stands_in_no_name_log_error_or_exception_chain(
+    form: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    secret = "hunter2-0123456789"
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    caplog.set_level(logging.DEBUG)
+    told = f"who are you, {secret}?".encode()
+    with MockEndpoint(lambda body, before: Action(status=401, raw=told)) as server:
+        host = server.url.split("/")[2]
+        client = EndpointClient(form.format(secret, host), EndpointOptions("m", concurrency=1, retries=0))
+        assert client.model == f"http://{host}/v1#m"
+        with pytest.raises(ChatError, match="status 401: who are you") as failure:
+            client.complete(_requests(1))
+        assert server.asked == {"q0": 1}
+    gone = EndpointClient(form.format(secret, "127.0.0.1:9"), EndpointOptions("m", concurrency=1, retries=0))
+    with pytest.raises(ChatError, match="no connection") as unreachable:
+        gone.complete(_requests(1))
+    chain = "".join(
+        "".join(traceback.format_exception(error)) + repr(error.__context__) + repr(error.__cause__)
+        for error in (failure.value, unreachable.value)
+    )
+    assert "HTTP Request: POST" in caplog.text, "httpx logs its URLs"
+    assert secret not in chain + caplog.text + repr(client) + repr(vars(client))
+
+
+@pytest.mark.parametrize("key", ["sk-0123456789abcdef\n", " sk-0123456789abcdef ", "\tsk-0123456789abcdef\r\n"])
+def test_a_key_is_sent_without_the_blanks_around_it(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", key)
+    with MockEndpoint() as server:
+        _client(server).complete(_requests(1))
+        assert server.headers_seen[0]["authorization"] == "Bearer sk-0123456789abcdef"
+
+
+@pytest.mark.parametrize("key", ["sk-0123\n456789", "sk-\u00e9\u20ac56789", "sk-\x0056789"])
+def test_a_key_that_no_header_can_carry_is_one_line_without_it(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if "\x00" in key:
+        monkeypatch.setattr("os.environ", dict(os.environ) | {"OPENAI_API_KEY": key})
+    else:
+        monkeypatch.setenv("OPENAI_API_KEY", key)
+    with MockEndpoint() as server, pytest.raises(ChatError, match="^OPENAI_API_KEY: holds a character") as failure:
+        _client(server).complete(_requests(1))
+    assert "56789" not in str(failure.value)
+
+
+def test_a_short_key_does_not_riddle_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "x")
+    with MockEndpoint(lambda body, before: Action(status=404, raw=b"no such model")) as server:
+        with pytest.raises(ChatError, match="status 404: no such model$"):
+            _client(server).complete(_requests(1))
+        server.behaviour = lambda body, before: Action(status=404, raw=b"no exit for x")
+        with pytest.raises(ChatError, match="text withheld"):
+            _client(server).complete(_requests(1))
+
+
+@pytest.mark.parametrize("url", ["http://me:pa/ss-word-1@h/v1", "http://h:port/v1", "http:///v1", "http://[::1/v1"])
+def test_what_is_no_url_is_one_line_without_a_password(url: str) -> None:
+    with pytest.raises(ChatError, match="no URL") as failure:
+        EndpointClient(url, EndpointOptions("m"))
+    assert "ss-word" not in str(failure.value) and "\n" not in str(failure.value)
 
 
 def test_the_request_in_the_wire_format() -> None:

@@ -66,6 +66,7 @@ def test_a_text_is_cut_after_it_is_redacted() -> None:
         ("http://h/v1?api_key=a%2Bb&api-version=7#m", "http://h/v1?api-version=7#m", ("a+b",)),
         ("http://h/v1?opaque", "http://h/v1", ("opaque",)),
         ("https://api/accounts/1/ai/@cf/llama#m", "https://api/accounts/1/ai/@cf/llama#m", ()),
+        ("http://[::1]:8000/@cf/m", "http://[::1]:8000/@cf/m", ()),
         ("models/qat", "models/qat", ()),
         ("embedded", "embedded", ()),
     ],

@@ -5,7 +5,11 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from pydantic import model_validator
 
+from stages.harness.endpoint import check_teacher
+from stages.harness.errors import InputError
+from stages.harness.section import Section, validate
 from stages.harness.tables import read_table, write_batches, write_table
 from stages.trajectories import shards
 
@@ -24,3 +28,18 @@ def test_a_shard_holds_it_so_too_and_a_line_ends_at_a_line_feed_alone(tmp_path: 
     text = f"a\u2028b\x85c\r{chr(0xD800)}"
     shards.make(tmp_path / "s.jsonl", lambda: [{"task": {"text": text}}])
     assert next(shards.read([tmp_path / "s.jsonl"], "task")) == [{"text": "a\u2028b\x85c\r\ufffd"}]
+
+
+def test_a_refused_parameter_is_shown_without_the_password_in_it() -> None:
+    class Asking(Section):
+        teacher: str
+
+        @model_validator(mode="after")
+        def _known(self) -> "Asking":
+            check_teacher("teacher", self.teacher, ["embedded"])
+            return self
+
+    for teacher in ("http://me:hunter2pass@h/v1", "https://h/v1?api_key=hunter2pass", "htp://me:hunter2pass@h/v1#m"):
+        with pytest.raises(InputError, match="teacher") as failure:
+            validate(Asking, {"teacher": teacher}, prefix="rephrase.")
+        assert "hunter2" not in str(failure.value) and "\n" not in str(failure.value)

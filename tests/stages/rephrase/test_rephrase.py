@@ -95,6 +95,7 @@ def test_the_stage_end_to_end_with_an_endpoint(tmp_path: Path, run_in: Callable[
             assert (number in row["text"]) == (number in TEXTS[row["doc_id"].rpartition("/")[2]])
 
 
+@pytest.mark.slow
 def test_a_refusal_costs_one_text_and_too_many_stop_the_stage(tmp_path: Path, run_in: Callable[..., Any]) -> None:
     """A filter refuses all that is asked about one document; a certain share of refusals ends the stage."""
     bad = "Anna"
