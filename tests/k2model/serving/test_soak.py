@@ -253,7 +253,7 @@ MISDEEDS: dict[str, Misdeed] = {
 
 async def _misbehave(soak: Soak, client: httpx.AsyncClient, rng: random.Random, first: list[str]) -> None:
     """Begins with some of the misdeeds, so that a short soak has all of them, and goes on at random."""
-    while time.monotonic() < soak.until:
+    while first or time.monotonic() < soak.until:
         name = first.pop() if first else rng.choice(sorted(MISDEEDS))
         soak.misdeeds[name] += 1
         try:
@@ -337,7 +337,7 @@ def test_a_third_of_the_clients_misbehaves_and_the_others_do_not_notice(
     )
 
     assert not soak.different
-    assert len(soak.seconds) > GOOD
+    assert len(soak.seconds) >= GOOD
     assert set(soak.misdeeds) == set(MISDEEDS)
     wrong = [status for status in soak.statuses if not status.endswith((": 200", ": 400"))]
     assert not wrong
