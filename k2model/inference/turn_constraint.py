@@ -121,6 +121,8 @@ class TurnConstraint:
             mask = self._within_section(mask)
         elif self._place in ("arguments", "content"):
             mask = self._within_value(mask)
+        if not mask.any():
+            raise ConfigError("the grammar allows no token here")  # sampling from nothing would give NaN
         return self._rules.tensor(mask)
 
     def accept(self, token: int) -> None:

@@ -1,6 +1,7 @@
 """The enforcer: whatever the model, calls parse and satisfy their schemas (judged by `jsonschema`)."""
 
 import json
+import time
 from typing import Any
 
 import jsonschema
@@ -428,3 +429,14 @@ def test_what_no_grammar_holds_is_checked_afterwards_and_said(grammar: ToolGramm
         )
         == []
     )
+
+
+def test_a_turn_is_made_and_a_token_masked_in_less_than_a_tenth_of_a_decoding_step(grammar: ToolGrammar) -> None:
+    # A decoding step of the smallest model takes 5 ms on one core; before, a turn took 114 ms and a token 0.25 ms.
+    grammar.turn(TOOLS, max_tokens=2000, choice="required")
+    start = time.process_time()
+    turns = [grammar.turn(TOOLS, max_tokens=2000, choice="required", first_index=k) for k in range(20)]
+    assert (time.process_time() - start) / len(turns) < 0.02
+    start = time.process_time()
+    tokens = sum(len(_walk(turn, seed, 200, 0.9)) for seed, turn in enumerate(turns[:5]))
+    assert (time.process_time() - start) / tokens < 0.0025
