@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from k2model.chat.parse import ParseError
 from k2model.chat.turn import Delta, gather
+from k2model.inference.grammar import AfterCheck
 from k2model.serving.api import ChatBody, CompletionBody
 from k2model.serving.engine_loop import Choice, News
 from k2model.serving.service import Generation, Service
@@ -29,7 +30,8 @@ class Answer(Protocol):
 
 
 class ChatAnswer:
-    """Answers to one chat; every choice has the sampled `token_ids`, a message what was malformed in it."""
+    """Answers to one chat. Every choice has the sampled `token_ids`; a message has `parse_errors` where something was
+    malformed, and `schema_checks` where a schema says what a grammar can't hold, so that it was checked afterwards."""
 
     def __init__(self, service: Service, body: ChatBody, generation: Generation) -> None:
         self._service, self._body, self._generation = service, body, generation
@@ -41,7 +43,7 @@ class ChatAnswer:
         choices = [
             {
                 "index": index,
-                "message": _message(choice),
+                "message": _message(choice) | await self._checked(index),
                 "logprobs": chat_logprobs(self._service.pieces, choice) if self._body.logprobs else None,
                 "finish_reason": choice.finish,
                 "token_ids": choice.ids,
@@ -62,8 +64,11 @@ class ChatAnswer:
         calls = [0] * len(self._generation.choices)
         async with aclosing(self._service.run(self._generation)) as running:
             async for index, news, deltas in running:
-                entry = {"index": index, "delta": _delta(deltas, calls[index])}
+                delta = _delta(deltas, calls[index])
                 calls[index] += sum(delta.call is not None for delta in deltas)
+                if self._generation.choices[index].finish is not None:
+                    delta |= await self._checked(index)
+                entry = {"index": index, "delta": delta}
                 if self._body.logprobs:
                     entry["logprobs"] = chat_logprobs(self._service.pieces, news)
                 entry |= {"finish_reason": self._generation.choices[index].finish, "token_ids": news.ids}
@@ -75,6 +80,10 @@ class ChatAnswer:
     def failure(self, message: str, kind: str) -> str:
         """The last event of a stream that failed."""
         return event(error_body(message, kind))
+
+    async def _checked(self, index: int) -> dict[str, Any]:
+        checks = schema_checks(await self._service.checks(self._generation, index))
+        return {"schema_checks": checks} if checks else {}
 
 
 class CompletionAnswer:
@@ -272,3 +281,12 @@ def _message(choice: Choice) -> dict[str, Any]:
 
 def parse_errors(errors: Sequence[ParseError]) -> list[dict[str, str]]:
     return [{"problem": str(error.problem), "text": error.text} for error in errors]
+
+
+def schema_checks(checks: Sequence[AfterCheck]) -> list[dict[str, Any]]:
+    """What was checked after the answer was whole: of which call (none: the content), by which parts of the schema,
+    and what is wrong (null: nothing)."""
+    return [
+        {"call_id": check.call_id or None, "checked": list(check.keywords), "problem": check.problem}
+        for check in checks
+    ]

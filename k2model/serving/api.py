@@ -9,6 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from k2model.chat.model_json import ModelJsonError, loads_model_json
 from k2model.errors import ConfigError
+from k2model.inference.grammar import ANY_OBJECT
 from k2model.serving import parameters
 from k2model.serving.parameters import Decision, decide
 
@@ -153,7 +154,7 @@ class ResponseFormat(Body):
     json_schema: JsonSchema | None = None
 
     def schema_of_content(self) -> dict[str, Any] | None:
-        """What the content is held to: a JSON schema, or None for any text.
+        """What the content is held to: a JSON schema, or None for free text.
 
         Raises:
             ConfigError: the format wants a schema and there is none.
@@ -162,7 +163,7 @@ class ResponseFormat(Body):
             if self.json_schema is None:
                 raise ConfigError("response_format.json_schema: a schema is wanted and there is none")
             return self.json_schema.json_schema
-        return {"type": "object"} if self.type == "json_object" else None
+        return ANY_OBJECT if self.type == "json_object" else None
 
 
 class Sampling(Body):

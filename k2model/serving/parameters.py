@@ -160,6 +160,7 @@ _ECHOED = {
     "parse_errors": NO_EFFECT,
     "provider_specific_fields": NO_EFFECT,
     "reasoning_details": NO_EFFECT,
+    "schema_checks": NO_EFFECT,
     "thinking_blocks": NO_EFFECT,
     "token_ids": NO_EFFECT,
 }

@@ -16,7 +16,7 @@ from pydantic_core import PydanticCustomError
 from k2model.chat.parse import THINK
 from k2model.chat.turn import Delta
 from k2model.serving import parameters
-from k2model.serving.answers import chat_logprobs, event, parse_errors
+from k2model.serving.answers import chat_logprobs, event, parse_errors, schema_checks
 from k2model.serving.api import Arguments, Body, ChatBody, ChoiceOrName, Sampling, Text, complaint
 from k2model.serving.engine_loop import Choice
 from k2model.serving.service import Generation, Service
@@ -207,6 +207,7 @@ class ResponsesAnswer:
         self._output: list[dict[str, Any]] = []
         self._open: dict[str, Any] | None = None  # the item that is being written
         self._pending: list[dict[str, Any]] = []  # log-probabilities of tokens whose text has not come yet
+        self._checks: list[dict[str, Any]] = []
         self._number = 0
 
     async def whole(self) -> dict[str, Any]:
@@ -227,6 +228,7 @@ class ResponsesAnswer:
                 for delta in deltas:
                     for written in self._write(delta):
                         yield written
+        self._checks = schema_checks(await self._service.checks(self._generation, 0))
         status = self._final_status()
         for written in self._finish_item(status):
             yield written
@@ -343,7 +345,8 @@ class ResponsesAnswer:
             "usage": self._usage() if status in ("completed", "incomplete") else None,
         }
         errors = [delta.error for delta in self._choice.deltas if delta.error is not None]
-        return response | ({"parse_errors": parse_errors(errors)} if errors else {})
+        response |= {"parse_errors": parse_errors(errors)} if errors else {}
+        return response | ({"schema_checks": self._checks} if self._checks else {})
 
     def _usage(self) -> dict[str, Any]:
         usage = self._generation.usage()

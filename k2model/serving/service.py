@@ -7,17 +7,17 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 
 from k2model.chat import messages as chat
 from k2model.chat.tokenizer import K2Tokenizer, load_tokenizer
-from k2model.chat.turn import Delta
+from k2model.chat.turn import Delta, gather
 from k2model.errors import ConfigError
 from k2model.formats.int4_checkpoint import load_any
 from k2model.inference.generate import Engine
-from k2model.inference.grammar import ToolGrammar
+from k2model.inference.grammar import AfterCheck, ToolGrammar
 from k2model.inference.request import Constraint, Request
 from k2model.model import K2Model
 from k2model.serving.api import ChatBody, Choices, CompletionBody, NamedChoice
@@ -44,6 +44,8 @@ class Generation:
     written: Sequence[str | list[int]]
     samples: int
     prompt_only: bool = False
+    tools: Sequence[Mapping[str, Any]] = ()
+    response_schema: Mapping[str, Any] | bool | None = None
 
     def usage(self) -> dict[str, int]:
         """Token counts; a prompt with several answers counts once."""
@@ -147,6 +149,21 @@ class Service:
             async for _ in running:
                 pass
 
+    async def checks(self, generation: Generation, index: int) -> list[AfterCheck]:
+        """What had to be checked once a choice was whole: what of its schemas no grammar holds."""
+        if not generation.tools and generation.response_schema is None:
+            return []
+        parsed = gather(generation.choices[index].deltas)
+
+        def check() -> list[AfterCheck]:
+            checks = self.grammar.check_calls(generation.tools, parsed.tool_calls)
+            if generation.response_schema is not None and parsed.content:
+                content = self.grammar.check_response(generation.response_schema, parsed.content)
+                checks += [content] if content is not None else []
+            return checks
+
+        return await self._in(self._grammars, check)
+
     def refuse(self) -> None:
         """Nothing new begins."""
         self.stopping = True
@@ -185,15 +202,12 @@ class Service:
             )
         ]
         choices = [Choice(self.tokenizer, request) for request in requests]
-        return Generation(requests, choices, [prompt] * body.n, body.n)
+        schema = body.response_format.schema_of_content()
+        return Generation(requests, choices, [prompt] * body.n, body.n, tools=tools, response_schema=schema)
 
     def _constraint(self, body: ChatBody, tools: list[dict[str, object]], budget: int, first: int) -> Constraint | None:
-        if body.response_format.type != "text":
-            raise ConfigError(f"response_format: {body.response_format.type!r} is not supported here; 'text' is")
-        choice = body.tool_choice
-        if not tools:
-            if choice not in ("auto", "none"):
-                raise ConfigError("tool_choice: a call is required and no tools are declared")
+        choice, schema = body.tool_choice, body.response_format.schema_of_content()
+        if not tools and schema is None and choice in ("auto", "none"):
             return None
         named = choice.function.name if isinstance(choice, NamedChoice) else None
         return self.grammar.turn(
@@ -203,6 +217,7 @@ class Service:
             function=named,
             first_index=first,
             parallel=body.parallel_tool_calls,
+            response_schema=schema,
         )
 
     def _completions(self, body: CompletionBody) -> Generation:
