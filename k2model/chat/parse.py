@@ -6,7 +6,6 @@ written, with a typed error that says what is wrong.
 
 import json
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -86,8 +85,3 @@ def read_call(written: str, arguments: str | None, inside: str) -> ToolCall | Pa
     # A half surrogate pair in the text would break the client that reads it.
     text = json.dumps(values, ensure_ascii=False) if not values or "\\ud" in arguments.lower() else arguments.strip()
     return ToolCall(written.strip(), match["name"], text)
-
-
-def ids_in_order(calls: Sequence[ToolCall], first: int) -> bool:
-    """True when the calls count on from `first`, as the dialog-wide counter wants."""
-    return [call.id for call in calls] == [f"functions.{call.name}:{first + k}" for k, call in enumerate(calls)]

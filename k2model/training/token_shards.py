@@ -22,7 +22,6 @@ import torch
 from torch import Tensor
 
 from k2model.errors import CheckpointError, ConfigError
-from k2model.files import sha256_file
 
 FORMAT = 1
 INDEX = "index.json"
@@ -255,21 +254,6 @@ def _check_index(index: dict[str, Any]) -> None:
             raise TypeError(f"file names {names!r}")
     if not all(type(number) is int and number >= 0 for number in numbers):
         raise ValueError("a number is missing or negative")
-
-
-def verify_shards(folder: Path) -> None:
-    """Checks the sha256 of every file that the index names.
-
-    Raises:
-        CheckpointError: the first file that is missing or differs.
-    """
-    for entry in read_index(folder)["splits"].values():
-        for one in [entry["starts"], *entry["shards"]]:
-            path = folder / one["file"]
-            if not path.exists():
-                raise CheckpointError(f"{path}: not found")
-            if sha256_file(path) != one["sha256"]:
-                raise CheckpointError(f"{path}: sha256 differs from {INDEX}")
 
 
 def _map(path: Path, dtype: np.dtype[Any], count: int) -> np.ndarray:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from transformers.utils.chat_template_utils import render_jinja_template
 
 from k2model.chat import messages as chat
-from k2model.chat.parse import ToolCall, ids_in_order
+from k2model.chat.parse import ToolCall
 from k2model.chat.tokenizer import MARKERS, SPECIAL, K2Tokenizer, train_tokenizer
 from k2model.chat.turn import parse_ids
 from k2model.errors import ConfigError
@@ -211,4 +211,6 @@ def test_what_is_rendered_is_read_back(
     assert parsed.tool_calls == [
         ToolCall(call["id"], call["function"]["name"], call["function"]["arguments"]) for call in made
     ]
-    assert ids_in_order(parsed.tool_calls, 0)
+    assert [call.id for call in parsed.tool_calls] == [
+        f"functions.{call.name}:{0 + k}" for k, call in enumerate(parsed.tool_calls)
+    ]

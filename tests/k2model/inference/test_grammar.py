@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from k2model.chat import messages as chat
 from k2model.chat.model_json import well_formed
-from k2model.chat.parse import Problem, ToolCall, ids_in_order
+from k2model.chat.parse import Problem, ToolCall
 from k2model.chat.tokenizer import K2Tokenizer, train_tokenizer
 from k2model.chat.turn import parse_ids
 from k2model.config import K2Config
@@ -101,7 +101,9 @@ def _check(tokenizer: K2Tokenizer, ids: list[int], tools: list[dict[str, Any]], 
     parsed = parse_ids(tokenizer, ids)
     assert ids[-1] == tokenizer.im_end
     assert parsed.errors == []
-    assert ids_in_order(parsed.tool_calls, first)
+    assert [call.id for call in parsed.tool_calls] == [
+        f"functions.{call.name}:{first + k}" for k, call in enumerate(parsed.tool_calls)
+    ]
     schemas = {tool["function"]["name"]: tool["function"]["parameters"] for tool in tools}
     for call in parsed.tool_calls:
         jsonschema.validate(json.loads(call.arguments), schemas[call.name])

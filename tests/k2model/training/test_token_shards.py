@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from k2model.errors import CheckpointError, ConfigError
-from k2model.training.token_shards import INDEX, ShardWriter, TokenStream, read_index, verify_shards
+from k2model.training.token_shards import INDEX, ShardWriter, TokenStream, read_index
 
 BOS = 1
 
@@ -34,7 +34,6 @@ def test_the_index_tells_what_is_there(folder):
     assert index["eos"] == 2 and index["dtype"] == "<u2"
     assert train["documents"] == 40 and len(train["shards"]) > 3
     assert sum(shard["tokens"] for shard in train["shards"]) == train["tokens"]
-    verify_shards(folder)
 
 
 @pytest.mark.parametrize("epoch", [0, 1, 7])
@@ -90,9 +89,6 @@ def test_the_documents_of_a_stretch_are_those_that_it_reads(folder):
 def test_damage_is_named(folder):
     shard = folder / "train-00001.bin"
     whole = shard.read_bytes()
-    shard.write_bytes(bytes([whole[0] ^ 1]) + whole[1:])
-    with pytest.raises(CheckpointError, match=r"train-00001\.bin: sha256 differs"):
-        verify_shards(folder)
     shard.write_bytes(whole[:-2])
     with pytest.raises(CheckpointError, match=rf"train-00001\.bin: {len(whole) - 2} bytes, {INDEX} says {len(whole)}"):
         TokenStream(folder, "train", 5)
