@@ -124,7 +124,7 @@ class Llama:
         def keep(layer: int, k_NHQD: Tensor, v_NHQD: Tensor) -> None:
             k_LHPD[layer], v_LHPD[layer] = k_NHQD[0], v_NHQD[0]
 
-        self._read(torch.tensor([tokens]), None, keep)
+        self._read(torch.tensor([tokens]), torch.tensor([len(tokens) - 1]), None, keep)
         return Prefix(k_LHPD, v_LHPD)
 
     @torch.no_grad()
@@ -144,23 +144,30 @@ class Llama:
             self.k_LNHTD[layer][target, :, :n_new] = k_NHQD[source]
             self.v_LNHTD[layer][target, :, :n_new] = v_NHQD[source]
 
-        x_NQC = self._read(tokens_NQ, prefix, keep)
-        return self.head(x_NQC[torch.arange(len(last_N)), last_N]).float()
+        return self.head(self._read(tokens_NQ, last_N, prefix, keep)).float()
 
-    def _read(self, tokens_NQ: Tensor, prefix: Prefix | None, keep: Callable[[int, Tensor, Tensor], None]) -> Tensor:
+    def _read(
+        self, tokens_NQ: Tensor, last_N: Tensor, prefix: Prefix | None, keep: Callable[[int, Tensor, Tensor], None]
+    ) -> Tensor:
+        """The normed state after each row's last token, [N, C]. Padding takes part in attention alone."""
         start = prefix.length if prefix else 0
         n_new = tokens_NQ.shape[1]
+        place_T = (torch.arange(n_new) <= last_N[:, None]).flatten().nonzero().squeeze(1)
         cos_QD, sin_QD = self.cos[start : start + n_new], self.sin[start : start + n_new]
         groups = self.config.heads // self.config.kv_heads
-        x_NQC = self.embed[tokens_NQ]
+        x_TC = self.embed[tokens_NQ.flatten()[place_T]]
         for layer in range(self.config.layers):
-            q_NHGQD, k_NHQD, v_NHQD = self._qkv(layer, x_NQC, cos_QD, sin_QD)
+            own_TY = self.qkv[layer](_norm(x_TC, self.attn_norm[layer], self.config.eps))
+            packed = own_TY.new_zeros(tokens_NQ.numel(), own_TY.shape[-1]).index_copy_(0, place_T, own_TY)
+            q_NHGQD, k_NHQD, v_NHQD = self._heads(packed.unflatten(0, tokens_NQ.shape), cos_QD, sin_QD)
             keep(layer, k_NHQD, v_NHQD)
             wide_k, wide_v = (t.repeat_interleave(groups, dim=1) for t in (k_NHQD, v_NHQD))
             own, own_lse = _attend(q_NHGQD.flatten(1, 2), wide_k, wide_v, causal=True)
             own, own_lse = own.view_as(q_NHGQD), own_lse.view(q_NHGQD.shape[:-1])
-            x_NQC = self._finish(layer, x_NQC, self._merge(layer, q_NHGQD, own, own_lse, prefix))
-        return _norm(x_NQC, self.final_norm, self.config.eps)
+            attended_NQC = _beside(self._merge(layer, q_NHGQD, own, own_lse, prefix))
+            x_TC = self._finish(layer, x_TC, attended_NQC.flatten(0, 1)[place_T])
+        end_N = (last_N + 1).cumsum(0) - 1
+        return _norm(x_TC[end_N], self.final_norm, self.config.eps)
 
     @torch.no_grad()
     def decode(self, tokens_N: Tensor, lengths_N: Tensor, prefix: Prefix | None) -> Tensor:
@@ -181,13 +188,14 @@ class Llama:
         mask_N11T.masked_fill_(unseen_NT[:, None, None], NEVER)
         x_N1C = self.embed[tokens_N][:, None]
         for layer in range(self.config.layers):
-            q_NHG1D, k_NH1D, v_NH1D = self._qkv(layer, x_N1C, cos_N1D[:, None], sin_N1D[:, None])
+            packed = self.qkv[layer](_norm(x_N1C, self.attn_norm[layer], self.config.eps))
+            q_NHG1D, k_NH1D, v_NH1D = self._heads(packed, cos_N1D[:, None], sin_N1D[:, None])
             k_NHTD, v_NHTD = self.k_LNHTD[layer], self.v_LNHTD[layer]
             k_NHTD[rows_N, :, lengths_N] = k_NH1D[:, :, 0]
             v_NHTD[rows_N, :, lengths_N] = v_NH1D[:, :, 0]
             own, own_lse = _attend(q_NHG1D.squeeze(3), k_NHTD[:n, :, :stop], v_NHTD[:n, :, :stop], mask=mask_N11T)
             own, own_lse = own[:, :, :, None], own_lse[..., None]
-            x_N1C = self._finish(layer, x_N1C, self._merge(layer, q_NHG1D, own, own_lse, prefix))
+            x_N1C = self._finish(layer, x_N1C, _beside(self._merge(layer, q_NHG1D, own, own_lse, prefix)))
         return self.head(_norm(x_N1C[:, 0], self.final_norm, self.config.eps)).float()
 
     def move(self, source: int, target: int, length: int) -> None:
@@ -195,10 +203,9 @@ class Llama:
         for cache in (self.k_LNHTD, self.v_LNHTD):
             cache[:, target, :, :length] = cache[:, source, :, :length]
 
-    def _qkv(self, layer: int, x_NQC: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """q [N, H, G, Q, D], k and v [N, H, Q, D], rotated (half-split pairs)."""
+    def _heads(self, packed: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """q [N, H, G, Q, D], k and v [N, H, Q, D], rotated (half-split pairs), from the three side by side."""
         c = self.config
-        packed = self.qkv[layer](_norm(x_NQC, self.attn_norm[layer], c.eps))
         heads_NYQD = packed.unflatten(-1, (-1, c.head_dim)).transpose(1, 2)
         turned = heads_NYQD[:, : c.heads + c.kv_heads]
         turned = turned * cos + torch.roll(turned, c.head_dim // 2, dims=-1) * sin
@@ -221,11 +228,16 @@ class Llama:
         weight = torch.sigmoid(own_lse - shared_lse)[..., None].to(own.dtype)
         return torch.lerp(shared, own, weight)
 
-    def _finish(self, layer: int, x_NQC: Tensor, attended_NHGQD: Tensor) -> Tensor:
-        x_NQC = x_NQC + self.out[layer](attended_NHGQD.flatten(1, 2).transpose(1, 2).flatten(2))
-        both = self.gate_up[layer](_norm(x_NQC, self.ffn_norm[layer], self.config.eps))
-        gate, up = both.chunk(2, dim=-1)
-        return x_NQC + self.down[layer](F.silu(gate) * up)
+    def _finish(self, layer: int, x: Tensor, attended: Tensor) -> Tensor:
+        """A layer's output from its input and its heads' answers, both [..., C]."""
+        x = x + self.out[layer](attended)
+        gate, up = self.gate_up[layer](_norm(x, self.ffn_norm[layer], self.config.eps)).chunk(2, dim=-1)
+        return x + self.down[layer](F.silu(gate) * up)
+
+
+def _beside(attended_NHGQD: Tensor) -> Tensor:
+    """The heads side by side, [N, Q, H·G·D]."""
+    return attended_NHGQD.flatten(1, 2).transpose(1, 2).flatten(2)
 
 
 def _attend(
