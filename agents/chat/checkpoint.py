@@ -22,7 +22,7 @@ from k2model.errors import ConfigError
 from k2model.formats.checkpoint import MANIFEST, load_config
 from k2model.formats.int4_checkpoint import load_any
 from k2model.inference.generate import Engine
-from k2model.inference.request import Request, Result
+from k2model.inference.request import Generated, Request
 from k2model.model import K2Model
 
 
@@ -109,7 +109,7 @@ class CheckpointClient:
             stop_strings=request.stop,
         )
 
-    def _response(self, request: ChatRequest, result: Result) -> ChatResponse:
+    def _response(self, request: ChatRequest, result: Generated) -> ChatResponse:
         parsed = parse_ids(self.tokenizer, result.ids, stops=request.stop)
         message = parsed.message()
         calls = message.get("tool_calls", [])

@@ -21,7 +21,7 @@ from k2model.chat.tokenizer import K2Tokenizer
 from k2model.chat.turn import TurnReader
 from k2model.errors import ConfigError
 from k2model.inference.cached_model import CachedModel
-from k2model.inference.request import Request, RequestFailed, Result
+from k2model.inference.request import Generated, Request, RequestFailed
 from k2model.inference.sampling import bias_logits, choose, penalize, tempered
 from k2model.model import K2Model
 
@@ -34,7 +34,7 @@ class _Slot:
     handle: int
     request: Request
     prompt: tuple[int, ...]
-    result: Result
+    result: Generated
     length: int = 0  # cached positions
     counts: Counter[int] = field(default_factory=Counter)  # of generated tokens
     reader: TurnReader | None = None  # looks for stop strings
@@ -100,7 +100,7 @@ class Engine:
         self.active: dict[int, _Slot] = {}
         self.waiting: deque[_Slot] = deque()
         self._reading: dict[tuple[tuple[int, ...], int | None], _Prompt] = {}
-        self._finished: list[tuple[int, Result]] = []
+        self._finished: list[tuple[int, Generated]] = []
         self._failed: deque[RequestFailed] = deque()
         self._next = 0
         self.sampled = 0
@@ -123,7 +123,7 @@ class Engine:
                 raise ConfigError(f"{name}: token {wrong!r} is outside the vocabulary of {vocab_size}")
         if len(request.prompt) >= self.max_length:
             raise ConfigError(f"request: a prompt of {len(request.prompt)} tokens; the context is {self.max_length}")
-        slot = _Slot(self._next, request, tuple(request.prompt), Result(len(request.prompt)))
+        slot = _Slot(self._next, request, tuple(request.prompt), Generated(len(request.prompt)))
         if request.stop_strings:
             if self.tokenizer is None:
                 raise ConfigError("request: stop strings need an engine with a tokenizer")
@@ -138,11 +138,11 @@ class Engine:
         for row in [row for row, slot in self.active.items() if slot.handle == handle]:
             self._drop(row)
 
-    def partial(self) -> dict[int, Result]:
+    def partial(self) -> dict[int, Generated]:
         """What the active requests have so far."""
         return {slot.handle: slot.result for slot in self.active.values()}
 
-    def interrupt(self) -> list[tuple[int, Result]]:
+    def interrupt(self) -> list[tuple[int, Generated]]:
         """Stops everything: what active and waiting requests have so far, with finish reason `interrupted`."""
         slots = sorted([*self.active.values(), *self.waiting], key=lambda slot: slot.handle)
         for row in sorted(self.active, reverse=True):
@@ -152,14 +152,14 @@ class Engine:
             slot.result.finish_reason = "interrupted"
         return [(slot.handle, slot.result) for slot in slots]
 
-    def generate(self, requests: Sequence[Request]) -> list[Result]:
+    def generate(self, requests: Sequence[Request]) -> list[Generated]:
         """Results in the order of the requests.
 
         Raises:
             RequestFailed: one of them; the others are stopped.
         """
         handles = [self.submit(request) for request in requests]
-        done: dict[int, Result] = {}
+        done: dict[int, Generated] = {}
         try:
             while len(done) < len(handles):
                 done |= dict(self.step())
@@ -169,7 +169,7 @@ class Engine:
         return [done[handle] for handle in handles]
 
     @torch.no_grad()
-    def step(self) -> list[tuple[int, Result]]:
+    def step(self) -> list[tuple[int, Generated]]:
         """Admits waiting requests, reads prompts, decodes one token of every row that is read, returns the finished.
 
         Raises:

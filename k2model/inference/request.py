@@ -110,7 +110,7 @@ def _words(kind: type, low: float, high: float) -> str:
 
 
 @dataclass
-class Result:
+class Generated:
     """`ids` include the stop token; `logprobs`, one per id, are of the tempered distribution before top-p, top-k and
     min-p.
 

@@ -18,7 +18,7 @@ TEXT_PARTS = {"text": "text", "input_text": "text", "output_text": "text", "reas
 }
 
 
-class Body(BaseModel):
+class RequestObject(BaseModel):
     """An object of a request: what has no effect is dropped, what isn't done is refused by name."""
 
     model_config = ConfigDict(extra="forbid")
@@ -30,7 +30,7 @@ class Body(BaseModel):
         return decide(cls.decisions, value)
 
 
-BodyType = TypeVar("BodyType", bound=Body)
+BodyType = TypeVar("BodyType", bound=RequestObject)
 
 
 def _wrong(what: str) -> PydanticCustomError:
@@ -82,20 +82,20 @@ Text = Annotated[str, BeforeValidator(read_text)]
 Arguments = Annotated[str, BeforeValidator(_read_arguments)]
 
 
-class FunctionCall(Body):
+class FunctionCall(RequestObject):
     decisions = parameters.CALL_FUNCTION
     name: str = Field(min_length=1)
     arguments: Arguments = "{}"
 
 
-class Call(Body):
+class Call(RequestObject):
     decisions = parameters.CALL
     id: str
     type: Literal["function"] = "function"
     function: FunctionCall
 
 
-class ChatMessage(Body):
+class ChatMessage(RequestObject):
     decisions = parameters.MESSAGE
     role: Literal["system", "developer", "user", "assistant", "tool"]
     content: Text = ""
@@ -107,25 +107,25 @@ class ChatMessage(Body):
     tool_call_id: str | None = None
 
 
-class Function(Body):
+class Function(RequestObject):
     decisions = parameters.TOOL_FUNCTION
     name: str = Field(min_length=1)
     description: str | None = None
     parameters: dict[str, Any] | None = None
 
 
-class Tool(Body):
+class ToolBody(RequestObject):
     decisions = parameters.TOOL
     type: Literal["function"]
     function: Function
 
 
-class NamedFunction(Body):
+class NamedFunction(RequestObject):
     decisions = parameters.NAMED_FUNCTION
     name: str
 
 
-class NamedChoice(Body):
+class NamedChoice(RequestObject):
     decisions = parameters.NAMED_CHOICE
     type: Literal["function"]
     function: NamedFunction
@@ -134,21 +134,21 @@ class NamedChoice(Body):
 Chosen = TypeVar("Chosen")
 ChoiceOrName = Annotated[
     Annotated[Literal["none", "auto", "required"], Tag("<name>")] | Annotated[Chosen, Tag("<choice>")],
-    Discriminator(lambda value: "<choice>" if isinstance(value, dict | Body) else "<name>"),
+    Discriminator(lambda value: "<choice>" if isinstance(value, dict | RequestObject) else "<name>"),
 ]
 
 
-class StreamOptions(Body):
+class StreamOptions(RequestObject):
     decisions = parameters.STREAM_OPTIONS
     include_usage: bool = False
 
 
-class JsonSchema(Body):
+class JsonSchema(RequestObject):
     decisions = parameters.JSON_SCHEMA
     json_schema: dict[str, Any] = Field(alias="schema")
 
 
-class ResponseFormat(Body):
+class ResponseFormat(RequestObject):
     decisions = parameters.RESPONSE_FORMAT
     type: Literal["text", "json_object", "json_schema"]
     json_schema: JsonSchema | None = None
@@ -166,7 +166,7 @@ class ResponseFormat(Body):
         return ANY_OBJECT if self.type == "json_object" else None
 
 
-class Sampling(Body):
+class Sampling(RequestObject):
     """Fields that all endpoints share."""
 
     model: str
@@ -196,7 +196,7 @@ class Choices(Sampling):
 class ChatBody(Choices):
     decisions = parameters.CHAT
     messages: list[ChatMessage] = Field(min_length=1)
-    tools: list[Tool] = []
+    tools: list[ToolBody] = []
     tool_choice: ChoiceOrName[NamedChoice] = "auto"
     parallel_tool_calls: bool = True
     max_tokens: int | None = Field(None, ge=1)
@@ -231,7 +231,7 @@ class CompletionBody(Choices):
     stop_token_ids: list[int] | None = None
 
 
-class WeightsBody(Body):
+class WeightsBody(RequestObject):
     """SGLang's request to read the weights of another checkpoint of the same network."""
 
     decisions = parameters.WEIGHTS

@@ -13,7 +13,7 @@ from k2model.chat.tokenizer import K2Tokenizer
 from k2model.chat.turn import Delta, TurnReader
 from k2model.errors import ConfigError
 from k2model.inference.generate import Engine
-from k2model.inference.request import Request, RequestFailed, Result
+from k2model.inference.request import Generated, Request, RequestFailed
 
 logger = logging.getLogger(__name__)
 
@@ -204,7 +204,7 @@ class EngineThread:
         _put(action.loop, action.outcome, problem)
 
     def _step(self) -> None:
-        finished: list[tuple[int, Result]] = []
+        finished: list[tuple[int, Generated]] = []
         try:
             finished = self.engine.step()
         except RequestFailed as failure:
@@ -222,7 +222,7 @@ class EngineThread:
         if caller is not None:
             caller.tell(ConfigError(str(cause)) if isinstance(cause, ConfigError) else failure)
 
-    def _report(self, handle: int, result: Result, finish: str | None) -> None:
+    def _report(self, handle: int, result: Generated, finish: str | None) -> None:
         caller = self._callers.get(handle)
         if caller is None or (finish is None and caller.told == len(result.ids)):
             return

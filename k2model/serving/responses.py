@@ -17,21 +17,21 @@ from k2model.chat.parse import THINK
 from k2model.chat.turn import Delta
 from k2model.serving import parameters
 from k2model.serving.answers import chat_logprobs, event, parse_errors, schema_checks
-from k2model.serving.api import Arguments, Body, ChatBody, ChoiceOrName, Sampling, Text, complaint
+from k2model.serving.api import Arguments, ChatBody, ChoiceOrName, RequestObject, Sampling, Text, complaint
 from k2model.serving.engine_loop import Choice
 from k2model.serving.service import Generation, Service
 
 LOGPROBS = "message.output_text.logprobs"
 
 
-class InputMessage(Body):
+class InputMessage(RequestObject):
     decisions = parameters.INPUT_MESSAGE
     type: Literal["message"] = "message"
     role: Literal["user", "system", "developer", "assistant"]
     content: Text
 
 
-class InputCall(Body):
+class InputCall(RequestObject):
     decisions = parameters.INPUT_CALL
     type: Literal["function_call"]
     call_id: str
@@ -39,14 +39,14 @@ class InputCall(Body):
     arguments: Arguments = "{}"
 
 
-class InputCallOutput(Body):
+class InputCallOutput(RequestObject):
     decisions = parameters.INPUT_CALL_OUTPUT
     type: Literal["function_call_output"]
     call_id: str
     output: Text
 
 
-class InputReasoning(Body):
+class InputReasoning(RequestObject):
     decisions = parameters.INPUT_REASONING
     type: Literal["reasoning"]
     content: Text = ""
@@ -89,7 +89,7 @@ def _item_type(item: Any) -> str:
     return str(item.get("type") or ("message" if "role" in item else None))
 
 
-class ResponsesTool(Body):
+class ResponsesTool(RequestObject):
     decisions = parameters.RESPONSES_TOOL
     type: Literal["function"]
     name: str = Field(min_length=1)
@@ -97,24 +97,24 @@ class ResponsesTool(Body):
     parameters: dict[str, Any] | None = None
 
 
-class ResponsesChoice(Body):
+class ResponsesChoice(RequestObject):
     decisions = parameters.RESPONSES_CHOICE
     type: Literal["function"]
     name: str
 
 
-class TextFormat(Body):
+class TextFormat(RequestObject):
     decisions = parameters.TEXT_FORMAT
     type: Literal["text", "json_object", "json_schema"]
     json_schema: dict[str, Any] | None = Field(default=None, alias="schema")
 
 
-class TextConfig(Body):
+class TextConfig(RequestObject):
     decisions = parameters.TEXT
     format: TextFormat = TextFormat(type="text")
 
 
-class Reasoning(Body):
+class Reasoning(RequestObject):
     decisions = parameters.REASONING
 
 

@@ -18,7 +18,7 @@ from k2model.chat.tokenizer import K2Tokenizer
 from k2model.formats.checkpoint import save_checkpoint
 from k2model.inference.generate import Engine
 from k2model.inference.int4_experts import int4_twin, refresh_experts
-from k2model.inference.request import Request, Result
+from k2model.inference.request import Generated, Request
 from k2model.model import K2Model
 from stages.rl.params import RolloutParams
 from stages.rl.rollout import Backend
@@ -98,7 +98,7 @@ class ServerBackend:
             base_url=url, timeout=timeout_s, trust_env=False, limits=httpx.Limits(max_connections=concurrency)
         )
         self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix="rollout")
-        self._news: queue.SimpleQueue[tuple[int, Result | Exception]] = queue.SimpleQueue()
+        self._news: queue.SimpleQueue[tuple[int, Generated | Exception]] = queue.SimpleQueue()
         self._stop = threading.Event()
         self._open: set[int] = set()
         self._next = 0
@@ -111,7 +111,7 @@ class ServerBackend:
         self._pool.submit(self._run, handle, request)
         return handle
 
-    def step(self) -> list[tuple[int, Result]]:
+    def step(self) -> list[tuple[int, Generated]]:
         """Waits for the next finished request.
 
         Raises:
@@ -124,7 +124,7 @@ class ServerBackend:
             raise item
         return [(handle, item)]
 
-    def interrupt(self) -> list[tuple[int, Result]]:
+    def interrupt(self) -> list[tuple[int, Generated]]:
         """Ends everything in flight and gives what it has so far."""
         self._stop.set()
         self._pool.shutdown(wait=True)
@@ -132,13 +132,13 @@ class ServerBackend:
         while self._open:
             handle, item = self._news.get()
             self._open.discard(handle)
-            if isinstance(item, Result):
+            if isinstance(item, Generated):
                 found.append((handle, item))
         self._client.close()
         return sorted(found, key=lambda pair: pair[0])
 
     def _run(self, handle: int, request: Request) -> None:
-        result = Result(len(request.prompt), finish_reason="interrupted")
+        result = Generated(len(request.prompt), finish_reason="interrupted")
         try:
             self._sample(request, result)
         except httpx.HTTPError as error:
@@ -149,7 +149,7 @@ class ServerBackend:
         else:
             self._news.put((handle, result))
 
-    def _sample(self, request: Request, result: Result) -> None:
+    def _sample(self, request: Request, result: Generated) -> None:
         if self._stop.is_set():
             return
         body = {

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gym.verifiers.result import Result as Verdict
-from gym.verifiers.result import Status
+from gym.verifiers.result import Result, Status
 from k2model.chat.tokenizer import K2Tokenizer
 from stages.harness.tables import ROLLOUTS, read_table, write_table
 from stages.rl.rewards import Parts
@@ -53,7 +52,7 @@ def rows(group: Finished, scored: Scored, tokenizer: K2Tokenizer, *, iteration: 
     return [of_the_group | _row(*own, tokenizer) for own in rollouts]
 
 
-def _row(rollout: Rollout, parts: Parts, verdict: Verdict, episode: Episode, tokenizer: K2Tokenizer) -> Row:
+def _row(rollout: Rollout, parts: Parts, verdict: Result, episode: Episode, tokenizer: K2Tokenizer) -> Row:
     logprobs = [value for value, own in zip(rollout.logprobs, rollout.sampled, strict=True) if own]
     ids = [token for token, own in zip(rollout.tokens, rollout.sampled, strict=True) if own]
     return {

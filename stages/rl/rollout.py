@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from gym.verifiers.result import Result as Verdict
-from k2model.inference.request import Request, Result
+from gym.verifiers.result import Result
+from k2model.inference.request import Generated, Request
 from stages.harness.seeds import seed32
 from stages.rl.rewards import repeats
 
@@ -21,9 +21,9 @@ class Backend(Protocol):
 
     def submit(self, request: Request) -> int: ...
 
-    def step(self) -> list[tuple[int, Result]]: ...
+    def step(self) -> list[tuple[int, Generated]]: ...
 
-    def interrupt(self) -> list[tuple[int, Result]]: ...
+    def interrupt(self) -> list[tuple[int, Generated]]: ...
 
 
 class Episode(Protocol):
@@ -35,7 +35,7 @@ class Episode(Protocol):
     def reply(self, completion: Sequence[int]) -> list[int]:
         """What follows a finished turn, up to where the policy begins again; empty when the episode is over."""
 
-    def verdict(self) -> Verdict:
+    def verdict(self) -> Result:
         """Score, status and reason, once the episode is over or was cut."""
 
     def answer(self) -> str:
@@ -116,7 +116,7 @@ def advance(
         request = Request(rollout.tokens, room, temperature=temperature, seed=own_seed, stop_ids=stop_ids)
         running[backend.submit(request)] = rollout
 
-    def take(rollout: Rollout, result: Result) -> None:
+    def take(rollout: Rollout, result: Generated) -> None:
         rollout.add(result.ids, result.logprobs)
         rollout.open += result.ids
         if result.finish_reason == "stop":

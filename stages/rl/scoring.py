@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gym.verifiers.result import Result as Verdict
+from gym.verifiers.result import Result
 from stages.posttraining.comparison import Comparison
 from stages.rl.bradley_terry import rewards
 from stages.rl.episodes import TOOLS
@@ -20,7 +20,7 @@ class Scored:
     """Of each rollout of a group, in its order."""
 
     parts: list[Parts]
-    verdicts: list[Verdict]
+    verdicts: list[Result]
 
 
 def score(group: Finished, state: State, p: RlParams, judge: Judge) -> Scored:
@@ -67,7 +67,7 @@ def _toggle(parts: Sequence[Parts], scores: Sequence[float], lengths: Sequence[i
             part.task = 0.0
 
 
-def outcomes(group: Finished, verdicts: Sequence[Verdict]) -> list[Comparison]:
+def outcomes(group: Finished, verdicts: Sequence[Result]) -> list[Comparison]:
     """What a verifiable group teaches the critic: its right answer, first, against each different wrong one."""
     if group.family in (OPEN, TOOLS):
         return []

@@ -9,7 +9,7 @@ import torch
 from k2model.config import K2Config
 from k2model.errors import ConfigError
 from k2model.inference.generate import Engine
-from k2model.inference.request import Request, RequestFailed, Result
+from k2model.inference.request import Generated, Request, RequestFailed
 from k2model.model import K2Model
 
 torch.set_num_threads(1)
@@ -73,10 +73,10 @@ class Panic(BaseException):
     """What a Rust library raises when it panics is no Exception."""
 
 
-def _run(engine: Engine, requests: list[Request]) -> tuple[dict[int, Result], dict[int, RequestFailed]]:
+def _run(engine: Engine, requests: list[Request]) -> tuple[dict[int, Generated], dict[int, RequestFailed]]:
     """(results, failures) by place."""
     place_of = {engine.submit(request): place for place, request in enumerate(requests)}
-    results: dict[int, Result] = {}
+    results: dict[int, Generated] = {}
     failures: dict[int, RequestFailed] = {}
     while engine.busy:
         try:
@@ -243,7 +243,7 @@ def test_of_equal_prompts_one_may_leave_while_they_are_read(model: K2Model, left
         engine.step()
     engine.cancel(handles[left])
     late = engine.submit(requests[left])
-    results: dict[int, Result] = {}
+    results: dict[int, Generated] = {}
     while engine.busy:
         results |= dict(engine.step())
     assert sorted(results) == sorted({*handles, late} - {handles[left]})
