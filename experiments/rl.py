@@ -82,7 +82,14 @@ def arms(iterations: int) -> list[RlArm]:
         changed("constant temperature", {"temperature": {"first": 1.0, "last": 1.0}}),
         changed("decaying temperature", {"temperature": {"first": 1.0, "last": 0.5}}),
         changed("bf16", {"compute": "bfloat16"}),
-        changed("int4", {"compute": "bfloat16", "fake_quant": True, "rollouts": {"backend": "int4", "url": ""}}),
+        changed(
+            "int4",
+            {
+                "compute": "bfloat16",
+                "fake_quant": True,
+                "rollouts": {"backend": "int4", "url": "", "max_failed_share": 0.2},
+            },
+        ),
         changed("budget", {"budget": {"scale": 1.0, "penalty": 0.2}}, "wordy"),
         changed("no budget", {"budget": {"scale": 4.0, "penalty": 0.0}}, "wordy"),
     ]

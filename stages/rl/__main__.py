@@ -63,12 +63,14 @@ def main() -> None:
         metrics["trajectories_too_long"] = fitted.too_long
         metrics["trajectories_without_targets"] = fitted.no_targets
         metrics["overlapping"] = dropped + sum(loop.tasks.overlapping.values())
+        metrics["rollouts_refused"] = loop.state.refused
         gains = [
             f"{family} {first[key]:.0%} to {last[key]:.0%}"
             for family in shared.families
             if (key := f"held_success_{family}") in first
         ]
-        stage.finish(f"{p.iterations} iterations, held success: {', '.join(gains)}", metrics)
+        refused = f", {loop.state.refused} rollouts refused" if loop.state.refused else ""
+        stage.finish(f"{p.iterations} iterations, held success: {', '.join(gains)}{refused}", metrics)
 
 
 if __name__ == "__main__":

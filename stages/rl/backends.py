@@ -5,12 +5,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx
 
+from agents.chat.losses import Losses
+from agents.chat.protocol import ChatError, ChatRefusal
 from agents.chat.redact import public, redact, secrets_of
 from agents.chat.sse import event_data
 from k2model.chat.model_json import ModelJsonError, loads_model_json
@@ -46,7 +48,14 @@ class Int4Rollouts:
 
 
 class RolloutError(RuntimeError):
-    """The rollout server refused, failed, or left out what training needs; one line that names it."""
+    """The rollout server failed, refused too much, or left out what training needs; one line that names it."""
+
+
+class _Refused(RolloutError):
+    """The server will not answer this request; others may go on."""
+
+
+REFUSALS = frozenset({400, 413, 422})  # statuses that are about one request
 
 
 @dataclass(frozen=True)
@@ -60,6 +69,7 @@ class ServerRollouts:
 
     url: str
     folder: Path
+    losses: Losses = field(default_factory=Losses)
     timeout_s: float = 600.0
 
     def __call__(self, model: K2Model, tokenizer: K2Tokenizer, max_batch: int, context: int) -> Backend:
@@ -67,7 +77,7 @@ class ServerRollouts:
         with httpx.Client(base_url=self.url, timeout=self.timeout_s, trust_env=False) as client:
             _post(client, "/update_weights_from_disk", {"model_path": str(self.folder.resolve())})
             name = _model_name(client)
-        return ServerBackend(self.url, name, max_batch, self.timeout_s)
+        return ServerBackend(self.url, name, max_batch, self.timeout_s, self.losses)
 
 
 def _post(client: httpx.Client, path: str, body: dict[str, Any]) -> httpx.Response:
@@ -91,8 +101,8 @@ def _model_name(client: httpx.Client) -> str:
 class ServerBackend:
     """Requests in flight on a server, up to `concurrency` at once; each streams, so that an interrupt loses nothing."""
 
-    def __init__(self, url: str, model: str, concurrency: int, timeout_s: float) -> None:
-        self.url, self.model, self.timeout_s = public(url), model, timeout_s
+    def __init__(self, url: str, model: str, concurrency: int, timeout_s: float, losses: Losses | None = None) -> None:
+        self.url, self.model, self.timeout_s, self.losses = public(url), model, timeout_s, losses or Losses()
         self.sampled = 0
         self._client = httpx.Client(
             base_url=url, timeout=timeout_s, trust_env=False, limits=httpx.Limits(max_connections=concurrency)
@@ -108,21 +118,34 @@ class ServerBackend:
         handle = self._next
         self._next += 1
         self._open.add(handle)
+        self.losses.asked += 1
         self._pool.submit(self._run, handle, request)
         return handle
 
     def step(self) -> list[tuple[int, Generated]]:
-        """Waits for the next finished request.
+        """Waits for the next finished request; one that the server refused ends as `refused`.
 
         Raises:
-            RolloutError: the server failed it.
+            RolloutError: the server failed it, or has refused too many.
         """
         handle, item = self._news.get()
         self._open.discard(handle)
         if isinstance(item, Exception):
-            self.interrupt()
-            raise item
+            if not isinstance(item, _Refused):
+                self.interrupt()
+                raise item
+            self._lose(item)
+            item = Generated(0, finish_reason="refused")
+        else:
+            self.losses.answered += 1
         return [(handle, item)]
+
+    def _lose(self, refusal: _Refused) -> None:
+        try:
+            self.losses.note(ChatRefusal("refused", str(refusal)))
+        except ChatError as error:
+            self.interrupt()
+            raise RolloutError(str(error)) from None
 
     def interrupt(self) -> list[tuple[int, Generated]]:
         """Ends everything in flight and gives what it has so far."""
@@ -167,7 +190,8 @@ class ServerBackend:
         with self._client.stream("POST", "/v1/completions", json=body) as response:
             if response.status_code != 200:
                 told = redact(response.read().decode("utf-8", "replace"))
-                raise RolloutError(f"rollout server {self.url}: {response.status_code} {told}")
+                kind = _Refused if response.status_code in REFUSALS else RolloutError
+                raise kind(f"rollout server {self.url}: {response.status_code} {told}")
             patience = _Patience(self.timeout_s, self.url)
             for data in event_data(patience.chunks(response.iter_bytes())):
                 ids, logprobs, finish = _tokens(data, self.url)
@@ -187,7 +211,7 @@ class ServerBackend:
 def open_backend(p: RolloutParams, work: Path) -> OpenBackend:
     """Who samples, by the parameters; `work` is where pushed weights lie."""
     if p.backend == "server":
-        return ServerRollouts(p.url, work / "pushed")
+        return ServerRollouts(p.url, work / "pushed", Losses(p.max_failed_share))
     return Int4Rollouts() if p.backend == "int4" else colocated
 
 

@@ -56,10 +56,14 @@ class CriticParams(Section):
 
 class RolloutParams(Section):
     """Who samples: `colocated` our engine on the weights in training, `int4` on their INT4 twin, `server` the
-    OpenAI-compatible server at `url`, which gets the weights pushed before each iteration."""
+    OpenAI-compatible server at `url`, which gets the weights pushed before each iteration.
+
+    max_failed_share: of a server's requests that it may refuse; more end the run.
+    """
 
     backend: Literal["colocated", "int4", "server"]
     url: str
+    max_failed_share: float = Field(ge=0, le=1)
 
     @model_validator(mode="after")
     def _named(self) -> "RolloutParams":

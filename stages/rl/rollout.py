@@ -48,7 +48,8 @@ class Rollout:
 
     key: names the prompt and the sample. family, prompt: the task's, and its number there. budget: tokens that the
     policy may sample. turns: finished completions; `open` is the one in progress.
-    stop: `done`, `budget` (cut at the token budget), `context` (no room), or empty while it runs.
+    stop: `done`, `budget` (cut at the token budget), `context` (no room), `refused` (by a rollout server), or empty
+        while it runs.
     """
 
     key: str
@@ -128,6 +129,8 @@ def advance(
                 submit(rollout)
             else:
                 rollout.stop = "done"
+        elif result.finish_reason == "refused":
+            rollout.stop = "refused"
         elif result.finish_reason == "length":
             rollout.stop = "budget" if rollout.spent >= rollout.budget else "context"
 

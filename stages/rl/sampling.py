@@ -69,11 +69,14 @@ class Sampler:
         )
         finished, state.waiting = [], []
         for group in groups:
-            if all(rollout.stop for rollout in group):
-                family, own = group[0].family, [episodes[rollout.key] for rollout in group]
-                finished.append(Finished(family, self.tasks.train[family][group[0].prompt], group, own))
-            else:
+            if not all(rollout.stop for rollout in group):
                 state.waiting.append(group)
+                continue
+            kept = [rollout for rollout in group if rollout.stop != "refused"]
+            state.refused += len(group) - len(kept)
+            if len(kept) > 1:  # an answer alone has nothing to be better than
+                family, own = group[0].family, [episodes[rollout.key] for rollout in kept]
+                finished.append(Finished(family, self.tasks.train[family][group[0].prompt], kept, own))
         return finished, sampled
 
     def _fresh(self, count: int, state: State) -> list[list[Rollout]]:

@@ -16,7 +16,7 @@ class State:
 
     waiting: the rollouts of prompts that have an unfinished one. ready: groups to train on.
     judged: the newest comparisons with a known outcome; the first answer is the right one.
-    toggle_budget: tokens, 0 until there was a right answer.
+    toggle_budget: tokens, 0 until there was a right answer. refused: rollouts that a server would not sample.
     """
 
     pools: dict[str, Pool]
@@ -25,6 +25,7 @@ class State:
     ready: list[Group] = field(default_factory=list)
     judged: list[Comparison] = field(default_factory=list)
     toggle_budget: int = 0
+    refused: int = 0
     curve: list[dict[str, float]] = field(default_factory=list)
 
     @classmethod

@@ -29,6 +29,10 @@ from stages.rl.params import RlParams
 torch.set_num_threads(1)
 
 
+def _by(backend: str, url: str = "") -> dict[str, Any]:
+    return {"backend": backend, "url": url, "max_failed_share": 0.2}
+
+
 def _params(**changes: Any) -> RlParams:
     base: dict[str, Any] = {
         "iterations": 2, "tool_tasks": 0, "pool": 8, "prompts": 4,
@@ -41,7 +45,7 @@ def _params(**changes: Any) -> RlParams:
         "ptx_demonstrations": {},
         "critic": {"open_prompts": 0, "coefficient": 0.0, "pairs": 0, "window": 1, "held_pairs": 0}, "held_tasks": 4,
         "eval_every": 2, "max_batch": 8, "checkpoint_every": 2, "compute": "float32",
-        "rollouts": {"backend": "colocated", "url": ""}, "fake_quant": False,
+        "rollouts": {"backend": "colocated", "url": "", "max_failed_share": 0.2}, "fake_quant": False,
     }  # fmt: skip
     return RlParams.model_validate(base | changes)
 
@@ -87,7 +91,12 @@ def test_a_server_with_pushed_weights_trains_the_same_policy(
     start: Path, tokenizer: K2Tokenizer, tmp_path: Path, url: str
 ) -> None:
     here = _loop(_params(), start, tmp_path / "here", tokenizer)
-    there = _loop(_params(rollouts={"backend": "server", "url": url}), start, tmp_path / "there", tokenizer)
+    there = _loop(
+        _params(rollouts=_by("server", url)),
+        start,
+        tmp_path / "there",
+        tokenizer,
+    )
     curve_here, curve_there = here.run(), there.run()
     assert [row["text"] for row in there.rollouts.read(2)] == [row["text"] for row in here.rollouts.read(2)]
     assert curve_there[-1]["mismatch"] < 1e-4
@@ -113,7 +122,12 @@ def test_interrupted_requests_keep_their_tokens(start: Path, tokenizer: K2Tokeni
 
 
 def test_a_server_that_is_not_there_is_one_line(start: Path, tokenizer: K2Tokenizer, tmp_path: Path) -> None:
-    loop = _loop(_params(rollouts={"backend": "server", "url": "http://127.0.0.1:9"}), start, tmp_path, tokenizer)
+    loop = _loop(
+        _params(rollouts=_by("server", "http://127.0.0.1:9")),
+        start,
+        tmp_path,
+        tokenizer,
+    )
     with pytest.raises(RolloutError, match="http://127.0.0.1:9/update_weights_from_disk"):
         loop.run()
 
@@ -127,9 +141,9 @@ def test_another_networks_weights_are_refused(start: Path, tokenizer: K2Tokenize
 def test_int4_rollouts_come_from_the_weights_that_are_trained(
     start: Path, tokenizer: K2Tokenizer, tmp_path: Path
 ) -> None:
-    both = _params(rollouts={"backend": "int4", "url": ""}, fake_quant=True)
+    both = _params(rollouts=_by("int4"), fake_quant=True)
     loop = _loop(both, start, tmp_path / "both", tokenizer)
     curve = loop.run()
     assert curve[-1]["mismatch"] < 1e-4
-    apart = _loop(_params(rollouts={"backend": "int4", "url": ""}), start, tmp_path / "apart", tokenizer).run()
+    apart = _loop(_params(rollouts=_by("int4")), start, tmp_path / "apart", tokenizer).run()
     assert apart[-1]["mismatch"] > 10 * curve[-1]["mismatch"]

@@ -76,7 +76,7 @@ def _params(**changes: Any) -> RlParams:
         "eval_every": 2,
         "max_batch": 16,
         "compute": "float32",
-        "rollouts": {"backend": "colocated", "url": ""},
+        "rollouts": {"backend": "colocated", "url": "", "max_failed_share": 0.2},
         "fake_quant": False,
         "checkpoint_every": 1,
     }

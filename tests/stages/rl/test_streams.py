@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from agents.chat.losses import Losses
 from k2model.inference.request import Request
 from stages.rl.backends import RolloutError, ServerBackend
 
@@ -123,3 +124,44 @@ def test_a_server_that_sends_no_token_any_more_is_not_waited_for(blank: bytes) -
     with pytest.raises(RolloutError, match="no token in 0.5 s"):
         next(_step([_event(TOKENS), blank], endless=True))
     assert time.monotonic() - started < 10
+
+
+class Refusing(Streaming):
+    """Answers every `every`-th POST with 400, the others with one token and an end."""
+
+    def __init__(self, every: int) -> None:
+        self.every, self.count = every, 0
+        super().__init__([_event(LAST)])
+
+    def _serve(self, connection: socket.socket) -> None:
+        self.count += 1
+        if self.count % self.every:
+            super()._serve(connection)
+            return
+        with connection, contextlib.suppress(OSError):
+            connection.recv(65_536)
+            answer = b'{"error": "filter"}'
+            head = b"HTTP/1.1 400 no\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(answer)
+            connection.sendall(head + answer)
+            connection.shutdown(socket.SHUT_WR)
+            while connection.recv(65_536):  # a close with unread data would reset the connection
+                pass
+
+
+def test_a_request_that_the_server_refuses_costs_that_rollout() -> None:
+    losses = Losses(0.2)
+    backend = ServerBackend(Refusing(8).url, "m", 1, 5.0, losses)
+    handles = [backend.submit(Request([1, 2], 8)) for _ in range(16)]
+    results = dict(result for _ in handles for result in backend.step())
+    assert sorted(results) == handles
+    assert [results[handle].finish_reason for handle in handles].count("refused") == 2
+    assert losses.failed == 2 and "filter" in losses.line()
+
+
+def test_a_server_that_refuses_too_much_ends_the_run_in_one_line() -> None:
+    backend = ServerBackend(Refusing(2).url, "m", 1, 5.0, Losses(0.2))
+    for _ in range(40):
+        backend.submit(Request([1, 2], 8))
+    with pytest.raises(RolloutError, match=r"requests got no answer.*max_failed_share is 0\.2"):
+        for _ in range(40):
+            backend.step()
