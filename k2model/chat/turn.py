@@ -186,7 +186,8 @@ class StopStrings:
         if places:
             self.stopped, self._held = True, ""
             return held[: min(places)]
-        keep = max((n for stop in self._stops for n in range(1, len(stop)) if held.endswith(stop[:n])), default=0)
+        begun = ((stop, n) for stop in self._stops for n in range(1, min(len(stop), len(held) + 1)))
+        keep = max((n for stop, n in begun if held.endswith(stop[:n])), default=0)
         self._held = held[len(held) - keep :]
         return held[: len(held) - keep]
 

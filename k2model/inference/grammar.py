@@ -62,6 +62,7 @@ class ToolGrammar:
         tools: Sequence[Mapping[str, Any]] = (),
         *,
         max_tokens: int,
+        budget_field: str = "max_tokens",
         choice: str = "auto",
         function: str | None = None,
         first_index: int = 0,
@@ -75,7 +76,7 @@ class ToolGrammar:
 
         Args:
             tools: OpenAI declarations.
-            max_tokens: budget of the request.
+            max_tokens: budget of the request; `budget_field` names it in errors.
             choice: `auto`, `required` (at least one call) or `none`.
             function: only this tool may be called, and it must be.
             first_index: the dialog's call counter (`chat.next_call_index`).
@@ -103,6 +104,7 @@ class ToolGrammar:
             self.grammars,
             callables,
             max_tokens=max_tokens,
+            budget_field=budget_field,
             must_call=choice == "required",
             content=None if choice == "required" else content,
             first_index=first_index,

@@ -64,7 +64,7 @@ class TurnConstraint:
 
     Args:
         tools: may be called, none in an empty list.
-        max_tokens: budget of the turn.
+        max_tokens: budget of the turn; `budget_field` names it in errors.
         must_call: the turn holds at least one call.
         content: the content is JSON of this grammar, free text without.
         first_index: number of the first call.
@@ -81,6 +81,7 @@ class TurnConstraint:
         tools: Sequence[CallableTool],
         *,
         max_tokens: int,
+        budget_field: str,
         must_call: bool,
         content: JsonGrammar | None,
         first_index: int,
@@ -103,7 +104,7 @@ class TurnConstraint:
         if self._needed > max_tokens:
             least = min(tools, key=self._call_cost).name if must_call else ""
             shortest = f"call of {least!r}" if must_call else "content of response_format's schema"
-            raise ConfigError(f"max_tokens: {max_tokens} is below the {self._needed} of the shortest {shortest}")
+            raise ConfigError(f"{budget_field}: {max_tokens} is below the {self._needed} of the shortest {shortest}")
         # Thinking and text before what must come leave room for more than the shortest.
         self._reserved = max(self._needed, min(max_tokens // 2, 4 * self._needed))
 

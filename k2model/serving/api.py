@@ -195,6 +195,7 @@ class Choices(Sampling):
 
 class ChatBody(Choices):
     decisions = parameters.CHAT
+    dialog: ClassVar[str] = "messages"  # the field that holds it
     messages: list[ChatMessage] = Field(min_length=1)
     tools: list[ToolBody] = []
     tool_choice: ChoiceOrName[NamedChoice] = "auto"

@@ -118,6 +118,16 @@ class Reasoning(RequestObject):
     decisions = parameters.REASONING
 
 
+class ResponseChat(ChatBody):
+    """The chat of a response; errors name the caller's fields."""
+
+    dialog = "input"
+
+    @property
+    def budget(self) -> tuple[str, int | None]:
+        return "max_output_tokens", self.max_completion_tokens
+
+
 class ResponsesBody(Sampling):
     decisions = parameters.RESPONSES
     input: Annotated[list[InputItem], PlainValidator(_read_input)]
@@ -136,7 +146,7 @@ class ResponsesBody(Sampling):
     def logprobs(self) -> bool:
         return LOGPROBS in self.include or self.top_logprobs > 0
 
-    def chat(self) -> ChatBody:
+    def chat(self) -> ResponseChat:
         """The chat that is asked for.
 
         Raises:
@@ -159,7 +169,7 @@ class ResponsesBody(Sampling):
         }
         same = ("parallel_tool_calls", "top_logprobs", *Sampling.model_fields)
         try:
-            return ChatBody.model_validate(body | {name: getattr(self, name) for name in same})
+            return ResponseChat.model_validate(body | {name: getattr(self, name) for name in same})
         except ValidationError as error:
             raise complaint(error) from None
 

@@ -68,6 +68,7 @@ class Service:
         self.engine = _engine(model, tokenizer, max_batch, max_length)
         self.thread = EngineThread(self.engine)
         self.pieces = tokenizer.token_bytes()
+        self._longest = max(map(len, self.pieces))
         self.stopping = False
         self._running: set[asyncio.Queue[tuple[int, News | Exception]]] = set()
         # Neither pool is asyncio's own, for whose work the end of the loop waits. A schema that takes long keeps
@@ -188,6 +189,7 @@ class Service:
             raise ConfigError("top_logprobs: needs logprobs: true")
         messages = chat.canonical([message.model_dump(exclude_defaults=True) for message in body.messages])
         tools = [tool.model_dump(exclude_none=True) for tool in body.tools]
+        self._check_size(body.dialog, chat.render(messages, tools, add_generation_prompt=True))
         prompt = chat.encode_prompt(self.tokenizer, messages, tools)
         stop_ids = frozenset({self.tokenizer.im_end, self.tokenizer.eos, self.tokenizer.special["[EOT]"]})
         first_index = chat.next_call_index(messages)
@@ -213,6 +215,7 @@ class Service:
         return self.grammar.turn(
             tools,
             max_tokens=budget,
+            budget_field=body.budget[0],
             choice="required" if isinstance(choice, NamedChoice) else choice,
             function=named,
             first_index=first,
@@ -225,6 +228,8 @@ class Service:
         stop_ids = frozenset(own if body.stop_token_ids is None else body.stop_token_ids)
         requests: list[Request] = []
         for prompt in body.prompt:
+            if isinstance(prompt, str):
+                self._check_size("prompt", prompt)
             ids = self.tokenizer.encode(prompt) if isinstance(prompt, str) else prompt
             self._check_ids("prompt", ids)
             requests += self._requests(
@@ -281,6 +286,12 @@ class Service:
             )
             for k in range(body.n)
         ]
+
+    def _check_size(self, field: str, text: str) -> None:
+        """Refuses what can't fit however it is parted into tokens, before time and memory go into parting it."""
+        size = len(text.encode("utf-8", "replace"))
+        if size > self._longest * self.engine.max_length:
+            raise ConfigError(f"{field}: a prompt of {size} bytes exceeds the context of {self.engine.max_length}")
 
     def _check_ids(self, field: str, ids: Sequence[int]) -> None:
         outside = next((i for i in ids if not 0 <= i < self.vocab_size), None)

@@ -18,7 +18,7 @@ from k2model.inference.json_schema.flat import Flat, declared_keys, dumps, in_or
 from k2model.inference.json_schema.numbers import finish_number
 from k2model.inference.json_schema.patterns import compiled, shortest_rest
 from k2model.inference.json_schema.schema import Value
-from k2model.inference.json_schema.strings import finish_string, whole_escapes
+from k2model.inference.json_schema.strings import MAX_LENGTH, SchemaTooBig, finish_string, whole_escapes
 
 MAX_ALTERNATIVES = 256
 MAX_SCHEMAS = 20_000
@@ -26,10 +26,6 @@ LITERALS = {"null": "null", "true": "boolean", "false": "boolean"}
 NUMBER_KEYS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf")
 APPLICATORS = ("$ref", "allOf", "anyOf", "$defs")
 Conjunction = tuple[Value, ...]  # schemas that hold together
-
-
-class SchemaTooBig(ValueError):
-    """More schemas together than are looked at."""
 
 
 class Completer:
@@ -132,7 +128,10 @@ class Completer:
         return tuple(sorted({id(schema) if isinstance(schema, dict) else int(schema) for schema in schemas}))
 
     def _compute(self, schemas: Conjunction) -> str | None:
-        return _fewest(self._begin(flat) for flat in self._flat(schemas))
+        text = _fewest(self._begin(flat) for flat in self._flat(schemas))
+        if text is not None and len(text) > MAX_LENGTH:
+            raise SchemaTooBig
+        return text
 
     # Schemas without references and choices.
 
@@ -359,11 +358,15 @@ class Completer:
             return None
         beyond = max((len(schema.get("prefixItems", ())) for schema in flat), default=0)
         texts: list[str] = []
+        length = 0
         for place in range(count, least):
             text = texts[-1] if place > max(beyond, count) else self._instance(self._item(flat, place))
             if text is None:
                 return None
             texts.append(text)
+            length += len(text)
+            if length > MAX_LENGTH:
+                raise SchemaTooBig
         return (lead if texts or lead == "[" else "") + ", ".join(texts) + "]"
 
     def _item(self, flat: Flat, place: int) -> Conjunction:

@@ -8,6 +8,7 @@ from k2model.inference.json_schema.regex_syntax import TOP, PatternError, Ranges
 
 MAX_STATES = 30_000
 MAX_VISITS = 20_000
+MAX_VISITED_STATES = 1_000_000  # of automata, all visits together
 PREFERRED = [ord(sign) for sign in "a0A x-_.:/"]
 States = frozenset[int]
 
@@ -113,7 +114,9 @@ class Pattern:
             for _ in range(most - least):
                 after = self._state(empty=[end, self._build(part, after)])
         for _ in range(least):
-            after = self._build(part, after)
+            before, after = after, self._build(part, after)
+            if before == after:
+                break  # of a part without characters, which could be repeated without end
         return after
 
     @staticmethod
@@ -171,7 +174,7 @@ def compiled(regex: str) -> Pattern:
 def shortest_rest(patterns: Sequence[Pattern], begun: str, least: int, most: int | None) -> str | None:
     """The fewest characters after which a begun text matches all patterns and has `least` to `most` characters.
 
-    None when there are none, or when they aren't found within `MAX_VISITS` states.
+    None when there are none, or when they aren't found within `MAX_VISITS` and `MAX_VISITED_STATES`.
     """
     if not patterns:
         return "a" * max(0, least - len(begun)) if most is None or max(least, len(begun)) <= most else None
@@ -190,8 +193,10 @@ def shortest_rest(patterns: Sequence[Pattern], begun: str, least: int, most: int
         heapq.heappush(heap, (cost + max(left, least - length), -length, order, states, cost, rest))
 
     push(states, len(begun), 0, "")
-    while heap and len(seen) < MAX_VISITS:
+    visited = 0
+    while heap and len(seen) < MAX_VISITS and visited < MAX_VISITED_STATES:
         _, minus, _, states, cost, rest = heapq.heappop(heap)
+        visited += sum(map(len, states))
         # Beyond the least length the length matters only where there is a most.
         key = (states, -minus if most is not None else min(-minus, least))
         if key in seen:

@@ -11,6 +11,7 @@ from typing import Any
 
 Ranges = tuple[tuple[int, int], ...]
 TOP = sys.maxunicode
+MAX_DIGITS = 6  # of a count of repetitions
 NEWLINE = ((10, 10),)
 DIGIT = ((48, 57),)
 WORD = ((48, 57), (65, 90), (95, 95), (97, 122))
@@ -31,7 +32,10 @@ def parse(regex: str) -> Tree:
     Raises:
         PatternError: not of the dialect.
     """
-    return _Parser(regex).whole()
+    try:
+        return _Parser(regex).whole()
+    except RecursionError:
+        raise PatternError("a pattern nested too deep") from None
 
 
 class _Parser:
@@ -75,6 +79,8 @@ class _Parser:
                 least, comma, most = self._text[self._at + 1 : max(end, 0)].partition(",")
                 if not least.isdecimal() or not (most == "" or most.isdecimal()):
                     raise PatternError(f"{{ in {self._text!r}")
+                if max(len(least), len(most)) > MAX_DIGITS:
+                    raise PatternError(f"a repetition of {self._text!r}")
                 self._at = end + 1
                 high = (int(most) if most else None) if comma else int(least)
                 if high is not None and high < int(least):

@@ -133,7 +133,7 @@ class Schema:
     def _is_pattern(self, value: Any, path: str, reader: Callable[[str], Any] | None = None) -> bool:
         try:
             (reader or _matcher)(value)
-        except (PatternError, re.error, TypeError):
+        except (ValueError, re.error, TypeError, OverflowError, RecursionError):  # all that `re` raises too
             self.ignored.append(path)
             return False
         return True
@@ -162,7 +162,7 @@ class Schema:
             part = _unquoted(part)
             if isinstance(root, Mapping) and part in root:
                 root = root[part]
-            elif isinstance(root, list) and part.isdecimal() and int(part) < len(root):
+            elif isinstance(root, list) and part.isdecimal() and len(part) < 10 and int(part) < len(root):
                 root = root[int(part)]
             else:
                 return None
@@ -182,7 +182,8 @@ def _modern(schema: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(new.get("dependencies"), Mapping):
         for name, needs in new.pop("dependencies").items():
             kind = "dependentRequired" if isinstance(needs, list) else "dependentSchemas"
-            new[kind] = dict(new.get(kind) or {}) | {name: needs}
+            before = new.get(kind)
+            new[kind] = (before if isinstance(before, Mapping) else {}) | {name: needs}
     for old in ("$recursiveRef", "$dynamicRef"):
         if old in new and "$ref" not in new:
             new["$ref"] = new.pop(old)

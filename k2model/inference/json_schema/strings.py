@@ -7,9 +7,14 @@ from typing import Any
 
 from k2model.inference.json_schema.patterns import compiled, shortest_rest
 
+MAX_LENGTH = 100_000  # characters of a shortest value
 _OPEN_ESCAPE = re.compile(r"(?<!\\)(?:\\\\)*(\\(?:u[0-9A-Fa-f]{0,3})?)$")
 _CONTROLS = [f"\\u{code:04x}" for code in (*range(32), 127)]
 _ESCAPES = ["\\n", '\\"', "\\\\", "\\t", "\\r", "\\b", "\\f", *_CONTROLS]
+
+
+class SchemaTooBig(ValueError):
+    """More schemas together than are looked at, or a longer value."""
 
 
 def finish_string(schemas: Sequence[Mapping[str, Any]], begun: str) -> str | None:
@@ -17,9 +22,14 @@ def finish_string(schemas: Sequence[Mapping[str, Any]], begun: str) -> str | Non
 
     Args:
         schemas: `pattern`, `minLength` and `maxLength` count.
+
+    Raises:
+        SchemaTooBig: `minLength` is beyond `MAX_LENGTH`.
     """
     patterns = [compiled(schema["pattern"]) for schema in schemas if "pattern" in schema]
     least = max((schema.get("minLength", 0) for schema in schemas), default=0)
+    if least > MAX_LENGTH:
+        raise SchemaTooBig
     most = min((schema["maxLength"] for schema in schemas if "maxLength" in schema), default=None)
     ways: list[str] = []
     for start in whole_escapes(begun):

@@ -2,6 +2,7 @@
 
 import json
 import random
+import time
 from typing import Any
 
 import jsonschema
@@ -111,6 +112,51 @@ def test_a_schema_of_any_draft_is_usable_and_what_no_grammar_holds_is_said(gramm
 def test_a_schema_without_a_finite_value_is_refused_by_name(grammars: JsonGrammars, schema: Any, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         grammars.compile(schema, "parameters of 'f'", is_object=True)
+
+
+# Keywords that mean nothing, or that no grammar holds: (schema, unheld, ignored).
+EXTREMES: dict[str, tuple[Any, list[str], list[str]]] = {
+    "a long repetition": (_with("pattern", "a{99999999999}", **TEXT), [], ["/properties/a/pattern"]),
+    "digits without end": (_with("pattern", "a{" + "9" * 5000 + "}", **TEXT), [], ["/properties/a/pattern"]),
+    "nothing repeated": (_with("pattern", "((){999999}){999999}", **TEXT), [], []),
+    "repeated thrice": (_with("pattern", "((a{30}){30}){30}", **TEXT), ["/properties/a/pattern"], []),
+    "a deep pattern": (
+        _with("pattern", "(" * 3000 + "a" + ")" * 3000, **TEXT),
+        [],
+        ["/properties/a/pattern"],
+    ),
+    "flags of bytes": (_with("pattern", "(?L)a", **TEXT), [], ["/properties/a/pattern"]),
+    "a pattern of names": ({"patternProperties": {"a{99999999999}": TEXT}}, [], ["/patternProperties"]),
+    "a length without end": (_with("minLength", 10**30, **TEXT), ["/properties/a/minLength"], []),
+    "a long length": (_with("minLength", 10**9, **TEXT), ["/properties/a/minLength"], []),
+    "items without end": (_with("minItems", 10**30, type="array"), ["/properties/a/minItems"], []),
+    "many items": (_with("minItems", 10**9, type="array"), ["/properties/a/minItems"], []),
+    "many items of many": (
+        _with("minItems", 10**4, type="array", items={"type": "array", "minItems": 10**4}),
+        ["/properties/a/items/minItems", "/properties/a/minItems"],
+        [],
+    ),
+    "dependencies beside nonsense": (
+        {"dependencies": {"a": ["b"]}, "dependentRequired": "x"},
+        ["/dependentRequired"],
+        [],
+    ),
+    "a place without end": (_with("$ref", "#/allOf/" + "9" * 5000) | {"allOf": [{}]}, [], ["/properties/a/$ref"]),
+}
+
+
+@pytest.mark.parametrize("name", EXTREMES)
+def test_numbers_and_patterns_without_end_cost_neither_the_server_nor_the_request(
+    grammars: JsonGrammars, name: str
+) -> None:
+    schema, unheld, ignored = EXTREMES[name]
+    begun = time.monotonic()
+    grammar, value = _shortest(grammars, schema)
+    assert time.monotonic() - begun < 10
+    assert isinstance(value, dict)
+    assert list(grammar.unheld) == unheld
+    assert sorted(grammar.schema.ignored) == ignored
+    assert (grammar.schema.problem(value) is None) == (not unheld or name == "dependencies beside nonsense")
 
 
 def test_real_specifications_compile_and_their_shortest_calls_are_valid(grammars: JsonGrammars) -> None:
