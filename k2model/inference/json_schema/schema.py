@@ -183,7 +183,7 @@ def _modern(schema: Mapping[str, Any]) -> dict[str, Any]:
         for name, needs in new.pop("dependencies").items():
             kind = "dependentRequired" if isinstance(needs, list) else "dependentSchemas"
             before = new.get(kind)
-            new[kind] = (before if isinstance(before, Mapping) else {}) | {name: needs}
+            new[kind] = {**(before if isinstance(before, Mapping) else {}), name: needs}
     for old in ("$recursiveRef", "$dynamicRef"):
         if old in new and "$ref" not in new:
             new["$ref"] = new.pop(old)
