@@ -77,6 +77,7 @@ PROOF = {
     ),
     r"k2 experiment .*": "tests/flows/test_sweep.py::test_an_experiment_leaves_the_checkout_as_it_is",
     r"dvc exp (show .*|apply .*)": "tests/test_pipeline.py::test_metrics_plots_and_experiments_are_readable",
+    r"pytest -m (soak|drivers) .*": "tests/k2model/serving/test_soak.py",
     r"k2 models --send": (
         "tests/stages/tracking/test_runs.py::test_a_server_that_is_away_or_killed_in_a_run_is_told_later"
     ),
