@@ -14,13 +14,23 @@ GSM_MARK = re.compile(r"#### (\-?[0-9\.\,]+)")  # the pattern of GSM8K's own cod
 LINE_MARK = re.compile(r"####[ \t]*([^\n]*)")
 
 # A is a word too: "A good question". It is a choice where nothing follows that a noun phrase would go on with.
-_ARTICLE = r"[ \t\u2009]+(?!(?:because|since|as|is|was|with|for|and|by)\b)[a-z]"
+_ARTICLE = r"[ \t\u2009]+(?!(?:because|since|as|is|was|must|would|should|seems|with|for|and|or|by)\b)[a-z]"
 _LETTER = rf"(?P<said>(?:[B-D]|A(?!{_ARTICLE}))(?![A-Za-z0-9'’+\-*/=^_]))"
 _OPEN, _CLOSE = r"[(\[]?\s?", r"\s?[)\]]?"
+# Two letters are no choice, but "C and A is wrong" goes on with another sentence.
+_NOT_SHARED = (
+    r"(?![)\]]?[ \t]*(?:\b(?:or|and)\b|&|/)[ \t]*[(\[]?[A-D](?![A-Za-z0-9])"
+    r"(?![)\]]?[ \t]+(?:is|are|was|can|does|do|has)))"
+)
 _AFTER_ANSWER = re.compile(
-    r"(?i:\banswers?|\b(?:correct|right|best|final)\s+(?:choice|option|one))[ \t]*"
-    r"(?i:is|was|would be|should be|must be|=|:|：)?[ \t]*(?i:therefore|thus|then|clearly)?[ \t:]*(?i:the\s+)?"
-    r"(?i:(?:correct\s+|right\s+)?(?:option|choice|letter|answer)[ \t]*(?:is|:)?\s*)?" + _OPEN + _LETTER + _CLOSE
+    r"(?i:\banswers?|答案|\b(?:correct|right|best|final)\s+(?:choice|option|one)"
+    r"|\b(?:correct|selected|chosen)(?=[ \t]*[:：]))[ \t]*"
+    r"(?i:is|was|would be|should be|must be|=|:|：|是|为|[–—-])?[ \t]*(?i:therefore|thus|then|clearly)?[ \t:]*"
+    r"(?i:the\s+)?(?i:(?:correct\s+|right\s+)?(?:option|choice|letter|answer)[ \t]*(?:is|:)?\s*)?"
+    + _OPEN
+    + _LETTER
+    + _CLOSE
+    + _NOT_SHARED
 )
 _AFTER_COLON = re.compile(r"(?i:\banswer)[ \t]*[:=：][ \t]*[(\[]?([a-d])[)\]]?(?=[ \t]*(?:[.,;)\n]|$))", re.MULTILINE)
 _DENIED = (
@@ -28,19 +38,33 @@ _DENIED = (
     r"(?:wrong|incorrect|false|not|no)|isn|can.?t|doesn))"
 )
 _ENDS = r"(?=[ \t]*(?:[.,;:!?\n]|$|because|since|as\b|—|–))"
-_WEAKLY = re.compile(  # "option B", "it is B", but not "option B is wrong"
+_STOPS = r"(?=[ \t]*(?:[.!\n]|$))"
+_RIGHT = (  # "B is correct", "B is the answer"
+    r"[ \t]+(?i:is|must be|would be|should be|seems|fits)[ \t]+"
+    r"(?i:(?:the|clearly|therefore|thus|indeed|my|only)[ \t]+)*"
+    r"(?:(?i:correct|right)" + _ENDS + r"|(?i:(?:correct|right|best|final)?[ \t]*(?:answer|option|choice|one)\b))"
+)
+_WEAKLY = re.compile(  # "option B", "it is B", "so B", but not "option B is wrong", "it can't be B"
     r"\b(?:(?i:option|choice)[ \t]*:?[ \t]*" + _OPEN + _LETTER + _CLOSE + _DENIED +
-    r"|(?i:is|be|choose|chose|pick|select|go with|opt for)[ \t]*:?[ \t]*" +
-    _OPEN + _LETTER.replace("said", "verb") + _CLOSE + _ENDS + ")", re.MULTILINE,
+    r"|(?i:(?:it|that)['’]s|is|(?<!not )(?<!n.t )be|choose|chose|pick|select|go with|opt for)[ \t]*:?[ \t]*" +
+    _OPEN + _LETTER.replace("said", "verb") + _CLOSE + _ENDS +
+    r"|(?i:so|hence|thus|therefore|leaves|leaves us with)[ \t]*,?[ \t]*" +
+    _OPEN + _LETTER.replace("said", "so") + _CLOSE + _STOPS + ")"
+    r"|^[ \t]*(?:=>|->|[→⇒])[ \t]*" + _OPEN + _LETTER.replace("said", "to") + _CLOSE + _STOPS +
+    r"|(?<![\w'’+\-*/=^])(?<![Ii]f )" + _OPEN + _LETTER.replace("said", "fits") + _CLOSE + _RIGHT, re.MULTILINE,
 )  # fmt: skip
+_WIDE = {ord("Ａ") + place: "ABCD"[place] for place in range(4)}
 _BARE = re.compile(r"\W*([A-D])\W*")
-_ALONE = re.compile(r"[ \t]*" + _OPEN + r"([A-D])(?:[)\]][.:]?(?:\s|$)|[.:](?:\s|$)|\s*$)")
+_ALONE = re.compile(
+    r"[ \t]*" + _OPEN + r"([A-D])(?:[)\]][.:]?(?:\s|$)|[.:](?:\s|$)|\s*$|[ \t]+(?:because|since)\b"
+    r"|[ \t]+[–—-][ \t]+(?![A-D]\b))"
+)
 _SAID = re.compile(
     r"(?i)answer\s*(?:is|was|:|=|：)\s*(?:therefore|thus|then)?[ :]*(?:[A-Za-z]\w?\s*=\s*)?"
     r"(?:approximately |exactly |equal to )?[$(\[]?\s?(?=[-.0-9(\[])"
 )
-_CUT = re.compile("[=≈]")
-_ASIDE = re.compile(r"[A-Za-z][A-Za-z ,']*(?::|\bis)?\s*|[$€£]\s*|[(\[]\s*")
+_CUT = re.compile("[=≈≡]")
+_ASIDE = re.compile(r"[A-Za-z][A-Za-z ,']*(?::|\bis)?\s*|[$€£¥₹]\s*|[(\[]\s*|\+")
 _NOUNS = re.compile(r"[A-Za-z]{2,}(?:[ -][A-Za-z]{2,})*(?:\^[23])?")
 _NO_NOUN = re.compile(r"\b(?:pi|sqrt|root|log|ln|sin|cos|tan|mod|or|and|to|times|over|plus|minus|choose)\b")
 
@@ -75,11 +99,13 @@ def choice(text: str) -> str:
     for line in (lines[-1], lines[0]) if lines else ():
         if letter := _alone(line):
             return letter
-    weak = [match.group("said") or match.group("verb") for match in _WEAKLY.finditer(plain)]
+    weak = [match.group(match.lastgroup) for match in _WEAKLY.finditer(plain) if match.lastgroup]
     return weak[-1] if weak else ""
 
 
 def _undressed(text: str) -> str:
+    text = re.sub(r"[\"“”]|(?<!\w)['‘’](?=[A-D]['’])|(?<=[A-D])['’](?!\w)", "", text.translate(_WIDE))
+    text = re.sub(r"</?(?:answer|choice|option|b|strong)>", " ", text)
     text = re.sub(r"(?<!\w)[*_]{1,3}|[*_]{1,3}(?!\w)", "", text)
     return plain_text(text.replace("$", "")).replace(COMMAND, "")
 

@@ -1,14 +1,17 @@
 """The program in an answer."""
 
+import ast
 import re
 from collections.abc import Iterator
 
 FENCE = re.compile(r"([ \t]*(?:>[ \t]*)?)(```+|~~~+)([^\n`]*)$")
+QUOTED = re.compile(r"[ \t]*> ?")
 INDENT = 3  # blanks by which a closing fence may stand further in than its opening one
 
 
 def blocks(text: str) -> Iterator[str]:
-    """The fenced blocks of a text in order; one that never closes goes to the end."""
+    """The fenced blocks of a text in order, without the indent or the quote mark of their fence (of a list, a quote);
+    one that never closes goes to the end."""
     indent, mark, lines = "", "", list[str]()
     for line in text.replace("\r\n", "\n").split("\n"):
         fence = FENCE.match(line)
@@ -24,9 +27,17 @@ def blocks(text: str) -> Iterator[str]:
             yield "".join(f"{held}\n" for held in lines) + line.rstrip().removesuffix(mark)
             mark = ""
         else:
-            lines.append(line)
+            lines.append(_unindented(line, indent))
     if mark and any(line.strip() for line in lines):
         yield "".join(f"{held}\n" for held in lines)
+
+
+def _unindented(line: str, indent: str) -> str:
+    """A line of a block whose fence stands behind `indent`, as Markdown reads it."""
+    if ">" in indent:
+        return QUOTED.sub("", line, count=1)
+    blank = len(line) - len(line.lstrip())
+    return line[min(blank, len(indent)) :]
 
 
 def defines(source: str, function: str) -> bool:
@@ -37,10 +48,21 @@ def defines(source: str, function: str) -> bool:
 
 
 def program(text: str, function: str | None = None) -> str:
-    """The last fenced block, or the first that defines `function` (else the first at all); the text without any."""
+    """The last fenced block, or the first that defines `function` and is Python (else the first that defines it, else
+    the first at all); the text without any."""
     found = list(blocks(text))
     if not found:
         return text
     if function is None:
         return found[-1]
-    return next((block for block in found if defines(block, function)), found[0])
+    defining = [block for block in found if defines(block, function)]
+    return next(filter(_is_python, defining), (defining or found)[0])
+
+
+def _is_python(source: str) -> bool:
+    """False for a signature that is quoted without its body, among others."""
+    try:
+        ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    return True

@@ -13,7 +13,9 @@ from gym.verifiers.units import NEUTRAL, NONE, PhysicalUnit, read_unit
 WORDS = 3  # after a number among which its noun may stand: "12 red apples"
 _NOUN = re.compile(r"[A-Za-zÀ-ɏ]+")
 _GAP = re.compile(r"[ \t\u2009\u00a0\u202f-]{0,3}")  # between a number and its unit
-_MONEY = re.compile(r"([$€£])[ -]*\Z")
+_MONEY = re.compile(r"([$€£¥₹])[ -]*\Z")
+_CHOICE = re.compile(r"\s*(?P<range>to|or|and|up to)\s*")  # "5 to 6 m", "between 5 and 6 m"
+SAME_SHARE = Fraction(1, 50)  # "5 km or 3.1 miles" says one thing twice
 _ASIDE = re.compile(r"\s*\(\s*(?:about|approximately|roughly|or|i\.e\.|=|≈|~)?\s*")  # "5 km (3.1 miles)"
 _JOINED = re.compile(r"(?:\s|,|and)*")
 
@@ -66,6 +68,8 @@ def _last(plain: str, found: list[Number]) -> Quantity | None:
         same, end = _unit(plain, found[-2])
         if same.dimension == unit.dimension and _ASIDE.fullmatch(plain, end, last.start):
             return _last(plain, found[:-1])
+    if len(found) > 1 and _is_range(plain, found[-2], last, unit):
+        return Quantity(None, NONE)
     if unit is NONE:
         return Quantity(last.value, NONE, tuple(_NOUN.findall(plain[last.end : last.end + 60].split("\n")[0])[:WORDS]))
     total, smaller = last.value * unit.factor + unit.offset, unit
@@ -77,6 +81,20 @@ def _last(plain: str, found: list[Number]) -> Quantity | None:
             break
         total, smaller, start = total + earlier.value * part.factor, part, earlier.start
     return Quantity(total, unit)
+
+
+def _is_range(plain: str, first: Number, last: Number, unit: PhysicalUnit) -> bool:
+    """Whether two values are offered where one is asked for."""
+    own, end = _unit(plain, first)
+    joint = _CHOICE.fullmatch(plain, end, last.start)
+    if joint is None or first.value is None or last.value is None:
+        return False
+    if joint["range"] == "and" and not re.search(r"\bbetween\W{0,3}\Z", plain[max(0, first.start - 11) : first.start]):
+        return False
+    if own is NONE:
+        own = unit
+    lower, upper = (value * own.factor + own.offset for value, own in ((first.value, own), (last.value, unit)))
+    return own.dimension == unit.dimension and abs(upper - lower) > SAME_SHARE * abs(upper)
 
 
 def _unit(plain: str, number: Number) -> tuple[PhysicalUnit, int]:

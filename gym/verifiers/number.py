@@ -5,6 +5,7 @@ no value, so that no digit of it is ever taken for the answer.
 """
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -56,11 +57,16 @@ _ROOT = re.compile(
     r"|\\binom\s*\{[^{}]*\}\s*\{[^{}]*\}"
 )
 _STYLE = re.compile(
-    r"\\(?:text[a-z]*|math(?:rm|bf|it|sf|tt|bb|cal)|mbox|operatorname|f?box(?:ed)?|displaystyle|bf|rm)(?![A-Za-z])\s*"
+    r"\\(?:text)?color\s*\{[^{}]*\}"
+    r"|\\(?:text[a-z]*|math(?:rm|bf|it|sf|tt|bb|cal)|mbox|operatorname|f?box(?:ed)?|displaystyle|bf|rm|underline"
+    r"|tiny|small|normalsize|large|Large|LARGE|huge|Huge)(?![A-Za-z])\s*"
 )
+_MODULUS = re.compile(r" ?(?:\\pmod\s*(?:\{[^{}]*\}|[0-9]+)|\((?:\\?(?:text|mathrm)\s*\{)?\\?mod\b\}?[^()]*\))")
+_RAISED = re.compile(r"(\\[A-Za-z]+)?\{([0-9A-Za-z.\u2009 -]*)\}(?=\s*[\^_])")
 _BLANKS = re.compile(r"\\(?:[,;:> ]|q?quad(?![A-Za-z]))|~")
 _LETTERS = {
     "times": "×", "cdot": "·", "mu": "µ", "pi": "π", "approx": "≈", "Omega": "Ω", "infty": "∞", "pm": "±", "div": "÷",
+    "equiv": "≡",
     "left": "", "right": "", "big": "", "Big": "", "dollar": "$", "pounds": "£", "euro": "€", "celsius": "°C",
     "percent": "%", "degree": "°", "degrees": "°", "circ": "°", "neq": "≠", "ne": "≠", "leq": "≤", "le": "≤",
     "geq": "≥", "ge": "≥", "lt": "<", "gt": ">", "ldots": "…", "dots": "…",
@@ -68,15 +74,32 @@ _LETTERS = {
 _COMMAND = re.compile(r"\\([A-Za-z]+)\s?")
 _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
 _SINGLE = str.maketrans(
-    {"−": "-", "﹣": "-", "－": "-", "μ": "µ", "º": "°", "℃": "°C", "℉": "°F", "¼": " 1/4", "½": " 1/2", "¾": " 3/4"}
-    | {"⅓": " 1/3", "⅔": " 2/3", "⅕": " 1/5", "⅛": " 1/8", "\u2044": "/", "∕": "/", "⋅": "·", "\u200b": "", "％": "%"}
+    {"−": "-", "﹣": "-", "－": "-", "μ": "µ", "º": "°", "℃": "°C", "℉": "°F"}
+    | {"\u2044": "/", "∕": "/", "⋅": "·", "\u200b": "", "％": "%"}
     | {chr(0xFF10 + digit): str(digit) for digit in range(10)}
 )
 
 
+_VULGAR = re.compile(r"(?P<whole>(?<=[0-9])[ \u00a0\u2009]?)?(?P<fraction>[¼-¾⅐-⅞])")
+_DASH = re.compile(r"(?P<left>[0-9=:≈]|\bis|)(?P<gap>[ \u2009]?)[‒–](?P<after>[ \u2009]?)(?=[$€£]?\.?[0-9])")
+
+
+def _vulgar(match: re.Match[str]) -> str:
+    fraction = unicodedata.normalize("NFKD", match["fraction"]).replace("\u2044", "/")
+    return fraction if match["whole"] is None else f" {fraction}"
+
+
+def _dash(match: re.Match[str]) -> str:
+    """A dash that is a minus or stands in a range; one between words stays."""
+    is_dash = match["after"] and not match["left"]
+    return match.group() if is_dash else f"{match['left']}{match['gap']}-{match['after']}"
+
+
 def plain_text(text: str) -> str:
     """`text` without the dress of LaTeX and Markdown: `\\dfrac{3}{4}` → `3/4`, `1{,}000` → `1,000`, `\\$70` → `$70`."""
-    text = text.translate(_SINGLE)
+    text = _DASH.sub(_dash, _VULGAR.sub(_vulgar, text.translate(_SINGLE)))
+    text = _MODULUS.sub("", text)
+    text = re.sub(r"(?<=[0-9]) ?[xX] ?(?=[0-9])", "×", text)
     text = re.sub("[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+", lambda match: "^" + match.group().translate(_SUPERSCRIPTS), text)
     text = re.sub(r"(?<![0-9])\*\*|\*\*(?![0-9])|__|`", "", text)
     text = text.replace("{,}", ",").replace("\\!", "").replace("\\\\", "\n").replace("&", "")
@@ -88,7 +111,7 @@ def plain_text(text: str) -> str:
     for _ in range(4):  # a fraction in a fraction, a root in a fraction: from the inside outwards
         dressed = text
         text = _ROOT.sub(OPAQUE, text)
-        text = re.sub(r"\{([0-9A-Za-z.\u2009 -]*)\}(?=\s*[\^_])", r"\1", text)
+        text = _RAISED.sub(lambda match: f"{match[1]} {match[2]}" if match[1] else match[2], text)
         text = _FRACTION.sub(_fraction, text)
         if text == dressed:
             break
@@ -125,10 +148,17 @@ _TOKEN = re.compile(
     rf"(?:[ \u2009]?/[ \u2009]?(?P<by>{_DECIMAL}))?"
     rf"|(?P<opaque>[{OPAQUE}π∞√])"
 )
-_BEFORE = re.compile(r"[\w.,^/'’]\Z")
+_BEFORE = re.compile(r"[\w.,^/]\Z|[0-9]['’]\Z")
+_SCALE = re.compile(
+    r"[ \u2009\u00a0-]?(?P<word>hundred|thousand|million|billion|trillion|dozen)s?\b"
+    r"|(?P<k>k)\b|(?P<of_money>[KMB]|bn)\b"
+)
+_SCALES = {"hundred": 100, "dozen": 12, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12} | {
+    "k": 10**3, "K": 10**3, "M": 10**6, "B": 10**9, "bn": 10**9
+}  # fmt: skip
 _BLANK = "[ \u2009\u00a0]"
 _RUN = re.compile(
-    rf"[.,/:'’^!\-+*·×÷][0-9(]|[\^!{OPAQUE}{COMMAND}π√∞(]|\.\.|{_BLANK}?[*·×÷+]{_BLANK}?[0-9(]|{_BLANK}[-/]{_BLANK}[0-9(]"
+    rf"[.,/:'’^!\-+*·×÷][0-9(]|[xyz](?![A-Za-z])|[\^!{OPAQUE}{COMMAND}π√∞(]|\.\.|{_BLANK}?[*·×÷+]{_BLANK}?[0-9(]|{_BLANK}[-/]{_BLANK}[0-9(]"
 )
 _REST = re.compile(rf"[0-9.,/:'’^!*·×÷+\-(){OPAQUE}π]*")
 _OPERATOR = re.compile(
@@ -149,7 +179,9 @@ def numbers(plain: str) -> list[Number]:
         if match.group("opaque"):
             found.append(Number(None, start, end))
             continue
-        negative = re.search(r"(?:^|[^\w)\]%.^_])-\Z|(?:[=:(≈]|\bis) *- ?\Z", before) is not None
+        before = re.sub(r"(?:^|(?<=[=:(≈≡\n])|(?<=\bis)) ?\+\Z", " ", before)  # a sign, no sum
+        owed = re.search(r"(?:^|[^\w)\]%.^_])-[$€£¥₹]\Z", before) is not None
+        negative = re.search(r"(?:^|[^\w)\]%.^_])-\Z|(?:[=:(≈≡]|\bis) *- ?\Z", before) is not None
         if (re.search(r"[A-Za-z_^]-?\Z", before) and not negative) or re.search(r"[A-Za-zµ]\Z", before):
             continue  # an index, an exponent, a part of a name
         if negative:
@@ -161,12 +193,16 @@ def numbers(plain: str) -> list[Number]:
             place = max(place, inside[1])
             continue
         value = _value(match)
+        scale = _SCALE.match(plain, end)
+        if scale is not None and (not scale["of_money"] or re.search(r"[$€£¥₹]-?\Z", plain[:start])):
+            value = None if value is None else value * _SCALES[scale["word"] or scale["k"] or scale["of_money"]]
+            end = place = scale.end()
         if _RUN.match(plain, end) or _BEFORE.search(before) or _OPERATOR.search(before):
             value = None
         if value is None:
             rest = _REST.match(plain, end)
             end = place = rest.end() if rest is not None else end
-        elif negative:
+        elif negative or owed:
             value = -value
         found.append(Number(value, start, end))
     return found

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jsonschema
+from referencing.exceptions import Unresolvable
 
 from gym.verifiers.result import Result, Status
 from k2model.chat.model_json import ModelJsonError, loads_arguments, loads_model_json
@@ -26,6 +27,10 @@ def _satisfies(value: Any, schema: Mapping[str, Any]) -> Result:
         error_ = next(iter(jsonschema.Draft202012Validator(dict(schema)).iter_errors(value)), None)
     except jsonschema.SchemaError as error:
         return Result(None, Status.VERIFIER_ERROR, f"the schema is invalid: {error.message}")
+    except Unresolvable as error:
+        return Result(None, Status.VERIFIER_ERROR, f"the schema refers to what it doesn't have: {error.ref}")
+    except RecursionError:
+        return Result(None, Status.VERIFIER_ERROR, "the schema refers to itself without end")
     if error_ is not None:
         place = "/".join(map(str, error_.absolute_path)) or "the value"
         return Result(0.0, Status.SCORED, f"{place}: {error_.message}"[:160])
@@ -39,7 +44,7 @@ def tool_calls(calls: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, 
     """
     if not calls:
         return Result(0.0, Status.NO_ANSWER, "no call")
-    declared = {tool["function"]["name"]: tool["function"].get("parameters", {}) for tool in tools}
+    declared = {tool["function"]["name"]: tool["function"].get("parameters") or {} for tool in tools}
     for call in calls:
         name = call["function"]["name"]
         if name not in declared:

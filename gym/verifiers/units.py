@@ -99,6 +99,8 @@ _SINGLE = (
     ("¢ cent cents", _unit("0.01", USD=1)),
     ("€ EUR euro euros", _unit("1", EUR=1)),
     ("£ GBP", _unit("1", GBP=1)),
+    ("¥ JPY yen", _unit("1", JPY=1)),
+    ("₹ INR rupee rupees", _unit("1", INR=1)),
 )
 
 
@@ -120,13 +122,13 @@ def _table() -> Iterator[tuple[str, PhysicalUnit]]:
 
 
 UNITS = dict(_table())  # a single one wins over a prefixed one: `min`, `ft`, `cd` are no thousandths
-NEUTRAL = frozenset({"degree", "USD", "EUR", "GBP"})  # a gold without a unit takes these: `70°`, `$70`
+NEUTRAL = frozenset({"degree", "USD", "EUR", "GBP", "JPY", "INR"})  # a gold without a unit takes these: `70°`, `$70`
 # `KM`, `Kg` can be nothing else, where `MG` and `mg` are two units.
 _LOOSE_CASE = frozenset("km cm kg ft mi mph kmh kph lb lbs oz hr hrs min sec".split())
 _FOLLOWS_NAME = r"(?![A-Za-zµΩ])"
 _NAME = re.compile(
     r"deg(?:rees?)?\.?\s+(?P<scale>[Cc]elsius|[Ff]ahrenheit|C|F)" + _FOLLOWS_NAME + r"|°\s?[CF]" + _FOLLOWS_NAME +
-    r"|[°%‰€£$¢″]|[A-Za-zµΩ]+"
+    r"|[°%‰€£$¢¥₹″]|[A-Za-zµΩ]+"
 )  # fmt: skip
 _POWER = re.compile(r"\s?\^\s?\(?([-+]?[0-9]{1,2})\)?|([23])(?![0-9.])|\s(squared|cubed)\b")
 _SHAPE = re.compile(r"(square|sq\.?|cubic|cu\.?)[\s-]+")

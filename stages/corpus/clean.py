@@ -11,7 +11,8 @@ from stages.corpus.document import Document
 # Line and page separators. \x1c to \x1e are those of files, groups and records; \x85 is NEL.
 LINE_END = re.compile("\r\n|[\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
 OVERSTRUCK = re.compile("[^\\s\x08]\x08(?=[^\\s\x08])")  # bold in man pages: the second is seen
-ESCAPE = re.compile("\x1b\\[[0-9;?]*[ -/]*[@-~]")  # a terminal's colours
+# A terminal's colours, titles and links, sets of characters.
+ESCAPE = re.compile("(?:\x1b\\[|\x9b)[0-9;?]*[ -/]*[@-~]|\x1b\\][^\x07\x1b\n]*(?:\x07|\x1b\\\\)|\x1b[()*+][0-9A-Z]")
 SOFT_HYPHEN_AT_END = re.compile("\u00ad(?=[ \t]*(?:\n|$))")  # the one that a reader sees
 UNSEEN = re.compile("[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u00ad\ufeff]")
 BETWEEN_LETTERS = re.compile("[\u200b-\u200d]")  # zero-width space, non-joiner, joiner

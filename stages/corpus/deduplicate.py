@@ -15,6 +15,9 @@ TOKEN = re.compile(
     "[\u0e00-\u0eff\u0f00-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
     r"|[^\W\u0e00-\u0eff\u0f00-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]+|[^\w\s]"
 )
+# Punctuation that is an operator where it stands between two things: `a - b` is not `a * b`.
+INFIX = re.compile(r"(?<=\S )[-*/%&](?= \S)|(?<=\w)[*/%&](?=\w)")
+OPERATORS = str.maketrans("-*/%&", "−∗∕÷∧")
 WORD_CHARACTER = re.compile(r"\w")
 SEEN = re.compile(r"\S")
 
@@ -38,7 +41,8 @@ def drop_exact(documents: list[Document]) -> list[Document]:
 
 
 def _tokens(text: str) -> list[str]:
-    """Words and symbols in lower case; punctuation doesn't count."""
+    """Words and symbols in lower case; punctuation doesn't count, operators do."""
+    text = INFIX.sub(lambda match: match.group().translate(OPERATORS), text)
     return [
         token
         for token in TOKEN.findall(text.lower())

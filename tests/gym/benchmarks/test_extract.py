@@ -45,6 +45,27 @@ def test_an_article_or_a_word_is_no_letter(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "letter"),
+    [
+        ("Option A is wrong, so B.", "B"), ("C is correct.", "C"), ("**C** is the correct answer", "C"),
+        ("So A is the answer.", "A"), ("A is correct because the rest is wrong", "A"), ("B because A is wrong", "B"),
+        ("Hence, (D).", "D"), ("That leaves D.", "D"), ("I think it's (B)", "B"), ("⇒ D", "D"), ("B – Paris", "B"),
+        ("It can't be A. It can't be B. So it's D.", "D"), ("The answer isn't B; it's C", "C"),
+        ('The answer is "B".', "B"), ("The answer is 'B'.", "B"), ("The answer is “B”.", "B"),
+        ('{"answer": "B"}', "B"), ("<answer>C</answer>", "C"), ("Answer - C", "C"), ("Correct: B", "B"),
+        ("答案：C", "C"), ("答案是C。", "C"), ("Ｂ", "B"), ("The answer is (C) and (D) is wrong", "C"),
+        ("Answer: B or C", ""), ("The answer is A and B", ""), ("The answer is (A)/(B)", ""), ("It cannot be A.", ""),
+        ("A + B → C.", ""), ("If A is correct then it fails.", ""), ("Body B is right of A.", ""),
+        ("A is true, B is false.", ""), ("so A and B.", ""), ("A is not correct.", ""), ("D is right-handed.", ""),
+    ],
+)  # fmt: skip
+def test_a_letter_is_read_where_a_sentence_settles_on_it_and_not_where_it_denies_or_shares_it(
+    text: str, letter: str
+) -> None:
+    assert extract.choice(text) == letter
+
+
+@pytest.mark.parametrize(
+    ("text", "letter"),
     [("A", "A"), ("A.", "A"), ("A) one", "A"), ("The answer is A.", "A"), ("Answer: A because", "A")],
 )
 def test_a_is_a_letter_where_it_is_no_article(text: str, letter: str) -> None:
@@ -88,6 +109,9 @@ def test_the_official_readings_of_gpqa_and_mmlu_are_kept_to_the_letter(text: str
         ("\\boxed{7!}", ""),
         ("\\boxed{2^{10}}", ""), ("\\boxed{3 \\text{ or } 4}", ""), ("\\boxed{n > 70}", ""),
         ("\\boxed{\\binom{5}{2}}", ""),
+        ("N \\equiv 70 \\pmod{1000}", "70"), ("it is ≡ 70 (mod 1000).", "70"), ("\\boxed{70 \\pmod{1000}}", "70"),
+        ("\\boxed{+70}", "70"), ("The answer is +70", "70"), ("\\boxed{–5}", "-5"), ("The answer is – 5", "-5"),
+        ("\\boxed{¥70}", "70"), ("\\boxed{\\color{red}{70}}", "70"), ("The answer is 3x.", ""),
         ("\\boxed{3-5}", ""), ("\\boxed{3:5}", ""), ("\\boxed{\\{1,2\\}}", ""), ("\\boxed{\\pm 5}", ""), ("1,23", ""),
     ],
 )  # fmt: skip

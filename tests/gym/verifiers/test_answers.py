@@ -59,6 +59,8 @@ def test_schema_and_calls() -> None:
     assert json_schema('{"n": "1"}', schema).score == 0.0
     assert "not JSON" in json_schema("{n: 1}", schema).reason
     assert json_schema("{}", {"type": "nothing"}).status is Status.VERIFIER_ERROR
+    for endless_or_missing in ({"$ref": "#"}, {"$ref": "#/$defs/gone"}, {"$ref": "http://host.invalid/schema"}):
+        assert json_schema("{}", endless_or_missing).status is Status.VERIFIER_ERROR
     tools = [{"function": {"name": "f", "parameters": schema}}]
 
     def call(name: str, arguments: str) -> dict[str, object]:
@@ -68,6 +70,8 @@ def test_schema_and_calls() -> None:
     assert tool_calls([call("f", '{"n": 2}'), call("f", "{}")], tools).score == 0.0
     assert tool_calls([call("g", "{}")], tools).reason == "undeclared tool g"
     assert tool_calls([], tools).status is Status.NO_ANSWER
+    bare = [{"type": "function", "function": {"name": "f", "parameters": None}}]
+    assert tool_calls([call("f", "{}")], bare).score == 1.0
 
 
 def test_logic_grids_count_cells_and_the_whole() -> None:

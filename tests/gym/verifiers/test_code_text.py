@@ -19,7 +19,12 @@ USAGE = "print(add(1, 2))\n"
         ("~~~python\ndef add(): pass\n~~~", "def add(): pass\n"),
         ("````md\n```python\ndef add(): pass\n```\n````", "```python\ndef add(): pass\n```\n"),
         ("```python\ndef add(): pass", "def add(): pass\n"),
-        ("  ```python\n  def add(): pass\n  ```", "  def add(): pass\n"),
+        ("  ```python\n  def add(): pass\n  ```", "def add(): pass\n"),
+        ("1. So:\n\n   ```python\n   def add():\n       return 1\n   ```\n", "def add():\n    return 1\n"),
+        ("\t```python\n\tdef add():\n\t\treturn 1\n\t```", "def add():\n\treturn 1\n"),
+        ("  ```python\ndef add(): pass\n  ```", "def add(): pass\n"),
+        ("> ```python\n> def add():\n>     return 1\n> ```", "def add():\n    return 1\n"),
+        ("Of\n```python\ndef add(a):\n```\nfollows\n```python\ndef add(a): return a\n```", "def add(a): return a\n"),
         ("```python\r\ndef add(): pass\r\n```\r\n", "def add(): pass\n"),
         ("```python\ndef add(): pass```", "def add(): pass"),
         (

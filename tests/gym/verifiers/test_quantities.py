@@ -48,6 +48,37 @@ def test_a_right_quantity_is_right_however_it_is_written(answer: str, gold: str)
 @pytest.mark.parametrize(
     ("answer", "gold"),
     [
+        ("-$5", "-5 dollars"), ("−€5", "-5 €"), ("-½ m", "-50 cm"), ("2¾ cups", "2.75 cups"), ("2 ⅞ m", "2.875 m"),
+        ("–5 °C", "-5 °C"), ("is – 5 °C", "-5 °C"), ("+5 °C", "5 °C"), ("¥500", "500 yen"), ("₹500", "500 rupees"),
+        ("5 million", "5000000"), ("$1.5 million", "1500000 dollars"), ("$5M", "$5000000"), ("5k", "5000"),
+        ("3 dozen eggs", "36 eggs"), ("5 x 10^-7 m", "500 nm"), ("20 m/s or 72 km/h", "20 m/s"),
+        ("5 km and 6 km make 11 km", "11 km"), ("70\\ \\text{km}\\cdot\\text{h}^{-1}", "70 km/h"),
+        ("N \\equiv 204 \\pmod{1000}", "204"), ("x ≡ 204 (mod 1000)", "204"), ("\\boxed{\\textcolor{red}{8}}", "8"),
+        ("\\boxed{\\large 8}", "8"), ("Answer: '5'", "5"),
+    ],
+)  # fmt: skip
+def test_signs_scales_and_dress_beside_a_number_are_read(answer: str, gold: str) -> None:
+    found = numeric(answer, gold)
+    assert (found.status, found.score) == (Status.SCORED, 1.0), found
+
+
+@pytest.mark.parametrize(
+    ("answer", "gold"),
+    [
+        ("5 million", "5"), ("5 thousand", "5"), ("5k", "5"), ("5 dozen", "5"), ("$5 million", "$5"), ("$5M", "$5"),
+        ("5 to 6 m", "6 m"), ("5–6 m", "6 m"), ("5 – 6 m", "6 m"), ("between 5 and 6 m", "6 m"), ("5 or 6", "6"),
+        ("3 m or 5 m", "5 m"), ("-$5", "$5"), ("-½", "0.5"), ("0x10", "0"), ("3x", "3"), ("3 x 5", "5"),
+        ("3 + 8", "8"), ("3 +8", "8"),
+    ],
+)  # fmt: skip
+def test_a_range_a_scale_or_a_sign_that_is_not_asked_for_is_a_miss(answer: str, gold: str) -> None:
+    found = numeric(answer, gold)
+    assert (found.status, found.score) == (Status.SCORED, 0.0), found
+
+
+@pytest.mark.parametrize(
+    ("answer", "gold"),
+    [
         ("12 kg", "12 m"), ("12", "12 m"), ("999", "1000"), ("5 m/s", "5 m"), ("5 m", "5 m/s"), ("5 m³", "5 m"),
         ("5 m^3", "5 m^2"),
         ("5 m", "5 m^2"), ("5 cubic metres", "5 square metres"), ("5 µg", "5 mg"), ("5 mg", "5 µg"),

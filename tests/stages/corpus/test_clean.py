@@ -56,6 +56,7 @@ def test_what_a_reader_sees_stays(text: str) -> None:
         ("\ufeffone", "one"),
         ("N\x08NA\x08AM\x08ME\x08E _\x08x", "NAME x"),
         ("\x1b[1;31mred\x1b[0m text", "red text"),
+        ("\x1b]0;title\x07a \x1b(Bb \x9b31mc \x1b]8;;http://x\x1b\\d\x1b]8;;\x1b\\", "a b c d"),
         ("half \ud83d pair", "half \ufffd pair"),
         ("a \u200d b", "a  b"),
         ("−\u200d(−3)", "−(−3)"),

@@ -37,6 +37,8 @@ def test_exact_and_near_duplicates_go_the_first_stays() -> None:
         ["  /\\  \n /  \\ \n/____\\\n" * 6, " /\\\n/  \\\n/____\\\n" * 6],  # the same marks, other blanks
         ["∫ x² + y² = z²; " * 8, "∫ x² − y² ≠ z²; " * 8, "∮ x² · y² ≤ z²; " * 8],
         ["x^2 + y^2 = z^2\n" * 6, "x^2 - y^2 = z^2\n" * 6, "x*2 / y*2 > z*2\n" * 6],
+        ["a + b = c", "a - b = c", "a * b = c", "a/b = c", "a % b = c"],
+        ["x = (m * n) if m & n else 0\n" * 5, "x = (m / n) if m % n else 0\n" * 5],
         ["♞ to e5, ♝ takes\n" * 6, "♟ to e5, ♜ takes\n" * 6],
         ["... --- ... " * 10, "--. --- -.. " * 10],
         ["⠠⠓⠑⠇⠇⠕ " * 15, "⠠⠺⠕⠗⠇⠙ " * 15],
