@@ -57,7 +57,7 @@ _PATTERNS = (
         r"\1[key]",
     ),
     (
-        re.compile(rf"\b((?i:key(?: provided)?|token)[-_: ]+)(?=\S{0, 200}?[\d*]){_RANDOM}[\w*.-]{{11,}}[\w*]"),
+        re.compile(rf"\b((?i:key(?: provided)?|token)[-_: ]+)(?=\S{{0,200}}?[\d*]){_RANDOM}[\w*.-]{{11,}}[\w*]"),
         r"\1[key]",
     ),
     (re.compile(r"\b(key[-_: ]+)(?=\S{0,200}?\*)[\w*.-]{6,}", re.IGNORECASE), r"\1[key]"),

@@ -62,7 +62,7 @@ def read_reply(status: int, headers: Mapping[str, str], body: bytes) -> ChatAnsw
         raise MayPass(f"an answer that is no chat completion ({error})") from None
     if isinstance(value, dict) and value.get("error") and not value.get("choices"):
         code = value["error"].get("code") if isinstance(value["error"], dict) else None
-        return _refusal(int(code) if re.fullmatch("[45][0-9]{2}", str(code)) else 400, text, asked_pause(headers))
+        return _refusal(int(str(code)) if re.fullmatch("[45][0-9]{2}", str(code)) else 400, text, asked_pause(headers))
     return _completion(value)
 
 

@@ -89,6 +89,7 @@ def test_what_may_pass_is_tried_again_and_nothing_is_lost(fault: Action) -> None
         (400, b'{"error": {"code": 400, "message": "API key not valid.", "status": "API_KEY_INVALID"}}'),
         (429, b'{"error": {"message": "You exceeded your quota", "code": "insufficient_quota"}}'),
         (200, b'{"error": {"message": "bad key", "code": 401}}'),
+        (200, b'{"error": {"message": "bad key", "code": "401"}}'),
         (307, b""),
     ],
 )
