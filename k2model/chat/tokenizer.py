@@ -161,7 +161,8 @@ def load_tokenizer(path: Path) -> K2Tokenizer:
     """Loads a folder that `save_tokenizer` wrote.
 
     Raises:
-        ConfigError: no `tokenizer.json`, one that is no tokenizer, or one without K2's special tokens.
+        ConfigError: no `tokenizer.json`, one that is no tokenizer, one without K2's special tokens, or one that isn't
+            of bytes, so that some text would have no ids.
     """
     file = Path(path) / "tokenizer.json"
     if not file.exists():
@@ -170,4 +171,15 @@ def load_tokenizer(path: Path) -> K2Tokenizer:
         tokenizer = Tokenizer.from_file(str(file))
     except Exception as error:  # noqa: BLE001 — tokenizers raises bare Exceptions
         raise ConfigError(f"{file}: no tokenizer: {' '.join(str(error).split())[:200]}") from None
-    return K2Tokenizer(tokenizer)
+    tokenizer.no_truncation()  # transformers saves how it cut and filled its last batch
+    tokenizer.no_padding()
+    made = K2Tokenizer(tokenizer)
+    try:
+        missing = 256 - len({piece for piece in made.token_bytes() if len(piece) == 1})
+    except KeyError as error:
+        raise ConfigError(f"{file}: not of bytes: a token has the character {error}") from None
+    if missing:
+        raise ConfigError(f"{file}: not of bytes: {missing} of 256 have no token")
+    if (last := max(tokenizer.get_vocab().values())) != made.vocab_size - 1:
+        raise ConfigError(f"{file}: {made.vocab_size} tokens have ids up to {last}")
+    return made

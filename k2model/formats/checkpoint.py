@@ -124,7 +124,7 @@ def _line(error: BaseException) -> str:
 
 def _inside(file: Path, name: Any) -> str:
     """A file's name that a manifest or an index gives; it must lie in the checkpoint's own folder."""
-    if not isinstance(name, str) or not name or "\0" in name or name.startswith("/") or ".." in name.split("/"):
+    if not isinstance(name, str) or not name.isprintable() or name[:1] in ("", "/") or ".." in name.split("/"):
         raise CheckpointError(f"{file}: {name!r:.80} is no name of a file in this folder")
     return name
 
@@ -246,10 +246,11 @@ def shard_files(path: Path) -> dict[str, list[str]]:
 
 def open_shard(path: Path) -> safe_open:
     """A shard, memory-mapped. Raises CheckpointError when it is missing, unreadable or corrupted."""
-    if not path.exists():
-        raise CheckpointError(f"{path}: missing")
     try:
+        path.stat()
         return safe_open(path, framework="pt")
+    except FileNotFoundError:
+        raise CheckpointError(f"{path}: missing") from None
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path}: corrupted: {_line(error)}") from None
 

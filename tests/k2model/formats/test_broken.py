@@ -140,14 +140,21 @@ def test_an_odd_value_in_the_configuration_is_named(
         {"weight_map": {HEAD: "../other.safetensors"}},
         {"weight_map": {HEAD: "/etc/passwd"}},
         {"weight_map": {HEAD: "a\0b"}},
+        {"weight_map": {HEAD: "\ud800"}},
         {"weight_map": {HEAD: ["model-00001-of-00002.safetensors"]}},
     ],
-    ids=range(10),
+    ids=range(11),
 )
 def test_an_index_of_another_form_is_named(copied: Callable[..., Path], index: Any) -> None:
     folder = copied("shards")
     (folder / INDEX).write_text(json.dumps(index))
     _refused(folder, INDEX)
+
+
+def test_a_name_that_no_file_can_have_is_named(copied: Callable[..., Path]) -> None:
+    folder = copied("shards")
+    (folder / INDEX).write_text(json.dumps({"weight_map": {HEAD: "a" * 300}}))
+    _refused(folder, "a" * 300, "name too long")
 
 
 @pytest.mark.parametrize(
