@@ -6,6 +6,7 @@ innocent texts quote too: it doesn't count, and no n-gram reaches across it.
 
 import hashlib
 import re
+import unicodedata
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,7 +18,8 @@ from gym.tasksets.task import Task
 N = 13
 START = 3  # words by which a place is looked at more closely
 WHOLE = b"whole"  # keeps hashes of whole texts apart from those of n-grams
-WORD = re.compile(r"\w+")
+WORD = re.compile(r"[^\W_]+")  # `_blue_` is Markdown
+UNSEEN = re.compile("[\u00ad\u200b-\u200d\u2060\ufeff]")
 # A run of so many words is template when it stands in so many of n items: of most, or, a longer one, of a few dozen.
 SHORT_RUN, LONG_RUN = 6, 13
 
@@ -30,9 +32,14 @@ def _long_run_items(n: int) -> int:
     return max(3, min(n // 2, 10 + n // 1000))
 
 
+def words_of(text: str) -> list[str]:
+    """Words in lower case, whatever their typography: soft hyphens, ligatures and full width hide none."""
+    return WORD.findall(unicodedata.normalize("NFKC", UNSEEN.sub("", text)).lower())
+
+
 def ngrams(text: str, n: int = N) -> Iterator[int]:
     """64-bit hashes of the n-grams of lower-case words; a shorter text is one gram of all its words."""
-    words = WORD.findall(text.lower())
+    words = words_of(text)
     if not words:
         return
     for start in range(max(1, len(words) - n + 1)):
@@ -97,7 +104,7 @@ class Index:
             whole: compare whole texts, for questions of a generator whose sentences are the same in every question.
         """
         before = len(self._names)
-        items = [WORD.findall(text.lower()) for text in texts]
+        items = [words_of(text) for text in texts]
         if whole:
             for words in items:
                 self._add_whole(benchmark, words)
@@ -120,7 +127,7 @@ class Index:
 
     def overlap(self, text: str) -> str | None:
         """The benchmark that has an n-gram of the text, or a whole question in it; or None."""
-        words = WORD.findall(text.lower())
+        words = words_of(text)
         if not words:
             return None
         name = self._names.get(_hash(words, WHOLE))

@@ -24,6 +24,24 @@ def test_punctuation_and_line_ends_do_not_hide_an_overlap() -> None:
     assert index.overlap("A very,\nparticular -- question: about") == "bench"
 
 
+@pytest.mark.parametrize(
+    ("plain", "written"),
+    [
+        ("owls", "o\u00adwls"),
+        ("owls", "ow\u200bls"),
+        ("blue", "_blue_"),
+        ("forest", "ｆｏｒｅｓｔ"),
+        ("about", "\ufeffabout"),
+    ],
+)
+def test_typography_does_not_hide_an_overlap(plain: str, written: str) -> None:
+    index = Index()
+    index.add("bench", [QUESTION])
+    assert index.overlap(QUESTION.replace(plain, written)) == "bench"
+    index.add("other", [QUESTION.replace("seven", "nine").replace(plain, written)])
+    assert index.overlap(QUESTION.replace("seven", "nine")) == "other"
+
+
 def test_it_agrees_with_sets_of_words() -> None:
     rng = random.Random(4)
     words = [f"w{k}" for k in range(6)]
