@@ -79,11 +79,22 @@ def start(port: int, log: Path) -> subprocess.Popen[bytes]:
     while time.monotonic() < deadline:
         if process.poll() is not None:
             break
-        if is_prefect(f"http://{HOST}:{port}/api"):
+        if _listens(process.pid, port) and is_prefect(f"http://{HOST}:{port}/api"):
             return process
         time.sleep(0.3)
     end(process.pid)
     raise RuntimeError(f"the Prefect server on port {port} did not start; see {log}")
+
+
+def _listens(pid: int, port: int) -> bool:
+    """Whether it is this process, or one below it, that listens on the port: another may have been faster."""
+    with suppress(psutil.Error):
+        main = psutil.Process(pid)
+        for process in (main, *main.children(recursive=True)):
+            for connection in process.net_connections("tcp"):
+                if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port:
+                    return True
+    return False
 
 
 def end(pid: int) -> None:
@@ -125,7 +136,13 @@ def _join(home: Path) -> tuple[IO[str], str]:
         if running is not None:
             return users, running[1]
         port = free_port(PORT)
-        process = start(port, home / "server.log")
+        try:
+            process = start(port, home / "server.log")
+        except RuntimeError:
+            if port != PORT:
+                raise
+            port = free_port(0)  # somebody was faster on the usual one
+            process = start(port, home / "server.log")
         write_json(home / "server.json", {"pid": process.pid, "port": port, "checkout": str(Path.cwd())})
         return users, f"http://{HOST}:{port}/api"
 

@@ -56,7 +56,8 @@ def _interrupt(signum: int, frame: FrameType | None) -> None:
 
 
 def main() -> None:
-    signal.signal(signal.SIGTERM, _interrupt)
+    for signum in (signal.SIGINT, signal.SIGTERM):  # a shell's background job is born with SIGINT ignored
+        signal.signal(signum, _interrupt)
     parser = argparse.ArgumentParser(description="Starts the Prefect UI and the MLflow UI.")
     parser.add_argument("--mlflow-port", type=int, help=f"{MLFLOW_PORT}, or a free one where that is taken")
     args = parser.parse_args()
