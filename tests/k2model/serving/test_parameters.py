@@ -82,15 +82,15 @@ def test_every_parameter_of_the_openai_package_is_decided(decisions: Mapping[str
     assert names - decisions.keys() == set()
 
 
-def _bodies(kind: type[api.Body]) -> list[type[api.Body]]:
+def _bodies(kind: type[api.RequestObject]) -> list[type[api.RequestObject]]:
     return [body for child in kind.__subclasses__() for body in (child, *_bodies(child))]
 
 
-@pytest.mark.parametrize("kind", [body for body in _bodies(api.Body) if hasattr(body, "decisions")])
-def test_what_is_called_done_is_a_field_that_is_read(kind: type[api.Body]) -> None:
+@pytest.mark.parametrize("kind", [body for body in _bodies(api.RequestObject) if hasattr(body, "decisions")])
+def test_what_is_called_done_is_a_field_that_is_read(kind: type[api.RequestObject]) -> None:
     done = {name for name, decision in kind.decisions.items() if decision.done}
     assert {field.alias or name for name, field in kind.model_fields.items()} == done
-    assert responses.ResponsesBody in _bodies(api.Body)
+    assert responses.ResponsesBody in _bodies(api.RequestObject)
 
 
 NOTHING: dict[str, list[Any]] = {

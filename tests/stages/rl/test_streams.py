@@ -43,10 +43,18 @@ class Streaming:
                 self._send(connection, self.pieces[-1])
                 time.sleep(0.02)
             connection.sendall(b"0\r\n\r\n")
+            _part(connection)
 
     @staticmethod
     def _send(connection: socket.socket, piece: bytes) -> None:
         connection.sendall(b"%x\r\n%s\r\n" % (len(piece), piece))
+
+
+def _part(connection: socket.socket) -> None:
+    """Ends the answer and waits for the caller: a close with unread data would reset the connection."""
+    connection.shutdown(socket.SHUT_WR)
+    while connection.recv(65_536):
+        pass
 
 
 def _event(value: Any) -> bytes:
@@ -143,9 +151,7 @@ class Refusing(Streaming):
             answer = b'{"error": "filter"}'
             head = b"HTTP/1.1 400 no\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(answer)
             connection.sendall(head + answer)
-            connection.shutdown(socket.SHUT_WR)
-            while connection.recv(65_536):  # a close with unread data would reset the connection
-                pass
+            _part(connection)
 
 
 def test_a_request_that_the_server_refuses_costs_that_rollout() -> None:
