@@ -176,6 +176,7 @@ def main() -> None:
     if sys.argv[1:]:
         raise SystemExit(standalone.run(sys.argv[1:]))
     with Stage("evaluate", EvaluateParams, Track, system_metrics=True) as stage:
+        gate = load_section("gate", GateParams)
         torch.set_num_threads(stage.common.threads)
         tokenizer = load_tokenizer(Path("data/tokenizer"))
         model = load_any(Path("models/pretrain")).eval()
@@ -199,7 +200,7 @@ def main() -> None:
                 raise InputError(str(error)) from None
         scores = {key: round(value, 6) for key, value in scores.items()}
         write_json(Path("metrics/scores.json"), scores)
-        print(register_and_judge(stage.root, load_section("gate", GateParams)), flush=True)
+        print(register_and_judge(stage.root, gate), flush=True)
         accuracy = f"facts {scores['facts']:.1%} [{scores['facts_ci_low']:.1%}, {scores['facts_ci_high']:.1%}]"
         stage.finish(
             f"loss {scores['validation_loss']:.3f}, {scores['validation_bits_per_byte']:.3f} bits/byte, {accuracy}, "

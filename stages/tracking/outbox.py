@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from k2model.files import sync
 from stages.harness.files import write_atomic
 from stages.tracking.store import STORE_ERRORS, reason
 
@@ -24,7 +25,9 @@ class Outbox:
     def __init__(self, folder: Path, send: Callable[[Event], None]) -> None:
         self.path, self._send = folder / NAME, send
         text = self.path.read_text(encoding="utf-8") if self.path.exists() else ""
-        self._events: list[Event] = [json.loads(line) for line in text.split("\n") if line]
+        *lines, torn = text.split("\n")
+        self._events: list[Event] = [json.loads(line) for line in lines]
+        self._on_disk = 0 if torn else len(self._events)  # the first so many are all that the file holds
         self._not_before = 0.0
         self.problem = ""  # why the first event is still here
 
@@ -40,16 +43,28 @@ class Outbox:
         Args:
             now: try even when the store has just not answered.
         """
-        if self._events and (now or time.monotonic() >= self._not_before):
-            self._deliver()
-        if self._events:
-            with write_atomic(self.path) as tmp:
-                tmp.write_text("".join(f"{json.dumps(event)}\n" for event in self._events), encoding="utf-8")
-        else:
+        if self._events and (now or time.monotonic() >= self._not_before) and self._deliver():
+            self._on_disk = 0  # the file begins with what was sent
+        if not self._events:
             self.path.unlink(missing_ok=True)
+        elif len(self._events) > self._on_disk:
+            self._keep()
         return not self._events
 
-    def _deliver(self) -> None:
+    def _keep(self) -> None:
+        """Brings the file to what is queued; while nothing is sent it only grows."""
+        text = "".join(f"{json.dumps(event)}\n" for event in self._events[self._on_disk :])
+        if self._on_disk:
+            with self.path.open("a", encoding="utf-8") as handle:
+                handle.write(text)
+            sync(self.path)
+        else:
+            with write_atomic(self.path) as tmp:
+                tmp.write_text(text, encoding="utf-8")
+        self._on_disk = len(self._events)
+
+    def _deliver(self) -> int:
+        """Sends from the front until the store does not take one; returns how many it took."""
         sent = 0
         try:
             for event in self._events:
@@ -62,3 +77,4 @@ class Outbox:
             self.problem = reason(error)
             self._not_before = time.monotonic() + PAUSE_S
         del self._events[:sent]
+        return sent
