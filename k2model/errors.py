@@ -1,8 +1,6 @@
 """What is told in one line: what a user gave that can't be, and numbers that aren't any."""
 
-
-class ConfigError(ValueError):
-    """A model configuration that can't be; the message names the key."""
+from kernels.errors import ConfigError as ConfigError
 
 
 class CheckpointError(ValueError):

@@ -5,6 +5,8 @@ import os
 
 import torch
 
+from kernels.errors import ConfigError
+
 VARIABLE = "K2_FAST_DTYPE"  # `float32` or `bfloat16`: overrides what the processor has
 NAMES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -15,12 +17,12 @@ def fast_dtype(device: torch.device | str = "cpu") -> torch.dtype:
     Where it has none, torch emulates bfloat16: right values, at a quarter of float32's speed or less.
 
     Raises:
-        ValueError: the environment variable K2_FAST_DTYPE names another type.
+        ConfigError: the environment variable K2_FAST_DTYPE names another type.
     """
     asked = os.environ.get(VARIABLE)
     if asked:
         if asked not in NAMES:
-            raise ValueError(f"{VARIABLE}: {asked!r} is none of {', '.join(NAMES)}")
+            raise ConfigError(f"{VARIABLE}: {asked!r} is none of {', '.join(NAMES)}")
         return NAMES[asked]
     return torch.bfloat16 if _has_bfloat16(torch.device(device).type) else torch.float32
 

@@ -6,6 +6,7 @@ import torch
 
 from k2model.chat.tokenizer import load_tokenizer
 from k2model.formats.checkpoint import save_checkpoint
+from stages.harness.errors import InputError
 from stages.harness.files import write_csv
 from stages.harness.hooks import Hooks
 from stages.harness.section import load_section
@@ -14,6 +15,7 @@ from stages.harness.tables import ROLLOUTS, write_table
 from stages.posttraining.benchmark_index import read_index
 from stages.posttraining.conversations import Fitted, clean, trajectories
 from stages.posttraining.params import TasksParams
+from stages.rl.backends import RolloutError
 from stages.rl.families import open_families
 from stages.rl.loop import Loop, RlSetup
 from stages.rl.params import RlParams
@@ -51,7 +53,10 @@ def main() -> None:
                 say=lambda line: print(f"rl: {line}", flush=True),
             )
             loop = Loop(setup, hooks)
-            curve = loop.run()
+            try:
+                curve = loop.run()
+            except RolloutError as error:
+                raise InputError(f"rl.rollouts: {error}") from None
         save_checkpoint(loop.tune.model, OUT, dtype=loop.tune.engine.weight_dtype)
         write_table(ROLLOUTS_OUT, loop.rollouts.read(p.iterations), ROLLOUTS)
         columns = list(dict.fromkeys(key for row in curve for key in row))
