@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from agents.chat.protocol import (
+    Answers,
     ChatAnswer,
     ChatError,
     ChatRefusal,
@@ -59,30 +60,24 @@ class CheckpointClient:
         return isinstance(asked, Request) or asked.kind != "too_long"
 
     def complete(self, requests: Sequence[ChatRequest], on_answer: OnAnswer | None = None) -> list[ChatAnswer]:
-        answers: dict[int, ChatAnswer] = {}
-
-        def give(place: int, answer: ChatAnswer) -> None:
-            answers[place] = answer
-            if on_answer is not None:
-                on_answer(place, answer)
-
+        answers = Answers(on_answer)
         asked = [self._request(request) for request in requests]
         lengths = [len(one.prompt) + one.max_tokens for one in asked if isinstance(one, Request)]
         engine = Engine(self.network, self.tokenizer, max_batch=self.rows, max_length=max(lengths, default=1))
         place_of: dict[int, int] = {}
         for place, one in enumerate(asked):
             if isinstance(one, ChatRefusal):
-                give(place, one)
+                answers.give(place, one)
                 continue
             try:
                 place_of[engine.submit(one)] = place
             except ConfigError as error:
-                give(place, ChatRefusal("refused", f"request: {error}"))
+                answers.give(place, ChatRefusal("refused", f"request: {error}"))
         while len(answers) < len(requests):
             for handle, result in engine.step():
                 place = place_of[handle]
-                give(place, self._response(requests[place], result))
-        return [answers[place] for place in range(len(requests))]
+                answers.give(place, self._response(requests[place], result))
+        return answers.in_order(len(requests))
 
     def converse(self, dialogs: Iterable[Dialog]) -> None:
         converse_in_rounds(self, dialogs, self.rows)

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from agents.chat.protocol import ChatAnswer, ChatClient, ChatError, ChatRefusal, ChatRequest, Dialog, OnAnswer
+from agents.chat.protocol import Around, ChatAnswer, ChatClient, ChatError, ChatRefusal, ChatRequest, Dialog, OnAnswer
 
 FEW = 20  # requests; among fewer a share says nothing
 SHOWN = 3
@@ -73,18 +73,12 @@ def listed(names: Iterable[str]) -> str:
     return ", ".join([*every[:SHOWN], *([f"{len(every) - SHOWN:,} more"] if len(every) > SHOWN else [])])
 
 
-class CountingClient:
+class CountingClient(Around):
     """A client whose `losses` are counted, answers out of a store among them."""
 
     def __init__(self, client: ChatClient, losses: Losses) -> None:
-        self.client, self.losses = client, losses
-
-    @property
-    def model(self) -> str:
-        return self.client.model
-
-    def fits(self, request: ChatRequest) -> bool:
-        return self.client.fits(request)
+        super().__init__(client)
+        self.losses = losses
 
     def complete(self, requests: Sequence[ChatRequest], on_answer: OnAnswer | None = None) -> list[ChatAnswer]:
         self.losses.asked += len(requests)

@@ -128,19 +128,51 @@ class ChatClient(Protocol):
         """
 
 
+class Answers:
+    """The answers of one `complete`, each handed on as it comes."""
+
+    def __init__(self, on_answer: OnAnswer | None) -> None:
+        self._on_answer = on_answer
+        self._by_place: dict[int, ChatAnswer] = {}
+
+    def __len__(self) -> int:
+        return len(self._by_place)
+
+    def give(self, place: int, answer: ChatAnswer) -> None:
+        self._by_place[place] = answer
+        if self._on_answer is not None:
+            self._on_answer(place, answer)
+
+    def in_order(self, count: int) -> list[ChatAnswer]:
+        """Of places 0 to `count` less one; all must have been given."""
+        return [self._by_place[place] for place in range(count)]
+
+
+class Around:
+    """What a client that adds something to another one passes on."""
+
+    def __init__(self, client: ChatClient) -> None:
+        self.client = client
+
+    @property
+    def model(self) -> str:
+        return self.client.model
+
+    def fits(self, request: ChatRequest) -> bool:
+        return self.client.fits(request)
+
+
 def complete_by_dialogs(
     client: ChatClient, requests: Sequence[ChatRequest], on_answer: OnAnswer | None
 ) -> list[ChatAnswer]:
     """`complete` of a client that leads dialogs."""
-    answers: dict[int, ChatAnswer] = {}
+    answers = Answers(on_answer)
 
     def single(place: int, request: ChatRequest) -> Dialog:
-        answers[place] = yield request
-        if on_answer is not None:
-            on_answer(place, answers[place])
+        answers.give(place, (yield request))
 
     client.converse(single(place, request) for place, request in enumerate(requests))
-    return [answers[place] for place in range(len(requests))]
+    return answers.in_order(len(requests))
 
 
 def converse_in_rounds(client: ChatClient, dialogs: Iterable[Dialog], at_once: int) -> None:

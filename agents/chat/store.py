@@ -13,6 +13,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from agents.chat.protocol import (
+    Answers,
+    Around,
     ChatAnswer,
     ChatClient,
     ChatError,
@@ -102,34 +104,22 @@ class AnswerStore:
         self._db.close()
 
 
-class CachedClient:
+class CachedClient(Around):
     """A client that looks into a store first, asks equal requests once and stores each answer as it comes."""
 
     def __init__(self, client: ChatClient, store: AnswerStore) -> None:
-        self.client, self.store = client, store
-
-    @property
-    def model(self) -> str:
-        return self.client.model
-
-    def fits(self, request: ChatRequest) -> bool:
-        return self.client.fits(request)
+        super().__init__(client)
+        self.store = store
 
     def complete(self, requests: Sequence[ChatRequest], on_answer: OnAnswer | None = None) -> list[ChatAnswer]:
-        answers: dict[int, ChatAnswer] = {}
-
-        def give(place: int, answer: ChatAnswer) -> None:
-            answers[place] = answer
-            if on_answer is not None:
-                on_answer(place, answer)
-
+        answers = Answers(on_answer)
         missing: dict[str, list[int]] = {}
         for place, request in enumerate(requests):
             key = request_key(self.model, request)
             if key in missing:
                 missing[key].append(place)
             elif (known := self.store.get(key)) is not None:
-                give(place, known)
+                answers.give(place, known)
             else:
                 missing[key] = [place]
         keys = list(missing)
@@ -137,13 +127,13 @@ class CachedClient:
         def arrived(index: int, answer: ChatAnswer) -> None:
             self.store.put(keys[index], self.model, answer)
             first, *others = missing[keys[index]]
-            give(first, answer)
+            answers.give(first, answer)
             for place in others:
-                give(place, replace(answer, cached=True))
+                answers.give(place, replace(answer, cached=True))
 
         if keys:
             self.client.complete([requests[missing[key][0]] for key in keys], arrived)
-        return [answers[place] for place in range(len(requests))]
+        return answers.in_order(len(requests))
 
     def converse(self, dialogs: Iterable[Dialog]) -> None:
         self.client.converse(self._stored(dialog) for dialog in dialogs)

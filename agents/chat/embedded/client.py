@@ -15,6 +15,7 @@ from agents.chat.embedded import chatml
 from agents.chat.embedded.gguf_llama import load_gguf, teacher_file
 from agents.chat.embedded.llama import BLOCK, Llama, Prefix
 from agents.chat.protocol import (
+    Answers,
     ChatAnswer,
     ChatError,
     ChatRefusal,
@@ -92,24 +93,18 @@ class EmbeddedClient:
         return isinstance(row, _Row) or row.kind != "too_long"
 
     def complete(self, requests: Sequence[ChatRequest], on_answer: OnAnswer | None = None) -> list[ChatAnswer]:
-        answers: dict[int, ChatAnswer] = {}
-
-        def give(place: int, answer: ChatAnswer) -> None:
-            answers[place] = answer
-            if on_answer is not None:
-                on_answer(place, answer)
-
+        answers = Answers(on_answer)
         groups: dict[tuple[int, ...], list[_Row]] = {}
         for place, request in enumerate(requests):
             row = self._row(place, request)
             if isinstance(row, ChatRefusal):
-                give(place, row)
+                answers.give(place, row)
             else:
                 groups.setdefault(row.prefix, []).append(row)
         for prefix, group in groups.items():
             for row in self._decode_group(prefix, group):
-                give(row.place, self._response(row))
-        return [answers[place] for place in range(len(requests))]
+                answers.give(row.place, self._response(row))
+        return answers.in_order(len(requests))
 
     def converse(self, dialogs: Iterable[Dialog]) -> None:
         converse_in_rounds(self, dialogs, self.rows)
