@@ -17,9 +17,14 @@ class Losses:
 
     Args:
         max_share: of all requests that may be refused or fail; 1.0 is no limit.
+
+    Raises:
+        ChatError: a share that is none.
     """
 
     def __init__(self, max_share: float = 1.0) -> None:
+        if not 0 <= max_share <= 1:
+            raise ChatError(f"max_failed_share: {max_share:g} is not between 0 and 1")
         self.max_share = max_share
         self.asked = self.answered = self.too_long = 0
         self.reasons: Counter[str] = Counter()

@@ -36,6 +36,7 @@ def open_client(
         CheckpointError, ConfigError: a broken checkpoint folder.
     """
     options = endpoint or EndpointOptions()
+    losses = Losses(options.max_failed_share)
     client: ChatClient
     if spec == "embedded":
         from agents.chat.embedded.client import EmbeddedClient
@@ -53,4 +54,4 @@ def open_client(
     else:
         raise ChatError(f"{redact(public(spec))!r}: neither 'embedded', nor a URL, nor a checkpoint folder")
     cached = client if store is None else CachedClient(client, AnswerStore(store))
-    return CountingClient(cached, Losses(options.max_failed_share))
+    return CountingClient(cached, losses)

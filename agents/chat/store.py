@@ -164,6 +164,8 @@ def main() -> None:
     parser.add_argument("--forget-refusals", action="store_true", help="so that they are asked again")
     args = parser.parse_args()
     try:
+        if not args.others and not args.into.is_file():
+            raise ChatError(f"{args.into}: no such store")
         store = AnswerStore(args.into)
         new = sum(store.take(other) for other in args.others)
         if args.forget_refusals:

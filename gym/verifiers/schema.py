@@ -1,13 +1,24 @@
 """JSON answers and tool calls against their schema."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import jsonschema
+import regex
 from referencing.exceptions import Unresolvable
 
 from gym.verifiers.result import Result, Status
 from k2model.chat.model_json import ModelJsonError, loads_arguments, loads_model_json
+
+PATTERN_S = 1.0  # for one text: a few characters can be enough to backtrack for hours
+
+
+def _check_pattern(_: Any, pattern: str, instance: Any, __: Any) -> Iterator[jsonschema.ValidationError]:
+    if isinstance(instance, str) and regex.search(pattern, instance, timeout=PATTERN_S) is None:
+        yield jsonschema.ValidationError(f"{instance!r} does not match {pattern!r}")
+
+
+_Validator = jsonschema.validators.extend(jsonschema.Draft202012Validator, {"pattern": _check_pattern})
 
 
 def json_schema(answer: str, schema: Mapping[str, Any]) -> Result:
@@ -23,14 +34,18 @@ def json_schema(answer: str, schema: Mapping[str, Any]) -> Result:
 
 def _satisfies(value: Any, schema: Mapping[str, Any]) -> Result:
     try:
-        jsonschema.Draft202012Validator.check_schema(dict(schema))
-        error_ = next(iter(jsonschema.Draft202012Validator(dict(schema)).iter_errors(value)), None)
+        _Validator.check_schema(dict(schema))
+        error_ = next(iter(_Validator(dict(schema)).iter_errors(value)), None)
     except jsonschema.SchemaError as error:
         return Result(None, Status.VERIFIER_ERROR, f"the schema is invalid: {error.message}")
     except Unresolvable as error:
         return Result(None, Status.VERIFIER_ERROR, f"the schema refers to what it doesn't have: {error.ref}")
     except RecursionError:
         return Result(None, Status.VERIFIER_ERROR, "the schema refers to itself without end")
+    except (regex.error, ValueError, OverflowError) as error:  # what one of both readers of patterns refuses
+        return Result(None, Status.VERIFIER_ERROR, f"a pattern of the schema is none: {error}"[:160])
+    except TimeoutError:
+        return Result(None, Status.VERIFIER_ERROR, f"a pattern of the schema takes more than {PATTERN_S:g} s")
     if error_ is not None:
         place = "/".join(map(str, error_.absolute_path)) or "the value"
         return Result(0.0, Status.SCORED, f"{place}: {error_.message}"[:160])

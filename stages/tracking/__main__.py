@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from k2model.errors import CheckpointError
+from stages.harness import checkout_lock
 from stages.harness.errors import InputError
 from stages.harness.section import load_section
 from stages.tracking.gate import GateParams
@@ -35,7 +36,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     root = Path()
     try:
         if args.send:
-            raise SystemExit(1 if send_unsent(root) else 0)
+            with checkout_lock.claim(root / "work", wait_s=0):
+                waiting = send_unsent(root)
+            print(f"mlflow: {waiting} stage runs have records that are not sent")
+            raise SystemExit(1 if waiting else 0)
         gate = load_section("gate", GateParams)
         if args.promote:
             if args.version is None and (root / CHECKPOINT).exists():

@@ -131,13 +131,14 @@ def _dataset(stage: str, path: str, digest_: str) -> DatasetInput:
 
 
 def send_unsent(root: Path) -> int:
-    """Sends what earlier stage runs of this checkout could not send; returns how many of them are still waiting."""
-    waiting = 0
-    for path in sorted((root / "work").glob(f"*/*/{NAME}")):
-        waiting += not Outbox(path.parent, _Sender(root, path.parent)).deliver()
-        if waiting:
-            break
-    return waiting
+    """Sends what earlier stage runs of this checkout could not send; returns how many of them are still waiting.
+
+    Nobody else may use the checkout meanwhile.
+    """
+    waiting = sorted((root / "work").glob(f"*/*/{NAME}"))
+    while waiting and Outbox(waiting[0].parent, _Sender(root, waiting[0].parent)).deliver():
+        del waiting[0]
+    return len(waiting)
 
 
 class Track:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+import regex
 from jsonschema import Draft202012Validator, ValidationError
 from jsonschema.exceptions import best_match
 from jsonschema.validators import extend
@@ -19,6 +20,7 @@ from k2model.inference.json_schema.regex_syntax import PatternError
 from k2model.inference.json_schema.string_formats import FORMATS
 
 MAX_DEPTH = 48
+PATTERN_S = 1.0  # for one text against one pattern
 MAX_NUMBER = 10**15  # of a bound that a grammar holds exactly
 # Numbers are written out, within 64 bits: an exponent could make one that isn't finite.
 WIDEST = {"minimum": -9 * 10**18, "maximum": 9 * 10**18}
@@ -74,6 +76,8 @@ class Schema:
             error = best_match(_Validator(self.whole, format_checker=FORMAT_CHECKER).iter_errors(value))
         except RecursionError:
             return "the schema refers to itself without end"
+        except TimeoutError:
+            return f"a pattern of the schema takes more than {PATTERN_S:g} s to check"
         if error is None:
             return None
         place = "".join(f"[{part!r}]" for part in error.absolute_path)
@@ -104,7 +108,7 @@ class Schema:
                 read[keyword] = {
                     str(name): self._read(inner, f"{here}/{name}", depth + 1)
                     for name, inner in value.items()
-                    if keyword != "patternProperties" or self._is_pattern(str(name), here, re.compile)
+                    if keyword != "patternProperties" or self._is_pattern(str(name), here)
                 }
                 if keyword == "patternProperties" and len(read[keyword]) < len(value):
                     read["additionalProperties"] = True  # what the lost pattern allowed
@@ -130,10 +134,10 @@ class Schema:
             del read["additionalProperties"]
         return read
 
-    def _is_pattern(self, value: Any, path: str, reader: Callable[[str], Any] | None = None) -> bool:
+    def _is_pattern(self, value: Any, path: str) -> bool:
         try:
-            (reader or _matcher)(value)
-        except (ValueError, re.error, TypeError, OverflowError, RecursionError):  # all that `re` raises too
+            _matcher(value)
+        except (ValueError, re.error, regex.error, TypeError, OverflowError, RecursionError):  # all that both raise
             self.ignored.append(path)
             return False
         return True
@@ -318,13 +322,17 @@ def _automaton(pattern: str) -> bool:
 
 
 def _matcher(pattern: str) -> Callable[[str], bool]:
-    """True for a text that matches; Python's own expressions for what the grammars' dialect lacks (look-around)."""
+    """True for a text that matches; expressions that backtrack, with a limit, for what the grammars' dialect lacks.
+
+    The function raises TimeoutError: a few characters can be enough to backtrack for hours.
+    """
     if not isinstance(pattern, str):
         raise PatternError(f"{pattern!r} is no pattern")
     if _automaton(pattern):
         return compiled(pattern).matches
-    expression = re.compile(pattern)
-    return lambda text: expression.search(text) is not None
+    re.compile(pattern)  # what isn't Python's is no pattern, though `regex` knows more
+    expression = regex.compile(pattern)
+    return lambda text: expression.search(text, timeout=PATTERN_S) is not None
 
 
 def _check_pattern(_: Any, pattern: str, instance: Any, __: Any) -> Iterator[ValidationError]:
@@ -332,7 +340,29 @@ def _check_pattern(_: Any, pattern: str, instance: Any, __: Any) -> Iterator[Val
         yield ValidationError(f"{instance!r} does not match {pattern!r}")
 
 
-_Validator = extend(Draft202012Validator, {"pattern": _check_pattern})
+def _check_named(validator: Any, named: Mapping[str, Any], instance: Any, __: Any) -> Iterator[ValidationError]:
+    for pattern, schema in named.items() if isinstance(instance, Mapping) else ():
+        for name in filter(_matcher(pattern), instance):
+            yield from validator.descend(instance[name], schema, path=name, schema_path=pattern)
+
+
+def _check_additional(validator: Any, allowed: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
+    if not isinstance(instance, Mapping):
+        return
+    named = [_matcher(pattern) for pattern in schema.get("patternProperties", ())]
+    unnamed = [name for name in instance if name not in schema.get("properties", ())]
+    others = [name for name in unnamed if not any(matches(name) for matches in named)]
+    if allowed is False and others:
+        yield ValidationError(f"additional properties are not allowed ({', '.join(map(repr, others))})")
+    elif allowed is not False:
+        for name in others:
+            yield from validator.descend(instance[name], allowed, path=name)
+
+
+_Validator = extend(
+    Draft202012Validator,
+    {"pattern": _check_pattern, "patternProperties": _check_named, "additionalProperties": _check_additional},
+)
 
 
 def _dicts(value: Any) -> Iterator[Mapping[str, Any]]:

@@ -94,3 +94,9 @@ def test_the_identity_of_an_endpoint_is_its_url_without_secrets_and_its_model(sp
 def test_a_wrong_spec_is_one_line(spec: str, said: str) -> None:
     with pytest.raises(ChatError, match=said):
         open_client(spec)
+
+
+@pytest.mark.parametrize("share", [7.0, -0.1, float("nan")])
+def test_a_share_that_is_none_is_one_line(share: float) -> None:
+    with pytest.raises(ChatError, match="max_failed_share: .* is not between 0 and 1"):
+        open_client("http://127.0.0.1:9/v1#m", endpoint=EndpointOptions(max_failed_share=share))

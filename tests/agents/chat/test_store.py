@@ -159,3 +159,14 @@ def test_stores_that_were_filled_apart_are_united(
     with pytest.raises(SystemExit) as ended:
         main()
     assert ended.value.code == 2 and "none.sqlite: no such store" in capsys.readouterr().err
+
+
+def test_a_store_that_is_not_there_is_named_and_not_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "nowhere.sqlite"
+    monkeypatch.setattr("sys.argv", ["store", str(path), "--forget-refusals"])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert (stopped.value.code, capsys.readouterr().err) == (2, f"answers: {path}: no such store\n")
+    assert not path.exists()

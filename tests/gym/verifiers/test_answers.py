@@ -1,3 +1,4 @@
+import json
 import time
 from collections.abc import Iterator
 
@@ -72,6 +73,15 @@ def test_schema_and_calls() -> None:
     assert tool_calls([], tools).status is Status.NO_ANSWER
     bare = [{"type": "function", "function": {"name": "f", "parameters": None}}]
     assert tool_calls([call("f", "{}")], bare).score == 1.0
+
+
+def test_a_pattern_that_backtracks_for_hours_or_is_none_is_a_verifiers_error() -> None:
+    text = json.dumps("a" * 64 + "b")
+    slow = json_schema(text, {"pattern": r"(?=a)(a|aa)+$"})
+    assert (slow.status, slow.score) == (Status.VERIFIER_ERROR, None) and "takes more than" in slow.reason
+    for pattern in ("(", "(?L)a", "a{99999999999}"):
+        none = json_schema(text, {"pattern": pattern})
+        assert (none.status, none.score) == (Status.VERIFIER_ERROR, None), pattern
 
 
 def test_logic_grids_count_cells_and_the_whole() -> None:

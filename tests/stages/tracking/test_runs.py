@@ -17,6 +17,8 @@ import pytest
 from mlflow.entities import ViewType
 from mlflow.tracking import MlflowClient
 
+from stages.harness import checkout_lock
+from stages.tracking import __main__ as models
 from stages.tracking import outbox
 from stages.tracking.runs import Track, log_run, send_unsent
 from tests.servers import free_port
@@ -198,3 +200,25 @@ def test_a_renamed_checkout_writes_to_where_it_is(root: Path, tmp_path: Path, mo
         (run,) = _runs(client, stage)
         assert [file.path for file in client.list_artifacts(run.info.run_id)] == ["a.txt"]
         assert run.info.artifact_uri.startswith((moved / "mlartifacts").as_uri())
+
+
+def test_the_command_sends_what_waits_and_not_while_a_stage_runs(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    for stage in ("corpus", "sft"):
+        track = _track(root, stage)
+        _learn(track)
+        track.end("FINISHED", {"sft/loss": 0.5})
+    with pytest.raises(SystemExit) as away:
+        models.main(["--send"])
+    assert away.value.code == 1 and "2 stage runs have records" in capsys.readouterr().out
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    with checkout_lock.claim(root / "work"), pytest.raises(SystemExit) as busy:
+        models.main(["--send"])
+    assert busy.value.code == 2 and "another run is active" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as sent:
+        models.main(["--send"])
+    assert sent.value.code == 0 and "0 stage runs have records" in capsys.readouterr().out
+    _check(_client())

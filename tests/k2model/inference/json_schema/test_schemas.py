@@ -232,3 +232,36 @@ def test_problems_are_one_line() -> None:
     assert Schema({"$ref": "#"}).problem({}) == "the schema refers to itself without end"
     problem = Schema(_with("pattern", "^(?!x)", **TEXT)).problem({"a": "x"})
     assert problem == "['a']: 'x' does not match '^(?!x)'"
+
+
+LONG_WAY = r"(?=a)(a|aa)+$"  # each letter more doubles what a backtracking matcher tries
+
+
+@pytest.mark.parametrize(
+    ("schema", "value"),
+    [
+        ({"pattern": LONG_WAY}, "a" * 64 + "b"),
+        ({"patternProperties": {LONG_WAY: {"type": "null"}}}, {"a" * 64 + "b": 1}),
+        ({"patternProperties": {LONG_WAY: {}}, "additionalProperties": False}, {"a" * 64 + "b": 1}),
+    ],
+)
+def test_a_pattern_that_backtracks_for_hours_is_given_up_and_said(schema: dict[str, Any], value: Any) -> None:
+    began = time.monotonic()
+    assert Schema(schema).problem(value) == "a pattern of the schema takes more than 1 s to check"
+    assert time.monotonic() - began < 30
+
+
+PROPERTIES: dict[str, Any] = {
+    "properties": {"n": {"type": "integer"}},
+    "patternProperties": {"^x_": {"type": "string"}, "(?!y)_id$": {"minLength": 2}},
+}
+
+
+@pytest.mark.parametrize("additional", [True, False, {"type": "null"}, {"minimum": 3}])
+@pytest.mark.parametrize(
+    "value", [{}, {"n": 1}, {"n": "1"}, {"x_a": "b"}, {"x_a": 1}, {"x_id": "a"}, {"z": None}, {"z": 5}, 7]
+)
+def test_names_by_pattern_are_checked_as_jsonschema_does(value: Any, additional: Any) -> None:
+    schema = PROPERTIES | {"additionalProperties": additional}
+    valid = jsonschema.Draft202012Validator(schema).is_valid(value)
+    assert (Schema(schema).problem(value) is None) is valid
