@@ -15,6 +15,7 @@ import numpy as np
 
 from agents.conversations.judge import Judgement
 from agents.conversations.planner import Agent
+from agents.conversations.trajectory import Counted
 from agents.loop import loop
 from gym.sandbox import Sandbox
 from gym.sandbox.workspace import Workspace
@@ -148,7 +149,7 @@ def _say(text: str) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class CodingTrajectory:
+class CodingTrajectory(Counted):
     """The messages, the final files' hash, the patch, and the verdict of the tests."""
 
     task: Task
@@ -158,14 +159,6 @@ class CodingTrajectory:
     state_hash: str
     patch: str
     verdict: Judgement
-
-    @property
-    def n_calls(self) -> int:
-        return sum(len(message.get("tool_calls") or []) for message in self.messages)
-
-    @property
-    def n_turns(self) -> int:
-        return sum(message["role"] == "assistant" for message in self.messages)
 
 
 def verdict(

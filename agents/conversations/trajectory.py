@@ -16,8 +16,22 @@ NOISE = Noise(failure=0.04, empty=0.03, stale=0.06, slow=0.03, timeout=0.03)
 OPTIONS = loop.Options(max_steps=60, parallel=1)  # a simulated world's noise follows the order of the calls
 
 
+class Counted:
+    """How long a conversation is."""
+
+    messages: list[dict[str, Any]]
+
+    @property
+    def n_calls(self) -> int:
+        return sum(len(message.get("tool_calls") or []) for message in self.messages)
+
+    @property
+    def n_turns(self) -> int:
+        return sum(message["role"] == "assistant" for message in self.messages)
+
+
 @dataclass(frozen=True)
-class Trajectory:
+class Trajectory(Counted):
     """The messages, the final state's hash and the verdict."""
 
     task: WorldTask
@@ -28,14 +42,6 @@ class Trajectory:
     tools: list[dict[str, Any]]
     state_hash: str
     verdict: Judgement
-
-    @property
-    def n_calls(self) -> int:
-        return sum(len(message.get("tool_calls") or []) for message in self.messages)
-
-    @property
-    def n_turns(self) -> int:
-        return sum(message["role"] == "assistant" for message in self.messages)
 
 
 Talk = Generator[list[loop.Message], loop.Message, Trajectory]

@@ -4,7 +4,7 @@ import codecs
 import json
 import time
 import uuid
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any, Protocol
 
@@ -29,7 +29,23 @@ class Answer(Protocol):
         """The last event of a stream that failed."""
 
 
-class ChatAnswer:
+class _Completion:
+    """What both kinds of completions say alike."""
+
+    _generation: Generation
+
+    def failure(self, message: str, kind: str) -> str:
+        """The last event of a stream that failed."""
+        return event(error_body(message, kind))
+
+    def _closing(self, head: Mapping[str, Any], usage: bool) -> Iterator[str]:
+        """The last events of a stream that went well."""
+        if usage:
+            yield event({**head, "choices": [], "usage": self._generation.usage()})
+        yield "data: [DONE]\n\n"
+
+
+class ChatCompletion(_Completion):
     """Answers to one chat. Every choice has the sampled `token_ids`; a message has `parse_errors` where something was
     malformed, and `schema_checks` where a schema says what a grammar can't hold, so that it was checked afterwards."""
 
@@ -73,20 +89,15 @@ class ChatAnswer:
                     entry["logprobs"] = chat_logprobs(self._service.pieces, news)
                 entry |= {"finish_reason": self._generation.choices[index].finish, "token_ids": news.ids}
                 yield event(head | {"choices": [entry]})
-        if self._body.usage_in_stream:
-            yield event(head | {"choices": [], "usage": self._generation.usage()})
-        yield "data: [DONE]\n\n"
-
-    def failure(self, message: str, kind: str) -> str:
-        """The last event of a stream that failed."""
-        return event(error_body(message, kind))
+        for line in self._closing(head, self._body.usage_in_stream):
+            yield line
 
     async def _checked(self, index: int) -> dict[str, Any]:
         checks = schema_checks(await self._service.checks(self._generation, index))
         return {"schema_checks": checks} if checks else {}
 
 
-class CompletionAnswer:
+class TextCompletion(_Completion):
     """Answers to prompts; every choice has the sampled `token_ids` and the `prompt_token_ids`."""
 
     def __init__(self, service: Service, body: CompletionBody, generation: Generation) -> None:
@@ -123,13 +134,8 @@ class CompletionAnswer:
         async with aclosing(self._entries()) as entries:
             async for entry in entries:
                 yield event(head | {"choices": [entry]})
-        if self._body.usage_in_stream:
-            yield event(head | {"choices": [], "usage": self._generation.usage()})
-        yield "data: [DONE]\n\n"
-
-    def failure(self, message: str, kind: str) -> str:
-        """The last event of a stream that failed."""
-        return event(error_body(message, kind))
+        for line in self._closing(head, self._body.usage_in_stream):
+            yield line
 
     async def _entries(self) -> AsyncGenerator[dict[str, Any], None]:
         """New text of a choice each; with `echo` the first of a choice begins with the prompt."""

@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from k2model.errors import CheckpointError, ConfigError
-from k2model.serving.answers import Answer, ChatAnswer, CompletionAnswer, error_body
+from k2model.serving.answers import Answer, ChatCompletion, TextCompletion, error_body
 from k2model.serving.api import BadRequest, ChatBody, CompletionBody, WeightsBody, read_body
 from k2model.serving.engine_loop import EngineEnded
 from k2model.serving.metrics import Metrics, Observation
@@ -47,14 +47,14 @@ async def _chat(service: Service, raw: bytes) -> Opened:
     body = read_body(ChatBody, raw)
     _check_model(service, body.model)
     generation = await service.chat(body)
-    return Opened(body.stream, generation, ChatAnswer(service, body, generation))
+    return Opened(body.stream, generation, ChatCompletion(service, body, generation))
 
 
 async def _completion(service: Service, raw: bytes) -> Opened:
     body = read_body(CompletionBody, raw)
     _check_model(service, body.model)
     generation = await service.completions(body)
-    return Opened(body.stream, generation, CompletionAnswer(service, body, generation))
+    return Opened(body.stream, generation, TextCompletion(service, body, generation))
 
 
 async def _response(service: Service, raw: bytes) -> Opened:
