@@ -120,7 +120,7 @@ def benchmarks(stage: Stage[EvaluateParams], folder: Path) -> dict[str, float]:
     deadline = time.monotonic() + 60 * p.minutes
     tokenizer = Path("data/tokenizer")
     client = open_client(CHAT, store=stage.work / "answers.sqlite", tokenizer=tokenizer, rows=p.batch_size)
-    found: dict[str, float] = {}
+    metrics: dict[str, float] = {}
     for asked in p.benchmarks:
         name = asked.name
         bench = open_any(name, None if asked.data is None else Path(asked.data))
@@ -142,11 +142,11 @@ def benchmarks(stage: Stage[EvaluateParams], folder: Path) -> dict[str, float]:
             )
         write_table(folder / f"{name}.parquet", rows, SAMPLES)
         scored = scoring.metrics(bench, rows, stage.seed("bootstrap", name))
-        found |= scored
+        metrics |= scored
         tag = scoring.asked(rows, len(bench.items()))
         stage.track.tag(f"dataset.{name}", tag)
         print(standalone.line(name, scored, tag), flush=True)
-    return found
+    return metrics
 
 
 def battles(stage: Stage[EvaluateParams], folder: Path) -> dict[str, float]:
@@ -166,10 +166,10 @@ def battles(stage: Stage[EvaluateParams], folder: Path) -> dict[str, float]:
         )
     arena.write_battles(folder / "arena.jsonl", played.rows)
     stage.track.tag("dataset.arena", f"{manifest.name} ({len(asked)} of {len(every)})")
-    found = played.counts | arena.rate(played.rows, stage.seed("bootstrap", "arena"))
+    metrics = played.counts | arena.rate(played.rows, stage.seed("bootstrap", "arena"))
     models = players | {"judge": judge.client}
-    print(f"{arena.table(found)}{arena.losses(models)}", flush=True)
-    return found | {"arena_requests_failed": float(sum(model.losses.failed for model in models.values()))}
+    print(f"{arena.table(metrics)}{arena.losses(models)}", flush=True)
+    return metrics | {"arena_requests_failed": float(sum(model.losses.failed for model in models.values()))}
 
 
 def main() -> None:

@@ -87,43 +87,43 @@ def play(
     """
     if len(players) < 2:
         raise InputError("arena: needs two players or more")
-    said: dict[str, dict[int, str]] = {}
-    for label, client in players.items():
+    answers: dict[str, dict[int, str]] = {}
+    for player, client in players.items():
         prompts = {
-            place: ChatRequest(
-                base.user(one.text), max_tokens=max_tokens, temperature=temperature,
-                seed=seed32(seed, "arena", one.id),
+            index: ChatRequest(
+                base.user(question.text), max_tokens=max_tokens, temperature=temperature,
+                seed=seed32(seed, "arena", question.id),
             )
-            for place, one in enumerate(asked)
+            for index, question in enumerate(asked)
         }  # fmt: skip
-        said[label] = _texts(answers_of(client, prompts, on_answer))
+        answers[player] = _texts(answers_of(client, prompts, on_answer))
     matches = [
-        (place, order)
-        for place in range(len(asked))
+        (index, order)
+        for index in range(len(asked))
         for pair in itertools.combinations(players, 2)
         for order in (pair, pair[::-1])
     ]
-    ready = [(place, (a, b)) for place, (a, b) in matches if place in said[a] and place in said[b]]
+    ready = [(index, (a, b)) for index, (a, b) in matches if index in answers[a] and index in answers[b]]
     pairs = {
         number: ChatRequest(
-            judge_messages(asked[place], said[a][place], said[b][place], prefill=judge.by_label),
+            judge_messages(asked[index], answers[a][index], answers[b][index], prefill=judge.by_label),
             max_tokens=judge.max_tokens,
             shared=1,
         )
-        for number, (place, (a, b)) in enumerate(ready)
+        for number, (index, (a, b)) in enumerate(ready)
     }
     verdicts = _texts(answers_of(judge.client, pairs, on_answer)) if pairs else {}
     rows = []
-    for number, (place, (a, b)) in enumerate(ready):
-        found = verdict(f"{'[[' if judge.by_label else ''}{verdicts.get(number, '')}")
-        if found is not None:
-            texts = (said[a][place], said[b][place])
-            rows.append(battle_row(asked[place], (a, b), texts, judge.client.model, found))
+    for number, (index, (a, b)) in enumerate(ready):
+        label = verdict(f"{'[[' if judge.by_label else ''}{verdicts.get(number, '')}")
+        if label is not None:
+            texts = (answers[a][index], answers[b][index])
+            rows.append(battle_row(asked[index], (a, b), texts, judge.client.model, label))
     return Played(rows, len(matches) - len(ready), len(ready) - len(rows))
 
 
 def _texts(answers: Mapping[int, ChatAnswer]) -> dict[int, str]:
-    return {place: one.text for place, one in answers.items() if isinstance(one, ChatResponse)}
+    return {index: answer.text for index, answer in answers.items() if isinstance(answer, ChatResponse)}
 
 
 def rate(rows: Sequence[Mapping[str, Any]], seed: int, *, anchor: str | None = None) -> dict[str, float]:
@@ -136,42 +136,44 @@ def rate(rows: Sequence[Mapping[str, Any]], seed: int, *, anchor: str | None = N
         DataError: rows in another schema.
     """
     battles = arena.parse(rows)
-    models = sorted({one.a for one in battles} | {one.b for one in battles})
-    found: dict[str, float] = {"arena_n": float(len(battles))}
+    models = sorted({battle.a for battle in battles} | {battle.b for battle in battles})
+    metrics: dict[str, float] = {"arena_n": float(len(battles))}
     if not battles:
-        return found
+        return metrics
     if not arena.unbounded(battles):
         ratings = arena.bradley_terry(battles, anchor=anchor)
         bounds = arena.bootstrap(battles, seed, anchor=anchor, by_question=True)
         for model in models:
             low, high = bounds[model]
-            found |= {f"arena_rating_{model}": ratings[model], f"arena_rating_{model}_ci_low": low}
-            found[f"arena_rating_{model}_ci_high"] = high
+            metrics |= {f"arena_rating_{model}": ratings[model], f"arena_rating_{model}_ci_low": low}
+            metrics[f"arena_rating_{model}_ci_high"] = high
     for model in models:
         own: dict[str, list[float]] = {}
-        for one in battles:
-            if model in (one.a, one.b):
-                own.setdefault(one.question, []).append(one.outcome if one.a == model else 1.0 - one.outcome)
+        for battle in battles:
+            if model in (battle.a, battle.b):
+                own.setdefault(battle.question, []).append(
+                    battle.outcome if battle.a == model else 1.0 - battle.outcome
+                )
         means = [float(np.mean(outcomes)) for outcomes in own.values()]
         low, high = bootstrap_mean(means, seed)
-        found |= {f"arena_win_rate_{model}": float(np.mean(means)), f"arena_win_rate_{model}_ci_low": low}
-        found[f"arena_win_rate_{model}_ci_high"] = high
-    if all(one.style is not None for one in battles):
+        metrics |= {f"arena_win_rate_{model}": float(np.mean(means)), f"arena_win_rate_{model}_ci_low": low}
+        metrics[f"arena_win_rate_{model}_ci_high"] = high
+    if all(battle.style is not None for battle in battles):
         controlled, weights = arena.style_controlled(battles, anchor=anchor)
-        found |= {f"arena_style_rating_{model}": value for model, value in controlled.items()}
-        found |= {f"arena_style_weight_{name}": value for name, value in weights.items()}
-    return found | _agreement(battles)
+        metrics |= {f"arena_style_rating_{model}": value for model, value in controlled.items()}
+        metrics |= {f"arena_style_weight_{name}": value for name, value in weights.items()}
+    return metrics | _agreement(battles)
 
 
 def _agreement(battles: Sequence[arena.Battle]) -> dict[str, float]:
     """How often the judge says the same of both orders."""
     seen: dict[tuple[str, str, str], list[float]] = {}
-    for one in battles:
-        first, second = sorted((one.a, one.b))
-        outcome = one.outcome if one.a == first else 1.0 - one.outcome
-        seen.setdefault((one.question, first, second), []).append(outcome)
+    for battle in battles:
+        first, second = sorted((battle.a, battle.b))
+        outcome = battle.outcome if battle.a == first else 1.0 - battle.outcome
+        seen.setdefault((battle.question, first, second), []).append(outcome)
     pairs = [outcomes for outcomes in seen.values() if len(outcomes) == 2]
-    same = sum(one == other for one, other in pairs)
+    same = sum(left == right for left, right in pairs)
     return {"arena_order_agreement": same / len(pairs)} if pairs else {}
 
 
@@ -222,7 +224,7 @@ def draw(asked: Sequence[Question], items: int, seed: int) -> list[Question]:
     if not items or items >= len(asked):
         return list(asked)
     kept = np.random.default_rng(sub_seed(seed, "arena", "items")).permutation(len(asked))[:items]
-    return [asked[place] for place in sorted(kept.tolist())]
+    return [asked[index] for index in sorted(kept.tolist())]
 
 
 def main(argv: Sequence[str]) -> None:
@@ -263,11 +265,11 @@ def main(argv: Sequence[str]) -> None:
         tags = {"dataset.arena": f"{manifest.name} ({len(asked)} of {len(every)})", "judge": judge.client.model}
     if not rows:
         raise InputError(f"arena: no battles ({', '.join(f'{key} {value:.0f}' for key, value in counts.items())})")
-    found = {key: round(value, 6) for key, value in (counts | rate(rows, args.seed, anchor=args.anchor)).items()}
-    write_json(args.out / "scores.json", found)
-    log_run(Path(), "arena", params={}, metrics=found, tags=tags)
-    print(table(found))
-    print(f"arena: {found['arena_n']:.0f} battles, {args.out}/scores.json{lost}, {time.monotonic() - started:,.1f} s")
+    metrics = {key: round(value, 6) for key, value in (counts | rate(rows, args.seed, anchor=args.anchor)).items()}
+    write_json(args.out / "scores.json", metrics)
+    log_run(Path(), "arena", params={}, metrics=metrics, tags=tags)
+    print(table(metrics))
+    print(f"arena: {metrics['arena_n']:.0f} battles, {args.out}/scores.json{lost}, {time.monotonic() - started:,.1f} s")
 
 
 def losses(models: Mapping[str, CountingClient]) -> str:
@@ -275,16 +277,16 @@ def losses(models: Mapping[str, CountingClient]) -> str:
     return "".join(f"; {name}: {model.losses.line()}" for name, model in models.items() if model.losses.line())
 
 
-def table(found: Mapping[str, float]) -> str:
+def table(metrics: Mapping[str, float]) -> str:
     """One line per player, the best first."""
-    names = [key.removeprefix("arena_win_rate_") for key in found if key.startswith("arena_win_rate_")]
-    names = [name for name in names if f"arena_win_rate_{name}_ci_low" in found]
+    names = [key.removeprefix("arena_win_rate_") for key in metrics if key.startswith("arena_win_rate_")]
+    names = [name for name in names if f"arena_win_rate_{name}_ci_low" in metrics]
     lines = []
-    for name in sorted(names, key=lambda one: -found[f"arena_win_rate_{one}"]):
-        rate, low, high = (found[f"arena_win_rate_{name}{end}"] for end in ("", "_ci_low", "_ci_high"))
+    for name in sorted(names, key=lambda player: -metrics[f"arena_win_rate_{player}"]):
+        rate, low, high = (metrics[f"arena_win_rate_{name}{end}"] for end in ("", "_ci_low", "_ci_high"))
         rating = "no finite rating: somebody never lost"
-        if f"arena_rating_{name}" in found:
-            value, least, most = (found[f"arena_rating_{name}{end}"] for end in ("", "_ci_low", "_ci_high"))
+        if f"arena_rating_{name}" in metrics:
+            value, least, most = (metrics[f"arena_rating_{name}{end}"] for end in ("", "_ci_low", "_ci_high"))
             rating = f"rating {value:,.0f} [{least:,.0f}, {most:,.0f}]"
         lines.append(f"{name}: wins {rate:.1%} [{low:.1%}, {high:.1%}], {rating}")
     return "\n".join(lines)

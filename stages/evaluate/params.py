@@ -46,7 +46,7 @@ class EvaluateParams(Section):
     @field_validator("benchmarks")
     @classmethod
     def _known(cls, value: list[Asked]) -> list[Asked]:
-        unknown = sorted({one.name for one in value} - set(NAMES))
+        unknown = sorted({asked.name for asked in value} - set(NAMES))
         if unknown:
             raise ValueError(f"no benchmark {unknown[0]!r}; there are {', '.join(NAMES)}")
         return value

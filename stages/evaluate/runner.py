@@ -46,9 +46,9 @@ def choose(samples: Sequence[Sample], items: int, seed: int, *, stratified: bool
         group = {sample.id: sample.group for sample in samples}
         earlier: Counter[str] = Counter()
         turn = {}
-        for one in drawn:
-            turn[one] = earlier[group[one]]
-            earlier[group[one]] += 1
+        for item in drawn:
+            turn[item] = earlier[group[item]]
+            earlier[group[item]] += 1
         drawn.sort(key=turn.__getitem__)
     kept = set(drawn[:items])
     return [sample for sample in samples if sample.id in kept]
@@ -87,14 +87,14 @@ def run_benchmark(
             bench.box = stack.enter_context(bench.open_box())
         bench.agent = agent(_limits(settings))
         active: dict[int, _Active] = {}
-        for place, sample in enumerate(chosen):
+        for index, sample in enumerate(chosen):
             episode = bench.episode(sample)
-            active[place] = _Active(sample, episode, next(episode))
+            active[index] = _Active(sample, episode, next(episode))
         while active:
             done = _round(active, client, user, settings, seed, bench.name, deadline, on_answer)
-            for place, (status, reason, grade) in done.items():
-                rows[place] = _row(bench, active.pop(place), status, reason, grade)
-    return [rows[place] for place in range(len(chosen))]
+            for index, (status, reason, grade) in done.items():
+                rows[index] = _row(bench, active.pop(index), status, reason, grade)
+    return [rows[index] for index in range(len(chosen))]
 
 
 Ended = tuple[str, str, Grade | None]
@@ -113,33 +113,33 @@ def _round(
     """Asks what every episode wants next and hands it the answer; returns the episodes that ended."""
     ended: dict[int, Ended] = {}
     for who, target in (("model", client), ("user", user)):
-        places = [place for place, one in active.items() if one.ask.of == who and place not in ended]
-        requests = {place: _request(active[place], settings, seed, name) for place in places}
-        for place in [place for place, request in requests.items() if who == "model" and not client.fits(request)]:
-            del requests[place]
-            ended[place] = _cut(active[place].episode)
+        indices = [index for index, attempt in active.items() if attempt.ask.of == who and index not in ended]
+        requests = {index: _request(active[index], settings, seed, name) for index in indices}
+        for index in [index for index, request in requests.items() if who == "model" and not client.fits(request)]:
+            del requests[index]
+            ended[index] = _cut(active[index].episode)
         if not requests:
             continue
         if target is None:
             raise InputError(f"{name}: needs a model for its simulated user")
         late = deadline is not None and time.monotonic() > deadline
         answers = {} if late else answers_of(target, requests, on_answer)
-        for place in requests:
-            one, answer = active[place], answers.get(place)
+        for index in requests:
+            attempt, answer = active[index], answers.get(index)
             if answer is None:
-                ended[place] = (NOT_RUN, "the budget ended first", None)
+                ended[index] = (NOT_RUN, "the budget ended first", None)
                 continue
             if isinstance(answer, ChatRefusal):
                 cut = who == "model" and answer.kind == "too_long"
-                ended[place] = _cut(one.episode) if cut else (INFRASTRUCTURE, answer.reason, None)
+                ended[index] = _cut(attempt.episode) if cut else (INFRASTRUCTURE, answer.reason, None)
                 continue
-            one.replies.append((who, answer))
+            attempt.replies.append((who, answer))
             reply = Reply(answer.text, answer.reasoning, answer.tool_calls, answer.finish_reason)
             try:
-                one.ask = one.episode.send(reply)
+                attempt.ask = attempt.episode.send(reply)
             except StopIteration as stop:
                 grade: Grade = stop.value
-                ended[place] = (grade.result.status.value, grade.result.reason, grade)
+                ended[index] = (grade.result.status.value, grade.result.reason, grade)
     return ended
 
 
@@ -163,35 +163,35 @@ def _cut(episode: Episode) -> Ended:
     return Status.NO_ANSWER.value, "the prompt and its answer exceed the context", None
 
 
-def _request(one: _Active, settings: Settings, seed: int, name: str) -> ChatRequest:
-    sample = one.sample
+def _request(attempt: _Active, settings: Settings, seed: int, name: str) -> ChatRequest:
+    sample = attempt.sample
     return ChatRequest(
-        one.ask.messages,
+        attempt.ask.messages,
         max_tokens=settings.max_tokens,
-        temperature=settings.temperature if one.ask.of == "model" else 0.0,
+        temperature=settings.temperature if attempt.ask.of == "model" else 0.0,
         top_p=settings.top_p,
-        seed=seed32(seed, name, sample.id, sample.repeat, len(one.replies)),
-        tools=one.ask.tools,
+        seed=seed32(seed, name, sample.id, sample.repeat, len(attempt.replies)),
+        tools=attempt.ask.tools,
     )
 
 
 def answers_of(
     client: ChatClient, requests: Mapping[int, ChatRequest], on_answer: Callable[[], None]
 ) -> dict[int, ChatAnswer]:
-    """An answer, or a refusal, by place; places are missing when the budget ended first.
+    """An answer, or a refusal, by key; keys are missing when the budget ended first.
 
     Raises:
         ChatError: no request can be answered, or too many were refused.
     """
     answers: dict[int, ChatAnswer] = {}
-    places = list(requests)
+    keys = list(requests)
 
     def arrived(index: int, answer: ChatAnswer) -> None:
-        answers[places[index]] = answer
+        answers[keys[index]] = answer
         on_answer()
 
     with contextlib.suppress(BudgetExceeded):
-        client.complete([requests[place] for place in places], arrived)
+        client.complete([requests[key] for key in keys], arrived)
     return answers
 
 
@@ -210,16 +210,16 @@ def _redacted(text: str, secret: str) -> str:
 
 
 def _merged(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    found: list[tuple[int, int]] = []
+    merged: list[tuple[int, int]] = []
     for start, end in spans:
-        if found and start <= found[-1][1]:
-            found[-1] = (found[-1][0], max(end, found[-1][1]))
+        if merged and start <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
         else:
-            found.append((start, end))
-    return found
+            merged.append((start, end))
+    return merged
 
 
-def _said(replies: Sequence[tuple[str, ChatResponse]]) -> str:
+def _transcript(replies: Sequence[tuple[str, ChatResponse]]) -> str:
     """What was written: text, with thinking and calls where there are any; turns as a JSON list, a user's marked."""
     turns = []
     for who, reply in replies:
@@ -239,11 +239,11 @@ def _finish(reasons: Sequence[str]) -> str:
     return "length" if "length" in reasons else reasons[-1] if reasons else ""
 
 
-def _row(bench: Benchmark, one: _Active, status: str, reason: str, grade: Grade | None) -> dict[str, Any]:
-    sample = one.sample
+def _row(bench: Benchmark, attempt: _Active, status: str, reason: str, grade: Grade | None) -> dict[str, Any]:
+    sample = attempt.sample
     prompt = "\n\n".join(str(message.get("content") or "") for message in sample.messages)
-    own = [reply for who, reply in one.replies if who == "model"]
-    output = _said(one.replies)
+    own = [reply for who, reply in attempt.replies if who == "model"]
+    output = _transcript(attempt.replies)
     extracted = grade.extracted if grade is not None else ""
     expected = json.dumps(sample.gold, ensure_ascii=False, sort_keys=True, default=str)
     if sample.secret:

@@ -22,7 +22,7 @@ def metrics(bench: Benchmark, rows: Sequence[Mapping[str, Any]], seed: int) -> d
     answer (a prompt that doesn't fit) counts 0 in every part, so that the official number beside the score stays.
     """
     name = bench.name
-    found = {
+    measures = {
         f"{name}_infrastructure_errors": float(sum(row["status"] == INFRASTRUCTURE for row in rows)),
         f"{name}_not_run": float(sum(row["status"] == NOT_RUN for row in rows)),
         f"{name}_verifier_errors": float(sum(row["status"] in {"timeout", "verifier_error"} for row in rows)),
@@ -36,24 +36,24 @@ def metrics(bench: Benchmark, rows: Sequence[Mapping[str, Any]], seed: int) -> d
     for row in judged:
         by_item.setdefault(row["task_id"], []).append(row["score"])
         votes.setdefault(row["task_id"], []).append(row["extracted"])
-    found[f"{name}_n"] = float(len(by_item))
+    measures[f"{name}_n"] = float(len(by_item))
     if not by_item:
-        return found
+        return measures
     means = {item: sum(scores) / len(scores) for item, scores in by_item.items()}
     groups = {row["task_id"]: row["group"] for row in judged}
     headline = _weighed(bench, means, groups, seed) if bench.stratified else _plain(by_item, list(means.values()), seed)
     if headline is not None:
-        found |= dict(zip((name, f"{name}_ci_low", f"{name}_ci_high"), headline, strict=True))
+        measures |= dict(zip((name, f"{name}_ci_low", f"{name}_ci_high"), headline, strict=True))
     if any(len(scores) > 1 for scores in by_item.values()):
-        found |= {f"{name}_{key}": value for key, value in over_items(by_item).items()}
+        measures |= {f"{name}_{key}": value for key, value in over_items(by_item).items()}
         ballots = {item: majority(answers) for item, answers in votes.items()}
-        found[f"{name}_majority_of_n"] = best_of_n(by_item, ballots)
+        measures[f"{name}_majority_of_n"] = best_of_n(by_item, ballots)
     seen = [{**row, "parts": json.loads(row["parts"])} for row in judged]
     parts = dict.fromkeys((key for row in seen for key in row["parts"]), 0.0)
     if parts or any(row["status"] == "scored" for row in seen):
         filled = [{**row, "parts": parts | row["parts"]} for row in seen]
-        found |= {f"{name}_{key}": value for key, value in bench.summary(filled).items()}
-    return found
+        measures |= {f"{name}_{key}": value for key, value in bench.summary(filled).items()}
+    return measures
 
 
 Interval = tuple[float, float, float]  # value, low, high
@@ -85,7 +85,7 @@ def _weighed(
         for group, some in by_group.items()
     }
     rounds = [bench.overall({group: float(some[k]) for group, some in drawn.items()}) for k in range(samples)]
-    low, high = np.quantile([one for one in rounds if one is not None], [0.025, 0.975])
+    low, high = np.quantile([score for score in rounds if score is not None], [0.025, 0.975])
     if low == high:
         low, high = wilson(round(sum(means.values())), len(means))
     return value, float(low), float(high)

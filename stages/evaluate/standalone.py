@@ -70,21 +70,21 @@ def settings_of(preset: Settings, args: argparse.Namespace) -> Settings:
 
 
 def _paths(pairs: Sequence[str], names: Sequence[str]) -> dict[str, Path]:
-    found = {}
+    paths = {}
     for pair in pairs:
         name, equals, path = pair.partition("=")
         if not equals or name not in names:
             raise InputError(f"--data {pair}: not NAME=PATH of a chosen benchmark")
-        found[name] = Path(path)
-    return found
+        paths[name] = Path(path)
+    return paths
 
 
 def log_published(root: Path) -> int:
     """Logs the published figures once; returns how many runs were new."""
     new = 0
-    for one in PUBLISHED:
-        tags = {"source": one.source, "reference": "published"}
-        new += log_run(root, one.name, params={}, metrics=one.scores, tags=tags, once=True)
+    for reference in PUBLISHED:
+        tags = {"source": reference.source, "reference": "published"}
+        new += log_run(root, reference.name, params={}, metrics=reference.scores, tags=tags, once=True)
     return new
 
 
@@ -133,12 +133,12 @@ def _evaluate(args: argparse.Namespace) -> None:
         "seed": args.seed,
         "items": args.items,
         "user": user.model if user is not None else "scripted",
-        "settings": {name: asdict(one) for name, one in chosen.items()},
+        "settings": {name: asdict(settings) for name, settings in chosen.items()},
         "data": {name: bench.manifest.sha256 for name, bench in benches.items()},
     }
     out: Path = args.out or Path("work/evaluations") / fingerprint(identity)
     deadline = started + 60 * args.budget_minutes if args.budget_minutes else None
-    found: dict[str, float] = {}
+    metrics: dict[str, float] = {}
     tags = {"preset": args.preset, "target": client.model}
     for name, bench in benches.items():
         total = len(bench.items())
@@ -151,13 +151,13 @@ def _evaluate(args: argparse.Namespace) -> None:
         with write_atomic(out / f"{name}.parquet") as tmp:
             write_table(tmp, rows, SAMPLES)
         scored = scoring.metrics(bench, rows, args.seed)
-        found |= {key: round(value, 6) for key, value in scored.items()}
+        metrics |= {key: round(value, 6) for key, value in scored.items()}
         tags[f"dataset.{name}"] = scoring.asked(rows, total)
-        print(line(name, found, tags[f"dataset.{name}"]), flush=True)
-    write_json(out / "scores.json", found)
+        print(line(name, metrics, tags[f"dataset.{name}"]), flush=True)
+    write_json(out / "scores.json", metrics)
     manifests = {name: asdict(bench.manifest) for name, bench in benches.items()}
     write_json(out / "manifests.json", {"run": tags, "data": manifests})
-    log_run(Path(), f"evaluate {client.model}", params={"identity": identity}, metrics=found, tags=tags)
+    log_run(Path(), f"evaluate {client.model}", params={"identity": identity}, metrics=metrics, tags=tags)
     lost = arena.losses({"target": client} | ({"user": user} if user is not None else {}))
     print(f"evaluate: {len(names)} benchmarks, {out}/scores.json{lost}, {time.monotonic() - started:,.1f} s")
 

@@ -29,7 +29,7 @@ def losses(model: K2Model, examples: Sequence[Example], *, rows: int, pad: int) 
     Raises:
         ValueError: an example without targets.
     """
-    found = [0.0] * len(examples)
+    nats = [0.0] * len(examples)
     order = sorted(range(len(examples)), key=lambda k: examples[k].inputs)
     for start in range(0, len(order), rows):
         part = order[start : start + rows]
@@ -43,8 +43,8 @@ def losses(model: K2Model, examples: Sequence[Example], *, rows: int, pad: int) 
             targets_BL[row, : len(ids) - 1] = ids[1:].masked_fill(~torch.tensor(examples[k].loss_mask[1:]), -100)
         logp_BL = model(tokens_BL, targets_BL).logp_BL
         for row, k in enumerate(part):
-            found[k] = -float(logp_BL[row].sum()) / examples[k].targets
-    return found
+            nats[k] = -float(logp_BL[row].sum()) / examples[k].targets
+    return nats
 
 
 def mean_loss(model: K2Model, examples: Sequence[Example], *, rows: int, pad: int) -> float:

@@ -61,16 +61,16 @@ def comparison(task: Task, rng: np.random.Generator) -> Conversation:
 def encode(
     tokenizer: K2Tokenizer, conversations: Sequence[Conversation], longest: int, *, cut_long: bool = False
 ) -> tuple[list[Example], list[int], Fitted]:
-    """Examples, the place of each among the conversations, and how those longer than `longest` tokens fared.
+    """Examples, the index of each one's conversation, and how those longer than `longest` tokens fared.
 
     A conversation of several rounds with reasoning gives one example a round, as in use. One that is too long is left
     out, or with `cut_long` cut (`cut`) where its first assistant turn fits. What holds no token of the assistant's to
     learn is left out: its loss would be 0 / 0.
     """
     examples: list[Example] = []
-    places: list[int] = []
+    indices: list[int] = []
     fitted = Fitted()
-    for place, (messages, tools) in enumerate(conversations):
+    for index, (messages, tools) in enumerate(conversations):
         seen: set[tuple[int, ...]] = set()
         silent = True
         for part in rounds(messages):
@@ -94,9 +94,9 @@ def encode(
                 fitted.cut += 1
             seen.add(tuple(encoded.ids))
             examples.append(example)
-            places.append(place)
+            indices.append(index)
         fitted.no_targets += silent
-    return examples, places, fitted
+    return examples, indices, fitted
 
 
 def cut(

@@ -59,12 +59,14 @@ class FineTune:
 
     def resume(self) -> dict[str, Any] | None:
         """Goes to the newest intact checkpoint and returns its state; None when there is none."""
-        found, self.problems = newest_intact(self._folder)
-        if found is None:
+        checkpoint, self.problems = newest_intact(self._folder)
+        if checkpoint is None:
             return None
-        saved = load_state(found)
+        saved = load_state(checkpoint)
         self.engine.load(
-            load_tensors(found, "model", 1), load_tensors(found, "optimizer", 1), int(saved["optimizer_steps"])
+            load_tensors(checkpoint, "model", 1),
+            load_tensors(checkpoint, "optimizer", 1),
+            int(saved["optimizer_steps"]),
         )
         state: dict[str, Any] = saved["state"]
         return state

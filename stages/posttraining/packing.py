@@ -55,13 +55,13 @@ def plan(lengths: Sequence[int], row_length: int, rng: np.random.Generator) -> l
         need = lengths[index]
         if need > row_length:
             raise ValueError(f"example {index} has {need} inputs, a row {row_length}")
-        place = next((row for row, left in enumerate(space) if left >= need), None)
-        if place is None:
+        row = next((row for row, left in enumerate(space) if left >= need), None)
+        if row is None:
             rows.append([index])
             space.append(row_length - need)
         else:
-            rows[place].append(index)
-            space[place] -= need
+            rows[row].append(index)
+            space[row] -= need
     return rows
 
 

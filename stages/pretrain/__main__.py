@@ -100,7 +100,7 @@ def main() -> None:
             "tokens": trainer.state.step * p.global_batch_tokens,
             "steps": trainer.state.step,
             "max_logit": max(history.column("max_logit")),
-            "clipped_steps": sum(one > 0 for one in history.column("clipped_heads")),
+            "clipped_steps": sum(heads > 0 for heads in history.column("clipped_heads")),
             "load_cv": history.column("load_cv")[-1],
             "rollbacks": trainer.state.rollbacks,
             "parameters": parameters,

@@ -51,7 +51,7 @@ class LossGuard:
         if len(self.losses) < MIN_LOSSES:
             return 0.0
         median = _median(self.losses)
-        sigma = MAD_TO_SIGMA * _median([abs(one - median) for one in self.losses])
+        sigma = MAD_TO_SIGMA * _median([abs(value - median) for value in self.losses])
         # Early in training the loss falls fast and the deviation with it is wide; a flat curve has almost none.
         return (loss - median) / max(sigma, MIN_SIGMA, 0.005 * abs(median))
 

@@ -187,11 +187,11 @@ class Trainer:
         """Goes to the newest intact checkpoint; without one, takes the first, at step 0."""
         step = -1
         if self.rank == 0:
-            found, problems = newest_intact(self.checkpoints)
+            checkpoint, problems = newest_intact(self.checkpoints)
             for problem in problems:
                 self.hooks.say(f"skipped a corrupted checkpoint: {problem}")
-            if found is not None:
-                step = step_of(found)
+            if checkpoint is not None:
+                step = step_of(checkpoint)
         if self.ranks > 1:
             chosen = torch.tensor([step], device=self.engine.device)
             dist.broadcast(chosen, 0)
@@ -324,10 +324,10 @@ class Trainer:
         if self.ranks > 1:
             dist.barrier()
         rollbacks, skipped = self.state.rollbacks + 1, [*self.state.skipped, position]
-        found, _ = newest_intact(self.checkpoints)
-        if found is None:
+        checkpoint, _ = newest_intact(self.checkpoints)
+        if checkpoint is None:
             raise CheckpointError(f"{self.checkpoints}: no intact checkpoint to roll back to")
-        self._load(step_of(found))
+        self._load(step_of(checkpoint))
         self.state.rollbacks, self.state.skipped = rollbacks, skipped
         if self.history is not None:
             self.history.truncate(self.state.step)

@@ -36,14 +36,14 @@ def _treemap(counts: dict[str, Counter[str]]) -> str:
     total = sum(own.total() for own in counts.values())
     width, height, x = 1080.0, 420.0, 0.0
     parts = [f'<svg viewBox="0 0 {width:.0f} {height + 96:.0f}" role="img" aria-label="tree of synthetic tools">']
-    for place, (domain, own) in enumerate(sorted(counts.items())):
+    for index, (domain, own) in enumerate(sorted(counts.items())):
         wide = width * own.total() / total
         y = 0.0
         for name, n in sorted(own.items()):
             high = height * n / own.total()
             label = html.escape(f"{domain.replace('_', ' ')}: {name.replace('_', ' ')}, {n:,} tools")
             parts.append(
-                f'<rect class="dot s{place % 6}" style="opacity:.55" x="{x + 1:.1f}" y="{y + 1:.1f}" '
+                f'<rect class="dot s{index % 6}" style="opacity:.55" x="{x + 1:.1f}" y="{y + 1:.1f}" '
                 f'width="{wide - 2:.1f}" height="{high - 2:.1f}" rx="2"><title>{label}</title></rect>'
             )
             y += high
@@ -142,7 +142,7 @@ def _rubric(rubric: dict[str, Any]) -> str:
     return f'<div class="pair">{"".join(parts)}</div>'
 
 
-def _one(row: dict[str, Any], rubric: dict[str, Any], why: str, open_: bool) -> str:
+def _trajectory(row: dict[str, Any], rubric: dict[str, Any], why: str, open_: bool) -> str:
     """A trajectory to read: who and what, the rubric, the tools, every turn, the verdict."""
     messages = json.loads(row["messages"])
     calls = [call for message in messages for call in message.get("tool_calls") or []]
@@ -156,13 +156,13 @@ def _one(row: dict[str, Any], rubric: dict[str, Any], why: str, open_: bool) -> 
         for tool in tools
     )
     patch = f"<h4>What changed</h4><pre>{html.escape(_cut(row['patch']))}</pre>" if row["patch"] else ""
-    said = f" LLM judge: {row['llm_verdict']}: {row['llm_reason']}" if row["llm_verdict"] else ""
+    judgement = f" LLM judge: {row['llm_verdict']}: {row['llm_reason']}" if row["llm_verdict"] else ""
     return (
         f"<details{' open' if open_ else ''}><summary>{kept} {html.escape(title)}</summary>"
         f'<p class="soft">{html.escape(about)}</p>{_rubric(rubric)}'
         f"<details><summary>{len(tools)} tools that the agent sees</summary><ul>{offered}</ul></details>"
         f"{''.join(_message(message, names) for message in messages)}{patch}"
-        f"<p><b>Verdict</b> {kept} {html.escape(row['reason'])}.{html.escape(said)}</p></details>"
+        f"<p><b>Verdict</b> {kept} {html.escape(row['reason'])}.{html.escape(judgement)}</p></details>"
     )
 
 
@@ -175,30 +175,30 @@ def _reader(root: Path, light: list[dict[str, Any]]) -> list[tuple[str, str]]:
             for name, sign in SIGNS.items():
                 if row["kept"] and name not in signed and sign in row["messages"].replace('\\"', '"'):
                     signed[name] = row["traj_id"]
-    found: dict[str, str] = {}
+    reasons: dict[str, str] = {}
     kept = [row for row in light if row["kept"]]
     for row in kept:
         if row["source"] == "coding":
-            found.setdefault(row["traj_id"], "a repair in a sandbox")
+            reasons.setdefault(row["traj_id"], "a repair in a sandbox")
             break
     for name in ("refused", "timed out", "old copy", "unavailable"):
         if name in signed:
-            found.setdefault(signed[name], f"{name}, and coped with")
+            reasons.setdefault(signed[name], f"{name}, and coped with")
     for row in kept:
         if row["wording"] == "teacher":
-            found.setdefault(row["traj_id"], "worded by the teacher")
+            reasons.setdefault(row["traj_id"], "worded by the teacher")
             break
     if kept:
         longest = max(kept, key=lambda row: row["n_calls"])
-        found.setdefault(longest["traj_id"], "the longest")
+        reasons.setdefault(longest["traj_id"], "the longest")
     for row in {row["verdict"]: row for row in reversed(light) if not row["kept"]}.values():
-        if len(found) < SHOWN:
-            found.setdefault(row["traj_id"], "rejected")
+        if len(reasons) < SHOWN:
+            reasons.setdefault(row["traj_id"], "rejected")
     for row in kept:
-        if len(found) >= SHOWN:
+        if len(reasons) >= SHOWN:
             break
-        found.setdefault(row["traj_id"], "kept")
-    return list(found.items())[:SHOWN]
+        reasons.setdefault(row["traj_id"], "kept")
+    return list(reasons.items())[:SHOWN]
 
 
 def trajectories(root: Path) -> Chapter:
@@ -220,11 +220,11 @@ def trajectories(root: Path) -> Chapter:
     rubrics: dict[str, str] = {}
     if tasks.exists():
         wanted = [row["task_id"] for row in rows.values()]
-        found = pq.read_table(tasks, columns=["task_id", "rubric"], filters=[("task_id", "in", wanted)]).to_pylist()
-        rubrics = {row["task_id"]: row["rubric"] for row in found}
+        task_rows = pq.read_table(tasks, columns=["task_id", "rubric"], filters=[("task_id", "in", wanted)]).to_pylist()
+        rubrics = {row["task_id"]: row["rubric"] for row in task_rows}
     shown = [
-        _one(rows[name], json.loads(rubrics.get(rows[name]["task_id"], "{}")), why, place == 0)
-        for place, (name, why) in enumerate(chosen.items())
+        _trajectory(rows[name], json.loads(rubrics.get(rows[name]["task_id"], "{}")), why, index == 0)
+        for index, (name, why) in enumerate(chosen.items())
     ]
     body = f"{counted}{_troubles(root)}<h3>Ten to read</h3>{''.join(shown)}"
     return Chapter("trajectories", "Trajectories", body, LEAD)

@@ -68,12 +68,12 @@ def _chart(value: dict[str, Any]) -> str:
 
 def claims(root: Path) -> Chapter:
     """Every claim of K2 that was measured here: K2's figure, ours at this scale, interval, verdict."""
-    found = [[*row[:4], _verdict(row[4]), row[5]] for row in rows(root)]
-    if not found:
+    table_rows = [[*row[:4], _verdict(row[4]), row[5]] for row in rows(root)]
+    if not table_rows:
         return Chapter("claims", "Claims", "<p>no experiment has run</p>")
     charts = "".join(_chart(chart) for _, chart in records(root, "chart"))
     lead = "K2's claims at the scale of a laptop, several seeds each. What does not reproduce here is reported as such."
-    return Chapter("claims", "Claims", f'{table(HEAD, found)}<div class="grid2">{charts}</div>', lead)
+    return Chapter("claims", "Claims", f'{table(HEAD, table_rows)}<div class="grid2">{charts}</div>', lead)
 
 
 def main() -> None:

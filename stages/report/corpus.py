@@ -26,17 +26,17 @@ LABELS = {
 
 def corpus(root: Path) -> Chapter:
     """What the data cards say, in numbers; documents that a benchmark's text overlaps stand by the benchmark's name."""
-    found: dict[str, float] = {}
+    metrics: dict[str, float] = {}
     for stage in ("corpus", "tokenizer", "tokens"):
-        found |= read_json(root / "metrics" / f"{stage}.json")
-    if not found:
+        metrics |= read_json(root / "metrics" / f"{stage}.json")
+    if not metrics:
         return Chapter("corpus", "Corpus", "<p>not run</p>")
     for stage, words in (("sft", "trajectories and demonstrations"), ("rl", "tasks and trajectories")):
         left = read_json(root / "metrics" / f"{stage}.json").get("overlapping")
         if left is not None:
-            found[f"{stage.upper()}: {words} left out, a benchmark has their text"] = left
-    named = [(LABELS[key], found.pop(key)) for key in LABELS if key in found]
-    rest = [(_overlap(key), value) for key, value in sorted(found.items())]
+            metrics[f"{stage.upper()}: {words} left out, a benchmark has their text"] = left
+    named = [(LABELS[key], metrics.pop(key)) for key in LABELS if key in metrics]
+    rest = [(_overlap(key), value) for key, value in sorted(metrics.items())]
     rows = [[name, number(value)] for name, value in [*named, *rest]]
     lead = "Real, licensed text, cleaned and split by document; what overlaps a benchmark is left out and counted."
     return Chapter("corpus", "Corpus", table(["measure", "value"], rows, [1]), lead)

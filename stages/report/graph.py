@@ -38,9 +38,9 @@ def dependencies(stages: Mapping[str, Mapping[str, Any]]) -> dict[str, set[str]]
     }
 
     def above(name: str) -> set[str]:
-        return needs[name].union(*(above(one) for one in needs[name]))
+        return needs[name].union(*(above(need) for need in needs[name]))
 
-    return {name: own - set().union(*(above(one) for one in own)) for name, own in needs.items()}
+    return {name: own - set().union(*(above(need) for need in own)) for name, own in needs.items()}
 
 
 def _itself_and_above(path: str) -> list[str]:
@@ -62,16 +62,16 @@ def duration(seconds: float) -> str:
 
 def _columns(needs: Mapping[str, set[str]]) -> dict[str, int]:
     """How far right a stage stands: one more than the furthest that it needs."""
-    found: dict[str, int] = {}
+    columns: dict[str, int] = {}
 
-    def place(name: str) -> int:
-        if name not in found:
-            found[name] = 1 + max((place(one) for one in needs[name]), default=-1)
-        return found[name]
+    def column_of(name: str) -> int:
+        if name not in columns:
+            columns[name] = 1 + max((column_of(need) for need in needs[name]), default=-1)
+        return columns[name]
 
     for name in needs:
-        place(name)
-    return found
+        column_of(name)
+    return columns
 
 
 def draw(stages: Mapping[str, Mapping[str, Any]], timings: Mapping[str, float]) -> str:
@@ -91,8 +91,8 @@ def draw(stages: Mapping[str, Mapping[str, Any]], timings: Mapping[str, float]) 
         f'<svg class="dag" viewBox="0 0 {total_width} {total_height}" role="img" aria-label="graph of the stages">'
     ]
     for name, own in needs.items():
-        for one in sorted(own):
-            (x0, y0), (x1, y1) = at[one], at[name]
+        for need in sorted(own):
+            (x0, y0), (x1, y1) = at[need], at[name]
             x0, y0, y1 = x0 + WIDTH, y0 + HEIGHT // 2, y1 + HEIGHT // 2
             parts.append(f'<path class="edge" d="M{x0} {y0}C{x0 + GAP_X} {y0} {x1 - GAP_X} {y1} {x1} {y1}"/>')
     for name, stage in stages.items():

@@ -55,24 +55,24 @@ def reinforcement(root: Path) -> Chapter:
 
 def int4(root: Path) -> Chapter:
     """bf16, rounding to nearest and QAT side by side."""
-    found = read_json(root / "metrics" / "qat.json")
-    if not found:
+    metrics = read_json(root / "metrics" / "qat.json")
+    if not metrics:
         return Chapter("int4", "INT4", "<p>not run</p>")
     rows, drawn = [], []
     for arm, label in ARMS.items():
-        loss, low, high = (found[f"loss_{arm}{end}"] for end in ("", "_ci_low", "_ci_high"))
+        loss, low, high = (metrics[f"loss_{arm}{end}"] for end in ("", "_ci_low", "_ci_high"))
         drawn.append(Interval(label, low, loss, high))
         cells = [label, f"{loss:.4f} ({low:.4f} – {high:.4f})"]
         for what in ("facts", "tasks"):
-            value = found.get(f"{what}_{arm}")
-            ends = [found.get(f"{what}_{arm}_ci_{end}") for end in ("low", "high")]
+            value = metrics.get(f"{what}_{arm}")
+            ends = [metrics.get(f"{what}_{arm}_ci_{end}") for end in ("low", "high")]
             cells.append("" if value is None else f"{value:.1%}" + _span(ends))
         rows.append(cells)
     differences = [
         [
             f"{ARMS[arm]} against bf16",
-            f"{found[f'{arm}_minus_bf16']:+.4f} ({found[f'{arm}_minus_bf16_ci_low']:+.4f} – "
-            f"{found[f'{arm}_minus_bf16_ci_high']:+.4f})",
+            f"{metrics[f'{arm}_minus_bf16']:+.4f} ({metrics[f'{arm}_minus_bf16_ci_low']:+.4f} – "
+            f"{metrics[f'{arm}_minus_bf16_ci_high']:+.4f})",
         ]
         for arm in ("ptq", "qat")
     ]
@@ -80,7 +80,7 @@ def int4(root: Path) -> Chapter:
     body = (
         f"{table(['weights', 'held-out loss', 'facts', 'RL tasks'], rows, [1, 2, 3])}{chart}"
         f"{table(['difference on the same documents', 'nats per token'], differences, [1])}"
-        f"<p>The INT4 checkpoint has {found['bytes'] / 1e6:.1f} MB, {found['bytes_ratio']:.2f} of bf16.</p>"
+        f"<p>The INT4 checkpoint has {metrics['bytes'] / 1e6:.1f} MB, {metrics['bytes_ratio']:.2f} of bf16.</p>"
     )
     lead = "Symmetric INT4, groups of 32, routed experts only; what is exported is bit for bit what training used."
     return Chapter("int4", "INT4", body, lead)

@@ -24,14 +24,17 @@ def rephrasing(root: Path) -> Chapter:
         styles.setdefault(row["style"], []).append(row["accepted"])
     counted = table(
         ["style", "rephrasings", "accepted"],
-        [[style, f"{len(found):,}", f"{sum(found) / len(found):.0%}"] for style, found in sorted(styles.items())],
+        [
+            [style, f"{len(accepted):,}", f"{sum(accepted) / len(accepted):.0%}"]
+            for style, accepted in sorted(styles.items())
+        ],
         [1, 2],
     )
     shown = [*_spread([row for row in rows if row["accepted"]]), *_spread([row for row in rows if not row["accepted"]])]
     corpus = pq.read_table(root / "data" / "corpus.parquet", columns=["doc_id", "text"])
     wanted = corpus.filter(pc.field("doc_id").isin([row["doc_id"] for row in shown])).to_pylist()
     sources = {row["doc_id"]: row["text"] for row in wanted}
-    body = counted + "".join(_one(row, sources.get(row["doc_id"], "")) for row in shown)
+    body = counted + "".join(_pair(row, sources.get(row["doc_id"], "")) for row in shown)
     lead = (
         "Style × perspective, chunk by chunk; a text counts only when its source's names, numbers and meaning are kept."
     )
@@ -44,10 +47,10 @@ def _spread(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     for row in rows:
         by_style.setdefault(row["style"], []).append(row)
     turns = max(map(len, by_style.values()), default=0)
-    return [found[turn] for turn in range(turns) for _, found in sorted(by_style.items()) if turn < len(found)][:SHOWN]
+    return [group[turn] for turn in range(turns) for _, group in sorted(by_style.items()) if turn < len(group)][:SHOWN]
 
 
-def _one(row: dict[str, Any], source: str) -> str:
+def _pair(row: dict[str, Any], source: str) -> str:
     verdict = "accepted" if row["accepted"] else "rejected"
     title = html.escape(f"{verdict} · {row['style']}, {row['perspective']} · {row['doc_id']}")
     reason = f"<p class='soft'>{html.escape(row['reason'])}</p>" if row["reason"] else ""

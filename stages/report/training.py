@@ -37,20 +37,22 @@ def pretraining(root: Path) -> Chapter:
 
 def tuning(root: Path) -> Chapter:
     """What SFT learned from and how well it calls."""
-    found = read_json(root / "metrics" / "sft.json")
-    if not found:
+    metrics = read_json(root / "metrics" / "sft.json")
+    if not metrics:
         return Chapter("sft", "Supervised tuning", "<p>not run</p>")
-    ends = [found.pop(f"call_accuracy_ci_{end}", None) for end in ("low", "high")]
-    counts = {key: value for key, value in found.items() if not key.startswith(("success_", "call_accuracy"))}
-    rows = [[f"held problems solved: {key.removeprefix('success_')}", f"{found[key]:.0%}"] for key in _success(found)]
-    if found.get("call_accuracy_n"):
+    ends = [metrics.pop(f"call_accuracy_ci_{end}", None) for end in ("low", "high")]
+    counts = {key: value for key, value in metrics.items() if not key.startswith(("success_", "call_accuracy"))}
+    rows = [
+        [f"held problems solved: {key.removeprefix('success_')}", f"{metrics[key]:.0%}"] for key in _success(metrics)
+    ]
+    if metrics.get("call_accuracy_n"):
         low, high = ends
-        interval = f"{found['call_accuracy']:.1%} ({low:.1%} – {high:.1%})"
-        rows.insert(0, [f"held calls exact, of {found['call_accuracy_n']:,}", interval])
+        interval = f"{metrics['call_accuracy']:.1%} ({low:.1%} – {high:.1%})"
+        rows.insert(0, [f"held calls exact, of {metrics['call_accuracy_n']:,}", interval])
     rows += [[key.replace("_", " "), number(value)] for key, value in counts.items()]
     lead = "Kept trajectories and demonstrations; loss on what the assistant wrote; held calls must match exactly."
     return Chapter("sft", "Supervised tuning", table(["measure", "value"], rows, [1]), lead)
 
 
-def _success(found: Mapping[str, float]) -> list[str]:
-    return sorted(key for key in found if key.startswith("success_"))
+def _success(metrics: Mapping[str, float]) -> list[str]:
+    return sorted(key for key in metrics if key.startswith("success_"))

@@ -151,14 +151,14 @@ class ServerBackend:
         """Ends everything in flight and gives what it has so far."""
         self._stop.set()
         self._pool.shutdown(wait=True)
-        found = []
+        results = []
         while self._open:
             handle, item = self._news.get()
             self._open.discard(handle)
             if isinstance(item, Generated):
-                found.append((handle, item))
+                results.append((handle, item))
         self._client.close()
-        return sorted(found, key=lambda pair: pair[0])
+        return sorted(results, key=lambda pair: pair[0])
 
     def _run(self, handle: int, request: Request) -> None:
         result = Generated(len(request.prompt), finish_reason="interrupted")

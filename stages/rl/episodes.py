@@ -22,25 +22,25 @@ class SingleAnswer:
 
     def __init__(self, tokenizer: K2Tokenizer, taskset: TaskSet | None, task: Task) -> None:
         self.tokenizer, self.taskset, self.task = tokenizer, taskset, task
-        self._said: str | None = None
+        self._answer: str | None = None
 
     def prompt(self) -> list[int]:
         return encode_prompt(self.tokenizer, list(self.task.messages))
 
     def reply(self, completion: Sequence[int]) -> list[int]:
         parsed = parse_ids(self.tokenizer, completion)
-        self._said = "" if parsed.errors or parsed.tool_calls else parsed.content
+        self._answer = "" if parsed.errors or parsed.tool_calls else parsed.content
         return []
 
     def verdict(self) -> Result:
-        if self._said is None:
+        if self._answer is None:
             return Result(0.0, Status.NO_ANSWER, "cut before the answer ended")
         if self.taskset is None:
             return Result(None, Status.NO_ANSWER, "not verifiable")
-        return self.taskset.score(self.task, self._said)
+        return self.taskset.score(self.task, self._answer)
 
     def answer(self) -> str:
-        return self._said or ""
+        return self._answer or ""
 
 
 TOOLS = "tools"
@@ -54,27 +54,27 @@ def tool_tasks(apps: Sequence[Application], n: int, seed: int) -> list[Task]:
 
     What the user says after the first turn is the script's, so the candidate sees one message.
     """
-    found = []
+    tasks = []
     for number in range(n):
-        app, one = apps[(seed + number) % len(apps)], seed + number
-        payload = {"application": app.name, "seed": one, "persona": PERSONAS[one % len(PERSONAS)]}
-        said = _script(app, payload)
-        found.append(
+        app, task_seed = apps[(seed + number) % len(apps)], seed + number
+        payload = {"application": app.name, "seed": task_seed, "persona": PERSONAS[task_seed % len(PERSONAS)]}
+        user_script = _script(app, payload)
+        tasks.append(
             Task(
-                id=said.task.id,
+                id=user_script.task.id,
                 taskset=TOOLS,
-                seed=one,
+                seed=task_seed,
                 difficulty=0.0,
-                domain=said.task.domain,
+                domain=user_script.task.domain,
                 messages=(
                     {"role": "system", "content": "Use the tools."},
-                    {"role": "user", "content": said.turns[0]},
+                    {"role": "user", "content": user_script.turns[0]},
                 ),
-                token_budget=TOOL_BUDGET * len(said.turns),
+                token_budget=TOOL_BUDGET * len(user_script.turns),
                 payload=payload,
             )
         )
-    return found
+    return tasks
 
 
 def _script(app: Application, payload: Mapping[str, Any]) -> Script:
@@ -130,8 +130,8 @@ class ToolUse:
         """With ids that count over the dialog, whatever the policy wrote: two calls never share a result."""
         message: dict[str, Any] = parsed.message()
         first = next_call_index(self.messages)
-        for place, call in enumerate(message.get("tool_calls", [])):
-            call["id"] = call_id(call["function"]["name"], first + place)
+        for index, call in enumerate(message.get("tool_calls", [])):
+            call["id"] = call_id(call["function"]["name"], first + index)
         return message
 
     def _next_turn(self, run: loop.Run) -> list[int]:
@@ -140,18 +140,18 @@ class ToolUse:
         if run.stop is not loop.Stop.ANSWERED or self.turn == len(self.script.turns):
             self.stop = run.stop.value
             return []
-        said = {"role": "user", "content": self.script.turns[self.turn]}
-        self.messages = [*self.messages, said]
+        message = {"role": "user", "content": self.script.turns[self.turn]}
+        self.messages = [*self.messages, message]
         self._asking = self._begin()
-        return encode_followup(self.tokenizer, [said])
+        return encode_followup(self.tokenizer, [message])
 
     def verdict(self) -> Result:
         if self.problem:
             return Result(0.0, Status.SCORED, f"malformed: {self.problem}")
         if not self.stop:
             return Result(0.0, Status.NO_ANSWER, "cut before the conversation ended")
-        found = judge(self.app, self.script.task, self.world, self.messages, self.stop)
-        return Result(float(found.kept), Status.SCORED, f"{found.verdict}: {found.reason}"[:160])
+        judgement = judge(self.app, self.script.task, self.world, self.messages, self.stop)
+        return Result(float(judgement.kept), Status.SCORED, f"{judgement.verdict}: {judgement.reason}"[:160])
 
     def answer(self) -> str:
         texts = [str(m.get("content") or "") for m in self.messages if m["role"] == "assistant"]

@@ -27,17 +27,17 @@ class Families:
             InputError: the family has no problem on this side.
         """
         taskset = Elementary(name, side) if name in FAMILIES else self.tasksets[name]
-        found: dict[str, Task] = {}
+        tasks: dict[str, Task] = {}
         for draw in range(DRAWS):
             for task in taskset.tasks(n, seed32(seed, draw), difficulty):
                 text = str(task.messages[-1]["content"])
                 if side_of(text) == side:
-                    found.setdefault(text, task)
-            if len(found) >= n:
+                    tasks.setdefault(text, task)
+            if len(tasks) >= n:
                 break
-        if not found:
+        if not tasks:
             raise InputError(f"tasks.families: {name} has no {side} problem at difficulty {difficulty:g}")
-        return list(found.values())[:n]
+        return list(tasks.values())[:n]
 
 
 @contextmanager

@@ -214,16 +214,16 @@ class Loop:
         """Greedy success on held problems, and the critic's accuracy on held pairs."""
         p, model = self.p, self.tune.model
         model.eval()
-        found: dict[str, float] = {}
+        measures: dict[str, float] = {}
         for family, tasks in self.tasks.held.items():
             scores = solved(model, self.tokenizer, self.setup.families.tasksets[family], tasks, p.budget.scale)
             known = [value for value in scores if value is not None]
             if known:
-                found[f"held_success_{family}"] = sum(known) / len(known)
+                measures[f"held_success_{family}"] = sum(known) / len(known)
         pairs = [task for tasks in self.tasks.held.values() for task in tasks if "wrong" in task.payload]
         if p.critic.held_pairs and pairs:
-            found["held_critic_accuracy"] = pairwise.accuracy(model, self.tokenizer, pairs, p.critic.held_pairs)
-        return found
+            measures["held_critic_accuracy"] = pairwise.accuracy(model, self.tokenizer, pairs, p.critic.held_pairs)
+        return measures
 
     def _record(self, measures: dict[str, float]) -> None:
         self.state.curve.append({"iteration": float(self.state.iteration)} | measures)

@@ -29,13 +29,13 @@ class Pool:
 
     def moderate(self, candidates: Sequence[int], iteration: int) -> list[int]:
         """Those that are not always solved and not always failed (K2 report §3.2.1), or rested; all when none is."""
-        found = []
+        unsettled = []
         for k in candidates:
             tries, wins = self.tries[k], self.wins[k]
             settled = tries >= TRIED and not SETTLED * tries < wins < (1 - SETTLED) * tries
             if not settled or iteration - self.last[k] >= REST:
-                found.append(k)
-        return found or list(candidates)
+                unsettled.append(k)
+        return unsettled or list(candidates)
 
     def choose(self, n: int, iteration: int, answers: Sequence[str], rng: np.random.Generator) -> list[int]:
         """`n` tasks, different while there are enough, with weight 1 − pass rate (K1.5 report §2.3.4).
@@ -45,10 +45,14 @@ class Pool:
                 equal share of the draw: else what pays is to say the commoner one whatever the question, and a policy
                 that has settled on it gives no signal any more.
         """
-        places: dict[str, list[int]] = {}
+        by_answer: dict[str, list[int]] = {}
         for k, answer in enumerate(answers):
-            places.setdefault(answer, []).append(k)
-        strata = [places[answer] for answer in sorted(places)] if 2 * len(places) <= n else [list(range(len(answers)))]
+            by_answer.setdefault(answer, []).append(k)
+        strata = (
+            [by_answer[answer] for answer in sorted(by_answer)]
+            if 2 * len(by_answer) <= n
+            else [list(range(len(answers)))]
+        )
         order = rng.permutation(len(strata)).tolist()
         quota = {stratum: n // len(strata) + (turn < n % len(strata)) for turn, stratum in enumerate(order)}
         chosen: list[int] = []
@@ -69,4 +73,4 @@ class Pool:
 def shares(total: int, families: Sequence[str]) -> dict[str, int]:
     """How many prompts each family gets: equal, the first ones get what is left over."""
     base, extra = divmod(total, len(families))
-    return {family: base + (place < extra) for place, family in enumerate(families)}
+    return {family: base + (index < extra) for index, family in enumerate(families)}

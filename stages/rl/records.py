@@ -71,9 +71,9 @@ def _row(rollout: Rollout, parts: Parts, verdict: Result, episode: Episode, toke
 
 def summary(rollouts: Sequence[Row], reports: Sequence[UpdateReport], families: Sequence[str]) -> dict[str, float]:
     """Means over an iteration's finished rollouts and its optimizer steps; statuses are counted apart."""
-    found: dict[str, float] = {}
+    measures: dict[str, float] = {}
     if rollouts:
-        found |= {
+        measures |= {
             "reward": float(np.mean([row["reward"] for row in rollouts])),
             "length": float(np.mean([row["tokens"] for row in rollouts])),
             "surprise": float(np.mean([row["surprise"] for row in rollouts])),
@@ -87,12 +87,12 @@ def summary(rollouts: Sequence[Row], reports: Sequence[UpdateReport], families: 
     for family in families:
         scores = [row["score"] for row in rollouts if row["taskset"] == family and row["score"] is not None]
         if scores:
-            found[f"sampled_success_{family}"] = float(np.mean(scores))
+            measures[f"sampled_success_{family}"] = float(np.mean(scores))
     if reports:
-        found |= {
+        measures |= {
             "loss": float(np.mean([report.loss for report in reports])),
             "mismatch": reports[0].mismatch,
             "log_ratio": reports[-1].log_ratio,
             "max_logit": max(report.max_logit for report in reports),
         }
-    return found
+    return measures

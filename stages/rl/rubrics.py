@@ -23,9 +23,9 @@ _JUSTIFICATION = re.compile(
 
 def violations(answer: str) -> list[str]:
     """Prescriptive rubrics that the text breaks: `initial_praise`, `self_justification`."""
-    found = []
+    broken = []
     if _PRAISE.search(answer):
-        found.append("initial_praise")
+        broken.append("initial_praise")
     if _JUSTIFICATION.search(answer):
-        found.append("self_justification")
-    return found
+        broken.append("self_justification")
+    return broken

@@ -82,9 +82,9 @@ class Sampler:
     def _fresh(self, count: int, state: State) -> list[list[Rollout]]:
         """Empty rollouts of `count` chosen tasks, `samples` of each."""
         groups = []
-        for place, (family, index) in enumerate(self._choose(count, state)):
+        for number, (family, index) in enumerate(self._choose(count, state)):
             budget = max(1, round(self.tasks.train[family][index].token_budget * self.params.budget.scale))
-            keys = [f"{state.iteration}/{place}/{family}/{index}/{k}" for k in range(self.params.samples)]
+            keys = [f"{state.iteration}/{number}/{family}/{index}/{k}" for k in range(self.params.samples)]
             groups.append([Rollout(key, family, index, budget) for key in keys])
         return groups
 

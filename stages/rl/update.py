@@ -74,11 +74,11 @@ def micro_batches(
     edges = [round(k * len(ordered) / count) for k in range(count + 1)]
     tokens = sum(rollout.spent for group in ordered for rollout in group.rollouts)
     rows = sum(len(group.rollouts) for group in ordered)
-    found = []
+    batches = []
     for k in range(count):
         part = ordered[edges[k] : edges[k + 1]]
         rollouts = [rollout for group in part for rollout in group.rollouts]
-        found.append(
+        batches.append(
             Micro(
                 group_rows([group.rollouts for group in part], pad_id),
                 torch.tensor([reward for group in part for reward in group.rewards]),
@@ -90,7 +90,7 @@ def micro_batches(
                 _packed(critic[k::count], row_length, pad_id),
             )
         )
-    return found
+    return batches
 
 
 def _packed(examples: Sequence[Example], row_length: int, pad_id: int) -> Packed | None:

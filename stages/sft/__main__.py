@@ -48,7 +48,7 @@ def main() -> None:
         tokenizer = load_tokenizer(TOKENIZER)
         index = read_index(TOKENS)
         kept, dropped = clean(trajectories(TRAJECTORIES), index)
-        examples, places, fitted = encode(tokenizer, kept, p.sequence_length, cut_long=p.cut_long)
+        examples, indices, fitted = encode(tokenizer, kept, p.sequence_length, cut_long=p.cut_long)
         train, held = _split(examples, p.held_fraction, stage.rng("split"))
         demonstrations, dropped_demonstrations = demonstrate(
             tokenizer, p.demonstrations, shared.difficulty, p.sequence_length, stage.seed("tasks"), index
@@ -94,7 +94,7 @@ def main() -> None:
         if held:
             held_examples = [examples[k] for k in held]
             metrics["held_loss"] = mean_loss(tune.model, held_examples, rows=HELD_ROWS, pad=tokenizer.pad)
-        held_conversations = [kept[places[k]] for k in held]
+        held_conversations = [kept[indices[k]] for k in held]
         metrics |= call_accuracy(tune.model, tokenizer, held_conversations, p.eval_calls, stage.rng("calls"))
         if p.eval_tasks:
             seed = stage.seed32("held")

@@ -40,9 +40,9 @@ def _length(tokenizer: K2Tokenizer, messages: Any, tools: Any) -> int:
 
 def test_what_fits_is_left_whole(tokenizer: K2Tokenizer) -> None:
     messages = _dialog("ab")
-    examples, places, fitted = encode(tokenizer, [(messages, TOOLS)], _length(tokenizer, messages, TOOLS))
+    examples, indices, fitted = encode(tokenizer, [(messages, TOOLS)], _length(tokenizer, messages, TOOLS))
     assert [list(e.ids) for e in examples] == [encode_chat(tokenizer, messages, TOOLS).ids]
-    assert (places, fitted.cut, fitted.too_long) == ([0], 0, 0)
+    assert (indices, fitted.cut, fitted.too_long) == ([0], 0, 0)
 
 
 def test_a_long_one_is_cut_after_a_turn_and_declares_the_called_tools_and_others(tokenizer: K2Tokenizer) -> None:
@@ -73,8 +73,8 @@ def test_one_token_less_costs_a_turn(tokenizer: K2Tokenizer) -> None:
 
 
 def test_where_no_turn_fits_it_is_counted_and_left_out(tokenizer: K2Tokenizer) -> None:
-    examples, places, fitted = encode(tokenizer, [(_dialog("a"), TOOLS), (_dialog("b"), TOOLS)], 20, cut_long=True)
-    assert (examples, places, fitted.cut, fitted.too_long) == ([], [], 0, 2)
+    examples, indices, fitted = encode(tokenizer, [(_dialog("a"), TOOLS), (_dialog("b"), TOOLS)], 20, cut_long=True)
+    assert (examples, indices, fitted.cut, fitted.too_long) == ([], [], 0, 2)
 
 
 def test_rounds_that_are_cut_at_the_same_turn_are_learned_once(tokenizer: K2Tokenizer) -> None:
@@ -99,8 +99,8 @@ def test_rounds_that_are_cut_at_the_same_turn_are_learned_once(tokenizer: K2Toke
 def test_a_conversation_in_which_the_assistant_says_nothing_is_left_out_and_counted(
     tokenizer: K2Tokenizer, messages: list[dict[str, Any]], tools: Any
 ) -> None:
-    examples, places, fitted = encode(tokenizer, [(messages, tools), (_dialog("a"), TOOLS)], 4096)
-    assert (len(examples), places, fitted.no_targets) == (1, [1], 1)
+    examples, indices, fitted = encode(tokenizer, [(messages, tools), (_dialog("a"), TOOLS)], 4096)
+    assert (len(examples), indices, fitted.no_targets) == (1, [1], 1)
 
 
 def test_one_that_ends_with_the_user_is_learned_for_what_the_assistant_said(tokenizer: K2Tokenizer) -> None:
