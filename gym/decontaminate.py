@@ -183,11 +183,11 @@ def decontaminate(texts: Iterable[str | list[str]], index: Index) -> Report:
 
 def clean_tasks(tasks: Sequence[Task], index: Index) -> tuple[list[Task], dict[str, int]]:
     """Tasks whose messages have no overlap, and how many were dropped for each benchmark."""
-    report = decontaminate((said(task.messages) for task in tasks), index)
+    report = decontaminate((spoken_texts(task.messages) for task in tasks), index)
     return [tasks[number] for number in report.kept], report.dropped
 
 
-def said(messages: Iterable[Any]) -> list[str]:
+def spoken_texts(messages: Iterable[Any]) -> list[str]:
     """What users and assistants say in messages, without what tools returned."""
     spoken = (message for message in messages if message["role"] in ("user", "assistant"))
     return [str(message["content"]) for message in spoken if message.get("content")]

@@ -27,8 +27,8 @@ def generated(n: int = 75) -> list[dict[str, Any]]:
             {
                 "key": key,
                 "prompt": task.messages[-1]["content"],
-                "instruction_id_list": [one["id"] for one in wanted],
-                "kwargs": [one["arguments"] for one in wanted],
+                "instruction_id_list": [instruction["id"] for instruction in wanted],
+                "kwargs": [instruction["arguments"] for instruction in wanted],
                 "follows": task.payload["follows"],
             }
         )
@@ -50,14 +50,14 @@ class IfEval(Benchmark):
         self.rows, self.manifest = base.source(self.name, path, base.read_jsonl, generated, version="2")
 
     def items(self) -> list[Sample]:
-        found = []
+        samples = []
         for row in self.rows:
             base.missing(row, ("key", "prompt", "instruction_id_list", "kwargs"), self.name)
-            kwargs = [{k: v for k, v in one.items() if v is not None} for one in row["kwargs"]]
+            kwargs = [{k: v for k, v in arguments.items() if v is not None} for arguments in row["kwargs"]]
             wanted = list(zip(row["instruction_id_list"], kwargs, strict=True))
             gold = {"wanted": wanted, "follows": row.get("follows", "")}
-            found.append(Sample(str(row["key"]), base.user(row["prompt"]), gold))
-        return found
+            samples.append(Sample(str(row["key"]), base.user(row["prompt"]), gold))
+        return samples
 
     def grade(self, sample: Sample, reply: Reply) -> Grade:
         wanted = [Instruction(name, kwargs) for name, kwargs in sample.gold["wanted"]]
@@ -75,7 +75,7 @@ class IfEval(Benchmark):
             "loose": float(sum(loose)),
             "prompt_loose": float(all(loose)),
         }
-        missed = [one.id for one, right in zip(wanted, strict, strict=True) if not right]
+        missed = [instruction.id for instruction, right in zip(wanted, strict, strict=True) if not right]
         if not reply.text.strip():
             return base.no_answer("empty answer", **parts)
         reason = f"not followed: {', '.join(missed)}" if missed else "all followed"

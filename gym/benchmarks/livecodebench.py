@@ -84,17 +84,17 @@ def encode_private(cases: Sequence[Mapping[str, str]]) -> str:
     return base64.b64encode(zlib.compress(pickle.dumps(json.dumps(list(cases))))).decode()
 
 
-def same_output(said: str, wanted: str) -> bool:
+def same_output(output: str, wanted: str) -> bool:
     """The official rule: as many stripped lines, each equal, or equal number by number as decimals."""
-    ours, golds = ([line.strip() for line in text.strip().split("\n")] for text in (said, wanted))
+    ours, golds = ([line.strip() for line in text.strip().split("\n")] for text in (output, wanted))
     if len(ours) != len(golds):
         return False
     return all(a == b or _same_numbers(a, b) for a, b in zip(ours, golds, strict=True))
 
 
-def _same_numbers(said: str, wanted: str) -> bool:
+def _same_numbers(output: str, wanted: str) -> bool:
     try:
-        return [Decimal(x) for x in said.split()] == [Decimal(x) for x in wanted.split()]
+        return [Decimal(x) for x in output.split()] == [Decimal(x) for x in wanted.split()]
     except InvalidOperation:
         return False
 
@@ -107,10 +107,10 @@ def _in_window(rows: list[dict[str, Any]], window: tuple[str, str]) -> list[dict
     """
     for row in rows:
         base.missing(row, FIELDS, "livecodebench_v6")
-    found = [row for row in rows if window[0] <= row["contest_date"][:10] <= window[1]]
-    if not found:
+    selected = [row for row in rows if window[0] <= row["contest_date"][:10] <= window[1]]
+    if not selected:
         raise DataError(f"livecodebench_v6: no problem from {window[0]} to {window[1]}")
-    return found
+    return selected
 
 
 def extracted(text: str) -> str:
@@ -219,12 +219,12 @@ class LiveCodeBench(Benchmark):
         )
 
     def items(self) -> list[Sample]:
-        found = []
+        samples = []
         for row in self.rows:
             template = METHOD if row["starter_code"] else STDIN
             text = template.format(question=row["question_content"], starter=row["starter_code"])
-            found.append(Sample(row["question_id"], base.user(text), row, group=row["difficulty"]))
-        return found
+            samples.append(Sample(row["question_id"], base.user(text), row, group=row["difficulty"]))
+        return samples
 
     def grade(self, sample: Sample, reply: Reply) -> Grade:
         code, lenient = extracted(reply.text), program(reply.text)
@@ -271,9 +271,9 @@ class LiveCodeBench(Benchmark):
         if answers is None:
             return failure or Result(None, Status.VERIFIER_ERROR, "no answers")
         for number, (answer, gold) in enumerate(zip(answers, golds, strict=False)):  # the last may have taken too long
-            said = answer.get("value")
-            said = list(said) if isinstance(said, tuple) else said
-            if "error" in answer or said != gold:
+            value = answer.get("value")
+            value = list(value) if isinstance(value, tuple) else value
+            if "error" in answer or value != gold:
                 return _wrong(number, str(answer.get("error", "another value")))
         return Result(1.0, Status.SCORED, f"{len(cases)} tests passed")
 

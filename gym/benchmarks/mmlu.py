@@ -49,18 +49,18 @@ def _generated() -> list[SubjectQuestion]:
 
 
 def _subject(folder: Path, part: str) -> dict[str, list[Row]]:
-    found: dict[str, list[Row]] = {}
+    by_subject: dict[str, list[Row]] = {}
     for path in sorted((folder / part).glob(f"*_{part}.csv")):
         with path.open(encoding="utf-8", newline="") as file:
             rows = [tuple(row) for row in csv.reader(file)]
         if any(len(row) != 6 or row[5] not in tuple("ABCD") for row in rows):
             raise DataError(f"{path.name}: a row is not question, four choices, letter")
-        found[path.name.removesuffix(f"_{part}.csv")] = rows  # type: ignore[assignment]
-    return found
+        by_subject[path.name.removesuffix(f"_{part}.csv")] = rows  # type: ignore[assignment]
+    return by_subject
 
 
 def _row(rng: Random, question: str, right: str, wrong: Sequence[str]) -> Row:
-    choices = [right, *dict.fromkeys(one for one in wrong if one != right)][:4]
+    choices = [right, *dict.fromkeys(choice for choice in wrong if choice != right)][:4]
     if len(choices) < 4:
         raise DataError(f"a generated question has too few choices: {question}")
     rng.shuffle(choices)
@@ -70,33 +70,33 @@ def _row(rng: Random, question: str, right: str, wrong: Sequence[str]) -> Row:
 def generated(n: int = 25) -> dict[str, list[Row]]:
     """Computed questions for four of the official subjects, `n` each; the first five are the shots."""
     rng = Random("mmlu")
-    found: dict[str, list[Row]] = {}
+    by_subject: dict[str, list[Row]] = {}
     rows = []
     for _ in range(n):
         a, b = rng.randrange(12, 99), rng.randrange(3, 9)
         near = [a * b + d for d in (1, -b, 10)]
         rows.append(_row(rng, f"What is the value of {a} x {b}?", str(a * b), [str(x) for x in near]))
-    found["elementary_mathematics"] = rows
+    by_subject["elementary_mathematics"] = rows
     rows = []
     for _ in range(n):
         m, a, b = rng.choice([7, 11, 13]), rng.randrange(2, 40), rng.randrange(2, 40)
         right = (a * b) % m
         wrong = [str((right + d) % m) for d in (1, 2, 3)]
         rows.append(_row(rng, f"Compute the product ({a})({b}) in the ring Z_{m}.", str(right), wrong))
-    found["abstract_algebra"] = rows
+    by_subject["abstract_algebra"] = rows
     rows = []
     for _ in range(n):
         x = rng.randrange(17, 250)
         wrong = [f"{x + d:b}" for d in (1, 2, 4)]
         rows.append(_row(rng, f"What is the decimal number {x} in binary?", f"{x:b}", wrong))
-    found["high_school_computer_science"] = rows
+    by_subject["high_school_computer_science"] = rows
     rows = []
     for _ in range(n):
         values = sorted(rng.sample(range(1, 60), 5))
         text = f"What is the median of {', '.join(map(str, rng.sample(values, 5)))}?"
         rows.append(_row(rng, text, str(values[2]), [str(values[i]) for i in (0, 1, 3, 4)]))
-    found["high_school_statistics"] = rows
-    return found
+    by_subject["high_school_statistics"] = rows
+    return by_subject
 
 
 def _block(row: Row, *, solved: bool) -> str:
@@ -116,22 +116,22 @@ class Mmlu(Benchmark):
         )
 
     def items(self) -> list[Sample]:
-        found = []
+        samples = []
         for asked in self.questions:
             about = asked.subject.replace("_", " ")
             head = f"The following are multiple choice questions (with answers) about {about}.\n\n"
             text = head + "".join(_block(row, solved=True) for row in asked.shots) + _block(asked.row, solved=False)
             name = f"{asked.subject}-{asked.number}"
-            found.append(Sample(name, base.user(text), {"letter": asked.row[5]}, group=asked.subject))
-        return found
+            samples.append(Sample(name, base.user(text), {"letter": asked.row[5]}, group=asked.subject))
+        return samples
 
     def grade(self, sample: Sample, reply: Reply) -> Grade:
         first_line = reply.text.strip().split("\n", 1)[0]  # a base model goes on with questions of its own
-        said, letter = extract.choice(first_line) or extract.choice(reply.text), sample.gold["letter"]
+        answer, letter = extract.choice(first_line) or extract.choice(reply.text), sample.gold["letter"]
         official = float(extract.first_choice(reply.text) == letter)
-        if not said:
+        if not answer:
             return base.no_answer("no letter", official=official)
-        return base.scored(said == letter, said, official=official)
+        return base.scored(answer == letter, answer, official=official)
 
     def gold_reply(self, sample: Sample) -> Reply:
         return Reply(f" {sample.gold['letter']}")

@@ -60,10 +60,10 @@ class ElementarySuite(Benchmark):
         return Reply(str(sample.gold["answer"]))
 
     def summary(self, rows: Any) -> dict[str, float]:
-        found: dict[str, list[float]] = {}
+        by_group: dict[str, list[float]] = {}
         for row in rows:
-            found.setdefault(row["group"], []).append(row["score"])
-        return {group: sum(scores) / len(scores) for group, scores in found.items()}
+            by_group.setdefault(row["group"], []).append(row["score"])
+        return {group: sum(scores) / len(scores) for group, scores in by_group.items()}
 
 
 class ReasoningGym(Benchmark):
@@ -78,7 +78,7 @@ class ReasoningGym(Benchmark):
             raise DataError("reasoning_gym: needs the package (pip install -r requirements-data.txt)")
         package = importlib.import_module("reasoning_gym")
         self.sets = {name: package.create_dataset(name, seed=SEED, size=each) for name in REASONING}
-        rows = [[name, one["question"], one["answer"]] for name, some in self.sets.items() for one in some]
+        rows = [[name, entry["question"], entry["answer"]] for name, some in self.sets.items() for entry in some]
         version = importlib.metadata.version("reasoning-gym")
         self.manifest = base.Manifest(
             f"reasoning-gym-{version}-seed{SEED}",
@@ -93,25 +93,25 @@ class ReasoningGym(Benchmark):
         return [
             Sample(
                 f"{name}-{i}",
-                base.user(one["question"]),
-                {"set": name, "index": i, "answer": one["answer"]},
+                base.user(entry["question"]),
+                {"set": name, "index": i, "answer": entry["answer"]},
                 group=name,
             )
             for name, some in self.sets.items()
-            for i, one in enumerate(some)
+            for i, entry in enumerate(some)
         ]
 
     def grade(self, sample: Sample, reply: Reply) -> Grade:
         some = self.sets[sample.gold["set"]]
-        said = reply.text.strip()
-        if not said:
+        answer = reply.text.strip()
+        if not answer:
             return base.no_answer("empty answer")
         try:
-            value = float(some.score_answer(said, some[sample.gold["index"]]))
+            value = float(some.score_answer(answer, some[sample.gold["index"]]))
         except Exception as error:  # noqa: BLE001  ten foreign scorers raise anything
             reason = f"{sample.group}: {type(error).__name__}: {error}"[:120]
-            return Grade(Result(None, Status.VERIFIER_ERROR, reason), said[:200])
-        return Grade(Result(float(value >= 1.0), Status.SCORED, f"reward {value:.3g}"), said[:200], {"reward": value})
+            return Grade(Result(None, Status.VERIFIER_ERROR, reason), answer[:200])
+        return Grade(Result(float(value >= 1.0), Status.SCORED, f"reward {value:.3g}"), answer[:200], {"reward": value})
 
     def gold_reply(self, sample: Sample) -> Reply:
         return Reply(str(sample.gold["answer"]))

@@ -59,9 +59,9 @@ def _status(test: str, statuses: Mapping[str, str]) -> str | None:
     if test in statuses:
         return statuses[test]
     if test.count("[") > test.count("]"):
-        found = [status for name, status in statuses.items() if name.startswith(test)]
-        if found and len({status in PASSING for status in found}) == 1:
-            return found[0]
+        matching = [status for name, status in statuses.items() if name.startswith(test)]
+        if matching and len({status in PASSING for status in matching}) == 1:
+            return matching[0]
     return None
 
 
@@ -96,34 +96,39 @@ class SweBench(Benchmark):
         multilingual = "multilingual" in name
         try:
             with coding_sandbox() as box:
-                found = (
+                instances = (
                     multilingual_instances(box, count or EACH, SEED)
                     if multilingual
                     else python_instances(box, count or PYTHON, SEED)
                 )
         except SandboxError as error:
             raise DataError(f"{name}: {error}") from None
-        if not found:
+        if not instances:
             raise DataError(f"{name}: needs gcc or node, and a sandbox of level namespaces")
-        self.instances = {one.id: one for one in found}
-        languages = sorted({one.language for one in found})
+        self.instances = {instance.id: instance for instance in instances}
+        languages = sorted({instance.language for instance in instances})
         data = f"swe-repair-{'-'.join(languages)}"
-        self.manifest = base.builtin_manifest(data, [one.row() for one in found], version="2")
+        self.manifest = base.builtin_manifest(data, [instance.row() for instance in instances], version="2")
 
     def open_box(self) -> AbstractContextManager[Sandbox]:
         return coding_sandbox()
 
     def items(self) -> list[Sample]:
         return [
-            Sample(one.id, self._messages(one), {"instance_id": one.id}, group=one.language)
-            for one in self.instances.values()
+            Sample(instance.id, self._messages(instance), {"instance_id": instance.id}, group=instance.language)
+            for instance in self.instances.values()
         ]
 
-    def _messages(self, one: Instance) -> tuple[Message, ...]:
+    def _messages(self, instance: Instance) -> tuple[Message, ...]:
         if not self.agentless:
-            return ({"role": "system", "content": SYSTEM}, *base.user(f"{one.statement}\n\nTests: `{one.command}`"))
-        source = one.files[one.source].decode()
-        return base.user(AGENTLESS.format(issue=one.statement, path=one.source, language=one.language, source=source))
+            return (
+                {"role": "system", "content": SYSTEM},
+                *base.user(f"{instance.statement}\n\nTests: `{instance.command}`"),
+            )
+        source = instance.files[instance.source].decode()
+        return base.user(
+            AGENTLESS.format(issue=instance.statement, path=instance.source, language=instance.language, source=source)
+        )
 
     def episode(self, sample: Sample) -> Episode:
         if self.agentless:
@@ -139,35 +144,35 @@ class SweBench(Benchmark):
 
     def grade(self, sample: Sample, reply: Reply) -> Grade:
         """An answer with a patch (```diff), or with the whole repaired file."""
-        one = self.instances[sample.id]
+        instance = self.instances[sample.id]
         text = program(reply.text)
         if not text.strip():
             return base.no_answer("empty answer")
         patch = text if text.startswith(("diff --git", "--- ")) else file_diff(
-            one.source, one.files[one.source], text.encode()
+            instance.source, instance.files[instance.source], text.encode()
         )  # fmt: skip
         return self.grade_patch(sample.id, patch)
 
     def grade_patch(self, name: str, patch: str, **parts: float) -> Grade:
         """The official rule on every test, hidden ones too, of a fresh copy with the patch and its own tests."""
-        one, box = self.instances[name], self.needed_box()
+        instance, box = self.instances[name], self.needed_box()
         if not patch.strip():
             return base.no_answer("empty patch", verifier=0.0, **parts)
-        files = apply_patch(one.files, patch)
+        files = apply_patch(instance.files, patch)
         if files is None:
             return base.scored(False, patch, "the patch does not apply", verifier=0.0, **parts)
-        files |= {path: content for path, content in one.files.items() if path.startswith("tests/")}
+        files |= {path: content for path, content in instance.files.items() if path.startswith("tests/")}
         try:
-            statuses = run_tests(box, one, files)
-            visible = Workspace(files, box).bash(one.command).endswith("[exit status 0]")
+            statuses = run_tests(box, instance, files)
+            visible = Workspace(files, box).bash(instance.command).endswith("[exit status 0]")
         except SandboxError as error:
             return Grade(Result(None, Status.VERIFIER_ERROR, str(error)), patch, parts)
-        fixed = [test for test in one.fail_to_pass if statuses.get(test) == "PASSED"]
-        kept = [test for test in one.pass_to_pass if statuses.get(test) == "PASSED"]
-        right = resolved(statuses, one.fail_to_pass, one.pass_to_pass)
-        reason = f"F2P {len(fixed)} of {len(one.fail_to_pass)}, P2P {len(kept)} of {len(one.pass_to_pass)}"
+        fixed = [test for test in instance.fail_to_pass if statuses.get(test) == "PASSED"]
+        kept = [test for test in instance.pass_to_pass if statuses.get(test) == "PASSED"]
+        right = resolved(statuses, instance.fail_to_pass, instance.pass_to_pass)
+        reason = f"F2P {len(fixed)} of {len(instance.fail_to_pass)}, P2P {len(kept)} of {len(instance.pass_to_pass)}"
         vote = float(visible) / (1 + 1e-4 * len(patch.splitlines()))
-        shares = {"f2p": len(fixed) / len(one.fail_to_pass), "p2p": len(kept) / len(one.pass_to_pass)}
+        shares = {"f2p": len(fixed) / len(instance.fail_to_pass), "p2p": len(kept) / len(instance.pass_to_pass)}
         return base.scored(right, patch, reason, verifier=vote, **shares, **parts)
 
     def gold_reply(self, sample: Sample) -> Reply:

@@ -67,9 +67,9 @@ def apply_patch(files: Mapping[str, bytes], patch: str) -> dict[str, bytes] | No
     """
     with tempfile.TemporaryDirectory(prefix="swe-") as base:
         for path, content in files.items():
-            place = Path(base, path)
-            place.parent.mkdir(parents=True, exist_ok=True)
-            place.write_bytes(content)
+            target = Path(base, path)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(content)
         environment = {"PATH": "/usr/local/bin:/usr/bin:/bin", "GIT_CEILING_DIRECTORIES": str(Path(base).parent)}
         for command in (["git", "apply", "-"], ["patch", "--batch", "--forward", "--fuzz=5", "-p1", "--quiet"]):
             try:
@@ -77,20 +77,20 @@ def apply_patch(files: Mapping[str, bytes], patch: str) -> dict[str, bytes] | No
             except FileNotFoundError:
                 continue
             if done.returncode == 0:
-                found = sorted(path for path in Path(base).rglob("*") if path.is_file() and not path.is_symlink())
-                return {path.relative_to(base).as_posix(): path.read_bytes() for path in found}
+                paths = sorted(path for path in Path(base).rglob("*") if path.is_file() and not path.is_symlink())
+                return {path.relative_to(base).as_posix(): path.read_bytes() for path in paths}
     return None
 
 
-def run_tests(box: Sandbox, one: Instance, files: Mapping[str, bytes]) -> dict[str, str]:
+def run_tests(box: Sandbox, instance: Instance, files: Mapping[str, bytes]) -> dict[str, str]:
     """Official statuses (PASSED, FAILED) of the tests on these files; a test that never ended is absent.
 
     Raises:
         SandboxError: the sandbox failed.
     """
     clean = {path: content for path, content in files.items() if not path.startswith("tests/")}
-    said = _RUN[one.language](box, one.repo, clean, list(one.expected))
-    return {test: "PASSED" if found == one.expected[test] else "FAILED" for test, found in said.items()}
+    results = _RUN[instance.language](box, instance.repo, clean, list(instance.expected))
+    return {test: "PASSED" if result == instance.expected[test] else "FAILED" for test, result in results.items()}
 
 
 def _outcome(box: Sandbox, job: Job) -> str:
@@ -109,8 +109,8 @@ def _blocks(stdout: str, mark: str, tests: Sequence[str]) -> dict[str, str]:
 def _run_python(box: Sandbox, repo: str, files: Mapping[str, bytes], tests: Sequence[str]) -> dict[str, str]:
     source = files.get(repair.MODULE, b"").decode("utf-8", "replace")
     target = repair.Target(repo.rpartition("/")[2], tuple(tests))
-    said = repair.run_calls(box, target, source)
-    return {} if said is None else dict(zip(tests, said, strict=True))
+    results = repair.run_calls(box, target, source)
+    return {} if results is None else dict(zip(tests, results, strict=True))
 
 
 def _run_c(box: Sandbox, repo: str, files: Mapping[str, bytes], tests: Sequence[str]) -> dict[str, str]:
@@ -227,18 +227,18 @@ def _from_repository(name: str, language: str, box: Sandbox, count: int, seed: i
     original = files[broken_path].decode()
     run = _RUN[language]
     expected = run(box, name, files, tests)
-    if list(expected) != tests or any(said.startswith("!") for said in expected.values()):
+    if list(expected) != tests or any(result.startswith("!") for result in expected.values()):
         raise SandboxError(f"{name}: its own tests don't end; is the tool for {language} there?")
-    found: list[Instance] = []
+    instances: list[Instance] = []
     used: set[str] = set()
     for source in mutants(original, np.random.default_rng([seed, 83])):
-        if len(found) == count:
+        if len(instances) == count:
             break
-        said = run(box, name, {**files, broken_path: source.encode()}, tests)
-        fails = [test for test in tests if said.get(test) != expected[test]]
-        if list(said) != tests or not fails or len(fails) == len(tests) or fails[0] in used:
+        results = run(box, name, {**files, broken_path: source.encode()}, tests)
+        fails = [test for test in tests if results.get(test) != expected[test]]
+        if list(results) != tests or not fails or len(fails) == len(tests) or fails[0] in used:
             continue
-        if not all(line.isprintable() for text in said.values() for line in text.split("\n")):
+        if not all(line.isprintable() for text in results.values() for line in text.split("\n")):
             continue
         used.add(fails[0])
         passes = [test for test in tests if test not in fails]
@@ -246,26 +246,24 @@ def _from_repository(name: str, language: str, box: Sandbox, count: int, seed: i
         made, command = (_c_tests if language == "c" else _js_tests)({test: expected[test] for test in shown})
         note = f"# {name}\n\nThe code is in {broken_path}. Tests: `{command}`.\n"
         given = {**files, broken_path: source.encode(), "README.md": note.encode(), **made}
-        text = (
-            f"A function in {broken_path} is wrong.\n\n    {fails[0]}\n\ngives `{said[fails[0]]}`, but it should give "
-        )
-        text += f"`{expected[fails[0]]}`. Repair it."
+        text = f"A function in {broken_path} is wrong.\n\n    {fails[0]}\n\n"
+        text += f"gives `{results[fails[0]]}`, but it should give `{expected[fails[0]]}`. Repair it."
         patch = file_diff(broken_path, source.encode(), original.encode())
-        number = f"builtin__{name}-{len(found) + 1}"
-        found.append(
+        number = f"builtin__{name}-{len(instances) + 1}"
+        instances.append(
             Instance(number, f"builtin/{name}", language, text, given, broken_path, command, patch, tuple(fails),
                      tuple(passes), dict(expected))
         )  # fmt: skip
-    return found
+    return instances
 
 
 def python_instances(box: Sandbox, count: int, seed: int) -> list[Instance]:
     """Repairs of Python modules (the taskset `repair`)."""
-    found = []
+    instances = []
     for number, task in enumerate(repair.Repair(box).tasks(count, seed)):
         module, payload = task.payload["module"], task.payload
         broken, right = payload["files"][repair.MODULE].encode(), repair.source_of(task.payload["module"]).encode()
-        found.append(
+        instances.append(
             Instance(
                 f"builtin__{module}-{number + 1}",
                 f"builtin/{module}",
@@ -280,7 +278,7 @@ def python_instances(box: Sandbox, count: int, seed: int) -> list[Instance]:
                 payload["expected"],
             )
         )
-    return found
+    return instances
 
 
 LANGUAGES = {"c": "gcc", "javascript": "node"}
@@ -289,11 +287,11 @@ _NAMES = {"c": ("c_text", "c_numbers"), "javascript": ("js_text", "js_collection
 
 def multilingual_instances(box: Sandbox, count: int, seed: int) -> list[Instance]:
     """`count` repairs of each repository whose language's tool runs in this sandbox."""
-    found: list[Instance] = []
+    instances: list[Instance] = []
     for language, tool in LANGUAGES.items():
         if box.level == "fork":
             continue
         if box.run(Job(argv=[tool, "--version"], limits=LIMITS)).verdict is Verdict.OK:
             for name in _NAMES[language]:
-                found += _from_repository(name, language, box, count, seed)
-    return found
+                instances += _from_repository(name, language, box, count, seed)
+    return instances

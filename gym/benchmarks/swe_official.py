@@ -33,8 +33,8 @@ FOLDER = "/testbed"
 COMMAND_S, HARNESS_S = 120, 1800
 MODEL = "k2-pipeline"
 _CHECKS = {
-    one["function"]["name"]: jsonschema.Draft202012Validator(one["function"]["parameters"])
-    for one in (BASH, VIEW, EDIT)
+    tool["function"]["name"]: jsonschema.Draft202012Validator(tool["function"]["parameters"])
+    for tool in (BASH, VIEW, EDIT)
 }
 
 
@@ -89,8 +89,8 @@ def needed_docker() -> None:
     except (SandboxError, subprocess.TimeoutExpired) as error:
         raise DataError(f"official SWE-bench instances need Docker: {error}") from None
     if done.returncode:
-        said = (done.stderr or done.stdout).strip().splitlines() or ["no daemon answers"]
-        raise DataError(f"official SWE-bench instances need Docker: {said[-1]}")
+        lines = (done.stderr or done.stdout).strip().splitlines() or ["no daemon answers"]
+        raise DataError(f"official SWE-bench instances need Docker: {lines[-1]}")
 
 
 class ContainerCopy:
@@ -200,10 +200,10 @@ def official_report(data: Path, row: Mapping[str, Any], patch: str, work: Path) 
         raise SandboxError(f"swebench: {error}") from None
     report = work / "logs/run_evaluation" / run_id / MODEL / name / "report.json"
     if done.returncode or not report.exists():
-        said = (done.stderr or done.stdout).strip().splitlines() or ["no report"]
-        raise SandboxError(f"swebench, {name}: {said[-1]}")
-    found: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))[name]
-    return found
+        lines = (done.stderr or done.stdout).strip().splitlines() or ["no report"]
+        raise SandboxError(f"swebench, {name}: {lines[-1]}")
+    result: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))[name]
+    return result
 
 
 class OfficialSwe(Benchmark):

@@ -157,15 +157,15 @@ class Tau2(Benchmark):
         return base.scored(False, "", why, steps=float(steps))
 
     def _calls(self, reply: Reply, requestor: str) -> list[Any] | None:
-        found = []
+        calls = []
         for call in reply.tool_calls:
             try:
                 arguments = loads_arguments(call["function"]["arguments"])
                 name = call["function"]["name"]
-                found.append(self.messages.ToolCall(id=call["id"], name=name, arguments=arguments, requestor=requestor))
+                calls.append(self.messages.ToolCall(id=call["id"], name=name, arguments=arguments, requestor=requestor))
             except (ValueError, KeyError, TypeError):
                 return None
-        return found
+        return calls
 
     def _run(
         self, env: Any, calls: Sequence[Any], trajectory: list[Any], messages: list[Any], reply: Reply, who: str
@@ -173,8 +173,8 @@ class Tau2(Benchmark):
         """Makes the calls; returns how many failed."""
         kind = self.messages.UserMessage if who == "user" else self.messages.AssistantMessage
         trajectory.append(kind(role=who, content=None, tool_calls=list(calls)))
-        said = {"role": "assistant", "content": reply.text, "tool_calls": list(reply.tool_calls)}
-        messages.append(said | ({"reasoning_content": reply.reasoning} if reply.reasoning else {}))
+        message = {"role": "assistant", "content": reply.text, "tool_calls": list(reply.tool_calls)}
+        messages.append(message | ({"reasoning_content": reply.reasoning} if reply.reasoning else {}))
         failed = 0
         for call in calls:
             response = env.get_response(call)
@@ -188,10 +188,10 @@ class Tau2(Benchmark):
         basis = {part.value for part in task.evaluation_criteria.reward_basis}
         parts: dict[str, float] = {}
         if basis & {"DB", "ENV_ASSERTION"}:
-            found = _module("evaluator.evaluator_env").EnvironmentEvaluator.calculate_reward(
+            reward_info = _module("evaluator.evaluator_env").EnvironmentEvaluator.calculate_reward(
                 self._fresh, task, list(trajectory)
             )
-            parts["environment"] = float(found.reward)
+            parts["environment"] = float(reward_info.reward)
         for name, module, evaluator in (
             ("ACTION", "evaluator_action", "ActionEvaluator"),
             ("COMMUNICATE", "evaluator_communicate", "CommunicateEvaluator"),
@@ -218,8 +218,8 @@ class Tau2(Benchmark):
             kind = m.UserMessage if who == "user" else m.AssistantMessage
             trajectory.append(kind(role=who, content=None, tool_calls=[call]))
             trajectory.append(env.get_response(call))
-        said = " ".join(task.evaluation_criteria.communicate_info or ["done"])
-        trajectory.append(m.AssistantMessage(role="assistant", content=said))
+        content = " ".join(task.evaluation_criteria.communicate_info or ["done"])
+        trajectory.append(m.AssistantMessage(role="assistant", content=content))
         return self._reward(task, trajectory, env)
 
     def grade(self, sample: Sample, reply: Reply) -> Grade:
@@ -250,14 +250,14 @@ class _Script:
             tool.name: {} for tool in own if not tool.params.model_json_schema().get("required")
         }
         actions = task.evaluation_criteria.actions or []
-        self.arguments |= {one.name: one.arguments for one in actions if one.requestor == "user"}
+        self.arguments |= {action.name: action.arguments for action in actions if action.requestor == "user"}
 
     def say(self) -> Reply:
         """The calls that were asked for, or the next line."""
         heard = self.messages[-1] if self.messages else {"role": "", "content": ""}
         if heard["role"] == "tool":
-            since = list(itertools.takewhile(lambda one: one["role"] == "tool", reversed(self.messages)))
-            return Reply("\n".join(str(one["content"]) for one in reversed(since)) or "Done.")
+            since = list(itertools.takewhile(lambda message: message["role"] == "tool", reversed(self.messages)))
+            return Reply("\n".join(str(message["content"]) for message in reversed(since)) or "Done.")
         words = set(re.findall(r"[a-z]+", str(heard["content"]).lower()))
         wanted = [name for name in self.arguments if words >= set(name.split("_"))] if heard["role"] == "user" else []
         if wanted:

@@ -75,20 +75,20 @@ class ToolQuality(Benchmark):
         self.rows, self.manifest = base.source(self.name, path, base.read_jsonl, generated)
 
     def items(self) -> list[Sample]:
-        found = []
+        samples = []
         for number, row in enumerate(self.rows):
             base.missing(row, ("messages", "tools", "finish_reason"), f"{self.name} row {number}")
             gold = {"calls": row["finish_reason"] == "tool_calls", "call": row.get("call")}
             name = str(row.get("id", number))
-            found.append(Sample(name, tuple(row["messages"]), gold, tools=tuple(row["tools"])))
-        return found
+            samples.append(Sample(name, tuple(row["messages"]), gold, tools=tuple(row["tools"])))
+        return samples
 
     def grade(self, sample: Sample, reply: Reply) -> Grade:
         wanted, called = sample.gold["calls"], bool(reply.tool_calls)
-        found = valid_calls(reply.tool_calls, sample.tools)
-        valid = called and found.score == 1.0
+        result = valid_calls(reply.tool_calls, sample.tools)
+        valid = called and result.score == 1.0
         parts = {"wanted": float(wanted), "called": float(called), "valid": float(valid)}
-        reason = found.reason if called else "no call"
+        reason = result.reason if called else "no call"
         return base.scored(wanted == called and (valid or not called), "", reason, **parts)
 
     def gold_reply(self, sample: Sample) -> Reply:
@@ -101,7 +101,7 @@ class ToolQuality(Benchmark):
         both = sum(part["called"] * part["wanted"] for part in parts)
         wanted = sum(part["wanted"] for part in parts)
         f1 = 2 * both / (called + wanted) if called + wanted else 1.0
-        found = {"trigger_f1": f1}
+        metrics = {"trigger_f1": f1}
         if called:
-            found["schema_accuracy"] = sum(part["valid"] for part in parts) / called
-        return found
+            metrics["schema_accuracy"] = sum(part["valid"] for part in parts) / called
+        return metrics

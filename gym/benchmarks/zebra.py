@@ -101,13 +101,13 @@ def _clues(solution: Grid, rng: random.Random) -> Iterator[Clue]:
 def solutions(values: Grid, clues: Sequence[Clue], limit: int = 2) -> list[Grid]:
     """Up to `limit` grids that satisfy every clue: category by category, each permutation tested when it can be."""
     order = list(values)
-    found: list[Grid] = []
+    grids: list[Grid] = []
 
     def extend(index: int, grid: dict[str, tuple[str, ...]]) -> None:
-        if len(found) >= limit:
+        if len(grids) >= limit:
             return
         if index == len(order):
-            found.append(dict(grid))
+            grids.append(dict(grid))
             return
         category = order[index]
         ready = set(order[: index + 1])
@@ -119,7 +119,7 @@ def solutions(values: Grid, clues: Sequence[Clue], limit: int = 2) -> list[Grid]
         grid.pop(category, None)
 
     extend(0, {})
-    return found
+    return grids
 
 
 def puzzle(houses: int, categories: int, seed: int) -> dict[str, Any]:
@@ -181,7 +181,7 @@ class ZebraLogic(Benchmark):
         self.rows, self.manifest = base.source(self.name, path, base.read_jsonl, generated)
 
     def items(self) -> list[Sample]:
-        found = []
+        samples = []
         for row in self.rows:
             base.missing(row, ("id", "size", "puzzle", "solution"), self.name)
             header, rows = row["solution"]["header"], row["solution"]["rows"]
@@ -193,15 +193,15 @@ class ZebraLogic(Benchmark):
             houses, categories = (int(x) for x in row["size"].split("*"))
             text = PROMPT.format(puzzle=row["puzzle"], template=template)
             group = group_of(houses, categories)
-            found.append(Sample(row["id"], base.user(text), {"grid": gold}, group=group))
-        return found
+            samples.append(Sample(row["id"], base.user(text), {"grid": gold}, group=group))
+        return samples
 
     def grade(self, sample: Sample, reply: Reply) -> Grade:
         gold = sample.gold["grid"]
         cells = float(sum(map(len, gold.values())))
         result, share = solve_rate(reply.text, gold)
-        said = last_json(reply.text)
-        extracted = json.dumps(said.get("solution", said), ensure_ascii=False) if said else ""
+        parsed = last_json(reply.text)
+        extracted = json.dumps(parsed.get("solution", parsed), ensure_ascii=False) if parsed else ""
         return Grade(result, extracted, {"cells": cells, "right_cells": round(share * cells)})
 
     def gold_reply(self, sample: Sample) -> Reply:
@@ -209,9 +209,9 @@ class ZebraLogic(Benchmark):
 
     def summary(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         cells = sum(row["parts"]["cells"] for row in rows)
-        found = {"cell_accuracy": sum(row["parts"]["right_cells"] for row in rows) / cells}
+        metrics = {"cell_accuracy": sum(row["parts"]["right_cells"] for row in rows) / cells}
         for size in ("S", "M", "L", "XL"):
             scores = [row["score"] for row in rows if row["group"] == size]
             if scores:
-                found[size.lower()] = sum(scores) / len(scores)
-        return found
+                metrics[size.lower()] = sum(scores) / len(scores)
+        return metrics

@@ -29,13 +29,15 @@ class ContainerSandbox:
 
     def __init__(self, image: str, runtime: str | None = None, python: str = "python3") -> None:
         names = (runtime,) if runtime else RUNTIMES
-        found = next((path for name in names if (path := shutil.which(name))), None)
-        if found is None:
+        executable = next((path for name in names if (path := shutil.which(name))), None)
+        if executable is None:
             raise SandboxError(f"level container needs one of {', '.join(names)} on PATH")
-        self.runtime, self.image, self.python = found, image, python
+        self.runtime, self.image, self.python = executable, image, python
         probe = self.run(Job(argv=["true"]))
         if probe.verdict is not Verdict.OK:
-            raise SandboxError(f"level container: {Path(found).name} can't run {image}: {probe.detail or probe.stderr}")
+            raise SandboxError(
+                f"level container: {Path(executable).name} can't run {image}: {probe.detail or probe.stderr}"
+            )
 
     def command(self, job: Job, folder: Path, name: str) -> list[str]:
         """The runtime's command line for a job whose files lie in `folder`."""

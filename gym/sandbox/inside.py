@@ -26,15 +26,15 @@ PLAIN = set("|&;<>()$`*?[]#~\n")
 
 def stamps() -> dict[str, tuple[int, int]]:
     """Change time and size of every regular file; a program can't set the change time."""
-    found = {}
+    by_path = {}
     for folder, below, names in os.walk("."):
         below[:] = [name for name in below if name not in SKIPPED]
         for name in names:
             path = os.path.join(folder, name)[2:]
             if os.path.isfile(path) and not os.path.islink(path) and path != SAVED:
                 status = os.lstat(path)
-                found[path] = (status.st_ctime_ns, status.st_size)
-    return found
+                by_path[path] = (status.st_ctime_ns, status.st_size)
+    return by_path
 
 
 def python_words(command: str) -> list[str] | None:

@@ -79,7 +79,10 @@ class Job:
 
     def to_json(self) -> dict[str, Any]:
         """The job as it goes to a worker; the contents of files in hexadecimal."""
-        files = {name: (one.encode() if isinstance(one, str) else one).hex() for name, one in self.files.items()}
+        files = {
+            name: (content.encode() if isinstance(content, str) else content).hex()
+            for name, content in self.files.items()
+        }
         return {
             "source": self.source,
             "argv": list(self.argv),

@@ -95,11 +95,11 @@ class KubernetesSandbox:
     """
 
     def __init__(self, image: str, namespace: str, python: str = "python3") -> None:
-        found = shutil.which("kubectl")
-        if found is None:
+        kubectl = shutil.which("kubectl")
+        if kubectl is None:
             raise SandboxError("level container on Kubernetes needs kubectl on PATH")
         self.image, self.python = image, python
-        self._command = [found, f"--namespace={namespace}"]
+        self._command = [kubectl, f"--namespace={namespace}"]
         policies = self._json("get", "networkpolicies", "-o", "json")["items"]
         if not any(_denies_all(policy["spec"]) for policy in policies):
             raise SandboxError(f"level container: namespace {namespace} has no NetworkPolicy that denies all traffic")
@@ -143,7 +143,7 @@ class KubernetesSandbox:
         state: Mapping[str, Any] = {}
         while "terminated" not in state and not reason:
             pods = self._json("get", "pods", f"--selector=job-name={name}", "-o", "json")["items"]
-            statuses = [one for pod in pods for one in pod.get("status", {}).get("containerStatuses", [])]
+            statuses = [container for pod in pods for container in pod.get("status", {}).get("containerStatuses", [])]
             state = statuses[0]["state"] if statuses else {}
             now = time.monotonic()
             if "running" in state:

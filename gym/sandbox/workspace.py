@@ -67,8 +67,8 @@ PYTHON_ONLY = _declaration(
     {"command": _TEXT},
 )
 _CHECKS = {
-    one["function"]["name"]: jsonschema.Draft202012Validator(one["function"]["parameters"])
-    for one in (VIEW, EDIT, BASH)
+    tool["function"]["name"]: jsonschema.Draft202012Validator(tool["function"]["parameters"])
+    for tool in (VIEW, EDIT, BASH)
 }
 
 

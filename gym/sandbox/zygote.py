@@ -34,9 +34,9 @@ SCAN_S = 0.05
 FAILED_LAYER = 120  # exit status of a child that could not lock itself down
 
 
-def child(place: "Place", job: dict[str, Any], folder: str, pipes: list[int]) -> None:
+def child(jail: "Jail", job: dict[str, Any], folder: str, pipes: list[int]) -> None:
     """Becomes the program; never returns."""
-    status, rules = FAILED_LAYER, place.rules
+    status, rules = FAILED_LAYER, jail.rules
     try:
         os.setsid()
         lockdown.prctl(lockdown.PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -47,8 +47,8 @@ def child(place: "Place", job: dict[str, Any], folder: str, pipes: list[int]) ->
         os.chdir(folder)
         os.umask(0o077)
         lim = job["limits"]
-        namespaces = place.level == "namespaces"
-        if namespaces or place.hide_pids:
+        namespaces = jail.level == "namespaces"
+        if namespaces or jail.hide_pids:
             lockdown.unshare(*(("mnt", "pid", "net", "ipc", "uts") if namespaces else ("pid",)))
             inner = os.fork()
             if inner:
@@ -58,14 +58,14 @@ def child(place: "Place", job: dict[str, Any], folder: str, pipes: list[int]) ->
             lockdown.prctl(lockdown.PR_SET_PDEATHSIG, signal.SIGKILL)
         if namespaces:
             lockdown.mount_proc()
-        lockdown.become(place.uid)
+        lockdown.become(jail.uid)
         sizes = lim["memory_mb"] << 20, lim["file_mb"] << 20, lim["processes"], lim["stack_mb"] << 20
         lockdown.limits(lim["cpu_s"], *sizes)
         lockdown.prctl(lockdown.PR_SET_NO_NEW_PRIVS, 1)
         lockdown.prctl(lockdown.PR_SET_DUMPABLE, 0)
         if namespaces:
             os.close(rules)
-            rules = allowed(place.box, [*place.trees, "/proc"], execute=True)
+            rules = allowed(jail.box, [*jail.trees, "/proc"], execute=True)
         lockdown.landlock(rules)
         os.close(rules)
         lockdown.seccomp(allow_exec=namespaces)
@@ -73,7 +73,7 @@ def child(place: "Place", job: dict[str, Any], folder: str, pipes: list[int]) ->
         if job["argv"]:
             os.execvp(job["argv"][0], job["argv"])
         status = 1
-        status = run_python(place.streams, job["source"], job["args"], folder)
+        status = run_python(jail.streams, job["source"], job["args"], folder)
     except BaseException:
         os.write(2, traceback.format_exc().encode()[-4000:])
     finally:
@@ -162,7 +162,7 @@ def empty(box: str) -> None:
         shutil.rmtree(os.path.join(box, name))
 
 
-class Place:
+class Jail:
     """Where programs run, one after the other: a file system in memory of limited size."""
 
     def __init__(self, base: str, uid: int, level: str, trees: list[str]) -> None:
@@ -225,7 +225,7 @@ def sealed(content: bytes) -> int:
     return fd
 
 
-def watch(place: Place, job: dict[str, Any], folder: str, link: socket.socket) -> dict[str, Any]:
+def watch(jail: Jail, job: dict[str, Any], folder: str, link: socket.socket) -> dict[str, Any]:
     lim = job["limits"]
     stdin = sealed(job["stdin"].encode())
     out_r, out_w = os.pipe()
@@ -233,7 +233,7 @@ def watch(place: Place, job: dict[str, Any], folder: str, link: socket.socket) -
     started = time.monotonic()
     pid = os.fork()
     if pid == 0:
-        child(place, job, folder, [stdin, out_w, err_w])
+        child(jail, job, folder, [stdin, out_w, err_w])
     os.close(stdin)
     os.close(out_w)
     os.close(err_w)
@@ -259,7 +259,7 @@ def watch(place: Place, job: dict[str, Any], folder: str, link: socket.socket) -
             reason = reason or "wall_limit"
         if now > next_scan and not ended:
             next_scan = now + SCAN_S
-            cpu, size = usage_of(living(), place.pages)
+            cpu, size = usage_of(living(), jail.pages)
             if cpu > lim["cpu_s"]:
                 reason = reason or "cpu_limit"
             if size > lim["memory_mb"] << 20:
@@ -342,7 +342,7 @@ def main() -> None:
         for name in (*COMMON, *preload):
             importlib.import_module(name)
         warm()
-        place = Place(base, FIRST_UID + slot, level, readable_trees(base, preload))
+        jail = Jail(base, FIRST_UID + slot, level, readable_trees(base, preload))
     except (OSError, ImportError) as error:
         send(link, {"failed": f"{type(error).__name__}: {error}"})
         return
@@ -354,7 +354,7 @@ def main() -> None:
         if job is None:
             return
         try:
-            answer = place.run(job, link)
+            answer = jail.run(job, link)
         except (OSError, TimeoutError, ValueError) as error:
             clean_up()
             answer = {"failed": f"{type(error).__name__}: {error}"}

@@ -18,10 +18,10 @@ def show_libraries(base: str) -> None:
     """
     moved: dict[str, str] = {}
     for number, path in enumerate(dict.fromkeys([sysconfig.get_path("stdlib"), sysconfig.get_path("purelib")])):
-        place = os.path.join(base, f"lib{number}")
-        os.mkdir(place, 0o755)
-        lockdown.bind(path, place)
-        moved[path] = place
+        mount_point = os.path.join(base, f"lib{number}")
+        os.mkdir(mount_point, 0o755)
+        lockdown.bind(path, mount_point)
+        moved[path] = mount_point
 
     def there(path: str) -> str:
         best = max((old for old in moved if path == old or path.startswith(old + "/")), key=len, default=None)

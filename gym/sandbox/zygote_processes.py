@@ -55,14 +55,14 @@ def anonymous_pages(pid: int) -> int:
 
 def living() -> list[int]:
     """Every process below this one: the zygote has one program at a time and adopts what loses its parent."""
-    found, queue = [], [os.getpid()]
+    pids, queue = [], [os.getpid()]
     while queue:
         pid = queue.pop()
         with contextlib.suppress(OSError), open(f"/proc/{pid}/task/{pid}/children") as handle:
-            below = [int(one) for one in handle.read().split()]
-            found += below
+            below = [int(child) for child in handle.read().split()]
+            pids += below
             queue += below
-    return found
+    return pids
 
 
 def usage_of(pids: list[int], own_pages: int) -> tuple[float, int]:

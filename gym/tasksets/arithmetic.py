@@ -106,14 +106,14 @@ class Arithmetic:
     def tasks(self, n: int, seed: int, difficulty: float = 0.5) -> list[Task]:
         """`n` tasks, equal for equal arguments."""
         rng = np.random.default_rng([seed, *self.kind.encode()])
-        found = []
+        tasks = []
         for number in range(n):
             if self.kind == "expressions":
                 text, value = expression(rng, difficulty)
                 story = Story(f"What is {text}?", value, "")
             else:
                 story = STORIES[_draw(rng, 0, len(STORIES) - 1)](rng, difficulty)
-            found.append(
+            tasks.append(
                 Task(
                     id=f"{self.name}-{seed}-{number}",
                     taskset=self.name,
@@ -125,7 +125,7 @@ class Arithmetic:
                     payload={"answer": f"{plain(story.value)} {story.unit}".strip()},
                 )
             )
-        return found
+        return tasks
 
     def score(self, task: Task, answer_text: str) -> Result:
         """Compares the last number exactly; a unit must be there when the question asked for one."""

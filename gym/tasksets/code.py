@@ -36,19 +36,19 @@ def _word(rng: np.random.Generator) -> str:
 
 
 def _run_lengths(text: str) -> list[list[Any]]:
-    found: list[list[Any]] = []
+    runs: list[list[Any]] = []
     for letter in text:
-        if found and found[-1][0] == letter:
-            found[-1][1] += 1
+        if runs and runs[-1][0] == letter:
+            runs[-1][1] += 1
         else:
-            found.append([letter, 1])
-    return found
+            runs.append([letter, 1])
+    return runs
 
 
 def _longest_rise(numbers: list[int]) -> int:
     best = run = 0
-    for place, number in enumerate(numbers):
-        run = run + 1 if place and number > numbers[place - 1] else 1
+    for index, number in enumerate(numbers):
+        run = run + 1 if index and number > numbers[index - 1] else 1
         best = max(best, run)
     return best
 
@@ -98,13 +98,13 @@ class Code:
         """Tasks whose difficulty is near the wanted one, each with its own hidden tests."""
         rng = np.random.default_rng([seed, 61])
         near = sorted(SPECS, key=lambda spec: (abs(spec.difficulty - difficulty), spec.name))[:6]
-        found = []
+        tasks = []
         for number in range(n):
             spec = near[int(rng.integers(len(near)))]
             arguments = [*spec.edges, *(spec.draw(rng) for _ in range(TESTS - len(spec.edges)))]
-            tests = [{"arguments": list(one), "expected": spec.reference(*one)} for one in arguments]
+            tests = [{"arguments": list(values), "expected": spec.reference(*values)} for values in arguments]
             text = f"Write a Python function {spec.name} that returns {spec.text}. Answer with the code alone."
-            found.append(
+            tasks.append(
                 Task(
                     id=f"code-{seed}-{number}",
                     taskset=self.name,
@@ -116,9 +116,9 @@ class Code:
                     payload={"function": spec.name, "tests": tests},
                 )
             )
-        return found
+        return tasks
 
     def score(self, task: Task, answer_text: str) -> Result:
-        tests = [CallTest(one["arguments"], one["expected"]) for one in task.payload["tests"]]
+        tests = [CallTest(test["arguments"], test["expected"]) for test in task.payload["tests"]]
         function = task.payload["function"]
         return by_calls(self.box, program(answer_text, function), function, tests, nonce=f"end-of-{task.id}")

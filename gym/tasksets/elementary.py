@@ -207,14 +207,14 @@ class Elementary:
         """`n` tasks, repeated problems allowed; equal for equal arguments."""
         make = FAMILIES[self.family]
         rng = np.random.default_rng([seed, *self.family.encode()])
-        found: list[Task] = []
-        while len(found) < n:
+        tasks: list[Task] = []
+        while len(tasks) < n:
             problem = make(rng, difficulty)
             if side_of(problem.text) != self.side:
                 continue
-            found.append(
+            tasks.append(
                 Task(
-                    id=f"{self.family}-{self.side}-{seed}-{len(found)}",
+                    id=f"{self.family}-{self.side}-{seed}-{len(tasks)}",
                     taskset=self.family,
                     seed=seed,
                     difficulty=difficulty,
@@ -224,14 +224,14 @@ class Elementary:
                     payload={"answer": problem.answer, "wrong": list(problem.wrong)},
                 )
             )
-        return found
+        return tasks
 
     def score(self, task: Task, answer_text: str) -> Result:
         """1.0 for the exact answer (case and a final full stop aside), else 0.0."""
-        said = answer_text.strip().rstrip(".").lower()
-        if not said:
+        answer = answer_text.strip().rstrip(".").lower()
+        if not answer:
             return Result(0.0, Status.NO_ANSWER, "empty answer")
-        if said == task.payload["answer"].lower():
+        if answer == task.payload["answer"].lower():
             return Result(1.0, Status.SCORED, "exact match")
         return Result(0.0, Status.SCORED, "a different answer")
 

@@ -40,14 +40,14 @@ class Facts:
                 id=str(row["fact_id"]),
                 taskset=self.name,
                 seed=seed,
-                difficulty=float(rank[place]),
+                difficulty=float(rank[index]),
                 domain=row["relation"],
                 messages=({"role": "user", "content": row["question"]},),
                 token_budget=32,
                 payload={"answers": [row["answer"], *row["aliases"]]},
             )
-            for place in chosen.tolist()
-            for row in [self.rows[place]]
+            for index in chosen.tolist()
+            for row in [self.rows[index]]
         ]
 
     def score(self, task: Task, answer_text: str) -> Result:

@@ -61,8 +61,8 @@ def comply(topic: str, wanted: Mapping[str, Mapping[str, Any]]) -> str:
     language = wanted.get("language:response_language")
     plain = LANGUAGES[language["language"]] if language else PLAIN.format(topic=topic)
     extra = list(wanted.get("keywords:existence", {}).get("keywords", []))
-    if one := wanted.get("keywords:frequency"):
-        extra += [one["keyword"]] * one["frequency"]
+    if arguments := wanted.get("keywords:frequency"):
+        extra += [arguments["keyword"]] * arguments["frequency"]
     extra += ["e"] * wanted.get("keywords:letter_frequency", {}).get("let_frequency", 0)
     extra += ["WORD"] * wanted.get("change_case:capital_word_frequency", {}).get("capital_frequency", 0)
     extra += ["[name]"] * wanted.get("detectable_content:number_placeholders", {}).get("num_placeholders", 0)
@@ -71,26 +71,26 @@ def comply(topic: str, wanted: Mapping[str, Mapping[str, Any]]) -> str:
     body = " ".join([plain, *extra])
     sentences = wanted.get("length_constraints:number_sentences", {}).get("num_sentences", 1)
     body = " ".join([f"{body}."] + [f"{plain}."] * (sentences - 1))
-    if one := wanted.get("length_constraints:number_paragraphs"):
-        body = "\n***\n".join([body] + [plain] * (one["num_paragraphs"] - 1))
-    if one := wanted.get("length_constraints:nth_paragraph_first_word"):
-        parts = [body] + [plain] * (one["num_paragraphs"] - 1)
-        parts[one["nth_paragraph"] - 1] = f"{one['first_word']} {parts[one['nth_paragraph'] - 1]}"
+    if arguments := wanted.get("length_constraints:number_paragraphs"):
+        body = "\n***\n".join([body] + [plain] * (arguments["num_paragraphs"] - 1))
+    if arguments := wanted.get("length_constraints:nth_paragraph_first_word"):
+        parts = [body] + [plain] * (arguments["num_paragraphs"] - 1)
+        parts[arguments["nth_paragraph"] - 1] = f"{arguments['first_word']} {parts[arguments['nth_paragraph'] - 1]}"
         body = "\n\n".join(parts)
-    if one := wanted.get("detectable_format:multiple_sections"):
-        body = "\n".join(f"{one['section_spliter']} {k + 1}\n{body}" for k in range(one["num_sections"]))
+    if arguments := wanted.get("detectable_format:multiple_sections"):
+        body = "\n".join(f"{arguments['section_spliter']} {k + 1}\n{body}" for k in range(arguments["num_sections"]))
     lines = [body, *["* a point"] * wanted.get("detectable_format:number_bullet_lists", {}).get("num_bullets", 0)]
     if "combination:two_responses" in wanted:
         lines += ["******", f"{plain} too"]
     if "detectable_format:title" in wanted:
         lines.insert(0, "<<a note>>")
-    if one := wanted.get("detectable_content:postscript"):
-        lines.append(f"{one['postscript_marker']} thank you")
+    if arguments := wanted.get("detectable_content:postscript"):
+        lines.append(f"{arguments['postscript_marker']} thank you")
     if "startend:end_checker" in wanted:
         lines.append(END)
     text = "\n".join(lines)
-    if one := wanted.get("combination:repeat_prompt"):
-        text = f"{one['prompt_to_repeat']}\n{text}"
+    if arguments := wanted.get("combination:repeat_prompt"):
+        text = f"{arguments['prompt_to_repeat']}\n{text}"
     if "punctuation:no_comma" in wanted:
         text = text.replace(",", "")
     if "change_case:english_capital" in wanted:
@@ -109,13 +109,13 @@ class Instructions:
         """`n` tasks, equal for equal arguments; with each `n` of 25 every instruction comes first once."""
         rng = np.random.default_rng([seed, 53])
         first: list[str] = []
-        found = []
+        tasks = []
         for number in range(n):
             first = first or [str(name) for name in rng.permutation(sorted(IFEVAL))]
             leading = first.pop()
             topic = TOPICS[int(rng.integers(len(TOPICS)))]
             wanted, text = self._draw(leading, topic, rng)
-            found.append(
+            tasks.append(
                 Task(
                     id=f"instructions-{seed}-{number}",
                     taskset=self.name,
@@ -125,12 +125,14 @@ class Instructions:
                     messages=({"role": "user", "content": _prompt(topic, wanted)},),
                     token_budget=400,
                     payload={
-                        "instructions": [{"id": one.id, "arguments": dict(one.arguments)} for one in wanted],
+                        "instructions": [
+                            {"id": instruction.id, "arguments": dict(instruction.arguments)} for instruction in wanted
+                        ],
                         "follows": text,
                     },
                 )
             )
-        return found
+        return tasks
 
     def _draw(self, leading: str, topic: str, rng: np.random.Generator) -> tuple[list[Instruction], str]:
         """Instructions that the official table lets stand together, and a text that follows them."""
@@ -140,13 +142,15 @@ class Instructions:
                 if len(names) < size and all(name not in conflicts(other) for other in names) and name not in names:
                     names.append(str(name))
             wanted = [Instruction(name, _arguments(name, topic, rng)) for name in names]
-            text = comply(topic, {one.id: one.arguments for one in wanted})
+            text = comply(topic, {instruction.id: instruction.arguments for instruction in wanted})
             if verify(wanted, _prompt(topic, wanted), text).score == 1.0:
                 return wanted, text
         raise RuntimeError(f"{leading}: no text follows it")
 
     def score(self, task: Task, answer_text: str) -> Result:
-        wanted = [Instruction(one["id"], one["arguments"]) for one in task.payload["instructions"]]
+        wanted = [
+            Instruction(instruction["id"], instruction["arguments"]) for instruction in task.payload["instructions"]
+        ]
         return verify(wanted, str(task.messages[-1]["content"]), answer_text)
 
 

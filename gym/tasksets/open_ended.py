@@ -16,11 +16,11 @@ FORMS = (
 def tasks(n: int, seed: int) -> list[Task]:
     """`n` prompts; `payload["rubric"]` is the task's own rubric."""
     rng = np.random.default_rng([seed, 79])
-    found = []
+    prompts = []
     for k in range(n):
         form, rubric = FORMS[int(rng.integers(len(FORMS)))]
         word = str(rng.choice(WORDS))
-        found.append(
+        prompts.append(
             Task(
                 id=f"open-{seed}-{k}",
                 taskset="open_ended",
@@ -32,4 +32,4 @@ def tasks(n: int, seed: int) -> list[Task]:
                 payload={"rubric": rubric.format(word=word)},
             )
         )
-    return found
+    return prompts

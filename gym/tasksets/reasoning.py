@@ -41,7 +41,7 @@ def _dataset(family: str, difficulty: float, seed: int, size: int) -> Any:
     return DATASETS[family][0](curriculum.generate_configuration({"seed": seed, "size": size}))
 
 
-def said(answer_text: str) -> str:
+def final_answer(answer_text: str) -> str:
     """What follows the last `Answer:`, or the whole text."""
     return ANSWER.split(answer_text)[-1].strip()
 
@@ -83,7 +83,7 @@ class ReasoningFamily:
 
     def score(self, task: Task, answer_text: str) -> Result:
         """The family's own score in [0, 1]; a scorer that raises says nothing about the answer."""
-        text = said(answer_text)
+        text = final_answer(answer_text)
         if not text:
             return Result(0.0, Status.NO_ANSWER, "empty answer")
         scorer = _dataset(self.family, task.difficulty, task.seed, 1)

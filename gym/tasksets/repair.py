@@ -194,8 +194,8 @@ def run_calls(box: Sandbox, target: Target, source: str, limits: Limits = LIMITS
     outcome = box.run(job)
     if outcome.verdict is Verdict.INFRASTRUCTURE_ERROR:
         raise SandboxError(f"{target.module}: {outcome.detail}")
-    _, marked, said = outcome.stdout.rpartition(f"{MARK}\n")
-    lines = said.splitlines()
+    _, marked, text = outcome.stdout.rpartition(f"{MARK}\n")
+    lines = text.splitlines()
     return lines if marked and len(lines) == len(target.calls) else None
 
 
@@ -222,29 +222,29 @@ class Repair:
     def _original(self, target: Target) -> tuple[str, list[str]]:
         if target.module not in self._originals:
             source = source_of(target.module)
-            said = run_calls(self.box, target, source)
-            if said is None or any(line.startswith("!") for line in said):
-                raise RuntimeError(f"{target.module}: its own tests don't pass: {said}")
-            self._originals[target.module] = (source, said)
+            results = run_calls(self.box, target, source)
+            if results is None or any(line.startswith("!") for line in results):
+                raise RuntimeError(f"{target.module}: its own tests don't pass: {results}")
+            self._originals[target.module] = (source, results)
         return self._originals[target.module]
 
     def tasks(self, n: int, seed: int, difficulty: float = 0.5) -> list[Task]:
         """Proven mutants; difficulty is the share of tests that still pass."""
         rng = np.random.default_rng([seed, 67])
-        found: list[Task] = []
-        while len(found) < n:
+        tasks: list[Task] = []
+        while len(tasks) < n:
             target = TARGETS[int(rng.integers(len(TARGETS)))]
             source, wanted = self._original(target)
             for mutated, line in mutants(source, rng):
-                said = run_calls(self.box, target, mutated, TRIAL)
-                if said is None:
+                results = run_calls(self.box, target, mutated, TRIAL)
+                if results is None:
                     continue
-                fails = [k for k, (a, b) in enumerate(zip(said, wanted, strict=True)) if a != b]
+                fails = [k for k, (a, b) in enumerate(zip(results, wanted, strict=True)) if a != b]
                 if not fails or len(fails) == len(wanted):
                     continue
-                found.append(self._task(target, mutated, line, fails, said, wanted, seed, len(found)))
+                tasks.append(self._task(target, mutated, line, fails, results, wanted, seed, len(tasks)))
                 break
-        return found
+        return tasks
 
     def _task(
         self,
@@ -252,7 +252,7 @@ class Repair:
         mutated: str,
         line: int,
         fails: Sequence[int],
-        said: Sequence[str],
+        results: Sequence[str],
         wanted: Sequence[str],
         seed: int,
         number: int,
@@ -260,7 +260,7 @@ class Repair:
         first = fails[0]
         text = (
             f"The module in candidate.py (a copy of Python's {target.module}) has a bug. "
-            f"{target.calls[first]} gives {said[first]}. Repair the file."
+            f"{target.calls[first]} gives {results[first]}. Repair the file."
         )
         return Task(
             id=f"repair-{seed}-{number}",
@@ -287,12 +287,12 @@ class Repair:
         expected: Mapping[str, Any] = task.payload["expected"]
         target = Target(task.payload["module"], tuple(expected))
         try:
-            said = run_calls(self.box, target, answer_text)
+            results = run_calls(self.box, target, answer_text)
         except SandboxError as error:
             return Result(None, Status.VERIFIER_ERROR, str(error))
-        if said is None:
+        if results is None:
             return Result(0.0, Status.SCORED, "the file does not import")
-        right = {call for call, line in zip(expected, said, strict=True) if line == expected[call]}
+        right = {call for call, line in zip(expected, results, strict=True) if line == expected[call]}
         missed = [call for call in [*task.payload["FAIL_TO_PASS"], *task.payload["PASS_TO_PASS"]] if call not in right]
         return Result(float(not missed), Status.SCORED, f"fails {missed[0][:80]}" if missed else "all tests pass")
 
@@ -325,7 +325,7 @@ sys.exit(failed > 0)
 def repository(task: Task) -> dict[str, bytes]:
     """The files of a repair task as an agent gets them: the module, a note, and the tests that are no secret."""
     payload = task.payload
-    passing = [call for place, call in enumerate(payload["PASS_TO_PASS"]) if place % HIDDEN != HIDDEN - 1]
+    passing = [call for index, call in enumerate(payload["PASS_TO_PASS"]) if index % HIDDEN != HIDDEN - 1]
     tests = [f"    ({call!r}, {payload['expected'][call]!r})," for call in [*passing, payload["FAIL_TO_PASS"][0]]]
     check = _CHECK.format(tests="\n".join(tests), module=payload["module"])
     note = f"# candidate\n\nA pure Python copy of `{payload['module']}`. Tests: `python {TESTS}`.\n"

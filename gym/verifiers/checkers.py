@@ -38,8 +38,8 @@ def ifbench() -> Mapping[str, Any]:
     """IFBench's checkers by id; importing them would download, so downloading is off meanwhile."""
     _prepare()
     with mock.patch.object(nltk, "download", lambda *args, **kwargs: False):
-        from if_verifiable.ifbench.instructions_registry import INSTRUCTION_DICT as found
-    return {**found, _STARTS_WITH_VERB: _verb_checker(found[_STARTS_WITH_VERB])}
+        from if_verifiable.ifbench.instructions_registry import INSTRUCTION_DICT as registry
+    return {**registry, _STARTS_WITH_VERB: _verb_checker(registry[_STARTS_WITH_VERB])}
 
 
 def _verb_checker(official: Any) -> Any:

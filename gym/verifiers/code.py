@@ -104,17 +104,17 @@ def _value(written: Any) -> Any:
     return NoPlainValue()
 
 
-def _equal(said: Any, wanted: Any) -> bool:
-    if isinstance(said, float) or isinstance(wanted, float):
-        numbers = isinstance(said, (int, float)) and isinstance(wanted, (int, float))
-        return numbers and math.isclose(said, wanted, rel_tol=1e-6, abs_tol=1e-9)
+def _equal(value: Any, wanted: Any) -> bool:
+    if isinstance(value, float) or isinstance(wanted, float):
+        numbers = isinstance(value, (int, float)) and isinstance(wanted, (int, float))
+        return numbers and math.isclose(value, wanted, rel_tol=1e-6, abs_tol=1e-9)
     if isinstance(wanted, (list, tuple)):
         return (
-            isinstance(said, (list, tuple))
-            and len(said) == len(wanted)
-            and all(_equal(a, b) for a, b in zip(said, wanted, strict=True))
+            isinstance(value, (list, tuple))
+            and len(value) == len(wanted)
+            and all(_equal(a, b) for a, b in zip(value, wanted, strict=True))
         )
-    return type(said) is type(wanted) and bool(said == wanted)
+    return type(value) is type(wanted) and bool(value == wanted)
 
 
 def by_calls(
@@ -203,18 +203,18 @@ def by_assertions(box: Sandbox, source: str, function: str, tests: str, nonce: s
     recorded = box.run(Job(source=_RECORD, files={"tests.py": tests}, limits=trusted))
     if recorded.verdict is not Verdict.OK:
         return Result(None, Status.VERIFIER_ERROR, f"the tests don't run: {recorded.detail}"[:160])
-    arguments = [ast.literal_eval(one) for one in dict.fromkeys(json.loads(recorded.stdout))]
+    arguments = [ast.literal_eval(text) for text in dict.fromkeys(json.loads(recorded.stdout))]
     answers, failure = call_many(box, source, function, arguments, nonce, limits)
     if failure is not None or answers is None:
         return failure or Result(None, Status.VERIFIER_ERROR, "no answers")
     table = repr([(repr(tuple(values)), _literal(answer)) for values, answer in zip(arguments, answers, strict=False)])
     checked = box.run(Job(source=_CHECK, files={"tests.py": tests, "answers.txt": table}, limits=trusted))
-    said = checked.stdout.strip().rsplit("\n", 1)[-1]
-    if said == "PASSED":
+    line = checked.stdout.strip().rsplit("\n", 1)[-1]
+    if line == "PASSED":
         return Result(1.0, Status.SCORED, f"{len(arguments)} calls passed")
-    if said == "FAILED":
+    if line == "FAILED":
         return Result(0.0, Status.SCORED, "an assertion failed")
-    return Result(None, Status.VERIFIER_ERROR, f"the tests did not come to a verdict: {said or checked.detail}"[:160])
+    return Result(None, Status.VERIFIER_ERROR, f"the tests did not come to a verdict: {line or checked.detail}"[:160])
 
 
 def _literal(answer: dict[str, Any]) -> dict[str, Any]:

@@ -50,13 +50,13 @@ def defines(source: str, function: str) -> bool:
 def program(text: str, function: str | None = None) -> str:
     """The last fenced block, or the first that defines `function` and is Python (else the first that defines it, else
     the first at all); the text without any."""
-    found = list(blocks(text))
-    if not found:
+    fenced = list(blocks(text))
+    if not fenced:
         return text
     if function is None:
-        return found[-1]
-    defining = [block for block in found if defines(block, function)]
-    return next(filter(_is_python, defining), (defining or found)[0])
+        return fenced[-1]
+    defining = [block for block in fenced if defines(block, function)]
+    return next(filter(_is_python, defining), (defining or fenced)[0])
 
 
 def _is_python(source: str) -> bool:

@@ -37,11 +37,11 @@ def normalise(text: str) -> str:
 
 def exact(answer: str, golds: list[str]) -> Result:
     """1.0 when the normalised answer equals a normalised gold."""
-    said = normalise(answer)
-    if not said:
+    normalised = normalise(answer)
+    if not normalised:
         return Result(0.0, Status.NO_ANSWER, "empty answer")
-    right = said in {normalise(gold) for gold in golds}
-    return Result(float(right), Status.SCORED, "exact match" if right else f"said {said[:60]!r}")
+    right = normalised in {normalise(gold) for gold in golds}
+    return Result(float(right), Status.SCORED, "exact match" if right else f"said {normalised[:60]!r}")
 
 
 def quantity(text: str) -> Quantity | None:
@@ -51,30 +51,30 @@ def quantity(text: str) -> Quantity | None:
     """
     box = box_span(text)
     plain = plain_text(text if box is None else text[slice(*box)])
-    found = numbers(plain)
-    if box is not None and found and not plain[found[-1].end :].strip(" .$"):  # the unit stands behind the box
-        plain = f"{plain[: found[-1].end]} {plain_text(text[box[1] :][:60]).lstrip(' ')}"
-    return _last(plain, found)
+    candidates = numbers(plain)
+    if box is not None and candidates and not plain[candidates[-1].end :].strip(" .$"):  # its unit is behind the box
+        plain = f"{plain[: candidates[-1].end]} {plain_text(text[box[1] :][:60]).lstrip(' ')}"
+    return _last(plain, candidates)
 
 
-def _last(plain: str, found: list[Number]) -> Quantity | None:
-    if not found:
+def _last(plain: str, candidates: list[Number]) -> Quantity | None:
+    if not candidates:
         return None
-    last = found[-1]
+    last = candidates[-1]
     if last.value is None:
         return Quantity(None, NONE)
     unit, _ = _unit(plain, last)
-    if len(found) > 1 and unit is not NONE:
-        same, end = _unit(plain, found[-2])
+    if len(candidates) > 1 and unit is not NONE:
+        same, end = _unit(plain, candidates[-2])
         if same.dimension == unit.dimension and _ASIDE.fullmatch(plain, end, last.start):
-            return _last(plain, found[:-1])
-    if len(found) > 1 and _is_range(plain, found[-2], last, unit):
+            return _last(plain, candidates[:-1])
+    if len(candidates) > 1 and _is_range(plain, candidates[-2], last, unit):
         return Quantity(None, NONE)
     if unit is NONE:
         return Quantity(last.value, NONE, tuple(_NOUN.findall(plain[last.end : last.end + 60].split("\n")[0])[:WORDS]))
     total, smaller = last.value * unit.factor + unit.offset, unit
     start = last.start
-    for earlier in reversed(found[:-1]):
+    for earlier in reversed(candidates[:-1]):
         part, end = _unit(plain, earlier)
         joined = part.dimension == unit.dimension and part.factor > smaller.factor and not unit.offset
         if not joined or earlier.value is None or _JOINED.fullmatch(plain, end, start) is None:
@@ -116,24 +116,24 @@ def numeric(answer: str, gold: str, tolerance: float = 1e-6) -> Result:
     wanted = quantity(gold)
     if wanted is None or wanted.value is None:
         return Result(None, Status.VERIFIER_ERROR, f"the gold answer {gold[:60]!r} has no number")
-    said = quantity(answer)
-    if said is None:
+    given = quantity(answer)
+    if given is None:
         return Result(0.0, Status.NO_ANSWER, "no number in the answer")
-    if said.value is None:
+    if given.value is None:
         return Result(0.0, Status.SCORED, "several numbers or an expression, not one number")
-    if not _same_kind(said, wanted):
-        return Result(0.0, Status.SCORED, f"unit {_name(said)}, wanted {_name(wanted)}")
+    if not _same_kind(given, wanted):
+        return Result(0.0, Status.SCORED, f"unit {_name(given)}, wanted {_name(wanted)}")
     unit = Fraction(1) if wanted.unit is NONE else wanted.unit.factor
-    near = abs(said.value - wanted.value) <= Fraction(str(tolerance)) * (abs(wanted.value) or unit)
-    return Result(float(near), Status.SCORED, f"read as {canonical(said.value)[:60]} {said.unit}".strip())
+    near = abs(given.value - wanted.value) <= Fraction(str(tolerance)) * (abs(wanted.value) or unit)
+    return Result(float(near), Status.SCORED, f"read as {canonical(given.value)[:60]} {given.unit}".strip())
 
 
-def _same_kind(said: Quantity, wanted: Quantity) -> bool:
+def _same_kind(given: Quantity, wanted: Quantity) -> bool:
     if wanted.unit is not NONE:
-        return said.unit.dimension == wanted.unit.dimension
-    if said.unit is not NONE:
-        return not wanted.words and {base for base, _ in said.unit.dimension} <= NEUTRAL
-    return not wanted.words or any(_forms(wanted.words[0]) & _forms(word) for word in said.words)
+        return given.unit.dimension == wanted.unit.dimension
+    if given.unit is not NONE:
+        return not wanted.words and {base for base, _ in given.unit.dimension} <= NEUTRAL
+    return not wanted.words or any(_forms(wanted.words[0]) & _forms(word) for word in given.words)
 
 
 def _forms(noun: str) -> set[str]:

@@ -21,13 +21,13 @@ class Instruction:
 
 def describe(instructions: Sequence[Instruction]) -> list[str]:
     """The official wording of each instruction."""
-    return [make(one.id, one.arguments)[1] for one in instructions]
+    return [make(instruction.id, instruction.arguments)[1] for instruction in instructions]
 
 
-def _follows(one: Instruction, prompt: str, answer: str) -> bool:
+def _follows(instruction: Instruction, prompt: str, answer: str) -> bool:
     if not answer.strip():
         return False
-    checker, _ = make(one.id, one.arguments)
+    checker, _ = make(instruction.id, instruction.arguments)
     keys = checker.get_instruction_args_keys() or []
     if "prompt" in keys:
         checker.build_description(prompt=prompt)
@@ -44,7 +44,7 @@ def follows(instructions: Sequence[Instruction], prompt: str, answer: str, *, lo
         LookupError: a checker needs data that is not installed.
     """
     variants = get_loose_transformations(answer) if loose else [answer]
-    return [any(_follows(one, prompt, text) for text in variants) for one in instructions]
+    return [any(_follows(instruction, prompt, text) for text in variants) for instruction in instructions]
 
 
 CLAIMS = re.compile(
@@ -66,12 +66,12 @@ def verify(instructions: Sequence[Instruction], prompt: str, answer: str) -> Res
     if not answer.strip():
         return Result(0.0, Status.NO_ANSWER, "empty answer")
     try:
-        found = follows(instructions, prompt, answer)
+        followed = follows(instructions, prompt, answer)
     except LookupError:
         return Result(None, Status.VERIFIER_ERROR, "a checker needs NLTK data that is not installed")
-    missed = [one.id for one, good in zip(instructions, found, strict=True) if not good]
+    missed = [instruction.id for instruction, good in zip(instructions, followed, strict=True) if not good]
     if missed and claims(answer):
         return Result(0.0, Status.SCORED, f"hack: claims compliance but misses {missed[0]}: {claims(answer)[0][:60]!r}")
     if missed:
         return Result(0.0, Status.SCORED, f"misses {', '.join(missed)}")
-    return Result(1.0, Status.SCORED, f"{len(found)} instructions followed")
+    return Result(1.0, Status.SCORED, f"{len(followed)} instructions followed")

@@ -13,14 +13,14 @@ _FINDER = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str)  
 
 def last_json(text: str) -> dict[str, object] | None:
     """The last complete JSON object in a text, or None when there is none that can be used."""
-    last, place = "", 0
-    while (start := text.find("{", place)) >= 0:
+    last, position = "", 0
+    while (start := text.find("{", position)) >= 0:
         try:
-            _, place = _FINDER.raw_decode(text, start)
+            _, position = _FINDER.raw_decode(text, start)
         except (json.JSONDecodeError, RecursionError):
-            place = start + 1
+            position = start + 1
         else:
-            last = text[start:place]
+            last = text[start:position]
     try:
         return dict(loads_model_json(last)) if last else None
     except ModelJsonError:
@@ -35,11 +35,11 @@ def _plain(value: object) -> str:
 
 def solve_rate(answer: str, gold: Grid) -> tuple[Result, float]:
     """(1.0 when every cell is right, share of right cells)."""
-    said = last_json(answer)
+    parsed = last_json(answer)
     cells = [(house, name) for house, row in gold.items() for name in row]
-    if said is None:
+    if parsed is None:
         return Result(0.0, Status.NO_ANSWER, "no JSON object in the answer"), 0.0
-    solution = said.get("solution", said)
+    solution = parsed.get("solution", parsed)
     right = 0
     for house, name in cells:
         row = solution.get(house) if isinstance(solution, dict) else None

@@ -57,12 +57,12 @@ class MathVerifier:
         """Compares an answer text with the gold expression; `\\boxed` wins when the text has one."""
         if not answer.strip():
             return Result(0.0, Status.NO_ANSWER, "empty answer")
-        found = boxed(answer)
+        content = boxed(answer)
         gold = gold if "$" in gold or "\\boxed" in gold else f"${gold}$"
-        said = f"$\\boxed{{{found}}}$" if found is not None else answer
+        answer_text = f"$\\boxed{{{content}}}$" if content is not None else answer
         limit = self.timeout_s if self._warm else self.timeout_s + 60.0  # the first call imports sympy
         try:
-            self._link.send((gold, said))
+            self._link.send((gold, answer_text))
             if not self._link.poll(limit):
                 self._restart()
                 return Result(None, Status.TIMEOUT, f"no verdict after {self.timeout_s:.0f} s")

@@ -170,14 +170,14 @@ _TUPLE = re.compile(r"[(\[][^()\[\]\n]{0,200},[^()\[\]\n]{0,200}[)\]]")
 def numbers(plain: str) -> list[Number]:
     """Every number of a text that `plain_text` gave, in order; lists, tuples and expressions have no value."""
     tuples = [match.span() for match in _TUPLE.finditer(plain) if _is_tuple(match.group()[1:-1])]
-    found: list[Number] = []
-    place = 0
-    while match := _TOKEN.search(plain, place):
+    candidates: list[Number] = []
+    position = 0
+    while match := _TOKEN.search(plain, position):
         start, end = match.span()
-        place = end
+        position = end
         before = plain[max(0, start - 24) : start]
         if match.group("opaque"):
-            found.append(Number(None, start, end))
+            candidates.append(Number(None, start, end))
             continue
         before = re.sub(r"(?:^|(?<=[=:(≈≡\n])|(?<=\bis)) ?\+\Z", " ", before)  # a sign, no sum
         owed = re.search(r"(?:^|[^\w)\]%.^_])-[$€£¥₹]\Z", before) is not None
@@ -189,23 +189,23 @@ def numbers(plain: str) -> list[Number]:
             before = plain[max(0, start - 24) : start]
         inside = next((span for span in tuples if span[0] <= start < span[1]), None)
         if inside is not None:
-            found.append(Number(None, *inside))
-            place = max(place, inside[1])
+            candidates.append(Number(None, *inside))
+            position = max(position, inside[1])
             continue
         value = _value(match)
         scale = _SCALE.match(plain, end)
         if scale is not None and (not scale["of_money"] or re.search(r"[$€£¥₹]-?\Z", plain[:start])):
             value = None if value is None else value * _SCALES[scale["word"] or scale["k"] or scale["of_money"]]
-            end = place = scale.end()
+            end = position = scale.end()
         if _RUN.match(plain, end) or _BEFORE.search(before) or _OPERATOR.search(before):
             value = None
         if value is None:
             rest = _REST.match(plain, end)
-            end = place = rest.end() if rest is not None else end
+            end = position = rest.end() if rest is not None else end
         elif negative or owed:
             value = -value
-        found.append(Number(value, start, end))
-    return found
+        candidates.append(Number(value, start, end))
+    return candidates
 
 
 def _is_tuple(inside: str) -> bool:

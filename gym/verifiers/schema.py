@@ -47,8 +47,8 @@ def _satisfies(value: Any, schema: Mapping[str, Any]) -> Result:
     except TimeoutError:
         return Result(None, Status.VERIFIER_ERROR, f"a pattern of the schema takes more than {PATTERN_S:g} s")
     if error_ is not None:
-        place = "/".join(map(str, error_.absolute_path)) or "the value"
-        return Result(0.0, Status.SCORED, f"{place}: {error_.message}"[:160])
+        path = "/".join(map(str, error_.absolute_path)) or "the value"
+        return Result(0.0, Status.SCORED, f"{path}: {error_.message}"[:160])
     return Result(1.0, Status.SCORED, "valid")
 
 
@@ -65,9 +65,9 @@ def tool_calls(calls: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, 
         if name not in declared:
             return Result(0.0, Status.SCORED, f"undeclared tool {name}")
         try:
-            found = _satisfies(loads_arguments(call["function"]["arguments"]), declared[name])
+            result = _satisfies(loads_arguments(call["function"]["arguments"]), declared[name])
         except ModelJsonError as error:
             return Result(0.0, Status.SCORED, f"{name}: {error}")
-        if found.score != 1.0:
-            return Result(found.score, found.status, f"{name}: {found.reason}")
+        if result.score != 1.0:
+            return Result(result.score, result.status, f"{name}: {result.reason}")
     return Result(1.0, Status.SCORED, f"{len(calls)} valid")

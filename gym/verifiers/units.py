@@ -146,9 +146,9 @@ def _named(name: str) -> PhysicalUnit | None:
     return UNITS.get(lower) if lower in _LOOSE_CASE or len(lower) >= 4 else None
 
 
-def _factor(text: str, place: int) -> tuple[PhysicalUnit, int] | None:
-    shape = _SHAPE.match(text, place)
-    start = shape.end() if shape else place
+def _factor(text: str, position: int) -> tuple[PhysicalUnit, int] | None:
+    shape = _SHAPE.match(text, position)
+    start = shape.end() if shape else position
     match = _NAME.match(text, start)
     if match is None:
         return None
@@ -165,18 +165,18 @@ def _factor(text: str, place: int) -> tuple[PhysicalUnit, int] | None:
     return (unit if power == 1 else _raised(unit, power)), end
 
 
-def read_unit(text: str, place: int = 0) -> tuple[PhysicalUnit, int]:
-    """(unit, where it ends) at a place; `NONE` and the place itself for what is no known unit.
+def read_unit(text: str, position: int = 0) -> tuple[PhysicalUnit, int]:
+    """(unit, where it ends) at a position; `NONE` and the position itself for what is no known unit.
 
     A unit of several parts is known only as a whole: `m/xyz` is no metre.
     """
-    first = _factor(text, place)
+    first = _factor(text, position)
     if first is None:
-        return NONE, place
+        return NONE, position
     unit, end = first
-    name = text[place:end].strip()
+    name = text[position:end].strip()
     if name == "in" and not re.match(r"\s*(?:$|[.,;:!?)\n/^²³])", text[end:]):
-        return NONE, place  # "12 in total"
+        return NONE, position  # "12 in total"
     while between := _BETWEEN.match(text, end):
         closing = ""
         start = between.end()

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from gym.decontaminate import Index, decontaminate, said
+from gym.decontaminate import Index, decontaminate, spoken_texts
 from gym.tasksets.elementary import Elementary
 from gym.tasksets.task import Task
 from k2model.chat.messages import encode_chat, rounds
@@ -39,7 +39,7 @@ def trajectories(path: Path) -> list[Conversation]:
 
 def clean(conversations: Sequence[Conversation], index: Index) -> tuple[list[Conversation], int]:
     """Conversations that share no text with a benchmark, and how many do."""
-    kept = decontaminate((said(messages) for messages, _ in conversations), index).kept
+    kept = decontaminate((spoken_texts(messages) for messages, _ in conversations), index).kept
     return [conversations[k] for k in kept], len(conversations) - len(kept)
 
 

@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 
-from gym.decontaminate import Index, clean_tasks, decontaminate, ngrams, said
+from gym.decontaminate import Index, clean_tasks, decontaminate, ngrams, spoken_texts
 from gym.tasksets.elementary import Elementary
 
 QUESTION = "a very particular question about seven blue owls in the northern forest"
@@ -93,7 +93,7 @@ def test_tasks_that_a_benchmark_has_are_dropped_and_counted() -> None:
     assert kept == [tasks[0], tasks[2]]
     assert dropped == {"bench": 1}
     told = [{"role": "tool", "content": QUESTION}, {"role": "assistant", "content": None}]
-    assert said(told) == []
+    assert spoken_texts(told) == []
 
 
 @pytest.mark.parametrize("text", [QUESTION, f"before that: {QUESTION}", f"{QUESTION} and after", f"a very {QUESTION}"])
