@@ -63,7 +63,7 @@ def main() -> None:
         grad = torch.randn(1, args.heads, length, V).to(dtype)
         exact = _sdpa(*(x.detach().double() for x in inputs))
         peers: dict[str, Attend] = {"ours": _ours, "SDPA": _sdpa, "padded flash": _padded}
-        found = measure({name: _step(attend, inputs, grad) for name, attend in peers.items()}, args.rounds)
+        step = measure({name: _step(attend, inputs, grad) for name, attend in peers.items()}, args.rounds)
         forward = measure({name: _forward(attend, inputs) for name, attend in peers.items()}, args.rounds)
         for name, attend in peers.items():
             with torch.no_grad():
@@ -71,7 +71,7 @@ def main() -> None:
             print(
                 f"L {length} {args.dtype} {name:14s}"
                 f" forward {1e3 * forward[name]:8.1f} ms {forward[name] / forward['ours']:5.2f}x"
-                f"   forward+backward {1e3 * found[name]:8.1f} ms {found[name] / found['ours']:5.2f}x"
+                f"   forward+backward {1e3 * step[name]:8.1f} ms {step[name] / step['ours']:5.2f}x"
                 f"   error {error:.1e}"
             )
 

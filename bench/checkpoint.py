@@ -83,20 +83,20 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     run = TimedRun(K2Config.preset(args.preset), args.tokens, args.length)
     run.step()
-    found: dict[str, list[tuple[float, float, float]]] = {name: [] for name in ARMS}
+    timings: dict[str, list[tuple[float, float, float]]] = {name: [] for name in ARMS}
     with tempfile.TemporaryDirectory(dir=args.folder) as name:
         for _ in range(args.rounds):
             for arm in ARMS:
                 background = arm == "asynchronous"
                 writer = None if arm == "none" else CheckpointWriter(Path(name) / arm, keep=1, background=background)
-                found[arm].append(run.arm(writer, args.steps))
+                timings[arm].append(run.arm(writer, args.steps))
         size = sum(f.stat().st_size for f in list_checkpoints(Path(name) / ARMS[1])[-1].iterdir())
     print(
         f"{args.preset}, {args.tokens} tokens a step, a checkpoint of {size / 2**20:.0f} MiB every {args.steps} steps"
     )
-    for arm, rows in found.items():
+    for arm, rows in timings.items():
         each, held, whole = (statistics.median(column) for column in zip(*rows, strict=True))
-        more = sorted(a[0] / b[0] - 1 for a, b in zip(rows, found["none"], strict=True))
+        more = sorted(a[0] / b[0] - 1 for a, b in zip(rows, timings["none"], strict=True))
         spread = f"{statistics.median(more):+.1%} ({more[0]:+.1%} to {more[-1]:+.1%})"
         print(f"{arm:13s} {each:.3f} s a step, {spread}; loop held {1000 * held:.0f} ms; whole after {whole:.2f} s")
 

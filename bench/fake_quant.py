@@ -25,7 +25,7 @@ def measure(calls: dict[str, Callable[[], object]], rounds: int) -> dict[str, fl
             started = time.thread_time()
             call()
             times[name].append(time.thread_time() - started)
-    return {name: float(np.percentile(found, 5)) for name, found in times.items()}
+    return {name: float(np.percentile(samples, 5)) for name, samples in times.items()}
 
 
 def main() -> None:
@@ -48,11 +48,11 @@ def main() -> None:
         compiled: Callable[[Tensor], Tensor] = torch.compile(fake_quant_reference)
         assert torch.equal(compiled(w_ENK), fake_quant(w_ENK))
         calls["inductor"] = lambda: compiled(w_ENK)
-    found = measure(calls, args.rounds)
-    found |= measure({"eager": lambda: fake_quant_reference(w_ENK)}, 3)
+    timings = measure(calls, args.rounds)
+    timings |= measure({"eager": lambda: fake_quant_reference(w_ENK)}, 3)
     assert torch.equal(fake_quant(w_ENK), fake_quant_reference(w_ENK))
-    ours = found["ours"]
-    for name, seconds in found.items():
+    ours = timings["ours"]
+    for name, seconds in timings.items():
         print(f"{name:24s} {1e3 * seconds:8.2f} ms   {seconds / ours:6.2f}x ours")
 
 

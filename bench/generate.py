@@ -47,8 +47,8 @@ def compare(
     def peer() -> list[list[int]]:
         ids = torch.tensor(prompts)
         with torch.inference_mode():
-            found = theirs.generate(ids, attention_mask=torch.ones_like(ids), eos_token_id=None, **settings)
-        return found[:, prompt:].tolist()
+            generated = theirs.generate(ids, attention_mask=torch.ones_like(ids), eos_token_id=None, **settings)
+        return generated[:, prompt:].tolist()
 
     calls: dict[str, Call] = {"ours": ours, "transformers": peer}
     best = dict.fromkeys(calls, float("inf"))

@@ -57,10 +57,10 @@ SIGNATURES = {
 def _load(folder: Path) -> ctypes.CDLL:
     """Both libraries, as one object with typed functions."""
     base = ctypes.CDLL(str(folder / "libggml-base.so"), mode=ctypes.RTLD_GLOBAL)
-    found = {"base": base, "cpu": ctypes.CDLL(str(folder / "libggml-cpu.so"))}
+    libraries = {"base": base, "cpu": ctypes.CDLL(str(folder / "libggml-cpu.so"))}
     for name, functions in SIGNATURES.items():
         for function, (result, arguments) in functions.items():
-            typed = getattr(found[name], function)
+            typed = getattr(libraries[name], function)
             typed.restype, typed.argtypes = result, arguments
             setattr(base, function, typed)
     base.ggml_log_set(_silent, None)

@@ -48,7 +48,7 @@ def measure(calls: dict[str, Call], rounds: int, threads: int) -> dict[str, floa
                 call(IN_A_ROW * index + k)
                 if k:
                     times[name].append(clock() - started)
-    return {name: float(np.percentile(found, 5)) for name, found in times.items()}
+    return {name: float(np.percentile(samples, 5)) for name, samples in times.items()}
 
 
 def _aten(codes_NK: Tensor, scale_NG: Tensor) -> tuple[Tensor, Tensor]:
@@ -57,8 +57,8 @@ def _aten(codes_NK: Tensor, scale_NG: Tensor) -> tuple[Tensor, Tensor]:
     return packed, scales_zeros_GN2
 
 
-def _error(found: Tensor, exact: Tensor) -> float:
-    return float((found.double() - exact).norm() / exact.norm())
+def _error(result: Tensor, exact: Tensor) -> float:
+    return float((result.double() - exact).norm() / exact.norm())
 
 
 def huge(tensor: Tensor, copies: int) -> Tensor:
@@ -114,14 +114,14 @@ def matrices(k: int, n: int, batches: list[int], rounds: int, threads: int, ggml
         if peer is not None:
             calls["llama.cpp Q4_0"] = peer.run
             errors["llama.cpp Q4_0"] = _error(peer.result(), x_TK.double() @ peer.weight_NK.double().T)
-        found = measure(calls, rounds, threads)
+        timings = measure(calls, rounds, threads)
         if peer is not None:
             peer.close()
-        best = min((name for name in found if "bf16" in name), key=lambda name: found[name])
+        best = min((name for name in timings if "bf16" in name), key=lambda name: timings[name])
         print(f"\nK {k} N {n}, {batch} rows, {threads} threads ({native.isa()}); best bf16: {best}")
-        for name, seconds in found.items():
+        for name, seconds in timings.items():
             gb = n * k * (2 if "bf16" in name else 0.5625) / seconds / 1e9
-            ratios = [f"{seconds / found[f'ours {ours}']:5.2f}x {ours}" for ours in ("W4A16", "W4A8")]
+            ratios = [f"{seconds / timings[f'ours {ours}']:5.2f}x {ours}" for ours in ("W4A16", "W4A8")]
             print(f"  {name:16s} {1e6 * seconds:9.1f} us {gb:6.1f} GB/s  {'  '.join(ratios)}  error {errors[name]:.1e}")
 
 
@@ -130,7 +130,7 @@ def layer(tokens: int, rounds: int, threads: int) -> None:
     e, c, i, top = 64, 2048, 1408, 6
     stacks = {name: torch.randn(e, n, k).bfloat16() * 0.02 for name, n, k in (("g", i, c), ("u", i, c), ("d", c, i))}
     rows = {name: Int4Weight.from_rows(*pack_quantize(w)) for name, w in stacks.items()}
-    int4 = {name: Int4Weight(moved(one.words), moved(one.scale)) for name, one in rows.items()}
+    int4 = {name: Int4Weight(moved(weight.words), moved(weight.scale)) for name, weight in rows.items()}
     dense = {name: moved(torch.stack([int4[name].expert(x, torch.bfloat16) for x in range(e)])) for name in stacks}
     blocks = {name: Bf16Weight(moved(Bf16Weight.from_rows(w).words)) for name, w in dense.items()}
     x_TC = torch.randn(tokens, c).bfloat16()
@@ -170,10 +170,10 @@ def layer(tokens: int, rounds: int, threads: int) -> None:
     }
     exact = loop(lambda n, x, v: F.linear(v.float(), dense[n][x].float()), routes[0]).double()
     errors = {name: _error(call(0), exact) for name, call in calls.items()}  # type: ignore[arg-type]
-    found = measure(calls, rounds, threads)
+    timings = measure(calls, rounds, threads)
     print(f"\nlayer E 64 H 2048 I 1408 top 6, {tokens} tokens, {threads} threads ({native.isa()})")
-    for name, seconds in found.items():
-        ratios = [f"{seconds / found[f'ours {ours}']:5.2f}x {ours}" for ours in ("W4A16", "W4A8")]
+    for name, seconds in timings.items():
+        ratios = [f"{seconds / timings[f'ours {ours}']:5.2f}x {ours}" for ours in ("W4A16", "W4A8")]
         print(f"  {name:16s} {1e3 * seconds:9.3f} ms  {'  '.join(ratios)}  error {errors[name]:.1e}")
 
 

@@ -68,34 +68,35 @@ def speed(folder: Path, rows: int, turns: int, threads: int) -> None:
     engines = {kind: engine(load(folder / path, kind), rows, (turns + 1) * TURN) for kind, path in kinds.items()}
     times: dict[str, list[float]] = {kind: [] for kind in engines}
     for _ in range(turns):
-        for kind, one in engines.items():
-            one.step()
+        for kind, decoder in engines.items():
+            decoder.step()
             started = clock()
             for _ in range(TURN - 1):
-                one.step()
+                decoder.step()
             times[kind].append((clock() - started) / (TURN - 1))
-    found = {kind: float(np.percentile(one, 5)) for kind, one in times.items()}
+    timings = {kind: float(np.percentile(samples, 5)) for kind, samples in times.items()}
     print(f"\n{rows} rows, {threads} threads: milliseconds per step")
-    for kind, seconds in found.items():
+    for kind, seconds in timings.items():
         print(
-            f"  {kind:8s} {1e3 * seconds:8.2f} ms  {rows / seconds:8.1f} tokens/s  {seconds / found['int4']:5.2f}x int4"
+            f"  {kind:8s} {1e3 * seconds:8.2f} ms  {rows / seconds:8.1f} tokens/s"
+            f"  {seconds / timings['int4']:5.2f}x int4"
         )
 
 
 def memory(folder: Path, kind: str) -> float:
     """Peak resident megabytes of a process that loads a checkpoint and decodes, above one that only imports."""
-    found = []
+    megabytes = []
     for argument in ("nothing", kind):
         command = [sys.executable, "-m", "bench.int4_decode", "--resident", argument, "--folder", str(folder)]
-        found.append(float(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-1]))
-    return found[1] - found[0]
+        megabytes.append(float(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-1]))
+    return megabytes[1] - megabytes[0]
 
 
 def resident(folder: Path, kind: str) -> None:
     if kind != "nothing":
-        one = engine(load(folder / kind, kind), 1, 4)
+        decoder = engine(load(folder / kind, kind), 1, 4)
         for _ in range(4):
-            one.step()
+            decoder.step()
         now = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmRSS"))
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         print(f"{kind}: {int(now.split()[1]) / 1024:.0f} MB resident, peak {peak:.0f} MB")
@@ -133,13 +134,13 @@ def quality(reference: Path, tokens: int) -> None:
     ]
     prompts = [row[:PROMPT].tolist() for row in batch.tokens_BL[:16]]
     requests = [Request(prompt, 32, 0.0) for prompt in prompts]
-    for name, one, other in pairs:
+    for name, baseline, candidate in pairs:
         with torch.no_grad():
-            log_p, log_q = (F.log_softmax(m(batch.tokens_BL).logits_BLV.float(), -1) for m in (one, other))
+            log_p, log_q = (F.log_softmax(m(batch.tokens_BL).logits_BLV.float(), -1) for m in (baseline, candidate))
         kl = (log_p.exp() * (log_p - log_q)).sum(-1)
         same = (log_p.argmax(-1) == log_q.argmax(-1)).float().mean()
-        said = [Engine(m, max_batch=16, max_length=PROMPT + 33).generate(requests) for m in (one, other)]
-        agree = np.mean([a == b for x, y in zip(*said, strict=True) for a, b in zip(x.ids, y.ids, strict=True)])
+        outputs = [Engine(m, max_batch=16, max_length=PROMPT + 33).generate(requests) for m in (baseline, candidate)]
+        agree = np.mean([a == b for x, y in zip(*outputs, strict=True) for a, b in zip(x.ids, y.ids, strict=True)])
         print(f"{name:24s} KL {kl.mean():.2e} nats/token (max {kl.max():.2e}), top-1 {same:.2%}, greedy {agree:.2%}")
 
 
@@ -166,9 +167,9 @@ def main() -> None:
         print(f"routed experts are {share:.1%} of the active bytes; ceiling {ceiling:.2f}x")
         files = {kind: file_bytes(folder / kind) for kind in ("int4", "bf16")}
         used = {kind: memory(folder, kind) for kind in ("int4", "bf16")}
-        for what, found in (("file", {k: v / 2**20 for k, v in files.items()}), ("resident", used)):
-            ratio = found["int4"] / found["bf16"]
-            print(f"{what:9s} int4 {found['int4']:.0f} MB, bf16 {found['bf16']:.0f} MB: {ratio:.2f}x")
+        for what, megabytes in (("file", {k: v / 2**20 for k, v in files.items()}), ("resident", used)):
+            ratio = megabytes["int4"] / megabytes["bf16"]
+            print(f"{what:9s} int4 {megabytes['int4']:.0f} MB, bf16 {megabytes['bf16']:.0f} MB: {ratio:.2f}x")
         for rows in args.rows:
             speed(folder, rows, args.turns, args.threads)
 

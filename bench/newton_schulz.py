@@ -20,7 +20,7 @@ def timed(run: Callable[[torch.Tensor], object], stack: torch.Tensor) -> float:
 
 
 def peer(stack: torch.Tensor) -> list[torch.Tensor]:
-    return [_zeropower_via_newtonschulz(one, COEFFICIENTS, STEPS, EPS) for one in stack]
+    return [_zeropower_via_newtonschulz(matrix, COEFFICIENTS, STEPS, EPS) for matrix in stack]
 
 
 def main() -> None:

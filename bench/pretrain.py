@@ -179,7 +179,7 @@ def main() -> None:
             data = torch.Generator().manual_seed(0)
             shape = (args.tokens // length, length + 1)
             rows = [torch.randint(0, config.vocab_size, shape, generator=data) for _ in range(WARM_UP + args.rounds)]
-            seconds, first = measure(steps, [(one[:, :-1].contiguous(), one[:, 1:].contiguous()) for one in rows])
+            seconds, first = measure(steps, [(batch[:, :-1].contiguous(), batch[:, 1:].contiguous()) for batch in rows])
             print(f"\nsequence {length}, {args.tokens} tokens a step; losses of the first step {', '.join(first)}")
             for arm, each in seconds.items():
                 rate = args.tokens / statistics.median(each)

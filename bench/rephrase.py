@@ -104,8 +104,8 @@ def endpoint(n: int, concurrency: int, delay_s: float) -> None:
         process = psutil.Process(os.getpid())
         memory: list[float] = []
 
-        def note(place: int, answer: ChatAnswer) -> None:
-            if place % concurrency == 0:
+        def note(index: int, answer: ChatAnswer) -> None:
+            if index % concurrency == 0:
                 memory.append(process.memory_info().rss / 2**20)
 
         started = time.perf_counter()

@@ -32,23 +32,23 @@ ENVIRONMENTS = 10_000
 def cold(source: str, n: int, bare: bool) -> float:
     """Median seconds of a cold interpreter."""
     flags = ["-I", "-S"] if bare else ["-I"]
-    found = []
+    samples = []
     for _ in range(n):
         started = time.perf_counter()
         subprocess.run([sys.executable, *flags, "-c", source], check=True, stdout=subprocess.DEVNULL)
-        found.append(time.perf_counter() - started)
-    return statistics.median(found)
+        samples.append(time.perf_counter() - started)
+    return statistics.median(samples)
 
 
 def starts(box: Sandbox, source: str, n: int) -> tuple[float, float]:
     """(median, 99th percentile) seconds of a job from request to verdict."""
-    found = []
+    samples = []
     for _ in range(n):
         started = time.perf_counter()
         outcome = box.run(Job(source=source))
-        found.append(time.perf_counter() - started)
+        samples.append(time.perf_counter() - started)
         assert outcome.verdict is Verdict.OK, outcome
-    return statistics.median(found), sorted(found)[int(n * 0.99)]
+    return statistics.median(samples), sorted(samples)[int(n * 0.99)]
 
 
 def throughput(box: Sandbox, n: int) -> float:

@@ -48,7 +48,7 @@ def micro_batches(step: int, vocab: int) -> Tensor:
 
 def attention_names(config: K2Config) -> list[tuple[str, str]]:
     layers = [f"model.layers.{k}.self_attn" for k in range(config.num_hidden_layers)]
-    return [(f"{one}.q_b_proj.weight", f"{one}.kv_b_proj.weight") for one in layers]
+    return [(f"{layer}.q_b_proj.weight", f"{layer}.kv_b_proj.weight") for layer in layers]
 
 
 def weights_of(config: K2Config, q_b: Tensor, kv_b: Tensor) -> AttentionWeights:
@@ -200,8 +200,8 @@ def work(
         seconds.append(time.perf_counter() - start)
         if step + 1 == PARITY_STEPS and rank == 0:
             save_file({n: p.detach().float().contiguous().clone() for n, p in model.named_parameters()}, folder / "w")
-    found = {"bytes": trainer.state_bytes(), "seconds": statistics.median(seconds[2:])}
-    (folder / f"found-{rank}.json").write_text(json.dumps(found))
+    metrics = {"bytes": trainer.state_bytes(), "seconds": statistics.median(seconds[2:])}
+    (folder / f"found-{rank}.json").write_text(json.dumps(metrics))
     dist.barrier()
 
 
@@ -214,20 +214,20 @@ def measure(args: argparse.Namespace, arm: str, ranks: int, want: dict[str, Tens
         command = [sys.executable, "-m", "bench.zero_muon", "--worker", *told]
         running = [subprocess.Popen([*command, str(r), str(ranks), name], env=env) for r in range(ranks)]
         try:
-            if any(one.wait(timeout=600) for one in running):
+            if any(process.wait(timeout=600) for process in running):
                 return f"{arm:8s} {ranks} ranks: failed"
         finally:
-            for one in running:
-                one.kill()
+            for process in running:
+                process.kill()
         got = load_file(folder / "w")
-        found = [json.loads((folder / f"found-{r}.json").read_text()) for r in range(ranks)]
+        per_rank = [json.loads((folder / f"found-{r}.json").read_text()) for r in range(ranks)]
     start = dict(K2Model(K2Config.preset(args.preset), seed=1).named_parameters())
     errors = dict(distances(got, want, start))
     worst = {kind: max(v for n, v in errors.items() if kind_of(n, want[n].ndim) == kind) for kind in ("muon", "adamw")}
-    most, seconds = max(one["bytes"] for one in found), max(one["seconds"] for one in found)
+    most, seconds = max(metrics["bytes"] for metrics in per_rank), max(metrics["seconds"] for metrics in per_rank)
     middle = statistics.median(errors.values())
-    errors_said = f"median {middle:.4%}, worst Muon {worst['muon']:.4%}, AdamW {worst['adamw']:.4%}"
-    return f"{arm:8s} {ranks} ranks: {errors_said}, {most / 2**20:.2f} MiB, {1000 * seconds:.0f} ms"
+    errors_text = f"median {middle:.4%}, worst Muon {worst['muon']:.4%}, AdamW {worst['adamw']:.4%}"
+    return f"{arm:8s} {ranks} ranks: {errors_text}, {most / 2**20:.2f} MiB, {1000 * seconds:.0f} ms"
 
 
 def distances(

@@ -63,12 +63,12 @@ def canonical(messages: Sequence[Message]) -> list[dict[str, Any]]:
     renamed: dict[str, str] = {}
     count = 0
     dialog: list[dict[str, Any]] = []
-    for place, message in enumerate(well_formed(messages)):
+    for index, message in enumerate(well_formed(messages)):
         role = "system" if message["role"] == "developer" else message["role"]
-        kept: dict[str, Any] = {"role": role, "content": _text(message, place) or message.get("refusal") or ""}
+        kept: dict[str, Any] = {"role": role, "content": _text(message, index) or message.get("refusal") or ""}
         kept |= {"name": message["name"]} if message.get("name") else {}
         if message.get("function_call"):
-            raise ConfigError(f"messages[{place}].function_call: is not read; calls stand in tool_calls")
+            raise ConfigError(f"messages[{index}].function_call: is not read; calls stand in tool_calls")
         if role == "assistant":
             reasoning = message.get("reasoning_content") or message.get("reasoning")
             kept |= {"reasoning_content": reasoning} if reasoning else {}
@@ -87,13 +87,13 @@ def canonical(messages: Sequence[Message]) -> list[dict[str, Any]]:
             if open_calls.get(answered):
                 renamed[answered] = open_calls[answered].popleft()
             elif answered not in renamed:
-                raise ConfigError(f"messages[{place}].tool_call_id: {answered!r} answers no earlier call")
+                raise ConfigError(f"messages[{index}].tool_call_id: {answered!r} answers no earlier call")
             kept["tool_call_id"] = renamed[answered]
         dialog.append(kept)
     return dialog
 
 
-def _text(message: Message, place: int = 0) -> str:
+def _text(message: Message, index: int = 0) -> str:
     content = message.get("content")
     if content is None:
         return ""
@@ -103,7 +103,7 @@ def _text(message: Message, place: int = 0) -> str:
     for part in content:
         kind = part.get("type")
         if kind not in ("text", "refusal") or not isinstance(part.get(kind), str):
-            raise ConfigError(f"messages[{place}].content: a part of type {kind!r}; only text can be read")
+            raise ConfigError(f"messages[{index}].content: a part of type {kind!r}; only text can be read")
         texts.append(part[kind])
     return "".join(texts)
 
@@ -117,8 +117,8 @@ def _arguments(call: Mapping[str, Any]) -> str:
 
 def _last_final(messages: Sequence[Message]) -> int:
     """The place of the last assistant message without calls; reasoning up to there is history."""
-    places = [k for k, m in enumerate(messages) if m["role"] == "assistant" and not m.get("tool_calls")]
-    return places[-1] if places else -1
+    indices = [k for k, m in enumerate(messages) if m["role"] == "assistant" and not m.get("tool_calls")]
+    return indices[-1] if indices else -1
 
 
 def _pieces(messages: Sequence[Message], tools: Sequence[Tool] | None, last_final: int) -> Iterator[_Piece]:
@@ -131,17 +131,17 @@ def _pieces(messages: Sequence[Message], tools: Sequence[Tool] | None, last_fina
         yield _Piece("<|im_end|>", True)
     if messages and messages[0]["role"] != "system":
         yield from _turn("<|im_system|>", "system", DEFAULT_SYSTEM)
-    for place, message in enumerate(messages):
+    for index, message in enumerate(messages):
         role = message["role"]
         name = str(message.get("name") or role)
         if role == "assistant":
-            yield from _assistant(message, name, history=place <= last_final)
+            yield from _assistant(message, name, history=index <= last_final)
         elif role == "tool":
             yield from _turn("<|im_system|>", name, f"## Return of {message['tool_call_id']}\n{_text(message)}")
         elif role in ("user", "system"):
             yield from _turn("<|im_user|>" if role == "user" else "<|im_system|>", name, _text(message))
         else:
-            raise ConfigError(f"messages[{place}].role: {role!r} is none of system, user, assistant, tool")
+            raise ConfigError(f"messages[{index}].role: {role!r} is none of system, user, assistant, tool")
 
 
 def _turn(begin: str, name: str, text: str) -> Iterator[_Piece]:
@@ -218,13 +218,13 @@ def rounds(messages: Sequence[Message]) -> list[Sequence[Message]]:
         for k, message in enumerate(messages[:-1])
         if message["role"] == "assistant" and not message.get("tool_calls")
     ]
-    found: list[Sequence[Message]] = []
+    dialogs: list[Sequence[Message]] = []
     start = 0
     for cut in cuts:
         if any(message.get("reasoning_content") for message in messages[start:cut]):
-            found.append(messages[:cut])
+            dialogs.append(messages[:cut])
         start = cut
-    return [*found, messages]
+    return [*dialogs, messages]
 
 
 def encode_prompt(

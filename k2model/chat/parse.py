@@ -60,15 +60,15 @@ class Parsed:
 
     def message(self) -> dict[str, object]:
         """The assistant message in the OpenAI shape."""
-        found: dict[str, object] = {"role": "assistant", "content": self.content}
+        message: dict[str, object] = {"role": "assistant", "content": self.content}
         if self.reasoning:
-            found["reasoning_content"] = self.reasoning
+            message["reasoning_content"] = self.reasoning
         if self.tool_calls:
-            found["tool_calls"] = [
+            message["tool_calls"] = [
                 {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
                 for call in self.tool_calls
             ]
-        return found
+        return message
 
 
 def read_call(written: str, arguments: str | None, inside: str) -> ToolCall | ParseError:

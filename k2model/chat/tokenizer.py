@@ -154,7 +154,7 @@ def _byte_of_character() -> dict[str, int]:
     printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
     table = {chr(byte): byte for byte in printable}
     others = [byte for byte in range(256) if byte not in set(printable)]
-    return table | {chr(256 + place): byte for place, byte in enumerate(others)}
+    return table | {chr(256 + index): byte for index, byte in enumerate(others)}
 
 
 def load_tokenizer(path: Path) -> K2Tokenizer:

@@ -53,7 +53,7 @@ class TurnReader:
         self._marks = tokenizer.names if markup else {}
         self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
         self._stops = StopStrings(stops)
-        self._place = "start"  # start, reasoning, content, section, id, arguments
+        self._state = "start"  # start, reasoning, content, section, id, arguments
         self._id = self._arguments = ""
 
     @property
@@ -77,12 +77,12 @@ class TurnReader:
     def close(self) -> list[Delta]:
         """What is still open at the end."""
         deltas = self._flush()
-        if self._place == "reasoning":
+        if self._state == "reasoning":
             deltas.append(_error(Problem.OPEN_THINK, ""))
-        if self._place in ("section", "id", "arguments"):
+        if self._state in ("section", "id", "arguments"):
             deltas += self._open_call()
             deltas.append(_error(Problem.OPEN_SECTION, ""))
-        self._place = "closed"
+        self._state = "closed"
         return deltas
 
     def _flush(self) -> list[Delta]:
@@ -94,56 +94,56 @@ class TurnReader:
     def _text(self, text: str) -> list[Delta]:
         if not text:
             return []
-        if self._place == "id":
+        if self._state == "id":
             self._id += text
-        elif self._place == "arguments":
+        elif self._state == "arguments":
             self._arguments += text
-        elif self._place == "section":
+        elif self._state == "section":
             return [_error(Problem.STRAY_TEXT, text)] if text.strip() else []
-        elif self._place == "reasoning":
+        elif self._state == "reasoning":
             return [Delta("reasoning", text)]
         else:
-            self._place = "content"
+            self._state = "content"
             shown = self._stops.feed(text)
             return [Delta("content", shown)] if shown else []
         return []
 
     def _mark(self, mark: str) -> list[Delta]:
-        before = self._place
+        before = self._state
         deltas: list[Delta] = []
         if mark in END_OF_TURN:
             return []
         if mark == THINK and before == "start":
-            self._place = "reasoning"
+            self._state = "reasoning"
         elif mark == END_THINK and before == "reasoning":
-            self._place = "content"
+            self._state = "content"
         elif mark == SECTION and before in ("start", "content"):
-            self._place = "section"
+            self._state = "section"
         elif mark == CALL and before in ("section", "id", "arguments"):
             deltas += self._open_call()
-            self._place, self._id, self._arguments = "id", "", ""
+            self._state, self._id, self._arguments = "id", "", ""
         elif mark == ARGUMENTS and before == "id":
-            self._place = "arguments"
+            self._state = "arguments"
         elif mark == END_CALL and before in ("id", "arguments"):
             deltas.append(self._call())
-            self._place = "section"
+            self._state = "section"
         elif mark == END_SECTION and before in ("section", "id", "arguments"):
             deltas += self._open_call()
-            self._place = "content"
+            self._state = "content"
         else:
             deltas.append(_error(Problem.STRAY_MARKER, mark))
         return deltas
 
     def _inside(self) -> str:
-        return self._id + (ARGUMENTS + self._arguments if self._place == "arguments" else "")
+        return self._id + (ARGUMENTS + self._arguments if self._state == "arguments" else "")
 
     def _call(self) -> Delta:
-        arguments = self._arguments if self._place == "arguments" else None
+        arguments = self._arguments if self._state == "arguments" else None
         read = read_call(self._id, arguments, self._inside())
         return Delta("call", call=read) if isinstance(read, ToolCall) else Delta("error", error=read)
 
     def _open_call(self) -> list[Delta]:
-        return [_error(Problem.OPEN_CALL, self._inside())] if self._place in ("id", "arguments") else []
+        return [_error(Problem.OPEN_CALL, self._inside())] if self._state in ("id", "arguments") else []
 
 
 def _error(problem: Problem, text: str) -> Delta:
@@ -182,10 +182,10 @@ class StopStrings:
         if self.stopped or not self._stops:
             return "" if self.stopped else text
         held = self._held + text
-        places = [place for stop in self._stops if (place := held.find(stop)) >= 0]
-        if places:
+        starts = [start for stop in self._stops if (start := held.find(stop)) >= 0]
+        if starts:
             self.stopped, self._held = True, ""
-            return held[: min(places)]
+            return held[: min(starts)]
         begun = ((stop, n) for stop in self._stops for n in range(1, min(len(stop), len(held) + 1)))
         keep = max((n for stop, n in begun if held.endswith(stop[:n])), default=0)
         self._held = held[len(held) - keep :]

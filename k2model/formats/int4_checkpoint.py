@@ -77,15 +77,15 @@ def save_int4_checkpoint(model: K2Model, path: Path, *, max_shard_bytes: int = 4
 def check_quantization_config(value: dict[str, Any], path: Path) -> None:
     """Raises CheckpointError naming the first key that isn't K2 Thinking's format."""
 
-    def need(where: str, found: Any, *allowed: Any) -> None:
-        if found not in allowed or (isinstance(found, bool) != isinstance(allowed[0], bool) and found is not None):
+    def need(where: str, actual: Any, *allowed: Any) -> None:
+        if actual not in allowed or (isinstance(actual, bool) != isinstance(allowed[0], bool) and actual is not None):
             wanted = " or ".join(map(repr, allowed))
-            raise CheckpointError(f"{path}: quantization_config.{where}: {found!r:.80}; only {wanted} can be read")
+            raise CheckpointError(f"{path}: quantization_config.{where}: {actual!r:.80}; only {wanted} can be read")
 
-    def part(where: str, found: Any) -> dict[str, Any]:
-        if not isinstance(found, dict):
-            raise CheckpointError(f"{path}: quantization_config.{where}: {found!r:.80} is no object")
-        return found
+    def part(where: str, actual: Any) -> dict[str, Any]:
+        if not isinstance(actual, dict):
+            raise CheckpointError(f"{path}: quantization_config.{where}: {actual!r:.80} is no object")
+        return actual
 
     need("quant_method", value.get("quant_method"), "compressed-tensors")
     need("format", value.get("format"), "pack-quantized")
@@ -126,9 +126,9 @@ def _checked(name: str, part: _Linear, n: int, k: int, *, convert: bool) -> tupl
         ("scale", part.scale, torch.bfloat16, (n, k // GROUP)),
     ):
         if tensor.dtype != dtype or tuple(tensor.shape) != shape:
-            found = f"{tensor.dtype} {tuple(tensor.shape)}".removeprefix("torch.")
+            actual = f"{tensor.dtype} {tuple(tensor.shape)}".removeprefix("torch.")
             wanted = f"{dtype} {shape}".removeprefix("torch.")
-            raise CheckpointError(f"tensor {name}_{suffix} is {found}, packing along the input needs {wanted}")
+            raise CheckpointError(f"tensor {name}_{suffix} is {actual}, packing along the input needs {wanted}")
     if not bool(part.scale.isfinite().all()):
         raise CheckpointError(f"tensor {name}_scale holds NaN or infinity")
     if not convert and uses_lowest_code(part.packed):

@@ -214,8 +214,8 @@ class Engine:
             for row in prompt.rows:
                 self.active[row].length = len(prompt.ids)
         logits_PV = self.model.lm_head(torch.stack([last_C for _, last_C in ended])).float()
-        places = [place for place, (prompt, _) in enumerate(ended) for _ in prompt.rows]
-        self._take([row for prompt, _ in ended for row in prompt.rows], logits_PV[places])
+        indices = [index for index, (prompt, _) in enumerate(ended) for _ in prompt.rows]
+        self._take([row for prompt, _ in ended for row in prompt.rows], logits_PV[indices])
 
     def _next_prompts(self) -> list[_Prompt]:
         """The prompts that are read next: as many as a step's bound holds when filled up to the longest piece."""
@@ -237,7 +237,7 @@ class Engine:
             self._score_piece(prompt, hidden_QC[: len(piece)])
         for prompt, piece in zip(prompts, pieces, strict=True):
             prompt.read += len(piece)
-        return torch.stack([hidden_BQC[place, len(piece) - 1] for place, piece in enumerate(pieces)])
+        return torch.stack([hidden_BQC[index, len(piece) - 1] for index, piece in enumerate(pieces)])
 
     def _score_piece(self, prompt: _Prompt, hidden_NC: Tensor) -> None:
         """Gives a request that asks for it the log-probabilities of what follows each position of a piece."""
@@ -264,9 +264,9 @@ class Engine:
 
     def _take(self, rows: list[int], logits_BV: Tensor) -> None:
         """Samples a token for each row; frees the rows that are done."""
-        shaped = [place for place, row in enumerate(rows) if self._shape(row, logits_BV[place])]
+        shaped = [index for index, row in enumerate(rows) if self._shape(row, logits_BV[index])]
         if len(shaped) < len(rows):
-            rows, logits_BV = [rows[place] for place in shaped], logits_BV[shaped]
+            rows, logits_BV = [rows[index] for index in shaped], logits_BV[shaped]
         if not rows:
             return
         slots = [self.active[row] for row in rows]
@@ -284,13 +284,13 @@ class Engine:
         )
         logprob_B = logp_BV.gather(1, token_B[:, None]).squeeze(1)
         self.sampled += len(rows)
-        for place, (row, token, logprob) in enumerate(zip(rows, token_B.tolist(), logprob_B.tolist(), strict=True)):
-            slot = slots[place]
+        for index, (row, token, logprob) in enumerate(zip(rows, token_B.tolist(), logprob_B.tolist(), strict=True)):
+            slot = slots[index]
             if math.isnan(logprob):
                 self._fail(row, FloatingPointError("the model's logits are not finite"))
                 continue
             if slot.request.top_logprobs:
-                slot.result.top += _most_likely(logp_BV[place : place + 1], slot.request.top_logprobs)
+                slot.result.top += _most_likely(logp_BV[index : index + 1], slot.request.top_logprobs)
             slot.result.ids.append(token)
             slot.result.logprobs.append(logprob)
             slot.counts[token] += 1

@@ -143,14 +143,14 @@ class ToolGrammar:
             declarations = well_formed(tools)
         except RecursionError:
             raise ConfigError("tools: nested too deep") from None
-        for place, tool in enumerate(declarations):
+        for index, tool in enumerate(declarations):
             function = tool.get("function", tool)
             name, schema = function.get("name"), function.get("parameters")
             if not isinstance(name, str) or not name.strip():
-                raise ConfigError(f"tools[{place}].function.name: {name!r} is no name")
+                raise ConfigError(f"tools[{index}].function.name: {name!r} is no name")
             if name in declared:
                 raise ConfigError(f"tools: {name!r} is declared twice")
-            what = f"tools[{place}].function.parameters of {name!r}"
+            what = f"tools[{index}].function.parameters of {name!r}"
             declared[name] = self.grammars.compile(NO_PARAMETERS if schema is None else schema, what, is_object=True)
         return declared
 

@@ -76,7 +76,7 @@ def int4_twin(model: K2Model) -> K2Model:
 def refresh_experts(twin: K2Model, model: K2Model) -> None:
     """Quantizes the routed experts of `model` into its twin."""
     pairs = zip(twin.model.layers, model.model.layers, strict=True)
-    for mine, theirs in ((one.mlp, other.mlp) for one, other in pairs):
+    for mine, theirs in ((twin_layer.mlp, layer.mlp) for twin_layer, layer in pairs):
         if isinstance(mine, MoE) and isinstance(theirs, MoE):
             assert isinstance(mine.experts, Int4Experts)
             for short in ("gate_proj", "up_proj", "down_proj"):

@@ -91,7 +91,7 @@ class TurnConstraint:
         self._left = max_tokens
         self._must_call, self._parallel = must_call, parallel
         self._index, self._calls = first_index, 0
-        self._place = "start"  # start, think, text, content, section, id, arguments, end, ended
+        self._state = "start"  # start, think, text, content, section, id, arguments, end, ended
         self._writer = JsonWriter(grammars, content) if content is not None else None
         self._forced = False
         self._path: list[int] = []  # the only way out that is left
@@ -116,11 +116,11 @@ class TurnConstraint:
             self._forced = self._forced or int(self._free().sum()) > 1
             return self._rules.tensor(mask)
         mask = self._free()
-        if self._place in ("start", "think", "text"):
+        if self._state in ("start", "think", "text"):
             mask = self._within_text(mask)
-        elif self._place == "section":
+        elif self._state == "section":
             mask = self._within_section(mask)
-        elif self._place in ("arguments", "content"):
+        elif self._state in ("arguments", "content"):
             mask = self._within_value(mask)
         if not mask.any():
             raise ConfigError("the grammar allows no token here")  # sampling from nothing would give NaN
@@ -136,7 +136,7 @@ class TurnConstraint:
 
     def finished(self) -> bool:
         """True once the end of the turn was accepted."""
-        return self._place == "ended"
+        return self._state == "ended"
 
     def forced(self) -> bool:
         """True once the budget kept the model from what the grammar allows, and so ended the turn."""
@@ -145,9 +145,9 @@ class TurnConstraint:
     # The grammar without the budget.
 
     def _free(self) -> np.ndarray:
-        mark, place = self._mark, self._place
-        if place in ("start", "think", "text"):
-            if place == "think":
+        mark, state = self._mark, self._state
+        if state in ("start", "think", "text"):
+            if state == "think":
                 mask = self._rules.text.copy()
                 mask[mark[END_THINK]] = True
                 return mask
@@ -157,19 +157,19 @@ class TurnConstraint:
             else:
                 mask = self._rules.text.copy()
                 mask[mark["<|im_end|>"]] = not self._must_call
-            mask[mark[THINK]] = place == "start"
+            mask[mark[THINK]] = state == "start"
             mask[mark[SECTION]] = bool(self._tools)
             return mask
         mask = self._rules.none()
-        if place == "section":
+        if state == "section":
             mask[mark[CALL]] = self._calls == 0 or self._parallel
             mask[mark[END_SECTION]] = self._calls > 0
-        elif place == "id":
+        elif state == "id":
             return self._id_mask()
-        elif place in ("arguments", "content"):
+        elif state in ("arguments", "content"):
             assert self._writer is not None
             mask = self._writer.mask()
-            if place == "arguments" and mask[mark["<|im_end|>"]]:
+            if state == "arguments" and mask[mark["<|im_end|>"]]:
                 mask[mark["<|im_end|>"]], mask[mark[END_CALL]] = False, True
         else:
             mask[mark["<|im_end|>"]] = True
@@ -177,35 +177,35 @@ class TurnConstraint:
 
     def _move(self, token: int) -> bool:
         """Takes a token; False for one that is not allowed."""
-        mark, place = self._mark, self._place
+        mark, state = self._mark, self._state
         name = self._rules.tokenizer.names.get(token, "")
-        if place in ("start", "think", "text", "section", "id", "end", "ended") and not self._free()[token]:
+        if state in ("start", "think", "text", "section", "id", "end", "ended") and not self._free()[token]:
             return False
-        if place in ("start", "text") and name == "" and self._writer is not None:
-            self._place = "content"
+        if state in ("start", "text") and name == "" and self._writer is not None:
+            self._state = "content"
             return self._writer.accept(token)
-        if place in ("arguments", "content"):
+        if state in ("arguments", "content"):
             return self._move_in_value(token, name)
-        if place == "id" and token != mark[ARGUMENTS]:
+        if state == "id" and token != mark[ARGUMENTS]:
             self._id += self._rules.pieces[token]
-        elif place == "id":
+        elif state == "id":
             grammar = next(tool.grammar for tool in self._tools if self._whole_id(tool) == self._id)
-            self._writer, self._place, self._look_at = JsonWriter(self._grammars, grammar), "arguments", self._left
+            self._writer, self._state, self._look_at = JsonWriter(self._grammars, grammar), "arguments", self._left
         elif name == END_THINK:
-            self._place = "text"
+            self._state = "text"
         else:
-            places = {THINK: "think", SECTION: "section", CALL: "id", END_SECTION: "end", "<|im_end|>": "ended"}
-            self._place = places.get(name, "text" if place == "start" else place)
+            states = {THINK: "think", SECTION: "section", CALL: "id", END_SECTION: "end", "<|im_end|>": "ended"}
+            self._state = states.get(name, "text" if state == "start" else state)
             self._id = b"" if name == CALL else self._id
         return True
 
     def _move_in_value(self, token: int, name: str) -> bool:
         assert self._writer is not None
-        if name == (END_CALL if self._place == "arguments" else "<|im_end|>"):
+        if name == (END_CALL if self._state == "arguments" else "<|im_end|>"):
             if not self._writer.at_end():
                 return False
-            self._calls += self._place == "arguments"
-            self._place = "section" if self._place == "arguments" else "ended"
+            self._calls += self._state == "arguments"
+            self._state = "section" if self._state == "arguments" else "ended"
             return True
         return name == "" and self._writer.accept(token)
 
@@ -252,7 +252,7 @@ class TurnConstraint:
         if not self._needed:
             return mask
         after = self._left - 1
-        if self._place == "think":
+        if self._state == "think":
             if after < self._reserved + 1:
                 self._forced = True
                 mask = self._rules.none()
@@ -325,5 +325,5 @@ class TurnConstraint:
         """A way out of a value as one out of the turn."""
         if way is None:
             return None
-        names = (END_CALL, END_SECTION, "<|im_end|>") if self._place == "arguments" else ("<|im_end|>",)
+        names = (END_CALL, END_SECTION, "<|im_end|>") if self._state == "arguments" else ("<|im_end|>",)
         return way + [self._mark[name] for name in names]

@@ -43,24 +43,24 @@ def read_text(value: Any) -> str:
         return value
     if not isinstance(value, list):
         raise _wrong(f"{type(value).__name__} is neither text nor a list of parts")
-    return "".join(_part_text(part, place) for place, part in enumerate(value))
+    return "".join(_part_text(part, index) for index, part in enumerate(value))
 
 
-def _part_text(part: Any, place: int) -> str:
+def _part_text(part: Any, index: int) -> str:
     if isinstance(part, str):
         return part
     if not isinstance(part, dict):
-        raise _wrong(f"part {place} is no object")
+        raise _wrong(f"part {index} is no object")
     field = TEXT_PARTS.get(str(part.get("type")))
     if field is None:
         raise _wrong(f"a part of type {part.get('type')!r} is not supported here; text is")
     try:
         part = decide(parameters.PART, part)
     except PydanticCustomError as error:
-        raise _wrong(f"part {place}: {(error.context or {})['parameter']}: {error.message()}") from None
+        raise _wrong(f"part {index}: {(error.context or {})['parameter']}: {error.message()}") from None
     text = part.get(field)
     if not isinstance(text, str):
-        raise _wrong(f"part {place} has no {field}")
+        raise _wrong(f"part {index} has no {field}")
     return text
 
 

@@ -68,8 +68,8 @@ def _read_input(value: Any) -> list[InputItem]:
     if not isinstance(value, list) or not value:
         raise PydanticCustomError("wrong", "neither text nor a list of items")
     items = []
-    for place, item in enumerate(value):
-        where = f"[{place}]"
+    for index, item in enumerate(value):
+        where = f"[{index}]"
         kind = _item_type(item)
         if kind not in ITEMS:
             what = f"an item of type {kind!r} is not supported here; {', '.join(ITEMS)} are"
@@ -321,8 +321,8 @@ class ResponsesAnswer:
         yield self._event("response.output_item.done", item=item, **where)
 
     def _where(self, item: Mapping[str, Any]) -> dict[str, Any]:
-        places = [place for place, known in enumerate(self._output) if known["id"] == item["id"]]
-        return {"item_id": item["id"], "content_index": 0, "output_index": places[0] if places else len(self._output)}
+        indices = [index for index, known in enumerate(self._output) if known["id"] == item["id"]]
+        return {"item_id": item["id"], "content_index": 0, "output_index": indices[0] if indices else len(self._output)}
 
     def _event(self, kind: str, **content: Any) -> str:
         number, self._number = self._number, self._number + 1

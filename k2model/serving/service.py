@@ -110,25 +110,25 @@ class Service:
         """
         news: asyncio.Queue[tuple[int, News | Exception]] = asyncio.Queue()
 
-        async def follow(place: int) -> None:
+        async def follow(index: int) -> None:
             try:
-                async with aclosing(self.thread.stream(generation.requests[place])) as stream:
+                async with aclosing(self.thread.stream(generation.requests[index])) as stream:
                     async for item in stream:
-                        await news.put((place, item))
+                        await news.put((index, item))
             except (RuntimeError, ConfigError) as error:
-                await news.put((place, error))
+                await news.put((index, error))
 
         if self.stopping:
             raise ServerStopping("the server is stopping")
         self._running.add(news)
-        tasks = [asyncio.create_task(follow(place)) for place in range(len(generation.requests))]
+        tasks = [asyncio.create_task(follow(index)) for index in range(len(generation.requests))]
         try:
             left = len(tasks)
             while left:
-                place, item = await news.get()
+                index, item = await news.get()
                 if isinstance(item, Exception):
                     raise item
-                choice = generation.choices[place]
+                choice = generation.choices[index]
                 if choice.finish is not None:
                     continue
                 if generation.prompt_only:
@@ -136,8 +136,8 @@ class Service:
                 deltas = choice.feed(item)
                 if choice.finish is not None:
                     left -= 1
-                    tasks[place].cancel()  # the engine may not know of the stop string yet
-                yield place, item, deltas
+                    tasks[index].cancel()  # the engine may not know of the stop string yet
+                yield index, item, deltas
         finally:
             self._running.discard(news)
             for task in tasks:

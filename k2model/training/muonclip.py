@@ -156,7 +156,7 @@ class MuonClip(torch.optim.Optimizer):
 
     def _make_buckets(self, like: Tensor) -> list[_Bucket]:
         by_shape: dict[tuple[int, int], list[Unit]] = {}
-        for unit in sorted(self.muon_units, key=lambda one: (one.name, one.lo)):
+        for unit in sorted(self.muon_units, key=lambda u: (u.name, u.lo)):
             by_shape.setdefault(unit.shape, []).append(unit)
         buckets = []
         for (m, n), units in sorted(by_shape.items()):
@@ -207,13 +207,13 @@ class MuonClip(torch.optim.Optimizer):
 
         The master is given only by the rank that owns the matrix.
         """
-        found = [self.named[name].data]
+        copies = [self.named[name].data]
         for bucket in self._buckets:
             for k, unit in enumerate(bucket.units):
                 if unit.name == name and bucket.master_Nmn is not None:
                     master = bucket.master_Nmn[k]
-                    found.append(master.mT if unit.rows > unit.cols else master)
-        return found
+                    copies.append(master.mT if unit.rows > unit.cols else master)
+        return copies
 
     @torch.no_grad()
     def round_parameters(self, names: Iterable[str]) -> None:
@@ -337,11 +337,11 @@ class MuonClip(torch.optim.Optimizer):
 
     def state_tensors(self) -> dict[str, Tensor]:
         """This rank's state, copied: `kind|parameter|lo|hi` → flat float32 tensor. Any number of ranks can load it."""
-        found = {}
+        tensors = {}
         for kind, unit, view in self._pieces():
             first = self._first(unit.name)
-            found[f"{kind}|{unit.name}|{first + unit.lo}|{first + unit.hi}"] = view.reshape(-1).clone()
-        return found
+            tensors[f"{kind}|{unit.name}|{first + unit.lo}|{first + unit.hi}"] = view.reshape(-1).clone()
+        return tensors
 
     @torch.no_grad()
     def load_state_tensors(self, pieces: Mapping[str, Tensor], steps: int) -> None:
@@ -369,14 +369,14 @@ class MuonClip(torch.optim.Optimizer):
 
 
 def _checked(named: Iterable[tuple[str, torch.nn.Parameter]]) -> dict[str, torch.nn.Parameter]:
-    found: dict[str, torch.nn.Parameter] = {}
+    trainable: dict[str, torch.nn.Parameter] = {}
     seen: set[int] = set()
     for name, param in named:
-        if name in found or id(param) in seen:
+        if name in trainable or id(param) in seen:
             raise ConfigError(f"{name}: the parameter is listed twice")
         seen.add(id(param))
         if param.requires_grad:
-            found[name] = param
-    if len({param.dtype for param in found.values()}) > 1:
+            trainable[name] = param
+    if len({param.dtype for param in trainable.values()}) > 1:
         raise ConfigError("MuonClip wants parameters of one type")
-    return found
+    return trainable

@@ -83,18 +83,18 @@ def _stages(config: K2Config, pp: int) -> list[_Stage]:
     """Parameters of each pipeline stage; the stages with the embedding and the head get the fewest layers."""
     n = count_parameters(config)
     layers = [config.num_hidden_layers // pp] * pp
-    for place in range(config.num_hidden_layers % pp):
-        layers[(place + 1) % pp] += 1
+    for index in range(config.num_hidden_layers % pp):
+        layers[(index + 1) % pp] += 1
     sparse = max(config.num_moe_layers, 1)
     stages, first = [], 0
-    for place, count in enumerate(layers):
+    for index, count in enumerate(layers):
         dense_here = max(0, min(first + count, config.first_k_dense_replace) - first)
         moe_here = count - dense_here
         matrices = n.attention * count / config.num_hidden_layers + (n.router + n.shared) * moe_here / sparse
         matrices += n.dense * dense_here / max(config.first_k_dense_replace, 1)
         rest = n.norms * count / config.num_hidden_layers
-        rest += n.embedding if place == 0 else 0
-        rest += n.head if place == pp - 1 else 0
+        rest += n.embedding if index == 0 else 0
+        rest += n.head if index == pp - 1 else 0
         stages.append(_Stage(n.routed * moe_here / sparse, matrices, rest, count))
         first += count
     return stages
@@ -129,18 +129,18 @@ def memory_per_gpu(config: K2Config, layout: Layout, *, tokens: int = 4096, reco
     for everything else.
     """
     worst: Memory | None = None
-    for place, stage in enumerate(_stages(config, layout.pp)):
+    for index, stage in enumerate(_stages(config, layout.pp)):
         experts, other = stage.routed / layout.ep, stage.matrices + stage.rest
         optimizer = experts * (MASTER + MOMENT) / layout.dp
         optimizer += (stage.matrices * (MASTER + MOMENT) + stage.rest * (MASTER + 2 * MOMENT)) / layout.ep / layout.dp
-        found = Memory(
+        memory = Memory(
             weights=WEIGHT * (experts + other),
             gradients=GRADIENT * (experts + other),
             optimizer=optimizer,
-            activations=activation_bytes(config, tokens, stage.layers, layout.pp - place, recompute),
+            activations=activation_bytes(config, tokens, stage.layers, layout.pp - index, recompute),
         )
-        if worst is None or found.total > worst.total:
-            worst = found
+        if worst is None or memory.total > worst.total:
+            worst = memory
     assert worst is not None
     return worst
 
@@ -166,7 +166,7 @@ def choose_layout(
     """
     if gpus < 1:
         raise ConfigError(f"--gpus: {gpus} is below 1")
-    found = []
+    candidates = []
     for stages in [pp] if pp else _divisors(gpus):
         for experts in [ep] if ep else _divisors(gpus):
             if gpus % (stages * experts):
@@ -182,11 +182,11 @@ def choose_layout(
                 continue
             memory = memory_per_gpu(config, layout, tokens=tokens, recompute=recompute)
             if (pp and ep) or memory.total <= USABLE * gpu.memory:
-                found.append((stages * experts, stages, layout))
-    if not found:
+                candidates.append((stages * experts, stages, layout))
+    if not candidates:
         fixed = "".join(f" with --{name} {value}" for name, value in (("pp", pp), ("ep", ep)) if value)
         raise ConfigError(f"--gpus: no layout of {gpus} GPUs of {gpu.memory / 1e9:.0f} GB holds this model{fixed}")
-    return min(found, key=lambda item: item[:2])[2]
+    return min(candidates, key=lambda item: item[:2])[2]
 
 
 def _divisors(value: int) -> list[int]:

@@ -143,7 +143,7 @@ class TokenStream:
         entry = index["splits"][split]
         self.seed, self.bos, self.vocab_size = seed, int(index["bos"]), int(index["vocab_size"])
         dtype = np.dtype(index["dtype"])
-        self._shards = [_map(folder / one["file"], dtype, int(one["tokens"])) for one in entry["shards"]]
+        self._shards = [_map(folder / shard["file"], dtype, int(shard["tokens"])) for shard in entry["shards"]]
         sizes = [shard.size for shard in self._shards]
         self._shard_start = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
         self.epoch_tokens, self.documents = int(entry["tokens"]), int(entry["documents"])
@@ -197,15 +197,15 @@ class TokenStream:
 
     def documents_at(self, position: int, count: int) -> list[int]:
         """Numbers (on disk) of the documents that `read(position, count)` touches: names a bad batch."""
-        found: list[int] = []
+        numbers: list[int] = []
         done = 0
         while done < count:
             epoch, offset = divmod(position + done, self.epoch_tokens)
             self._load_epoch(epoch)
             k = int(np.searchsorted(self._order_start, offset, side="right")) - 1
-            found.append(int(self._order[k]))
+            numbers.append(int(self._order[k]))
             done += int(self._order_start[k + 1]) - offset
-        return found
+        return numbers
 
     def batch(self, position: int, sequences: int, length: int) -> TokenBatch:
         """`sequences` rows of `length` tokens from `position` on; row r starts at position + r·length.

@@ -207,16 +207,16 @@ def load_tensors(checkpoint: Path, name: str, ranks: int) -> dict[str, Tensor]:
     Raises:
         CheckpointError: a file can't be read.
     """
-    found: dict[str, Tensor] = {}
+    tensors: dict[str, Tensor] = {}
     for rank in range(ranks):
         file = checkpoint / f"{name}-{rank:05d}.safetensors"
         if not file.exists():
             continue
         try:
-            found |= load_file(file)
+            tensors |= load_file(file)
         except (OSError, SafetensorError) as error:
             raise CheckpointError(f"{file}: {error}") from None
-    return found
+    return tensors
 
 
 def load_state(checkpoint: Path) -> dict[str, Any]:

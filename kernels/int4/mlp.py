@@ -98,7 +98,7 @@ def _usable(x: Tensor, weight: Weight) -> str:
 
 def _on_gpu(*weights: Weight) -> bool:
     """Whether the Triton kernel can take these: INT4 weights, and Triton is installed."""
-    return all(isinstance(one, Int4Weight) for one in weights) and importlib.util.find_spec("triton") is not None
+    return all(isinstance(weight, Int4Weight) for weight in weights) and importlib.util.find_spec("triton") is not None
 
 
 def linear(x_TK: Tensor, weight: Weight, precision: Precision = "w4a16", expert: int = 0) -> Tensor:
@@ -169,7 +169,7 @@ def expert_mlp(
     if x_TC.device.type == "cuda" and _on_gpu(gate, up, down):
         from kernels.int4.triton_experts import experts_forward  # only where Triton is
 
-        pairs = [(one.words, one.scale) for one in (gate, up, down) if isinstance(one, Int4Weight)]
+        pairs = [(weight.words, weight.scale) for weight in (gate, up, down) if isinstance(weight, Int4Weight)]
         return experts_forward(x_TC, expert_TK, weight_TK, *pairs).to(x_TC.dtype)
     isa = _usable(x_TC, gate)
     library = native.library()

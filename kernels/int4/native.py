@@ -38,8 +38,8 @@ def _cache() -> Path:
 
 def _compiler() -> str:
     for name in (os.environ.get("CXX"), "g++", "c++", "clang++"):
-        if name and (found := shutil.which(name)):
-            return found
+        if name and (compiler := shutil.which(name)):
+            return compiler
     raise BuildError("no C++ compiler (g++ or clang++) was found")
 
 

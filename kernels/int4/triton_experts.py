@@ -24,8 +24,8 @@ WARPS = {16: 4, 32: 4, 64: 8}  # of each tile height: the most rows whose sums f
 def _codes(words, first, n, k, words_per_row, ROWS: tl.constexpr, DTYPE: tl.constexpr):  # type: ignore[no-untyped-def]
     """Codes [K, N] of inputs first .. first + 31; `words` [N/16, K/8, 16] of one expert."""
     column = first // 8 + k // 8
-    place = (n // ROWS)[None, :] * (words_per_row * ROWS) + column[:, None] * ROWS + (n % ROWS)[None, :]
-    word = tl.load(words + place)
+    offset = (n // ROWS)[None, :] * (words_per_row * ROWS) + column[:, None] * ROWS + (n % ROWS)[None, :]
+    word = tl.load(words + offset)
     return ((word >> ((k % 8) * 4)[:, None]) & 15).to(DTYPE) - 8
 
 
@@ -117,9 +117,9 @@ def down_kernel(  # type: ignore[no-untyped-def]
         a = tl.load(h + rows[:, None] * inner + first + k[None, :], mask=inside[:, None], other=0.0)
         d = _codes(down_words + expert * width * words, first, n, k, words, ROWS, DTYPE)
         acc += tl.dot(a, d) * _scale(down_scale + expert * width * groups, group, n, groups, ROWS)[None, :]
-    place = tl.load(choice + rows, mask=inside, other=0).to(tl.int64)
+    target = tl.load(choice + rows, mask=inside, other=0).to(tl.int64)
     n = tl.program_id(1) * BLOCK_N + tl.arange(0, BLOCK_N)
-    tl.store(y + place[:, None] * width + n[None, :], acc, mask=inside[:, None] & (n < width)[None, :])
+    tl.store(y + target[:, None] * width + n[None, :], acc, mask=inside[:, None] & (n < width)[None, :])
 
 
 def tiles(load_E: Tensor, block: int, rows: int) -> tuple[Tensor, Tensor, Tensor]:

@@ -232,7 +232,7 @@ class Completer:
                 return False
             inner = ((self._property(flat, key), value) for key, value in frame.members.items())
         else:
-            inner = ((self._item(flat, place), value) for place, value in enumerate(frame.items))
+            inner = ((self._item(flat, index), value) for index, value in enumerate(frame.items))
         return all(False not in schemas and self._validator(schemas).is_valid(value) for schemas, value in inner)
 
     def _validator(self, schemas: Conjunction) -> Draft202012Validator:
@@ -303,7 +303,7 @@ class Completer:
         missing = max(least - len(used) - len(wanted), int(more and not wanted))
         texts = [self._member(flat, key) for key in wanted]
         if missing:
-            passed = max((place for place, key in enumerate(declared) if key in used), default=-1)
+            passed = max((index for index, key in enumerate(declared) if key in used), default=-1)
             behind = any(key not in declared for key in used)  # undeclared keys come last
             optional = [] if behind else [key for key in declared[passed + 1 :] if key not in wanted]
             free = self._free_keys(flat, (*used, *wanted)) if missing > len(optional) or not wanted else []
@@ -359,8 +359,8 @@ class Completer:
         beyond = max((len(schema.get("prefixItems", ())) for schema in flat), default=0)
         texts: list[str] = []
         length = 0
-        for place in range(count, least):
-            text = texts[-1] if place > max(beyond, count) else self._instance(self._item(flat, place))
+        for index in range(count, least):
+            text = texts[-1] if index > max(beyond, count) else self._instance(self._item(flat, index))
             if text is None:
                 return None
             texts.append(text)
@@ -369,12 +369,12 @@ class Completer:
                 raise SchemaTooBig
         return (lead if texts or lead == "[" else "") + ", ".join(texts) + "]"
 
-    def _item(self, flat: Flat, place: int) -> Conjunction:
+    def _item(self, flat: Flat, index: int) -> Conjunction:
         schemas: list[Value] = []
         for schema in flat:
             prefix = schema.get("prefixItems", ())
-            if place < len(prefix):
-                schemas.append(prefix[place])
+            if index < len(prefix):
+                schemas.append(prefix[index])
             elif "items" in schema:
                 schemas.append(schema["items"])
         return tuple(schemas)

@@ -27,7 +27,7 @@ def next_keys(flat: Flat, used: tuple[str, ...]) -> tuple[list[str], bool]:
     """(keys that may come next in an object, whether undeclared ones may too); none may pass by a required one."""
     declared = declared_keys(flat)
     required = list(dict.fromkeys(key for schema in flat for key in schema.get("required", ())))
-    passed = max((place for place, key in enumerate(declared) if key in used), default=-1)
+    passed = max((index for index, key in enumerate(declared) if key in used), default=-1)
     keys: list[str] = []
     if not any(key not in declared for key in used):
         for key in declared[passed + 1 :]:
@@ -41,8 +41,8 @@ def next_keys(flat: Flat, used: tuple[str, ...]) -> tuple[list[str], bool]:
 def in_order(flat: Flat, keys: Sequence[str]) -> bool:
     """True for keys in an order that a grammar allows."""
     declared = declared_keys(flat)
-    for place, key in enumerate(keys):
-        allowed, free = next_keys(flat, tuple(keys[:place]))
+    for index, key in enumerate(keys):
+        allowed, free = next_keys(flat, tuple(keys[:index]))
         if key not in allowed and (key in declared or not free):
             return False
     return True

@@ -80,8 +80,8 @@ class Schema:
             return f"a pattern of the schema takes more than {PATTERN_S:g} s to check"
         if error is None:
             return None
-        place = "".join(f"[{part!r}]" for part in error.absolute_path)
-        return f"{place or 'the value'}: {error.message}"[:300]
+        path = "".join(f"[{part!r}]" for part in error.absolute_path)
+        return f"{path or 'the value'}: {error.message}"[:300]
 
     def held(self, level: int = 0) -> tuple[Value, list[str]]:
         """(what a grammar holds, places of the keywords that it doesn't); a higher level of `LEVELS` holds less."""
