@@ -30,7 +30,7 @@ OUT = Path("docs/experiments/pretraining.jsonl")
 def records(name: str, runs: Sequence[PretrainRun]) -> list[Record]:
     """What the results file says of an arm's runs; the first one is drawn."""
     every = max(1, len(runs[0].losses) // CURVE_POINTS)
-    found: list[Record] = [
+    rows: list[Record] = [
         {
             "arm": name,
             "seed": seed,
@@ -41,10 +41,10 @@ def records(name: str, runs: Sequence[PretrainRun]) -> list[Record]:
         }
         for seed, run in enumerate(runs)
     ]
-    found[0]["loss_curve"] = [round(loss, 4) for loss in smooth(runs[0].losses)][::every]
+    rows[0]["loss_curve"] = [round(loss, 4) for loss in smooth(runs[0].losses)][::every]
     if name in ("no clip", "tau 30", "tau 100"):
-        found[0]["largest_logit_per_head"] = runs[0].heads
-    return found
+        rows[0]["largest_logit_per_head"] = runs[0].heads
+    return rows
 
 
 def measure(e: Experiment) -> list[Record]:

@@ -73,7 +73,7 @@ def optimizers(e: Experiment, muon_lr: float, adam_lr: float) -> list[Record]:
     )
     tokens, least, most = (2**value for value in doublings)
     per_thousand = [interval([1000 * f.spikes / e.steps for f in runs]) for runs in (muon, once)]
-    total = sum(found.spikes for found in muon)
+    total = sum(run.spikes for run in muon)
     return [
         claim(
             "MuonClip's loss is below tuned AdamW's at equal tokens",
@@ -110,8 +110,8 @@ def clip(e: Experiment) -> list[Record]:
     taus = {"no clip": 0.0, "tau 30": 30.0, "tau 100": 100.0}
     for name, tau in taus.items():
         e.run(PretrainArm(name, lr=STEEP, tau=tau, steps=e.steps), CLIP_SEEDS)
-    largest = {name: [max(found.logits) for found in e.runs[name]] for name in taus}
-    settled = {name: [max(found.logits[len(found.logits) // 2 :]) for found in e.runs[name]] for name in taus}
+    largest = {name: [max(run.logits) for run in e.runs[name]] for name in taus}
+    settled = {name: [max(run.logits[len(run.logits) // 2 :]) for run in e.runs[name]] for name in taus}
     free = interval(largest["no clip"])
     held = all(max(settled[name]) < 1.5 * taus[name] for name in ("tau 30", "tau 100"))
     shown = ", ".join(f"{name} {statistics.fmean(values):.0f}" for name, values in largest.items())
@@ -129,7 +129,7 @@ def clip(e: Experiment) -> list[Record]:
     ]
     for name in ("tau 30", "tau 100"):
         harm = interval(e.differences(name, "no clip"))
-        acted = statistics.fmean(found.clipped for found in e.runs[name])
+        acted = statistics.fmean(run.clipped for run in e.runs[name])
         rows.append(
             claim(
                 f"QK-Clip at τ = {taus[name]:.0f} does not cost loss",
@@ -152,7 +152,7 @@ def shapes(e: Experiment, muon_lr: float) -> list[Record]:
     fall = interval(e.differences("muonclip", "sparsity 48"))
     cost = interval(e.differences("muonclip", "heads 4"))
     flops = [train_flops_per_token(config_of(PretrainArm("", heads=heads)), LENGTH) for heads in (4, 2)]
-    little = HEADS_COST * statistics.fmean(found.validation for found in e.runs["heads 4"])
+    little = HEADS_COST * statistics.fmean(run.validation for run in e.runs["heads 4"])
     return [
         claim(
             "Sparsity 8 → 48 at fixed active parameters lowers the loss",

@@ -106,11 +106,11 @@ def paired(a: Sequence[dict[str, Any]], b: Sequence[dict[str, Any]], key: str, s
 
 def claims(arms: dict[str, Any], differences: dict[str, Any], options: int) -> list[Record]:
     """Rows of the table of claims: the differences in choosing the right answer, in points of per cent."""
-    found = []
+    rows = []
     for worse, better in PAIRS:
         low, high = differences["choice"][f"{better} - {worse}"]["ci"]
         a, b = (100 * arms[name]["choice"] for name in (better, worse))
-        found.append(
+        rows.append(
             {
                 "claim": f"{NAMES[better]} teach more facts than {NAMES[worse]}",
                 "k2": f"SimpleQA {REPORT[better]} against {REPORT[worse]}",
@@ -119,4 +119,4 @@ def claims(arms: dict[str, Any], differences: dict[str, Any], options: int) -> l
                 "verdict": verdict(low > 0, high < 0),
             }
         )
-    return found
+    return rows

@@ -186,8 +186,8 @@ class Lab:
     def run(self, arm: RlArm, seed: int) -> RlOutcome:
         """One run, or what an earlier start found."""
         p, work = self._place(arm, seed)
-        if found := self.kept(arm, seed):
-            return found
+        if outcome := self.kept(arm, seed):
+            return outcome
         ptx = None
         if p.ptx > 0:
             ptx, _ = quality_data(
@@ -207,10 +207,10 @@ class Lab:
             clock = Clock(work / "cpu.json")
             loop = Loop(setup, Hooks(log=clock.log))
             curve = loop.run()
-        found = RlOutcome(curve, self.before(arm.start), self.measure(loop.tune.model), clock.seconds)
-        write_json(work / "found.json", asdict(found))
+        outcome = RlOutcome(curve, self.before(arm.start), self.measure(loop.tune.model), clock.seconds)
+        write_json(work / "found.json", asdict(outcome))
         shutil.rmtree(work / "checkpoints", ignore_errors=True)
-        return found
+        return outcome
 
 
 def _supervised(model: nn.Module, micro: Packed) -> tuple[Tensor, Output]:
@@ -291,9 +291,9 @@ def main() -> None:
     for seed in range(args.seeds):
         for arm in every:
             if not args.only or arm.name in args.only.split(","):
-                found = lab.run(arm, seed)
-                held = {key: value for key, value in found.curve[-1].items() if key.startswith("held_")}
-                lab.say(f"{arm.name}, seed {seed}: { {k: round(v, 3) for k, v in (held | found.after).items()} }")
+                outcome = lab.run(arm, seed)
+                held = {key: value for key, value in outcome.curve[-1].items() if key.startswith("held_")}
+                lab.say(f"{arm.name}, seed {seed}: { {k: round(v, 3) for k, v in (held | outcome.after).items()} }")
     report(lab, every, args.seeds, args.iterations)
 
 

@@ -212,12 +212,12 @@ def claims(r: Results, families: Sequence[str]) -> list[Record]:
 
 def curve_of(runs: Sequence[RlOutcome]) -> dict[str, list[tuple[float, float]]]:
     """Means over seeds of every measure, as (iteration, value)."""
-    found: dict[str, dict[float, list[float]]] = {}
+    measures: dict[str, dict[float, list[float]]] = {}
     for row in (row for run in runs for row in run.curve):
         for key, value in row.items():
             if key != "iteration":
-                found.setdefault(key, {}).setdefault(row["iteration"], []).append(value)
-    return {key: [(at, statistics.fmean(values)) for at, values in points.items()] for key, points in found.items()}
+                measures.setdefault(key, {}).setdefault(row["iteration"], []).append(value)
+    return {key: [(at, statistics.fmean(values)) for at, values in points.items()] for key, points in measures.items()}
 
 
 def charts(runs: Mapping[str, list[RlOutcome]], families: Sequence[str]) -> list[Record]:
@@ -236,7 +236,7 @@ def charts(runs: Mapping[str, list[RlOutcome]], families: Sequence[str]) -> list
     def pair(arms: Sequence[str], key: str) -> list[tuple[str, str, str]]:
         return [(arm, arm, key) for arm in arms]
 
-    found = [
+    figures = [
         chart(
             f"Success on held problems, default RL, mean of {len(runs.get('default', []))} seeds",
             "greedy success",
@@ -258,4 +258,4 @@ def charts(runs: Mapping[str, list[RlOutcome]], families: Sequence[str]) -> list
         ),
         chart("Reward with INT4 rollouts (QAT) and with bf16", "reward", pair(("int4", "bf16"), "reward")),
     ]
-    return [drawn for drawn in found if drawn["series"]]
+    return [drawn for drawn in figures if drawn["series"]]

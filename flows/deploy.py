@@ -76,8 +76,8 @@ def sweep_flow(values: dict[str, str], name: str = "sweep", metric: str = "valid
     trials = sweep(grid(values), jobs, name, Path())
     create_table_artifact(
         [
-            {"experiment": one.name, **one.changes, metric: (one.metrics or {}).get(metric, one.problem)}
-            for one in trials
+            {"experiment": trial.name, **trial.changes, metric: (trial.metrics or {}).get(metric, trial.problem)}
+            for trial in trials
         ],
         key="sweep",
         description=name,

@@ -23,14 +23,14 @@ class Finding:
 
     what: str
     good: bool
-    found: str
+    state: str
     disables: str
 
     def line(self) -> str:
         return (
-            f"ok    {self.what:<18} {self.found}"
+            f"ok    {self.what:<18} {self.state}"
             if self.good
-            else f"miss  {self.what:<18} {self.found}: {self.disables}"
+            else f"miss  {self.what:<18} {self.state}: {self.disables}"
         )
 
 
@@ -55,8 +55,8 @@ def _disk() -> Finding:
 
 
 def _program(name: str, disables: str, *others: str) -> Finding:
-    found = next(filter(None, map(shutil.which, (name, *others))), None)
-    return Finding(name, found is not None, found or "not found", disables)
+    path = next(filter(None, map(shutil.which, (name, *others))), None)
+    return Finding(name, path is not None, path or "not found", disables)
 
 
 def _layers() -> Iterator[Finding]:
@@ -82,9 +82,9 @@ def _sandbox(level: Literal["fork", "namespaces"]) -> Finding:
 
 
 def _port(port: int, option: str) -> Finding:
-    with socket.socket() as one:
-        one.settimeout(0.5)
-        taken = one.connect_ex(("127.0.0.1", port)) == 0
+    with socket.socket() as connection:
+        connection.settimeout(0.5)
+        taken = connection.connect_ex(("127.0.0.1", port)) == 0
     what = f"our own server there; k2 ui {option} takes another port"
     return Finding(f"port {port}", not taken, "taken" if taken else "free", what)
 
@@ -92,8 +92,8 @@ def _port(port: int, option: str) -> Finding:
 def _gpu() -> Finding:
     import torch
 
-    found = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "none"
-    return Finding("GPU", torch.cuda.is_available(), found, "Triton kernels and the presets above laptop; CPU is used")
+    name = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "none"
+    return Finding("GPU", torch.cuda.is_available(), name, "Triton kernels and the presets above laptop; CPU is used")
 
 
 def examine() -> Iterator[Finding]:

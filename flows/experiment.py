@@ -39,13 +39,13 @@ def override(params: dict[str, Any], changes: Mapping[str, str]) -> dict[str, An
 
 def parse_changes(pairs: Sequence[str]) -> dict[str, str]:
     """`["a.b=1"]` → `{"a.b": "1"}`."""
-    found = {}
+    changes = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals or not key:
             raise InputError(f"{pair!r}: wanted key=value")
-        found[key.strip()] = value.strip()
-    return found
+        changes[key.strip()] = value.strip()
+    return changes
 
 
 def run_experiment(

@@ -27,12 +27,14 @@ def mlflow_link(stage: str, root: Path = Path()) -> str:
 def scores(root: Path = Path()) -> list[dict[str, str]]:
     """Every score with its interval, as rows of a table artifact."""
     path = root / "metrics" / "scores.json"
-    found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    metrics: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
     rows = []
-    for name in sorted(key for key in found if f"{key}_n" in found):
-        low, high = found[f"{name}_ci_low"], found[f"{name}_ci_high"]
+    for name in sorted(key for key in metrics if f"{key}_n" in metrics):
+        low, high = metrics[f"{name}_ci_low"], metrics[f"{name}_ci_high"]
         interval = f"{low:.1%} – {high:.1%}"
-        rows.append({"score": name, "value": f"{found[name]:.1%}", "95 %": interval, "n": f"{found[f'{name}_n']:.0f}"})
+        rows.append(
+            {"score": name, "value": f"{metrics[name]:.1%}", "95 %": interval, "n": f"{metrics[f'{name}_n']:.0f}"}
+        )
     return rows
 
 

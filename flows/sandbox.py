@@ -42,15 +42,15 @@ def read_jobs(path: Path) -> list[Job]:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from None
-    found = []
+    jobs = []
     for number, line in enumerate(text.removesuffix("\n").split("\n") if text else (), 1):
         try:
-            found.append(Job.from_json(json.loads(line)))
+            jobs.append(Job.from_json(json.loads(line)))
         except (ValueError, TypeError, AttributeError) as error:
             raise InputError(f"{path}: line {number}: no job: {error}") from None
-    if not found:
+    if not jobs:
         raise InputError(f"{path}: no jobs")
-    return found
+    return jobs
 
 
 @flow(name="k2-sandbox")
@@ -72,8 +72,8 @@ def shard(jobs: str, out: str, start: int, count: int, level: Level = "fork", wo
     with open_sandbox(level, workers=workers) as box:
         outcomes = box.map(chosen)
     with write_atomic(target) as tmp:
-        tmp.write_text("".join(json.dumps(one.to_json()) + "\n" for one in outcomes), encoding="utf-8")
-    line = f"jobs {start} to {start + len(chosen) - 1}: {sum(one.verdict == 'ok' for one in outcomes)} ok"
+        tmp.write_text("".join(json.dumps(outcome.to_json()) + "\n" for outcome in outcomes), encoding="utf-8")
+    line = f"jobs {start} to {start + len(chosen) - 1}: {sum(outcome.verdict == 'ok' for outcome in outcomes)} ok"
     get_run_logger().info(line)
     return line
 
@@ -94,7 +94,7 @@ def run_jobs(
     folder = out.with_name(f"{out.name}.{sha256_file(jobs)[:12]}-{size}")
     folder.mkdir(parents=True, exist_ok=True)
 
-    def one(start: int) -> Path:
+    def run_shard(start: int) -> Path:
         part = folder / f"shard-{start:08d}.jsonl"
         asked: dict[str, Any] = {"jobs": str(jobs.absolute()), "out": str(part.absolute()), "start": start}
         asked |= {"count": min(size, n - start), "level": level, "workers": workers}
@@ -110,7 +110,7 @@ def run_jobs(
         return part
 
     with ThreadPoolExecutor(at_once if deployment else 1) as pool:
-        parts = list(pool.map(one, range(0, n, size)))
+        parts = list(pool.map(run_shard, range(0, n, size)))
     verdicts: dict[str, int] = {}
     with write_atomic(out) as tmp, tmp.open("w", encoding="utf-8") as file:
         for part in parts:
@@ -135,13 +135,13 @@ def main() -> None:
     args = parser.parse_args()
     try:
         with local_server() as url, temporary_settings({PREFECT_API_URL: url}):
-            found = run_jobs(
+            verdicts = run_jobs(
                 args.jobs, args.out, size=args.shard, deployment=args.deployment, level=args.level, workers=args.workers
             )
     except (InputError, SandboxError) as error:
         print(f"sandbox: {error}", file=sys.stderr)
         raise SystemExit(2) from None
-    print(f"sandbox: {sum(found.values())} jobs: {', '.join(f'{n} {key}' for key, n in sorted(found.items()))}")
+    print(f"sandbox: {sum(verdicts.values())} jobs: {', '.join(f'{n} {key}' for key, n in sorted(verdicts.items()))}")
 
 
 if __name__ == "__main__":

@@ -60,7 +60,7 @@ def shards_flow(shards: int = 2, deployment: str = DEPLOYMENT) -> dict[str, str]
         run_deployment(deployment, parameters={"shard": k, "shards": shards}, timeout=0, tags=["k2", "rephrase"])
         for k in range(shards)
     ]
-    waiting = {one.id: str(one.name) for one in runs}  # type: ignore[union-attr]
+    waiting = {flow_run.id: str(flow_run.name) for flow_run in runs}  # type: ignore[union-attr]
     states: dict[str, str] = {}
     with alive(), get_client(sync_client=True) as client:
         while waiting:

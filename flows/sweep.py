@@ -48,8 +48,8 @@ def _git(root: Path, *args: str) -> str:
 
 def metrics_of(ref: str, root: Path) -> dict[str, float]:
     """The scores of an experiment, read from its own commit."""
-    found: dict[str, Any] = json.loads(_git(root, "show", f"{ref}:metrics/scores.json"))
-    return {key: float(value) for key, value in found.items() if isinstance(value, (int, float))}
+    metrics: dict[str, Any] = json.loads(_git(root, "show", f"{ref}:metrics/scores.json"))
+    return {key: float(value) for key, value in metrics.items() if isinstance(value, (int, float))}
 
 
 def run_trial(name: str, changes: dict[str, str], runs: RunGroup, root: Path, timeout_s: float) -> Trial:
@@ -110,18 +110,18 @@ def study(space: Mapping[str, str], trials: int, metric: str, title: str, root: 
     sampler = optuna.samplers.TPESampler(seed=seed)
     made = optuna.create_study(direction="minimize" if lower_is_better(metric) else "maximize", sampler=sampler)
     runs = RunGroup.open(title, root, "sweep")
-    found: list[Trial] = []
+    finished: list[Trial] = []
     for number in range(trials):
         asked = made.ask()
         changes = {key: suggest(asked, key, text) for key, text in space.items()}
         done = run_trial(f"{title}-{number}", changes, runs, root, 86_400.0)
-        found.append(done)
+        finished.append(done)
         if done.metrics is None:
             made.tell(asked, state=optuna.trial.TrialState.FAIL)
         else:
             made.tell(asked, done.metrics[metric])
-    runs.end(all(trial.metrics for trial in found))
-    return found
+    runs.end(all(trial.metrics for trial in finished))
+    return finished
 
 
 def lower_is_better(metric: str) -> bool:
@@ -139,8 +139,8 @@ def show(trials: Sequence[Trial], metric: str, title: str) -> str:
     for trial in trials:
         if trial.metrics and metric not in trial.metrics:
             raise InputError(f"--metric: no {metric!r} in metrics/scores.json; there are {', '.join(trial.metrics)}")
-        said = f"{trial.metrics[metric]:.6g}" if trial.metrics else f"failed: {trial.problem}"
-        lines.append(f"{trial.name}  {' '.join(f'{k}={v}' for k, v in trial.changes.items())}  {metric} {said}")
+        result = f"{trial.metrics[metric]:.6g}" if trial.metrics else f"failed: {trial.problem}"
+        lines.append(f"{trial.name}  {' '.join(f'{k}={v}' for k, v in trial.changes.items())}  {metric} {result}")
     ranked = sorted(
         (trial.metrics[metric] * (1 if lower_is_better(metric) else -1), k)
         for k, trial in enumerate(trials)

@@ -78,11 +78,11 @@ def main() -> None:
         ]
         with Progress("inputs", sum(sizes), "B") as progress:
             for name, paths in named.items():
-                found = {
+                entries = {
                     key: {"path": str(path), "sha256": content_hash(key, path, hashes, progress.update)}
                     for key, path in paths.items()
                 }
-                write_json(FOLDER / f"{name}.json", found)
+                write_json(FOLDER / f"{name}.json", entries)
         hashes.save()
     except InputError as error:
         print(f"inputs: {error}", file=sys.stderr)

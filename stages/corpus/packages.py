@@ -16,7 +16,7 @@ def package_files(package: str, suffix: str) -> list[Path]:
         listed = files(package) or []
     except PackageNotFoundError:
         raise InputError(f"corpus.sources: the package {package} is not installed (make setup)") from None
-    found = sorted(Path(str(entry.locate())) for entry in listed if str(entry).endswith(suffix))
-    if not found:
+    paths = sorted(Path(str(entry.locate())) for entry in listed if str(entry).endswith(suffix))
+    if not paths:
         raise InputError(f"corpus.sources: the package {package} has no file {suffix}")
-    return found
+    return paths

@@ -77,8 +77,8 @@ def named_paths(value: Any, key: str) -> Iterator[tuple[str, Path]]:
         for name, item in value.items():
             yield from named_paths(item, f"{key}.{name}")
     elif isinstance(value, Sequence) and not isinstance(value, str):
-        for place, item in enumerate(value):
-            yield from named_paths(item, f"{key}.{place}")
+        for index, item in enumerate(value):
+            yield from named_paths(item, f"{key}.{index}")
 
 
 def check_path(key: str, path: Path, root: Path = Path()) -> None:

@@ -29,21 +29,21 @@ OUT = Path("data/rephrased.parquet")
 CARD = Path("data/rephrased_card.md")
 
 
-def row(one: Rephrasing) -> dict[str, Any]:
-    scores = asdict(one.scores)
+def row(rephrasing: Rephrasing) -> dict[str, Any]:
+    scores = asdict(rephrasing.scores)
     return {
-        "doc_id": one.job.doc_id,
-        "version": one.job.version,
-        "style": one.job.style,
-        "perspective": one.job.perspective,
-        "text": one.text,
-        "accepted": one.accepted,
-        "reason": one.reason,
-        "chunks": len(one.chosen),
-        "chunks_reworded": sum(k >= 0 for k in one.chosen),
-        "candidates": len(one.candidates),
-        "candidates_passed": sum(not c.reason for c in one.candidates),
-        "lineage": json.dumps(one.chosen),
+        "doc_id": rephrasing.job.doc_id,
+        "version": rephrasing.job.version,
+        "style": rephrasing.job.style,
+        "perspective": rephrasing.job.perspective,
+        "text": rephrasing.text,
+        "accepted": rephrasing.accepted,
+        "reason": rephrasing.reason,
+        "chunks": len(rephrasing.chosen),
+        "chunks_reworded": sum(k >= 0 for k in rephrasing.chosen),
+        "candidates": len(rephrasing.candidates),
+        "candidates_passed": sum(not c.reason for c in rephrasing.candidates),
+        "lineage": json.dumps(rephrasing.chosen),
         **{f"score_{key}": float(value) for key, value in scores.items()},
     }
 
@@ -70,17 +70,17 @@ def main() -> None:
             client.losses.close()
         except ChatError as error:
             raise InputError(f"rephrase.teacher: {error}") from None
-        write_table(OUT, [row(one) for one in done], REPHRASED)
+        write_table(OUT, [row(rephrasing) for rephrasing in done], REPHRASED)
         with write_atomic(CARD) as tmp:
             tmp.write_text(card(done, client.model, public_values(p.model_dump(mode="json"))), encoding="utf-8")
         stage.track.artifact(CARD)
-        accepted = [one for one in done if one.accepted]
-        refused = [one.job.doc_id for one in done if one.refused]
+        accepted = [rephrasing for rephrasing in done if rephrasing.accepted]
+        refused = [rephrasing.job.doc_id for rephrasing in done if rephrasing.refused]
         metrics: dict[str, float] = {
             "documents": len(chosen),
             "texts": len(done),
             "texts_accepted": len(accepted),
-            "bytes_accepted": sum(len(one.text.encode()) for one in accepted),
+            "bytes_accepted": sum(len(rephrasing.text.encode()) for rephrasing in accepted),
             "texts_refused": len(refused),
             "requests_failed": client.losses.failed,
             **shares(done),

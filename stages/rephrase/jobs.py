@@ -51,7 +51,7 @@ def grid(row: dict[str, Any], p: RephraseParams, seed: int) -> list[tuple[str, s
     draw = rng(seed, "rephrase", "grid", row["doc_id"])
     order = [styles[i] for i in draw.permutation(len(styles))]
     voices = [p.perspectives[i] for i in draw.permutation(len(p.perspectives))]
-    cells = ((style, turn + place) for turn in range(len(voices)) for place, style in enumerate(order))
+    cells = ((style, turn + index) for turn in range(len(voices)) for index, style in enumerate(order))
     return [(style, voices[at % len(voices)]) for style, at in cells][: p.versions]
 
 

@@ -71,10 +71,10 @@ def _rows(p: ToolsParams, invented: Sequence[Tool]) -> Iterator[Row]:
     yield from (_synthetic(tool, "llm") for tool in invented)
     if p.real:
         try:
-            found = sample(p.real)
+            real_tools = sample(p.real)
         except SourceMissing as error:
             raise InputError(f"tools.real: {error}") from None
-        for tool in found:
+        for tool in real_tools:
             yield {
                 "name": tool.name,
                 "domain": "cloud and web services",
@@ -106,12 +106,14 @@ def deduplicate(rows: list[Row], threshold: float) -> tuple[list[Row], int]:
     index = MinHashLSH(threshold=min(threshold, CANDIDATES), num_perm=PERMUTATIONS)
     words = [_words(row) for row in rows]
     kept: list[Row] = []
-    for number, (row, one) in enumerate(zip(rows, MinHash.bulk(words, num_perm=PERMUTATIONS, seed=1), strict=True)):
+    for number, (row, signature) in enumerate(
+        zip(rows, MinHash.bulk(words, num_perm=PERMUTATIONS, seed=1), strict=True)
+    ):
         mine = set(words[number])
-        others = (set(words[int(key)]) for key in index.query(one))
+        others = (set(words[int(key)]) for key in index.query(signature))
         if any(len(mine & other) >= threshold * len(mine | other) for other in others):
             continue
-        index.insert(str(number), one, check_duplication=False)
+        index.insert(str(number), signature, check_duplication=False)
         kept.append(row)
     return kept, len(rows) - len(kept)
 
@@ -127,12 +129,12 @@ def reworded(rows: list[Row], wanted: int, teacher: Teacher, seed: int) -> tuple
     if not chosen:
         return 0, []
     sentences = [of_tool(tool) for tool in simulated(chosen)]
-    found: list[Wording] = teacher.submit(reword, sentences, seed).result()
-    for row, one in zip(chosen, found, strict=True):
-        row["description"] = one.text
-        row["source"] = "grammar, worded by the teacher" if one.reworded else "grammar"
-    refused = [row["name"] for row, one in zip(chosen, found, strict=True) if set(one.reasons) == {REFUSED}]
-    return sum(one.reworded for one in found), refused
+    wordings: list[Wording] = teacher.submit(reword, sentences, seed).result()
+    for row, wording in zip(chosen, wordings, strict=True):
+        row["description"] = wording.text
+        row["source"] = "grammar, worded by the teacher" if wording.reworded else "grammar"
+    refused = [row["name"] for row, wording in zip(chosen, wordings, strict=True) if set(wording.reasons) == {REFUSED}]
+    return sum(wording.reworded for wording in wordings), refused
 
 
 def _card(rows: list[Row], dropped: int, teacher: str, evolved: Evolved | None) -> str:

@@ -14,7 +14,7 @@ from stages.harness import checkout_lock
 from stages.harness.errors import InputError
 from stages.harness.section import load_section
 from stages.tracking.gate import GateParams
-from stages.tracking.registry import CHECKPOINT, Version, promote, register, said, versions
+from stages.tracking.registry import CHECKPOINT, Version, promote, register, verdict_line, versions
 from stages.tracking.runs import send_unsent
 from stages.tracking.store import STORE_ERRORS, reason
 
@@ -45,19 +45,19 @@ def main(argv: Sequence[str] | None = None) -> None:
             if args.version is None and (root / CHECKPOINT).exists():
                 register(root, gate)
             number, broken = promote(root, gate, args.version)
-            print(said(number, broken))
+            print(verdict_line(number, broken))
             raise SystemExit(1 if broken else 0)
-        found = versions(root)
+        registered = versions(root)
     except (InputError, CheckpointError) as error:
         print(error, file=sys.stderr)
         raise SystemExit(2) from None
     except STORE_ERRORS as error:
         print(f"mlflow: {reason(error)}", file=sys.stderr)
         raise SystemExit(2) from None
-    for version in found:
+    for version in registered:
         print(line(version))
-    champion = next((f"version {one.number}" for one in found if "champion" in one.aliases), "none")
-    print(f"models: {len(found)} versions, champion {champion}")
+    champion = next((f"version {version.number}" for version in registered if "champion" in version.aliases), "none")
+    print(f"models: {len(registered)} versions, champion {champion}")
 
 
 if __name__ == "__main__":

@@ -90,22 +90,22 @@ def _from_dvc(root: Path, wanted: Reference, target: Path) -> None:
         cache = repo.cache.local
 
         def have(hashes: list[str]) -> None:
-            missing = [HashInfo("md5", one) for one in hashes if not cache.exists(one)]
+            missing = [HashInfo("md5", md5) for md5 in hashes if not cache.exists(md5)]
             if not missing:
                 return
-            said = f"{wanted.path}: {wanted.dvc} is in no DVC cache or remote"
+            problem = f"{wanted.path}: {wanted.dvc} is in no DVC cache or remote"
             try:
                 repo.cloud.pull(missing)
             except DvcException as error:
-                raise InputError(f"{said}: {error}") from None
-            if not all(cache.exists(one.value) for one in missing):
-                raise InputError(said)
+                raise InputError(f"{problem}: {error}") from None
+            if not all(cache.exists(info.value) for info in missing):
+                raise InputError(problem)
 
         have([wanted.dvc])
         files = json.loads(Path(cache.oid_to_path(wanted.dvc)).read_text(encoding="utf-8"))
         have([file["md5"] for file in files])
         with write_atomic(target) as tmp:
             for file in files:
-                place = tmp / file["relpath"]
-                place.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(cache.oid_to_path(file["md5"]), place)
+                path = tmp / file["relpath"]
+                path.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(cache.oid_to_path(file["md5"]), path)

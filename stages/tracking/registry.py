@@ -58,17 +58,17 @@ class Version:
 
 def all_scores(root: Path) -> dict[str, float]:
     """metrics/scores.json as it is, the other stages' metrics as `<stage>/<key>`."""
-    found: dict[str, float] = {}
+    scores: dict[str, float] = {}
     for path in sorted((root / "metrics").glob("*.json")):
         value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         prefix = "" if path.stem == "scores" else f"{path.stem}/"
-        found |= {f"{prefix}{key}": float(one) for key, one in value.items() if isinstance(one, (int, float))}
-    return found
+        scores |= {f"{prefix}{key}": float(score) for key, score in value.items() if isinstance(score, (int, float))}
+    return scores
 
 
 def _runs(client: MlflowClient, root: Path) -> dict[str, str]:
     """`run.<stage>` → the last finished MLflow run that made exactly what stands in the checkout."""
-    found = {}
+    tags = {}
     for stage in stage_names(root / "dvc.yaml"):
         outs = [path for path in declared(stage, root / "dvc.yaml").outs if (root / path).exists()]
         if not outs:
@@ -76,8 +76,8 @@ def _runs(client: MlflowClient, root: Path) -> dict[str, str]:
         wanted = f"tags.`out.{outs[0].as_posix()}` = '{digest(root / outs[0])}' and attributes.status = 'FINISHED'"
         runs = client.search_runs([experiment_id(root)], wanted, max_results=1)
         if runs:
-            found[f"run.{stage}"] = str(runs[0].info.run_id)
-    return found
+            tags[f"run.{stage}"] = str(runs[0].info.run_id)
+    return tags
 
 
 def _lineage(client: MlflowClient, root: Path) -> dict[str, str]:
@@ -87,8 +87,8 @@ def _lineage(client: MlflowClient, root: Path) -> dict[str, str]:
 
 def _find(client: MlflowClient, **tags: str) -> ModelVersion | None:
     wanted = " and ".join([f"name = '{NAME}'", *(f"tags.{key} = '{value}'" for key, value in tags.items())])
-    found = client.search_model_versions(wanted)
-    return max(found, key=lambda one: int(one.version)) if found else None
+    matches = client.search_model_versions(wanted)
+    return max(matches, key=lambda version: int(version.version)) if matches else None
 
 
 def _log(client: MlflowClient, root: Path, scores: Mapping[str, float], run_id: str) -> str:
@@ -150,18 +150,18 @@ def register(root: Path, gate: GateParams) -> tuple[int, bool]:
     client = _client(root)
     scores = all_scores(root)
     checkpoint = digest(root / CHECKPOINT)
-    found = _find(client, checkpoint=checkpoint)
-    new = found is None
-    if found is None:
+    version = _find(client, checkpoint=checkpoint)
+    new = version is None
+    if version is None:
         with _run(root) as run_id:
             model_id = _log(client, root, scores, run_id)
         tags = {"checkpoint": checkpoint} | _lineage(client, root)
-        found = client.create_model_version(NAME, f"models:/{model_id}", tags=tags, model_id=model_id)
-        client.set_registered_model_alias(NAME, "candidate", found.version)
+        version = client.create_model_version(NAME, f"models:/{model_id}", tags=tags, model_id=model_id)
+        client.set_registered_model_alias(NAME, "candidate", version.version)
     for rule in gate.rules:
         if rule.metric in scores:
-            client.set_model_version_tag(NAME, found.version, f"score.{rule.metric}", repr(scores[rule.metric]))
-    return int(found.version), new
+            client.set_model_version_tag(NAME, version.version, f"score.{rule.metric}", repr(scores[rule.metric]))
+    return int(version.version), new
 
 
 def _scores(version: ModelVersion) -> dict[str, float]:
@@ -211,20 +211,25 @@ def versions(root: Path) -> list[Version]:
     aliases: dict[str, list[str]] = {}
     for alias, number in client.get_registered_model(NAME).aliases.items():
         aliases.setdefault(str(number), []).append(alias)
-    found = []
-    for one in client.search_model_versions(f"name = '{NAME}'"):
-        said = one.tags.get("gate", "not judged")
-        broken = () if said == "holds" else tuple(said.split("; "))
-        mine = tuple(sorted(aliases.get(str(one.version), [])))
-        found.append(
+    registered = []
+    for version in client.search_model_versions(f"name = '{NAME}'"):
+        verdict = version.tags.get("gate", "not judged")
+        broken = () if verdict == "holds" else tuple(verdict.split("; "))
+        mine = tuple(sorted(aliases.get(str(version.version), [])))
+        registered.append(
             Version(
-                int(one.version), mine, one.tags["checkpoint"], one.tags.get("git.commit", ""), _scores(one), broken
+                int(version.version),
+                mine,
+                version.tags["checkpoint"],
+                version.tags.get("git.commit", ""),
+                _scores(version),
+                broken,
             )
         )
-    return sorted(found, key=lambda one: -one.number)
+    return sorted(registered, key=lambda version: -version.number)
 
 
-def said(number: int, broken: Sequence[str]) -> str:
+def verdict_line(number: int, broken: Sequence[str]) -> str:
     """The line about a version that was judged."""
     if broken:
         return f"model k2 version {number}: candidate, not champion: {'; '.join(broken)}"
@@ -235,6 +240,6 @@ def register_and_judge(root: Path, gate: GateParams) -> str:
     """Registers the checkout's checkpoint and judges it; returns the line to print."""
     try:
         number, _ = register(root, gate)
-        return said(*promote(root, gate, number))
+        return verdict_line(*promote(root, gate, number))
     except STORE_ERRORS as error:
         return f"model k2: not registered: {reason(error)}; k2 models --promote does it later"

@@ -102,12 +102,14 @@ def _follow(root: Path) -> None:
         tables = {name for (name,) in database.execute("select name from sqlite_master where type = 'table'")}
         if "experiments" not in tables:
             return
-        places = [place for (place,) in database.execute("select artifact_location from experiments")]
-        old = {place for place in places if place and place.endswith(f"/{ARTIFACTS}") and place != here}
+        locations = [location for (location,) in database.execute("select artifact_location from experiments")]
+        old = {
+            location for location in locations if location and location.endswith(f"/{ARTIFACTS}") and location != here
+        }
         for table, column in MOVED:
-            for place in old if table in tables else ():
+            for location in old if table in tables else ():
                 change = f"update {table} set {column} = ? || substr({column}, ?) where {column} like ? || '%'"
-                database.execute(change, (here, len(place) + 1, place))
+                database.execute(change, (here, len(location) + 1, location))
     database.close()
 
 

@@ -66,10 +66,10 @@ def read_applications() -> list[Application]:
     Raises:
         InputError: there is none.
     """
-    found = usable(simulated(read_table(TOOLS_IN, TOOLS).to_pylist()))
-    if not found:
+    apps = usable(simulated(read_table(TOOLS_IN, TOOLS).to_pylist()))
+    if not apps:
         raise InputError(f"{TOOLS_IN}: no application has the tools that agents need; raise tools.near_dup_threshold")
-    return found
+    return apps
 
 
 def staff(stage: OwnStage, apps: Sequence[Application], teacher: Teacher) -> list[Agent]:
@@ -104,13 +104,13 @@ def conversations(stage: OwnStage, maker: Maker, teacher: Teacher, judge: Teache
             asked = [ask(k) for k in missing]
             wordings = [later.result() if later is not None else [] for later in asked]
             shares = [(todo[k], words) for k, words in zip(missing, wordings, strict=True)]
-            for place, rows in acted(maker, shares, agent, Acting(**p.acting.model_dump()), progress.update):
-                shards.make(paths[missing[place]], lambda rows=rows: judged(rows))  # type: ignore[misc]
+            for index, rows in acted(maker, shares, agent, Acting(**p.acting.model_dump()), progress.update):
+                shards.make(paths[missing[index]], lambda rows=rows: judged(rows))  # type: ignore[misc]
             return paths
         coming = ask(missing[0]) if missing else None
-        for place, k in enumerate(missing):
+        for index, k in enumerate(missing):
             words = coming.result() if coming is not None else []
-            coming = ask(missing[place + 1]) if place + 1 < len(missing) else None
+            coming = ask(missing[index + 1]) if index + 1 < len(missing) else None
             shards.make(paths[k], lambda k=k, words=words: judged(maker.rows(todo[k], words)))  # type: ignore[misc]
             progress.update(len(todo[k]))
     return paths
@@ -120,11 +120,11 @@ def consult(judge: Teacher, rows: Sequence[Row], at_most: int) -> None:
     """Lets the LLM judge decide about the first rows that passed the checks; its verdict is written into them."""
     passed = [row["trajectory"] for row in rows if row["trajectory"]["kept"]][:at_most]
     asked = [json.loads(row["messages"]) for row in passed]
-    found: list[Judgement] = judge.submit(ask_llm, asked, schema=is_endpoint(judge.spec)).result()
-    for row, said in zip(passed, found, strict=True):
-        row["llm_verdict"], row["llm_reason"] = said.verdict, said.reason
-        if not said.kept:
-            row["kept"], row["verdict"], row["reason"] = False, said.verdict, said.reason
+    judgements: list[Judgement] = judge.submit(ask_llm, asked, schema=is_endpoint(judge.spec)).result()
+    for row, judgement in zip(passed, judgements, strict=True):
+        row["llm_verdict"], row["llm_reason"] = judgement.verdict, judgement.reason
+        if not judgement.kept:
+            row["kept"], row["verdict"], row["reason"] = False, judgement.verdict, judgement.reason
 
 
 def coding(stage: OwnStage, agents: Sequence[Agent], stack: ExitStack) -> list[Path]:
@@ -177,12 +177,12 @@ def measure(paths: Sequence[Path]) -> dict[str, float]:
             domains.add(row["domain"])
             results = [m["content"] for m in json.loads(row["messages"]) if m["role"] == "tool"]
             for event, sign in EVENTS.items():
-                if any(sign in one for one in results):
+                if any(sign in result for result in results):
                     count[f"with_{event}"] += 1
                     count[f"with_{event}_kept"] += row["kept"]
     total = count["trajectories"]
-    found: dict[str, float] = {key: value for key, value in sorted(count.items()) if key != "untold"}
-    return found | {
+    metrics: dict[str, float] = {key: value for key, value in sorted(count.items()) if key != "untold"}
+    return metrics | {
         "kept_share": count["kept"] / total,
         "longest": longest,
         "domains": len(domains),
@@ -209,7 +209,7 @@ def card(p: TrajectoriesParams, metrics: Mapping[str, float], judged_by: str) ->
         "",
         "| verdict | trajectories |",
         "|---|---|",
-        *(f"| {name.replace('_', ' ')} | {n:,} |" for name, n in sorted(verdicts.items(), key=lambda one: -one[1])),
+        *(f"| {name.replace('_', ' ')} | {n:,} |" for name, n in sorted(verdicts.items(), key=lambda item: -item[1])),
     ]
     return "\n".join(lines) + "\n"
 

@@ -20,7 +20,7 @@ def acted(
     acting: Acting,
     on_done: Callable[[], None] = lambda: None,
 ) -> Iterator[tuple[int, list[Row]]]:
-    """(place in `todo`, rows in the order of their numbers) of each shard, as soon as its last conversation has ended.
+    """(index in `todo`, rows in the order of their numbers) of each shard, as soon as its last conversation has ended.
 
     Args:
         on_done: called when a conversation has ended.
@@ -29,24 +29,24 @@ def acted(
         ChatError: no request can be answered.
     """
     ended: SimpleQueue[tuple[int, Trajectory] | None] = SimpleQueue()
-    places = [(shard, k) for shard, (numbers, _) in enumerate(todo) for k in range(len(numbers))]
-    drawn: dict[int, tuple[Case, str]] = {}  # of conversations under way, by place
+    positions = [(shard, k) for shard, (numbers, _) in enumerate(todo) for k in range(len(numbers))]
+    drawn: dict[int, tuple[Case, str]] = {}  # of conversations under way, by index
 
     def cases() -> Iterator[Case]:
-        place = 0
+        index = 0
         for numbers, wordings in todo:
             for case, wording in maker.cases(numbers, wordings):
-                drawn[place] = case, wording
-                place += 1
+                drawn[index] = case, wording
+                index += 1
                 yield case
 
-    asking = agent.submit(act, cases(), acting, lambda place, done: ended.put((place, done)))
+    asking = agent.submit(act, cases(), acting, lambda index, done: ended.put((index, done)))
     asking.add_done_callback(lambda _: ended.put(None))
     rows: dict[int, dict[int, Row]] = {}
     while (item := ended.get()) is not None:
-        place, done = item
-        shard, k = places[place]
-        case, wording = drawn.pop(place)
+        index, done = item
+        shard, k = positions[index]
+        case, wording = drawn.pop(index)
         numbers = todo[shard][0]
         rows.setdefault(shard, {})[k] = row(case, done, wording, numbers[k], "llm")
         on_done()

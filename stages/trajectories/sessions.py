@@ -23,7 +23,7 @@ def rows(box: Sandbox, agents: Sequence[Agent], numbers: Sequence[int], base: in
     taskset = Repair(box)
     taskset.tasks(1, base)  # the originals are read before threads share them
 
-    def one(number: int) -> Row:
+    def session(number: int) -> Row:
         (task,) = taskset.tasks(1, base + number)
         agent = agents[number % len(agents)]
         done = solve(taskset, task, agent, base + number, box)
@@ -77,4 +77,4 @@ def rows(box: Sandbox, agents: Sequence[Agent], numbers: Sequence[int], base: in
         }
 
     with ThreadPoolExecutor(workers) as pool:
-        return list(pool.map(one, numbers))
+        return list(pool.map(session, numbers))

@@ -28,9 +28,9 @@ def usable(tools: Iterable[Tool]) -> list[Application]:
     actions: dict[tuple[str, str], set[str]] = {}
     for tool in tools:
         actions.setdefault((tool.kind.application, tool.kind.slug), set()).add(tool.action)
-    whole = {key for key, found in actions.items() if found >= NEEDED}
-    found = applications(tool for tool in tools if (tool.kind.application, tool.kind.slug) in whole)
-    return [app for app in found if len(app.kinds) >= 2]
+    whole = {key for key, available in actions.items() if available >= NEEDED}
+    apps = applications(tool for tool in tools if (tool.kind.application, tool.kind.slug) in whole)
+    return [app for app in apps if len(app.kinds) >= 2]
 
 
 class Maker:
@@ -67,11 +67,11 @@ class Maker:
 
     def sentences(self, numbers: Sequence[int]) -> list[Sentence]:
         """What the teacher words for these conversations, subgoal by subgoal."""
-        found = []
+        sentences = []
         for number in filter(self.worded, numbers):
             agent, task, _ = self.draw(number)
-            found += [of_subgoal(self.apps[agent.application], goal) for goal in task.subgoals]
-        return found
+            sentences += [of_subgoal(self.apps[agent.application], goal) for goal in task.subgoals]
+        return sentences
 
     def cases(self, numbers: Sequence[int], wordings: Sequence[Wording]) -> list[tuple[Case, str]]:
         """Who serves whom in these numbers, and who worded the requests; `wordings` answer `sentences(numbers)`."""
@@ -83,7 +83,7 @@ class Maker:
             if self.worded(number):
                 mine, left = left[: len(task.subgoals)], left[len(task.subgoals) :]
                 task = worded(task, mine)
-                wording = "teacher" if any(one.reworded for one in mine) else "script"
+                wording = "teacher" if any(answer.reworded for answer in mine) else "script"
             app, seed = self.apps[agent.application], self.base + number
             drawn.append((Case(app, script(app, task, persona, seed), agent, seed), wording))
         return drawn
