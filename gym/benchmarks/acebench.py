@@ -99,15 +99,15 @@ class AceBench(Benchmark):
             self.manifest = replace(data.manifest, name=f"{data.manifest.name}-scripted-user")
 
     def items(self) -> list[Sample]:
-        found = []
+        samples = []
         for category in CATEGORIES:
             rows, answers = self.data.rows.get(category, ()), self.data.answers.get(category, ())
             for turns in _dialogues(category, list(zip(rows, answers, strict=True))):
                 row, _ = turns[0]
                 name = row["id"].rsplit("_", 1)[0] if category in DIALOGUES else row["id"]
                 messages = () if category in AGENT else self._messages(category, row)
-                found.append(Sample(name, messages, {"turns": turns}, group=category))
-        return found
+                samples.append(Sample(name, messages, {"turns": turns}, group=category))
+        return samples
 
     def texts(self) -> list[str]:
         return [str(row["question"]) for rows in self.data.rows.values() for row in rows]
@@ -122,10 +122,10 @@ class AceBench(Benchmark):
     def episode(self, sample: Sample) -> Episode:
         if sample.group in AGENT:
             return (yield from self._agent(sample))
-        said = []
+        replies = []
         for row, _ in sample.gold["turns"]:
-            said.append((yield Ask(self._messages(sample.group, row))))
-        return self.grade_turns(sample, [reply.text for reply in said])
+            replies.append((yield Ask(self._messages(sample.group, row))))
+        return self.grade_turns(sample, [reply.text for reply in replies])
 
     def grade_turns(self, sample: Sample, texts: Sequence[str]) -> Grade:
         """A dialogue is right when every turn is; `process` is the share of turns."""
@@ -135,14 +135,16 @@ class AceBench(Benchmark):
             right, reason = special(sample.group, texts[0], turns[0][1]["ground_truth"])
             return base.scored(right, extracted, reason, process=float(right), fixed=float(right))
         try:
-            found = [normal(text, row, answer) for text, (row, answer) in zip(texts, turns, strict=True)]
+            verdicts = [normal(text, row, answer) for text, (row, answer) in zip(texts, turns, strict=True)]
         except (KeyError, TypeError) as error:
             reason = f"the official checker can't read this item: {type(error).__name__} {error}"
             return Grade(Result(None, Status.VERIFIER_ERROR, reason), extracted)
-        official = [one[0] for one in found]
-        reason = next((one[2] for one in found if not one[0]), "right")
+        official = [verdict[0] for verdict in verdicts]
+        reason = next((verdict[2] for verdict in verdicts if not verdict[0]), "right")
         process = sum(official) / len(official)
-        return base.scored(all(official), extracted, reason, process=process, fixed=float(all(one[1] for one in found)))
+        return base.scored(
+            all(official), extracted, reason, process=process, fixed=float(all(verdict[1] for verdict in verdicts))
+        )
 
     def grade(self, sample: Sample, reply: Reply) -> Grade:
         """Of one answer, given to every turn."""
@@ -180,7 +182,7 @@ class AceBench(Benchmark):
                 if calls is None:
                     message = ASK_NOTHING
                 else:
-                    message = str([scene.call(name, said) for call in calls for name, said in call.items()])
+                    message = str([scene.call(name, arguments) for call in calls for name, arguments in call.items()])
                     ran = True
                 history += f"{result}:{message}\n"
                 speaker = "agent"
@@ -217,19 +219,19 @@ class AceBench(Benchmark):
 
     def summary(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         """Each category and part; process accuracy and the repaired overall apart."""
-        found = _means(rows, lambda row: row["score"])
-        parts = {key: value for key, value in overall(found).items() if key != "overall"}
+        means = _means(rows, lambda row: row["score"])
+        parts = {key: value for key, value in overall(means).items() if key != "overall"}
         process = _means(rows, lambda row: row["parts"]["process"])
         fixed = overall(_means(rows, lambda row: row["parts"]["fixed"]))
-        found |= parts | {f"{name}_process": process[name] for name in (*DIALOGUES, *AGENT) if name in process}
-        return found | ({"fixed": fixed["overall"]} if "overall" in fixed else {})
+        means |= parts | {f"{name}_process": process[name] for name in (*DIALOGUES, *AGENT) if name in process}
+        return means | ({"fixed": fixed["overall"]} if "overall" in fixed else {})
 
 
 def _means(rows: Sequence[Mapping[str, Any]], value: Callable[[Mapping[str, Any]], float]) -> dict[str, float]:
-    found: dict[str, list[float]] = {}
+    by_group: dict[str, list[float]] = {}
     for row in rows:
-        found.setdefault(row["group"], []).append(value(row))
-    return {name: sum(values) / len(values) for name, values in found.items()}
+        by_group.setdefault(row["group"], []).append(value(row))
+    return {name: sum(values) / len(values) for name, values in by_group.items()}
 
 
 def _gold(category: str, truth: Any) -> str:
@@ -238,24 +240,24 @@ def _gold(category: str, truth: Any) -> str:
     if category == "special_incomplete":
         return json.dumps([f"{PHRASES[category]} ({', '.join(v)}) for the api ({name})" for name, v in truth.items()])
     if category == "special_error_param":
-        said = (f"{PHRASES[category]} ({', '.join(v)}) for the parameters ({name})" for name, v in truth.items())
-        return json.dumps([f"{one} in the conversation history." for one in said])
-    one = truth[0] if isinstance(truth, list) else truth
-    return encode([{re.sub(r"_\d+$", "", name): arguments} for name, arguments in one.items()])
+        phrases = (f"{PHRASES[category]} ({', '.join(v)}) for the parameters ({name})" for name, v in truth.items())
+        return json.dumps([f"{phrase} in the conversation history." for phrase in phrases])
+    calls = truth[0] if isinstance(truth, list) else truth
+    return encode([{re.sub(r"_\d+$", "", name): arguments} for name, arguments in calls.items()])
 
 
 def _dialogues(category: str, pairs: list[tuple[Row, Row]]) -> list[list[tuple[Row, Row]]]:
     """Neighbouring rows of one dialogue together; ids end in _<dialogue>_<turn>."""
-    found: list[list[tuple[Row, Row]]] = []
+    dialogues: list[list[tuple[Row, Row]]] = []
     last = ""
     for row, answer in pairs:
         dialogue = row["id"].split("_")[-2] if category in DIALOGUES else row["id"]
-        if found and dialogue == last:
-            found[-1].append((row, answer))
+        if dialogues and dialogue == last:
+            dialogues[-1].append((row, answer))
         else:
-            found.append([(row, answer)])
+            dialogues.append([(row, answer)])
         last = dialogue
-    return found
+    return dialogues
 
 
 def _executable(message: str) -> list[Call] | None:

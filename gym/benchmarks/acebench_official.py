@@ -75,21 +75,21 @@ def _texts(path: Path) -> dict[str, str]:
 
 
 def _prompts(code: Path) -> Prompts:
-    said = _texts(code / "prompt_en.py")
+    prompts = _texts(code / "prompt_en.py")
     turn, step = _texts(code / "multi_turn/APIModel_agent.py"), _texts(code / "multi_step/APIModel_agent.py")
     user = _texts(code / "multi_turn/APIModel_user.py")
     try:
         return Prompts(
-            normal=said["SYSTEM_PROMPT_FOR_NORMAL_DATA_EN"],
-            preference=said["SYSTEM_PROMPT_FOR_PREFERENCE_DATA_EN"],
-            special=said["SYSTEM_PROMPT_FOR_SPECIAL_DATA_EN"],
-            question=said["USER_PROMPT_EN"],
+            normal=prompts["SYSTEM_PROMPT_FOR_NORMAL_DATA_EN"],
+            preference=prompts["SYSTEM_PROMPT_FOR_PREFERENCE_DATA_EN"],
+            special=prompts["SYSTEM_PROMPT_FOR_SPECIAL_DATA_EN"],
+            question=prompts["USER_PROMPT_EN"],
             turn_system=turn["MULTI_TURN_AGENT_PROMPT_SYSTEM_EN"],
             turn_user=turn["MULTI_TURN_AGENT_PROMPT_USER_EN"],
             step_system=step["MULTI_TURN_AGENT_PROMPT_SYSTEM_EN"],
             step_user=step["MULTI_TURN_AGENT_PROMPT_USER_EN"],
             simulated={"BaseApi": user["SYSTEM_PROMPT_BASE_EN"], "Travel": user["SYSTEM_PROMPT_TRAVEL_EN"]},
-            rules={"Travel": said["TRAVEL_PROMPT_EN"], "BaseApi": said["BASE_PROMPT_EN"]},
+            rules={"Travel": prompts["TRAVEL_PROMPT_EN"], "BaseApi": prompts["BASE_PROMPT_EN"]},
         )
     except KeyError as error:
         raise DataError(f"model_inference: no prompt {error}") from None
@@ -127,28 +127,28 @@ class OfficialScene:
 
     def state(self) -> list[dict[str, Any]]:
         return [
-            {name: {key: value for key, value in vars(one).items() if key in SAVED.get(name, ())}}
-            for name, one in self.instances.items()
+            {name: {key: value for key, value in vars(instance).items() if key in SAVED.get(name, ())}}
+            for name, instance in self.instances.items()
         ]
 
 
 def _class(checkout: Path, part: str, name: str) -> type[Any]:
     root = checkout / "model_inference"
-    found: Sequence[Path] = [
+    paths: Sequence[Path] = [
         path
         for folder in (part, "multi_turn", "multi_step", "scenarios")
         for path in sorted((root / folder / "scenariosen").rglob("*.py"))
         if f"class {name}" in path.read_text(encoding="utf-8")
     ]
-    if not found:
+    if not paths:
         raise DataError(f"{checkout.name}: no class {name} under model_inference/{part}/scenariosen")
     if str(checkout) not in sys.path:
         sys.path.insert(0, str(checkout))
-    module = ".".join(found[0].relative_to(checkout).with_suffix("").parts)
+    module = ".".join(paths[0].relative_to(checkout).with_suffix("").parts)
     try:
         kind: type[Any] = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as error:
-        raise DataError(f"{found[0].name}: {error}") from None
+        raise DataError(f"{paths[0].name}: {error}") from None
     return kind
 
 

@@ -38,10 +38,12 @@ def _value(node: ast.expr) -> Any:
     if isinstance(node, ast.UnaryOp) and isinstance(node.operand, ast.Constant):
         return -node.operand.value  # type: ignore[operator]
     if isinstance(node, ast.List | ast.Tuple):
-        found = [_value(one) for one in node.elts]
-        return found if isinstance(node, ast.List) else tuple(found)
+        values = [_value(element) for element in node.elts]
+        return values if isinstance(node, ast.List) else tuple(values)
     if isinstance(node, ast.Dict):
-        return {_value(key): _value(one) for key, one in zip(node.keys, node.values, strict=True) if key is not None}
+        return {
+            _value(key): _value(value) for key, value in zip(node.keys, node.values, strict=True) if key is not None
+        }
     if isinstance(node, ast.BinOp) and type(node.op) in ARITHMETIC:
         return ARITHMETIC[type(node.op)](_value(node.left), _value(node.right))
     if isinstance(node, ast.Name):
@@ -54,7 +56,7 @@ def _value(node: ast.expr) -> Any:
 
 
 def _call(node: ast.Call) -> Call:
-    return {ast.unparse(node.func): {str(one.arg): _value(one.value) for one in node.keywords}}
+    return {ast.unparse(node.func): {str(keyword.arg): _value(keyword.value) for keyword in node.keywords}}
 
 
 def decode(text: str) -> list[Call]:
@@ -67,7 +69,7 @@ def decode(text: str) -> list[Call]:
         body = ast.parse(text, mode="eval").body
         if not isinstance(body, ast.List | ast.Tuple | ast.Set) or not all(isinstance(e, ast.Call) for e in body.elts):
             raise ValueError("no list of calls")
-        return [_call(one) for one in body.elts if isinstance(one, ast.Call)]
+        return [_call(call) for call in body.elts if isinstance(call, ast.Call)]
     except (SyntaxError, TypeError, ArithmeticError, RecursionError, MemoryError) as error:
         raise ValueError(str(error)) from None
 
@@ -115,8 +117,8 @@ def _typed(value: Any, gold: Any, wanted: type[Any], nested: type[Any] | None) -
     if type(value) is wanted:
         if nested is None:
             return True, loose
-        for one in gold:
-            if not isinstance(one, list) or all(_typed(item, one, nested, None)[0] for item in value):
+        for gold_item in gold:
+            if not isinstance(gold_item, list) or all(_typed(item, gold_item, nested, None)[0] for item in value):
                 return True, loose
     elif gold_type is not None and (type(value) is gold_type or gold == value):
         valid = True
@@ -127,13 +129,13 @@ def _same_dict(value: Any, gold: Mapping[str, Any]) -> bool:
     """As many keys, the same ones; below, the gold's text is found inside the value's."""
     if not isinstance(value, dict) or len(value) != len(gold):
         return False
-    for key, one in value.items():
+    for key, entry in value.items():
         if key not in gold:
             return False
         if isinstance(gold[key], dict):
-            if not _same_dict(_truth(one), gold[key]):
+            if not _same_dict(_truth(entry), gold[key]):
                 return False
-        elif str(_plain(gold[key])) not in str(_plain(_truth(one))):
+        elif str(_plain(gold[key])) not in str(_plain(_truth(entry))):
             return False
     return True
 
@@ -160,7 +162,7 @@ def _argument(value: Any, gold: Any, detail: Mapping[str, Any]) -> bool:
     if wanted is str:
         return plain(gold) in plain(value)
     if wanted is list:
-        return [_plain(one) for one in value] == [_plain(one) for one in gold]
+        return [_plain(item) for item in value] == [_plain(item) for item in gold]
     return True  # numbers and truth values: the type alone, as upstream
 
 
@@ -178,15 +180,15 @@ def _same(value: Any, gold: Any) -> bool:
 
 
 def _one_call(function: Row, output: Call, answer: Call, fixed: bool) -> bool:
-    (said,), (gold,) = output.values(), answer.values()
+    (arguments,), (gold,) = output.values(), answer.values()
     parameters = function["parameters"]
-    if said == {} or parameters == {}:
-        return bool(said == {} and parameters == {})
+    if arguments == {} or parameters == {}:
+        return bool(arguments == {} and parameters == {})
     if not fixed and gold == parameters["properties"]:
         return True
-    if gold == {} or function["name"] not in output or any(name not in said for name in parameters["required"]):
+    if gold == {} or function["name"] not in output or any(name not in arguments for name in parameters["required"]):
         return False
-    for name, value in said.items():
+    for name, value in arguments.items():
         if name not in parameters["properties"] or name not in gold:
             return False
         if not (_same(value, gold[name]) if fixed else _argument(value, gold[name], parameters["properties"][name])):
@@ -203,14 +205,14 @@ def calls_right(functions: Sequence[Row], output: Sequence[Call], answer: Mappin
     if len(output) != len(answer):
         return False
     wanted = [{re.sub(r"_\d+$", "", name): arguments} for name, arguments in answer.items()]
-    if Counter(next(iter(one)) for one in output) != Counter(next(iter(one)) for one in wanted):
+    if Counter(next(iter(call)) for call in output) != Counter(next(iter(call)) for call in wanted):
         return False
-    for name, one in zip(answer, wanted, strict=True):
+    for name, wanted_call in zip(answer, wanted, strict=True):
         function = next((some for some in functions if some["name"] in name), None)
         if function is None:
             raise KeyError(name)
-        own = [said for said in output if next(iter(said)) == next(iter(one))]
-        if not any(_one_call(function, said, one, fixed) for said in own):
+        own = [call for call in output if next(iter(call)) == next(iter(wanted_call))]
+        if not any(_one_call(function, call, wanted_call, fixed) for call in own):
             return False
     return True
 
@@ -258,17 +260,17 @@ def same_state(state: Sequence[Mapping[str, Any]], truth: Any) -> tuple[bool, st
     if len(golds) != len(state):
         return False, f"{len(state)} classes, wanted {len(golds)}"
     for gold in golds:
-        found = next((one for one in state if set(one) == set(gold)), None)
-        if found is None:
+        match = next((instance for instance in state if set(instance) == set(gold)), None)
+        if match is None:
             continue
-        (name, wanted), (attributes,) = next(iter(gold.items())), found.values()
+        (name, wanted), (attributes,) = next(iter(gold.items())), match.values()
         for key, value in attributes.items():
             if key not in wanted:
                 return False, f"{name}.{key} is not wanted"
             if not isinstance(wanted[key], dict):
                 if wanted[key] != value:
                     return False, f"{name}.{key} differs"
-            elif any(part not in value or value[part] != one for part, one in wanted[key].items()):
+            elif any(part not in value or value[part] != entry for part, entry in wanted[key].items()):
                 return False, f"{name}.{key} differs"
     return True, "the state is right"
 
@@ -281,11 +283,11 @@ def milestones(done: Sequence[str], wanted: Sequence[Any]) -> float:
 
 
 def _met(done: Sequence[str], wanted: Sequence[str]) -> float:
-    place = met = 0
+    position = met = 0
     for stone in wanted:
-        while place < len(done):
-            place += 1
-            if done[place - 1].strip() == stone.strip():
+        while position < len(done):
+            position += 1
+            if done[position - 1].strip() == stone.strip():
                 met += 1
                 break
     return met / len(wanted) if wanted else 1.0
@@ -293,10 +295,10 @@ def _met(done: Sequence[str], wanted: Sequence[str]) -> float:
 
 def overall(means: Mapping[str, float]) -> dict[str, float]:
     """`normal`, `special`, `agent` and `overall` from the mean of each category; a part with a gap is left out."""
-    found = {}
+    scores = {}
     for part, names in (("normal", NORMAL), ("special", SPECIAL), ("agent", AGENT)):
         if all(name in means for name in names):
-            found[part] = round(sum(round(means[name], 3) for name in names) / len(names), 3)
-    if len(found) == len(WEIGHTS):
-        found["overall"] = round(sum(WEIGHTS[part] * value for part, value in found.items()), 3)
-    return found
+            scores[part] = round(sum(round(means[name], 3) for name in names) / len(names), 3)
+    if len(scores) == len(WEIGHTS):
+        scores["overall"] = round(sum(WEIGHTS[part] * value for part, value in scores.items()), 3)
+    return scores

@@ -119,11 +119,11 @@ class Aime(Benchmark):
         ]
 
     def grade(self, sample: Sample, reply: Reply) -> Grade:
-        said, gold = extract.whole_number(reply.text), sample.gold["answer"]
+        answer, gold = extract.whole_number(reply.text), sample.gold["answer"]
         official = float(extract.official_aime(reply.text) == gold)
-        if not said:
+        if not answer:
             return base.no_answer("no integer in the answer", official=official)
-        return base.scored(said == gold, said, official=official)
+        return base.scored(answer == gold, answer, official=official)
 
     def gold_reply(self, sample: Sample) -> Reply:
         return Reply(f"The answer is $\\boxed{{{sample.gold['answer']}}}$.")

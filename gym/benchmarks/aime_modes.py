@@ -60,8 +60,8 @@ class AimePython(Aime):
                 return Reply(""), step
             if not reply.tool_calls:
                 return reply, step
-            said = {"role": "assistant", "content": reply.text, "tool_calls": list(reply.tool_calls)}
-            messages.append(said | ({"reasoning_content": reply.reasoning} if reply.reasoning else {}))
+            message = {"role": "assistant", "content": reply.text, "tool_calls": list(reply.tool_calls)}
+            messages.append(message | ({"reasoning_content": reply.reasoning} if reply.reasoning else {}))
             messages += [
                 {"role": "tool", "tool_call_id": str(call.get("id", "")), "content": self._run(call)}
                 for call in reply.tool_calls
@@ -90,7 +90,7 @@ class AimeHeavy(AimePython):
     def __init__(self, year: int, path: Path | None = None) -> None:
         super().__init__(year, path)
         self.name = f"aime_{year}_heavy"
-        self.presets = {name: replace(one, repeats=1) for name, one in self.presets.items()}
+        self.presets = {name: replace(settings, repeats=1) for name, settings in self.presets.items()}
 
     def episode(self, sample: Sample) -> Episode:
         answers, steps = [], 0

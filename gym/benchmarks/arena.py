@@ -45,7 +45,7 @@ def parse(rows: Sequence[Mapping[str, Any]]) -> list[Battle]:
     Raises:
         DataError: a field is missing or the winner has another name.
     """
-    found = []
+    battles = []
     for number, row in enumerate(rows):
         try:
             outcome = OUTCOME[row["winner"]]
@@ -54,8 +54,8 @@ def parse(rows: Sequence[Mapping[str, Any]]) -> list[Battle]:
             raise DataError(f"battle {number}: {error}") from None
         meta = row.get("conv_metadata")
         style = (_counts(meta, "a"), _counts(meta, "b")) if meta else None
-        found.append(Battle(a, b, outcome, style, str(row.get("question_id", number))))
-    return found
+        battles.append(Battle(a, b, outcome, style, str(row.get("question_id", number))))
+    return battles
 
 
 def _counts(meta: Mapping[str, Any], side: str) -> tuple[float, ...]:
@@ -99,7 +99,7 @@ def _fit(x: Array, y: Array, weight: Array, penalty: float) -> Array:
 
 
 def _design(battles: Sequence[Battle], models: Sequence[str]) -> Array:
-    index = {model: place for place, model in enumerate(models)}
+    index = {model: position for position, model in enumerate(models)}
     x = np.zeros((len(battles), len(models)))
     for row, battle in enumerate(battles):
         x[row, index[battle.a]] += 1.0
@@ -117,7 +117,7 @@ def _ratings(models: Sequence[str], theta: Array, anchor: str | None) -> dict[st
 def unbounded(battles: Sequence[Battle]) -> list[str]:
     """Models without a finite maximum-likelihood rating (Ford 1957): some group of them never lost to the others."""
     models = sorted({battle.a for battle in battles} | {battle.b for battle in battles})
-    index = {model: place for place, model in enumerate(models)}
+    index = {model: position for position, model in enumerate(models)}
     reach = np.eye(len(models), dtype=bool)  # a won or drew against b, perhaps through others
     for battle in battles:
         a, b = index[battle.a], index[battle.b]
@@ -191,17 +191,17 @@ def bootstrap(
     x, y = _design(kept, models), np.array([battle.outcome for battle in kept])
     rng = np.random.default_rng(seed)
     if by_question:
-        place = {(one.a, one.b, one.outcome): k for k, one in enumerate(kept)}
+        index = {(battle.a, battle.b, battle.outcome): k for k, battle in enumerate(kept)}
         names = {name: k for k, name in enumerate(dict.fromkeys(battle.question for battle in battles))}
         of_question = np.zeros((len(names), len(kept)))
         for battle in battles:
-            of_question[names[battle.question], place[battle.a, battle.b, battle.outcome]] += 1.0
+            of_question[names[battle.question], index[battle.a, battle.b, battle.outcome]] += 1.0
         draws = rng.multinomial(len(names), [1 / len(names)] * len(names), size=rounds) @ of_question
     else:
         draws = rng.multinomial(int(counts.sum()), counts / counts.sum(), size=rounds).astype(np.float64)
     rated = [_ratings(models, _fit(x, y, draw, 0.0), anchor) for draw in draws]
-    found = {}
+    intervals = {}
     for model in models:
         low, high = np.quantile([rating[model] for rating in rated], [0.025, 0.975])
-        found[model] = (float(low), float(high))
-    return found
+        intervals[model] = (float(low), float(high))
+    return intervals

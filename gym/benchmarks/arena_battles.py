@@ -91,14 +91,14 @@ def _builtin() -> list[Question]:
 
 
 def _read(path: Path) -> list[Question]:
-    found = []
+    prompts = []
     for number, row in enumerate(base.read_jsonl(path)):
         turns = row.get("turns") or [row.get("prompt")]
         first = turns[0].get("content") if isinstance(turns[0], Mapping) else turns[0]
         if not isinstance(first, str) or not first:
             raise DataError(f"{path.name}: row {number} has neither `prompt` nor `turns`")
-        found.append(Question(str(row.get("question_id", row.get("uid", number))), first))
-    return found
+        prompts.append(Question(str(row.get("question_id", row.get("uid", number))), first))
+    return prompts
 
 
 def judge_messages(question: Question, a: str, b: str, *, prefill: bool = False) -> tuple[Message, ...]:
@@ -110,8 +110,8 @@ def judge_messages(question: Question, a: str, b: str, *, prefill: bool = False)
 
 def verdict(text: str) -> str | None:
     """The last label of a judge's text, or None."""
-    found = LABEL.findall(text)
-    return found[-1] if found else None
+    labels = LABEL.findall(text)
+    return labels[-1] if labels else None
 
 
 def battle_row(

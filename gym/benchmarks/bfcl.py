@@ -62,13 +62,13 @@ def official_checker() -> tuple[Callable[..., dict[str, Any]], Any]:
 def _schema(value: Any) -> Any:
     """BFCL's parameter types as JSON Schema."""
     if isinstance(value, list):
-        return [_schema(one) for one in value]
+        return [_schema(item) for item in value]
     if not isinstance(value, dict):
         return value
-    found = {key: _schema(one) for key, one in value.items()}
+    schema = {key: _schema(item) for key, item in value.items()}
     if isinstance(value.get("type"), str):
-        found["type"] = TYPES.get(value["type"], value["type"])
-    return found
+        schema["type"] = TYPES.get(value["type"], value["type"])
+    return schema
 
 
 def tools_of(functions: Sequence[Mapping[str, Any]]) -> tuple[Mapping[str, Any], ...]:
@@ -77,12 +77,12 @@ def tools_of(functions: Sequence[Mapping[str, Any]]) -> tuple[Mapping[str, Any],
         {
             "type": "function",
             "function": {
-                "name": one["name"].replace(".", "_"),
-                "description": one["description"],
-                "parameters": _schema(one["parameters"]),
+                "name": function["name"].replace(".", "_"),
+                "description": function["description"],
+                "parameters": _schema(function["parameters"]),
             },
         }
-        for one in functions
+        for function in functions
     )
 
 
@@ -92,14 +92,14 @@ def described(function: Mapping[str, Any], category: str) -> dict[str, Any]:
         return dict(function)
     language, syntax = LANGUAGES[category]
     properties = {}
-    for key, one in function["parameters"]["properties"].items():
-        text = one.get("description", "")
-        if one["type"] == "any":
+    for key, schema in function["parameters"]["properties"].items():
+        text = schema.get("description", "")
+        if schema["type"] == "any":
             text += f" This parameter can be of any type of {language} object in string representation."
         else:
-            text += f" This is {language} {one['type']} type parameter in string representation."
-        if "items" in one:
-            text += f" The list elements are of type {one['items']['type']}; they are not in string representation."
+            text += f" This is {language} {schema['type']} type parameter in string representation."
+        if "items" in schema:
+            text += f" The list elements are of type {schema['items']['type']}; they are not in string representation."
         properties[key] = {"type": "string", "description": text}
     parameters = {**function["parameters"], "properties": properties}
     note = f" Note that the provided function is in {syntax} syntax."
@@ -119,17 +119,17 @@ def literal(value: Any, schema: Mapping[str, Any], category: str) -> str:
         nested = schema.get("items", {}).get("type", "")
         bare = java and (kind == "Array" or nested == "any")
         inner = ", ".join(
-            one if bare and isinstance(one, str) else _written(one) + SUFFIX.get(nested, "") * java for one in value
+            item if bare and isinstance(item, str) else _written(item) + SUFFIX.get(nested, "") * java for item in value
         )
         if not java:
             return f"[{inner}]"
         return f"new ArrayList<>(Arrays.asList({inner}))" if kind == "ArrayList" else f"new Object[]{{{inner}}}"
     if isinstance(value, dict):
         if not java:
-            return "{" + ", ".join(f"{key}: {_written(one)}" for key, one in value.items()) + "}"
+            return "{" + ", ".join(f"{key}: {_written(item)}" for key, item in value.items()) + "}"
         return (
             "new HashMap<String, Object>() {{ "
-            + " ".join(f'put("{key}", {_written(one)});' for key, one in value.items())
+            + " ".join(f'put("{key}", {_written(item)});' for key, item in value.items())
             + " }}"
         )
     return _written(value) + SUFFIX.get(kind, "")
@@ -145,18 +145,18 @@ NOTHING = object()
 def _first(value: Any) -> Any:
     """A concrete value of a possible answer: the first alternative that isn't "left out"."""
     if isinstance(value, dict):
-        said = {key: _said(some) for key, some in value.items()}
-        return {key: _first(one) for key, one in said.items() if one is not NOTHING}
+        chosen = {key: _chosen(some) for key, some in value.items()}
+        return {key: _first(item) for key, item in chosen.items() if item is not NOTHING}
     if isinstance(value, list):
-        return [_first(one) for one in value]
+        return [_first(item) for item in value]
     return value
 
 
-def _said(alternatives: Any) -> Any:
+def _chosen(alternatives: Any) -> Any:
     """No alternative at all is an empty list; NOTHING is a value that can only be left out."""
     if not isinstance(alternatives, list):
         return alternatives
-    return next((one for one in alternatives if one != ""), NOTHING) if alternatives else []
+    return next((alternative for alternative in alternatives if alternative != ""), NOTHING) if alternatives else []
 
 
 def gold_calls(
@@ -165,7 +165,7 @@ def gold_calls(
     category: str = "",
 ) -> list[dict[str, Any]]:
     """Calls that a possible answer allows: what may be left out is, unless the function requires it."""
-    required = {one["name"]: set(one["parameters"].get("required", [])) for one in functions}
+    required = {function["name"]: set(function["parameters"].get("required", [])) for function in functions}
     calls = []
     for answer in answers:
         for name, parameters in answer.items():
@@ -174,10 +174,10 @@ def gold_calls(
                 needed = key in required.get(name, set())
                 if "" in some and not needed:
                     continue
-                said = _said(some)
-                value = "" if said is NOTHING else _first(said)
+                chosen = _chosen(some)
+                value = "" if chosen is NOTHING else _first(chosen)
                 if category in LANGUAGES:
-                    (function,) = [one for one in functions if one["name"] == name]
+                    (function,) = [candidate for candidate in functions if candidate["name"] == name]
                     value = literal(value, function["parameters"]["properties"][key], category)
                 arguments[key] = value
             calls.append({name.replace(".", "_"): arguments})
@@ -185,7 +185,7 @@ def gold_calls(
 
 
 def _read(folder: Path) -> tuple[dict[str, list[dict[str, Any]]], list[Path]]:
-    found: dict[str, list[dict[str, Any]]] = {}
+    by_category: dict[str, list[dict[str, Any]]] = {}
     files = []
     for category in CATEGORIES:
         path = folder / f"BFCL_v4_{category}.json"
@@ -198,10 +198,10 @@ def _read(folder: Path) -> tuple[dict[str, list[dict[str, Any]]], list[Path]]:
             files.append(gold)
             truth = {row["id"]: row["ground_truth"] for row in base.read_jsonl(gold)}
             rows = [row | {"ground_truth": truth[row["id"]]} for row in rows]
-        found[category] = rows
-    if not found:
+        by_category[category] = rows
+    if not by_category:
         raise DataError(f"{folder.name}: no BFCL_v4_*.json")
-    return found, files
+    return by_category, files
 
 
 class Bfcl(Benchmark):
@@ -229,7 +229,7 @@ class Bfcl(Benchmark):
                 row["id"],
                 tuple(row["question"][0]),
                 {"truth": row.get("ground_truth"), "functions": row["function"]},
-                tools=tools_of([described(one, category) for one in row["function"]]),
+                tools=tools_of([described(function, category) for function in row["function"]]),
                 group=category,
             )
             for category, rows in self.rows.items()
@@ -239,7 +239,7 @@ class Bfcl(Benchmark):
     def grade(self, sample: Sample, reply: Reply) -> Grade:
         try:
             calls = [
-                {one["function"]["name"]: loads_arguments(one["function"]["arguments"])} for one in reply.tool_calls
+                {call["function"]["name"]: loads_arguments(call["function"]["arguments"])} for call in reply.tool_calls
             ]
         except (ModelJsonError, KeyError, TypeError) as error:
             return base.scored(False, str(reply.tool_calls)[:200], f"a call that can't be read: {error}")
@@ -251,9 +251,9 @@ class Bfcl(Benchmark):
             return base.no_answer("no call")
         language = self.languages[LANGUAGES.get(sample.group, ("Python",))[0].upper()]
         with contextlib.redirect_stdout(io.StringIO()):
-            said = self.checker(sample.gold["functions"], calls, sample.gold["truth"], language, sample.group, MODEL)
-        reason = "valid" if said["valid"] else f"{said['error_type']}: {said['error']}"
-        return base.scored(bool(said["valid"]), extracted, reason[:200])
+            verdict = self.checker(sample.gold["functions"], calls, sample.gold["truth"], language, sample.group, MODEL)
+        reason = "valid" if verdict["valid"] else f"{verdict['error_type']}: {verdict['error']}"
+        return base.scored(bool(verdict["valid"]), extracted, reason[:200])
 
     def gold_reply(self, sample: Sample) -> Reply:
         if sample.group.endswith("irrelevance"):

@@ -36,13 +36,13 @@ def written(calls: Sequence[Mapping[str, Any]], allowed: Mapping[str, Row]) -> l
     Raises:
         ValueError: an unknown function, or arguments that are no object with names for keys.
     """
-    found = []
+    texts = []
     for call in calls:
         name, arguments = call["function"]["name"], loads_arguments(call["function"]["arguments"])
         if name not in allowed or not all(key.isidentifier() for key in arguments):
             raise ValueError(f"no such call: {name}")
-        found.append(f"{name}({', '.join(f'{key}={value!r}' for key, value in arguments.items())})")
-    return found
+        texts.append(f"{name}({', '.join(f'{key}={value!r}' for key, value in arguments.items())})")
+    return texts
 
 
 class BfclMultiTurn(Benchmark):
@@ -84,7 +84,10 @@ class BfclMultiTurn(Benchmark):
         later = {name for at, names in row.get("missed_function", {}).items() if int(at) > turn for name in names}
         gone = later | set(row.get("excluded_function", []))
         return {
-            one["name"]: one for name in row["involved_classes"] for one in self.docs[name] if one["name"] not in gone
+            function["name"]: function
+            for name in row["involved_classes"]
+            for function in self.docs[name]
+            if function["name"] not in gone
         }
 
     def items(self) -> list[Sample]:
@@ -104,11 +107,11 @@ class BfclMultiTurn(Benchmark):
                 turns.append([])
                 for _ in range(STEPS):
                     reply = yield Ask(tuple(messages), tools_of(list(allowed.values())))
-                    said = {"role": "assistant", "content": reply.text}
+                    message = {"role": "assistant", "content": reply.text}
                     if not reply.tool_calls:
-                        messages.append(said)
+                        messages.append(message)
                         break
-                    messages.append(said | {"tool_calls": list(reply.tool_calls)})
+                    messages.append(message | {"tool_calls": list(reply.tool_calls)})
                     try:
                         calls = written(reply.tool_calls, allowed)
                         results = self._execute(row, calls, run)
@@ -132,7 +135,7 @@ class BfclMultiTurn(Benchmark):
         results, _ = self.simulators.execute_multi_turn_func_call(
             list(calls), row["initial_config"], row["involved_classes"], run, row["id"], long
         )
-        return [str(one) for one in results]
+        return [str(result) for result in results]
 
     def _forget(self, run: str) -> None:
         """The package keeps every application as a global."""
@@ -142,11 +145,11 @@ class BfclMultiTurn(Benchmark):
     def grade_turns(self, sample: Sample, turns: Sequence[Sequence[Sequence[str]]]) -> Grade:
         row, run = self.rows[sample.id], f"run{next(_runs)}"
         try:
-            said = self.checker.multi_turn_checker(turns, row["ground_truth"], row, row["category"], run)
+            verdict = self.checker.multi_turn_checker(turns, row["ground_truth"], row, row["category"], run)
         finally:
             self._forget(run)
-        reason = "valid" if said["valid"] else str(said.get("error_type", "")) or "invalid"
-        return base.scored(bool(said["valid"]), json.dumps(turns), reason)
+        reason = "valid" if verdict["valid"] else str(verdict.get("error_type", "")) or "invalid"
+        return base.scored(bool(verdict["valid"]), json.dumps(turns), reason)
 
     def grade(self, sample: Sample, reply: Reply) -> Grade:
         raise DataError(f"{self.name}: graded by its episode")
@@ -157,10 +160,10 @@ class BfclMultiTurn(Benchmark):
     def gold_replies(self, sample: Sample) -> Iterator[Reply]:
         """All calls of a turn at once, then a line of text."""
         row = self.rows[sample.id]
-        functions = {one["name"]: one for name in row["involved_classes"] for one in self.docs[name]}
+        functions = {function["name"]: function for name in row["involved_classes"] for function in self.docs[name]}
         for calls in row["ground_truth"]:
             if calls:
-                yield Reply("", tool_calls=tool_calls([_parsed(one, functions) for one in calls]))
+                yield Reply("", tool_calls=tool_calls([_parsed(call, functions) for call in calls]))
             yield Reply("Done.")
 
 
@@ -170,5 +173,5 @@ def _parsed(call: str, functions: Mapping[str, Row]) -> dict[str, dict[str, Any]
         raise DataError(f"no call: {call}")
     name = ast.unparse(node.func)
     names = list(functions[name]["parameters"]["properties"])
-    arguments = {key: ast.literal_eval(one) for key, one in zip(names, node.args, strict=False)}
-    return {name: arguments | {str(one.arg): ast.literal_eval(one.value) for one in node.keywords}}
+    arguments = {key: ast.literal_eval(argument) for key, argument in zip(names, node.args, strict=False)}
+    return {name: arguments | {str(keyword.arg): ast.literal_eval(keyword.value) for keyword in node.keywords}}

@@ -54,11 +54,11 @@ def majority(answers: Sequence[str]) -> list[float]:
 def over_items(scores: Mapping[str, Sequence[float]]) -> dict[str, float]:
     """avg@n, and pass@k and pass^k for k = 1, 2, 4, … up to the smallest number of samples of an item."""
     n = min(len(values) for values in scores.values())
-    found = {f"avg_at_{n}": avg_at_k(scores)}
+    metrics = {f"avg_at_{n}": avg_at_k(scores)}
     k = 1
     while k <= n:
         counts = [(len(values), sum(is_solved(value) for value in values)) for values in scores.values()]
-        found[f"pass_at_{k}"] = sum(pass_at_k(m, c, k) for m, c in counts) / len(counts)
-        found[f"pass_hat_{k}"] = sum(pass_hat_k(m, c, k) for m, c in counts) / len(counts)
+        metrics[f"pass_at_{k}"] = sum(pass_at_k(m, c, k) for m, c in counts) / len(counts)
+        metrics[f"pass_hat_{k}"] = sum(pass_hat_k(m, c, k) for m, c in counts) / len(counts)
         k *= 2
-    return found
+    return metrics

@@ -15,7 +15,7 @@ LINE_MARK = re.compile(r"####[ \t]*([^\n]*)")
 
 # A is a word too: "A good question". It is a choice where nothing follows that a noun phrase would go on with.
 _ARTICLE = r"[ \t\u2009]+(?!(?:because|since|as|is|was|must|would|should|seems|with|for|and|or|by)\b)[a-z]"
-_LETTER = rf"(?P<said>(?:[B-D]|A(?!{_ARTICLE}))(?![A-Za-z0-9'’+\-*/=^_]))"
+_LETTER = rf"(?P<letter>(?:[B-D]|A(?!{_ARTICLE}))(?![A-Za-z0-9'’+\-*/=^_]))"
 _OPEN, _CLOSE = r"[(\[]?\s?", r"\s?[)\]]?"
 # Two letters are no choice, but "C and A is wrong" goes on with another sentence.
 _NOT_SHARED = (
@@ -47,19 +47,19 @@ _RIGHT = (  # "B is correct", "B is the answer"
 _WEAKLY = re.compile(  # "option B", "it is B", "so B", but not "option B is wrong", "it can't be B"
     r"\b(?:(?i:option|choice)[ \t]*:?[ \t]*" + _OPEN + _LETTER + _CLOSE + _DENIED +
     r"|(?i:(?:it|that)['’]s|is|(?<!not )(?<!n.t )be|choose|chose|pick|select|go with|opt for)[ \t]*:?[ \t]*" +
-    _OPEN + _LETTER.replace("said", "verb") + _CLOSE + _ENDS +
+    _OPEN + _LETTER.replace("letter", "verb") + _CLOSE + _ENDS +
     r"|(?i:so|hence|thus|therefore|leaves|leaves us with)[ \t]*,?[ \t]*" +
-    _OPEN + _LETTER.replace("said", "so") + _CLOSE + _STOPS + ")"
-    r"|^[ \t]*(?:=>|->|[→⇒])[ \t]*" + _OPEN + _LETTER.replace("said", "to") + _CLOSE + _STOPS +
-    r"|(?<![\w'’+\-*/=^])(?<![Ii]f )" + _OPEN + _LETTER.replace("said", "fits") + _CLOSE + _RIGHT, re.MULTILINE,
+    _OPEN + _LETTER.replace("letter", "so") + _CLOSE + _STOPS + ")"
+    r"|^[ \t]*(?:=>|->|[→⇒])[ \t]*" + _OPEN + _LETTER.replace("letter", "to") + _CLOSE + _STOPS +
+    r"|(?<![\w'’+\-*/=^])(?<![Ii]f )" + _OPEN + _LETTER.replace("letter", "fits") + _CLOSE + _RIGHT, re.MULTILINE,
 )  # fmt: skip
-_WIDE = {ord("Ａ") + place: "ABCD"[place] for place in range(4)}
+_WIDE = {ord("Ａ") + index: "ABCD"[index] for index in range(4)}
 _BARE = re.compile(r"\W*([A-D])\W*")
 _ALONE = re.compile(
     r"[ \t]*" + _OPEN + r"([A-D])(?:[)\]][.:]?(?:\s|$)|[.:](?:\s|$)|\s*$|[ \t]+(?:because|since)\b"
     r"|[ \t]+[–—-][ \t]+(?![A-D]\b))"
 )
-_SAID = re.compile(
+_ANSWER_IS = re.compile(
     r"(?i)answer\s*(?:is|was|:|=|：)\s*(?:therefore|thus|then)?[ :]*(?:[A-Za-z]\w?\s*=\s*)?"
     r"(?:approximately |exactly |equal to )?[$(\[]?\s?(?=[-.0-9(\[])"
 )
@@ -88,10 +88,10 @@ def choice(text: str) -> str:
     if box is not None and (inside := _alone(_undressed(box))):
         return inside
     plain = _undressed(text).strip()
-    said = [(match.start(), match.group("said")) for match in _AFTER_ANSWER.finditer(plain)]
-    said += [(match.start(), match.group(1).upper()) for match in _AFTER_COLON.finditer(plain)]
-    if said:
-        return max(said)[1]
+    letters = [(match.start(), match.group("letter")) for match in _AFTER_ANSWER.finditer(plain)]
+    letters += [(match.start(), match.group(1).upper()) for match in _AFTER_COLON.finditer(plain)]
+    if letters:
+        return max(letters)[1]
     lines = [line for line in plain.split("\n") if line.strip()]
     alone = [letter for line in lines if (letter := _alone(line))]
     if len(set(alone)) > 1:  # the choices are listed again
@@ -127,17 +127,17 @@ def final_number(text: str) -> Fraction | None:
     if inside is not None:
         return _single(inside)
     plain = plain_text(text)
-    found = numbers(plain)
-    for match in reversed(list(_SAID.finditer(plain))):
-        after = _at(found, match.end())
+    numerals = numbers(plain)
+    for match in reversed(list(_ANSWER_IS.finditer(plain))):
+        after = _at(numerals, match.end())
         if after is not None:
             return after.value
-    return found[-1].value if found else None
+    return numerals[-1].value if numerals else None
 
 
-def _at(found: list[Number], place: int) -> Number | None:
-    """The number at a place, or the tuple around it."""
-    return next((number for number in found if number.start <= place < number.end), None)
+def _at(numerals: list[Number], position: int) -> Number | None:
+    """The number at a position, or the tuple around it."""
+    return next((number for number in numerals if number.start <= position < number.end), None)
 
 
 def _single(inside: str) -> Fraction | None:
@@ -146,14 +146,14 @@ def _single(inside: str) -> Fraction | None:
     if re.search(r"[≠≤≥<>±]", plain):
         return None
     plain = _CUT.split(plain)[-1].strip(" .\n\t")
-    found = numbers(plain)
-    if len(found) != 1 or found[0].value is None or COMMAND in plain or OPAQUE in plain:
+    numerals = numbers(plain)
+    if len(numerals) != 1 or numerals[0].value is None or COMMAND in plain or OPAQUE in plain:
         return None
-    before, after = plain[: found[0].start].strip(), plain[found[0].end :]
+    before, after = plain[: numerals[0].start].strip(), plain[numerals[0].end :]
     if before and _ASIDE.fullmatch(before) is None:
         return None
     if _is_unit(after.rstrip(") ]") if before[-1:] in ("(", "[") else after):
-        return found[0].value
+        return numerals[0].value
     return None
 
 
@@ -183,12 +183,12 @@ def plain(number: str) -> str:
 def official_aime(text: str) -> str:
     """lm_eval's rule for AIME (`tasks/aime/utils.py`), as far as an integer can come of it: the last `\\boxed`, else
     what stands between the first and the last `$`, else the whole text, without LaTeX's blanks, units and degrees."""
-    place = text.rfind("\\boxed")
+    position = text.rfind("\\boxed")
     marks = [match.start() for match in re.finditer(r"\$", text)]
     answer = text[marks[0] + 1 : marks[-1]] if len(marks) > 1 else text
     if "\\boxed " in text:
         answer = text.split("\\boxed ")[-1].split("$")[0]
-    elif place >= 0 and (inside := _braced(text, place + len("\\boxed"))) is not None:
+    elif position >= 0 and (inside := _braced(text, position + len("\\boxed"))) is not None:
         answer = inside
     answer = answer.replace("\n", "").replace("\\!", "").replace("\\\\", "\\")
     answer = answer.replace("^{\\circ}", "").replace("^\\circ", "").replace("\\$", "")
@@ -201,15 +201,15 @@ def official_aime(text: str) -> str:
     return answer.replace(" ", "")
 
 
-def _braced(text: str, place: int) -> str | None:
-    """What stands in the braces that open at a place; None when they don't open there or never close."""
-    if text[place : place + 1] != "{":
+def _braced(text: str, position: int) -> str | None:
+    """What stands in the braces that open at a position; None when they don't open there or never close."""
+    if text[position : position + 1] != "{":
         return None
     depth = 0
-    for match in re.compile(r"[{}]").finditer(text, place):
+    for match in re.compile(r"[{}]").finditer(text, position):
         depth += 1 if match.group() == "{" else -1
         if depth == 0:
-            return text[place + 1 : match.start()]
+            return text[position + 1 : match.start()]
     return None
 
 
@@ -221,8 +221,8 @@ def gsm8k(text: str, *, strict: bool) -> str:
         marked = GSM_MARK.search(text)
         return marked.group(1).strip().replace(",", "") if marked else ""
     for line in reversed(LINE_MARK.findall(text)):
-        found = numbers(plain_text(line))
-        if found:
-            return canonical(found[0].value) if found[0].value is not None else ""
+        numerals = numbers(plain_text(line))
+        if numerals:
+            return canonical(numerals[0].value) if numerals[0].value is not None else ""
     value = final_number(text)
     return "" if value is None else canonical(value)

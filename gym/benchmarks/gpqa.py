@@ -65,7 +65,7 @@ def _read(path: Path) -> list[ChoiceQuestion]:
 def generated(n: int = 48) -> list[ChoiceQuestion]:
     """Computed physics, chemistry and biology questions in the official columns; distractors are other formulas."""
     rng = random.Random("gpqa")
-    found = []
+    questions = []
     for number in range(n):
         kind = number % 3
         if kind == 0:
@@ -89,8 +89,8 @@ def generated(n: int = 48) -> list[ChoiceQuestion]:
         if len(set(values)) < 4:
             values = [values[0], *[values[0] + 1 + i for i in range(3)]]
         a, b, c, d = (str(value) for value in values)
-        found.append(ChoiceQuestion(f"builtin-{number}", text, (a, b, c, d), group))
-    return found
+        questions.append(ChoiceQuestion(f"builtin-{number}", text, (a, b, c, d), group))
+    return questions
 
 
 class GpqaDiamond(Benchmark):
@@ -113,24 +113,24 @@ class GpqaDiamond(Benchmark):
     def samples(self, repeats: int = 1) -> list[Sample]:
         """Permutations are drawn in the order of simple-evals: one generator of seed 0 through all repeats."""
         rng = random.Random(0)
-        found = []
+        samples = []
         for repeat in range(repeats):
             for question in self.questions:
                 order = rng.sample(range(4), 4)
-                letters = {"ABCD"[place]: question.choices[index] for place, index in enumerate(order)}
+                letters = {"ABCD"[position]: question.choices[index] for position, index in enumerate(order)}
                 text = PROMPT.format(question=question.text, **letters)
                 gold = {"letter": "ABCD"[order.index(0)]}
-                found.append(
+                samples.append(
                     Sample(question.id, base.user(text), gold, repeat, group=question.group, secret=self.secret)
                 )
-        return found
+        return samples
 
     def grade(self, sample: Sample, reply: Reply) -> Grade:
-        said, letter = extract.choice(reply.text), sample.gold["letter"]
+        answer, letter = extract.choice(reply.text), sample.gold["letter"]
         official = float(extract.official_choice(reply.text) == letter)
-        if not said:
+        if not answer:
             return base.no_answer("no letter", official=official)
-        return base.scored(said == letter, said, official=official)
+        return base.scored(answer == letter, answer, official=official)
 
     def gold_reply(self, sample: Sample) -> Reply:
         return Reply(f"Answer: {sample.gold['letter']}")

@@ -39,14 +39,14 @@ class Gsm8k(Benchmark):
         self.rows, self.manifest = base.source(self.name, path, base.read_jsonl, generated, PACKAGE)
 
     def items(self) -> list[Sample]:
-        found = []
+        samples = []
         for number, row in enumerate(self.rows):
             base.missing(row, ("question", "answer"), f"{self.name} row {number}")
             gold = extract.gsm8k(row["answer"], strict=True)
             if not gold:
                 raise DataError(f"{self.name}: row {number} has no '#### N'")
-            found.append(Sample(str(number), base.user(PROMPT.format(question=row["question"])), {"answer": gold}))
-        return found
+            samples.append(Sample(str(number), base.user(PROMPT.format(question=row["question"])), {"answer": gold}))
+        return samples
 
     def grade(self, sample: Sample, reply: Reply) -> Grade:
         strict, gold = extract.gsm8k(reply.text, strict=True), sample.gold["answer"]

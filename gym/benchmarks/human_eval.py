@@ -131,11 +131,11 @@ class HumanEval(Benchmark):
         self.rows, self.manifest = base.source(self.name, path, _read, generated, PACKAGE)
 
     def items(self) -> list[Sample]:
-        found = []
+        samples = []
         for row in self.rows:
             base.missing(row, FIELDS, self.name)
-            found.append(Sample(row["task_id"], base.user(PROMPT.format(prompt=row["prompt"])), row))
-        return found
+            samples.append(Sample(row["task_id"], base.user(PROMPT.format(prompt=row["prompt"])), row))
+        return samples
 
     def grade(self, sample: Sample, reply: Reply) -> Grade:
         gold = sample.gold
