@@ -94,7 +94,7 @@ class _Maker:
         self.app = apps[int(self.rng.integers(len(apps)))]
         self.kind = self.app.kinds[int(self.rng.integers(len(self.app.kinds)))]
 
-    def one(self, *types: str) -> Field:
+    def field(self, *types: str) -> Field:
         """A field of the kind, of one of these types where there is one."""
         fields = [f for f in self.kind.fields if f.type in types] or [f for f in self.kind.fields if f.type != "text"]
         return fields[int(self.rng.integers(len(fields)))]
@@ -112,18 +112,18 @@ class _Maker:
         """Further functions of the application."""
         pool = [tool for name, tool in self.app.tools.items() if name not in names]
         chosen = self.rng.permutation(len(pool))[:count]
-        return [_function(pool[int(place)]) for place in sorted(chosen.tolist())]
+        return [_function(pool[int(index)]) for index in sorted(chosen.tolist())]
 
     def shuffled(self, functions: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-        return [functions[int(place)] for place in self.rng.permutation(len(functions))]
+        return [functions[int(index)] for index in self.rng.permutation(len(functions))]
 
     def update(self, field: Field | None = None) -> tuple[Tool, dict[str, Any], str]:
         """(tool, arguments, request) of a change of one field."""
-        field = field or self.one("enum", "name", "date")
-        one, new = self.record(), self.value(field)
+        field = field or self.field("enum", "name", "date")
+        entity_id, new = self.record(), self.value(field)
         tool = self.tool("update", field.name)
-        said = f"Please set the {_spoken(field.name)} of {self.kind.name} {one} to {new}."
-        return tool, {"id": one, field.name: new}, said
+        request = f"Please set the {_spoken(field.name)} of {self.kind.name} {entity_id} to {new}."
+        return tool, {"id": entity_id, field.name: new}, request
 
 
 def _function(tool: Tool) -> dict[str, Any]:
@@ -137,9 +137,9 @@ def _derived(tool: Tool, name: str, what: str, properties: Mapping[str, Any]) ->
     return {"name": f"{tool.name}_{name}", "description": what, "parameters": schema}
 
 
-def _asked(make: _Maker, said: str, gold: Mapping[str, Any], functions: Sequence[dict[str, Any]]) -> Item:
-    names = [one["name"] for one in functions]
-    row = {"question": f"user: {said}\n", "function": make.shuffled([*functions, *make.others(names)]), "time": ""}
+def _asked(make: _Maker, request: str, gold: Mapping[str, Any], functions: Sequence[dict[str, Any]]) -> Item:
+    names = [function["name"] for function in functions]
+    row = {"question": f"user: {request}\n", "function": make.shuffled([*functions, *make.others(names)]), "time": ""}
     return row, {"ground_truth": dict(gold)}
 
 
@@ -151,38 +151,38 @@ def _bool(make: _Maker) -> Item:
     tool, flag = make.tool("list"), bool(make.rng.integers(2))
     what = f"Lists each {make.kind.name}, closed ones too if wanted."
     wanted = {"include_closed": {"type": "boolean", "description": "whether closed ones are listed too"}}
-    said = f"List every {make.kind.name}, {'also the closed ones' if flag else 'but not the closed ones'}."
-    one = _derived(tool, "filtered", what, wanted)
-    return _asked(make, said, {one["name"]: {"include_closed": flag}}, [one])
+    request = f"List every {make.kind.name}, {'also the closed ones' if flag else 'but not the closed ones'}."
+    function = _derived(tool, "filtered", what, wanted)
+    return _asked(make, request, {function["name"]: {"include_closed": flag}}, [function])
 
 
 def _enum(make: _Maker) -> Item:
-    field = make.one("enum")
+    field = make.field("enum")
     tool, chosen = make.tool("search", field.name), make.value(field)
-    said = f"Find every {make.kind.name} whose {_spoken(field.name)} is {chosen}."
-    return _asked(make, said, {tool.name: {field.name: chosen}}, [_function(tool)])
+    request = f"Find every {make.kind.name} whose {_spoken(field.name)} is {chosen}."
+    return _asked(make, request, {tool.name: {field.name: chosen}}, [_function(tool)])
 
 
 def _number(make: _Maker) -> Item:
-    field = make.one("int", "money")
-    one, by = make.record(), int(make.rng.integers(1, 9))
+    field = make.field("int", "money")
+    entity_id, by = make.record(), int(make.rng.integers(1, 9))
     tool = make.app.by_use.get((make.kind.slug, "adjust", field.name))
     if tool is None:
         tool = make.tool("list")
         function = _derived(tool, "page", "Lists one page.", {"page": {"type": "integer", "description": "from 1"}})
-        said = f"Show page {by} of all {make.kind.name} records."
-        return _asked(make, said, {function["name"]: {"page": by}}, [function])
-    said = f"Raise the {_spoken(field.name)} of {make.kind.name} {one} by {by}."
-    return _asked(make, said, {tool.name: {"id": one, "by": by}}, [_function(tool)])
+        request = f"Show page {by} of all {make.kind.name} records."
+        return _asked(make, request, {function["name"]: {"page": by}}, [function])
+    request = f"Raise the {_spoken(field.name)} of {make.kind.name} {entity_id} by {by}."
+    return _asked(make, request, {tool.name: {"id": entity_id, "by": by}}, [_function(tool)])
 
 
 def _list(make: _Maker) -> Item:
     tool = make.tool("delete")
     ids = list(dict.fromkeys(make.record() for _ in range(3)))
     wanted = {"ids": {"type": "array", "items": {"type": "string"}, "description": "in the order given"}}
-    one = _derived(tool, "many", f"Deletes several {make.kind.name} records.", wanted)
-    said = f"Delete these {make.kind.name} records: {', '.join(ids)}."
-    return _asked(make, said, {one["name"]: {"ids": ids}}, [one])
+    function = _derived(tool, "many", f"Deletes several {make.kind.name} records.", wanted)
+    request = f"Delete these {make.kind.name} records: {', '.join(ids)}."
+    return _asked(make, request, {function["name"]: {"ids": ids}}, [function])
 
 
 def _object(make: _Maker, deep: bool) -> Item:
@@ -192,8 +192,8 @@ def _object(make: _Maker, deep: bool) -> Item:
         "type": "object", "description": "the new record", "properties": {f.name: _schema(f) for f in fields},
         "required": [f.name for f in fields],
     }  # fmt: skip
-    listed = ", ".join(f"{_spoken(name)} {one}" for name, one in record.items())
-    said = f"Create a {make.kind.name} with {listed}."
+    listed = ", ".join(f"{_spoken(name)} {field_value}" for name, field_value in record.items())
+    request = f"Create a {make.kind.name} with {listed}."
     gold: dict[str, Any] = {"record": record}
     if deep:
         person = make.value(Field("name", "name"))
@@ -203,40 +203,40 @@ def _object(make: _Maker, deep: bool) -> Item:
             "properties": {"record": schema, "notify": notify | {"description": "who is told"}},
         }  # fmt: skip
         gold = {"order": {"record": record, "notify": {"name": person}}}
-        said += f" Tell {person} about it."
+        request += f" Tell {person} about it."
     key = "order" if deep else "record"
-    one = _derived(make.tool("create"), f"from_{key}", f"Creates a {make.kind.name}.", {key: schema})
-    return _asked(make, said, {one["name"]: gold}, [one])
+    function = _derived(make.tool("create"), f"from_{key}", f"Creates a {make.kind.name}.", {key: schema})
+    return _asked(make, request, {function["name"]: gold}, [function])
 
 
 def _single(make: _Maker) -> Item:
-    tool, arguments, said = make.update()
-    return _asked(make, said, {tool.name: arguments}, [_function(tool)])
+    tool, arguments, request = make.update()
+    return _asked(make, request, {tool.name: arguments}, [_function(tool)])
 
 
 def _parallel(make: _Maker) -> Item:
     """Two or three calls; equal names get a number in the answer, as in the official files."""
-    field = make.one("enum", "name", "date")
+    field = make.field("enum", "name", "date")
     calls = [make.update(field) for _ in range(2)]
     while calls[1][1]["id"] == calls[0][1]["id"]:
         calls[1] = make.update(field)
     gold = {f"{tool.name}_{number}": arguments for number, (tool, arguments, _) in enumerate(calls, 1)}
     functions = [_function(calls[0][0])]
-    said = " ".join(one[2] for one in calls)
+    request = " ".join(call[2] for call in calls)
     if make.rng.integers(2):
         read = make.tool("get")
         gold[read.name] = {"id": calls[0][1]["id"]}
         functions.append(_function(read))
-        said += f" Then show me {calls[0][1]['id']}."
-    return _asked(make, said, gold, functions)
+        request += f" Then show me {calls[0][1]['id']}."
+    return _asked(make, request, gold, functions)
 
 
 def _similar(make: _Maker) -> Item:
     """The other functions set other fields of the same record."""
-    tool, arguments, said = make.update()
-    near = [one for one in make.app.tools.values() if one.kind == make.kind and one.action == "update"]
-    functions = [_function(one) for one in near]
-    row = {"question": f"user: {said}\n", "function": make.shuffled(functions), "time": ""}
+    tool, arguments, request = make.update()
+    near = [other for other in make.app.tools.values() if other.kind == make.kind and other.action == "update"]
+    functions = [_function(other) for other in near]
+    row = {"question": f"user: {request}\n", "function": make.shuffled(functions), "time": ""}
     return row, {"ground_truth": {tool.name: arguments}}
 
 
@@ -245,35 +245,35 @@ def _preference(make: _Maker) -> Item:
     (field,) = [name for name in arguments if name != "id"]
     profile = {"basic_features": {f"Preferred{field.title().replace('_', '')}": arguments[field]}}
     history = {"user_history": [f"last worked on {make.kind.name} {arguments['id']}", "prefers short answers"]}
-    said = f"Please set the {_spoken(field)} of the {make.kind.name} I last worked on as I usually want it."
-    row, answer = _asked(make, said, {tool.name: arguments}, [_function(tool)])
+    request = f"Please set the {_spoken(field)} of the {make.kind.name} I last worked on as I usually want it."
+    row, answer = _asked(make, request, {tool.name: arguments}, [_function(tool)])
     return row | {"profile": str(profile | history)}, answer
 
 
 def _incomplete(make: _Maker) -> Item:
     tool, arguments, _ = make.update()
     (field,) = [name for name in arguments if name != "id"]
-    said = f"Please set the {_spoken(field)} of a {make.kind.name} to {arguments[field]}."
-    row, _ = _asked(make, said, {}, [_function(tool)])
+    request = f"Please set the {_spoken(field)} of a {make.kind.name} to {arguments[field]}."
+    row, _ = _asked(make, request, {}, [_function(tool)])
     return row, {"ground_truth": {tool.name: ["id"]}}
 
 
 def _error(make: _Maker) -> Item:
     """A value that none of the parameter's choices or its pattern allows."""
-    field = make.one("enum", "date")
+    field = make.field("enum", "date")
     wrong = "2026-13-45" if field.type == "date" else "@purple"
-    tool, one = make.tool("update", field.name), make.record()
-    said = f"Please set the {_spoken(field.name)} of {make.kind.name} {one} to {wrong}."
-    row, _ = _asked(make, said, {}, [_function(tool)])
+    tool, entity_id = make.tool("update", field.name), make.record()
+    request = f"Please set the {_spoken(field.name)} of {make.kind.name} {entity_id} to {wrong}."
+    row, _ = _asked(make, request, {}, [_function(tool)])
     return row, {"ground_truth": {field.name: [wrong]}}
 
 
 def _irrelevant(make: _Maker) -> Item:
-    _, _, said = make.update()
+    _, _, request = make.update()
     apps = [app for app in _apps().values() if app.domain != make.app.domain]
     other = apps[int(make.rng.integers(len(apps)))]
     functions = [_function(tool) for tool in list(other.tools.values())[:4]]
-    row = {"question": f"user: {said}\n", "function": functions, "time": ""}
+    row = {"question": f"user: {request}\n", "function": functions, "time": ""}
     return row, {"ground_truth": "Due to the limitations of the function, I cannot solve this problem."}
 
 
@@ -297,18 +297,18 @@ SINGLE: Mapping[str, Callable[[_Maker], Item]] = {
 def _dialogue(category: str, number: int) -> Iterator[Item]:
     """Two turns. `adjust`: the user corrects the value; `switch`: the user turns to another record's reading."""
     make = _Maker(category, number)
-    tool, arguments, said = make.update()
+    tool, arguments, request = make.update()
     functions = [_function(tool), _function(make.tool("get"))]
-    row, answer = _asked(make, said, {tool.name: arguments}, functions)
+    row, answer = _asked(make, request, {tool.name: arguments}, functions)
     yield row, answer
     if category.endswith("adjust"):
         (field,) = [name for name in arguments if name != "id"]
         spec = make.kind.field(field)
-        new = next(one for one in iter(lambda: make.value(spec), None) if one != arguments[field])
+        new = next(candidate for candidate in iter(lambda: make.value(spec), None) if candidate != arguments[field])
         then, gold = f"Sorry, I meant {new}.", {tool.name: arguments | {field: new}}
     else:
-        one = make.record()
-        then, gold = f"Thanks. Now show me {make.kind.name} {one}.", {make.tool("get").name: {"id": one}}
+        entity_id = make.record()
+        then, gold = f"Thanks. Now show me {make.kind.name} {entity_id}.", {make.tool("get").name: {"id": entity_id}}
     told = f"{row['question']}system: {encode([{tool.name: arguments}])}\nsystem: It is done.\nuser: {then}\n"
     yield row | {"question": told}, {"ground_truth": gold}
 

@@ -62,21 +62,21 @@ class CheckpointClient:
     def complete(self, requests: Sequence[ChatRequest], on_answer: OnAnswer | None = None) -> list[ChatAnswer]:
         answers = Answers(on_answer)
         asked = [self._request(request) for request in requests]
-        lengths = [len(one.prompt) + one.max_tokens for one in asked if isinstance(one, Request)]
+        lengths = [len(prepared.prompt) + prepared.max_tokens for prepared in asked if isinstance(prepared, Request)]
         engine = Engine(self.network, self.tokenizer, max_batch=self.rows, max_length=max(lengths, default=1))
-        place_of: dict[int, int] = {}
-        for place, one in enumerate(asked):
-            if isinstance(one, ChatRefusal):
-                answers.give(place, one)
+        index_of: dict[int, int] = {}
+        for index, prepared in enumerate(asked):
+            if isinstance(prepared, ChatRefusal):
+                answers.give(index, prepared)
                 continue
             try:
-                place_of[engine.submit(one)] = place
+                index_of[engine.submit(prepared)] = index
             except ConfigError as error:
-                answers.give(place, ChatRefusal("refused", f"request: {error}"))
+                answers.give(index, ChatRefusal("refused", f"request: {error}"))
         while len(answers) < len(requests):
             for handle, result in engine.step():
-                place = place_of[handle]
-                answers.give(place, self._response(requests[place], result))
+                index = index_of[handle]
+                answers.give(index, self._response(requests[index], result))
         return answers.in_order(len(requests))
 
     def converse(self, dialogs: Iterable[Dialog]) -> None:

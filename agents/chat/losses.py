@@ -88,9 +88,9 @@ class CountingClient(Around):
     def complete(self, requests: Sequence[ChatRequest], on_answer: OnAnswer | None = None) -> list[ChatAnswer]:
         self.losses.asked += len(requests)
 
-        def arrived(place: int, answer: ChatAnswer) -> None:
+        def arrived(index: int, answer: ChatAnswer) -> None:
             if on_answer is not None:
-                on_answer(place, answer)
+                on_answer(index, answer)
             self.losses.note(answer)
 
         return self.client.complete(requests, arrived)

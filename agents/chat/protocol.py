@@ -111,7 +111,7 @@ class ChatClient(Protocol):
         """Answers in the order of the requests.
 
         Args:
-            on_answer: called with (place of the request, its answer) as soon as the answer is there, from the
+            on_answer: called with (index of the request, its answer) as soon as the answer is there, from the
                 calling thread.
 
         Raises:
@@ -133,19 +133,19 @@ class Answers:
 
     def __init__(self, on_answer: OnAnswer | None) -> None:
         self._on_answer = on_answer
-        self._by_place: dict[int, ChatAnswer] = {}
+        self._by_index: dict[int, ChatAnswer] = {}
 
     def __len__(self) -> int:
-        return len(self._by_place)
+        return len(self._by_index)
 
-    def give(self, place: int, answer: ChatAnswer) -> None:
-        self._by_place[place] = answer
+    def give(self, index: int, answer: ChatAnswer) -> None:
+        self._by_index[index] = answer
         if self._on_answer is not None:
-            self._on_answer(place, answer)
+            self._on_answer(index, answer)
 
     def in_order(self, count: int) -> list[ChatAnswer]:
-        """Of places 0 to `count` less one; all must have been given."""
-        return [self._by_place[place] for place in range(count)]
+        """Of indices 0 to `count` less one; all must have been given."""
+        return [self._by_index[index] for index in range(count)]
 
 
 class Around:
@@ -168,10 +168,10 @@ def complete_by_dialogs(
     """`complete` of a client that leads dialogs."""
     answers = Answers(on_answer)
 
-    def single(place: int, request: ChatRequest) -> Dialog:
-        answers.give(place, (yield request))
+    def single(index: int, request: ChatRequest) -> Dialog:
+        answers.give(index, (yield request))
 
-    client.converse(single(place, request) for place, request in enumerate(requests))
+    client.converse(single(index, request) for index, request in enumerate(requests))
     return answers.in_order(len(requests))
 
 

@@ -105,15 +105,15 @@ def secrets_of(url: str) -> tuple[str, ...]:
     match = re.match(r"[a-z][a-z0-9+.-]{0,30}://(?:([^/?#]*)@)?[^?#]*(?:\?([^#]*))?", url, re.IGNORECASE)
     if match is None:
         return ()
-    found = []
+    secrets = []
     if match[1]:
         user, _, password = match[1].partition(":")
-        found += [unquote(match[1]), unquote(password or user)]
+        secrets += [unquote(match[1]), unquote(password or user)]
     for pair in (match[2] or "").split("&"):
         name, _, value = pair.partition("=")
         if name.lower() not in HARMLESS_QUERY:
-            found.append(unquote(value or name))
-    return tuple(secret for secret in found if secret)
+            secrets.append(unquote(value or name))
+    return tuple(secret for secret in secrets if secret)
 
 
 def _public(match: re.Match[str]) -> str:
@@ -148,15 +148,15 @@ def _without(text: str, secret: str) -> str:
         low, key = text, secret
     parts = {key[k : k + WHOLE] for k in range(len(key) - WHOLE + 1)}
     shown: list[str] = []
-    place = 0
-    while place < len(text):
-        end = place
+    position = 0
+    while position < len(text):
+        end = position
         while low[end : end + WHOLE] in parts:
             end += 1
-        if end == place:
-            shown.append(text[place])
-            place += 1
+        if end == position:
+            shown.append(text[position])
+            position += 1
         else:
             shown.append("[key]")
-            place = end + WHOLE - 1
+            position = end + WHOLE - 1
     return "".join(shown)

@@ -114,22 +114,22 @@ class CachedClient(Around):
     def complete(self, requests: Sequence[ChatRequest], on_answer: OnAnswer | None = None) -> list[ChatAnswer]:
         answers = Answers(on_answer)
         missing: dict[str, list[int]] = {}
-        for place, request in enumerate(requests):
+        for index, request in enumerate(requests):
             key = request_key(self.model, request)
             if key in missing:
-                missing[key].append(place)
+                missing[key].append(index)
             elif (known := self.store.get(key)) is not None:
-                answers.give(place, known)
+                answers.give(index, known)
             else:
-                missing[key] = [place]
+                missing[key] = [index]
         keys = list(missing)
 
         def arrived(index: int, answer: ChatAnswer) -> None:
             self.store.put(keys[index], self.model, answer)
             first, *others = missing[keys[index]]
             answers.give(first, answer)
-            for place in others:
-                answers.give(place, replace(answer, cached=True))
+            for other in others:
+                answers.give(other, replace(answer, cached=True))
 
         if keys:
             self.client.complete([requests[missing[key][0]] for key in keys], arrived)

@@ -39,14 +39,14 @@ class _Draft:
 
     def entity(self, kind: Kind) -> str | None:
         """An id that no earlier subgoal touched."""
-        free = [one for one in self.world.entities[kind.slug] if one not in self.touched]
+        free = [entity_id for entity_id in self.world.entities[kind.slug] if entity_id not in self.touched]
         if not free:
             return None
-        one = str(self.rng.choice(free))
-        self.touched.add(one)
-        return one
+        entity_id = str(self.rng.choice(free))
+        self.touched.add(entity_id)
+        return entity_id
 
-    def unique_key(self, kind: Kind, one: str) -> str | None:
+    def unique_key(self, kind: Kind, entity_id: str) -> str | None:
         """A field whose value finds this entity alone, best a name."""
         table = self.world.entities[kind.slug]
         fields = sorted(
@@ -54,7 +54,7 @@ class _Draft:
             key=lambda f: ("name", "date", "enum").index(f.type),
         )
         for f in fields:
-            if sum(entity[f.name] == table[one][f.name] for entity in table.values()) == 1:
+            if sum(entity[f.name] == table[entity_id][f.name] for entity in table.values()) == 1:
                 return f.name
         return None
 
@@ -80,31 +80,31 @@ def _spoken(name: str) -> str:
 def _change(draft: _Draft, by_id: bool) -> Subgoal | None:
     """Set a field of an entity that is named by its id, or has to be found first."""
     kind = draft.kind()
-    one = draft.entity(kind)
-    if one is None:
+    entity_id = draft.entity(kind)
+    if entity_id is None:
         return None
     table = draft.world.entities[kind.slug]
     options = [f for f in kind.fields if f.type != "text"]
     f = options[int(draft.rng.integers(len(options)))]
     new = value(draft.rng, f)
-    if new == table[one][f.name]:
+    if new == table[entity_id][f.name]:
         return None
-    update = PlannedCall(draft.tool(kind, "update", f.name), {"id": one, f.name: new})
+    update = PlannedCall(draft.tool(kind, "update", f.name), {"id": entity_id, f.name: new})
     if by_id:
         calls: tuple[PlannedCall, ...] = (update,)
-        request = f"Set the {_spoken(f.name)} of {kind.name} {one} to {new}."
-        detail = f"It is {kind.name} {one}."
+        request = f"Set the {_spoken(f.name)} of {kind.name} {entity_id} to {new}."
+        detail = f"It is {kind.name} {entity_id}."
     else:
-        key = draft.unique_key(kind, one)
+        key = draft.unique_key(kind, entity_id)
         if key is None or key == f.name:
             return None
-        find = PlannedCall(draft.tool(kind, "search", key), {key: table[one][key]})
+        find = PlannedCall(draft.tool(kind, "search", key), {key: table[entity_id][key]})
         calls = (find, update)
-        request = f"Set the {_spoken(f.name)} of the {kind.name} with {_spoken(key)} {table[one][key]} to {new}."
-        detail = f"Its {_spoken(key)} is {table[one][key]}."
+        request = f"Set the {_spoken(f.name)} of the {kind.name} with {_spoken(key)} {table[entity_id][key]} to {new}."
+        detail = f"Its {_spoken(key)} is {table[entity_id][key]}."
     draft.run(calls)
-    criterion = Criterion("equals", kind.slug, one, {f.name: new})
-    return Subgoal(request, detail, calls, criterion, f"{kind.name} {one} changed")
+    criterion = Criterion("equals", kind.slug, entity_id, {f.name: new})
+    return Subgoal(request, detail, calls, criterion, f"{kind.name} {entity_id} changed")
 
 
 def change_by_id(draft: _Draft) -> Subgoal | None:
@@ -118,14 +118,18 @@ def change_found(draft: _Draft) -> Subgoal | None:
 def remove(draft: _Draft) -> Subgoal | None:
     """Delete an entity that is named by its id."""
     kind = draft.kind()
-    one = draft.entity(kind)
-    if one is None:
+    entity_id = draft.entity(kind)
+    if entity_id is None:
         return None
-    calls = (PlannedCall(draft.tool(kind, "delete"), {"id": one}),)
+    calls = (PlannedCall(draft.tool(kind, "delete"), {"id": entity_id}),)
     draft.run(calls)
-    criterion = Criterion("absent", kind.slug, one, {})
+    criterion = Criterion("absent", kind.slug, entity_id, {})
     return Subgoal(
-        f"Delete {kind.name} {one}.", f"I mean {kind.name} {one}.", calls, criterion, f"{kind.name} {one} gone"
+        f"Delete {kind.name} {entity_id}.",
+        f"I mean {kind.name} {entity_id}.",
+        calls,
+        criterion,
+        f"{kind.name} {entity_id} gone",
     )
 
 
@@ -134,31 +138,33 @@ def add(draft: _Draft) -> Subgoal | None:
     kind = draft.kind()
     values = {f.name: value(draft.rng, f) for f in kind.fields if f.type != "text"}
     calls = (PlannedCall(draft.tool(kind, "create"), values),)
-    said = ", ".join(f"{_spoken(name)} {one}" for name, one in values.items())
+    listed = ", ".join(f"{_spoken(name)} {field_value}" for name, field_value in values.items())
     before = set(draft.world.entities[kind.slug])
     draft.run(calls)
     (new,) = set(draft.world.entities[kind.slug]) - before
     draft.touched.add(new)
     criterion = Criterion("exists", kind.slug, new, values)
     return Subgoal(
-        f"Create a {kind.name} with {said}.", f"The values are {said}.", calls, criterion, f"new {kind.name} there"
+        f"Create a {kind.name} with {listed}.", f"The values are {listed}.", calls, criterion, f"new {kind.name} there"
     )
 
 
 def raise_number(draft: _Draft) -> Subgoal | None:
     """Add to a number of an entity that is named by its id."""
     kind = draft.kind()
-    one = draft.entity(kind)
+    entity_id = draft.entity(kind)
     numbers = [f.name for f in kind.fields if f.type in ("int", "money")]
-    if one is None or not numbers:
+    if entity_id is None or not numbers:
         return None
     name = str(draft.rng.choice(numbers))
     by = int(draft.rng.integers(1, 9))
-    calls = (PlannedCall(draft.tool(kind, "adjust", name), {"id": one, "by": by}),)
+    calls = (PlannedCall(draft.tool(kind, "adjust", name), {"id": entity_id, "by": by}),)
     draft.run(calls)
-    criterion = Criterion("equals", kind.slug, one, {name: draft.world.entities[kind.slug][one][name]})
-    request = f"Raise the {_spoken(name)} of {kind.name} {one} by {by}."
-    return Subgoal(request, f"It is {kind.name} {one}.", calls, criterion, f"{_spoken(name)} of {one} raised")
+    criterion = Criterion("equals", kind.slug, entity_id, {name: draft.world.entities[kind.slug][entity_id][name]})
+    request = f"Raise the {_spoken(name)} of {kind.name} {entity_id} by {by}."
+    return Subgoal(
+        request, f"It is {kind.name} {entity_id}.", calls, criterion, f"{_spoken(name)} of {entity_id} raised"
+    )
 
 
 def ask_count(draft: _Draft) -> Subgoal | None:
@@ -178,47 +184,52 @@ def ask_count(draft: _Draft) -> Subgoal | None:
 def _locked(draft: _Draft) -> tuple[Kind, str, Field, Any] | None:
     """A kind, an id that is locked from now on, a field, and another value for it."""
     kind = draft.kind()
-    one = draft.entity(kind)
+    entity_id = draft.entity(kind)
     options = [f for f in kind.fields if f.type != "text"]
     f = options[int(draft.rng.integers(len(options)))]
     new = value(draft.rng, f)
-    if one is None or new == draft.world.entities[kind.slug][one][f.name]:
+    if entity_id is None or new == draft.world.entities[kind.slug][entity_id][f.name]:
         return None
-    return kind, one, f, new
+    return kind, entity_id, f, new
 
 
 def blocked(draft: _Draft) -> Subgoal | None:
     """A change that is not permitted: it has to be tried, left alone and reported."""
-    found = _locked(draft)
-    if found is None:
+    change = _locked(draft)
+    if change is None:
         return None
-    kind, one, f, new = found
-    calls = (PlannedCall(draft.tool(kind, "update", f.name), {"id": one, f.name: new}),)
-    draft.world.locked.add(one)
+    kind, entity_id, f, new = change
+    calls = (PlannedCall(draft.tool(kind, "update", f.name), {"id": entity_id, f.name: new}),)
+    draft.world.locked.add(entity_id)
     draft.run(calls)
-    criterion = Criterion("denied", kind.slug, one, {})
-    request = f"Set the {_spoken(f.name)} of {kind.name} {one} to {new}."
-    return Subgoal(request, f"It is {kind.name} {one}.", calls, criterion, f"refusal for {kind.name} {one} reported")
+    criterion = Criterion("denied", kind.slug, entity_id, {})
+    request = f"Set the {_spoken(f.name)} of {kind.name} {entity_id} to {new}."
+    return Subgoal(
+        request, f"It is {kind.name} {entity_id}.", calls, criterion, f"refusal for {kind.name} {entity_id} reported"
+    )
 
 
 def blocked_or_else(draft: _Draft) -> Subgoal | None:
     """A change that is not permitted, and what the user wants in that case."""
-    found = _locked(draft)
-    if found is None:
+    change = _locked(draft)
+    if change is None:
         return None
-    kind, one, f, new = found
+    kind, entity_id, f, new = change
     other = draft.entity(kind)
     if other is None or draft.world.entities[kind.slug][other][f.name] == new:
         return None
     name = draft.tool(kind, "update", f.name)
-    calls = (PlannedCall(name, {"id": one, f.name: new}), PlannedCall(name, {"id": other, f.name: new}))
-    draft.world.locked.add(one)
+    calls = (PlannedCall(name, {"id": entity_id, f.name: new}), PlannedCall(name, {"id": other, f.name: new}))
+    draft.world.locked.add(entity_id)
     draft.run(calls)
     criterion = Criterion("equals", kind.slug, other, {f.name: new})
     request = (
-        f"Set the {_spoken(f.name)} of {kind.name} {one} to {new}; if that is not permitted, do it for {other} instead."
+        f"Set the {_spoken(f.name)} of {kind.name} {entity_id} to {new}; "
+        f"if that is not permitted, do it for {other} instead."
     )
-    return Subgoal(request, f"It is {one}, else {other}.", calls, criterion, f"{kind.name} {other} changed instead")
+    return Subgoal(
+        request, f"It is {entity_id}, else {other}.", calls, criterion, f"{kind.name} {other} changed instead"
+    )
 
 
 FORMS: dict[str, Callable[[_Draft], Subgoal | None]] = {
@@ -308,7 +319,7 @@ def _get(app: Application, kind: Kind) -> str:
 
 def _helpers(app: Application, gold: Sequence[str]) -> list[str]:
     """Tools that show what the gold tools change: one record, and the list that a new one joins."""
-    found = []
+    names = []
     for name in gold:
         tool = app.tools[name]
         if tool.action in READ_ONLY:
@@ -316,5 +327,5 @@ def _helpers(app: Application, gold: Sequence[str]) -> list[str]:
         for action in ("get", "list") if tool.action == "create" else ("get",):
             shows = app.by_use.get((tool.kind.slug, action, None))
             if shows is not None:
-                found.append(shows.name)
-    return found
+                names.append(shows.name)
+    return names

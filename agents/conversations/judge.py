@@ -56,14 +56,14 @@ def judge(
     if touched:
         return Judgement(False, "collateral_change", ", ".join(touched))
     tried = " ".join(call["function"]["arguments"] for call in calls)
-    untried = [one for one in task.locked if f'"{one}"' not in tried]
+    untried = [entity_id for entity_id in task.locked if f'"{entity_id}"' not in tried]
     if untried:
         return Judgement(False, "not_tried", f"{untried[0]} was never tried")
     limit = task.rubric()["at_most_calls"]
     if len(calls) > limit:
         return Judgement(False, "too_many_calls", f"{len(calls)} calls, at most {limit}")
     for reported in re.findall(r"could not do one thing: ([^.]*)", answers):
-        if not any(one in reported for one in task.locked):
+        if not any(entity_id in reported for entity_id in task.locked):
             return Judgement(False, "false_report", f"the answer reports a failure although all is done: {reported}")
     unread = _changed_unread(app, calls) if read_first else ""
     if unread:
@@ -84,10 +84,10 @@ def _changed_unread(app: Application, calls: Sequence[Mapping[str, Any]]) -> str
     read: set[str] = set()
     for call in calls:
         tool = app.tools[call["function"]["name"]]
-        one = str(loads_arguments(call["function"]["arguments"]).get("id", ""))
-        if tool.action not in READ_ONLY and one and one not in read:
-            return one
-        read.add(one)
+        entity_id = str(loads_arguments(call["function"]["arguments"]).get("id", ""))
+        if tool.action not in READ_ONLY and entity_id and entity_id not in read:
+            return entity_id
+        read.add(entity_id)
     return ""
 
 
@@ -149,7 +149,7 @@ def _by_schema(text: str) -> Judgement:
 
 
 def _by_word(text: str) -> Judgement:
-    said = re.match(r"\W*(yes|no)\b", text.lower())
-    if said is None:
+    match = re.match(r"\W*(yes|no)\b", text.lower())
+    if match is None:
         return Judgement(False, "llm_judge_unreadable", text[:80])
-    return Judgement(said[1] == "yes", "success" if said[1] == "yes" else "llm_judge", text.strip()[:80])
+    return Judgement(match[1] == "yes", "success" if match[1] == "yes" else "llm_judge", text.strip()[:80])

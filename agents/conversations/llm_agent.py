@@ -47,16 +47,16 @@ def act(client: ChatClient, cases: Iterable[Case], acting: Acting, on_done: Call
 
     Args:
         cases: taken when there is room for another one.
-        on_done: called in the calling thread with (place of the case, its conversation) when it has ended.
+        on_done: called in the calling thread with (index of the case, its conversation) when it has ended.
 
     Raises:
         ChatError: no request can be answered; what was answered before is in the client's store.
     """
-    client.converse(_dialog(client, place, case, acting, on_done) for place, case in enumerate(cases))
+    client.converse(_dialog(client, case_index, case, acting, on_done) for case_index, case in enumerate(cases))
 
 
 def _dialog(
-    client: ChatClient, place: int, case: Case, acting: Acting, on_done: Callable[[int, Trajectory], None]
+    client: ChatClient, case_index: int, case: Case, acting: Acting, on_done: Callable[[int, Trajectory], None]
 ) -> Dialog:
     options = loop.Options(max_steps=acting.max_steps, context_tokens=acting.context_tokens, parallel=1)
     talk = conversation(case.app, case.script, case.agent, case.seed, options=options)
@@ -79,7 +79,7 @@ def _dialog(
                 index = next_call_index(view)
                 view = talk.send(loop.assistant(answer.text, answer.reasoning, answer.tool_calls, index))
     except StopIteration as end:
-        on_done(place, end.value)
+        on_done(case_index, end.value)
 
 
 _END: dict[str, type[Exception]] = {

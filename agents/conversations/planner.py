@@ -45,14 +45,14 @@ class AgentPolicy:
 
     def rules(self) -> str:
         """The rules as they stand in the prompt."""
-        found = []
+        rules = []
         if self.read_first:
-            found.append("Read a record before you change it.")
+            rules.append("Read a record before you change it.")
         if self.verify:
-            found.append("Check each change afterwards.")
+            rules.append("Check each change afterwards.")
         if self.patience < 4:
-            found.append(f"Repeat a failed call at most {self.patience} times.")
-        return " ".join(found)
+            rules.append(f"Repeat a failed call at most {self.patience} times.")
+        return " ".join(rules)
 
 
 @dataclass(frozen=True)
@@ -93,9 +93,9 @@ def make_agent(number: int, seed: int, apps: Sequence[Application]) -> Agent:
         "Ask when a detail is missing.",
         "Never guess an id.",
     )
-    chosen = [str(one) for one in rng.choice(habits, 1 + int(rng.integers(2)), replace=False)]
-    place = app.name.replace("_", " ")
-    system = f"You are a {rng.choice(virtues)} {role} of the {place} service. {' '.join([*chosen, policy.rules()])}"
+    chosen = [str(habit) for habit in rng.choice(habits, 1 + int(rng.integers(2)), replace=False)]
+    service = app.name.replace("_", " ")
+    system = f"You are a {rng.choice(virtues)} {role} of the {service} service. {' '.join([*chosen, policy.rules()])}"
     return Agent(
         f"agent-{number}",
         system.rstrip(),
@@ -123,8 +123,8 @@ class Planner:
     It reads what its tools really returned: a refusal, a time-out, an old copy or an empty page changes what it does.
     """
 
-    def __init__(self, agent: Agent, app: Application, one: Script, seed: int, start_index: int = 0) -> None:
-        self.agent, self.app, self.script = agent, app, one
+    def __init__(self, agent: Agent, app: Application, script: Script, seed: int, start_index: int = 0) -> None:
+        self.agent, self.app, self.script = agent, app, script
         self.rng = np.random.default_rng([seed, 31])
         self.index = start_index  # of the next call of the dialog
         self.known: dict[str, dict[str, Any]] = {}  # records as they were last seen
@@ -149,7 +149,7 @@ class Planner:
         self.tries, self.redone = 0, 0
         self.slipped = False
         self.note = ""  # what the next thought begins with
-        self.said: list[str] = []
+        self.counts: list[str] = []
         self.gave_up: list[str] = []
 
     def _look_at(self, call: PlannedCall) -> PlannedCall | None:
@@ -231,7 +231,7 @@ class Planner:
             if self.queue and self.queue[0].role == "verify":
                 self.queue.pop(0)
         if "count" in result:
-            self.said.append(str(result["count"]))
+            self.counts.append(str(result["count"]))
         if tool.action == "adjust" and tool.field in result:
             self.sums[result["id"], str(tool.field)] = result[tool.field]
         self._know(result)
@@ -316,12 +316,12 @@ class Planner:
     def _thought(self, step: _Step) -> str:
         tool = self.app.tools[step.call.tool]
         about = f"the {(tool.field or tool.kind.name).replace('_', ' ')}"
-        one = step.call.arguments.get("id", "")
+        entity_id = step.call.arguments.get("id", "")
         note, self.note = self.note, ""
         if step.role == "read":
-            return f"{note}First I read {one} as it is now."
+            return f"{note}First I read {entity_id} as it is now."
         if step.role == "verify":
-            return f"{note}I check that {one} was changed."
+            return f"{note}I check that {entity_id} was changed."
         verbs = {
             "get": "read",
             "list": "list",
@@ -341,14 +341,14 @@ class Planner:
 
     def _act(self, call: PlannedCall, thought: str) -> dict[str, Any]:
         written = json.dumps(call.arguments, ensure_ascii=False)
-        one = {"id": call_id(call.tool, self.index), "type": "function"}
-        one |= {"function": {"name": call.tool, "arguments": written}}  # type: ignore[dict-item]
+        tool_call = {"id": call_id(call.tool, self.index), "type": "function"}
+        tool_call |= {"function": {"name": call.tool, "arguments": written}}  # type: ignore[dict-item]
         self.index += 1
-        return {"role": "assistant", "content": "", "reasoning_content": thought, "tool_calls": [one]}
+        return {"role": "assistant", "content": "", "reasoning_content": thought, "tool_calls": [tool_call]}
 
     def _answer(self) -> dict[str, Any]:
-        parts = [f"The count is {count}." for count in self.said]
+        parts = [f"The count is {count}." for count in self.counts]
         parts += [f"{COULD_NOT}{reason}." for reason in self.gave_up]
-        if len(self.script.gold_turns[self.turn]) > len(self.said) + len(self.gave_up):
+        if len(self.script.gold_turns[self.turn]) > len(self.counts) + len(self.gave_up):
             parts.insert(0, "Done.")
         return {"role": "assistant", "content": " ".join(parts) or "Done.", "reasoning_content": self.note.rstrip()}

@@ -30,10 +30,10 @@ def write_prompts(client: ChatClient, agents: Sequence[Agent], seed: int) -> lis
             ),
             max_tokens=200,
             temperature=0.9,
-            seed=seed + place,
+            seed=seed + index,
             response_schema=_SCHEMA,
         )
-        for place, agent in enumerate(agents)
+        for index, agent in enumerate(agents)
     ]
     written = []
     for agent, answer in zip(agents, client.complete(requests), strict=True):

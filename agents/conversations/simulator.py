@@ -96,12 +96,12 @@ class Simulator:
         if tool.action == "list":
             return {"ids": list(table)}
         if tool.action in ("search", "count"):
-            ids = [one for one, entity in table.items() if entity[field] == arguments[field]]
+            ids = [entity_id for entity_id, entity in table.items() if entity[field] == arguments[field]]
             return {"ids": ids} if tool.action == "search" else {"count": len(ids)}
         if tool.action == "latest":
             if not table:
                 return "nothing there"
-            best = max(table, key=lambda one: (table[one][field], one))
+            best = max(table, key=lambda entity_id: (table[entity_id][field], entity_id))
             return {"id": best} | table[best]
         if tool.action == "create":
             number = world.next_number[tool.kind.slug]
@@ -112,23 +112,23 @@ class Simulator:
         return self._on_one(tool, str(arguments["id"]), arguments, table)
 
     def _on_one(
-        self, tool: Tool, one: str, arguments: Mapping[str, Any], table: dict[str, Entity]
+        self, tool: Tool, entity_id: str, arguments: Mapping[str, Any], table: dict[str, Entity]
     ) -> dict[str, Any] | str:
-        if one not in table:
-            return f"no {tool.kind.name} {one}"
-        if tool.action not in READ_ONLY and one in self.world.locked:
-            return f"{DENIED} for {one}"
+        if entity_id not in table:
+            return f"no {tool.kind.name} {entity_id}"
+        if tool.action not in READ_ONLY and entity_id in self.world.locked:
+            return f"{DENIED} for {entity_id}"
         if tool.action == "delete":
-            del table[one]
-            return {"deleted": one}
-        entity, field = table[one], tool.field or ""
+            del table[entity_id]
+            return {"deleted": entity_id}
+        entity, field = table[entity_id], tool.field or ""
         if tool.action == "update":
             entity[field] = arguments[field]
         if tool.action == "adjust":
             if entity[field] + arguments["by"] < 0:
                 return f"{field} can't be below zero"
             entity[field] += arguments["by"]
-        return {"id": one} | entity
+        return {"id": entity_id} | entity
 
 
 def _error(text: str, seconds: float) -> ToolReply:

@@ -134,8 +134,8 @@ def applications(tools: Iterable[Tool]) -> list[Application]:
 
 def gold_answer(task: WorldTask) -> str:
     """An answer that says everything that the criteria want said."""
-    said = [str(goal.criterion.values.get("answer", "")) for goal in task.subgoals]
-    return " ".join([*said, *(f"{DENIED} for {one}" for one in task.locked)])
+    answers = [str(goal.criterion.values.get("answer", "")) for goal in task.subgoals]
+    return " ".join([*answers, *(f"{DENIED} for {entity_id}" for entity_id in task.locked)])
 
 
 def replay(app: Application, task: WorldTask) -> World:
@@ -147,17 +147,19 @@ def replay(app: Application, task: WorldTask) -> World:
     return world
 
 
-def _met(one: Criterion, world: World, words: Sequence[str]) -> bool:
-    table = world.entities[one.kind]
-    if one.check == "equals":
-        return one.id in table and all(table[one.id][name] == wanted for name, wanted in one.values.items())
-    if one.check == "absent":
-        return one.id not in table
-    if one.check == "exists":
-        return any(all(entity.get(k) == v for k, v in one.values.items()) for entity in table.values())
-    if one.check == "denied":  # the lock itself keeps the record as it was
-        return one.id in words and any(word.startswith(("permi", "allow", "denied")) for word in words)
-    return one.values["answer"] in words
+def _met(criterion: Criterion, world: World, words: Sequence[str]) -> bool:
+    table = world.entities[criterion.kind]
+    if criterion.check == "equals":
+        return criterion.id in table and all(
+            table[criterion.id][name] == wanted for name, wanted in criterion.values.items()
+        )
+    if criterion.check == "absent":
+        return criterion.id not in table
+    if criterion.check == "exists":
+        return any(all(entity.get(k) == v for k, v in criterion.values.items()) for entity in table.values())
+    if criterion.check == "denied":  # the lock itself keeps the record as it was
+        return criterion.id in words and any(word.startswith(("permi", "allow", "denied")) for word in words)
+    return criterion.values["answer"] in words
 
 
 def unmet(task: WorldTask, world: World, answer: str) -> list[str]:
@@ -169,9 +171,9 @@ def unmet(task: WorldTask, world: World, answer: str) -> list[str]:
 def collateral(app: Application, task: WorldTask, world: World) -> list[str]:
     """Entities that differ from what the gold plan leaves, beyond the goals themselves."""
     wanted = replay(app, task)
-    found = []
+    changed = []
     for kind, table in wanted.entities.items():
-        for one in sorted({*table, *world.entities[kind]}):
-            if table.get(one) != world.entities[kind].get(one):
-                found.append(one)
-    return found
+        for entity_id in sorted({*table, *world.entities[kind]}):
+            if table.get(entity_id) != world.entities[kind].get(entity_id):
+                changed.append(entity_id)
+    return changed

@@ -47,22 +47,22 @@ class Trajectory(Counted):
 Talk = Generator[list[loop.Message], loop.Message, Trajectory]
 
 
-def simulate(app: Application, one: Script, agent: Agent, seed: int, noise: Noise = NOISE) -> Trajectory:
+def simulate(app: Application, script: Script, agent: Agent, seed: int, noise: Noise = NOISE) -> Trajectory:
     """Lets a planner serve the user in the agent's place; equal for equal arguments."""
-    planner = Planner(agent, app, one, seed)
-    talk = conversation(app, one, agent, seed, noise, begin_turn=planner.begin_turn)
+    planner = Planner(agent, app, script, seed)
+    talk = conversation(app, script, agent, seed, noise, begin_turn=planner.begin_turn)
     try:
         shown = next(talk)
         while True:
             shown = talk.send(planner(shown, ()))
     except StopIteration as end:
-        found: Trajectory = end.value
-        return found
+        trajectory: Trajectory = end.value
+        return trajectory
 
 
 def conversation(
     app: Application,
-    one: Script,
+    script: Script,
     agent: Agent,
     seed: int,
     noise: Noise = NOISE,
@@ -74,7 +74,7 @@ def conversation(
     Args:
         begin_turn: called with the number of each turn of the user, before the agent is asked.
     """
-    task = one.task
+    task = script.task
     world = app.world(task)
     simulator = Simulator([app.tools[name] for name in task.tools], world, seed, noise)
 
@@ -85,15 +85,15 @@ def conversation(
     tools = [app.tools[name].declaration() for name in task.tools]
     messages: list[dict[str, Any]] = [{"role": "system", "content": agent.system}]
     stop, detail = loop.Stop.ANSWERED, ""
-    for turn, said in enumerate(one.turns):
+    for turn, text in enumerate(script.turns):
         begin_turn(turn)
-        result = yield from loop.steps(toolbox, [*messages, {"role": "user", "content": said}], options)
+        result = yield from loop.steps(toolbox, [*messages, {"role": "user", "content": text}], options)
         messages, stop, detail = result.messages, result.stop, result.detail
         if stop is not loop.Stop.ANSWERED:
             break
     why = detail if stop in (loop.Stop.REFUSED, loop.Stop.INFRASTRUCTURE) else ""
     verdict = judge(app, task, world, messages, stop.value, agent.policy.read_first, why)
-    return Trajectory(task, agent, one.persona, seed, messages, tools, world.state_hash(), verdict)
+    return Trajectory(task, agent, script.persona, seed, messages, tools, world.state_hash(), verdict)
 
 
 def replay(
@@ -102,11 +102,11 @@ def replay(
     """(state hash, tool results) of the calls in `messages`, run again in a fresh world."""
     world = app.world(task)
     simulator = Simulator([app.tools[name] for name in task.tools], world, seed, noise)
-    said = {message["tool_call_id"]: str(message["content"]) for message in messages if message["role"] == "tool"}
+    outputs = {message["tool_call_id"]: str(message["content"]) for message in messages if message["role"] == "tool"}
     results = []
     for call in (call for message in messages for call in message.get("tool_calls") or []):
-        if said[call["id"]].startswith(loop.NOT_RUN):
-            results.append(said[call["id"]])
+        if outputs[call["id"]].startswith(loop.NOT_RUN):
+            results.append(outputs[call["id"]])
             continue
         results.append(simulator.call(call["function"]["name"], loads_arguments(call["function"]["arguments"])).text)
     return world.state_hash(), results

@@ -70,7 +70,7 @@ def _slip(task: WorldTask, rng: np.random.Generator) -> str | None:
 
 def _changed_mind(app: Application, task: WorldTask, rng: np.random.Generator) -> Script | None:
     """After all is done the user wants another value in one place."""
-    for place, goal in enumerate(task.subgoals):
+    for index, goal in enumerate(task.subgoals):
         call = goal.calls[-1]
         tool = app.tools[call.tool]
         if tool.action != "update" or tool.field is None or goal.criterion.check == "denied":
@@ -88,7 +88,7 @@ def _changed_mind(app: Application, task: WorldTask, rng: np.random.Generator) -
             f"{call.arguments['id']} changed again",
         )
         first = replace(goal, criterion=later.criterion)
-        goals = [*task.subgoals[:place], first, *task.subgoals[place + 1 :], later]
+        goals = [*task.subgoals[:index], first, *task.subgoals[index + 1 :], later]
         turns = (task.request, later.request)
         return Script(
             "mind_changer", turns, (tuple(task.gold), (again,)), frozenset(), replace(task, subgoals=tuple(goals))
@@ -96,19 +96,19 @@ def _changed_mind(app: Application, task: WorldTask, rng: np.random.Generator) -
     return None
 
 
-def untold(one: Script) -> list[str]:
+def untold(user_script: Script) -> list[str]:
     """Values that the gold plan needs and that the user never said: the simulator's own mistakes.
 
     An id counts only when the user has to give it, that is when no earlier search of the plan finds it.
     """
-    said = " ".join(one.turns)
+    text = " ".join(user_script.turns)
     missing = []
     found_by_search = False
-    for call in (call for calls in one.gold_turns for call in calls):
+    for call in (call for calls in user_script.gold_turns for call in calls):
         for name, argument in call.arguments.items():
             if name == "id" and found_by_search:
                 continue
-            if str(argument) not in said:
+            if str(argument) not in text:
                 missing.append(f"{call.tool}.{name}={argument}")
         found_by_search = "_by_" in call.tool
     return missing

@@ -101,7 +101,7 @@ def of_tool(tool: Tool) -> Sentence:
     if tool.field is not None:
         needed.append(tool.field.replace("_", " "))
     kept = ("Read only", "undone", "below zero", "largest", "other fields", "given", "none")
-    needed += [one for one in kept if one in tool.description]
+    needed += [phrase for phrase in kept if phrase in tool.description]
     return Sentence(tool.description, f"tool_{tool.action}", tool.action, tuple(needed))
 
 
@@ -113,10 +113,14 @@ def lost(source: Sentence, wording: str) -> str:
         return "length"
     if list(now) == list(before):
         return "copied"
-    if any(not re.search(rf"(?<![\w-]){re.escape(one.lower())}(?![\w-])", low) for one in source.needed):
+    if any(not re.search(rf"(?<![\w-]){re.escape(phrase.lower())}(?![\w-])", low) for phrase in source.needed):
         return "lost"
-    numbers, found = _NUMBERED.findall(source.text.lower()), _NUMBERED.findall(low)
-    if Counter(numbers) != Counter(found) or (source.form == "else" and numbers != found) or set("%$€") & set(wording):
+    numbers, wording_numbers = _NUMBERED.findall(source.text.lower()), _NUMBERED.findall(low)
+    if (
+        Counter(numbers) != Counter(wording_numbers)
+        or (source.form == "else" and numbers != wording_numbers)
+        or set("%$€") & set(wording)
+    ):
         return "numbers"
     if any(not re.search(_close(*pair), low) for pair in source.pairs):
         return "pairs"
@@ -170,12 +174,12 @@ def reword(
     for source in sources:
         number = int.from_bytes(hashlib.sha256(f"{seed}/{source.text}".encode()).digest()[:4])
         requests += [_request(source, number + k) for k in range(candidates)]
-    told = (lambda place, answer: on_answer(answer)) if on_answer is not None else None
+    told = (lambda index, answer: on_answer(answer)) if on_answer is not None else None
     answers = client.complete(requests, told) if requests else []
     wordings = []
-    for place, source in enumerate(sources):
+    for index, source in enumerate(sources):
         best, reasons = None, []
-        for answer in answers[place * candidates : (place + 1) * candidates]:
+        for answer in answers[index * candidates : (index + 1) * candidates]:
             text = "" if isinstance(answer, ChatRefusal) else answer.text.strip()
             reasons.append(REFUSED if isinstance(answer, ChatRefusal) else lost(source, text))
             best = text if best is None and not reasons[-1] else best
@@ -185,5 +189,5 @@ def reword(
 
 def worded(task: WorldTask, wordings: Sequence[Wording]) -> WorldTask:
     """The task with its subgoals in these words, one a subgoal."""
-    goals = [replace(goal, request=one.text) for goal, one in zip(task.subgoals, wordings, strict=True)]
+    goals = [replace(goal, request=wording.text) for goal, wording in zip(task.subgoals, wordings, strict=True)]
     return replace(task, subgoals=tuple(goals))

@@ -18,17 +18,17 @@ NOTES = ("call back", "checked twice", "as agreed", "see file", "urgent", "none"
 Entity = dict[str, Any]
 
 
-def value(rng: np.random.Generator, one: Field) -> Any:
+def value(rng: np.random.Generator, spec: Field) -> Any:
     """A random value of a field."""
-    if one.type == "enum":
-        return str(rng.choice(one.values))
-    if one.type == "int":
+    if spec.type == "enum":
+        return str(rng.choice(spec.values))
+    if spec.type == "int":
         return int(rng.integers(1, 20))
-    if one.type == "money":
+    if spec.type == "money":
         return int(rng.integers(1, 50)) * 10
-    if one.type == "date":
+    if spec.type == "date":
         return f"2026-{int(rng.integers(1, 13)):02d}-{int(rng.integers(1, 29)):02d}"
-    return str(rng.choice(NAMES if one.type == "name" else NOTES))
+    return str(rng.choice(NAMES if spec.type == "name" else NOTES))
 
 
 @dataclass
@@ -48,7 +48,7 @@ class World:
         for kind in kinds:
             start = int(rng.integers(1, 60))
             ids = [f"{kind.prefix}{start + k}" for k in range(per_kind)]
-            entities[kind.slug] = {one: {f.name: value(rng, f) for f in kind.fields} for one in ids}
+            entities[kind.slug] = {entity_id: {f.name: value(rng, f) for f in kind.fields} for entity_id in ids}
             numbers[kind.slug] = start + per_kind
         return cls(entities, set(), numbers)
 

@@ -84,7 +84,7 @@ def view(
     """The messages that the model sees.
 
     Args:
-        memo: remembers shown messages and their sizes by place; for a history that only grows, and one policy.
+        memo: remembers shown messages and their sizes by index; for a history that only grows, and one policy.
 
     Raises:
         ContextExhausted: they have more than `budget` tokens even so.
@@ -109,10 +109,10 @@ def _hidden(history: Sequence[Message], policy: ViewPolicy, count: Count, memo: 
         hidden = {k for k in outputs if k < current and k not in kept}
     shown: list[Message] = []
     size = 0
-    for place, message in enumerate(history):
-        key = (place, place in hidden)
+    for index, message in enumerate(history):
+        key = (index, index in hidden)
         if key not in memo:
-            if place in hidden:
+            if index in hidden:
                 message = placeholder(message)
             elif message["role"] == "tool" and policy.name == "clip":
                 message = _clip(message, policy.clip_chars)

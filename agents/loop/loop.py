@@ -72,7 +72,7 @@ def assistant(text: str, reasoning: str, calls: Sequence[Mapping[str, Any]], ind
     if reasoning:
         message["reasoning_content"] = reasoning
     if calls:
-        message["tool_calls"] = [_call(call["function"], index + place) for place, call in enumerate(calls)]
+        message["tool_calls"] = [_call(call["function"], index + offset) for offset, call in enumerate(calls)]
     return message
 
 
@@ -185,8 +185,8 @@ def run(
             else:
                 shown = asking.send(message)
     except StopIteration as end:
-        found: Run = end.value
-        return found
+        result: Run = end.value
+        return result
     finally:
         asking.close()
 
@@ -346,8 +346,8 @@ class _Loop:
                 if len(open_calls) > 1 and self.options.parallel > 1
                 else None
             )
-            for place, call in enumerate(open_calls):
-                text, error = self._one(call, refused[place]) if running is None else running[place].result()
+            for index, call in enumerate(open_calls):
+                text, error = self._one(call, refused[index]) if running is None else running[index].result()
                 message = {"role": "tool", "tool_call_id": call["id"], "content": text}
                 self.log.add({"result": message, "error": error})
                 self._take(call, message, error)

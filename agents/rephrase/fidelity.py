@@ -108,13 +108,13 @@ def fidelity(source: str, output: str, title: str = "", background: str = "") ->
     output = without_speakers(output)
     names = _known_names(f"{source}\n{given}")
     names |= _known_names(output) & {word.lower() for word in re.findall(r"\b[A-Z]\w+", source)}
-    src = [tokens for tokens in (words(one, names) for one in sentences(source)) if tokens]
+    src = [tokens for tokens in (words(sentence, names) for sentence in sentences(source)) if tokens]
     out_texts = sentences(output)
-    out = [words(one, names) for one in out_texts]
+    out = [words(text, names) for text in out_texts]
     statements = [w for w, text in zip(out, out_texts, strict=True) if w and not is_question(text)]
-    labels = {w.stem for one, text in zip(out, out_texts, strict=True) if is_label(text) for w in one}
+    labels = {w.stem for tokens, text in zip(out, out_texts, strict=True) if is_label(text) for w in tokens}
     spoken = [w for w, text in zip(out, out_texts, strict=True) if w and not is_label(text) and _says(w, text)]
-    extra = [words(one, names) for one in sentences(given)]
+    extra = [words(sentence, names) for sentence in sentences(given)]
     src_all, out_all = flat(src), flat(out)
     known = {w.stem for w in [*src_all, *flat(extra)]}
     src_numbers, out_numbers = _numbers(src_all), _numbers(out_all)
@@ -127,9 +127,9 @@ def fidelity(source: str, output: str, title: str = "", background: str = "") ->
         numbers=_kept_numbers(src_numbers, out_numbers),
         new_names=len(out_names - known_lower),
         new_numbers=_new_numbers(out_numbers, src_numbers + given_numbers),
-        coverage=min((_coverage(one, src, out_all) for one in src), default=0.0) * _keeps_items(src, out_all),
+        coverage=min((_coverage(tokens, src, out_all) for tokens in src), default=0.0) * _keeps_items(src, out_all),
         support=min((_support(w, known) for w in spoken), default=float(bool(out))),
-        unsupported_run=max((_run(one, known) for one in out), default=0),
+        unsupported_run=max((_run(tokens, known) for tokens in out), default=0),
         turned=turned(src, statements, known | labels, {part for w in words(title, names) for part in name_tokens(w)}),
         similarity=_cosine(src_all, out_all),
         copied=_copied(src_all, flat(statements)),
@@ -140,7 +140,7 @@ def fidelity(source: str, output: str, title: str = "", background: str = "") ->
 
 def _known_names(text: str) -> frozenset[str]:
     """Words that stand with a capital inside a sentence, so that they are names at its beginning too."""
-    inner = {part for one in sentences(text) for w in words(one) if w.name for part in (w.text.lower(),)}
+    inner = {part for sentence in sentences(text) for w in words(sentence) if w.name for part in (w.text.lower(),)}
     return frozenset(inner)
 
 
@@ -150,7 +150,7 @@ def _names(tokens: Sequence[Word]) -> set[str]:
 
 def _first_words(sentences_: Sequence[Sequence[Word]]) -> set[str]:
     """Stems of first words with a capital, which may be names: nothing in the sentence tells."""
-    first = (next((w for w in one if w.content or w.text[0].isalnum()), None) for one in sentences_)
+    first = (next((w for w in tokens if w.content or w.text[0].isalnum()), None) for tokens in sentences_)
     return {w.stem for w in first if w and w.content and w.text[0].isupper() and w.stem not in FRAMING_STEMS}
 
 
@@ -177,43 +177,43 @@ def _kept_numbers(src: Sequence[tuple[str, str]], out: Sequence[tuple[str, str]]
     return sum((pair in out) if pair[1] else (pair[0] in plain) for pair in wanted) / len(wanted) if wanted else 1.0
 
 
-def _share(wanted: set[str], found: set[str]) -> float:
-    return len(wanted & found) / len(wanted) if wanted else 1.0
+def _share(wanted: set[str], present: set[str]) -> float:
+    return len(wanted & present) / len(wanted) if wanted else 1.0
 
 
 def _coverage(sentence: Sequence[Word], src: Sequence[Sequence[Word]], out: Sequence[Word]) -> float:
     """Weighted share of a source sentence's content words that the rephrasing has."""
-    said = {w.stem for w in out}
+    out_stems = {w.stem for w in out}
     stems = {w.stem for w in sentence if is_key(w)}
-    others = {w.stem for one in src if one is not sentence for w in one}
-    weight = {one: SHARED_WEIGHT if one in others or one in FRAMING_STEMS else 1.0 for one in stems}
+    others = {w.stem for other in src if other is not sentence for w in other}
+    weight = {stem_: SHARED_WEIGHT if stem_ in others or stem_ in FRAMING_STEMS else 1.0 for stem_ in stems}
     total = sum(weight.values())
-    return sum(value for one, value in weight.items() if one in said) / total if total else 1.0
+    return sum(value for stem_, value in weight.items() if stem_ in out_stems) / total if total else 1.0
 
 
 def _keeps_items(src: Sequence[Sequence[Word]], out: Sequence[Word]) -> bool:
     """Whether every item of the source's enumerations, such as `quartz, feldspar and mica`, is said."""
-    said = {w.stem for w in out}
-    return all(item in said for one in src for item in _items(one))
+    out_stems = {w.stem for w in out}
+    return all(item in out_stems for tokens in src for item in _items(tokens))
 
 
 def _items(tokens: Sequence[Word]) -> set[str]:
     """Stems of single content words that stand between commas and `and`, three of them or more."""
     spelt = [w for w in tokens if w.content or w.joint or not w.stem]
-    found: set[str] = set()
+    items: set[str] = set()
     run: list[str] = []
-    for place, w in enumerate(spelt):
-        after = spelt[place + 1] if place + 1 < len(spelt) else None
+    for index, w in enumerate(spelt):
+        after = spelt[index + 1] if index + 1 < len(spelt) else None
         if w.joint and (w.text == "," or w.stem in {"and", "or"}):
             continue
         listed = w.content and after is not None and after.joint and (after.text == "," or after.stem in {"and", "or"})
         if listed:
             run.append(w.stem)
             continue
-        if w.content and len(run) >= 2 and spelt[place - 1].stem in {"and", "or"}:
-            found |= {*run, w.stem}
+        if w.content and len(run) >= 2 and spelt[index - 1].stem in {"and", "or"}:
+            items |= {*run, w.stem}
         run = []
-    return found
+    return items
 
 
 def _says(tokens: Sequence[Word], text: str) -> bool:

@@ -97,7 +97,7 @@ class _Work:
     chosen: list[int] = field(default_factory=list)
     candidates: list[Candidate] = field(default_factory=list)
 
-    def place(self) -> tuple[int, int] | None:
+    def position(self) -> tuple[int, int] | None:
         """(excerpt, chunk in it) that comes next."""
         at = len(self.parts)
         for number, chunks in enumerate(self.excerpts):
@@ -137,7 +137,7 @@ def rephrase(
         ChatError: no request can be answered; what was answered before is in the client's store.
     """
     works = [_Work(job, _excerpts(job.text, options)) for job in jobs]
-    while active := [work for work in works if work.place() is not None]:
+    while active := [work for work in works if work.position() is not None]:
         requests: list[ChatRequest] = []
         owners: list[tuple[_Work, str]] = []
         for work in active:
@@ -160,21 +160,21 @@ def n_answers(jobs: Sequence[RewriteJob], options: RewriteOptions) -> int:
 
 
 def _excerpts(text: str, options: RewriteOptions) -> list[list[str]]:
-    found = []
+    excerpts = []
     for excerpt in pack(sentences(text), options.excerpt_tokens):
-        found.append([" ".join(chunk) for chunk in pack(excerpt, options.chunk_tokens)])
-    return found
+        excerpts.append([" ".join(chunk) for chunk in pack(excerpt, options.chunk_tokens)])
+    return excerpts
 
 
 def _requests(work: _Work, options: RewriteOptions) -> list[tuple[ChatRequest, str]]:
     """The candidates' requests for the next chunk, each with the opening that is put into the teacher's mouth."""
-    place = work.place()
-    assert place is not None
+    position = work.position()
+    assert position is not None
     job, style, perspective = work.job, STYLES[work.job.style], PERSPECTIVES[work.job.perspective]
     shared = shots(style)
-    chunks = work.excerpts[place[0]]
-    chunk = chunks[place[1]]
-    done = work.parts[len(work.parts) - place[1] :]
+    chunks = work.excerpts[position[0]]
+    chunk = chunks[position[1]]
+    done = work.parts[len(work.parts) - position[1] :]
     dialog: list[Message] = list(shared)
     for wording, before in done:  # what is already reworded: turns of the same dialog; a copy would teach copying
         if wording:
@@ -184,7 +184,7 @@ def _requests(work: _Work, options: RewriteOptions) -> list[tuple[ChatRequest, s
     dialog.append({"role": "user", "content": ask(perspective, job.title, chunk, excerpt)})
     openings = _openings(style, chunk, job.title)
     heading = style.kind == "frame" and style.max_words <= HEADING_WORDS
-    found = []
+    requests = []
     for k in range(options.candidates):
         opening = openings[k % len(openings)]
         prefill: list[Message] = [{"role": "assistant", "content": opening}] if opening else []
@@ -198,8 +198,8 @@ def _requests(work: _Work, options: RewriteOptions) -> list[tuple[ChatRequest, s
             stop=("\n", ".", ",", ":", ";", "(") if heading else ("\n",),
             shared=len(shared),
         )
-        found.append((request, opening))
-    return found
+        requests.append((request, opening))
+    return requests
 
 
 def _openings(style: Style, chunk: str, title: str) -> list[str]:
@@ -219,9 +219,9 @@ def _openings(style: Style, chunk: str, title: str) -> list[str]:
 
 def _question_words(chunk: str) -> list[str]:
     """What a question about this chunk may begin with, so that the candidates of a chunk ask for different things."""
-    found = ["When"] if YEAR.search(chunk) else []
-    found += ["How many"] if re.search(r"\d", YEAR.sub("", chunk)) else []
-    return [*found, "Which", "How"]
+    openings = ["When"] if YEAR.search(chunk) else []
+    openings += ["How many"] if re.search(r"\d", YEAR.sub("", chunk)) else []
+    return [*openings, "Which", "How"]
 
 
 def _seed(*names: int) -> int:
@@ -230,11 +230,11 @@ def _seed(*names: int) -> int:
 
 def _choose(work: _Work, wordings: Sequence[str | None], options: RewriteOptions) -> None:
     """Appends the best faithful wording of the next chunk, or '' when there is none; None was refused."""
-    place = work.place()
-    assert place is not None
+    position = work.position()
+    assert position is not None
     job, style = work.job, STYLES[work.job.style]
-    chunks = work.excerpts[place[0]]
-    chunk, excerpt = chunks[place[1]], " ".join(chunks)
+    chunks = work.excerpts[position[0]]
+    chunk, excerpt = chunks[position[1]], " ".join(chunks)
     used = {wording for wording, _ in work.parts if wording}
     best, best_value = -1, float("-inf")
     tidy = [_tidy(wording or "", style) for wording in wordings]

@@ -40,8 +40,8 @@ class Style:
 
 
 PERSPECTIVES = {
-    one.name: one
-    for one in (
+    perspective.name: perspective
+    for perspective in (
         Perspective("encyclopedist", "an encyclopedia", "Reader", "Editor"),
         Perspective("teacher", "a teacher of beginners", "Student", "Teacher"),
         Perspective("journalist", "a newspaper", "Interviewer", "Expert"),

@@ -104,18 +104,18 @@ class Word:
 
 def sentences(text: str) -> list[str]:
     """Sentences, lines and table cells; initials and common abbreviations don't end one."""
-    found: list[str] = []
+    parts: list[str] = []
     for line in re.split(r"\n|\|", text):
         start = 0
         for match in re.finditer(r"[.!?]+[\"”’')\]]*\s+(?=[\"“(]?[A-Z0-9])", line):
             part = line[start : match.end()].strip()
             if _ABBREVIATION.search(part):
                 continue
-            found.append(part)
+            parts.append(part)
             start = match.end()
         if line[start:].strip():
-            found.append(line[start:].strip())
-    return found
+            parts.append(line[start:].strip())
+    return parts
 
 
 @lru_cache(maxsize=65536)
@@ -137,27 +137,27 @@ def words(sentence: str, known_names: frozenset[str] = frozenset()) -> list[Word
     case) or is written with capitals inside.
     """
     tokens = _TOKEN.findall(sentence)
-    found: list[Word] = []
-    for place, token in enumerate(tokens):
+    words_: list[Word] = []
+    for index, token in enumerate(tokens):
         low = token.lower()
         if token[0].isdigit():
             value = re.sub(r"[,](?=\d{3}\b)", "", token).rstrip(".,")
-            following = tokens[place + 1].lower() if place + 1 < len(tokens) else ""
+            following = tokens[index + 1].lower() if index + 1 < len(tokens) else ""
             unit = UNITS.get(following) or UNITS.get(following.removesuffix("s")) or ""
-            found.append(Word(token, value, number=value, unit=unit))
+            words_.append(Word(token, value, number=value, unit=unit))
         elif low in NUMBER_WORDS:
-            found.append(Word(token, low, number=low))
+            words_.append(Word(token, low, number=low))
         elif token[0].isalpha():
-            first = not any(t[0].isalnum() for t in tokens[:place]) or tokens[place - 1][0] in ".!?:"
+            first = not any(t[0].isalnum() for t in tokens[:index]) or tokens[index - 1][0] in ".!?:"
             capital = token[0].isupper() and (low not in STOP or token == "May") and (low in known_names or not first)
             mixed = any(c.isupper() for c in token[1:])
             name = capital or (mixed and low not in STOP)
             denies = low in NEGATIONS or low.endswith(("n't", "n’t"))
             content = name or (low not in STOP and not denies and len(low) > 1)
-            found.append(Word(token, stem(token), name=name, content=content, joint=low in JOINTS))
+            words_.append(Word(token, stem(token), name=name, content=content, joint=low in JOINTS))
         elif token[0] in ",;:()–—|":
-            found.append(Word(token, "", joint=True))
-    return found
+            words_.append(Word(token, "", joint=True))
+    return words_
 
 
 def name_tokens(word: Word) -> set[str]:
@@ -187,8 +187,8 @@ def negations(tokens: Sequence[Word]) -> int:
     """How many words deny something; `no animal is larger than` says which one is the largest."""
     low = [word.text.lower() for word in tokens]
     return sum(
-        (word in NEGATIONS or bool(re.search(r"n[’']t$", word))) and not (word == "no" and "than" in low[place:])
-        for place, word in enumerate(low)
+        (word in NEGATIONS or bool(re.search(r"n[’']t$", word))) and not (word == "no" and "than" in low[index:])
+        for index, word in enumerate(low)
     )
 
 
@@ -205,7 +205,7 @@ def n_tokens(text: str) -> int:
 
 
 def flat(sentences_: Sequence[Sequence[Word]]) -> list[Word]:
-    return [word for one in sentences_ for word in one]
+    return [word for sentence in sentences_ for word in sentence]
 
 
 def is_key(word: Word) -> bool:

@@ -9,36 +9,36 @@ def turned(
     src: Sequence[Sequence[Word]], statements: Sequence[Sequence[Word]], known: set[str], title: set[str]
 ) -> int:
     """Facts that the rephrasing turns around: new words of contrast, negations, values in each other's place."""
-    said = {w.text.lower() for one in src for w in one}
-    turned = sum(_contradicts(w, said) for one in statements for w in one if w.stem not in known)
+    source_words = {w.text.lower() for sentence in src for w in sentence}
+    turned = sum(_contradicts(w, source_words) for statement in statements for w in statement if w.stem not in known)
     turned += abs(sum(map(negations, src)) - sum(map(negations, statements)))
-    for one in statements:
-        aligned = _aligned(one, src)
+    for statement in statements:
+        aligned = _aligned(statement, src)
         here = {w.number for w in flat(aligned) if w.number}
         there = title | {part for w in flat(aligned) for part in name_tokens(w)}
-        turned += sum(bool(w.number) and w.number not in here for w in one)
-        turned += sum(w.name and not name_tokens(w) <= there for w in one)
-        turned += _swapped(flat(aligned), list(one), {w.number for w in one if w.number})
-        turned += _names_swapped(flat(aligned), list(one)) + _denies_the_other(flat(aligned), list(one))
-        turned += _roles_turned(flat(aligned), list(one))
-        turned += len(_directions(one) & {(to, start) for start, to in _directions(flat(aligned))})
+        turned += sum(bool(w.number) and w.number not in here for w in statement)
+        turned += sum(w.name and not name_tokens(w) <= there for w in statement)
+        turned += _swapped(flat(aligned), list(statement), {w.number for w in statement if w.number})
+        turned += _names_swapped(flat(aligned), list(statement)) + _denies_the_other(flat(aligned), list(statement))
+        turned += _roles_turned(flat(aligned), list(statement))
+        turned += len(_directions(statement) & {(to, start) for start, to in _directions(flat(aligned))})
     return turned
 
 
-def _contradicts(word: Word, said: set[str]) -> bool:
+def _contradicts(word: Word, source_words: set[str]) -> bool:
     """A new word of contrast; `before` and `after` are harmless where the source hasn't the other one."""
     low = word.text.lower()
     other = {"before": "after", "after": "before"}.get(low)
-    return contrasts(word) and (other is None or other in said)
+    return contrasts(word) and (other is None or other in source_words)
 
 
 def _aligned(statement: Sequence[Word], src: Sequence[Sequence[Word]]) -> list[Sequence[Word]]:
     """The source sentences that a statement rewords: the one it shares most words with, and those it says in full."""
-    said = {w.stem for w in statement if w.content}
-    overlap = [len(said & {w.stem for w in one if w.content}) for one in src]
+    stems = {w.stem for w in statement if w.content}
+    overlap = [len(stems & {w.stem for w in sentence if w.content}) for sentence in src]
     best = max(overlap, default=0)
-    size = [len({w.stem for w in one if w.content}) for one in src]
-    return [one for one, n, of in zip(src, overlap, size, strict=True) if n == best or (of and n / of >= 0.6)]
+    size = [len({w.stem for w in sentence if w.content}) for sentence in src]
+    return [sentence for sentence, n, of in zip(src, overlap, size, strict=True) if n == best or (of and n / of >= 0.6)]
 
 
 def _swapped(src: Sequence[Word], out: Sequence[Word], values: set[str]) -> int:
@@ -57,17 +57,17 @@ def _swapped(src: Sequence[Word], out: Sequence[Word], values: set[str]) -> int:
 
 def _clauses(tokens: Sequence[Word]) -> list[list[Word]]:
     """Parts of a sentence; a comma or a conjunction between two names doesn't end one."""
-    found: list[list[Word]] = [[]]
-    for place, w in enumerate(tokens):
-        before = next((one for one in tokens[place - 1 :: -1] if one.stem), None) if place else None
-        after = next((one for one in tokens[place + 1 :] if one.content), None)
+    clauses: list[list[Word]] = [[]]
+    for index, w in enumerate(tokens):
+        before = next((word for word in tokens[index - 1 :: -1] if word.stem), None) if index else None
+        after = next((word for word in tokens[index + 1 :] if word.content), None)
         listing = w.text == "," or w.stem in {"and", "or"}
         between = listing and before is not None and before.name and after is not None and after.name
         if w.joint and not between:
-            found.append([])
+            clauses.append([])
         else:
-            found[-1].append(w)
-    return found
+            clauses[-1].append(w)
+    return clauses
 
 
 def _swappable(word: Word) -> bool:
@@ -102,20 +102,20 @@ def _roles(tokens: Sequence[Word]) -> dict[str, tuple[set[str], set[str]]]:
     """Verb → names of who does it and of whom it is done to, where names stand right before and after it."""
 
     def names(near: Sequence[Word]) -> set[str]:
-        found: set[str] = set()
+        stems: set[str] = set()
         for w in near:
             if w.name:
-                found.add(w.stem)
+                stems.add(w.stem)
             elif w.content or w.number or (w.joint and w.stem not in {"and"}):
                 break
-        return found
+        return stems
 
     roles: dict[str, tuple[set[str], set[str]]] = {}
-    for place, w in enumerate(tokens):
+    for index, w in enumerate(tokens):
         if not w.content or w.name:
             continue
-        before, after = names(tokens[place - 1 :: -1] if place else ()), names(tokens[place + 1 :])
-        passive = place > 0 and tokens[place - 1].text.lower() in {"was", "were", "is", "are", "been", "be", "being"}
+        before, after = names(tokens[index - 1 :: -1] if index else ()), names(tokens[index + 1 :])
+        passive = index > 0 and tokens[index - 1].text.lower() in {"was", "were", "is", "are", "been", "be", "being"}
         if before and after:
             roles[w.stem] = (after, before) if passive else (before, after)
     return roles
@@ -159,11 +159,11 @@ def _denies_the_other(src: Sequence[Word], out: Sequence[Word]) -> int:
 def _context(tokens: Sequence[Word], value: str) -> set[str]:
     """Content words of the part of the sentence in which a number stands."""
     near: set[str] = set()
-    for place, w in enumerate(tokens):
+    for index, w in enumerate(tokens):
         if w.number != value:
             continue
         for step in (-1, 1):
-            at = place + step
+            at = index + step
             while 0 <= at < len(tokens) and not tokens[at].joint:
                 if tokens[at].content:
                     near.add(tokens[at].stem)

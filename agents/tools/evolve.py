@@ -19,16 +19,16 @@ def _pick(key: str, count: int) -> int:
 
 def kinds() -> list[Kind]:
     """Every kind of every application, in a fixed order."""
-    found = []
+    all_kinds = []
     for domain, text in DOMAINS.items():
         pool = [Field.parse(part) for part in FIELDS[domain].replace("\n", " ").split(", ")]
         for line in text.splitlines():
             application, names = line.split(": ")
             for name in names.split(", "):
                 left_out = 1 + _pick(f"{application}/{name}", len(pool) - 1)  # the status always stays
-                fields = tuple(field for place, field in enumerate(pool) if place != left_out)[:FIELDS_PER_KIND]
-                found.append(Kind(domain, application, name, fields))
-    return found
+                fields = tuple(field for index, field in enumerate(pool) if index != left_out)[:FIELDS_PER_KIND]
+                all_kinds.append(Kind(domain, application, name, fields))
+    return all_kinds
 
 
 VERBS: dict[Action, tuple[str, ...]] = {

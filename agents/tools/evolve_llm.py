@@ -22,6 +22,7 @@ ACTIONS: dict[str, Action] = {
     "adjust": "adjust", "delete": "delete", "latest": "latest",
 }  # fmt: skip
 WITHOUT_FIELD = frozenset({"get", "list", "create", "delete"})
+RESERVED = ("id", "by", "cached", "took_s", "error")
 NUMBERS = frozenset({"int", "money"})
 TOKENS = 2048
 SYSTEM = "You design the interfaces of business software. Answer with JSON alone."
@@ -58,10 +59,10 @@ def _ask(client: ChatClient, questions: Sequence[str], schema: Mapping[str, Any]
             ({"role": "system", "content": SYSTEM}, {"role": "user", "content": question}),
             max_tokens=TOKENS,
             temperature=0.8,
-            seed=seed + place,
+            seed=seed + index,
             response_schema=schema,
         )
-        for place, question in enumerate(questions)
+        for index, question in enumerate(questions)
     ]
     return [
         None if isinstance(answer, ChatRefusal) else _items(answer.text)
@@ -89,7 +90,7 @@ def evolve_with(
     Raises:
         ChatError: no request can be answered.
     """
-    found = Evolved()
+    evolved = Evolved()
     taken = set(known)
     asked = [
         f"Domain: {domain.replace('_', ' ')}. Name {applications} different applications that people in it use every "
@@ -99,12 +100,12 @@ def evolve_with(
     places: list[tuple[str, str]] = []
     for domain, items in zip(domains, _ask(client, asked, _APPLICATIONS, seed), strict=True):
         if items is None:
-            found.refused.append(domain)
+            evolved.refused.append(domain)
             continue
         for item in items[:applications]:
             name = str(item.get("name", "")).strip().lower().replace(" ", "_").replace("-", "_")
             if not NAME.fullmatch(name) or name in taken:
-                found.left_out["application: no new name"] += 1
+                evolved.left_out["application: no new name"] += 1
                 continue
             taken.add(name)
             places.append((domain, name))
@@ -118,43 +119,44 @@ def evolve_with(
     invented: list[Kind] = []
     for (domain, name), items in zip(places, _ask(client, asked, _KINDS, seed + 1_000), strict=True):
         if items is None:
-            found.refused.append(name)
+            evolved.refused.append(name)
             continue
         for item in items[:kinds]:
             kind, problem = _kind(domain, name, item)
             if kind is None:
-                found.left_out[f"kind: {problem}"] += 1
+                evolved.left_out[f"kind: {problem}"] += 1
             elif any(kind.slug == other.slug for other in invented if other.application == name):
-                found.left_out["kind: twice"] += 1
+                evolved.left_out["kind: twice"] += 1
             else:
                 invented.append(kind)
     asked = [
         f"The {kind.application.replace('_', ' ')} application keeps records of the kind {kind.name} with the fields "
-        f"{', '.join(one.written() for one in kind.fields)}. Write its tools. action: get, list, create, delete (field "
-        "empty), search, count, update (any field), adjust (adds to a number), latest (largest number or date). name: "
-        "snake_case, beginning with the application. description: one or two sentences on what it does and returns."
+        f"{', '.join(spec.written() for spec in kind.fields)}. Write its tools. action: get, list, create, delete "
+        "(field empty), search, count, update (any field), adjust (adds to a number), latest (largest number or date). "
+        "name: snake_case, beginning with the application. description: one or two sentences on what it does and "
+        "returns."
         for kind in invented
     ]
     names: set[str] = set()
     for kind, items in zip(invented, _ask(client, asked, _TOOLS, seed + 2_000), strict=True):
         if items is None:
-            found.refused.append(f"{kind.application} {kind.name}")
+            evolved.refused.append(f"{kind.application} {kind.name}")
             continue
         own: dict[tuple[str, str | None], Tool] = {}
         for item in items:
             tool, problem = _tool(kind, item)
             if tool is None:
-                found.left_out[f"tool: {problem}"] += 1
+                evolved.left_out[f"tool: {problem}"] += 1
             elif tool.name in names or (tool.action, tool.field) in own:
-                found.left_out["tool: twice"] += 1
+                evolved.left_out["tool: twice"] += 1
             else:
                 names.add(tool.name)
                 own[tool.action, tool.field] = tool
         if ("get", None) not in own:
-            found.left_out["kind: no tool shows a record"] += 1
+            evolved.left_out["kind: no tool shows a record"] += 1
             continue
-        found.tools += own.values()
-    return found
+        evolved.tools += own.values()
+    return evolved
 
 
 def _kind(domain: str, application: str, item: Mapping[str, Any]) -> tuple[Kind | None, str]:
@@ -165,15 +167,15 @@ def _kind(domain: str, application: str, item: Mapping[str, Any]) -> tuple[Kind 
     texts = item.get("fields")
     for text in texts if isinstance(texts, list) else []:
         try:
-            one = Field.parse(str(text).strip().lower().replace(" ", "_"))
+            spec = Field.parse(str(text).strip().lower().replace(" ", "_"))
         except ValueError:
             return None, "field type"
-        if not re.fullmatch(r"[a-z][a-z0-9_]{1,30}", one.name) or one.name in ("id", "by", "cached", "took_s", "error"):
+        if not re.fullmatch(r"[a-z][a-z0-9_]{1,30}", spec.name) or spec.name in RESERVED:
             return None, "field name"
-        if one.type == "enum" and not all(re.fullmatch(r"[a-z0-9][a-z0-9_-]*", text) for text in one.values):
+        if spec.type == "enum" and not all(re.fullmatch(r"[a-z0-9][a-z0-9_-]*", text) for text in spec.values):
             return None, "field values"
-        fields[one.name] = one
-    if not 4 <= len(fields) <= 12 or not any(one.type == "enum" for one in fields.values()):
+        fields[spec.name] = spec
+    if not 4 <= len(fields) <= 12 or not any(spec.type == "enum" for spec in fields.values()):
         return None, "too few fields, too many, or none with values to choose from"
     return Kind(domain, application, name, tuple(fields.values())), ""
 
@@ -189,7 +191,7 @@ def _tool(kind: Kind, item: Mapping[str, Any]) -> tuple[Tool | None, str]:
         return None, "description"
     if action in WITHOUT_FIELD:
         return Tool(name, kind, action, None, description), ""
-    types = {one.name: one.type for one in kind.fields}
+    types = {spec.name: spec.type for spec in kind.fields}
     wanted = str(item.get("field", ""))
     if wanted not in types:
         return None, "field"

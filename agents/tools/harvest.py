@@ -37,17 +37,17 @@ def _transport(server: str | Sequence[str]) -> StdioServerParameters | str:
 async def _list(server: str | Sequence[str]) -> list[McpTool]:
     name = server if isinstance(server, str) else " ".join(server)
     async with Client(_transport(server), read_timeout_seconds=TIMEOUT_S) as client:
-        found: list[McpTool] = []
+        tools: list[McpTool] = []
         cursor: str | None = None
         while True:
             page = await client.list_tools(cursor=cursor)
             for tool in page.tools:
                 declared = tool.model_dump(by_alias=True, exclude_none=True)
                 returns = declared.get("outputSchema") or {"type": "object"}
-                found.append(McpTool(name, tool.name, tool.description or "", declared["inputSchema"], returns))
+                tools.append(McpTool(name, tool.name, tool.description or "", declared["inputSchema"], returns))
             cursor = page.next_cursor
             if not cursor:
-                return found
+                return tools
 
 
 def harvest(server: str | Sequence[str]) -> list[McpTool]:

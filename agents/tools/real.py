@@ -142,9 +142,12 @@ def google() -> Iterator[RealTool]:
             if not method.get("description"):
                 continue
             properties = {
-                key: _google_schema(schemas, one, 1) for key, one in list(method.get("parameters", {}).items())
+                key: _google_schema(schemas, parameter, 1)
+                for key, parameter in list(method.get("parameters", {}).items())
             }
-            required = sorted(key for key, one in method.get("parameters", {}).items() if one.get("required"))
+            required = sorted(
+                key for key, parameter in method.get("parameters", {}).items() if parameter.get("required")
+            )
             if "request" in method:
                 properties["body"] = _google_schema(schemas, method["request"], DEPTH)
             returns = _google_schema(schemas, method["response"], DEPTH) if "response" in method else {"type": "object"}
@@ -164,16 +167,16 @@ def sample(count: int) -> list[RealTool]:
     for tool in [*aws(), *google()]:
         if len(tool.description) > 20 and len(tool.name) <= 128:
             by_service.setdefault((tool.source, tool.service), []).append(tool)
-    found: list[RealTool] = []
+    chosen: list[RealTool] = []
     seen: set[str] = set()
-    place = 0
-    while len(found) < count:
-        before = len(found)
+    index = 0
+    while len(chosen) < count:
+        before = len(chosen)
         for own in by_service.values():
-            if place < len(own) and own[place].name not in seen and len(found) < count:
-                seen.add(own[place].name)
-                found.append(own[place])
-        place += 1
-        if len(found) == before and place > max(map(len, by_service.values())):
+            if index < len(own) and own[index].name not in seen and len(chosen) < count:
+                seen.add(own[index].name)
+                chosen.append(own[index])
+        index += 1
+        if len(chosen) == before and index > max(map(len, by_service.values())):
             break
-    return sorted(found, key=lambda tool: (tool.source, tool.name))
+    return sorted(chosen, key=lambda tool: (tool.source, tool.name))

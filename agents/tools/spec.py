@@ -138,7 +138,7 @@ def simulated(rows: Iterable[Mapping[str, Any]]) -> list[Tool]:
         ValueError, KeyError: a state model that `Tool.state_model` did not write.
     """
     kinds: dict[tuple[str, str, str, str], Kind] = {}
-    found = []
+    tools = []
     for row in rows:
         if not row["state_model"]:
             continue
@@ -146,5 +146,5 @@ def simulated(rows: Iterable[Mapping[str, Any]]) -> list[Tool]:
         key = (row["domain"], row["application"], state["kind"], state["fields"])
         if key not in kinds:
             kinds[key] = Kind(*key[:3], tuple(Field.parse(text) for text in state["fields"].split(", ")))
-        found.append(Tool(row["name"], kinds[key], state["action"], state["field"], row["description"]))
-    return found
+        tools.append(Tool(row["name"], kinds[key], state["action"], state["field"], row["description"]))
+    return tools

@@ -27,14 +27,14 @@ def pieces(messages: Sequence[Message], shared: int = 0) -> tuple[list[Piece], l
     if messages[0].get("role") != "system":
         head += _message("system", SYSTEM)
     rest: list[Piece] = []
-    for place, message in enumerate(messages):
+    for index, message in enumerate(messages):
         role, content = message.get("role"), message.get("content")
         if role not in ROLES or not isinstance(content, str):
-            raise ChatError(f"request: message {place}: role {role!r} with {type(content).__name__} content")
+            raise ChatError(f"request: message {index}: role {role!r} with {type(content).__name__} content")
         part = _message(role, content)
-        if place == len(messages) - 1 and role == "assistant":
+        if index == len(messages) - 1 and role == "assistant":
             part = part[:-2]
-        (head if place < min(shared, len(messages) - 1) else rest).extend(part)
+        (head if index < min(shared, len(messages) - 1) else rest).extend(part)
     if messages[-1]["role"] != "assistant":
         rest += [(TURN, True), ("assistant\n", False)]
     return head, rest

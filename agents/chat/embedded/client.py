@@ -38,7 +38,7 @@ PREFIXES = 16  # beginnings of prompts that stay read, at 46 kB per token in flo
 class _Row:
     """A request at work: its prompt is `prefix` + `own`; the answer's first tokens are `opening`, which is given."""
 
-    place: int
+    index: int
     request: ChatRequest
     prefix: tuple[int, ...]
     own: list[int]
@@ -52,7 +52,7 @@ class _Row:
         return len(self.own) + len(self.ids) - 1
 
     @property
-    def said(self) -> list[int]:
+    def answer_ids(self) -> list[int]:
         """The answer without its opening."""
         return self.ids[len(self.opening) :]
 
@@ -95,15 +95,15 @@ class EmbeddedClient:
     def complete(self, requests: Sequence[ChatRequest], on_answer: OnAnswer | None = None) -> list[ChatAnswer]:
         answers = Answers(on_answer)
         groups: dict[tuple[int, ...], list[_Row]] = {}
-        for place, request in enumerate(requests):
-            row = self._row(place, request)
+        for index, request in enumerate(requests):
+            row = self._row(index, request)
             if isinstance(row, ChatRefusal):
-                answers.give(place, row)
+                answers.give(index, row)
             else:
                 groups.setdefault(row.prefix, []).append(row)
         for prefix, group in groups.items():
             for row in self._decode_group(prefix, group):
-                answers.give(row.place, self._response(row))
+                answers.give(row.index, self._response(row))
         return answers.in_order(len(requests))
 
     def converse(self, dialogs: Iterable[Dialog]) -> None:
@@ -113,7 +113,7 @@ class EmbeddedClient:
         """Tokens of `text`."""
         return len(self.tokenizer.encode(text, add_special_tokens=False).ids)
 
-    def _row(self, place: int, request: ChatRequest) -> _Row | ChatRefusal:
+    def _row(self, index: int, request: ChatRequest) -> _Row | ChatRefusal:
         if request.tools or request.response_schema is not None:
             raise ChatError("request: the embedded teacher knows neither tools nor schemas")
         if request.max_tokens < 1:
@@ -125,7 +125,7 @@ class EmbeddedClient:
             before = self._encode(chatml.pieces(request.messages[:-1], request.shared)[1])
             if len(before) < len(whole) and whole[: len(before)] == before:
                 own, opening = before, whole[len(before) :]
-        row = _Row(place, request, tuple(self._encode(head)), own, opening)
+        row = _Row(index, request, tuple(self._encode(head)), own, opening)
         needed = len(row.prefix) + len(whole) + request.max_tokens
         if needed > self.config.context:
             reason = f"request: {needed} tokens with the answer; the context is {self.config.context}"
@@ -139,13 +139,13 @@ class EmbeddedClient:
         return ids
 
     def _response(self, row: _Row) -> ChatResponse:
-        ids = row.said[:-1] if row.said[-1] == self.eos else row.said
+        ids = row.answer_ids[:-1] if row.answer_ids[-1] == self.eos else row.answer_ids
         text = self.tokenizer.decode(ids, skip_special_tokens=False)
         cut = _first_stop(text, row.request.stop)
         return ChatResponse(
             text if cut is None else text[:cut],
             prompt_tokens=len(row.prefix) + len(row.own) + len(row.opening),
-            completion_tokens=len(row.said),
+            completion_tokens=len(row.answer_ids),
             finish_reason=row.finish,
         )
 
@@ -195,7 +195,7 @@ class EmbeddedClient:
         slots = max(2, min(self.rows, len(rows), CACHE_TOKENS // longest))
         if network.rows < slots or network.length < longest:
             network.reserve(max(slots, min(network.rows, CACHE_TOKENS // longest)), -(-longest // BLOCK) * BLOCK)
-        waiting = sorted(rows, key=lambda row: (len(row.own), row.own, row.place), reverse=True)
+        waiting = sorted(rows, key=lambda row: (len(row.own), row.own, row.index), reverse=True)
         active: list[_Row] = []
         while waiting or active:
             free = slots - len(active)
@@ -224,7 +224,7 @@ class EmbeddedClient:
         tokens_NQ = torch.tensor([prompt + [self.eos] * (width - len(prompt)) for prompt in prompts])
         last_N = torch.tensor([len(prompt) - 1 for prompt in prompts])
         logits = network.read(tokens_NQ, last_N, slots, prefix)
-        return logits.repeat_interleave(torch.tensor([len(places) for places in slots]), dim=0)
+        return logits.repeat_interleave(torch.tensor([len(row_slots) for row_slots in slots]), dim=0)
 
     @torch.no_grad()
     def _take(self, rows: list[_Row], logits_NV: Tensor) -> None:
@@ -239,7 +239,7 @@ class EmbeddedClient:
                 temperature=[row.request.temperature for row in rows],
                 top_p=[row.request.top_p for row in rows],
                 seed=[row.request.seed for row in rows],
-                step=[len(row.said) for row in rows],
+                step=[len(row.answer_ids) for row in rows],
             )
             tokens = id_NK.gather(1, torch.tensor(choice)[:, None]).squeeze(1).tolist()
         for row, token in zip(rows, tokens, strict=True):
@@ -249,11 +249,11 @@ class EmbeddedClient:
             row.ids.append(token)
             if token == self.eos or (row.request.stop and self._stopped(row)):
                 row.finish = "stop"
-            elif len(row.said) >= row.request.max_tokens:
+            elif len(row.answer_ids) >= row.request.max_tokens:
                 row.finish = "length"
 
     def _stopped(self, row: _Row) -> bool:
-        tail = self.tokenizer.decode(row.said[-TAIL:], skip_special_tokens=False)
+        tail = self.tokenizer.decode(row.answer_ids[-TAIL:], skip_special_tokens=False)
         return _first_stop(tail, row.request.stop) is not None
 
     @staticmethod
@@ -270,13 +270,13 @@ class EmbeddedClient:
 
 def _dealt(rows: list[_Row], prompts: list[tuple[int, ...]], workers: int) -> list[list[_Row]]:
     """The rows of every `workers`-th prompt, for each worker."""
-    turn = {own: place % workers for place, own in enumerate(prompts)}
+    turn = {own: index % workers for index, own in enumerate(prompts)}
     return [[row for row in rows if turn[tuple(row.own)] == worker] for worker in range(workers)]
 
 
 def _first_stop(text: str, stops: Sequence[str]) -> int | None:
-    found = [place for place in (text.find(stop) for stop in stops) if place >= 0]
-    return min(found, default=None)
+    positions = [position for position in (text.find(stop) for stop in stops) if position >= 0]
+    return min(positions, default=None)
 
 
 def _pump(

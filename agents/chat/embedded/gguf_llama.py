@@ -29,10 +29,10 @@ def teacher_file(package: str = TEACHER_PACKAGE) -> Path:
         listed = files(package) or []
     except PackageNotFoundError:
         raise ChatError(f"the package {package} is not installed (make setup)") from None
-    found = [Path(str(entry.locate())) for entry in listed if str(entry).endswith(".gguf")]
-    if not found:
+    paths = [Path(str(entry.locate())) for entry in listed if str(entry).endswith(".gguf")]
+    if not paths:
         raise ChatError(f"the package {package} has no .gguf file")
-    return found[0]
+    return paths[0]
 
 
 def _unpermute(weight: Tensor, heads: int) -> Tensor:

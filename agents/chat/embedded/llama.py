@@ -136,8 +136,8 @@ class Llama:
             last_N: the place of each row's last token.
             slots: for each row the slots that get its cache: requests with one prompt share the reading.
         """
-        source = torch.tensor([row for row, places in enumerate(slots) for _ in places])
-        target = torch.tensor([place for places in slots for place in places])
+        source = torch.tensor([row for row, row_slots in enumerate(slots) for _ in row_slots])
+        target = torch.tensor([slot for row_slots in slots for slot in row_slots])
         n_new = tokens_NQ.shape[1]
 
         def keep(layer: int, k_NHQD: Tensor, v_NHQD: Tensor) -> None:
