@@ -7,8 +7,14 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import hypothesis
 import pytest
 import yaml
+
+# The same examples at each run; HYPOTHESIS_PROFILE=search draws others.
+hypothesis.settings.register_profile("same", derandomize=True)
+hypothesis.settings.register_profile("search", derandomize=False)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 ROOT = Path(__file__).parents[1]
 
@@ -53,9 +59,13 @@ def run_in() -> Callable[..., "subprocess.CompletedProcess[str]"]:
 
 
 def checkout_env() -> dict[str, str]:
-    """The environment of a command in a checkout: this interpreter first, nobody else's MLflow store."""
-    dropped = {"MLFLOW_TRACKING_URI", "K2_PIPELINE_RUN", "PREFECT_API_URL", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE"}
-    env = {key: value for key, value in os.environ.items() if key not in dropped and not key.startswith("GIT_")}
+    """The environment of a command in a checkout: this interpreter first, nobody else's MLflow store or Prefect home.
+
+    Prefect's too, since a test that imports a flow leaves its own home in this process.
+    """
+    dropped = {"MLFLOW_TRACKING_URI", "K2_PIPELINE_RUN", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE"}
+    others = ("GIT_", "PREFECT_")
+    env = {key: value for key, value in os.environ.items() if key not in dropped and not key.startswith(others)}
     return env | {
         "PATH": f"{Path(sys.executable).parent}:{env['PATH']}",
         "PYTHONSAFEPATH": "",

@@ -35,6 +35,8 @@ def _follows(instruction: Instruction, prompt: str, answer: str) -> bool:
         return bool(checker.check_following(answer))
     except IndexError:  # three of IFBench's look at a place that this answer doesn't have
         return False
+    except RecursionError:  # IFEval's JSON checker on a thousand brackets, which are no JSON that anything reads
+        return False
 
 
 def follows(instructions: Sequence[Instruction], prompt: str, answer: str, *, loose: bool = False) -> list[bool]:

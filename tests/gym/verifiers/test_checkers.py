@@ -16,6 +16,17 @@ TEXTS = [
     "日本語",
     "(())",
     "x\n***\ny",
+    "[" * 5000,
+    '{"a":' * 3000,
+    "9" * 5000,
+    "NaN",
+    "\ud800",
+    "\x00",
+    " 0 ",
+    "\u0663",
+    "1000000000000 x",
+    "\U0001f600" * 50,
+    "the " * 500,
 ]
 NEEDED: dict[str, dict[str, Any]] = {
     "combination:repeat_prompt": {"prompt_to_repeat": "Write."},
