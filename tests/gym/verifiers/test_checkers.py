@@ -44,13 +44,14 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket.socket, "connect", refuse)
 
 
-def test_every_official_instruction_gives_a_verdict() -> None:
+def test_every_official_instruction_gives_a_verdict(caplog: pytest.LogCaptureFixture) -> None:
     names = [*IFEVAL, *ifbench()]
     assert (len(IFEVAL), len(ifbench())) == (25, 58)
     for name in names:
         for text in TEXTS:
             found = verify([Instruction(name, NEEDED.get(name, {}))], "Write.", text)
             assert found.status is Status.SCORED, (name, text, found)
+    assert not caplog.messages, "an answer stands in the log"
     with pytest.raises(ValueError, match="no instruction"):
         make("no:such", {})
 
