@@ -1,7 +1,7 @@
 """RL against TRL's GRPO on the same checkpoint, questions, sample counts and machine, one thread, in one process.
 
     pip install --no-deps --target trl trl==1.16.0
-    PYTHONPATH=trl python -m bench.rl [--start models/sft --tokenizer data/tokenizer]
+    PYTHONPATH=trl python -m bench.rl [--start models/sft]
 
 One round is what both do alike: K samples of each of P questions, their rewards, two optimizer steps on all of them.
 The rewards are random, so no group is left out. TRL runs transformers' DeepseekV3 with AdamW and its own defaults; ours
@@ -63,7 +63,7 @@ class OurRounds:
             episodes,
             temperature=1.0,
             seed=self.number,
-            stop_ids=frozenset({self.tokenizer.im_end, self.tokenizer.eos}),
+            stop_ids=self.tokenizer.ends,
             context=256,
             token_limit=10**9,
         )
@@ -98,14 +98,12 @@ class StepTimes(TrainerCallback):
         self.times.append(time.process_time())
 
 
-def trl_rounds(
-    start: Path, folder: Path, tasks: Sequence[Task], tokenizer: K2Tokenizer, work: Path, n: int
-) -> StepTimes:
+def trl_rounds(start: Path, tasks: Sequence[Task], tokenizer: K2Tokenizer, work: Path, n: int) -> StepTimes:
     """Runs TRL's trainer for `n` rounds; its clock."""
     from trl import GRPOConfig, GRPOTrainer
 
     tok = PreTrainedTokenizerFast(
-        tokenizer_file=str(folder / "tokenizer.json"),
+        tokenizer_file=str(start / "tokenizer.json"),
         eos_token="<|im_end|>",
         pad_token="[PAD]",
     )
@@ -145,14 +143,13 @@ def trl_rounds(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--start", type=Path, default=Path("models/sft"))
-    parser.add_argument("--tokenizer", type=Path, default=Path("data/tokenizer"))
     parser.add_argument("--rounds", type=int, default=4)
     args = parser.parse_args()
     torch.set_num_threads(1)
-    tokenizer = load_tokenizer(args.tokenizer)
+    tokenizer = load_tokenizer(args.start)
     tasks = questions()
     with tempfile.TemporaryDirectory() as folder:
-        clock = trl_rounds(args.start, args.tokenizer, tasks, tokenizer, Path(folder) / "trl", args.rounds)
+        clock = trl_rounds(args.start, tasks, tokenizer, Path(folder) / "trl", args.rounds)
         ours = OurRounds(args.start, tokenizer, Path(folder) / "ours")
         best = float("inf")
         for _ in range(args.rounds):

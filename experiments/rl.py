@@ -47,7 +47,7 @@ from stages.rl.params import RlParams
 from stages.rl.ptx import quality_data
 from stages.tracking.groups import RunGroup
 
-START, TOKENIZER, TOKENS = Path("models/sft"), Path("data/tokenizer"), Path("data/tokens")
+START, TOKENS = Path("models/sft"), Path("data/tokens")
 TRAJECTORIES, FACTS = Path("data/trajectories.parquet"), Path("data/facts.parquet")
 OUT, KEPT = Path("docs/experiments/rl.jsonl"), Path("work/experiments/rl")
 HELD_CONVERSATIONS, HELD_ROWS, HELD_LENGTH = 40, 32, 128
@@ -102,13 +102,13 @@ class Lab:
         self.say = say
         dial = load_params()
         self.params, self.shared = dial.rl, dial.tasks
-        self.tokenizer: K2Tokenizer = load_tokenizer(TOKENIZER)
+        self.tokenizer: K2Tokenizer = load_tokenizer(START)
         kept = trajectories(TRAJECTORIES)
         examples, places, _ = encode(self.tokenizer, kept, self.params.ptx_length)
         held = set(list(dict.fromkeys(places))[-HELD_CONVERSATIONS:])  # of those that fit
         self.kept_conversations = [conversation for k, conversation in enumerate(kept) if k not in held]
         self.conversations = [example for k, example in zip(places, examples, strict=True) if k in held]
-        self.identity = sha256_tree([START, TOKENIZER, TRAJECTORIES])
+        self.identity = sha256_tree([START, TRAJECTORIES])
         self._before: dict[str, dict[str, float]] = {}
 
     def measure(self, model: K2Model) -> dict[str, float]:

@@ -13,11 +13,14 @@ COMMANDS = {  # name: module, what it does, an example
     "sandbox": ("flows.sandbox", "a file of sandbox jobs, here or on a work pool", "k2 sandbox jobs.jsonl outcomes.jsonl --shard 500"),
     "doctor": ("flows.doctor", "what this machine has, and what each missing thing disables", "k2 doctor"),
     "params": ("stages.dial", "checks params.yaml, or applies a size", "k2 params --size smoke --write"),
+    "sft": ("stages.sft.__main__", "supervised tuning of a model folder", "k2 sft --model FOLDER --out FOLDER"),
+    "rl": ("stages.rl.__main__", "RL from a model folder", "k2 rl --model FOLDER --out FOLDER"),
+    "qat": ("stages.qat.__main__", "INT4 QAT of a model folder, and the export", "k2 qat --model FOLDER --out FOLDER"),
     "evaluate": ("stages.evaluate.__main__", "benchmarks on any target", "k2 evaluate --target embedded --benchmarks aime_2025"),
     "models": ("stages.tracking.__main__", "the registered checkpoints, their scores and aliases", "k2 models"),
     "describe": ("k2model.describe", "parameters, FLOPs and size of a preset", "k2 describe k2"),
     "plan": ("k2model.training.plan", "memory and time on a cluster", "k2 plan k2 --gpus 2048 --gpu h800"),
-    "serve": ("k2model.serving.server", "an OpenAI-compatible server over a checkpoint", "k2 serve models/rl --tokenizer data/tokenizer"),
+    "serve": ("k2model.serving.server", "an OpenAI-compatible server over a checkpoint", "k2 serve models/rl"),
 }  # fmt: skip
 
 

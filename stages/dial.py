@@ -18,6 +18,7 @@ from stages.evaluate.params import EvaluateParams
 from stages.harness.endpoint import EndpointParams
 from stages.harness.errors import InputError
 from stages.harness.section import PARAMS, Common, Section, load_yaml, validate
+from stages.measure.params import TextLossParams
 from stages.posttraining.params import TasksParams
 from stages.pretrain.params import PretrainParams
 from stages.qat.params import QatParams
@@ -54,6 +55,7 @@ class Params(Common):
 
     endpoint: EndpointParams
     tasks: TasksParams
+    text_loss: TextLossParams
     corpus: CorpusParams
     tokenizer: TokenizerParams
     rephrase: RephraseParams

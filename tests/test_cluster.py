@@ -16,6 +16,7 @@ from k2model.training import plan
 from k2model.training.token_shards import ShardWriter
 from tests.conftest import ROOT, checkout_env, make_checkout
 from tests.servers import free_port
+from tests.small_data import write_corpus, write_tokenizer
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 CLUSTER = ROOT / "docs" / "cluster"
@@ -41,7 +42,8 @@ def checkout(tmp_path_factory: pytest.TempPathFactory, run_in: Run) -> Path:
     for _ in range(100):
         writer.add("train", [1, *rng.integers(3, 1024, 100).tolist(), 2])
     writer.close({"eos": 2, "pad": 0})
-    (folder / "data" / "tokenizer").mkdir()
+    write_tokenizer(folder / "data", 320)
+    write_corpus(folder / "data")
     return folder
 
 

@@ -108,6 +108,7 @@ PROOF = {
     r"python -m agents\.chat\.store .*": (
         "tests/agents/chat/test_store.py::test_stores_that_were_filled_apart_are_united"
     ),
+    r"k2 (sft|rl|qat) .*": "tests/stages/test_own_folders.py::test_a_stage_goes_on_from_a_folder_alone",
     r"k2 serve.*": "tests/k2model/serving/test_server.py",
     r"pytest -m drivers .*": "tests/k2model/serving/test_drivers.py",
     r"lm_eval .*": "tests/k2model/serving/test_drivers.py::test_lm_eval_measures_what_the_model_says",

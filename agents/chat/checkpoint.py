@@ -100,7 +100,7 @@ class CheckpointClient:
             temperature=request.temperature,
             top_p=request.top_p,
             seed=request.seed,
-            stop_ids=frozenset({self.tokenizer.im_end, self.tokenizer.eos, self.tokenizer.special["[EOT]"]}),
+            stop_ids=self.tokenizer.ends,
             stop_strings=request.stop,
         )
 

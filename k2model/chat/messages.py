@@ -2,7 +2,8 @@
 
 Messages are in the OpenAI shape: `role`, `content` (text, or a list of `{"type": "text", "text": …}` parts), and for
 assistants `reasoning_content` and `tool_calls` with ids `functions.NAME:IDX`. `chat_template.jinja` beside this file
-is the same rule for other programs; a test holds the two together.
+is the same rule for other programs, `{% generation %}` around what is learned; a test holds the two together. With
+`keep_last_reasoning` it renders a dialog as `encode_chat` does, for training elsewhere.
 
 Text of a message is encoded apart from the markup, so that no message can forge a turn.
 """
@@ -11,6 +12,7 @@ import json
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from k2model.chat.model_json import well_formed
@@ -20,6 +22,7 @@ from k2model.errors import ConfigError
 Message = Mapping[str, Any]
 Tool = Mapping[str, Any]
 
+TEMPLATE = Path(__file__).with_name("chat_template.jinja").read_text(encoding="utf-8")
 DEFAULT_SYSTEM = "You are Kimi, an AI assistant created by Moonshot AI."
 
 

@@ -14,7 +14,6 @@ from k2model.chat.model_json import ModelJsonError, loads_arguments
 THINK, END_THINK = "<think>", "</think>"
 SECTION, END_SECTION = "<|tool_calls_section_begin|>", "<|tool_calls_section_end|>"
 CALL, ARGUMENTS, END_CALL = "<|tool_call_begin|>", "<|tool_call_argument_begin|>", "<|tool_call_end|>"
-END_OF_TURN = ("<|im_end|>", "[EOS]", "[EOT]")
 # The official pattern [\w\.]+:\d+ rejects names that MCP servers use: hyphens, colons, blanks, other scripts.
 CALL_ID = re.compile(r"(?:functions\.)?(?P<name>.+):(?P<index>[0-9]+)", re.DOTALL)
 

@@ -32,6 +32,7 @@ SPECIAL = (
     "[UNK]",
     "[PAD]",
 )
+END_OF_TURN = ("[EOS]", "<|im_end|>", "[EOT]")  # any of them ends what a model writes
 MARKERS = (
     "<|tool_calls_section_begin|>",
     "<|tool_calls_section_end|>",
@@ -78,10 +79,8 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> Tokenizer:
     return tokenizer
 
 
-def save_tokenizer(tokenizer: Tokenizer, path: Path, *, chat_template: str, max_length: int) -> None:
-    """Writes a folder that `transformers.AutoTokenizer.from_pretrained` loads."""
-    path.mkdir(parents=True, exist_ok=True)
-    tokenizer.save(str(path / "tokenizer.json"))
+def tokenizer_files(tokenizer: Tokenizer, *, chat_template: str, max_length: int) -> dict[str, str]:
+    """Names and texts of the files from which `transformers.AutoTokenizer.from_pretrained` makes a tokenizer."""
     config = {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "bos_token": "[BOS]",
@@ -92,8 +91,18 @@ def save_tokenizer(tokenizer: Tokenizer, path: Path, *, chat_template: str, max_
         "model_max_length": max_length,
         "clean_up_tokenization_spaces": False,
     }
-    (path / "tokenizer_config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-    (path / "chat_template.jinja").write_text(chat_template, encoding="utf-8")
+    return {
+        "tokenizer.json": tokenizer.to_str(pretty=True),
+        "tokenizer_config.json": json.dumps(config, indent=2) + "\n",
+        "chat_template.jinja": chat_template,
+    }
+
+
+def save_tokenizer(tokenizer: Tokenizer, path: Path, *, chat_template: str, max_length: int) -> None:
+    """Writes a folder of `tokenizer_files`."""
+    path.mkdir(parents=True, exist_ok=True)
+    for name, text in tokenizer_files(tokenizer, chat_template=chat_template, max_length=max_length).items():
+        (path / name).write_text(text, encoding="utf-8")
 
 
 class K2Tokenizer:
@@ -105,6 +114,7 @@ class K2Tokenizer:
         self.names = {i: token for token, i in self.special.items()}
         self.bos, self.eos, self.pad = self.special["[BOS]"], self.special["[EOS]"], self.special["[PAD]"]
         self.im_end = self.special["<|im_end|>"]
+        self.ends = frozenset(self.special[token] for token in END_OF_TURN)
         self.vocab_size = tokenizer.get_vocab_size()
         self._plain = Tokenizer.from_str(_without_added(tokenizer))
         self._token_bytes: list[bytes] = []

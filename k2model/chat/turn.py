@@ -12,7 +12,6 @@ from k2model.chat.parse import (
     ARGUMENTS,
     CALL,
     END_CALL,
-    END_OF_TURN,
     END_SECTION,
     END_THINK,
     SECTION,
@@ -23,7 +22,7 @@ from k2model.chat.parse import (
     ToolCall,
     read_call,
 )
-from k2model.chat.tokenizer import K2Tokenizer
+from k2model.chat.tokenizer import END_OF_TURN, K2Tokenizer
 
 
 @dataclass(frozen=True)

@@ -158,15 +158,23 @@ def verify_manifest(folder: Path) -> None:
 
 
 def save_checkpoint(
-    model: K2Model, path: Path, *, dtype: torch.dtype | None = None, max_shard_bytes: int = 4 * 2**30
+    model: K2Model,
+    path: Path,
+    *,
+    dtype: torch.dtype | None = None,
+    max_shard_bytes: int = 4 * 2**30,
+    files: Mapping[str, str] | None = None,
 ) -> None:
-    """Writes a whole checkpoint to `path` (replaced at once when it exists).
+    """Writes a whole checkpoint to `path` (replaced at once when it exists): weights and configuration.
+
+    `k2model.formats.model_folder.save_model_folder` writes one that stands alone.
 
     Under expert parallelism all ranks must call it; rank 0 writes, layer by layer.
 
     Args:
         dtype: of the weights in the file, that in memory by default; correction biases stay float32.
         max_shard_bytes: a shard is closed before it would exceed this.
+        files: names and texts of what else the folder holds.
 
     Raises:
         NotFiniteError: a weight isn't finite; nothing is written.
@@ -174,16 +182,21 @@ def save_checkpoint(
     config = model.config.to_hf_dict() | {"dtype": str(dtype or model.lm_head.weight.dtype).removeprefix("torch.")}
     tensors = saved_tensors(model, dtype)
     if model.parallel is None or dist.get_rank() == 0:
-        write_checkpoint(path, tensors, config, max_shard_bytes=max_shard_bytes)
+        write_checkpoint(path, tensors, config, max_shard_bytes=max_shard_bytes, files=files)
     else:
         for _ in tensors:
             pass  # takes part in the gathering
 
 
 def write_checkpoint(
-    path: Path, tensors: Iterable[tuple[str, Tensor]], config: dict[str, Any], *, max_shard_bytes: int = 4 * 2**30
+    path: Path,
+    tensors: Iterable[tuple[str, Tensor]],
+    config: dict[str, Any],
+    *,
+    max_shard_bytes: int = 4 * 2**30,
+    files: Mapping[str, str] | None = None,
 ) -> None:
-    """Writes named tensors and `config.json` as a checkpoint folder, replaced at once when it exists."""
+    """Writes named tensors, `config.json` and `files` as a checkpoint folder, replaced at once when it exists."""
     with write_atomic(Path(path)) as folder:
         folder.mkdir()
         weight_map: dict[str, str] = {}
@@ -192,6 +205,7 @@ def write_checkpoint(
         for number, shard in enumerate(_shards(tensors, max_shard_bytes)):
             names.append(folder / f"shard-{number}")
             save_file(shard, names[-1], metadata={"format": "pt"})
+            names[-1].chmod(folder.stat().st_mode & 0o666)  # safetensors' are the owner's alone, whatever the umask
             weight_map |= dict.fromkeys(shard, str(number))
             total += sum(tensor.nbytes for tensor in shard.values())
         if len(names) == 1:
@@ -204,6 +218,8 @@ def write_checkpoint(
             index = {"metadata": {"total_size": total}, "weight_map": file_of}
             (folder / INDEX).write_text(json.dumps(index, indent=1) + "\n")
         (folder / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+        for name, text in (files or {}).items():
+            (folder / name).write_text(text, encoding="utf-8")
         write_manifest(folder)
 
 

@@ -4,7 +4,7 @@ Each routed expert's `X_proj.weight` [N, K] becomes `X_proj.weight_packed` int32
 bfloat16 [N, K/32] and `X_proj.weight_shape` int32 [2]; the rest is bfloat16.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,8 +62,13 @@ def _quantized_tensors(model: K2Model) -> Iterator[tuple[str, Tensor]]:
 
 
 @torch.no_grad()
-def save_int4_checkpoint(model: K2Model, path: Path, *, max_shard_bytes: int = 4 * 2**30) -> None:
+def save_int4_checkpoint(
+    model: K2Model, path: Path, *, max_shard_bytes: int = 4 * 2**30, files: Mapping[str, str] | None = None
+) -> None:
     """Writes `model` with INT4 routed experts; stock transformers, vLLM and SGLang read it. Same model, same bytes.
+
+    Args:
+        files: names and texts of what else the folder holds.
 
     Raises:
         ConfigError: a width that groups of 32 don't divide.
@@ -71,7 +76,7 @@ def save_int4_checkpoint(model: K2Model, path: Path, *, max_shard_bytes: int = 4
     """
     check_widths(model.config)
     config = model.config.to_hf_dict() | {"dtype": "bfloat16", "quantization_config": quantization_config()}
-    write_checkpoint(path, _quantized_tensors(model), config, max_shard_bytes=max_shard_bytes)
+    write_checkpoint(path, _quantized_tensors(model), config, max_shard_bytes=max_shard_bytes, files=files)
 
 
 def check_quantization_config(value: dict[str, Any], path: Path) -> None:

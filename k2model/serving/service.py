@@ -191,7 +191,6 @@ class Service:
         tools = [tool.model_dump(exclude_none=True) for tool in body.tools]
         self._check_size(body.dialog, chat.render(messages, tools, add_generation_prompt=True))
         prompt = chat.encode_prompt(self.tokenizer, messages, tools)
-        stop_ids = frozenset({self.tokenizer.im_end, self.tokenizer.eos, self.tokenizer.special["[EOT]"]})
         first_index = chat.next_call_index(messages)
         requests = [
             replace(request, constraint=self._constraint(body, tools, request.max_tokens, first_index))
@@ -200,7 +199,7 @@ class Service:
                 prompt,
                 body.budget,
                 top_logprobs=body.top_logprobs,
-                stop_ids=stop_ids,
+                stop_ids=self.tokenizer.ends,
             )
         ]
         choices = [Choice(self.tokenizer, request) for request in requests]
@@ -224,8 +223,7 @@ class Service:
         )
 
     def _completions(self, body: CompletionBody) -> Generation:
-        own = {self.tokenizer.eos, self.tokenizer.im_end}
-        stop_ids = frozenset(own if body.stop_token_ids is None else body.stop_token_ids)
+        stop_ids = self.tokenizer.ends if body.stop_token_ids is None else frozenset(body.stop_token_ids)
         requests: list[Request] = []
         for prompt in body.prompt:
             if isinstance(prompt, str):

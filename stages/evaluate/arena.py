@@ -214,7 +214,7 @@ def named(text: str) -> tuple[str, str]:
     return public(text).rsplit("#", 1)[-1].rstrip("/").rsplit("/", 1)[-1], text
 
 
-def opener(store: Path, options: EndpointOptions, tokenizer: Path | None) -> Open:
+def opener(store: Path, options: EndpointOptions, tokenizer: Path | None = None) -> Open:
     """Opens players and judges alike: a URL#model, a checkpoint folder or `embedded`."""
     return lambda target: open_client(target, store=store, endpoint=options, tokenizer=tokenizer, rows=ROWS)
 

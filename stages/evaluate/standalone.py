@@ -1,4 +1,7 @@
-"""`python -m stages.evaluate --target URL|checkpoint|embedded --benchmarks a,b`: no pipeline needed.
+"""`python -m stages.evaluate --model FOLDER`, or `--target URL|folder|embedded --benchmarks a,b`: no pipeline needed.
+
+Without `--benchmarks` it asks those of params.yaml, and a folder its facts. Beside a folder's scores stands its loss on
+held-out text, where data/ has some.
 
 `python -m stages.evaluate arena --help` is for battles between models (stages/evaluate/arena.py).
 """
@@ -9,24 +12,31 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from agents.benchmarks.open import open_any
 from agents.chat.endpoint import EndpointOptions
 from agents.chat.protocol import ChatError
-from gym.benchmarks.base import PRESETS, DataError, Settings
+from gym.benchmarks.base import PRESETS, Benchmark, DataError, Settings
 from gym.benchmarks.open import NAMES
 from gym.sandbox import SandboxError
 from k2model.errors import CheckpointError, ConfigError
+from k2model.formats.int4_checkpoint import load_any
+from k2model.formats.model_folder import folder_tokenizer
 from stages.evaluate import arena
 from stages.evaluate import scores as scoring
+from stages.evaluate.params import EvaluateParams
 from stages.evaluate.runner import run_benchmark
+from stages.evaluate.text import CORPUS_PATH, FACTS_PATH, facts_asked
 from stages.harness.errors import InputError
 from stages.harness.files import fingerprint, write_atomic, write_json
 from stages.harness.progress import Progress
+from stages.harness.section import load_common, load_section
 from stages.harness.tables import SAMPLES, write_table
 from stages.measure.published import PUBLISHED
+from stages.measure.text_loss import HeldText
 from stages.tracking.runs import log_run
 
 USER_ERRORS = (InputError, ConfigError, CheckpointError, ChatError, DataError, SandboxError)
@@ -35,9 +45,13 @@ USER_ERRORS = (InputError, ConfigError, CheckpointError, ChatError, DataError, S
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m stages.evaluate", description=__doc__)
     parser.add_argument("--target", help="a URL such as http://127.0.0.1:8000/v1 or URL#model, a folder, or 'embedded'")
-    parser.add_argument("--model", default="", help="the endpoint's name of the model, where the URL names none")
-    parser.add_argument("--benchmarks", help=f"comma-separated: {', '.join(NAMES)}")
-    parser.add_argument("--preset", choices=PRESETS, default="k2", help="whose published settings (default: k2)")
+    parser.add_argument(
+        "--model", default="", help="a model folder; or, beside a URL, the endpoint's name of the model"
+    )
+    parser.add_argument("--benchmarks", help=f"comma-separated (default: params.yaml's): {', '.join(NAMES)}")
+    parser.add_argument(
+        "--preset", choices=PRESETS, help="whose published settings (default: k2, k2-thinking for params.yaml's)"
+    )
     parser.add_argument("--items", type=int, default=0, help="items of each benchmark, drawn by seed (default: all)")
     parser.add_argument("--repeats", type=int, help="samples per item instead of the preset's")
     parser.add_argument("--max-tokens", type=int, help="tokens of an answer instead of the preset's")
@@ -111,55 +125,126 @@ def run(argv: Sequence[str]) -> int:
     return 0
 
 
+@dataclass(frozen=True)
+class Asking:
+    """A benchmark and what is asked of it; `items` 0 is all."""
+
+    bench: Benchmark
+    settings: Settings
+    items: int
+
+
+def _target(args: argparse.Namespace) -> tuple[str, str]:
+    """What is evaluated, and an endpoint's name of its model.
+
+    Raises:
+        InputError: neither `--model` with a folder nor `--target`.
+    """
+    if args.target:
+        return args.target, args.model
+    if not args.model:
+        raise InputError("--model FOLDER or --target is needed (see --help)")
+    if not Path(args.model).is_dir():
+        raise InputError(f"--model {args.model}: no folder; an endpoint's URL goes to --target")
+    return args.model, ""
+
+
+def _asked(args: argparse.Namespace) -> dict[str, Asking]:
+    """The benchmarks that the command line names, else those of params.yaml with their settings."""
+    if args.benchmarks is not None:
+        names = [name.strip() for name in args.benchmarks.split(",") if name.strip()]
+        if not names:
+            raise InputError("--benchmarks: names none (see --help)")
+        paths = _paths(args.data, names)
+        benches = {name: open_any(name, paths.get(name), scripted=not args.user) for name in names}
+        return {
+            name: Asking(bench, settings_of(bench.presets[args.preset], args), args.items)
+            for name, bench in benches.items()
+        }
+    chosen = {}
+    own = load_section("evaluate", EvaluateParams).benchmarks
+    paths = _paths(args.data, [asked.name for asked in own])
+    for asked in own:
+        data = paths.get(asked.name, None if asked.data is None else Path(asked.data))
+        bench = open_any(asked.name, data, scripted=not args.user)
+        settings = replace(
+            bench.presets[args.preset],
+            repeats=asked.repeats,
+            max_tokens=asked.max_tokens,
+            temperature=asked.temperature,
+        )
+        chosen[asked.name] = Asking(bench, settings_of(settings, args), args.items or asked.items)
+    return chosen
+
+
+def _of_text(folder: Path, with_facts: bool) -> tuple[dict[str, float], list[dict[str, Any]]]:
+    """A folder's loss on held-out text and its closed-book facts with their samples, as far as data/ has them."""
+    metrics: dict[str, float] = {}
+    samples: list[dict[str, Any]] = []
+    if not CORPUS_PATH.exists():
+        print(f"evaluate: {CORPUS_PATH}: not found; no loss on held-out text is measured", flush=True)
+        return metrics, samples
+    seed, tokenizer, network = load_common().seed, folder_tokenizer(folder), load_any(folder).eval()
+    metrics |= HeldText(seed)(network, tokenizer).metrics()
+    print(f"text: {metrics['text_loss']:.4f} nats per token, {metrics['text_loss_per_byte']:.4f} per byte", flush=True)
+    if with_facts and FACTS_PATH.exists():
+        facts, samples = facts_asked(load_section("evaluate", EvaluateParams), seed, network, tokenizer)
+        metrics |= facts
+    return metrics, samples
+
+
 def _evaluate(args: argparse.Namespace) -> None:
     started = time.monotonic()
-    if not args.target or not args.benchmarks:
-        raise InputError("--target and --benchmarks are needed (see --help)")
-    names = [name.strip() for name in args.benchmarks.split(",") if name.strip()]
-    paths = _paths(args.data, names)
-    benches = {name: open_any(name, paths.get(name), scripted=not args.user) for name in names}
+    target, endpoint_model = _target(args)
+    args.preset = args.preset or ("k2-thinking" if args.benchmarks is None else "k2")
+    chosen = _asked(args)
     options = EndpointOptions(
-        args.model,
+        endpoint_model,
         concurrency=args.concurrency,
         budget_tokens=args.budget_tokens,
         max_failed_share=args.max_failed_share,
     )
     open_model = arena.opener(arena.STORE, options, args.tokenizer)
-    client = open_model(args.target)
+    client = open_model(target)
     user = open_model(args.user) if args.user else None
-    chosen = {name: settings_of(bench.presets[args.preset], args) for name, bench in benches.items()}
     identity = {
         "model": client.model,
         "seed": args.seed,
-        "items": args.items,
+        "items": {name: asking.items for name, asking in chosen.items()},
         "user": user.model if user is not None else "scripted",
-        "settings": {name: asdict(settings) for name, settings in chosen.items()},
-        "data": {name: bench.manifest.sha256 for name, bench in benches.items()},
+        "settings": {name: asdict(asking.settings) for name, asking in chosen.items()},
+        "data": {name: asking.bench.manifest.sha256 for name, asking in chosen.items()},
     }
     out: Path = args.out or Path("work/evaluations") / fingerprint(identity)
     deadline = started + 60 * args.budget_minutes if args.budget_minutes else None
     metrics: dict[str, float] = {}
     tags = {"preset": args.preset, "target": client.model}
-    for name, bench in benches.items():
-        total = len(bench.items())
-        asked = (min(args.items, total) if args.items else total) * chosen[name].repeats
+    if Path(target).is_dir():
+        metrics, samples = _of_text(Path(target), args.benchmarks is None)
+        if samples:
+            with write_atomic(out / "facts.parquet") as tmp:
+                write_table(tmp, samples, SAMPLES)
+    for name, asking in chosen.items():
+        bench, total = asking.bench, len(asking.bench.items())
+        asked = (min(asking.items, total) if asking.items else total) * asking.settings.repeats
         with Progress(name, asked, "answer") as bar:
             rows = run_benchmark(
-                bench, client, chosen[name], seed=args.seed, items=args.items, user=user, deadline=deadline,
+                bench, client, asking.settings, seed=args.seed, items=asking.items, user=user, deadline=deadline,
                 on_answer=bar.update,
             )  # fmt: skip
         with write_atomic(out / f"{name}.parquet") as tmp:
             write_table(tmp, rows, SAMPLES)
         scored = scoring.metrics(bench, rows, args.seed)
-        metrics |= {key: round(value, 6) for key, value in scored.items()}
+        metrics |= scored
         tags[f"dataset.{name}"] = scoring.asked(rows, total)
         print(line(name, metrics, tags[f"dataset.{name}"]), flush=True)
+    metrics = {key: round(value, 6) for key, value in metrics.items()}
     write_json(out / "scores.json", metrics)
-    manifests = {name: asdict(bench.manifest) for name, bench in benches.items()}
+    manifests = {name: asdict(asking.bench.manifest) for name, asking in chosen.items()}
     write_json(out / "manifests.json", {"run": tags, "data": manifests})
     log_run(Path(), f"evaluate {client.model}", params={"identity": identity}, metrics=metrics, tags=tags)
     lost = arena.losses({"target": client} | ({"user": user} if user is not None else {}))
-    print(f"evaluate: {len(names)} benchmarks, {out}/scores.json{lost}, {time.monotonic() - started:,.1f} s")
+    print(f"evaluate: {len(chosen)} benchmarks, {out}/scores.json{lost}, {time.monotonic() - started:,.1f} s")
 
 
 def line(name: str, scores: dict[str, float], dataset: str) -> str:

@@ -22,12 +22,14 @@ from pydantic import BaseModel
 from agents.chat.redact import public_values
 from k2model.errors import CheckpointError, ConfigError, NotFiniteError
 from stages.harness import checkout_lock, seeds
-from stages.harness.declared import declared
+from stages.harness.declared import declared, graph
 from stages.harness.errors import InputError
 from stages.harness.files import fingerprint, sha256_tree, write_json
+from stages.harness.own_model import OwnModel
 from stages.harness.progress import Progress
 from stages.harness.section import load_common, load_section, load_yaml
 
+MODELS = "models"
 USER_ERRORS = (InputError, ConfigError, CheckpointError, NotFiniteError)
 P = TypeVar("P", bound=BaseModel)
 
@@ -48,7 +50,15 @@ class Recorder(Protocol):
 
 class OpenRecorder(Protocol):
     def __call__(
-        self, stage: str, root: Path, work: Path, params: Mapping[str, Any], inputs: Mapping[str, str], *, system: bool
+        self,
+        stage: str,
+        root: Path,
+        work: Path,
+        params: Mapping[str, Any],
+        inputs: Mapping[str, str],
+        *,
+        system: bool,
+        apart: bool,
     ) -> Recorder: ...
 
 
@@ -64,15 +74,25 @@ class Stage(Generic[P]):
         common: what stands above the sections: seed, model, threads.
         work: `work/<stage>/<fingerprint>/`, which a killed run finds again. The fingerprint covers the
             parameters, the bytes of every input and the code that `dvc.yaml` names.
+        shown: the values of params.yaml that `dvc.yaml` gives the stage, without passwords.
         track: the record of the run.
+
+    With `own`, a model folder of the user's takes the place of the one that `dvc.yaml` gives the stage; all that is
+    made goes into a folder of theirs, and nothing of the pipeline's is touched.
 
     A user's error ends the process with one line and status 2, SIGTERM and SIGINT with status 128 + n.
     """
 
     def __init__(
-        self, name: str, section: type[P], open_recorder: OpenRecorder, *, system_metrics: bool = False
+        self,
+        name: str,
+        section: type[P],
+        open_recorder: OpenRecorder,
+        *,
+        system_metrics: bool = False,
+        own: OwnModel | None = None,
     ) -> None:
-        self.name = name
+        self.name, self.own = name, own
         self.root = Path()
         self.started = time.monotonic()
         self._metrics: dict[str, float] | None = None
@@ -96,21 +116,43 @@ class Stage(Generic[P]):
 
     def _open_work(self, open_recorder: OpenRecorder, system_metrics: bool) -> None:
         wants = declared(self.name)
-        for path in wants.data:
+        data = [path for path in wants.data if self.own is None or path.parts[0] != MODELS]
+        for path in data:
             if not path.exists():
-                raise InputError(f"{path}: not found; run the stage that makes it first (dvc repro {self.name})")
+                raise InputError(
+                    f"{path}: not found; run the stage that makes it first (dvc repro {_maker(path) or self.name})"
+                )
+        if self.own is not None:
+            self.own.check()
+            data.append(self.own.model)
         values = load_yaml()
         chosen = {key: _section(values, key) for key in wants.sections}
-        inputs = {path.as_posix(): sha256_tree([path]) for path in wants.data}
+        inputs = {path.as_posix(): sha256_tree([path]) for path in data}
         identity = {"params": chosen, "inputs": inputs, "code": sha256_tree(wants.code)}
         self.work = self.root / "work" / self.name / fingerprint(identity)
         self.work.mkdir(parents=True, exist_ok=True)
-        self._outs = wants.outs
-        shown = public_values(chosen)  # a URL in params.yaml may hold a password
-        self.track = open_recorder(self.name, self.root, self.work, shown, inputs, system=system_metrics)
+        self._outs = wants.outs if self.own is None else ()
+        self.shown: dict[str, Any] = public_values(chosen)  # a URL in params.yaml may hold a password
+        self.track = open_recorder(
+            self.name, self.root, self.work, self.shown, inputs, system=system_metrics, apart=self.own is not None
+        )
 
     def __enter__(self) -> "Stage[P]":
         return self
+
+    @property
+    def start(self) -> Path:
+        """The model folder that the stage goes on from: the only one that `dvc.yaml` gives it, or the user's."""
+        if self.own is not None:
+            return self.own.model
+        (start,) = (path for path in declared(self.name).data if path.parts[0] == MODELS)
+        return start
+
+    def place(self, output: Path) -> Path:
+        """Where an output goes: to its place in the checkout, or into the user's folder, the model as that folder."""
+        if self.own is None:
+            return self.root / output
+        return self.own.out if output.parts[0] == MODELS else self.own.out / "run" / output.name
 
     def seed(self, *names: str | int) -> int:
         """The sub-seed of this stage's random choice called `names`."""
@@ -142,11 +184,12 @@ class Stage(Generic[P]):
         """
         self._metrics = dict(metrics or {})
         if write:
-            write_json(self.root / "metrics" / f"{self.name}.json", self._metrics)
+            write_json(self.place(Path("metrics") / f"{self.name}.json"), self._metrics)
         self.track.log(self._metrics)
         seconds = time.monotonic() - self.started
         self.track.log({"stage_seconds": seconds})
-        self._note_time(seconds)
+        if self.own is None:
+            self._note_time(seconds)
         print(f"{self.name}: {line}, {seconds:,.1f} s", flush=True)
 
     def _note_time(self, seconds: float) -> None:
@@ -175,6 +218,12 @@ class Stage(Generic[P]):
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
             print(f"{self.name}: {error.filename or self.work}: the disk is full", file=sys.stderr)
             raise SystemExit(2) from None
+
+
+def _maker(path: Path) -> str:
+    """The stage that makes a file of the pipeline, itself or in a folder; empty where none does."""
+    outs = ((name, out) for name, stage in graph().items() for out in stage.outs)
+    return next((name for name, out in outs if path.is_relative_to(out)), "")
 
 
 def _section(params: dict[str, Any], key: str) -> Any:

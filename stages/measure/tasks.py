@@ -42,9 +42,7 @@ def call_accuracy(
             prompt = encode_prompt(tokenizer, list(messages[:turn]), tools)
             room = min(192, limit - len(prompt))
             if room > 16:
-                requests.append(
-                    Request(prompt, room, temperature=0.0, stop_ids=frozenset({tokenizer.im_end, tokenizer.eos}))
-                )
+                requests.append(Request(prompt, room, temperature=0.0, stop_ids=tokenizer.ends))
                 references.append(message["tool_calls"])
     chosen = sorted(rng.permutation(len(requests))[:n].tolist())
     if not chosen:
@@ -73,7 +71,6 @@ def solved(
         scale: of the tasks' own token budgets.
     """
     limit = model.config.max_position_embeddings
-    stops = frozenset({tokenizer.im_end, tokenizer.eos})
     prompts = [encode_prompt(tokenizer, list(task.messages)) for task in tasks]
     budgets = [max(1, round(task.token_budget * scale)) for task in tasks]
     rooms = [min(budget, limit - len(prompt)) for prompt, budget in zip(prompts, budgets, strict=True)]
@@ -83,7 +80,7 @@ def solved(
         return scores
     longest = max(len(prompts[k]) + rooms[k] for k in asked)
     engine = Engine(model, tokenizer, max_batch=min(MAX_BATCH, len(asked)), max_length=longest)
-    results = engine.generate([Request(prompts[k], rooms[k], temperature=0.0, stop_ids=stops) for k in asked])
+    results = engine.generate([Request(prompts[k], rooms[k], temperature=0.0, stop_ids=tokenizer.ends) for k in asked])
     for k, result in zip(asked, results, strict=True):
         parsed = parse_ids(tokenizer, result.ids)
         scores[k] = taskset.score(tasks[k], parsed.content).score

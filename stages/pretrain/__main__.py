@@ -14,19 +14,25 @@ from statistics import mean
 import torch
 import torch.distributed as dist
 
+from k2model.chat.tokenizer import load_tokenizer
 from k2model.formats.checkpoint import save_checkpoint
+from k2model.formats.model_card import StageRecord
+from k2model.formats.model_folder import save_model_folder
 from k2model.model import K2Model
 from k2model.training.engine import init_ranks
 from stages.harness.checkout_lock import end_with_dvc, end_with_parent
 from stages.harness.files import write_atomic
 from stages.harness.hooks import Hooks
-from stages.harness.section import load_section
+from stages.harness.section import load_common, load_section
 from stages.harness.stage import Stage
+from stages.measure.record import corpus_sources
+from stages.measure.text_loss import HeldText, TextLoss
 from stages.pretrain.loop import PretrainJob, train
 from stages.pretrain.params import PretrainParams
 from stages.tracking.runs import Track
 
 TOKENS = Path("data/tokens")
+TOKENIZER = Path("data/tokenizer")
 OUT = Path("models/pretrain")
 CURVE = Path("plots/pretrain.csv")
 LAST = 10
@@ -53,8 +59,14 @@ def _follow() -> None:
     dist.broadcast_object_list(box, 0)
     assert box[0] is not None
     engine = train(box[0]).engine
-    if engine.model.parallel:
-        save_checkpoint(engine.model, OUT, dtype=engine.weight_dtype)  # gives its experts; rank 0 writes
+    if engine.model.parallel:  # gives its experts
+        text_loss(engine.model)
+        save_checkpoint(engine.model, OUT, dtype=engine.weight_dtype)  # rank 0 writes
+
+
+def text_loss(model: K2Model) -> TextLoss:
+    """Loss on the held-out documents that all stages share; under expert parallelism all ranks must call it."""
+    return HeldText(load_common().seed)(model, load_tokenizer(TOKENIZER))
 
 
 def main() -> None:
@@ -87,7 +99,6 @@ def main() -> None:
             trainer = train(job, hooks)
         history = trainer.history
         assert history is not None
-        save_checkpoint(trainer.engine.model, OUT, dtype=trainer.engine.weight_dtype)
         with torch.device("meta"):
             parameters = sum(param.numel() for param in K2Model(trainer.base_config).parameters())
         with write_atomic(CURVE) as tmp:
@@ -105,6 +116,11 @@ def main() -> None:
             "rollbacks": trainer.state.rollbacks,
             "parameters": parameters,
         }
+        metrics |= text_loss(trainer.engine.model).metrics()
+        start = f"random weights, preset `{stage.common.model}`"
+        record = StageRecord("pretrain", start, stage.shown, corpus_sources(), metrics)
+        dtype = trainer.engine.weight_dtype
+        save_model_folder(trainer.engine.model, OUT, load_tokenizer(TOKENIZER), [record], dtype=dtype)
         stage.finish(
             f"{metrics['parameters']:,} parameters, {metrics['tokens']:,} tokens, "
             f"loss {losses[0]:.3f} to {metrics['loss']:.3f}",

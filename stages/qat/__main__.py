@@ -3,8 +3,11 @@
 Four networks are compared on the same held-out documents, facts and tasks of RL: `start` (the checkpoint that came
 in), `bf16` (trained on without quantization), `ptq` (that one, rounded to nearest) and `qat` (trained on with fake
 quantization; what is exported).
+
+With `--model FOLDER --out FOLDER` it goes on from any model folder, apart from the pipeline.
 """
 
+import sys
 from pathlib import Path
 
 import torch
@@ -13,28 +16,29 @@ from gym.tasksets.elementary import Elementary
 from k2model.chat.tokenizer import K2Tokenizer
 from k2model.formats.checkpoint import load_checkpoint
 from k2model.formats.int4_checkpoint import load_int4_checkpoint, save_int4_checkpoint
+from k2model.formats.model_folder import folder_tokenizer, save_model_folder
 from k2model.formats.quant import round_to_nearest, sizes, to_bfloat16
 from k2model.moe import check_widths
-from k2model.training.token_shards import TokenStream
 from kernels.processor import fast_dtype
-from stages.harness.declared import declared
 from stages.harness.errors import InputError
+from stages.harness.own_model import own_model
 from stages.harness.section import load_section
 from stages.harness.stage import Stage
+from stages.measure.record import corpus_sources, made_here, records
+from stages.measure.text_loss import compare
+from stages.posttraining.benchmark_index import read_index
 from stages.posttraining.conversations import demonstration, encode
 from stages.posttraining.packing import Example
 from stages.posttraining.params import TasksParams
 from stages.qat.measure import Measure, difference, summary
 from stages.qat.params import QatParams
+from stages.qat.text import text_stream
 from stages.qat.training import MicroBatches, QatArm, train
 from stages.tracking.runs import Track
 
+CORPUS = Path("data/corpus.parquet")
+TOKENS = Path("data/tokens")
 OUT = Path("models/qat")
-
-
-def start_checkpoint() -> Path:
-    """The checkpoint that `dvc.yaml` gives this stage."""
-    return next(path for path in declared("qat").data if path.parts[0] == "models")
 
 
 def demonstrations(stage: Stage[QatParams], shared: TasksParams, tokenizer: K2Tokenizer) -> list[Example]:
@@ -56,15 +60,19 @@ def demonstrations(stage: Stage[QatParams], shared: TasksParams, tokenizer: K2To
 
 
 def main() -> None:
-    with Stage("qat", QatParams, Track, system_metrics=True) as stage:
+    own = own_model("qat", sys.argv[1:])
+    with Stage("qat", QatParams, Track, system_metrics=True, own=own) as stage:
         p = stage.params
         torch.set_num_threads(stage.common.threads)
-        start = start_checkpoint()
-        stream = TokenStream(Path("data/tokens"), "train", stage.seed("data"))
+        start = stage.start
+        tokenizer = folder_tokenizer(start)
         shared = load_section("tasks", TasksParams)
-        measure = Measure(stage, shared)
-        examples = demonstrations(stage, shared, measure.tokenizer)
-        data = MicroBatches(p, stream, examples, stage.seed32("rows"), measure.tokenizer.pad)
+        measure = Measure(stage, shared, tokenizer)
+        examples = demonstrations(stage, shared, tokenizer)
+        index = read_index(TOKENS)
+        needed, seed = p.steps * p.global_batch_tokens, stage.seed("data")
+        stream = text_stream(CORPUS, stage.work / "text", tokenizer, needed, index, stage.rng("text"), seed)
+        data = MicroBatches(p, stream, examples, stage.seed32("rows"), tokenizer.pad)
         begun = load_checkpoint(start)
         check_widths(begun.config)
         measured = {"start": measure(to_bfloat16(begun, fast_dtype()))}
@@ -79,8 +87,9 @@ def main() -> None:
 
                 arm = QatArm(name, start, stage.work / name, quantized)
                 models[name] = train(arm, p, data, done, lambda line: print(f"qat: {line}", flush=True))
-        save_int4_checkpoint(models["qat"], OUT)
-        measured["qat"] = measure(load_int4_checkpoint(OUT))
+        packed = stage.work / "int4"
+        save_int4_checkpoint(models["qat"], packed)
+        measured["qat"] = measure(load_int4_checkpoint(packed))
         plain = to_bfloat16(models["bf16"], fast_dtype())
         measured["bf16"] = measure(plain)
         round_to_nearest(plain)
@@ -100,7 +109,11 @@ def main() -> None:
             "bytes": size.total_int4,
             "bytes_ratio": size.total_int4 / size.total_bf16,
         }
+        metrics |= compare(measured["start"].text, measured["qat"].text, stage.seed("text"))
         metrics = {key: round(value, 6) for key, value in metrics.items()}
+        sources = [*corpus_sources(CORPUS), made_here("demonstrations of elementary tasks", f"{len(examples):,}")]
+        made = records(stage, start, sources, metrics)
+        save_model_folder(models["qat"], stage.place(OUT), tokenizer, made, int4=True)
         low, high = metrics["qat_minus_bf16_ci_low"], metrics["qat_minus_bf16_ci_high"]
         tasks = ", ".join(f"{metrics[f'tasks_{name}']:.0%}" for name in ("bf16", "ptq", "qat"))
         stage.finish(

@@ -10,22 +10,27 @@ import numpy as np
 from gym.intervals import bootstrap_mean, wilson
 from gym.tasksets.elementary import Elementary
 from gym.tasksets.task import Task
-from k2model.chat.tokenizer import load_tokenizer
+from k2model.chat.tokenizer import K2Tokenizer
 from k2model.model import K2Model
 from stages.harness.errors import InputError
 from stages.harness.stage import Stage
 from stages.harness.tables import CORPUS, FACTS, read_table
 from stages.measure import closed_book, loss
 from stages.measure.tasks import elementary_scores
+from stages.measure.text_loss import HeldText, TextLoss
 from stages.posttraining.params import TasksParams
 from stages.qat.params import QatParams
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What one network reached: nats per token of each document, each fact, and tasks solved of `tasks`."""
+    """What one network reached: nats per token of each document, each fact, and tasks solved of `tasks`.
+
+    text: the loss that stands beside every stage's result, on the documents that all stages share.
+    """
 
     losses: list[float]
+    text: TextLoss
     facts: list[bool]
     solved: int
     tasks: int
@@ -38,9 +43,10 @@ class Measure:
         InputError: there are too few of them.
     """
 
-    def __init__(self, stage: Stage[QatParams], shared: TasksParams) -> None:
+    def __init__(self, stage: Stage[QatParams], shared: TasksParams, tokenizer: K2Tokenizer) -> None:
         p = self.p = stage.params
-        self.tokenizer = load_tokenizer(Path("data/tokenizer"))
+        self.tokenizer = tokenizer
+        self.held_text = HeldText(stage.common.seed)
         seed = stage.seed32("tasks")
         self.tasks = {family: held_tasks(family, p.eval_tasks, seed, shared.difficulty) for family in shared.elementary}
         corpus = read_table(Path("data/corpus.parquet"), CORPUS)
@@ -68,6 +74,7 @@ class Measure:
         )
         scores = elementary_scores(model, self.tokenizer, self.tasks)
         return Measured(
+            text=self.held_text(model, self.tokenizer),
             losses=loss.losses(model, self.documents, rows=p.batch_size, pad=self.tokenizer.pad),
             facts=[answer.correct for answer in answers],
             solved=round(sum(map(sum, scores.values()))),

@@ -13,6 +13,7 @@ from stages.report.claims import claims
 from stages.report.corpus import corpus
 from stages.report.evaluation import scores
 from stages.report.graph import pipeline
+from stages.report.language import language
 from stages.report.overview import overview
 from stages.report.page import Chapter, page, table
 from stages.report.posttraining import int4, reinforcement
@@ -34,6 +35,7 @@ SECTIONS = (
     tuning,
     reinforcement,
     int4,
+    language,
     scores,
     claims,
 )

@@ -1,17 +1,24 @@
-"""`python -m stages.rl`: joint RL with verifiable and self-critique rewards, from the SFT checkpoint."""
+"""`python -m stages.rl`: joint RL with verifiable and self-critique rewards, from the SFT checkpoint.
 
+With `--model FOLDER --out FOLDER` it goes on from any model folder, apart from the pipeline.
+"""
+
+import sys
 from pathlib import Path
 
 import torch
 
-from k2model.chat.tokenizer import load_tokenizer
-from k2model.formats.checkpoint import save_checkpoint
+from k2model.formats.int4_checkpoint import load_any
+from k2model.formats.model_folder import folder_tokenizer, save_model_folder
 from stages.harness.errors import InputError
 from stages.harness.files import write_csv
 from stages.harness.hooks import Hooks
+from stages.harness.own_model import own_model
 from stages.harness.section import load_section
 from stages.harness.stage import Stage
 from stages.harness.tables import ROLLOUTS, write_table
+from stages.measure.record import made_here, records
+from stages.measure.text_loss import HeldText, compare
 from stages.posttraining.benchmark_index import read_index
 from stages.posttraining.conversations import Fitted, clean, trajectories
 from stages.posttraining.params import TasksParams
@@ -22,8 +29,6 @@ from stages.rl.params import RlParams
 from stages.rl.ptx import quality_data
 from stages.tracking.runs import Track
 
-START = Path("models/sft")
-TOKENIZER = Path("data/tokenizer")
 TOKENS = Path("data/tokens")
 TRAJECTORIES = Path("data/trajectories.parquet")
 FACTS = Path("data/facts.parquet")
@@ -33,19 +38,24 @@ CURVE = Path("plots/rl.csv")
 
 
 def main() -> None:
-    with Stage("rl", RlParams, Track, system_metrics=True) as stage:
+    own = own_model("rl", sys.argv[1:])
+    with Stage("rl", RlParams, Track, system_metrics=True, own=own) as stage:
         p = stage.params
         torch.set_num_threads(stage.common.threads)
         shared = load_section("tasks", TasksParams)
-        tokenizer = load_tokenizer(TOKENIZER)
+        tokenizer = folder_tokenizer(stage.start)
         kept = trajectories(TRAJECTORIES)
         index = read_index(TOKENS)
         kept, dropped = clean(kept, index)
         ptx, fitted = None, Fitted()
         if p.ptx > 0 and p.ptx_rows:
             ptx, fitted = quality_data(tokenizer, p, shared.difficulty, kept, stage.seed("ptx"), index)
+        held_text = HeldText(stage.common.seed)
+        text_before = held_text(load_any(stage.start), tokenizer)
         with open_families(shared.families, FACTS) as families, stage.progress(p.iterations, "iteration") as progress:
-            setup = RlSetup(p, START, stage.work, stage.seed("rl"), tokenizer, ptx, families, shared.difficulty, index)
+            setup = RlSetup(
+                p, stage.start, stage.work, stage.seed("rl"), tokenizer, ptx, families, shared.difficulty, index
+            )
             hooks = Hooks(
                 log=lambda metrics, step: stage.log(metrics, step),
                 flush=stage.track.flush,
@@ -57,11 +67,6 @@ def main() -> None:
                 curve = loop.run()
             except RolloutError as error:
                 raise InputError(f"rl.rollouts: {error}") from None
-        save_checkpoint(loop.tune.model, OUT, dtype=loop.tune.engine.weight_dtype)
-        write_table(ROLLOUTS_OUT, loop.rollouts.read(p.iterations), ROLLOUTS)
-        columns = list(dict.fromkeys(key for row in curve for key in row))
-        write_csv(CURVE, [{key: f"{row[key]:.6g}" if key in row else "" for key in columns} for row in curve])
-        stage.track.artifact(CURVE)
         first, last = curve[0], curve[-1]
         metrics = {f"{key}_first": value for key, value in first.items() if key.startswith("held_")}
         metrics |= {key: value for key, value in last.items() if key != "iteration"}
@@ -69,13 +74,26 @@ def main() -> None:
         metrics["trajectories_without_targets"] = fitted.no_targets
         metrics["overlapping"] = dropped + sum(loop.tasks.overlapping.values())
         metrics["rollouts_refused"] = loop.state.refused
+        metrics |= compare(text_before, held_text(loop.tune.model, tokenizer), stage.seed("text"))
+        data = [made_here("verifiable tasks", f"families {', '.join(shared.families)}")]
+        if ptx is not None:
+            data.append(made_here("trajectories and demonstrations of the PTX loss", f"{p.ptx_rows} rows a step"))
+        model = loop.tune.model
+        made = records(stage, stage.start, data, metrics)
+        save_model_folder(model, stage.place(OUT), tokenizer, made, dtype=loop.tune.engine.weight_dtype)
+        write_table(stage.place(ROLLOUTS_OUT), loop.rollouts.read(p.iterations), ROLLOUTS)
+        columns = list(dict.fromkeys(key for row in curve for key in row))
+        rows = [{key: f"{row[key]:.6g}" if key in row else "" for key in columns} for row in curve]
+        write_csv(stage.place(CURVE), rows)
+        stage.track.artifact(stage.place(CURVE))
         gains = [
             f"{family} {first[key]:.0%} to {last[key]:.0%}"
             for family in shared.families
             if (key := f"held_success_{family}") in first
         ]
         refused = f", {loop.state.refused} rollouts refused" if loop.state.refused else ""
-        stage.finish(f"{p.iterations} iterations, held success: {', '.join(gains)}{refused}", metrics)
+        text = f"held-out text {metrics['text_loss']:.3f} nats a token ({metrics['text_loss_change']:+.3f})"
+        stage.finish(f"{p.iterations} iterations, held success: {', '.join(gains)}{refused}, {text}", metrics)
 
 
 if __name__ == "__main__":

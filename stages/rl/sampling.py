@@ -63,7 +63,7 @@ class Sampler:
             episodes,
             temperature=temperature,
             seed=seed32(self.seed, "rollouts", number),
-            stop_ids=frozenset({self.tokenizer.im_end, self.tokenizer.eos}),
+            stop_ids=self.tokenizer.ends,
             context=self.context,
             token_limit=p.rollout_tokens,
         )

@@ -1,5 +1,9 @@
-"""`python -m stages.sft`: supervised tuning on kept trajectories and demonstrations, in K2's chat format."""
+"""`python -m stages.sft`: supervised tuning on kept trajectories and demonstrations, in K2's chat format.
 
+With `--model FOLDER --out FOLDER` it tunes any model folder, apart from the pipeline.
+"""
+
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -7,15 +11,18 @@ import torch
 from torch import Tensor, nn
 
 from gym.tasksets.elementary import Elementary
-from k2model.chat.tokenizer import load_tokenizer
-from k2model.formats.checkpoint import save_checkpoint
+from k2model.formats.int4_checkpoint import load_any
+from k2model.formats.model_folder import folder_tokenizer, save_model_folder
 from k2model.model import Output
 from k2model.training.engine import OptimizerOptions
 from stages.harness.files import write_csv
+from stages.harness.own_model import own_model
 from stages.harness.section import load_section
 from stages.harness.stage import Stage
 from stages.measure.loss import mean_loss
+from stages.measure.record import made_here, records
 from stages.measure.tasks import call_accuracy, elementary_scores
+from stages.measure.text_loss import HeldText, compare
 from stages.posttraining.benchmark_index import read_index
 from stages.posttraining.conversations import clean, encode, trajectories
 from stages.posttraining.finetune import FineTune
@@ -25,9 +32,7 @@ from stages.posttraining.params import TasksParams
 from stages.sft.params import SftParams
 from stages.tracking.runs import Track
 
-START = Path("models/pretrain")
 TRAJECTORIES = Path("data/trajectories.parquet")
-TOKENIZER = Path("data/tokenizer")
 TOKENS = Path("data/tokens")
 OUT = Path("models/sft")
 CURVE = Path("plots/sft.csv")
@@ -41,11 +46,12 @@ def _split(examples: list[Example], held_fraction: float, rng: np.random.Generat
 
 
 def main() -> None:
-    with Stage("sft", SftParams, Track, system_metrics=True) as stage:
+    own = own_model("sft", sys.argv[1:])
+    with Stage("sft", SftParams, Track, system_metrics=True, own=own) as stage:
         p, torch_threads = stage.params, stage.common.threads
         torch.set_num_threads(torch_threads)
         shared = load_section("tasks", TasksParams)
-        tokenizer = load_tokenizer(TOKENIZER)
+        tokenizer = folder_tokenizer(stage.start)
         index = read_index(TOKENS)
         kept, dropped = clean(trajectories(TRAJECTORIES), index)
         examples, indices, fitted = encode(tokenizer, kept, p.sequence_length, cut_long=p.cut_long)
@@ -60,9 +66,11 @@ def main() -> None:
             p.sequence_length,
             stage.seed32("order"),
         )
+        held_text = HeldText(stage.common.seed)
+        text_before = held_text(load_any(stage.start), tokenizer)
         options = OptimizerOptions(weight_decay=p.weight_decay)
         micro_batches = p.rows_per_step // p.micro_rows
-        tune = FineTune(START, stage.work, options, micro_batches=micro_batches, fake_quant=p.fake_quant)
+        tune = FineTune(stage.start, stage.work, options, micro_batches=micro_batches, fake_quant=p.fake_quant)
         state = tune.resume() or {"step": 0, "losses": []}
         if state["step"]:
             print(f"sft: resumed at step {state['step']} of {p.steps}", flush=True)
@@ -77,10 +85,8 @@ def main() -> None:
                     stage.track.flush()
                     tune.save(step + 1, {"step": step + 1, "losses": losses})
         tune.close()
-        save_checkpoint(tune.model, OUT)
         rows = [{"step": k + 1, "loss": f"{loss:.6g}", "lr": f"{_lr(p, k):.6g}"} for k, loss in enumerate(losses)]
-        write_csv(CURVE, rows)
-        stage.track.artifact(CURVE)
+        curve = stage.place(CURVE)
         metrics = {
             "loss": float(np.mean(losses[-10:])),
             "trajectories": len(kept),
@@ -104,11 +110,21 @@ def main() -> None:
                 if count
             }
             scores = elementary_scores(tune.model, tokenizer, tasks)
-            metrics |= {f"success_{family}": sum(own) / p.eval_tasks for family, own in scores.items()}
+            metrics |= {f"success_{family}": sum(solved) / p.eval_tasks for family, solved in scores.items()}
+        metrics |= compare(text_before, held_text(tune.model, tokenizer), stage.seed("text"))
+        data = [
+            made_here("trajectories of simulated tool use and of repairs", f"{len(train):,} kept"),
+            made_here("demonstrations of elementary tasks", f"{len(demonstrations):,}"),
+        ]
+        made = records(stage, stage.start, data, metrics)
+        save_model_folder(tune.model, stage.place(OUT), tokenizer, made)
+        write_csv(curve, rows)
+        stage.track.artifact(curve)
         stage.finish(
             f"{p.steps} steps on {len(train):,} trajectories and {len(demonstrations):,} demonstrations, "
             f"loss {losses[0]:.3f} to {metrics['loss']:.3f}, {metrics.get('call_accuracy', 0):.1%} of "
-            f"{metrics['call_accuracy_n']} held calls exact",
+            f"{metrics['call_accuracy_n']} held calls exact, held-out text {metrics['text_loss']:.3f} nats a token "
+            f"({metrics['text_loss_change']:+.3f})",
             metrics,
         )
 

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 
-import k2model.chat
 from agents.conversations.drafting import make_task
 from agents.conversations.tasks import applications
 from agents.tools.evolve import evolve
+from k2model.chat.messages import TEMPLATE
 from k2model.chat.tokenizer import load_tokenizer, save_tokenizer, train_tokenizer
 from stages.harness.files import write_atomic
 from stages.harness.stage import Stage
@@ -19,7 +19,6 @@ from stages.tracking.runs import Track
 DIALOGS = 400
 CORPUS_PATH = Path("data/corpus.parquet")
 OUT = Path("data/tokenizer")
-TEMPLATE = Path(k2model.chat.__file__).with_name("chat_template.jinja")
 
 
 def dialogs(count: int, seed: int) -> list[str]:
@@ -48,7 +47,7 @@ def main() -> None:
         texts = chain(documents("train"), calls)
         tokenizer = train_tokenizer(texts, p.vocab_size)
         with write_atomic(OUT) as tmp:
-            save_tokenizer(tokenizer, tmp, chat_template=TEMPLATE.read_text(), max_length=p.model_max_length)
+            save_tokenizer(tokenizer, tmp, chat_template=TEMPLATE, max_length=p.model_max_length)
         held = list(documents("validation"))
         encoded = load_tokenizer(OUT).encode_batch(held)
         bytes_per_token = sum(len(text.encode()) for text in held) / sum(map(len, encoded))

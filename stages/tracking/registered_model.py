@@ -20,13 +20,9 @@ class ReferencedModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
     """One user message in, the assistant's answer out; parameters `max_tokens`, `temperature`, `seed`."""
 
     def load_context(self, context: Any) -> None:
-        config = context.model_config
         root = Path()
-        checkpoint = materialize(root, Reference(**config["checkpoint"]))
-        tokenizer = materialize(root, Reference(**config["tokenizer"]))
-        self.client = open_client(
-            str(checkpoint), store=root / "work" / "registry" / "answers.sqlite", tokenizer=tokenizer, rows=32
-        )
+        checkpoint = materialize(root, Reference(**context.model_config["checkpoint"]))
+        self.client = open_client(str(checkpoint), store=root / "work" / "registry" / "answers.sqlite", rows=32)
 
     def predict(
         self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None

@@ -28,7 +28,7 @@ from stages.tracking.gate import GateParams, judge
 from stages.tracking.store import STORE_ERRORS, experiment_id, identity, reason, tracking_uri
 
 NAME = "k2"
-CHECKPOINT, TOKENIZER = "models/qat", "data/tokenizer"
+CHECKPOINT = "models/qat"
 for noisy in ("mlflow.pyfunc", "mlflow.models.model", "mlflow.tracking._model_registry.fluent", "mlflow.utils"):
     logging.getLogger(noisy).setLevel(logging.ERROR)
 SIGNATURE = ModelSignature(
@@ -93,13 +93,13 @@ def _find(client: MlflowClient, **tags: str) -> ModelVersion | None:
 
 def _log(client: MlflowClient, root: Path, scores: Mapping[str, float], run_id: str) -> str:
     """Logs the model under the run; returns its id."""
-    checkpoint, tokenizer = refer(root, CHECKPOINT, "manifest.json"), refer(root, TOKENIZER, "tokenizer.json")
+    checkpoint = refer(root, CHECKPOINT, "manifest.json")
     with warnings.catch_warnings():  # it asks for an input example
         warnings.simplefilter("ignore")
         info = mlflow.pyfunc.log_model(
             name=NAME,
             python_model=str(Path(__file__).with_name("registered_model.py")),
-            model_config={"checkpoint": asdict(checkpoint), "tokenizer": asdict(tokenizer)},
+            model_config={"checkpoint": asdict(checkpoint)},
             signature=SIGNATURE,
             pip_requirements=["k2-pipeline"],
             tags={"checkpoint": checkpoint.sha256, "dvc": checkpoint.dvc},

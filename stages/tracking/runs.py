@@ -70,9 +70,11 @@ class _Sender:
             client.set_tag(run_id, event["key"], event["value"])
         elif kind == "end":
             points = [Metric(*point) for point in event["points"]]
+            client.set_terminated(run_id, event["status"])
+            if parent is None:
+                return
             if points:
                 client.log_batch(parent, metrics=points)
-            client.set_terminated(run_id, event["status"])
             client.set_terminated(parent, event["status"])
 
     def _start(self, client: MlflowClient, event: Event) -> None:
@@ -80,20 +82,23 @@ class _Sender:
         path = self.work / "mlflow_run.json"
         noted = json.loads(path.read_text()) if path.exists() else {}
         run_id = _existing(client, noted["run"]) if noted else None
-        parent = self._parent(client, event)
+        parent = self._parent(client, event) if event["pipeline"] else None
+        above = {} if parent is None else {"mlflow.parentRunId": parent}
         resumed = run_id is not None
         if run_id is None:
-            tags = {**event["tags"], "mlflow.parentRunId": parent}
+            tags = {**event["tags"], **above}
             run = client.create_run(experiment_id(self.root), run_name=event["stage"], tags=tags)
             run_id = str(run.info.run_id)
             params = [Param(key, str(value)[:PARAM_CHARS]) for key, value in event["params"].items()]
             for first in range(0, len(params), 100):
                 client.log_batch(run_id, params=params[first : first + 100])
             client.log_inputs(run_id, [_dataset(event["stage"], *item) for item in event["inputs"].items()])
-        client.set_tag(run_id, "mlflow.parentRunId", parent)
+        for key, value in above.items():
+            client.set_tag(run_id, key, value)
         client.update_run(run_id, status="RUNNING")
         write_json(path, {"run": run_id, "parent": parent, "resumed": resumed})
-        self._note(client, event["stage"], run_id, parent)
+        if parent is not None:
+            self._note(client, event["stage"], run_id, parent)
 
     def _parent(self, client: MlflowClient, event: Event) -> str:
         path = self.root / "work" / "pipeline.json"
@@ -146,17 +151,28 @@ class Track:
 
     A stage that was killed continues the run whose id stands in its work folder; points up to the last
     logged step are not logged twice. Nothing that MLflow does or doesn't do ends a stage.
+
+    Args:
+        apart: the run belongs to no pipeline run.
     """
 
     def __init__(
-        self, stage: str, root: Path, work: Path, params: Mapping[str, Any], inputs: Mapping[str, str], *, system: bool
+        self,
+        stage: str,
+        root: Path,
+        work: Path,
+        params: Mapping[str, Any],
+        inputs: Mapping[str, str],
+        *,
+        system: bool,
+        apart: bool = False,
     ) -> None:
         self.root, self.work, self.stage = root, work, stage
         self._points: list[tuple[str, float, int, int]] = []
         start = {
             "event": "start",
             "stage": stage,
-            "pipeline": checkout_lock.pipeline_run(),
+            "pipeline": "" if apart else checkout_lock.pipeline_run(),
             "above": os.environ.get("K2_MLFLOW_PARENT", ""),  # a sweep's run
             "tags": {"stage": stage, **identity(root)},
             "params": flatten(params),

@@ -1,21 +1,20 @@
 """The chat format against the Jinja template as transformers runs it, and round trips through the parser."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from transformers import AutoTokenizer
 from transformers.utils.chat_template_utils import render_jinja_template
 
 from k2model.chat import messages as chat
 from k2model.chat.parse import ToolCall
-from k2model.chat.tokenizer import MARKERS, SPECIAL, K2Tokenizer, train_tokenizer
+from k2model.chat.tokenizer import MARKERS, SPECIAL, K2Tokenizer, save_tokenizer, train_tokenizer
 from k2model.chat.turn import parse_ids
 from k2model.errors import ConfigError
 
-TEMPLATE = (Path(chat.__file__).with_name("chat_template.jinja")).read_text()
 MARKUP = (*SPECIAL, *MARKERS)
 
 plain = st.text(max_size=40).filter(lambda text: not any(marker in text for marker in MARKUP))
@@ -61,9 +60,41 @@ TOOLS = [{"type": "function", "function": {"name": "weather", "parameters": {"ty
 def test_render_equals_the_jinja_template(messages: list[dict[str, Any]], declare: bool, prompt: bool) -> None:
     tools = TOOLS if declare else None
     (wanted,), _ = render_jinja_template(
-        conversations=[messages], tools=tools, chat_template=TEMPLATE, add_generation_prompt=prompt
+        conversations=[messages], tools=tools, chat_template=chat.TEMPLATE, add_generation_prompt=prompt
     )
     assert chat.render(messages, tools, add_generation_prompt=prompt) == wanted
+
+
+@pytest.fixture(scope="module")
+def theirs(tokenizer: K2Tokenizer, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    folder = tmp_path_factory.mktemp("tokenizer")
+    save_tokenizer(tokenizer.backend, folder, chat_template=chat.TEMPLATE, max_length=4096)
+    return AutoTokenizer.from_pretrained(folder)
+
+
+@settings(max_examples=80, deadline=None)
+@given(messages=dialogs(), declare=st.booleans())
+def test_transformers_marks_what_we_learn(
+    tokenizer: K2Tokenizer, theirs: Any, messages: list[dict[str, Any]], declare: bool
+) -> None:
+    tools = TOOLS if declare else None
+
+    def marked(**more: bool) -> tuple[list[int], list[bool]]:
+        made = theirs.apply_chat_template(
+            messages, tools=tools, return_dict=True, return_assistant_tokens_mask=True, **more
+        )
+        return made["input_ids"], [bool(learned) for learned in made["assistant_masks"]]
+
+    learned = chat.encode_chat(tokenizer, messages, tools)
+    assert marked(keep_last_reasoning=True) == (learned.ids, learned.loss_mask)
+    # Rendered for use, the last answer is history too: without its reasoning it was not written that way.
+    last = messages[-1]
+    if last["role"] == "assistant" and not last.get("tool_calls"):
+        cut = chat.encode_chat(tokenizer, [*messages, {"role": "user", "content": "x"}], tools)
+        ids, mask = marked()
+        assert (ids, mask) == (cut.ids[: len(ids)], cut.loss_mask[: len(ids)])
+    else:
+        assert marked() == (learned.ids, learned.loss_mask)
 
 
 @settings(max_examples=40, deadline=None)

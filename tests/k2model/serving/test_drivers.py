@@ -4,10 +4,6 @@ pytest -m drivers tests/k2model/serving/test_drivers.py
 """
 
 import json
-import os
-import subprocess
-import sys
-import sysconfig
 from pathlib import Path
 from typing import Any
 
@@ -16,56 +12,15 @@ import torch
 
 from k2model.chat.tokenizer import K2Tokenizer
 from k2model.formats.checkpoint import load_checkpoint
+from tests.environments import environment, run_there
 
 pytestmark = [pytest.mark.drivers, pytest.mark.timeout(1800)]
 HERE = Path(__file__).parent
-UNREACHABLE = ("Could not find a version", "No matching distribution", "Failed to establish a new connection")
-OFFLINE = {
-    "HF_HUB_OFFLINE": "1",
-    "HF_DATASETS_OFFLINE": "1",
-    "LITELLM_LOCAL_MODEL_COST_MAP": "True",
-    "LITELLM_TELEMETRY": "False",
-    "LANGSMITH_TRACING": "false",
-    "OMP_NUM_THREADS": "1",
-}
-
-
-def _environment(folder: Path, requirement: str, *, over_ours: bool) -> Path:
-    """The Python of a new environment with a package; `over_ours` adds ours below it (torch isn't fetched again)."""
-    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-    (site,) = folder.glob("lib/python*/site-packages")
-    options = []
-    if over_ours:
-        (site / "ours.pth").write_text(sysconfig.get_path("purelib") + "\n")
-        options = ["-c", str(HERE.parents[2] / "constraints.txt")]
-    install = [
-        folder / "bin/python",
-        "-m",
-        "pip",
-        "install",
-        "-q",
-        "--disable-pip-version-check",
-        *options,
-        requirement,
-    ]
-    done = subprocess.run(install, text=True, capture_output=True, check=False)
-    if done.returncode != 0:
-        if any(sign in done.stderr for sign in UNREACHABLE):
-            pytest.skip(f"{requirement} can't be had: {done.stderr.strip().splitlines()[-1]}")
-        pytest.fail(done.stderr)
-    return folder / "bin/python"
-
-
-def _run(python: Path, *command: object, cwd: Path) -> str:
-    env = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"} | OFFLINE
-    done = subprocess.run([python, *map(str, command)], cwd=cwd, env=env, text=True, capture_output=True, check=False)
-    assert done.returncode == 0, done.stderr[-6000:]
-    return done.stdout
 
 
 def test_litellm_chats_streams_calls_and_echoes(tmp_path: Path, url: str) -> None:
-    python = _environment(tmp_path / "env", "litellm", over_ours=False)
-    told = json.loads(_run(python, HERE / "drivers/drive_litellm.py", url, cwd=tmp_path).splitlines()[-1])
+    python = environment(tmp_path / "env", "litellm", over_ours=False)
+    told = json.loads(run_there(python, HERE / "drivers/drive_litellm.py", url, cwd=tmp_path).splitlines()[-1])
     assert told["plain"] == told["streamed"] != ""
     assert told["usage"][0] == told["usage"][1]
     assert told["arguments"] == told["arguments_streamed"] != []
@@ -76,8 +31,8 @@ def test_litellm_chats_streams_calls_and_echoes(tmp_path: Path, url: str) -> Non
 
 
 def test_langchain_chats_streams_calls_and_echoes(tmp_path: Path, url: str) -> None:
-    python = _environment(tmp_path / "env", "langchain-openai", over_ours=False)
-    told = json.loads(_run(python, HERE / "drivers/drive_langchain.py", url, cwd=tmp_path).splitlines()[-1])
+    python = environment(tmp_path / "env", "langchain-openai", over_ours=False)
+    told = json.loads(run_there(python, HERE / "drivers/drive_langchain.py", url, cwd=tmp_path).splitlines()[-1])
     assert told["plain"] == told["streamed"] == told["responses"] == told["responses_streamed"] != ""
     assert told["pieces"] > 5
     assert told["usage"] > 0
@@ -127,7 +82,7 @@ def _likelihood(folder: Path, tokenizer: K2Tokenizer, question: str, choice: str
 
 
 def test_lm_eval_measures_what_the_model_says(tmp_path: Path, url: str, folder: Path, tokenizer: K2Tokenizer) -> None:
-    python = _environment(tmp_path / "env", "lm_eval[api]", over_ours=True)
+    python = environment(tmp_path / "env", "lm_eval[api]", over_ours=True)
     data = tmp_path / "data.jsonl"
     data.write_text("".join(json.dumps(document) + "\n" for document in DOCUMENTS))
     tasks = tmp_path / "tasks"
@@ -137,7 +92,7 @@ def test_lm_eval_measures_what_the_model_says(tmp_path: Path, url: str, folder: 
     model = f"model=tiny,base_url={url}/v1/completions,tokenizer={folder},num_concurrent=2,max_retries=1,max_length=500"
     options = ["--tasks", "colours,words", "--include_path", tasks, "--output_path", tmp_path / "out", "--log_samples"]
     command = ["-m", "lm_eval", "--model", "local-completions", "--model_args", model, "--batch_size", "2", *options]
-    _run(python, *command, cwd=tmp_path)
+    run_there(python, *command, cwd=tmp_path)
     samples = {
         name: [json.loads(line) for line in next((tmp_path / "out").rglob(f"samples_{name}_*.jsonl")).open()]
         for name in ("colours", "words")

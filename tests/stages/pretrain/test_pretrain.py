@@ -20,6 +20,7 @@ from k2model.training.train_state import CheckpointWriter, Snapshot, list_checkp
 from stages.harness.files import sha256_tree
 from stages.pretrain.guard import LossGuard, LossProblem
 from tests.conftest import make_checkout
+from tests.small_data import write_corpus, write_tokenizer
 
 WORKER = Path(__file__).with_name("pretrain_rank.py")
 ROOT = Path(__file__).parents[3]
@@ -27,7 +28,7 @@ ROOT = Path(__file__).parents[3]
 
 def shards(folder):
     rng = np.random.default_rng(0)
-    writer = ShardWriter(folder / "tokens", vocab_size=256, bos=1, shard_tokens=500)
+    writer = ShardWriter(folder / "tokens", vocab_size=290, bos=1, shard_tokens=500)
     for _ in range(60):
         writer.add("train", [1, *rng.integers(3, 256, 30).tolist(), 2])
     writer.close({"eos": 2, "pad": 0})
@@ -121,7 +122,8 @@ def test_a_second_run_of_the_stage_writes_the_same_bytes(tmp_path, run_in):
     """Everything that DVC tracks, after nothing of the first run is left to resume from."""
     folder = make_checkout(tmp_path / "checkout")
     shards(folder / "data")
-    (folder / "data" / "tokenizer").mkdir()
+    write_tokenizer(folder / "data", 290)
+    write_corpus(folder / "data")
     run_in(folder, sys.executable, "-m", "stages.dial", "--size", "smoke", "--write")
     tracked = [folder / name for name in ("models/pretrain", "metrics/pretrain.json", "plots/pretrain.csv")]
     found = []

@@ -16,6 +16,7 @@ from k2model.formats.quant import set_fake_quant
 from k2model.model import K2Model
 from k2model.training.token_shards import ShardWriter, TokenStream
 from kernels.processor import VARIABLE
+from stages.measure.text_loss import TextLoss
 from stages.posttraining.packing import Example, Packed
 from stages.qat.measure import Measured, difference, held_tasks, summary
 from stages.qat.params import QatParams
@@ -144,7 +145,8 @@ def test_differences_are_paired() -> None:
 
 
 def test_a_summary_has_intervals() -> None:
-    found = summary("x", Measured([1.0, 2.0, 3.0], [True, False], 3, 4), seed=0)
+    text = TextLoss([1.0, 2.0], [0.5, 0.6])
+    found = summary("x", Measured([1.0, 2.0, 3.0], text, [True, False], 3, 4), seed=0)
     assert found["loss_x"] == 2.0
     assert found["tasks_x"] == 0.75
     for name in ("loss_x", "facts_x", "tasks_x"):

@@ -35,7 +35,15 @@ def checkout(root: Path) -> Path:
             "call_accuracy_ci_low": 0.0,
             "call_accuracy_ci_high": 0.14,
         },
-        "rl": {"held_parity": 0.9},
+        "rl": {
+            "held_parity": 0.9,
+            "text_loss_start": 4.7,
+            "text_loss": 4.75,
+            "text_loss_per_byte": 1.5,
+            "text_loss_change": 0.05,
+            "text_loss_change_ci_low": 0.01,
+            "text_loss_change_ci_high": 0.09,
+        },
         "qat": {
             **{
                 f"{what}_{arm}{end}": v

@@ -49,7 +49,7 @@ def test_the_page_shows_what_every_stage_left(tmp_path):
     page = build(checkout(tmp_path), {"seed": "0"})
     nesting = Nesting()
     nesting.feed(page)
-    assert not nesting.open and len(nesting.ids) == len(set(nesting.ids)) == 13
+    assert not nesting.open and len(nesting.ids) == len(set(nesting.ids)) == 14
     assert set(nesting.targets) == set(nesting.ids)  # every link leads somewhere, every section is linked
     assert "not run</p>" not in page and "https://" not in page
     assert FORGED not in page and "&lt;script&gt;" in page
@@ -58,6 +58,7 @@ def test_the_page_shows_what_every_stage_left(tmp_path):
         "left out: overlaps humaneval",
         "a new name: Bob",
         "0.0% (0.0% – 14.0%)",
+        "+0.0500 (+0.0100 – +0.0900)",  # held-out text after RL
         "+50 points",  # of RL's held problems
         "aime-2025 (package)",
         "0.0% – 39.0%",
@@ -71,7 +72,7 @@ def test_the_page_shows_what_every_stage_left(tmp_path):
 def test_what_has_not_run_says_so(tmp_path):
     (tmp_path / "dvc.yaml").write_text((REPO / "dvc.yaml").read_text())
     page = build(tmp_path, {})
-    assert page.count("<p>not run</p>") == 9 and "no experiment has run" in page and "nothing has run" in page
+    assert page.count("<p>not run</p>") == 10 and "no experiment has run" in page and "nothing has run" in page
 
 
 def test_the_graph_of_the_pipeline_is_without_shortcuts():

@@ -13,12 +13,11 @@ import pytest
 import yaml
 from mlflow.tracking import MlflowClient
 
-import k2model.chat
 from agents.chat.open import open_client
 from agents.chat.protocol import ChatRequest
-from k2model.chat.tokenizer import save_tokenizer, train_tokenizer
+from k2model.chat.tokenizer import K2Tokenizer, train_tokenizer
 from k2model.config import K2Config
-from k2model.formats.checkpoint import save_checkpoint
+from k2model.formats.model_folder import save_model_folder
 from k2model.model import K2Model
 from stages.harness.errors import InputError
 from stages.tracking import __main__ as models
@@ -31,18 +30,15 @@ from stages.tracking.traces import choose, log_traces
 from tests.conftest import checkout_env
 
 GATE = GateParams(rules=[Rule(metric="validation_loss", better="lower", bound=6.0, slack=0.1)])
-COPY = "import shutil; [shutil.copytree('made/' + n, o, dirs_exist_ok=True) for n, o in {pairs}]"
 
 
 def _make(root: Path, seed: int, loss: float) -> None:
-    """A checkpoint and a tokenizer made by a DVC stage, and the scores beside them."""
+    """A model folder made by a DVC stage, and the scores beside it."""
     made = root / "made"
     shutil.rmtree(made, ignore_errors=True)
-    tokenizer = train_tokenizer(["a small text about a small house and a cat"] * 20, 290)
-    template = Path(k2model.chat.__file__).with_name("chat_template.jinja").read_text()
-    save_tokenizer(tokenizer, made / "tokenizer", chat_template=template, max_length=256)
-    config = K2Config.preset("smoke", vocab_size=tokenizer.get_vocab_size())
-    save_checkpoint(K2Model(config, seed=seed), made / "qat")
+    tokenizer = K2Tokenizer(train_tokenizer(["a small text about a small house and a cat"] * 20, 290))
+    config = K2Config.preset("smoke", vocab_size=tokenizer.vocab_size)
+    save_model_folder(K2Model(config, seed=seed), made / "qat", tokenizer, [])
     (root / "metrics").mkdir(exist_ok=True)
     (root / "metrics" / "scores.json").write_text(json.dumps({"validation_loss": loss, "facts": 0.5}))
     subprocess.run([sys.executable, "-m", "dvc", "repro", "-q"], cwd=root, env=checkout_env(), check=True)
@@ -52,8 +48,8 @@ def _make(root: Path, seed: int, loss: float) -> None:
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
     monkeypatch.chdir(tmp_path)
-    code = COPY.format(pairs="{'tokenizer': 'data/tokenizer', 'qat': 'models/qat'}.items()")
-    stage = {"cmd": f'python -c "{code}"', "deps": ["made"], "outs": ["data/tokenizer", "models/qat"]}
+    code = "import shutil; shutil.copytree('made/qat', 'models/qat', dirs_exist_ok=True)"
+    stage = {"cmd": f'python -c "{code}"', "deps": ["made"], "outs": ["models/qat"]}
     (tmp_path / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"qat": stage}}))
     for command in (["git", "init", "-q"], [sys.executable, "-m", "dvc", "init", "-q"]):
         subprocess.run(command, cwd=tmp_path, check=True, env=checkout_env())
@@ -62,7 +58,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def _answer(folder: Path, root: Path) -> str:
-    client = open_client(str(folder), store=root / "direct.sqlite", tokenizer=root / "data" / "tokenizer")
+    client = open_client(str(folder), store=root / "direct.sqlite")
     return client.complete([ChatRequest(({"role": "user", "content": "a house"},), max_tokens=6)])[0].text
 
 
@@ -76,7 +72,7 @@ def test_versions_aliases_lineage_and_what_they_load(checkout: Path) -> None:
     _make(checkout, seed=1, loss=5.0)
     client = MlflowClient(tracking_uri(checkout))
     mlflow.set_tracking_uri(tracking_uri(checkout))
-    made_by = client.create_run(experiment_id(checkout), tags={"out.data/tokenizer": digest(Path("data/tokenizer"))})
+    made_by = client.create_run(experiment_id(checkout), tags={"out.models/qat": digest(Path("models/qat"))})
     client.set_terminated(made_by.info.run_id)
     assert registry.register_and_judge(checkout, GATE) == "model k2 version 1: champion, the gate holds"
     assert registry.register_and_judge(checkout, GATE) == "model k2 version 1: champion, the gate holds"

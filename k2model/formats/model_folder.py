@@ -1,0 +1,97 @@
+"""A model folder that stands alone: all that any program needs to load the model, to talk with it, to know what it is.
+
+`config.json` and the weights, `tokenizer.json`, `tokenizer_config.json`, `chat_template.jinja`,
+`generation_config.json` (every token that ends a turn), `provenance.json` (the stages that made it), `README.md` (the
+card made of them) and, last, `manifest.json`.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+
+from k2model.chat.messages import TEMPLATE
+from k2model.chat.tokenizer import K2Tokenizer, load_tokenizer, tokenizer_files
+from k2model.config import K2Config
+from k2model.errors import CheckpointError, ConfigError
+from k2model.formats.checkpoint import load_config, read_json, save_checkpoint
+from k2model.formats.int4_checkpoint import save_int4_checkpoint
+from k2model.formats.model_card import DataSource, StageRecord, model_card
+from k2model.model import K2Model
+
+PROVENANCE = "provenance.json"
+
+
+def save_model_folder(
+    model: K2Model,
+    path: Path,
+    tokenizer: K2Tokenizer,
+    records: Sequence[StageRecord],
+    *,
+    dtype: torch.dtype | None = None,
+    int4: bool = False,
+) -> None:
+    """Writes `model` and all that belongs to it to `path` (replaced at once when it exists). Same model, same bytes.
+
+    Under expert parallelism all ranks must call it; rank 0 writes, layer by layer.
+
+    Args:
+        records: the stages that made the model, the first one first: `read_provenance(start)` and the present one.
+        dtype: of the weights in the file, that in memory by default.
+        int4: routed experts in INT4 (compressed-tensors), the rest in bfloat16.
+
+    Raises:
+        NotFiniteError, CheckpointError: a weight isn't finite; nothing is written.
+        ConfigError: INT4 with a width that groups of 32 don't divide.
+    """
+    files = companions(model.config, tokenizer, records, int4=int4)
+    if int4:
+        save_int4_checkpoint(model, path, files=files)
+    else:
+        save_checkpoint(model, path, dtype=dtype, files=files)
+
+
+def companions(
+    config: K2Config, tokenizer: K2Tokenizer, records: Sequence[StageRecord], *, int4: bool = False
+) -> dict[str, str]:
+    """Names and texts of the files beside the weights and `config.json`."""
+    files = tokenizer_files(tokenizer.backend, chat_template=TEMPLATE, max_length=config.max_position_embeddings)
+    generation = {"bos_token_id": tokenizer.bos, "eos_token_id": sorted(tokenizer.ends), "pad_token_id": tokenizer.pad}
+    files["generation_config.json"] = json.dumps(generation, indent=2) + "\n"
+    stages = [asdict(record) for record in records]
+    files[PROVENANCE] = json.dumps({"stages": stages}, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    files["README.md"] = model_card(config, records, int4=int4)
+    return files
+
+
+def folder_tokenizer(folder: Path) -> K2Tokenizer:
+    """The tokenizer that belongs to the model of a folder.
+
+    Raises:
+        ConfigError: it has none, a broken one, or one with more tokens than the network has.
+        CheckpointError: no readable `config.json`.
+    """
+    tokenizer, rows = load_tokenizer(folder), load_config(folder).vocab_size
+    if tokenizer.vocab_size > rows:
+        raise ConfigError(f"{folder / 'tokenizer.json'}: {tokenizer.vocab_size} tokens; the network has {rows}")
+    return tokenizer
+
+
+def read_provenance(folder: Path) -> list[StageRecord]:
+    """The stages that made the model of a folder; none where the folder doesn't say.
+
+    Raises:
+        CheckpointError: a `provenance.json` that this project did not write.
+    """
+    path = folder / PROVENANCE
+    if not path.exists():
+        return []
+    try:
+        return [
+            StageRecord(**{**stage, "data": [DataSource(**source) for source in stage["data"]]})
+            for stage in read_json(path)["stages"]
+        ]
+    except (KeyError, TypeError):
+        raise CheckpointError(f"{path}: no list of the stages that made the model") from None
