@@ -15,7 +15,9 @@ from tokenizers.pre_tokenizers import ByteLevel, Split
 from tokenizers.pre_tokenizers import Sequence as PreTokenizers
 from tokenizers.trainers import BpeTrainer
 
+from k2model.chat.byte_level import NEVER_IN_UTF8, byte_of_character
 from k2model.chat.model_json import well_formed
+from k2model.chat.tiktoken_file import TIKTOKEN_MODEL, read_tiktoken
 from k2model.errors import ConfigError
 
 # Order and flags of the released tokenizer (id − 163,584 is the place): the tool-call markers and the thinking
@@ -106,7 +108,11 @@ def save_tokenizer(tokenizer: Tokenizer, path: Path, *, chat_template: str, max_
 
 
 class K2Tokenizer:
-    """Text ↔ token ids. Special tokens in text are not parsed unless asked: data can't forge a turn."""
+    """Text ↔ token ids, of any byte-level BPE that has K2's special tokens, wherever their ids stand.
+
+    Special tokens and K2's markers in text are not parsed unless asked: data can't forge a turn. Other added tokens are
+    text, as in the vocabulary that they come from.
+    """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self.backend = tokenizer
@@ -116,13 +122,14 @@ class K2Tokenizer:
         self.im_end = self.special["<|im_end|>"]
         self.ends = frozenset(self.special[token] for token in END_OF_TURN)
         self.vocab_size = tokenizer.get_vocab_size()
-        self._plain = Tokenizer.from_str(_without_added(tokenizer))
+        self._plain = _blind(tokenizer)
+        self._silent = {i for i, token in tokenizer.get_added_tokens_decoder().items() if token.special}
         self._token_bytes: list[bytes] = []
 
     def _id(self, token: str) -> int:
         number = self.backend.token_to_id(token)
         if number is None:
-            raise ConfigError(f"tokenizer.json: the token {token} is missing")
+            raise ConfigError(f"the token {token} is missing")
         return int(number)
 
     def encode(self, text: str, *, parse_special: bool = False) -> list[int]:
@@ -138,13 +145,18 @@ class K2Tokenizer:
         return [encoding.ids for encoding in self._plain.encode_batch(well_formed(texts), add_special_tokens=False)]
 
     def decode(self, ids: Sequence[int], *, skip_special: bool = False) -> str:
-        """Text of ids; bytes that are no UTF-8 become U+FFFD."""
-        return str(self.backend.decode(list(ids), skip_special_tokens=skip_special))
+        """Text of ids; bytes that are no UTF-8 become U+FFFD, ids that no token has nothing.
+
+        Not by the backend's decoder, which takes DeepSeek-V2's added token ø for the byte that this letter stands for.
+        """
+        pieces, silent = self.token_bytes(), self._silent if skip_special else ()
+        kept = (pieces[i] for i in ids if 0 <= i < len(pieces) and i not in silent)
+        return b"".join(kept).decode("utf-8", "replace")
 
     def token_bytes(self) -> list[bytes]:
         """The bytes of every id (added tokens: their names), as a constrained decoder needs them; not to be changed."""
         if not self._token_bytes:
-            table = _byte_of_character()
+            table = byte_of_character()
             names = {token.content for token in self.backend.get_added_tokens_decoder().values()}
             pieces = [self.backend.id_to_token(i) or "" for i in range(self.vocab_size)]
             self._token_bytes = [
@@ -153,28 +165,25 @@ class K2Tokenizer:
         return self._token_bytes
 
 
-def _without_added(tokenizer: Tokenizer) -> str:
+def _blind(tokenizer: Tokenizer) -> Tokenizer:
+    """The same vocabulary for text in which no special token and no marker of K2 is recognised."""
     value = json.loads(tokenizer.to_str())
-    value["added_tokens"] = []
-    return json.dumps(value)
+    for token in value["added_tokens"]:
+        token["special"] |= token["content"] in MARKERS
+    blind = Tokenizer.from_str(json.dumps(value))
+    blind.encode_special_tokens = True
+    return blind
 
 
-def _byte_of_character() -> dict[str, int]:
-    """The inverse of GPT-2's printable alphabet: byte-level BPE writes byte 0x20 as Ġ, and so on."""
-    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
-    table = {chr(byte): byte for byte in printable}
-    others = [byte for byte in range(256) if byte not in set(printable)]
-    return table | {chr(256 + index): byte for index, byte in enumerate(others)}
-
-
-def load_tokenizer(path: Path) -> K2Tokenizer:
-    """Loads a folder that `save_tokenizer` wrote.
+def read_vocabulary(folder: Path) -> Tokenizer:
+    """The tokenizer of a model folder as it was published, `tokenizer.json` or else `tiktoken.model`.
 
     Raises:
-        ConfigError: no `tokenizer.json`, one that is no tokenizer, one without K2's special tokens, or one that isn't
-            of bytes, so that some text would have no ids.
+        ConfigError: neither is there, or one that can't be read.
     """
-    file = Path(path) / "tokenizer.json"
+    file = Path(folder) / "tokenizer.json"
+    if not file.exists() and (file.parent / TIKTOKEN_MODEL).exists():
+        return read_tiktoken(file.parent)
     if not file.exists():
         raise ConfigError(f"{file}: not found")
     try:
@@ -183,13 +192,35 @@ def load_tokenizer(path: Path) -> K2Tokenizer:
         raise ConfigError(f"{file}: no tokenizer: {' '.join(str(error).split())[:200]}") from None
     tokenizer.no_truncation()  # transformers saves how it cut and filled its last batch
     tokenizer.no_padding()
-    made = K2Tokenizer(tokenizer)
+    return tokenizer
+
+
+def load_tokenizer(path: Path) -> K2Tokenizer:
+    """Loads the tokenizer of a folder; one of another vocabulary gets K2's tokens by `k2model.chat.seats`.
+
+    Raises:
+        ConfigError: no tokenizer that can be read, one without K2's special tokens, or one that isn't of bytes, so that
+            some text would have no ids.
+    """
+    tokenizer = read_vocabulary(path)
+    file = Path(path) / "tokenizer.json"
+    if not file.exists():
+        file = file.with_name(TIKTOKEN_MODEL)
     try:
-        missing = 256 - len({piece for piece in made.token_bytes() if len(piece) == 1})
+        made = K2Tokenizer(tokenizer)
+    except ConfigError as error:
+        raise ConfigError(f"{file}: {error}") from None
+    check_bytes(made, file)
+    return made
+
+
+def check_bytes(tokenizer: K2Tokenizer, file: Path) -> None:
+    """Raises ConfigError when some text would have no ids, or ids have holes."""
+    try:
+        single = {piece[0] for piece in tokenizer.token_bytes() if len(piece) == 1}
     except KeyError as error:
         raise ConfigError(f"{file}: not of bytes: a token has the character {error}") from None
-    if missing:
-        raise ConfigError(f"{file}: not of bytes: {missing} of 256 have no token")
-    if (last := max(tokenizer.get_vocab().values())) != made.vocab_size - 1:
-        raise ConfigError(f"{file}: {made.vocab_size} tokens have ids up to {last}")
-    return made
+    if missing := set(range(256)) - NEVER_IN_UTF8 - single:
+        raise ConfigError(f"{file}: not of bytes: {len(missing)} of the bytes of UTF-8 have no token")
+    if (last := max(tokenizer.backend.get_vocab().values())) != tokenizer.vocab_size - 1:
+        raise ConfigError(f"{file}: {tokenizer.vocab_size} tokens have ids up to {last}")

@@ -66,7 +66,9 @@ def _holes(folder: Path) -> None:
 
 def test_a_tokenizer_for_which_some_text_has_no_ids_is_refused(tmp_path: Path) -> None:
     _changed(tmp_path / "few", model={"vocab": {"a": 0}, "merges": []})
-    with pytest.raises(ConfigError, match=r"few/tokenizer\.json: not of bytes: 255 of 256 have no token"):
+    with pytest.raises(
+        ConfigError, match=r"few/tokenizer\.json: not of bytes: 242 of the bytes of UTF-8 have no token"
+    ):
         load_tokenizer(tmp_path / "few")
     pieces = {"type": "Unigram", "unk_id": 0, "vocab": [["<unk>", 0.0], ["\u2581the", -1.0]]}
     _changed(tmp_path / "pieces", model=pieces)
