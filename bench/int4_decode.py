@@ -22,7 +22,7 @@ import torch.nn.functional as F
 
 from k2model.config import K2Config
 from k2model.formats.checkpoint import load_checkpoint, save_checkpoint
-from k2model.formats.int4_checkpoint import load_any, load_int4_checkpoint, save_int4_checkpoint
+from k2model.formats.int4_checkpoint import load_any, save_int4_checkpoint
 from k2model.formats.quant import sizes, to_bfloat16
 from k2model.inference.decode import prepare
 from k2model.inference.generate import Engine
@@ -31,6 +31,7 @@ from k2model.inference.request import Request
 from k2model.model import K2Model
 from k2model.training.token_shards import TokenStream
 from kernels.int4.mlp import Precision
+from kernels.processor import fast_dtype
 
 TURN = 8
 PROMPT = 32
@@ -124,7 +125,7 @@ def quality(reference: Path, tokens: int) -> None:
     before = to_bfloat16(load_checkpoint(reference)).eval()
     with tempfile.TemporaryDirectory() as name:
         save_int4_checkpoint(before, Path(name) / "int4")
-        exact = load_int4_checkpoint(Path(name) / "int4").eval()
+        exact = load_checkpoint(Path(name) / "int4", dtype=fast_dtype()).eval()
         runtime = {kind: load(Path(name) / "int4", kind) for kind in ("int4", "int4-a8")}
     pairs = [
         ("bf16 -> INT4, W4A16", before, runtime["int4"]),

@@ -29,7 +29,6 @@ from torch import Tensor, nn
 
 from k2model.config import K2Config
 from k2model.model import K2Model
-from k2model.moe import update_expert_bias
 from k2model.training.engine import ComputeType, OptimizerOptions, TrainEngine, _deepspeed, set_compute_type
 from k2model.training.muonclip import kind_of
 from k2model.training.qk_clip import AttentionWeights, MaxLogit, qk_clip_
@@ -88,8 +87,7 @@ def reference(preset: str, tau: float) -> dict[str, Tensor]:
             layers = [weights_of(model.config, weights[q], weights[kv]) for q, kv in names]
             qk_clip_(layers, top.reduce(), tau)
         assert isinstance(load_LE, Tensor)
-        for gate, load_E in zip(model.gates(), load_LE, strict=True):
-            update_expert_bias(gate.e_score_correction_bias, load_E, BIAS_RATE, centred=True)
+        model.update_expert_biases(load_LE, BIAS_RATE)
         with torch.no_grad():
             for name, param in model.named_parameters():
                 param.copy_(weights[name])
@@ -151,8 +149,7 @@ class ZeroMuon:
         assert isinstance(load_LE, Tensor)
         if dist.get_world_size() > 1:
             dist.all_reduce(load_LE)
-        for gate, load_E in zip(self.model.gates(), load_LE, strict=True):
-            update_expert_bias(gate.e_score_correction_bias, load_E, BIAS_RATE, centred=True)
+        self.model.update_expert_biases(load_LE, BIAS_RATE)
 
     def state_bytes(self) -> int:
         zero = self.engine.optimizer

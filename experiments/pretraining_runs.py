@@ -9,7 +9,6 @@ import torch
 
 from k2model.config import K2Config
 from k2model.model import K2Model
-from k2model.moe import update_expert_bias
 from k2model.training.muonclip import MuonClip
 from k2model.training.qk_clip import AttentionWeights, qk_clip_
 from k2model.training.token_shards import TokenBatch, TokenStream, read_index
@@ -126,8 +125,7 @@ def train(arm: PretrainArm, seed: int) -> PretrainRun:
         step_at(rate(arm, step))
         if attention and arm.tau > 0:
             qk_clip_(attention, output.max_logit_LH, arm.tau)
-        for gate, load_E in zip(model.gates(), output.expert_load_LE, strict=True):
-            update_expert_bias(gate.e_score_correction_bias, load_E, 0.001, centred=True)
+        model.update_expert_biases(output.expert_load_LE, 0.001)
         losses.append(float(output.loss.detach()))
         heads.append(output.max_logit_LH.flatten())
         spikes += guard.problem(losses[-1], 1.0) is not None

@@ -12,6 +12,8 @@ from kernels.attention import attention_max_logit
 from kernels.decode import rms_norm, rms_norm_reference
 from kernels.decode_attention import LatentWeights, apply_rope
 
+LATENT_EPS = 1e-6  # of the norms of compressed queries, keys and values, in DeepSeek's code whatever `rms_norm_eps` is
+
 
 class RMSNorm(nn.Module):
     """x / rms(x) · weight, computed in float32; one call where no gradient is needed."""
@@ -41,10 +43,10 @@ class MLA(nn.Module):
             self.q_proj = nn.Linear(c.hidden_size, heads * c.qk_head_dim, bias=False)
         else:
             self.q_a_proj = nn.Linear(c.hidden_size, c.q_lora_rank, bias=False)
-            self.q_a_layernorm = RMSNorm(c.q_lora_rank, c.rms_norm_eps)
+            self.q_a_layernorm = RMSNorm(c.q_lora_rank, LATENT_EPS)
             self.q_b_proj = nn.Linear(c.q_lora_rank, heads * c.qk_head_dim, bias=False)
         self.kv_a_proj_with_mqa = nn.Linear(c.hidden_size, c.kv_lora_rank + c.qk_rope_head_dim, bias=False)
-        self.kv_a_layernorm = RMSNorm(c.kv_lora_rank, c.rms_norm_eps)
+        self.kv_a_layernorm = RMSNorm(c.kv_lora_rank, LATENT_EPS)
         self.kv_b_proj = nn.Linear(c.kv_lora_rank, heads * (c.qk_nope_head_dim + c.v_head_dim), bias=False)
         self.o_proj = nn.Linear(heads * c.v_head_dim, c.hidden_size, bias=False)
 

@@ -16,6 +16,14 @@ PRESETS = Path(__file__).parent / "presets"
 MOST = 2**31 - 1  # of a size
 MOST_NUMBER = 1e9
 LEAST_BETA = 1e-6
+# How a router chooses its experts, and the scores that it does it by; transformers has these three.
+SCORES = {"noaux_tc": "sigmoid", "greedy": "softmax", "group_limited_greedy": "softmax"}
+# `model_type` of a config.json → what is left out in it.
+ROUTERS: dict[str, dict[str, Any]] = {
+    "deepseek_v2": {"scoring_func": "softmax", "topk_method": "greedy", "norm_topk_prob": False},
+    "deepseek_v3": {},
+    "kimi_k2": {},
+}
 
 
 @functools.cache
@@ -123,7 +131,9 @@ def _mscale(factor: float, mscale: float) -> float:
 class K2Config:
     """A K2 network. Sizes are in elements; every field is checked when the object is made.
 
-    `q_lora_rank` None, as in Moonlight, is a query without compression: one matrix `q_proj`.
+    `q_lora_rank` None, as in Moonlight, is a query without compression: one matrix `q_proj`. The router is
+    DeepSeek-V3's (`noaux_tc`: sigmoid scores and a correction bias) or one of DeepSeek-V2's (`greedy` and
+    `group_limited_greedy`: softmax scores as they are).
 
     Raises:
         ConfigError: a combination that can't be; the message names the key.
@@ -146,6 +156,8 @@ class K2Config:
     n_shared_experts: int = 1
     n_group: int = 1
     topk_group: int = 1
+    scoring_func: str = "sigmoid"
+    topk_method: str = "noaux_tc"
     norm_topk_prob: bool = True
     routed_scaling_factor: float | None = None
     rope_theta: float = 50000.0
@@ -181,6 +193,7 @@ class K2Config:
             raise ConfigError(f"norm_topk_prob: {self.norm_topk_prob!r:.80} is neither true nor false")
         if self.qk_rope_head_dim % 2:
             raise ConfigError(f"qk_rope_head_dim: {self.qk_rope_head_dim} is odd; rotary pairs need an even width")
+        self._check_router()
         if self.n_routed_experts % self.n_group:
             raise ConfigError(f"n_group: {self.n_group} does not divide n_routed_experts {self.n_routed_experts}")
         if self.topk_group > self.n_group:
@@ -188,6 +201,8 @@ class K2Config:
         reachable = self.topk_group * self.n_routed_experts // self.n_group
         if self.num_experts_per_tok > reachable:
             raise ConfigError(f"num_experts_per_tok: {self.num_experts_per_tok} exceeds {reachable} experts in reach")
+        if self.has_expert_bias and 1 < self.n_group == self.n_routed_experts:
+            raise ConfigError(f"n_group: {self.n_group} groups of one expert; the two best of a group are its score")
         if self.first_k_dense_replace > self.num_hidden_layers:
             raise ConfigError(f"first_k_dense_replace: {self.first_k_dense_replace} of {self.num_hidden_layers} layers")
         if self.rope_theta <= 1:
@@ -206,9 +221,35 @@ class K2Config:
         if self.quantization_config is not None and not isinstance(self.quantization_config, dict):
             raise ConfigError(f"quantization_config: {self.quantization_config!r:.80} is no object")
         if self.routed_scaling_factor is None:
-            factor = gate_scaling_factor(self.n_routed_experts, self.num_experts_per_tok)
+            normed = self.has_expert_bias
+            factor = gate_scaling_factor(self.n_routed_experts, self.num_experts_per_tok) if normed else 1.0
             object.__setattr__(self, "routed_scaling_factor", factor)
         _check_number("routed_scaling_factor", self.routed_scaling_factor)
+
+    def _check_router(self) -> None:
+        for name, known in (("topk_method", SCORES), ("scoring_func", set(SCORES.values()))):
+            if not isinstance(value := getattr(self, name), str) or value not in known:
+                raise ConfigError(f"{name}: {value!r:.80} is none of {', '.join(sorted(known))}")
+        if self.scoring_func != SCORES[self.topk_method]:
+            raise ConfigError(
+                f"scoring_func: {self.scoring_func!r} with topk_method {self.topk_method!r}, whose scores are "
+                f"{SCORES[self.topk_method]!r}"
+            )
+        if self.norm_topk_prob and not self.has_expert_bias:
+            # DeepSeek's own code would norm and not scale, transformers scales and does not norm.
+            raise ConfigError(f"norm_topk_prob: true with topk_method {self.topk_method!r}; only false is known")
+
+    @property
+    def has_expert_bias(self) -> bool:
+        """Whether the routers have a correction bias, which is moved in place of an auxiliary loss."""
+        return self.topk_method == "noaux_tc"
+
+    def check_bias_rate(self, rate: float) -> None:
+        """Raises ConfigError when correction biases are to move and the routers have none."""
+        if rate > 0 and not self.has_expert_bias:
+            raise ConfigError(
+                f"bias_rate: {rate}; routers with topk_method {self.topk_method!r} have no correction bias, set it to 0"
+            )
 
     @property
     def qk_head_dim(self) -> int:
@@ -247,7 +288,7 @@ class K2Config:
 
     @classmethod
     def from_dict(cls, value: dict[str, Any]) -> "K2Config":
-        """Reads a Hugging Face `config.json` of DeepseekV3 or `kimi_k2`; keys that K2 doesn't have are ignored.
+        """Reads a Hugging Face `config.json` of DeepseekV3, `kimi_k2` or DeepseekV2; keys that K2 lacks are ignored.
 
         What a description of YaRN leaves out is filled in as transformers does, not by K2's values.
 
@@ -256,14 +297,17 @@ class K2Config:
         """
         fixed = {
             "hidden_act": "silu",
-            "scoring_func": "sigmoid",
-            "topk_method": "noaux_tc",
             "attention_bias": False,
+            "mlp_bias": False,
             "tie_word_embeddings": False,
             "rope_interleave": True,
             "moe_layer_freq": 1,
             "partial_rotary_factor": 1,
         }
+        kind = value.get("model_type", "deepseek_v3")
+        if not isinstance(kind, str) or kind not in ROUTERS:
+            raise ConfigError(f"model_type: {kind!r:.80} is none of {', '.join(ROUTERS)}")
+        value = ROUTERS[kind] | value
         for key, only in fixed.items():
             if value.get(key, only) != only:
                 raise ConfigError(f"{key}: {value[key]!r:.80}; a K2 network has {only!r}")
@@ -272,6 +316,9 @@ class K2Config:
             raise ConfigError(f"num_key_value_heads: {heads!r:.80} differs from num_attention_heads; MLA has one count")
         names = {f.name for f in dataclasses.fields(cls)}
         known = {key: item for key, item in value.items() if key in names}
+        for key in ("n_group", "topk_group"):
+            if known.get("topk_method") == "greedy" or (key in known and known[key] is None):
+                known[key] = 1
         key = "rope_scaling" if value.get("rope_scaling") else "rope_parameters"  # the second is transformers 5's name
         rope = value.get(key)
         if isinstance(rope, YarnConfig):
@@ -296,14 +343,13 @@ class K2Config:
         if value["quantization_config"] is None:
             del value["quantization_config"]
         rope = None if yarn is None else {"type": "yarn", "rope_type": "yarn", **yarn.to_hf_dict()}
+        stock = ("DeepseekV3", "deepseek_v3") if self.has_expert_bias else ("DeepseekV2", "deepseek_v2")
         return value | {
-            "architectures": ["DeepseekV3ForCausalLM"],
-            "model_type": "deepseek_v3",
+            "architectures": [f"{stock[0]}ForCausalLM"],
+            "model_type": stock[1],
             "rope_scaling": rope,
             "num_key_value_heads": self.num_attention_heads,
             "hidden_act": "silu",
-            "scoring_func": "sigmoid",
-            "topk_method": "noaux_tc",
             "attention_bias": False,
             "attention_dropout": 0.0,
             "tie_word_embeddings": False,

@@ -16,7 +16,7 @@ from k2model.attention import MLA, RMSNorm
 from k2model.config import K2Config
 from k2model.errors import ConfigError
 from k2model.expert_parallel import ExpertParallel
-from k2model.moe import MLP, Experts, Gate, MoE
+from k2model.moe import MLP, Experts, Gate, MoE, update_expert_bias
 from k2model.rope import rope_table
 
 CHUNK_ELEMENTS = 2**26  # of the [rows, vocabulary] logits that are alive at once
@@ -104,6 +104,18 @@ class K2Model(nn.Module):
     def gates(self) -> list[Gate]:
         """The routers of the sparse layers, in order; `Output.expert_load_LE` has a row for each."""
         return [layer.mlp.gate for layer in self.model.layers if isinstance(layer.mlp, MoE)]  # type: ignore[union-attr]
+
+    @torch.no_grad()
+    def update_expert_biases(self, load_LE: Tensor, rate: float) -> None:
+        """Moves every router's correction bias towards equal load (Moonlight's rule), after a step.
+
+        Raises:
+            ConfigError: routers that have none.
+        """
+        self.config.check_bias_rate(rate)
+        for gate, load_E in zip(self.gates(), load_LE, strict=True):
+            assert gate.e_score_correction_bias is not None
+            update_expert_bias(gate.e_score_correction_bias, load_E, rate, centred=True)
 
     def rope(self, positions_BL: Tensor) -> tuple[Tensor, Tensor]:
         """(cos_BLR, sin_BLR) in float32 at the given positions.

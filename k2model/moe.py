@@ -1,4 +1,4 @@
-"""The sparse feed-forward layer: sigmoid `noaux_tc` router, routed experts, shared expert.
+"""The sparse feed-forward layer: router, routed experts, shared expert.
 
 Axes: T tokens (batch × positions), C hidden width, E routed experts, K experts per token, I width of an expert,
 S rows sorted by expert (T × K and padding).
@@ -33,28 +33,31 @@ class MLP(nn.Module):
 
 
 class Gate(nn.Module):
-    """Chooses `num_experts_per_tok` experts for each token (transformers DeepseekV3 `route_tokens_to_experts`).
+    """Chooses `num_experts_per_tok` experts for each token, as transformers' DeepseekV3 and DeepseekV2 do.
 
-    Scores are sigmoids in float32. The correction bias takes part in the choice only, never in the weights; it is
-    a float32 buffer that `update_expert_bias` moves instead of an auxiliary loss.
+    Scores are sigmoids (`noaux_tc`) or a softmax, in float32. The correction bias of the first takes part in the choice
+    only, never in the weights; it is a float32 buffer that `update_expert_bias` moves instead of an auxiliary loss. Of
+    the groups of experts those with the largest sum of two choices are kept, with softmax scores the largest maximum.
     """
 
-    e_score_correction_bias: Tensor
+    e_score_correction_bias: Tensor | None
 
     def __init__(self, config: K2Config) -> None:
         super().__init__()
         self.config = config
         self.weight = nn.Parameter(torch.empty(config.n_routed_experts, config.hidden_size))
-        self.register_buffer("e_score_correction_bias", torch.zeros(config.n_routed_experts, dtype=torch.float32))
+        bias = torch.zeros(config.n_routed_experts, dtype=torch.float32) if config.has_expert_bias else None
+        self.register_buffer("e_score_correction_bias", bias)
 
     def forward(self, x_TC: Tensor) -> tuple[Tensor, Tensor]:
         """(expert_TK int64, weight_TK float32)."""
-        c = self.config
-        score_TE = F.linear(x_TC.float(), self.weight.float()).sigmoid()
-        choice_TE = score_TE.detach() + self.e_score_correction_bias
+        c, bias_E = self.config, self.e_score_correction_bias
+        logit_TE = F.linear(x_TC.float(), self.weight.float())
+        score_TE = logit_TE.softmax(-1) if bias_E is None else logit_TE.sigmoid()
+        choice_TE = score_TE.detach() if bias_E is None else score_TE.detach() + bias_E
         if c.n_group > 1:
             choice_TGE = choice_TE.unflatten(-1, (c.n_group, -1))
-            group_TG = choice_TGE.topk(2, dim=-1).values.sum(-1)
+            group_TG = choice_TGE.amax(-1) if bias_E is None else choice_TGE.topk(2, dim=-1).values.sum(-1)
             best_TG = group_TG.topk(c.topk_group, dim=-1, sorted=False).indices
             keep_TG = torch.zeros_like(group_TG, dtype=torch.bool).scatter_(1, best_TG, True)
             choice_TE = choice_TGE.masked_fill(~keep_TG[..., None], float("-inf")).flatten(-2)

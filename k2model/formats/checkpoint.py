@@ -5,25 +5,44 @@ In memory the experts of a layer are three stacked tensors; in a checkpoint each
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.distributed as dist
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from k2model.config import K2Config
 from k2model.errors import CheckpointError, ConfigError, NotFiniteError
 from k2model.expert_parallel import ExpertParallel
-from k2model.files import sha256_file, sync, write_atomic
+from k2model.files import write_atomic
+from k2model.formats.encodings import (
+    Parts,
+    Plain,
+    Wanted,
+    check_headers,
+    encoding_of,
+    read_parts,
+    widest_type,
+    without_extras,
+)
+from k2model.formats.reference import weights_folder
+from k2model.formats.shards import (
+    INDEX,
+    MANIFEST,
+    StoredTensor,
+    one_line,
+    read_headers,
+    read_json,
+    verify_manifest,
+    write_manifest,
+)
 from k2model.model import K2Model
 from k2model.moe import Experts
 
-MANIFEST = "manifest.json"
-INDEX = "model.safetensors.index.json"
 FLOAT32_NAMES = ("e_score_correction_bias",)
 # What transformers' DeepseekV3Config fills in for a key that a config.json leaves out, where K2's own value is another.
 DEEPSEEK_V3 = {
@@ -35,7 +54,14 @@ DEEPSEEK_V3 = {
     "bos_token_id": 0,
     "eos_token_id": 1,
 }
-STORED = {"F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16}  # by their names in safetensors
+DEEPSEEK_V2 = {
+    "first_k_dense_replace": 0,
+    "n_shared_experts": 2,
+    "routed_scaling_factor": 1.0,
+    "rope_theta": 10000.0,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+}
 
 
 def named_tensors(model: nn.Module, *, whole: bool = False) -> Iterator[tuple[str, Tensor]]:
@@ -86,75 +112,6 @@ def _shards(tensors: Iterable[tuple[str, Tensor]], limit: int) -> Iterator[dict[
         shard[name] = saved
         size += saved.nbytes
     yield shard
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object of a checkpoint folder.
-
-    Raises:
-        CheckpointError: missing, unreadable, not UTF-8, not JSON, not an object, or one with a key twice.
-    """
-
-    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        value = dict(pairs)
-        if len(value) < len(pairs):
-            names = [name for name, _ in pairs]
-            raise CheckpointError(f"{path}: {next(name for name in names if names.count(name) > 1)} stands there twice")
-        return value
-
-    try:
-        value = json.loads(path.read_bytes().decode(), object_pairs_hook=once)
-    except FileNotFoundError:
-        raise CheckpointError(f"{path}: not found") from None
-    except CheckpointError:
-        raise
-    except OSError as error:
-        raise CheckpointError(f"{path}: {error.strerror}") from None
-    except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path}: not JSON: {_line(error)}") from None
-    if not isinstance(value, dict):
-        raise CheckpointError(f"{path}: not a JSON object")
-    return value
-
-
-def _line(error: BaseException) -> str:
-    """What an error says, as one line of bounded length."""
-    return " ".join(str(error).split())[:200] or type(error).__name__
-
-
-def _inside(file: Path, name: Any) -> str:
-    """A file's name that a manifest or an index gives; it must lie in the checkpoint's own folder."""
-    if not isinstance(name, str) or not name.isprintable() or name[:1] in ("", "/") or ".." in name.split("/"):
-        raise CheckpointError(f"{file}: {name!r:.80} is no name of a file in this folder")
-    return name
-
-
-def write_manifest(folder: Path) -> None:
-    """Writes `manifest.json`, the sha256 of every other file, last: a folder without it is not a checkpoint."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST)
-    for path in files:
-        sync(path)
-    digests = {path.relative_to(folder).as_posix(): sha256_file(path) for path in files}
-    with write_atomic(folder / MANIFEST) as tmp:
-        tmp.write_text(json.dumps(digests, indent=1, sort_keys=True) + "\n")
-
-
-def verify_manifest(folder: Path) -> None:
-    """Raises CheckpointError when the manifest is none, or a file of it is missing or differs."""
-    path = folder / MANIFEST
-    if not path.exists():
-        raise CheckpointError(f"{folder}: {MANIFEST} is missing: the checkpoint was not written to its end")
-    for name, digest in read_json(path).items():
-        file = folder / _inside(path, name)
-        if not isinstance(digest, str):
-            raise CheckpointError(f"{path}: {name}: {digest!r:.80} is no sha256")
-        try:
-            if sha256_file(file) != digest:
-                raise CheckpointError(f"{file}: corrupted (sha256 differs from the manifest)")
-        except FileNotFoundError:
-            raise CheckpointError(f"{file}: missing") from None
-        except OSError as error:
-            raise CheckpointError(f"{file}: {error.strerror}") from None
 
 
 def save_checkpoint(
@@ -224,51 +181,21 @@ def write_checkpoint(
 
 
 def load_config(path: Path) -> K2Config:
-    """The configuration of a checkpoint, what it leaves out as in transformers' DeepseekV3.
+    """The configuration of a checkpoint, what it leaves out as in transformers' DeepseekV3 or DeepseekV2.
 
     Raises:
         CheckpointError: no readable `config.json`, or a configuration that can't be; names the file and the key.
     """
     file = Path(path) / "config.json"
-    value = DEEPSEEK_V3 | read_json(file)
+    value = read_json(file)
+    left_out = DEEPSEEK_V2 if value.get("model_type") == "deepseek_v2" else DEEPSEEK_V3
     try:
+        value = left_out | value
         if value["routed_scaling_factor"] is None:
             raise ConfigError("routed_scaling_factor: None is no number")
         return K2Config.from_dict(value)
     except ConfigError as error:
         raise CheckpointError(f"{file}: {error}") from None
-
-
-def shard_files(path: Path) -> dict[str, list[str]]:
-    """The shards of a checkpoint and the tensors in each, in an order that follows the layers.
-
-    Raises:
-        CheckpointError: no shards, or an index that is none.
-    """
-    index = path / INDEX
-    if index.exists():
-        weight_map = read_json(index).get("weight_map")
-        if not isinstance(weight_map, dict) or not weight_map:
-            raise CheckpointError(f"{index}: weight_map: no object that names a file for each tensor")
-        files: dict[str, list[str]] = {}
-        for name, file in weight_map.items():
-            files.setdefault(_inside(index, file), []).append(name)
-        return files
-    if not (path / "model.safetensors").exists():
-        raise CheckpointError(f"{path}: neither model.safetensors nor {INDEX}")
-    with open_shard(path / "model.safetensors") as handle:
-        return {"model.safetensors": list(handle.keys())}
-
-
-def open_shard(path: Path) -> safe_open:
-    """A shard, memory-mapped. Raises CheckpointError when it is missing, unreadable or corrupted."""
-    try:
-        path.stat()
-        return safe_open(path, framework="pt")
-    except FileNotFoundError:
-        raise CheckpointError(f"{path}: missing") from None
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path}: corrupted: {_line(error)}") from None
 
 
 def meta_model(config: K2Config, path: Path, parallel: ExpertParallel | None = None) -> K2Model:
@@ -277,7 +204,7 @@ def meta_model(config: K2Config, path: Path, parallel: ExpertParallel | None = N
         with torch.device("meta"):
             return K2Model(config, parallel=parallel)
     except (RuntimeError, OverflowError) as error:
-        raise CheckpointError(f"{path / 'config.json'}: sizes that no network has: {_line(error)}") from None
+        raise CheckpointError(f"{path / 'config.json'}: sizes that no network has: {one_line(error)}") from None
 
 
 def allocate(model: K2Model, path: Path, device: str | torch.device = "cpu") -> None:
@@ -285,89 +212,82 @@ def allocate(model: K2Model, path: Path, device: str | torch.device = "cpu") -> 
     try:
         model.to_empty(device=device)
     except RuntimeError as error:
-        raise CheckpointError(f"{path / 'config.json'}: sizes beyond this memory: {_line(error)}") from None
+        raise CheckpointError(f"{path / 'config.json'}: sizes beyond this memory: {one_line(error)}") from None
 
 
-def check_names(path: Path, config: K2Config, files: Mapping[str, Sequence[str]]) -> None:
+def check_names(path: Path, config: K2Config, headers: Collection[str]) -> None:
     """Raises CheckpointError when `config` has more matrices than the files have tensors.
 
     Before a network is made of it, since a wrong number of layers or experts would make one without end.
     """
-    stored = sum(map(len, files.values()))
     least = config.num_hidden_layers + 3 * config.num_moe_layers * config.n_routed_experts
-    if least > stored:
+    if least > len(headers):
         raise CheckpointError(
             f"{path}: num_hidden_layers {config.num_hidden_layers} and n_routed_experts {config.n_routed_experts} in "
-            f"config.json: tensors are missing, there are {stored}"
+            f"config.json: tensors are missing, there are {len(headers)}"
         )
 
 
-def check_tensors(
-    path: Path, files: Mapping[str, Sequence[str]], wanted: Mapping[str, tuple[tuple[int, ...], Sequence[str]]]
-) -> None:
-    """Raises CheckpointError naming the first tensor that isn't there, isn't wanted, or has another shape or type.
+@dataclass(frozen=True)
+class Stored:
+    """A folder whose tensors are those of its configuration, none of them read yet.
 
-    Before any memory is taken.
+    Attributes:
+        folder: where the shards are.
+        config: of the network in memory, which is not quantized.
+        wanted: the parts that each tensor of the network is stored in.
+    """
+
+    folder: Path
+    config: K2Config
+    encoding: Plain
+    headers: dict[str, StoredTensor]
+    wanted: dict[str, Wanted]
+
+    def read(self, names: Collection[str]) -> Iterator[tuple[str, Parts]]:
+        """(tensor of the network, its parts) of `names`; an expert of another rank isn't among them."""
+        return read_parts(self.folder, self.headers, self.wanted, names)
+
+
+def open_stored(path: Path, parallel: ExpertParallel | None = None, say: Callable[[str], None] = print) -> Stored:
+    """Checks all of a folder that can be checked before memory is taken for it.
 
     Args:
-        wanted: shape and safetensors types of each tensor; where they are empty, any will do.
+        parallel: its ranks share the verification of hashes, and the first speaks.
+
+    Raises:
+        CheckpointError: as for `load_checkpoint`.
     """
-    stored = {name for names in files.values() for name in names}
-    for problem, names in (("missing", wanted.keys() - stored), ("not part of this network", stored - wanted.keys())):
-        if names:
-            raise CheckpointError(f"{path}: tensor {min(names)} is {problem} ({len(names)} such)")
-    for file, inside in files.items():
-        with open_shard(path / file) as handle:
-            for name in inside:
-                header = read_slice(handle, name, path / file)
-                (expected, types), shape = wanted[name], tuple(header.get_shape())
-                if expected and shape != expected:
-                    raise CheckpointError(f"{path / file}: tensor {name} is {shape}, expected {expected}")
-                if types and header.get_dtype() not in types:
-                    raise CheckpointError(
-                        f"{path / file}: tensor {name} is {header.get_dtype()}; {' or '.join(types)} can be read"
-                    )
+    path = Path(path)
+    config = load_config(path)
+    encoding = encoding_of(config.quantization_config, path)
+    if (path / MANIFEST).exists():
+        verify_manifest(path, parallel)
+    folder = weights_folder(path, parallel)
+    quiet = parallel is not None and parallel.rank > 0
+    headers = without_extras(read_headers(folder), config.num_hidden_layers, path, _silent if quiet else say)
+    config = config.replace(quantization_config=None)
+    check_names(path, config, headers)
+    whole = named_tensors(meta_model(config, path))
+    wanted = {name: encoding.parts(name, tuple(tensor.shape), headers) for name, tensor in whole}
+    check_headers(folder, headers, wanted)
+    return Stored(folder, config, encoding, headers, wanted)
 
 
-def read_slice(handle: safe_open, name: str, path: Path) -> Any:
-    """A tensor's shape and type, unread. Raises CheckpointError when the shard doesn't have it."""
-    try:
-        return handle.get_slice(name)
-    except SafetensorError as error:
-        raise CheckpointError(f"{path}: tensor {name}: {_line(error)}") from None
-
-
-def read_tensor(handle: safe_open, name: str, path: Path) -> Tensor:
-    """A tensor of an open shard. Raises CheckpointError when the shard doesn't have it."""
-    try:
-        return handle.get_tensor(name)
-    except SafetensorError as error:
-        raise CheckpointError(f"{path}: tensor {name}: {_line(error)}") from None
+def _silent(line: str) -> None:
+    pass
 
 
 def stored_dtype(path: Path) -> torch.dtype:
-    """The type that holds every weight of a checkpoint exactly: float32 as soon as one is, else the file's.
+    """The type that holds every weight of a checkpoint: float32 as soon as one is, else the file's.
 
-    Correction biases, which are float32 whatever the rest is, don't count.
+    Correction biases, which are float32 whatever the rest is, don't count. FP8 and INT4 weights are read as bfloat16.
 
     Raises:
-        CheckpointError: files that can't be read, no weights, or one of another type than those of `STORED`.
+        CheckpointError: files that can't be read, no weights, or one of a type that can't be read.
     """
-    widest: torch.dtype | None = None
-    for file, inside in shard_files(path).items():
-        with open_shard(path / file) as handle:
-            for name in inside:
-                if name.endswith(FLOAT32_NAMES):
-                    continue
-                dtype = STORED.get(stored := read_slice(handle, name, path / file).get_dtype())
-                if dtype is None:
-                    raise CheckpointError(
-                        f"{path / file}: tensor {name} is {stored}; {' or '.join(STORED)} can be read"
-                    )
-                widest = dtype if widest is None else torch.promote_types(widest, dtype)
-    if widest is None:
-        raise CheckpointError(f"{path}: no weights")
-    return widest
+    folder = weights_folder(Path(path))
+    return widest_type(read_headers(folder), FLOAT32_NAMES, folder)
 
 
 @torch.no_grad()
@@ -377,36 +297,34 @@ def load_checkpoint(
     dtype: torch.dtype | None = None,
     device: str | torch.device = "cpu",
     parallel: ExpertParallel | None = None,
+    say: Callable[[str], None] = print,
 ) -> K2Model:
     """Loads a checkpoint tensor by tensor from memory-mapped files; the model is in memory once.
 
+    FP8 and INT4 weights become numbers of `dtype`: bfloat16(q · s) of INT4, w · s of FP8.
+
     Args:
         dtype: of the loaded weights; by default `stored_dtype`. Correction biases are always float32.
-        parallel: load only the experts that this rank holds.
+        parallel: load only the experts that this rank holds; all its ranks must call.
+        say: is told in one line what is left out.
 
     Raises:
         CheckpointError: a configuration that can't be, a tensor that is missing, extra, of the wrong shape or type, or
-            in a corrupted file.
+            in a corrupted file; a reference to a folder that moved or changed.
     """
-    path = Path(path)
-    config = load_config(path)
-    if config.quantization_config is not None:
-        raise CheckpointError(f"{path}: quantized; load it with k2model.formats.int4_checkpoint")
-    if (path / MANIFEST).exists():
-        verify_manifest(path)
-    files = shard_files(path)
-    check_names(path, config, files)
-    whole = named_tensors(meta_model(config, path))
-    check_tensors(path, files, {name: (tuple(tensor.shape), tuple(STORED)) for name, tensor in whole})
-    model = meta_model(config, path, parallel)
+    stored = open_stored(path, parallel, say)
+    model = meta_model(stored.config, path, parallel)
     allocate(model, path, device)
-    model.to(dtype or stored_dtype(path))
-    for gate in model.gates():
-        gate.e_score_correction_bias = gate.e_score_correction_bias.float()
+    model.to(dtype or widest_type(stored.headers, FLOAT32_NAMES, stored.folder))
+    widen_biases(model)
     targets = dict(named_tensors(model))
-    for file, inside in files.items():
-        with open_shard(path / file) as handle:
-            for name in inside:
-                if name in targets:  # else an expert of another rank
-                    targets[name].copy_(read_tensor(handle, name, path / file))
+    for name, parts in stored.read(targets):
+        stored.encoding.decode(name, parts, targets[name])
     return model
+
+
+def widen_biases(model: K2Model) -> None:
+    """Makes the routers' correction biases float32 again after a change of the model's type."""
+    for gate in model.gates():
+        if gate.e_score_correction_bias is not None:
+            gate.e_score_correction_bias = gate.e_score_correction_bias.float()

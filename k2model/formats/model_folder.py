@@ -16,9 +16,10 @@ from k2model.chat.messages import TEMPLATE
 from k2model.chat.tokenizer import K2Tokenizer, load_tokenizer, tokenizer_files
 from k2model.config import K2Config
 from k2model.errors import CheckpointError, ConfigError
-from k2model.formats.checkpoint import load_config, read_json, save_checkpoint
+from k2model.formats.checkpoint import load_config, save_checkpoint
 from k2model.formats.int4_checkpoint import save_int4_checkpoint
 from k2model.formats.model_card import DataSource, StageRecord, model_card
+from k2model.formats.shards import read_json
 from k2model.model import K2Model
 
 PROVENANCE = "provenance.json"

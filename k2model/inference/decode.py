@@ -10,6 +10,7 @@ Axes: T tokens, C hidden width, K experts per token.
 import torch
 from torch import Tensor, nn
 
+from k2model.config import K2Config
 from k2model.model import K2Model
 from k2model.moe import MLP, Experts, Gate, MoE
 from kernels.decode import choose_experts
@@ -92,6 +93,11 @@ def _fits(weight: Tensor) -> bool:
     return weight.dtype == torch.bfloat16 and weight.shape[-2] % ROWS == 0 and weight.shape[-1] % GROUP == 0
 
 
+def _is_plain(config: K2Config) -> bool:
+    """Whether the kernel has this router: K2's, without groups."""
+    return config.has_expert_bias and config.n_group == 1
+
+
 @torch.no_grad()
 def prepare(model: K2Model) -> K2Model:
     """Rearranges the model in place and returns it; it can generate, but neither train nor be saved any more.
@@ -106,7 +112,7 @@ def prepare(model: K2Model) -> K2Model:
         for short, child in list(module.named_children()):
             if isinstance(child, MLP) and all(_fits(p) for p in child.parameters()):
                 setattr(module, short, BlockMLP(child))
-            elif isinstance(child, Gate) and child.config.n_group == 1 and _fits(child.weight):
+            elif isinstance(child, Gate) and _is_plain(child.config) and _fits(child.weight):
                 setattr(module, short, BlockGate(child))
     for module in list(model.modules()):  # what no larger block took in
         for short, child in list(module.named_children()):

@@ -22,7 +22,6 @@ from k2model.errors import CheckpointError, ConfigError, NotFiniteError
 from k2model.expert_parallel import ExpertParallel
 from k2model.formats.checkpoint import named_tensors
 from k2model.model import K2Model, Output
-from k2model.moe import update_expert_bias
 from k2model.training.muonclip import MuonClip
 from k2model.training.qk_clip import AttentionWeights, MaxLogit, qk_clip_
 from kernels.processor import fast_dtype
@@ -264,7 +263,9 @@ class TrainEngine:
 
         Raises:
             NotFiniteError: the loss or a gradient isn't finite (nothing has changed then), or a weight after the step.
+            ConfigError: a bias rate for routers without biases (nothing has changed then).
         """
+        self.model.config.check_bias_rate(bias_rate)
         if not math.isfinite(loss):
             raise NotFiniteError(f"the loss is {loss}; no step was taken")
         if not math.isfinite(self.grad_norm()):
@@ -283,8 +284,7 @@ class TrainEngine:
         if self.ranks > 1:
             dist.all_reduce(load_LE)
         if bias_rate > 0:
-            for gate, load_E in zip(self.model.gates(), load_LE, strict=True):
-                update_expert_bias(gate.e_score_correction_bias, load_E, bias_rate, centred=True)
+            self.model.update_expert_biases(load_LE, bias_rate)
         self.check_weights()
         return StepReport(loss, float(self.optimizer.grad_norm), max_logit_LH.cpu(), clipped, load_LE.cpu())
 

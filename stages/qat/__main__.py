@@ -15,7 +15,7 @@ import torch
 from gym.tasksets.elementary import Elementary
 from k2model.chat.tokenizer import K2Tokenizer
 from k2model.formats.checkpoint import load_checkpoint
-from k2model.formats.int4_checkpoint import load_int4_checkpoint, save_int4_checkpoint
+from k2model.formats.int4_checkpoint import save_int4_checkpoint
 from k2model.formats.model_folder import folder_tokenizer, save_model_folder
 from k2model.formats.quant import round_to_nearest, sizes, to_bfloat16
 from k2model.moe import check_widths
@@ -89,7 +89,7 @@ def main() -> None:
                 models[name] = train(arm, p, data, done, lambda line: print(f"qat: {line}", flush=True))
         packed = stage.work / "int4"
         save_int4_checkpoint(models["qat"], packed)
-        measured["qat"] = measure(load_int4_checkpoint(packed))
+        measured["qat"] = measure(load_checkpoint(packed, dtype=fast_dtype()))
         plain = to_bfloat16(models["bf16"], fast_dtype())
         measured["bf16"] = measure(plain)
         round_to_nearest(plain)

@@ -15,8 +15,9 @@ from safetensors.torch import load_file, save_file
 
 from k2model.config import K2Config
 from k2model.errors import CheckpointError, ConfigError
-from k2model.formats.checkpoint import INDEX, MANIFEST, load_checkpoint, load_config, save_checkpoint, stored_dtype
+from k2model.formats.checkpoint import load_checkpoint, load_config, save_checkpoint, stored_dtype
 from k2model.formats.int4_checkpoint import load_any, load_int4_checkpoint, save_int4_checkpoint
+from k2model.formats.shards import INDEX, MANIFEST
 from k2model.model import K2Model
 
 torch.set_num_threads(1)

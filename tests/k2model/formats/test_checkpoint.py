@@ -12,7 +12,8 @@ from safetensors.torch import load_file, save_file
 
 from k2model.config import K2Config
 from k2model.errors import CheckpointError
-from k2model.formats.checkpoint import INDEX, MANIFEST, load_checkpoint, save_checkpoint
+from k2model.formats.checkpoint import load_checkpoint, save_checkpoint
+from k2model.formats.shards import INDEX, MANIFEST
 from k2model.model import K2Model
 
 torch.set_num_threads(1)
@@ -85,16 +86,16 @@ def test_a_flipped_bit_is_found_by_the_manifest(tmp_path: Path) -> None:
 def test_a_missing_shard_and_a_broken_index_are_named(tmp_path: Path) -> None:
     save_checkpoint(K2Model(K2Config.preset("smoke")), tmp_path / "m", max_shard_bytes=200_000)
     (tmp_path / "m" / MANIFEST).unlink()
-    shards = sorted((tmp_path / "m").glob("model-*.safetensors"))
-    shards[1].unlink()
-    with pytest.raises(CheckpointError, match=f"{shards[1].name}: missing"):
-        load_checkpoint(tmp_path / "m")
     index = tmp_path / "m" / INDEX
     value = json.loads(index.read_text())
     first = next(iter(value["weight_map"]))
     del value["weight_map"][first]
     index.write_text(json.dumps(value))
     with pytest.raises(CheckpointError, match=f"tensor {first} is missing"):
+        load_checkpoint(tmp_path / "m")
+    shards = sorted((tmp_path / "m").glob("model-*.safetensors"))
+    shards[1].unlink()
+    with pytest.raises(CheckpointError, match=f"{shards[1].name}: missing"):
         load_checkpoint(tmp_path / "m")
     index.write_text("{")
     with pytest.raises(CheckpointError, match=INDEX):

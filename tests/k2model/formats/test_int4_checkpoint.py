@@ -20,8 +20,9 @@ from k2model.formats.quant import quantization_config, round_to_nearest, set_fak
 from k2model.inference.int4_experts import Int4Experts
 from k2model.model import K2Model
 from k2model.moe import MoE
-from kernels.fake_quant import fake_quant
-from kernels.processor import VARIABLE
+from kernels.fake_quant import dequantize, fake_quant
+from kernels.int4.words import deinterleave, unpack
+from kernels.processor import VARIABLE, fast_dtype
 
 torch.set_num_threads(1)
 EXPERT = "model.layers.1.mlp.experts.3.up_proj.weight"
@@ -107,12 +108,12 @@ def test_the_training_forward_is_bit_equal_to_the_exported_file(tmp_path: Path, 
     model = _cast(dtype)
     save_int4_checkpoint(model, tmp_path / "int4")
     set_fake_quant(model, True)
-    assert torch.equal(_logits(model), _logits(load_int4_checkpoint(tmp_path / "int4", dtype=dtype)))
+    assert torch.equal(_logits(model), _logits(load_checkpoint(tmp_path / "int4", dtype=dtype)))
 
 
 def test_exporting_again_gives_the_same_bytes(saved: tuple[K2Model, Path], tmp_path: Path) -> None:
     _, path = saved
-    save_int4_checkpoint(load_int4_checkpoint(path), tmp_path / "again", max_shard_bytes=200_000)
+    save_int4_checkpoint(load_checkpoint(path), tmp_path / "again", max_shard_bytes=200_000)
     files = sorted(p.name for p in path.iterdir())
     assert files == sorted(p.name for p in (tmp_path / "again").iterdir())
     for name in files:
@@ -172,7 +173,7 @@ def test_generation_keeps_the_experts_in_int4(saved: tuple[K2Model, Path]) -> No
     runtime = load_any(path)
     experts = [m for m in runtime.modules() if isinstance(m, Int4Experts)]
     assert len(experts) == 2
-    exact = load_int4_checkpoint(path)
+    exact = load_checkpoint(path, dtype=fast_dtype())
     a_BLV, b_BLV = _logits(runtime).float(), _logits(exact).float()
     assert float((a_BLV - b_BLV).abs().mean() / b_BLV.std()) < 0.02
 
@@ -230,9 +231,9 @@ def test_a_wrong_tensor_is_named(
     saved: tuple[K2Model, Path], tmp_path: Path, change: Callable[[dict[str, Tensor]], None], message: str
 ) -> None:
     wrong = _rewrite(saved[1], tmp_path / "wrong", change)
-    for runtime in (False, True):
+    for load in (load_checkpoint, load_int4_checkpoint):
         with pytest.raises(CheckpointError, match=message):
-            load_int4_checkpoint(wrong, runtime=runtime)
+            load(wrong)
 
 
 def _to_seven_and_a_half(tensors: dict[str, Tensor]) -> None:
@@ -253,8 +254,12 @@ def test_the_other_rule_is_refused_or_converted_and_said(saved: tuple[K2Model, P
     loaded = load_int4_checkpoint(other, convert=True, say=said.append)
     assert len(said) == 1
     assert "relative weight change 0.0" in said[0]
-    w = loaded.model.layers[1].mlp.experts.up_proj[3]
-    assert torch.equal(fake_quant(w), w)
+    tensors = _tensors(other)
+    w = dequantize(unpack(tensors[f"{EXPERT}_packed"]), tensors[f"{EXPERT}_scale"])
+    assert torch.equal(load_checkpoint(other).model.layers[1].mlp.experts.up_proj[3], w)
+    experts = loaded.model.layers[1].mlp.experts
+    words = deinterleave(experts.get_buffer("up_proj_words")[3]), deinterleave(experts.get_buffer("up_proj_scale")[3])
+    assert torch.equal(dequantize(unpack(words[0]), words[1]), fake_quant(w))
 
 
 @pytest.mark.parametrize(
@@ -292,11 +297,9 @@ def test_widths_and_values_that_can_not_be_quantized(tmp_path: Path) -> None:
         save_int4_checkpoint(broken, tmp_path / "broken")
 
 
-def test_the_two_loaders_send_each_other_away(saved: tuple[K2Model, Path], tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="quantized; load it with k2model.formats.int4_checkpoint"):
-        load_checkpoint(saved[1])
+def test_a_folder_without_int4_is_sent_to_the_other_loader(tmp_path: Path) -> None:
     save_checkpoint(_model(), tmp_path / "bf16")
-    with pytest.raises(CheckpointError, match="not quantized; load it with k2model.formats.checkpoint"):
+    with pytest.raises(CheckpointError, match="not quantized to INT4; load it with k2model.formats.checkpoint"):
         load_int4_checkpoint(tmp_path / "bf16")
 
 

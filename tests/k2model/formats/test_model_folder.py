@@ -15,10 +15,11 @@ from k2model.chat.messages import encode_prompt
 from k2model.chat.tokenizer import K2Tokenizer, load_tokenizer, train_tokenizer
 from k2model.config import K2Config
 from k2model.errors import CheckpointError, ConfigError
-from k2model.formats.checkpoint import MANIFEST, load_checkpoint, verify_manifest
+from k2model.formats.checkpoint import load_checkpoint
 from k2model.formats.int4_checkpoint import load_any
 from k2model.formats.model_card import DataSource, StageRecord
 from k2model.formats.model_folder import PROVENANCE, folder_tokenizer, read_provenance, save_model_folder
+from k2model.formats.shards import MANIFEST, verify_manifest
 from k2model.model import K2Model
 
 SOURCES = [

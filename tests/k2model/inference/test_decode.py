@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from k2model.config import K2Config
-from k2model.formats.int4_checkpoint import load_any, load_int4_checkpoint, save_int4_checkpoint
+from k2model.formats.checkpoint import load_checkpoint
+from k2model.formats.int4_checkpoint import load_any, save_int4_checkpoint
 from k2model.formats.quant import set_fake_quant, to_bfloat16
 from k2model.inference.decode import BlockExperts, BlockGate, BlockLinear, BlockMLP, prepare
 from k2model.inference.generate import Engine
@@ -14,7 +15,7 @@ from k2model.inference.int4_experts import Int4Experts, int4_twin, refresh_exper
 from k2model.inference.request import Request
 from k2model.model import K2Model
 from kernels.int4 import native
-from kernels.processor import VARIABLE
+from kernels.processor import VARIABLE, fast_dtype
 
 torch.set_num_threads(1)
 needs_kernels = pytest.mark.skipif(native.isa() == "torch", reason="no kernels for this machine")
@@ -96,7 +97,7 @@ def test_an_int4_file_generates_what_its_dequantized_weights_do(tmp_path: Path) 
     save_int4_checkpoint(_model(), tmp_path / "int4")
     runtime = load_any(tmp_path / "int4")
     assert sum(isinstance(module, Int4Experts) for module in runtime.modules()) == 2
-    exact = _log_probs(load_int4_checkpoint(tmp_path / "int4"))
+    exact = _log_probs(load_checkpoint(tmp_path / "int4", dtype=fast_dtype()))
     for precision, limit in (("w4a16", 1e-3), ("w4a8", 1e-2)):
         for module in runtime.modules():
             if isinstance(module, Int4Experts):

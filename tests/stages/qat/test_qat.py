@@ -10,12 +10,12 @@ from pydantic import ValidationError
 
 from gym.tasksets.elementary import side_of
 from k2model.config import K2Config
-from k2model.formats.checkpoint import save_checkpoint
-from k2model.formats.int4_checkpoint import load_int4_checkpoint, save_int4_checkpoint
+from k2model.formats.checkpoint import load_checkpoint, save_checkpoint
+from k2model.formats.int4_checkpoint import save_int4_checkpoint
 from k2model.formats.quant import set_fake_quant
 from k2model.model import K2Model
 from k2model.training.token_shards import ShardWriter, TokenStream
-from kernels.processor import VARIABLE
+from kernels.processor import VARIABLE, fast_dtype
 from stages.measure.text_loss import TextLoss
 from stages.posttraining.packing import Example, Packed
 from stages.qat.measure import Measured, difference, held_tasks, summary
@@ -110,7 +110,7 @@ def test_quantization_takes_part_and_the_export_is_its_forward(
     tokens = torch.arange(2, 34)[None]
     set_fake_quant(qat, True)
     with torch.no_grad():
-        ours, exported = (m(tokens).logits_BLV for m in (qat, load_int4_checkpoint(tmp_path / "int4")))
+        ours, exported = (m(tokens).logits_BLV for m in (qat, load_checkpoint(tmp_path / "int4", dtype=fast_dtype())))
     assert ours is not None
     assert torch.equal(ours, exported)
 
