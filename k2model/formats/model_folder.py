@@ -6,13 +6,14 @@ card made of them) and, last, `manifest.json`.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 import torch
 
 from k2model.chat.messages import TEMPLATE
+from k2model.chat.template import differences
 from k2model.chat.tokenizer import K2Tokenizer, load_tokenizer, tokenizer_files
 from k2model.config import K2Config
 from k2model.errors import CheckpointError, ConfigError
@@ -67,8 +68,11 @@ def companions(
     return files
 
 
-def folder_tokenizer(folder: Path) -> K2Tokenizer:
+def folder_tokenizer(folder: Path, say: Callable[[str], None] = print) -> K2Tokenizer:
     """The tokenizer that belongs to the model of a folder.
+
+    Args:
+        say: told when the folder's chat template renders otherwise than K2's format, which is what is used.
 
     Raises:
         ConfigError: it has none, a broken one, or one with more tokens than the network has.
@@ -77,6 +81,8 @@ def folder_tokenizer(folder: Path) -> K2Tokenizer:
     tokenizer, rows = load_tokenizer(folder), load_config(folder).vocab_size
     if tokenizer.vocab_size > rows:
         raise ConfigError(f"{folder / 'tokenizer.json'}: {tokenizer.vocab_size} tokens; the network has {rows}")
+    if others := differences(folder):
+        say(f"{folder}: its chat template renders otherwise ({', '.join(others)}); K2's format is used in its place")
     return tokenizer
 
 

@@ -149,6 +149,18 @@ def test_a_tokenizer_that_the_network_has_no_rows_for_is_one_line(tokenizer: K2T
         folder_tokenizer(tmp_path / "m")
 
 
+def test_another_template_is_named_and_not_used(tokenizer: K2Tokenizer, tmp_path: Path) -> None:
+    save_model_folder(_model(tokenizer), tmp_path / "m", tokenizer, RECORDS)
+    said: list[str] = []
+    folder_tokenizer(tmp_path / "m", said.append)
+    assert said == []
+    template = tmp_path / "m" / "chat_template.jinja"
+    template.write_text(template.read_text().replace("## Return of", "## Result of"))
+    folder_tokenizer(tmp_path / "m", said.append)
+    own = f"{tmp_path / 'm'}: its chat template renders otherwise (a call and its result)"
+    assert said == [f"{own}; K2's format is used in its place"]
+
+
 def test_what_is_read_is_what_was_written(tokenizer: K2Tokenizer, tmp_path: Path) -> None:
     model = _model(tokenizer)
     save_model_folder(model, tmp_path / "m", tokenizer, RECORDS, dtype=torch.bfloat16)
