@@ -117,15 +117,20 @@ def _scores(records: Sequence[StageRecord]) -> Iterator[str]:
     for record in records:
         if not record.metrics:
             continue
-        yield from ("", f"### {record.stage}", "", "| measure | value |", "|---|---:|")
+        yield from ("", f"### {record.stage}", "", "| measure | value | 95 % interval |", "|---|---:|---:|")
         for key, value in sorted(record.metrics.items()):
-            yield f"| {key.replace('_', ' ')} | {value:,.6g} |"
+            if key.endswith(("_ci_low", "_ci_high")):
+                continue
+            low, high = (record.metrics.get(f"{key}_ci_{end}") for end in ("low", "high"))
+            interval = "" if low is None or high is None else f"{low:,.6g} to {high:,.6g}"
+            yield f"| {key.replace('_', ' ')} | {value:,.6g} | {interval} |"
 
 
 def _limits(config: K2Config, records: Sequence[StageRecord]) -> Iterator[str]:
     yield from ("", "## Limits", "")
     yield "- Nothing was measured but what stands above. No safety evaluation was made."
-    yield f"- Positions beyond {config.max_position_embeddings:,} tokens were never trained."
+    yield f"- Its context ends at {config.max_position_embeddings:,} tokens; the parameters above say how long the"
+    yield "  sequences were that it learned from."
     yield "- It learned text of the sources above and dialogs made by programs; facts that it states may be wrong."
     losses = [record.metrics["text_loss"] for record in records if "text_loss" in record.metrics]
     if losses and losses[-1] > min(losses) + NOTABLE:

@@ -21,8 +21,9 @@ def records(
     """The stages that made the model in `start`, and the present one that went on from it."""
     manifest = start / MANIFEST
     identity = f" (manifest {sha256_file(manifest)[:16]})" if manifest.exists() else ""
-    here = StageRecord(stage.name, f"`{start.name}`{identity}", stage.shown, data, dict(metrics))
-    return [*read_provenance(start), here]
+    before = read_provenance(start)
+    origin = "" if before else ", whose origin and licence its own card has to tell"
+    return [*before, StageRecord(stage.name, f"`{start.name}`{identity}{origin}", stage.shown, data, dict(metrics))]
 
 
 def corpus_sources(path: Path = CORPUS_PATH) -> list[DataSource]:

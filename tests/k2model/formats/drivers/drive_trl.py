@@ -28,7 +28,7 @@ options = SFTConfig(
     save_strategy="no",
 )
 trainer = SFTTrainer(model=model, args=options, train_dataset=Dataset.from_list(rows), processing_class=tokenizer)
-made = [(row["input_ids"], row["assistant_masks"]) for row in trainer.train_dataset]
+made = [(row["input_ids"], [int(label >= 0) for label in row["labels"]]) for row in trainer.train_dataset]
 (batch,) = [trainer.data_collator([trainer.train_dataset[k] for k in range(len(made))])]
 learned = [[int(token) for token in row if token >= 0] for row in batch["labels"]]
 trainer.train()
