@@ -110,7 +110,7 @@ def examine() -> Iterator[Finding]:
     yield _sandbox("namespaces")
     yield _program("node", "jobs in JavaScript")
     yield _program("docker", "the official SWE-bench harness; repairs are graded in our sandbox", "podman")
-    yield _program("chromium", "new screenshots of the UIs and the report's browser test")
+    yield _program("chromium", "new screenshots, and the browser tests of the report and the chat page")
     yield _port(4200, "Prefect listens on a free one")
     yield _port(5000, "the MLflow UI listens on a free one")
     yield _gpu()

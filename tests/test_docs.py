@@ -110,6 +110,9 @@ PROOF = {
     ),
     r"k2 (sft|rl|qat) .*": "tests/stages/test_own_folders.py::test_a_stage_goes_on_from_a_folder_alone",
     r"k2 serve.*": "tests/k2model/serving/test_server.py",
+    r"k2 chat.*": (
+        "tests/agents/playground/test_chat.py::test_one_process_serves_model_page_and_tools_and_ctrl_c_ends_all"
+    ),
     r"pytest -m drivers .*": "tests/k2model/serving/test_drivers.py",
     r"lm_eval .*": "tests/k2model/serving/test_drivers.py::test_lm_eval_measures_what_the_model_says",
     r"(k2|python -m stages\.) ?evaluate .*": "tests/stages/evaluate/test_evaluate.py",

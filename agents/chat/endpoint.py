@@ -63,14 +63,15 @@ class EndpointOptions:
 
 
 @dataclass(frozen=True)
-class _Address:
+class Address:
     """Where completions are asked for; a user, password or key in it shows in no `repr`."""
 
     url: httpx.URL = field(repr=False)
     secrets: tuple[str, ...] = field(repr=False)
 
     @classmethod
-    def of(cls, text: str) -> "_Address":
+    def of(cls, text: str) -> "Address":
+        """Of a URL up to and with the version; raises ChatError when it is none."""
         try:
             url = httpx.URL(text)
             address = url.copy_with(path=f"{url.path.rstrip('/')}/chat/completions", query=url.query or None)
@@ -79,6 +80,14 @@ class _Address:
         if address is None or not address.host:
             raise ChatError(f"{redact(public(text))}: no URL (what is special in a user or password is %-encoded)")
         return cls(address, secrets_of(text))
+
+
+def api_key(variable: str) -> str:
+    """The API key in the environment, empty for none; raises ChatError when no header can carry it."""
+    key = os.environ.get(variable, "").strip() if variable else ""
+    if not re.fullmatch(r"[\x20-\x7e]*", key):
+        raise ChatError(f"{variable}: holds a character that no header can carry")
+    return key
 
 
 class EndpointClient:
@@ -99,7 +108,7 @@ class EndpointClient:
     def __init__(self, url: str, options: EndpointOptions) -> None:
         self.url, self.options = public(url).rstrip("/"), options
         self.model = f"{self.url}#{options.model}"
-        self._address = _Address.of(url)
+        self._address = Address.of(url)
         o = options
         self._budget = Budget(o.budget_tokens, o.budget_usd, o.usd_per_million_in, o.usd_per_million_out)
         self._open_at = 0.0  # time.monotonic() before which nothing is sent: the endpoint asked for a pause
@@ -130,7 +139,7 @@ class EndpointClient:
 
     async def _converse(self, dialogs: Iterator[Dialog]) -> None:
         failures: list[ChatError] = []
-        key = self._key()
+        key = api_key(self.options.key_variable)
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         context = httpx.create_ssl_context()
 
@@ -151,12 +160,6 @@ class EndpointClient:
         await asyncio.gather(*(work() for _ in range(self.options.concurrency)))
         if failures:
             raise failures[0]
-
-    def _key(self) -> str:
-        key = os.environ.get(self.options.key_variable, "").strip() if self.options.key_variable else ""
-        if not re.fullmatch(r"[\x20-\x7e]*", key):
-            raise ChatError(f"{self.options.key_variable}: holds a character that no header can carry")
-        return key
 
     async def _lead(self, http: httpx.AsyncClient, dialog: Dialog, failures: Sequence[ChatError]) -> None:
         try:

@@ -3,14 +3,15 @@
 import asyncio
 import json
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from mcp import Client, MCPError, StdioServerParameters
 
 TIMEOUT_S = 30.0
+Returned = TypeVar("Returned")
 
 
 class ServerError(Exception):
@@ -34,33 +35,14 @@ def _transport(server: str | Sequence[str]) -> StdioServerParameters | str:
     return StdioServerParameters(command=server[0], args=list(server[1:]))
 
 
-async def _list(server: str | Sequence[str]) -> list[McpTool]:
-    name = server if isinstance(server, str) else " ".join(server)
-    async with Client(_transport(server), read_timeout_seconds=TIMEOUT_S) as client:
-        tools: list[McpTool] = []
-        cursor: str | None = None
-        while True:
-            page = await client.list_tools(cursor=cursor)
-            for tool in page.tools:
-                declared = tool.model_dump(by_alias=True, exclude_none=True)
-                returns = declared.get("outputSchema") or {"type": "object"}
-                tools.append(McpTool(name, tool.name, tool.description or "", declared["inputSchema"], returns))
-            cursor = page.next_cursor
-            if not cursor:
-                return tools
-
-
 def harvest(server: str | Sequence[str]) -> list[McpTool]:
     """Every tool of a server: a URL (streamable HTTP), or a command that speaks MCP on its standard streams.
 
     Raises:
         ServerError: it could not be reached or gave an error.
     """
-    name = server if isinstance(server, str) else " ".join(server)
-    try:
-        return asyncio.run(asyncio.wait_for(_list(server), TIMEOUT_S))
-    except (OSError, TimeoutError, MCPError, ExceptionGroup) as error:
-        raise ServerError(f"MCP server {name}: {error}") from error
+    with McpToolbox(server) as toolbox:
+        return toolbox.tools()
 
 
 class McpToolbox:
@@ -72,17 +54,21 @@ class McpToolbox:
 
     def __init__(self, server: str | Sequence[str]) -> None:
         self.server = server
+        self.name = server if isinstance(server, str) else " ".join(server)
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread = threading.Thread(target=self._loop.run_forever, name="mcp", daemon=True)
         self._stop = asyncio.Event()
+        self._ready = False
 
     def __enter__(self) -> "McpToolbox":
+        """Raises ServerError: the server did not start, or is none."""
         self._thread.start()
-        opened = asyncio.run_coroutine_threadsafe(self._open(), self._loop)
         try:
-            self._client = opened.result(TIMEOUT_S)
-        except (OSError, TimeoutError, MCPError, ExceptionGroup) as error:
-            raise ServerError(f"MCP server {self.server}: {error}") from error
+            self._client = self._wait(self._open())
+        except ServerError:
+            self._close()
+            raise
+        self._ready = True
         return self
 
     async def _open(self) -> Client:
@@ -96,26 +82,53 @@ class McpToolbox:
                 ready.set_result(client)
                 await self._stop.wait()
         except (OSError, MCPError, ExceptionGroup) as error:
-            if not ready.done():
+            if not ready.done():  # later, each call was told
                 ready.set_exception(error)
-            else:
-                raise
+
+    def tools(self) -> list[McpTool]:
+        """Every tool, in the server's order; raises ServerError."""
+        return self._wait(self._list())
+
+    async def _list(self) -> list[McpTool]:
+        tools: list[McpTool] = []
+        cursor: str | None = None
+        while True:
+            page = await self._client.list_tools(cursor=cursor)
+            for tool in page.tools:
+                declared = tool.model_dump(by_alias=True, exclude_none=True)
+                returns = declared.get("outputSchema") or {"type": "object"}
+                tools.append(McpTool(self.name, tool.name, tool.description or "", declared["inputSchema"], returns))
+            cursor = page.next_cursor
+            if not cursor:
+                return tools
 
     def __call__(self, name: str, arguments: Mapping[str, Any]) -> tuple[str, bool]:
+        """What cannot be reached any more, or does not answer in `TIMEOUT_S`, is an error of the call."""
         called = asyncio.run_coroutine_threadsafe(self._client.call_tool(name, dict(arguments)), self._loop)
         try:
-            result = called.result(TIMEOUT_S)
+            result = called.result(TIMEOUT_S + 1.0)
         except MCPError as error:
             return json.dumps({"error": str(error)}), True
-        text = "\n".join(part.text for part in result.content if part.type == "text")
-        return text, bool(result.is_error)
+        parts = [part.text if part.type == "text" else f"[{part.type}]" for part in result.content]
+        return "\n".join(parts), bool(result.is_error)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._close()
+
+    def _wait(self, work: Coroutine[Any, Any, Returned]) -> Returned:
+        try:
+            return asyncio.run_coroutine_threadsafe(work, self._loop).result(TIMEOUT_S)
+        except (OSError, TimeoutError, MCPError, ExceptionGroup) as error:
+            raise ServerError(f"MCP server {self.name}: {error}") from error
+
+    def _close(self) -> None:
         async def end() -> None:
             self._stop.set()
-            await self._task
+            if not self._ready:
+                self._task.cancel()
+            await asyncio.wait({self._task})
 
         asyncio.run_coroutine_threadsafe(end(), self._loop).result(TIMEOUT_S)
         self._loop.call_soon_threadsafe(self._loop.stop)

@@ -206,6 +206,9 @@ class TextLogprobs:
         return {token_name(self._pieces, token): _finite(logprob) for token, logprob in entries}
 
 
+CALLER_LEFT = 499  # nginx's status
+
+
 def error_body(message: str, kind: str, param: str | None = None) -> dict[str, Any]:
     """An error in OpenAI's shape."""
     return {"error": {"message": message, "type": kind, "param": param, "code": None}}

@@ -16,14 +16,14 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from k2model.errors import CheckpointError, ConfigError
-from k2model.serving.answers import Answer, ChatCompletion, TextCompletion, error_body
+from k2model.serving.answers import CALLER_LEFT, Answer, ChatCompletion, TextCompletion, error_body
 from k2model.serving.api import BadRequest, ChatBody, CompletionBody, WeightsBody, read_body
 from k2model.serving.engine_loop import EngineEnded
 from k2model.serving.metrics import Metrics, Observation
+from k2model.serving.page import PageTools, add_page
 from k2model.serving.responses import ResponsesAnswer, ResponsesBody
 from k2model.serving.service import Generation, ServerStopping, Service
 
-CALLER_LEFT = 499  # nginx's status
 FAILURES = (BadRequest, ConfigError, CheckpointError, RuntimeError)
 
 
@@ -69,9 +69,15 @@ def _check_model(service: Service, name: str) -> None:
         raise UnknownModel(f"{name!r} is not served here; {service.name!r} is", "model")
 
 
-def make_app(service: Service) -> FastAPI:
-    """The HTTP application; bad requests are answered 400, an unknown model 404, all in OpenAI's error shape."""
+def make_app(service: Service, tools: PageTools | None = None, hosts: frozenset[str] | None = None) -> FastAPI:
+    """The HTTP application; bad requests are answered 400, an unknown model 404, all in OpenAI's error shape.
+
+    Args:
+        tools: what the page at `/` may run.
+        hosts: the names of this server, as `k2model.serving.page.OwnPagesOnly` takes them; needed where tools run.
+    """
     app = FastAPI(title="k2model", docs_url=None, redoc_url=None, openapi_url=None)
+    add_page(app, tools, hosts)
     metrics = Metrics(service.engine)
     model = {
         "id": service.name,

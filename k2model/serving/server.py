@@ -3,9 +3,10 @@
     python -m k2model.serving.server models/sft --port 8000 [--tokenizer data/tokenizer]
 
 /v1/models, /v1/chat/completions, /v1/completions (text or token ids) and /v1/responses, all with streaming; /health,
-/metrics; /update_weights_from_disk takes new weights of the same network between requests (rollouts in RL). Where
-tools are declared the enforcer (`k2model.inference.grammar`) is on: a call that is made is valid. What is done with
-each parameter stands in `k2model.serving.parameters`. SIGTERM and Ctrl-C end the server within seconds.
+/metrics; /update_weights_from_disk takes new weights of the same network between requests (rollouts in RL); `/` is a
+page to talk with the model. Where tools are declared the enforcer (`k2model.inference.grammar`) is on: a call that is
+made is valid. What is done with each parameter stands in `k2model.serving.parameters`. SIGTERM and Ctrl-C end the
+server within seconds.
 """
 
 import argparse
@@ -13,11 +14,14 @@ import asyncio
 import os
 import socket
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
+from typing import NoReturn
 
 import torch
 import uvicorn
+from starlette.types import ASGIApp
 
 from k2model.errors import CheckpointError, ConfigError
 from k2model.serving.app import make_app
@@ -30,9 +34,9 @@ CLEANUP = 2.0  # seconds more for their last events, and for the engine's last s
 class _Server(uvicorn.Server):
     """Ends within `GRACE` + 2 · `CLEANUP` seconds of SIGTERM or Ctrl-C, at once at the second."""
 
-    def __init__(self, service: Service, config: uvicorn.Config) -> None:
+    def __init__(self, config: uvicorn.Config, service: Service | None, announce: Callable[[str], str]) -> None:
         super().__init__(config)
-        self._service = service
+        self._service, self._announce = service, announce
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if self.should_exit:
@@ -43,18 +47,19 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         for sock in sockets or ():
             host, port, *_ = sock.getsockname()
-            print(
-                f"{self._service.name} is served at http://{f'[{host}]' if ':' in host else host}:{port}/v1", flush=True
-            )
+            print(self._announce(f"http://{f'[{host}]' if ':' in host else host}:{port}"), flush=True)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if self._service is None:
+            await super().shutdown(sockets)
+            return
         self._service.refuse()
         ending = asyncio.get_running_loop().call_later(GRACE, self._service.stop)
         await super().shutdown(sockets)
         ending.cancel()
 
 
-def _check(args: argparse.Namespace) -> None:
+def check_options(args: argparse.Namespace) -> None:
     """Raises ConfigError for an option that can't work."""
     for option, low, high in (
         ("port", 0, 65535),
@@ -71,7 +76,7 @@ def _check(args: argparse.Namespace) -> None:
             raise ConfigError(f"{name}: {folder} is no folder")
 
 
-def _bind(host: str, port: int) -> socket.socket:
+def bind(host: str, port: int) -> socket.socket:
     """A socket that doesn't listen yet: while the checkpoint loads, callers are refused instead of kept waiting."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
@@ -83,37 +88,64 @@ def _bind(host: str, port: int) -> socket.socket:
     return sock
 
 
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options of every server over a checkpoint."""
+    parser.add_argument("--tokenizer", type=Path, help="folder of tokenizer.json (the checkpoint's)")
+    parser.add_argument("--port", type=int, default=8000, help="0 takes a free one")
+    parser.add_argument("--max-length", type=int, help="tokens of prompt and answer (the model's context)")
+    parser.add_argument("--threads", type=int, help="CPU threads (torch's default)")
+
+
+def service_of(args: argparse.Namespace) -> Service:
+    """The service over the checkpoint that the command line names.
+
+    Raises:
+        CheckpointError, ConfigError: see `open_service`.
+    """
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    return open_service(
+        args.checkpoint, args.tokenizer, name=args.name, max_batch=args.max_batch, max_length=args.max_length
+    )
+
+
+def run(app: ASGIApp, sock: socket.socket, announce: Callable[[str], str], service: Service | None) -> None:
+    """Serves until SIGTERM or Ctrl-C.
+
+    Args:
+        announce: the line that says where, of the server's URL.
+        service: ended with the server.
+    """
+    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=int(GRACE + CLEANUP), lifespan="off")
+    _Server(config, service, announce).run(sockets=[sock])
+    if service is not None:
+        service.close(CLEANUP)
+
+
+def leave(status: int) -> NoReturn:
+    """Ends the process; Python would wait for threads that are still at work on a step, a schema or a tool."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m k2model.serving.server", description="OpenAI-compatible server.")
     parser.add_argument("checkpoint", type=Path)
-    parser.add_argument("--tokenizer", type=Path, help="folder of tokenizer.json (the checkpoint's)")
+    add_options(parser)
     parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=8000, help="0 takes a free one")
     parser.add_argument("--name", default="", help="the model's name in the API (the folder's)")
     parser.add_argument("--max-batch", type=int, default=32, help="requests that are decoded at once")
-    parser.add_argument("--max-length", type=int, help="tokens of prompt and answer (the model's context)")
-    parser.add_argument("--threads", type=int, help="CPU threads (torch's default)")
     args = parser.parse_args()
     try:
-        _check(args)
-        sock = _bind(args.host, args.port)
-        if args.threads:
-            torch.set_num_threads(args.threads)
-        service = open_service(
-            args.checkpoint, args.tokenizer, name=args.name, max_batch=args.max_batch, max_length=args.max_length
-        )
+        check_options(args)
+        sock = bind(args.host, args.port)
+        service = service_of(args)
     except (CheckpointError, ConfigError) as error:
         print(error, file=sys.stderr)
         return 2
-    config = uvicorn.Config(
-        make_app(service), log_level="warning", timeout_graceful_shutdown=int(GRACE + CLEANUP), lifespan="off"
-    )
-    _Server(service, config).run(sockets=[sock])
-    service.close(CLEANUP)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    # Python would wait for threads that are still at work on a step or a schema.
-    os._exit(0)
+    run(make_app(service), sock, lambda url: f"{service.name} is served at {url}/v1", service)
+    leave(0)
 
 
 if __name__ == "__main__":

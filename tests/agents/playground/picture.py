@@ -1,0 +1,51 @@
+"""The page's picture for the README, of a real model in a real browser:
+
+    python -m tests.agents.playground.picture models/rl docs/images/chat.png "What is the capital of France?" \\
+        -- --world calendar --mcp mcp-server-time
+
+Sends the messages one after the other (greedily, 150 tokens an answer) and saves what the browser shows in the end.
+"""
+
+import base64
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.browser import open_tab
+from tests.conftest import ROOT
+
+SET = "for (const [id, value] of [['temperature', '0'], ['limit', '150']]) { byId(id).value = chat[id] = value }"
+OPEN = "for (const folded of document.querySelectorAll('#side details:not(:last-child)')) folded.open = false"
+
+
+def main() -> None:
+    words = sys.argv[1:]
+    cut = words.index("--") if "--" in words else len(words)
+    (model, out, *messages), options = words[:cut], words[cut + 1 :]
+    command = [sys.executable, "-m", "agents.playground", model, "--port", "0", *options]
+    process = subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE)
+    try:
+        assert process.stdout is not None
+        url = process.stdout.readline().split()[-1]
+        with tempfile.TemporaryDirectory() as profile, open_tab(Path(profile)) as tab:
+            tab.open(f"{url}/", 1200)
+            tab.wait("document.body.dataset.ready")
+            tab.value(f"{{ {SET}; {OPEN} }}")
+            for text in messages:
+                tab.value("document.getElementById('input').focus()")
+                tab.type(text)
+                tab.key("Enter", 13, "\r")
+                tab.wait("document.getElementById('send').textContent === 'Send'", 600)
+            tab.value("new Promise(done => requestAnimationFrame(() => setTimeout(done, 100)))")
+            picture = tab.call("Page.captureScreenshot", format="png")["data"]
+            Path(out).write_bytes(base64.b64decode(picture))
+            print(tab.value("log.innerText"))
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(20)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,94 @@
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jsonschema
+import pytest
+
+from agents.playground.tools import WORLDS, McpSource, Shelf, UnknownWorld, WorldSource, find_application
+from agents.tools.evolve import kinds
+from agents.tools.harvest import McpToolbox
+from k2model.serving.page import OfferedTool
+
+APP = find_application("airline")
+KIND = APP.kinds[0]
+
+
+class Fixed:
+    """A source of tools with given names."""
+
+    def __init__(self, *names: str) -> None:
+        self.names, self.called = names, ""
+
+    def offered(self) -> Sequence[OfferedTool]:
+        functions = [{"name": name, "description": name, "parameters": {"type": "object"}} for name in self.names]
+        return [OfferedTool("fixed", {"type": "function", "function": function}, True) for function in functions]
+
+    def call(self, conversation: str, name: str, arguments: Mapping[str, Any]) -> tuple[str, bool]:
+        return f"{name} of {self.names}", False
+
+    def state(self, conversation: str) -> None:
+        return None
+
+
+def test_every_application_has_a_name_of_its_own() -> None:
+    pairs = {(kind.domain, kind.application) for kind in kinds()}
+    assert len({application for _, application in pairs}) == len(pairs)
+    with pytest.raises(UnknownWorld, match="no world 'airlines'; there are airline, rail, "):
+        find_application("airlines")
+
+
+def test_a_world_offers_all_tools_and_ticks_the_basic_ones_of_its_first_kind() -> None:
+    offered = WorldSource(APP).offered()
+    assert len(offered) == len(APP.tools)
+    on = [APP.tools[tool.declaration["function"]["name"]] for tool in offered if tool.on]
+    assert {tool.kind for tool in on} == {KIND}
+    assert sorted(tool.action for tool in on) == ["create", "delete", "get", "list", "update"]
+    assert APP.find(KIND, "update", "status") in on
+    for tool in offered:
+        jsonschema.Draft202012Validator.check_schema(tool.declaration["function"]["parameters"])
+
+
+def test_each_conversation_has_a_world_that_its_calls_change() -> None:
+    source = WorldSource(APP)
+    first = next(iter(source.state("a")[KIND.slug]))
+    delete = APP.find(KIND, "delete").name
+    assert source.call("a", delete, {"id": first}) == (json.dumps({"deleted": first}), False)
+    assert first not in source.state("a")[KIND.slug]
+    assert first in source.state("b")[KIND.slug]
+    text, error = source.call("a", delete, {"id": first})
+    assert error and json.loads(text)["error"] == f"no {KIND.name} {first}"
+    assert source.call("a", delete, {})[1]
+    source.state("a")[KIND.slug].clear()  # what was given out is a copy
+    assert source.state("a")[KIND.slug]
+    for number in range(WORLDS):
+        source.state(str(number))
+    assert first in source.state("a")[KIND.slug]  # begun anew: it was used longest ago
+
+
+def test_names_of_several_sources_are_told_apart() -> None:
+    shelf = Shelf([Fixed("search", "GitHub:create branch"), Fixed("search", "search_2")])
+    names = [tool.declaration["function"]["name"] for tool in shelf.offered()]
+    assert names == ["search", "GitHub_create_branch", "search_2", "search_2_2"]
+    called = [shelf.call("a", name, {})[0].split(" of ")[0] for name in names]
+    assert called == ["search", "GitHub:create branch", "search", "search_2"]
+    assert shelf.state("a") is None
+
+
+def test_an_mcp_server_is_listed_and_called() -> None:
+    with McpToolbox([sys.executable, "-m", "mcp_server_time"]) as toolbox:
+        shelf = Shelf([McpSource(toolbox), WorldSource(APP)])
+        offered = {tool.declaration["function"]["name"]: tool for tool in shelf.offered()}
+        assert offered["get_current_time"].on
+        assert offered["get_current_time"].source == f"MCP: {sys.executable} -m mcp_server_time"
+        text, error = shelf.call("a", "get_current_time", {"timezone": "Asia/Tokyo"})
+        assert not error and "+09:00" in text
+        assert shelf.call("a", "get_current_time", {"timezone": "Moon/Base"})[1]
+        assert KIND.slug in (shelf.state("a") or {})
+
+
+def test_no_secret_of_an_mcp_server_is_shown() -> None:
+    for server in (["serve", "--api-key=sk-abc123def456"], "https://user:secret1word@host.example/mcp?key=abcdefgh"):
+        source = McpSource(McpToolbox(server))
+        assert "abc" not in source._source and "secret1word" not in source._source
