@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+MANIFEST = "manifest.json"  # of a folder that is written whole, and the last file of it
+
 
 def sha256_file(path: Path) -> str:
     """Hex sha256 of a file's bytes."""

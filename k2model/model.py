@@ -68,7 +68,9 @@ class Body(nn.Module):
 
     def __init__(self, config: K2Config, parallel: ExpertParallel | None = None) -> None:
         super().__init__()
-        self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
+        # `_weight`: drawn in reset_parameters; drawing on the meta device would import torch's compiler.
+        weight_VC = torch.empty(config.vocab_size, config.hidden_size)
+        self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size, _weight=weight_VC)
         self.layers = nn.ModuleList(Layer(config, index, parallel) for index in range(config.num_hidden_layers))
         self.norm = RMSNorm(config.hidden_size, config.rms_norm_eps)
 

@@ -20,9 +20,9 @@ from k2model.chat.messages import encode_prompt
 from k2model.chat.tokenizer import K2Tokenizer, load_tokenizer
 from k2model.chat.turn import parse_ids
 from k2model.errors import ConfigError
+from k2model.files import MANIFEST
 from k2model.formats.checkpoint import load_config
 from k2model.formats.int4_checkpoint import load_any
-from k2model.formats.shards import MANIFEST
 from k2model.inference.generate import Engine
 from k2model.inference.request import Generated, Request
 from k2model.model import K2Model

@@ -15,9 +15,8 @@ from torch import Tensor
 
 from k2model.errors import CheckpointError
 from k2model.expert_parallel import ExpertParallel
-from k2model.files import sha256_file, sync, write_atomic
+from k2model.files import MANIFEST, sha256_file, sync, write_atomic
 
-MANIFEST = "manifest.json"
 INDEX = "model.safetensors.index.json"
 
 

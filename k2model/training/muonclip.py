@@ -25,6 +25,7 @@ from k2model.errors import CheckpointError, ConfigError
 from k2model.expert_parallel import ExpertParallel
 from k2model.training.sharding import Gather, Kind, Unit, assign_owners, split_units
 from kernels.newton_schulz import newton_schulz
+from kernels.no_compiler import keep_out
 
 UPDATE_RMS = 0.2
 # Each starts with a dot: a name that only ends alike is another parameter.
@@ -119,6 +120,7 @@ class MuonClip(torch.optim.Optimizer):
             {"params": [p for n, p in self.named.items() if self.kinds[n] == kind], "kind": kind}
             for kind in ("muon", "adamw")
         ]
+        keep_out()
         super().__init__([g for g in groups if g["params"]], {"lr": lr, "weight_decay": weight_decay})
         self._gathers: list[tuple[Gather, list[str]]] = []
         self.muon_units: list[Unit] = []

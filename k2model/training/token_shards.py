@@ -15,13 +15,14 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from k2model.errors import CheckpointError, ConfigError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 FORMAT = 1
 INDEX = "index.json"
@@ -119,9 +120,9 @@ class ShardWriter:
 class TokenBatch:
     """Sequences cut from the stream, [B, L] each; `segments_BL` counts the documents within a row."""
 
-    tokens_BL: Tensor
-    targets_BL: Tensor
-    segments_BL: Tensor
+    tokens_BL: "Tensor"
+    targets_BL: "Tensor"
+    segments_BL: "Tensor"
 
 
 class TokenStream:
@@ -212,6 +213,8 @@ class TokenStream:
 
         The target of a token is the next one in the stream, so a batch consumes exactly sequences·length tokens.
         """
+        import torch  # two seconds that writing shards doesn't need
+
         flat = torch.from_numpy(self.read(position, sequences * length + 1))
         tokens = flat[:-1].view(sequences, length)
         segments = (tokens == self.bos).cumsum(dim=1)

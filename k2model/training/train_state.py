@@ -22,10 +22,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from k2model.errors import CheckpointError, NotFiniteError
-from k2model.files import replace, sha256_file, sync, write_atomic
+from k2model.files import MANIFEST, replace, sha256_file, sync, write_atomic
 from k2model.formats.checkpoint import check_finite
 
-MANIFEST = "manifest.json"
 PREFIX = "step-"
 POLL_S = 0.02
 PEERS_TIMEOUT_S = 1800.0

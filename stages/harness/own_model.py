@@ -8,7 +8,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from k2model.formats.shards import MANIFEST
+from k2model.files import MANIFEST
 from stages.harness.declared import graph
 from stages.harness.errors import InputError
 

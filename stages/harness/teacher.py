@@ -7,8 +7,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Concatenate, ParamSpec, TypeVar
 
-import torch
-
 from agents.chat.endpoint import EndpointOptions
 from agents.chat.losses import CountingClient, Losses
 from agents.chat.open import open_client
@@ -67,6 +65,8 @@ class Teacher:
 
     def _open(self) -> ChatClient:
         if self._client is None:
+            import torch  # seconds that a stage which asks nothing doesn't need
+
             torch.set_num_threads(1)
             self._client = open_client(
                 self.spec, store=answer_store(), endpoint=endpoint_options(self.endpoint), workers=self.threads

@@ -5,10 +5,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from k2model.files import sha256_file
+from k2model.files import MANIFEST, sha256_file
 from k2model.formats.model_card import DataSource, StageRecord
 from k2model.formats.model_folder import read_provenance
-from k2model.formats.shards import MANIFEST
 from stages.harness.stage import Stage
 from stages.harness.tables import CORPUS, read_batches
 

@@ -1,9 +1,8 @@
 """`python -m stages.report`: one self-contained page of everything that was measured."""
 
 import platform
+from importlib.metadata import version
 from pathlib import Path
-
-import torch
 
 from stages.harness.files import fingerprint, sha256_file, write_atomic
 from stages.harness.section import Section, load_yaml
@@ -61,7 +60,7 @@ def main() -> None:
             "parameters": fingerprint(load_yaml()),
             "seed": str(stage.common.seed),
             "model": stage.common.model,
-            "torch": torch.__version__,
+            "torch": version("torch"),
             "python": platform.python_version(),
         }
         with write_atomic(root / OUT) as tmp:
