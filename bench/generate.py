@@ -17,7 +17,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from k2model.config import K2Config
-from k2model.formats.checkpoint import load_checkpoint, save_checkpoint
+from k2model.formats.checkpoint import load_checkpoint, save_checkpoint, widen_biases
 from k2model.inference.decode import prepare
 from k2model.inference.generate import Engine
 from k2model.inference.request import Request
@@ -77,8 +77,7 @@ def main() -> None:
     dtype = getattr(torch, args.dtype)
     overrides = {} if args.layers is None else {"num_hidden_layers": args.layers}
     model = K2Model(K2Config.preset(args.preset, **overrides), seed=1).to(dtype).eval()
-    for gate in model.gates():
-        gate.e_score_correction_bias = gate.e_score_correction_bias.float()
+    widen_biases(model)
     with torch.no_grad():
         for p in model.parameters():
             if p.ndim > 1:

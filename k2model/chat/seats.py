@@ -2,11 +2,12 @@
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 from tokenizers import Tokenizer
 
-from k2model.chat.tokenizer import MARKERS, SPECIAL, K2Tokenizer
+from k2model.chat.tokenizer import MARKERS, SPECIAL, K2Tokenizer, check_bytes
 from k2model.errors import ConfigError
 
 # Tokens of published vocabularies that mean what one of K2's does: K2's takes the id and what was learnt of it.
@@ -52,9 +53,11 @@ def seat_special_tokens(tokenizer: Tokenizer) -> tuple[K2Tokenizer, dict[str, in
         nothing yet, by name.
 
     Raises:
-        ConfigError: a name of K2's that is ordinary text in this vocabulary, or ids that can't be kept.
+        ConfigError: no byte-level BPE, a name of K2's that is ordinary text in it, or ids that can't be kept.
     """
     value = json.loads(tokenizer.to_str())
+    if value["model"]["type"] != "BPE":
+        raise ConfigError(f"tokenizer.json: model.type: {value['model']['type']!r:.80}; only 'BPE' of bytes is known")
     vocabulary: dict[str, int] = value["model"]["vocab"]
     added = {token["content"]: token for token in value["added_tokens"]}
     names = (*SPECIAL, *MARKERS)
@@ -86,7 +89,9 @@ def seat_special_tokens(tokenizer: Tokenizer) -> tuple[K2Tokenizer, dict[str, in
             added[name] = _token(name, new[name])
     value["added_tokens"] = sorted(added.values(), key=lambda token: int(token["id"]))
     value["post_processor"] = None  # a template of the old names; K2's chat template writes every token
-    return K2Tokenizer(_rebuilt(value)), new
+    seated = K2Tokenizer(_rebuilt(value))
+    check_bytes(seated, Path("tokenizer.json"))
+    return seated, new
 
 
 def _token(name: str, number: int) -> dict[str, Any]:

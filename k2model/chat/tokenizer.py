@@ -209,7 +209,7 @@ def load_tokenizer(path: Path) -> K2Tokenizer:
     try:
         made = K2Tokenizer(tokenizer)
     except ConfigError as error:
-        raise ConfigError(f"{file}: {error}") from None
+        raise ConfigError(f"{file}: {error}; the key `base` of params.yaml takes in other vocabularies") from None
     check_bytes(made, file)
     return made
 

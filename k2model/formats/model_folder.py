@@ -17,10 +17,12 @@ from k2model.chat.template import differences
 from k2model.chat.tokenizer import K2Tokenizer, load_tokenizer, tokenizer_files
 from k2model.config import K2Config
 from k2model.errors import CheckpointError, ConfigError
+from k2model.files import write_atomic
 from k2model.formats.checkpoint import load_config, save_checkpoint
 from k2model.formats.int4_checkpoint import save_int4_checkpoint
 from k2model.formats.model_card import DataSource, StageRecord, model_card
-from k2model.formats.shards import read_json
+from k2model.formats.reference import write_reference
+from k2model.formats.shards import read_json, write_manifest
 from k2model.model import K2Model
 
 PROVENANCE = "provenance.json"
@@ -55,6 +57,27 @@ def save_model_folder(
         save_checkpoint(model, path, dtype=dtype, files=files)
 
 
+def save_reference_folder(weights: Path, path: Path, tokenizer: K2Tokenizer, records: Sequence[StageRecord]) -> None:
+    """Writes a model folder whose weights stay in the folder `weights`, for a model too large to copy.
+
+    `config.json` is that of `weights` with the ends of `tokenizer`; `base.json` stands in the place of the shards.
+
+    Raises:
+        CheckpointError: no model in `weights`.
+        ConfigError: a tokenizer with more tokens than the network has rows.
+    """
+    config = load_config(weights)
+    check_rows(tokenizer, config.vocab_size, path / "tokenizer.json")
+    config = config.replace(bos_token_id=tokenizer.bos, eos_token_id=tokenizer.eos, pad_token_id=tokenizer.pad)
+    with write_atomic(path) as folder:
+        folder.mkdir()
+        (folder / "config.json").write_text(json.dumps(config.to_hf_dict(), indent=2, sort_keys=True) + "\n")
+        for name, text in companions(config, tokenizer, records).items():
+            (folder / name).write_text(text, encoding="utf-8")
+        write_reference(folder, weights)
+        write_manifest(folder)
+
+
 def companions(
     config: K2Config, tokenizer: K2Tokenizer, records: Sequence[StageRecord], *, int4: bool = False
 ) -> dict[str, str]:
@@ -78,12 +101,17 @@ def folder_tokenizer(folder: Path, say: Callable[[str], None] = print) -> K2Toke
         ConfigError: it has none, a broken one, or one with more tokens than the network has.
         CheckpointError: no readable `config.json`.
     """
-    tokenizer, rows = load_tokenizer(folder), load_config(folder).vocab_size
-    if tokenizer.vocab_size > rows:
-        raise ConfigError(f"{folder / 'tokenizer.json'}: {tokenizer.vocab_size} tokens; the network has {rows}")
+    tokenizer = load_tokenizer(folder)
+    check_rows(tokenizer, load_config(folder).vocab_size, folder / "tokenizer.json")
     if others := differences(folder):
         say(f"{folder}: its chat template renders otherwise ({', '.join(others)}); K2's format is used in its place")
     return tokenizer
+
+
+def check_rows(tokenizer: K2Tokenizer, rows: int, file: Path) -> None:
+    """Raises ConfigError when a network with so many rows of embedding has none for a token."""
+    if tokenizer.vocab_size > rows:
+        raise ConfigError(f"{file}: {tokenizer.vocab_size} tokens; the network has {rows}")
 
 
 def read_provenance(folder: Path) -> list[StageRecord]:

@@ -27,7 +27,7 @@ class _Vocabulary:
         self.eos_token_id = tokenizer.im_end
         self.bos_token_id = tokenizer.bos
         self.tokens = tokenizer.token_bytes()
-        self.special_token_ids = sorted(tokenizer.special.values())
+        self.special_token_ids = sorted(tokenizer.backend.get_added_tokens_decoder())
         self._tokenizer = tokenizer
 
     def __call__(self, text: str) -> list[int]:

@@ -29,6 +29,8 @@ def test_logits_are_transformers_and_a_saved_copy_goes_back_to_its_class(layout:
     expected_BLV = logits(theirs)
     assert expected_BLV.std() > 0.1
     torch.testing.assert_close(logits(ours), expected_BLV, rtol=1e-4, atol=1e-4)
+    theirs.config.save_pretrained(tmp_path / "theirs")  # as transformers itself spells it
+    assert torch.equal(logits(load_checkpoint(tmp_path / "theirs")), logits(ours))
     save_checkpoint(ours, tmp_path / "ours")
     again, info = AutoModelForCausalLM.from_pretrained(tmp_path / "ours", output_loading_info=True, dtype=torch.float32)
     assert type(again) is type(theirs)

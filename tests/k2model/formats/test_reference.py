@@ -9,11 +9,14 @@ from typing import Any
 import pytest
 import torch
 
-from k2model.errors import CheckpointError
+from k2model.chat.tokenizer import K2Tokenizer, train_tokenizer
+from k2model.errors import CheckpointError, ConfigError
 from k2model.formats import reference, shards
 from k2model.formats.checkpoint import load_checkpoint, load_config, stored_dtype
 from k2model.formats.int4_checkpoint import load_any
+from k2model.formats.model_folder import folder_tokenizer, save_reference_folder
 from k2model.formats.reference import REFERENCE, write_reference
+from k2model.formats.shards import MANIFEST
 from tests.k2model.formats.layouts import logits, make
 
 
@@ -125,3 +128,30 @@ def test_a_reference_needs_shards(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"neither model\.safetensors nor"):
         write_reference(tmp_path, tmp_path)
     assert not (tmp_path / reference.REFERENCE).exists()
+
+
+def test_a_folder_with_a_tokenizer_stands_beside_the_weights_and_is_known_by_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make("v3", tmp_path / "there", vocab_size=320)
+    tokenizer = K2Tokenizer(train_tokenizer(["The cat sat on the mat. " * 20, "naïve café " * 20], 290))
+    here = tmp_path / "base"
+    save_reference_folder(tmp_path / "there", here, tokenizer, [])
+    assert {path.name for path in here.iterdir()} >= {"config.json", "tokenizer.json", REFERENCE, MANIFEST}
+    assert folder_tokenizer(here).special == tokenizer.special
+    model = load_checkpoint(here)
+    assert (model.config.bos_token_id, model.config.eos_token_id) == (tokenizer.bos, tokenizer.eos)
+    assert torch.equal(logits(model), logits(load_checkpoint(tmp_path / "there")))
+    value = json.loads((here / REFERENCE).read_text())
+    value["files"]["model.safetensors"]["sha256"] = "0" * 64
+    (here / REFERENCE).write_text(json.dumps(value))
+    with pytest.raises(CheckpointError, match=r"base\.json: corrupted \(sha256 differs from manifest\.json\)"):
+        load_checkpoint(here)
+
+
+def test_more_tokens_than_rows_can_not_stay_elsewhere(tmp_path: Path) -> None:
+    make("v3", tmp_path / "there")
+    tokenizer = K2Tokenizer(train_tokenizer(["The cat sat on the mat. " * 20], 280))
+    with pytest.raises(ConfigError, match=r"tokenizer\.json: 280 tokens; the network has 256"):
+        save_reference_folder(tmp_path / "there", tmp_path / "base", tokenizer, [])
+    assert not (tmp_path / "base").exists()
