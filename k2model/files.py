@@ -31,6 +31,14 @@ def sha256_tree(paths: Iterable[Path]) -> str:
     return digest.hexdigest()
 
 
+def mode_of_folder(path: Path) -> None:
+    """Lets those read and write a file who may read and write its folder.
+
+    For files of safetensors, which makes them under a temporary name as the owner's alone, whatever the umask is.
+    """
+    path.chmod(path.parent.stat().st_mode & 0o666)
+
+
 def sync(path: Path) -> None:
     """Flushes a file's bytes, or a folder's names, to the disk."""
     descriptor = os.open(path, os.O_RDONLY)

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from k2model.config import K2Config
 from k2model.errors import CheckpointError, ConfigError, NotFiniteError
 from k2model.expert_parallel import ExpertParallel
-from k2model.files import write_atomic
+from k2model.files import mode_of_folder, write_atomic
 from k2model.formats.encodings import (
     Parts,
     Plain,
@@ -162,7 +162,7 @@ def write_checkpoint(
         for number, shard in enumerate(_shards(tensors, max_shard_bytes)):
             names.append(folder / f"shard-{number}")
             save_file(shard, names[-1], metadata={"format": "pt"})
-            names[-1].chmod(folder.stat().st_mode & 0o666)  # safetensors' are the owner's alone, whatever the umask
+            mode_of_folder(names[-1])
             weight_map |= dict.fromkeys(shard, str(number))
             total += sum(tensor.nbytes for tensor in shard.values())
         if len(names) == 1:

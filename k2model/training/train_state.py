@@ -22,7 +22,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from k2model.errors import CheckpointError, NotFiniteError
-from k2model.files import MANIFEST, replace, sha256_file, sync, write_atomic
+from k2model.files import MANIFEST, mode_of_folder, replace, sha256_file, sync, write_atomic
 from k2model.formats.checkpoint import check_finite
 
 PREFIX = "step-"
@@ -112,6 +112,7 @@ class CheckpointWriter:
         for name, group in sorted(tensors.items()):
             file = partial / f"{name}-{self.rank:05d}.safetensors"
             save_file(group, file)
+            mode_of_folder(file)
             sync(file)
             hashes[file.name] = sha256_file(file)
         if state is not None:
