@@ -33,6 +33,11 @@ def corpus_sources(path: Path = CORPUS_PATH) -> list[DataSource]:
     return [DataSource(source, licence, f"{n:,} documents") for (source, licence), n in sorted(counts.items())]
 
 
+REPHRASED = DataSource(
+    "rephrasings of these documents by the teacher of `rephrase`", "that of the document", "those that were accepted"
+)
+
+
 def made_here(name: str, amount: str) -> DataSource:
     """Data that programs of this project made."""
     return DataSource(name, "made by this project's programs, Apache-2.0", amount)

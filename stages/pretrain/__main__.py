@@ -25,7 +25,7 @@ from stages.harness.files import write_atomic
 from stages.harness.hooks import Hooks
 from stages.harness.section import load_common, load_section
 from stages.harness.stage import Stage
-from stages.measure.record import corpus_sources
+from stages.measure.record import REPHRASED, corpus_sources
 from stages.measure.text_loss import HeldText, TextLoss
 from stages.pretrain.loop import PretrainJob, train
 from stages.pretrain.params import PretrainParams
@@ -118,7 +118,7 @@ def main() -> None:
         }
         metrics |= text_loss(trainer.engine.model).metrics()
         start = f"random weights, preset `{stage.common.model}`"
-        record = StageRecord("pretrain", start, stage.shown, corpus_sources(), metrics)
+        record = StageRecord("pretrain", start, stage.shown, [*corpus_sources(), REPHRASED], metrics)
         dtype = trainer.engine.weight_dtype
         save_model_folder(trainer.engine.model, OUT, load_tokenizer(TOKENIZER), [record], dtype=dtype)
         stage.finish(
