@@ -1,8 +1,5 @@
 """Real gloo processes: any number of ranks, experts spread or not, trains the same weights with less state each."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,9 +10,9 @@ from k2model.config import K2Config
 from k2model.formats.checkpoint import load_checkpoint, named_tensors
 from k2model.model import K2Model
 from k2model.training.muonclip import MuonClip
+from tests import forked
+from tests.k2model.training import train_ranks
 
-WORKER = Path(__file__).with_name("train_ranks.py")
-ROOT = Path(__file__).parents[3]
 # Only the order of float32 sums differs; Newton–Schulz amplifies it in directions of no gradient.
 TOLERANCE = 1e-3
 
@@ -25,17 +22,8 @@ class Run:
 
     def __init__(self, folder: Path, ranks: int, spread: int = 1) -> None:
         self.out = folder / f"of{ranks}-{spread}"
-        env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-        tail = [str(ranks), str(spread), f"{self.out}-store", str(self.out)]
-        running = [
-            subprocess.Popen([sys.executable, str(WORKER), str(r), *tail], env=env, stderr=subprocess.DEVNULL)
-            for r in range(ranks)
-        ]
-        try:
-            assert [one.wait(timeout=300) for one in running] == [0] * ranks
-        finally:
-            for one in running:
-                one.kill()
+        each = [(rank, ranks, spread, f"{self.out}-store", str(self.out)) for rank in range(ranks)]
+        forked.finish(forked.start(train_ranks.run, each, Path(f"{self.out}.log")))
         self.weights, self.state, self.facts = (
             [load_file(f"{self.out}-{rank}.{kind}") for rank in range(ranks)]
             for kind in ("safetensors", "state", "facts")

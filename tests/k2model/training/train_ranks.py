@@ -1,6 +1,5 @@
-"""One gloo rank of a tiny training run: `python train_ranks.py RANK RANKS EXPERT_PARALLEL STORE OUT`."""
+"""One gloo rank of a tiny training run."""
 
-import sys
 from pathlib import Path
 
 import torch
@@ -15,8 +14,7 @@ from k2model.training.engine import OptimizerOptions, TrainEngine, expert_parall
 MICRO = 4
 
 
-def main() -> None:
-    rank, ranks, spread, store, out = *map(int, sys.argv[1:4]), sys.argv[4], sys.argv[5]
+def run(rank: int, ranks: int, spread: int, store: str, out: str) -> None:
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=ranks)
     parallel = expert_parallel(spread)
@@ -53,7 +51,3 @@ def main() -> None:
         again = load_checkpoint(Path(f"{out}-hf"), parallel=parallel)
         assert all(torch.equal(tensor, tensors[name]) for name, tensor in named_tensors(again))
     dist.barrier()
-
-
-if __name__ == "__main__":
-    main()

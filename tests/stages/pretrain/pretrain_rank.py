@@ -1,8 +1,8 @@
-"""One rank of a tiny pre-training run: `python pretrain_rank.py FOLDER RANK RANKS EXPERT_PARALLEL STORE`."""
+"""One rank of a tiny pre-training run."""
 
-import sys
 from pathlib import Path
 
+import torch
 import torch.distributed as dist
 
 from stages.harness.hooks import Hooks
@@ -20,15 +20,11 @@ PARAMS = {
 }  # fmt: skip
 
 
-def main() -> None:
-    folder, rank, ranks, spread, store = Path(sys.argv[1]), *map(int, sys.argv[2:5]), sys.argv[5]
+def run(folder: Path, rank: int, ranks: int, spread: int, store: Path) -> None:
+    torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=ranks)
     params = PretrainParams.model_validate({**PARAMS, "ranks": ranks, "expert_parallel": spread})
     work = folder / "work"
     work.mkdir(exist_ok=True)
     job = PretrainJob(params, "smoke", 1, 2, 1, folder.parent / "tokens", work)
     train(job, Hooks(say=lambda line: print(line, flush=True)))
-
-
-if __name__ == "__main__":
-    main()

@@ -1,14 +1,10 @@
 """Pre-training killed at random instants ends in the same bits as a run that never was."""
 
 import contextlib
-import os
 import random
 import shutil
-import signal
-import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,11 +15,10 @@ from k2model.training.token_shards import ShardWriter
 from k2model.training.train_state import CheckpointWriter, Snapshot, list_checkpoints, newest_intact
 from stages.harness.files import sha256_tree
 from stages.pretrain.guard import LossGuard, LossProblem
+from tests import forked
 from tests.conftest import make_checkout
 from tests.small_data import write_corpus, write_tokenizer
-
-WORKER = Path(__file__).with_name("pretrain_rank.py")
-ROOT = Path(__file__).parents[3]
+from tests.stages.pretrain import pretrain_rank
 
 
 def shards(folder):
@@ -36,37 +31,17 @@ def shards(folder):
 
 def start(folder, ranks, attempt, spread=1):
     folder.mkdir(exist_ok=True)
-    env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    store = str(folder / f"store{attempt}")
-    command = [sys.executable, str(WORKER), str(folder)]
-    with (folder / "log").open("a") as log:
-        return [
-            subprocess.Popen([*command, str(r), str(ranks), str(spread), store], env=env, stdout=log, stderr=log)
-            for r in range(ranks)
-        ]
-
-
-def finish(running):
-    try:
-        assert [one.wait(timeout=240) for one in running] == [0] * len(running)
-    finally:
-        kill(running)
-
-
-def kill(running):
-    for one in running:
-        if one.poll() is None:
-            one.send_signal(signal.SIGKILL)
-        one.wait()
+    each = [(folder, rank, ranks, spread, folder / f"store{attempt}") for rank in range(ranks)]
+    return forked.start(pretrain_rank.run, each, folder / "log")
 
 
 def kill_when(running, seen, delay):
     end = time.monotonic() + 200
     while not seen():
-        assert time.monotonic() < end and all(one.poll() is None for one in running)
+        assert time.monotonic() < end and all(process.is_alive() for process in running)
         time.sleep(0.001)
     time.sleep(delay)
-    kill(running)
+    forked.kill(running)
 
 
 def rows(folder):
@@ -101,7 +76,7 @@ def same(a, b, ranks):
 def test_killed_runs_end_in_the_same_bits(tmp_path, ranks, spread):
     shards(tmp_path)
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    finish(start(whole, ranks, 0, spread))
+    forked.finish(start(whole, ranks, 0, spread))
     rng = random.Random(ranks)
     running = start(killed, ranks, 0, spread)
     target = rng.randint(2, 4)
@@ -112,7 +87,7 @@ def test_killed_runs_end_in_the_same_bits(tmp_path, ranks, spread):
     newest = list_checkpoints(killed / "work/checkpoints")[-1]
     file = newest / "model-00000.safetensors"
     file.write_bytes(file.read_bytes()[:-1])  # and the newest one left is torn
-    finish(start(killed, ranks, 2, spread))
+    forked.finish(start(killed, ranks, 2, spread))
     same(whole, killed, ranks)
     assert "skipped a corrupted checkpoint" in (killed / "log").read_text()
 
