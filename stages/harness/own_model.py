@@ -4,6 +4,7 @@ The folder stands in for the model that `dvc.yaml` gives the stage; everything t
 """
 
 import argparse
+import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,9 +30,10 @@ class OwnModel:
         """
         if not (self.model / "config.json").is_file():
             raise InputError(f"--model {self.model}: no model folder (config.json is missing)")
-        out, model = self.out.resolve(), self.model.resolve()
-        if model.is_relative_to(out) or out.is_relative_to(model):
-            raise InputError(f"--out {self.out}: one of it and --model {self.model} holds the other")
+        out = self.out.resolve()
+        for model in (self.model, _weights(self.model)):
+            if model.resolve().is_relative_to(out) or out.is_relative_to(model.resolve()):
+                raise InputError(f"--out {self.out}: one of it and --model {model} holds the other")
         for path in (path for stage in graph().values() for path in stage.outs):
             if path.resolve().is_relative_to(out) or out.is_relative_to(path.resolve()):
                 raise InputError(f"--out {self.out}: {path} is the pipeline's; name another folder")
@@ -40,6 +42,14 @@ class OwnModel:
         above = next(path for path in out.parents if path.exists())
         if not above.is_dir() or not os.access(above, os.W_OK):
             raise InputError(f"--out {self.out}: {above} is no folder that can be written to")
+
+
+def _weights(model: Path) -> Path:
+    """Where the weights of a model folder are: in it, or in the folder that its `base.json` names."""
+    try:
+        return Path(json.loads((model / "base.json").read_text(encoding="utf-8"))["path"])
+    except (OSError, ValueError, KeyError, TypeError):  # none, or one that can't be read, of which the reader says so
+        return model
 
 
 def own_model(stage: str, argv: list[str]) -> OwnModel | None:

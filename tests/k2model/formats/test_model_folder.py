@@ -94,12 +94,14 @@ def test_the_manifest_covers_all_and_the_same_model_gives_the_same_bytes(
     load_any(tmp_path / "a")
 
 
-@pytest.mark.parametrize("last", ["<|im_end|>", "[EOS]", "[EOT]", "a"])
+@pytest.mark.parametrize(
+    ("last", "int4"), [("<|im_end|>", False), ("<|im_end|>", True), ("[EOS]", False), ("[EOT]", False), ("a", False)]
+)
 def test_transformers_answers_a_chat_and_stops_at_every_end_token(
-    tokenizer: K2Tokenizer, tmp_path: Path, last: str
+    tokenizer: K2Tokenizer, tmp_path: Path, last: str, int4: bool
 ) -> None:
     (always,) = tokenizer.encode(last, parse_special=True)
-    save_model_folder(_model(tokenizer, always), tmp_path / "m", tokenizer, RECORDS)
+    save_model_folder(_model(tokenizer, always), tmp_path / "m", tokenizer, RECORDS, int4=int4)
     model, theirs = (kind.from_pretrained(tmp_path / "m") for kind in (AutoModelForCausalLM, AutoTokenizer))
     messages = [{"role": "user", "content": "the mat?"}]
     asked = theirs.apply_chat_template(messages, add_generation_prompt=True, return_tensors="pt", return_dict=True)

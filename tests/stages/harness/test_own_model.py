@@ -1,5 +1,6 @@
 """A stage on the user's own folder: what can't be is one line, and nothing of the pipeline's is touched."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,15 @@ def test_without_arguments_it_is_the_pipelines_stage(capsys: pytest.CaptureFixtu
 def test_folders_that_can_not_be(checkout: Path, model: str, out: str, said: str) -> None:
     with pytest.raises(InputError, match=said):
         OwnModel(Path(model), Path(out)).check()
+
+
+def test_weights_that_a_model_only_names_are_not_overwritten(checkout: Path) -> None:
+    (checkout / "mine" / "base.json").write_text(json.dumps({"path": str(checkout / "made")}))
+    with pytest.raises(InputError, match=r"--out \.\./made: one of it and --model \S+/made holds the other"):
+        OwnModel(Path("../mine"), Path("../made")).check()
+    for broken in ("{", "[]", "{}", '{"path": 3}'):
+        (checkout / "mine" / "base.json").write_text(broken)
+        OwnModel(Path("../mine"), Path("../made")).check()
 
 
 def test_an_earlier_result_may_be_made_again(checkout: Path) -> None:
