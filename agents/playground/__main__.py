@@ -9,6 +9,7 @@ An OpenAI-compatible server's `URL#model` is talked with in the same way.
 import argparse
 import os
 import shlex
+import socket
 import sys
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,14 +17,14 @@ from pathlib import Path
 from fastapi import FastAPI
 
 from agents.chat.protocol import ChatError
+from agents.chat.redact import public
 from agents.chat.spec import is_endpoint, needs_model
-from agents.playground.relay import relay
+from agents.playground.relay import Relay
 from agents.playground.tools import McpSource, Shelf, ToolSource, UnknownWorld, WorldSource, find_application
 from agents.tools.harvest import McpToolbox, ServerError
 from k2model.errors import CheckpointError, ConfigError
 from k2model.serving import server
 from k2model.serving.app import make_app
-from k2model.serving.service import Service
 
 HOST = "127.0.0.1"
 NAMES = frozenset({HOST, "localhost"})  # under which the page is opened
@@ -53,15 +54,24 @@ def _command(text: str) -> list[str]:
     return words
 
 
-def open_app(args: argparse.Namespace, shelf: Shelf | None) -> tuple[FastAPI, str, Service | None]:
-    """(application, name of the model, the service where the model runs here)."""
+def open_app(args: argparse.Namespace, shelf: Shelf | None) -> tuple[FastAPI, str, server.Working]:
+    """(application, name of the model, what works behind it)."""
     if is_endpoint(args.model):
         if needs_model(args.model):
-            raise ConfigError(f"{args.model}: an endpoint needs the name of its model, as URL#model")
-        app, name = relay(args.model, shelf, NAMES)
-        return app, name, None
+            raise ConfigError(f"{public(args.model)}: an endpoint needs the name of its model, as URL#model")
+        relay = Relay(args.model, shelf, NAMES)
+        return relay.app, relay.name, relay
     service = server.service_of(args)
     return make_app(service, shelf, NAMES), service.name, service
+
+
+def _bind(port: int | None) -> socket.socket:
+    if port is not None:
+        return server.bind(HOST, port)
+    try:
+        return server.bind(HOST, server.PORT)
+    except ConfigError:
+        return server.bind(HOST, 0)
 
 
 def main() -> int:
@@ -70,15 +80,16 @@ def main() -> int:
     parser.add_argument("--world", action="append", default=[], help="a simulated application, such as airline or bank")
     parser.add_argument("--mcp", action="append", default=[], help="an MCP server: a URL, or a command in quotes")
     server.add_options(parser)
+    parser.set_defaults(port=None)  # the usual one, or a free one where that is taken
     args = parser.parse_args()
     args.host, args.name, args.max_batch = HOST, "", 4
     args.checkpoint = None if is_endpoint(args.model) else Path(args.model)
     try:
         server.check_options(args)
-        sock = server.bind(HOST, args.port)
+        sock = _bind(args.port)
         with ExitStack() as stack:
-            app, name, service = open_app(args, open_shelf(args.world, args.mcp, stack))
-            server.run(app, sock, lambda url: f"talk with {name} at {url}", service)
+            app, name, working = open_app(args, open_shelf(args.world, args.mcp, stack))
+            server.run(app, sock, lambda url: f"talk with {name} at {url}", working)
     except REFUSALS as error:
         print(error, file=sys.stderr)
         return 2

@@ -1,6 +1,7 @@
 """The page in front of another OpenAI-compatible server: its chats are handed on as they come, with the key that stands
 in the environment."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import httpx
@@ -19,41 +20,54 @@ CONNECT_S = 10.0
 SILENCE_S = 300.0  # between two pieces of a stream
 
 
-def relay(spec: str, tools: PageTools | None, hosts: frozenset[str]) -> tuple[FastAPI, str]:
-    """(the application, the model's name) for `URL#model`.
+class Relay:
+    """`app` answers for the model `name`, as `URL#model` says where it is (`k2model.serving.server.Working`).
 
     Raises:
         ChatError: it is no URL, or the key is none.
     """
-    url, _, model = spec.partition("#")
-    address, key = Address.of(url), api_key(EndpointOptions().key_variable)
-    headers = {"Authorization": f"Bearer {key}"} if key else {}
-    client = httpx.AsyncClient(headers=headers, timeout=httpx.Timeout(SILENCE_S, connect=CONNECT_S))
-    app = FastAPI(title="k2 chat", docs_url=None, redoc_url=None, openapi_url=None)
-    add_page(app, tools, hosts)
 
-    @app.get("/v1/models")
-    async def models() -> Response:
-        return JSONResponse({"object": "list", "data": [{"id": model, "object": "model", "owned_by": public(url)}]})
+    def __init__(self, spec: str, tools: PageTools | None, hosts: frozenset[str]) -> None:
+        url, _, self.name = spec.partition("#")
+        self._url, self._address = public(url), Address.of(url)
+        self._key = api_key(EndpointOptions().key_variable)
+        headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
+        self._client = httpx.AsyncClient(headers=headers, timeout=httpx.Timeout(SILENCE_S, connect=CONNECT_S))
+        self._closing: asyncio.Task[None] | None = None
+        self.app = FastAPI(title="k2 chat", docs_url=None, redoc_url=None, openapi_url=None)
+        add_page(self.app, tools, hosts)
+        self.app.add_api_route("/v1/models", self._models)
+        self.app.add_api_route("/v1/chat/completions", self._chat_completions, methods=["POST"])
 
-    @app.post("/v1/chat/completions")
-    async def chat_completions(http: HttpRequest) -> Response:
+    def refuse(self) -> None:
+        """The other server may still answer what comes while the last answers end."""
+
+    def stop(self) -> None:
+        """Closes the connections: the streams end with an error event."""
+        self._closing = asyncio.get_running_loop().create_task(self._client.aclose())
+
+    def close(self, timeout: float) -> None:
+        """Nothing is left."""
+
+    async def _models(self) -> Response:
+        return JSONResponse({"object": "list", "data": [{"id": self.name, "object": "model", "owned_by": self._url}]})
+
+    async def _chat_completions(self, http: HttpRequest) -> Response:
         try:
             body = await http.body()
         except ClientDisconnect:  # before the body was here
             return Response(status_code=CALLER_LEFT)
-        request = client.build_request("POST", address.url, content=body, headers={"Content-Type": "application/json"})
+        headers = {"Content-Type": "application/json"}
+        request = self._client.build_request("POST", self._address.url, content=body, headers=headers)
         try:
-            answer = await client.send(request, stream=True)
+            answer = await self._client.send(request, stream=True)
             if answer.status_code == 200:
                 return StreamingResponse(_pieces(answer), media_type=answer.headers.get("content-type"))
             status, problem = answer.status_code, _message(await answer.aread())
         except httpx.HTTPError as error:
             status, problem = 502, str(error) or type(error).__name__
-        secrets = (key, *address.secrets)
-        return JSONResponse(error_body(f"{public(url)}: {redact(problem, secrets)}", "server_error"), status)
-
-    return app, model
+        message = f"{self._url}: {redact(problem, (self._key, *self._address.secrets))}"
+        return JSONResponse(error_body(message, "server_error"), status)
 
 
 async def _pieces(answer: httpx.Response) -> AsyncIterator[bytes]:

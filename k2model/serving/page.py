@@ -129,8 +129,13 @@ def add_page(app: FastAPI, tools: PageTools | None, hosts: frozenset[str] | None
         except ModelJsonError as error:
             content, failed = not_run(f"the arguments: {error}"), True
         else:
-            loop = asyncio.get_running_loop()
-            content, failed = await loop.run_in_executor(pool, tools.call, body.conversation, body.name, arguments)
+            running = asyncio.get_running_loop().run_in_executor(
+                pool, tools.call, body.conversation, body.name, arguments
+            )
+            try:
+                content, failed = await running
+            except asyncio.CancelledError:  # the tool's work goes on, nobody waits for it
+                return JSONResponse(error_body("the server is stopping", "server_error"), 503)
         state = tools.state(body.conversation)
         return JSONResponse({"content": _shortened(well_formed(content)), "error": failed, "state": state})
 

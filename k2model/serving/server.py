@@ -17,7 +17,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn
+from typing import NoReturn, Protocol
 
 import torch
 import uvicorn
@@ -27,16 +27,30 @@ from k2model.errors import CheckpointError, ConfigError
 from k2model.serving.app import make_app
 from k2model.serving.service import Service, open_service
 
+PORT = 8000
 GRACE = 3.0  # seconds in which running requests may end by themselves
 CLEANUP = 2.0  # seconds more for their last events, and for the engine's last step
+
+
+class Working(Protocol):
+    """What answers behind an application, and has to end with it; all but `close` are called on the event loop."""
+
+    def refuse(self) -> None:
+        """Nothing new begins."""
+
+    def stop(self) -> None:
+        """Ends what runs."""
+
+    def close(self, timeout: float) -> None:
+        """Ends what is not part of the event loop, which has ended, within so many seconds."""
 
 
 class _Server(uvicorn.Server):
     """Ends within `GRACE` + 2 · `CLEANUP` seconds of SIGTERM or Ctrl-C, at once at the second."""
 
-    def __init__(self, config: uvicorn.Config, service: Service | None, announce: Callable[[str], str]) -> None:
+    def __init__(self, config: uvicorn.Config, working: Working, announce: Callable[[str], str]) -> None:
         super().__init__(config)
-        self._service, self._announce = service, announce
+        self._working, self._announce = working, announce
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if self.should_exit:
@@ -50,11 +64,8 @@ class _Server(uvicorn.Server):
             print(self._announce(f"http://{f'[{host}]' if ':' in host else host}:{port}"), flush=True)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        if self._service is None:
-            await super().shutdown(sockets)
-            return
-        self._service.refuse()
-        ending = asyncio.get_running_loop().call_later(GRACE, self._service.stop)
+        self._working.refuse()
+        ending = asyncio.get_running_loop().call_later(GRACE, self._working.stop)
         await super().shutdown(sockets)
         ending.cancel()
 
@@ -91,7 +102,7 @@ def bind(host: str, port: int) -> socket.socket:
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of every server over a checkpoint."""
     parser.add_argument("--tokenizer", type=Path, help="folder of tokenizer.json (the checkpoint's)")
-    parser.add_argument("--port", type=int, default=8000, help="0 takes a free one")
+    parser.add_argument("--port", type=int, default=PORT, help="0 takes a free one")
     parser.add_argument("--max-length", type=int, help="tokens of prompt and answer (the model's context)")
     parser.add_argument("--threads", type=int, help="CPU threads (torch's default)")
 
@@ -109,17 +120,16 @@ def service_of(args: argparse.Namespace) -> Service:
     )
 
 
-def run(app: ASGIApp, sock: socket.socket, announce: Callable[[str], str], service: Service | None) -> None:
+def run(app: ASGIApp, sock: socket.socket, announce: Callable[[str], str], working: Working) -> None:
     """Serves until SIGTERM or Ctrl-C.
 
     Args:
         announce: the line that says where, of the server's URL.
-        service: ended with the server.
+        working: ended with the server.
     """
     config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=int(GRACE + CLEANUP), lifespan="off")
-    _Server(config, service, announce).run(sockets=[sock])
-    if service is not None:
-        service.close(CLEANUP)
+    _Server(config, working, announce).run(sockets=[sock])
+    working.close(CLEANUP)
 
 
 def leave(status: int) -> NoReturn:

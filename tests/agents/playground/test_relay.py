@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from agents.playground.__main__ import NAMES
-from agents.playground.relay import relay
+from agents.playground.relay import Relay
 from k2model.chat.tokenizer import load_tokenizer, save_tokenizer, train_tokenizer
 from tests.agents.playground.scripted import leave_after_a_piece, scripted_server, serve, wait_until_left
 
@@ -59,11 +59,13 @@ def upstream() -> Iterator[str]:
 
 
 def ask(spec: str, text: str, **headers: str) -> httpx.Response:
-    app, name = relay(spec, None, frozenset({"127.0.0.1"}))
-    assert name == "m"
+    relay = Relay(spec, None, frozenset({"127.0.0.1"}))
+    assert relay.name == "m"
 
     async def send() -> httpx.Response:
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://127.0.0.1") as client:
+        async with httpx.AsyncClient(
+            transport=httpx.ASGITransport(app=relay.app), base_url="http://127.0.0.1"
+        ) as client:
             return await client.post("/v1/chat/completions", content=text, headers=headers)
 
     return asyncio.run(send())
@@ -105,8 +107,8 @@ def test_who_leaves_the_page_leaves_the_server_behind_it(tmp_path: Path) -> None
         train_tokenizer(["word on and airline status"] * 20, 280), tmp_path, chat_template="", max_length=1024
     )
     with scripted_server(load_tokenizer(tmp_path), lambda _: "on and " * 4000, None) as behind:
-        app, _ = relay(f"{behind}/v1#scripted", None, NAMES)
-        with serve(app) as url:
+        relay = Relay(f"{behind}/v1#scripted", None, NAMES)
+        with serve(relay.app) as url:
             assert httpx.get(f"{url}/v1/models").json()["data"][0]["id"] == "scripted"
             leave_after_a_piece(url, "scripted")
             wait_until_left(behind, 1)

@@ -88,6 +88,24 @@ def test_an_mcp_server_is_listed_and_called() -> None:
         assert KIND.slug in (shelf.state("a") or {})
 
 
+def test_a_server_that_ended_is_an_error_of_the_call_and_closes() -> None:
+    dies = """
+import os
+from mcp.server import MCPServer
+server = MCPServer("dies")
+@server.tool()
+def die() -> str:
+    os._exit(3)
+server.run()
+"""
+    with McpToolbox([sys.executable, "-c", dies]) as toolbox:
+        source = McpSource(toolbox)
+        assert [tool.declaration["function"]["name"] for tool in source.offered()] == ["die"]
+        for _ in range(2):
+            text, error = source.call("a", "die", {})
+            assert error and json.loads(text)["error"]
+
+
 def test_no_secret_of_an_mcp_server_is_shown() -> None:
     for server in (["serve", "--api-key=sk-abc123def456"], "https://user:secret1word@host.example/mcp?key=abcdefgh"):
         source = McpSource(McpToolbox(server))
