@@ -22,14 +22,19 @@ def pack(codes_NK: Tensor) -> Tensor:
 
 def unpack(words_NW: Tensor) -> Tensor:
     """Codes int8 [..., N, K] of words int32 [..., N, W]."""
-    shifts_8 = torch.arange(0, 32, 4, dtype=torch.int32, device=words_NW.device)
-    codes_NW8 = (words_NW[..., None] >> shifts_8 & 15) - 8
-    return codes_NW8.flatten(-2).to(torch.int8)
+    pairs_NP = _bytes(words_NW)
+    return torch.stack((pairs_NP & 15, pairs_NP >> 4), dim=-1).flatten(-2).to(torch.int8) - 8
 
 
 def uses_lowest_code(words_NW: Tensor) -> bool:
     """Whether any code is −8, which the absmax/7 rule never gives and the absmax/7.5 rule does."""
-    return any(bool(((words_NW >> shift & 15) == 0).any()) for shift in range(0, 32, 4))
+    pairs_NP = _bytes(words_NW)
+    return bool((pairs_NP & 15).min() == 0) or bool(pairs_NP.min() < 16)
+
+
+def _bytes(words_NW: Tensor) -> Tensor:
+    """Two codes each, the first in the low half, uint8 [..., N, 4W]: words are stored with their low byte first."""
+    return words_NW.contiguous().view(torch.uint8)
 
 
 def interleave(rows_NX: Tensor) -> Tensor:

@@ -20,6 +20,7 @@ from torch import Tensor
 from k2model.errors import CheckpointError
 from k2model.formats import shards
 from k2model.formats.checkpoint import load_checkpoint, load_config, named_tensors, save_checkpoint, stored_dtype
+from k2model.formats.encodings import Fp8Blocks
 from k2model.formats.int4_checkpoint import load_any, load_int4_checkpoint
 from k2model.formats.quant import quantization_config
 from k2model.formats.shards import INDEX, MANIFEST, write_manifest
@@ -141,6 +142,14 @@ def test_fp8_beside_bfloat16_is_bfloat16_unless_another_type_is_asked_for(tmp_pa
     assert low["model.layers.2.mlp.gate.e_score_correction_bias"].dtype == torch.float32
 
 
+def test_every_e4m3_code_has_its_value() -> None:
+    codes = torch.arange(256, dtype=torch.uint8)
+    codes = codes[(codes & 127) != 127].view(torch.float8_e4m3fn)[None]
+    out = torch.empty(1, 254)
+    Fp8Blocks((1, 254)).decode("w", {"w": codes, "w_scale_inv": torch.ones(1, 1)}, out)
+    assert torch.equal(out, codes.float())
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -174,6 +183,10 @@ def _infinite(stored: dict[str, Tensor]) -> None:
     stored[f"{KV_A}_scale_inv"][0, 1] = float("inf")
 
 
+def _not_a_number(stored: dict[str, Tensor]) -> None:
+    stored[KV_A].view(torch.uint8)[3, 2] = 0xFF
+
+
 def _scale_of_nothing(stored: dict[str, Tensor]) -> None:
     stored["model.layers.9.x.weight_scale_inv"] = torch.ones(1, 1)
 
@@ -183,6 +196,7 @@ def _scale_of_nothing(stored: dict[str, Tensor]) -> None:
     [
         (_without_scale, f"tensor {KV_A} is F8_E4M3; F32 or BF16 or F16 can be read"),
         (_infinite, f"tensor {KV_A}_scale_inv holds NaN or infinity"),
+        (_not_a_number, f"tensor {KV_A} holds NaN"),
         (_scale_of_nothing, "tensor model.layers.9.x.weight_scale_inv is not part of this network"),
     ],
 )
