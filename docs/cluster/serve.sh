@@ -12,10 +12,10 @@ teacher-sglang)
     --served-model-name teacher --tp 8 --trust-remote-code --tool-call-parser kimi_k2 --host 0.0.0.0 --port 8000
   ;;
 rollouts-ours) # params.yaml: rl.rollouts: {backend: server, url: http://HOST:8001}; takes each iteration's weights
-  exec python -m k2model.serving.server models/sft --tokenizer data/tokenizer --host 0.0.0.0 --port 8001
+  exec python -m k2model.serving.server models/sft --host 0.0.0.0 --port 8001
   ;;
 evaluate-vllm) # the INT4 checkpoint; then: k2 evaluate --target http://HOST:8002/v1 --model k2
-  exec vllm serve models/qat --tokenizer data/tokenizer --served-model-name k2 --tensor-parallel-size 8 --port 8002
+  exec vllm serve models/qat --served-model-name k2 --tensor-parallel-size 8 --port 8002
   ;;
 *)
   echo "usage: $0 teacher-vllm|teacher-sglang|rollouts-ours|evaluate-vllm" >&2

@@ -1,6 +1,6 @@
 """An OpenAI-compatible server over a checkpoint; concurrent requests share the engine's batch.
 
-    python -m k2model.serving.server models/sft --port 8000 [--tokenizer data/tokenizer]
+    python -m k2model.serving.server models/sft --port 8000 [--tokenizer FOLDER]
 
 /v1/models, /v1/chat/completions, /v1/completions (text or token ids) and /v1/responses, all with streaming; /health,
 /metrics; /update_weights_from_disk takes new weights of the same network between requests (rollouts in RL); `/` is a

@@ -12,9 +12,11 @@ from tokenizers.processors import TemplateProcessing
 from tokenizers.trainers import BpeTrainer
 from transformers import AutoTokenizer
 
+from k2model.chat.messages import TEMPLATE, encode_chat
 from k2model.chat.seats import seat_special_tokens
 from k2model.chat.tokenizer import MARKERS, SPECIAL, load_tokenizer, save_tokenizer
 from k2model.errors import ConfigError
+from tests.small_data import TOOLS
 
 NAMES = (*SPECIAL, *MARKERS)
 TEXT = "The cat sat on the mat, 1892 ships; Ærø and smørrebrød. naïve café 日本語 <think> <|im_end|> </s>\n\n  x"
@@ -186,6 +188,25 @@ def test_the_folder_gives_auto_tokenizer_the_same_ids_and_seating_again_changes_
     again, new = seat_special_tokens(ours.backend)
     assert again.special == seated.special
     assert not new
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_transformers_renders_and_marks_a_chat_as_we_do_in_any_vocabulary(kind: str, tmp_path: Path) -> None:
+    seated, _ = seat_special_tokens(KINDS[kind]())
+    save_tokenizer(seated.backend, tmp_path, chat_template=TEMPLATE, max_length=64)
+    call = {"id": "functions.f:0", "type": "function", "function": {"name": "f", "arguments": '{"ø": " smør"}'}}
+    messages = [
+        {"role": "user", "content": " Ærø and 1892\n\n  ships "},
+        {"role": "assistant", "content": "", "reasoning_content": " look \n", "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "functions.f:0", "content": "\u65e5\u672c 12"},
+        {"role": "assistant", "content": " caf\u00e9 ", "reasoning_content": "\n\ndone"},
+    ]
+    made = AutoTokenizer.from_pretrained(tmp_path).apply_chat_template(
+        messages, tools=TOOLS, return_dict=True, return_assistant_tokens_mask=True, keep_last_reasoning=True
+    )
+    ours = encode_chat(seated, messages, TOOLS)
+    assert made["input_ids"] == ours.ids
+    assert [bool(bit) for bit in made["assistant_masks"]] == ours.loss_mask
 
 
 def test_a_name_of_k2_that_is_ordinary_text_is_refused() -> None:
