@@ -70,7 +70,7 @@ def read_tiktoken(folder: Path) -> Tokenizer:
 
 
 def _read_ranks(file: Path) -> dict[bytes, int]:
-    """Tokens in the order of their ranks, which are 0..n−1."""
+    """Tokens in the order of their ranks, which are 0..n−1, in whatever order the lines are."""
     ranks: dict[bytes, int] = {}
     try:
         lines = file.read_bytes().splitlines()
@@ -82,16 +82,18 @@ def _read_ranks(file: Path) -> dict[bytes, int]:
         try:
             encoded, rank = line.split()
             token = base64.b64decode(encoded, validate=True)
-            if not token or token in ranks or int(rank) != len(ranks):
+            if not token or token in ranks or not rank.isdigit():
                 raise ValueError
+            ranks[token] = int(rank)
         except (ValueError, binascii.Error):
-            raise ConfigError(
-                f"{file}: line {number}: {line[:60]!r} is no new token in base64 with rank {len(ranks)}"
-            ) from None
-        ranks[token] = len(ranks)
+            raise ConfigError(f"{file}: line {number}: {line[:60]!r} is no new token in base64 with its rank") from None
     if not ranks:
         raise ConfigError(f"{file}: no tokens")
-    return ranks
+    ordered = sorted(ranks.items(), key=lambda item: item[1])
+    odd = [rank for place, (_, rank) in enumerate(ordered) if rank != place]
+    if odd:
+        raise ConfigError(f"{file}: rank {odd[0]} is there twice, or one below it is missing")
+    return dict(ordered)
 
 
 def _reserved(file: Path, first: int) -> list[AddedToken]:

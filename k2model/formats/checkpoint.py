@@ -233,20 +233,43 @@ class Stored:
     """A folder whose tensors are those of its configuration, none of them read yet.
 
     Attributes:
-        folder: where the shards are.
+        path: of the folder. shards: of the one that its weights are in, as a rule the same.
         config: of the network in memory, which is not quantized.
         wanted: the parts that each tensor of the network is stored in.
     """
 
-    folder: Path
+    path: Path
+    shards: Path
     config: K2Config
     encoding: Plain
     headers: dict[str, StoredTensor]
     wanted: dict[str, Wanted]
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type that holds every weight: float32 as soon as one is, else the file's; FP8 and INT4 are bfloat16.
+
+        Correction biases, which are float32 whatever the rest is, don't count.
+        """
+        return widest_type(self.headers, FLOAT32_NAMES, self.shards)
+
     def read(self, names: Collection[str]) -> Iterator[tuple[str, Parts]]:
         """(tensor of the network, its parts) of `names`; an expert of another rank isn't among them."""
-        return read_parts(self.folder, self.headers, self.wanted, names)
+        return read_parts(self.shards, self.headers, self.wanted, names)
+
+    @torch.no_grad()
+    def load(
+        self, dtype: torch.dtype, device: str | torch.device = "cpu", parallel: ExpertParallel | None = None
+    ) -> K2Model:
+        """The network in memory, as numbers of `dtype`; correction biases are float32."""
+        model = meta_model(self.config, self.path, parallel)
+        allocate(model, self.path, device)
+        model.to(dtype)
+        widen_biases(model)
+        targets = dict(named_tensors(model))
+        for name, parts in self.read(targets):
+            self.encoding.decode(name, parts, targets[name])
+        return model
 
 
 def open_stored(path: Path, parallel: ExpertParallel | None = None, say: Callable[[str], None] = print) -> Stored:
@@ -271,26 +294,13 @@ def open_stored(path: Path, parallel: ExpertParallel | None = None, say: Callabl
     whole = named_tensors(meta_model(config, path))
     wanted = {name: encoding.parts(name, tuple(tensor.shape), headers) for name, tensor in whole}
     check_headers(folder, headers, wanted)
-    return Stored(folder, config, encoding, headers, wanted)
+    return Stored(path, folder, config, encoding, headers, wanted)
 
 
 def _silent(line: str) -> None:
     pass
 
 
-def stored_dtype(path: Path) -> torch.dtype:
-    """The type that holds every weight of a checkpoint: float32 as soon as one is, else the file's.
-
-    Correction biases, which are float32 whatever the rest is, don't count. FP8 and INT4 weights are read as bfloat16.
-
-    Raises:
-        CheckpointError: files that can't be read, no weights, or one of a type that can't be read.
-    """
-    folder = weights_folder(Path(path))
-    return widest_type(read_headers(folder), FLOAT32_NAMES, folder)
-
-
-@torch.no_grad()
 def load_checkpoint(
     path: Path,
     *,
@@ -304,7 +314,7 @@ def load_checkpoint(
     FP8 and INT4 weights become numbers of `dtype`: bfloat16(q · s) of INT4, w · s of FP8.
 
     Args:
-        dtype: of the loaded weights; by default `stored_dtype`. Correction biases are always float32.
+        dtype: of the loaded weights; by default `Stored.dtype`. Correction biases are always float32.
         parallel: load only the experts that this rank holds; all its ranks must call.
         say: is told in one line what is left out.
 
@@ -313,14 +323,7 @@ def load_checkpoint(
             in a corrupted file; a reference to a folder that moved or changed.
     """
     stored = open_stored(path, parallel, say)
-    model = meta_model(stored.config, path, parallel)
-    allocate(model, path, device)
-    model.to(dtype or widest_type(stored.headers, FLOAT32_NAMES, stored.folder))
-    widen_biases(model)
-    targets = dict(named_tensors(model))
-    for name, parts in stored.read(targets):
-        stored.encoding.decode(name, parts, targets[name])
-    return model
+    return stored.load(dtype or stored.dtype, device, parallel)
 
 
 def widen_biases(model: K2Model) -> None:

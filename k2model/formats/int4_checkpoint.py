@@ -12,18 +12,16 @@ from torch import Tensor, nn
 from k2model.errors import CheckpointError
 from k2model.formats.checkpoint import (
     FLOAT32_NAMES,
+    Stored,
     allocate,
     check_finite,
-    load_checkpoint,
-    load_config,
     meta_model,
     named_tensors,
     open_stored,
-    stored_dtype,
     widen_biases,
     write_checkpoint,
 )
-from k2model.formats.encodings import Int4Words, encoding_of
+from k2model.formats.encodings import Int4Words
 from k2model.formats.quant import EXPERT_WEIGHT, quantization_config
 from k2model.inference.decode import prepare
 from k2model.inference.int4_experts import Int4Experts
@@ -71,7 +69,6 @@ def save_int4_checkpoint(
     write_checkpoint(path, _quantized_tensors(model), config, max_shard_bytes=max_shard_bytes, files=files)
 
 
-@torch.no_grad()
 def load_int4_checkpoint(
     path: Path,
     *,
@@ -95,8 +92,15 @@ def load_int4_checkpoint(
     stored = open_stored(path, say=say)
     if not isinstance(stored.encoding, Int4Words):
         raise CheckpointError(f"{path}: not quantized to INT4; load it with k2model.formats.checkpoint")
+    return _with_int4_experts(stored, stored.encoding, dtype or fast_dtype(), convert, say)
+
+
+@torch.no_grad()
+def _with_int4_experts(
+    stored: Stored, encoding: Int4Words, dtype: torch.dtype, convert: bool, say: Callable[[str], None]
+) -> K2Model:
     check_widths(stored.config)
-    model = meta_model(stored.config, path)
+    path, model = stored.path, meta_model(stored.config, stored.path)
     experts = {name for name, _ in named_tensors(model) if EXPERT_WEIGHT.search(name)}
     if plain := [name for name in experts if len(stored.wanted[name]) == 1]:
         raise CheckpointError(f"{path}: tensor {min(plain)}_packed is missing; generation needs all experts in INT4")
@@ -104,7 +108,7 @@ def load_int4_checkpoint(
         if isinstance(module, MoE):
             module.experts = nn.Module()  # type: ignore[assignment]
     allocate(model, path)
-    model.to(dtype or fast_dtype())
+    model.to(dtype)
     for module in model.modules():
         if isinstance(module, MoE):
             module.experts = Int4Experts(stored.config)  # type: ignore[assignment]
@@ -112,12 +116,12 @@ def load_int4_checkpoint(
     targets, changes = dict(named_tensors(model)), _Changes()
     for name, parts in stored.read(stored.wanted):
         if name in targets:
-            stored.encoding.decode(name, parts, targets[name])
+            encoding.decode(name, parts, targets[name])
             continue
         prefix, expert, short, _ = name.rsplit(".", 3)
         module = model.get_submodule(prefix)
         assert isinstance(module, Int4Experts)
-        packed_NW, scale_NG = stored.encoding.words(name, parts, module.shape(short))
+        packed_NW, scale_NG = encoding.words(name, parts, module.shape(short))
         if uses_lowest_code(packed_NW):
             if not convert:
                 raise CheckpointError(
@@ -156,6 +160,7 @@ def load_any(path: Path) -> K2Model:
 
     Products are in types that the processor multiplies fast: bfloat16 becomes float32 where it would be emulated.
     """
-    if isinstance(encoding_of(load_config(path).quantization_config, path), Int4Words):
-        return prepare(load_int4_checkpoint(path, dtype=torch.bfloat16))
-    return load_checkpoint(path, dtype=products_in(stored_dtype(path)))
+    stored = open_stored(path)
+    if isinstance(stored.encoding, Int4Words):
+        return prepare(_with_int4_experts(stored, stored.encoding, torch.bfloat16, convert=False, say=print))
+    return stored.load(products_in(stored.dtype))

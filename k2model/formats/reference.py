@@ -18,10 +18,12 @@ REFERENCE = "base.json"
 def write_reference(folder: Path, weights: Path) -> None:
     """Writes `base.json` into `folder`, with the sha256 of every shard of the folder `weights`, which it reads once.
 
+    Where `weights` is itself such a folder, the one that it names is named.
+
     Raises:
         CheckpointError: no shards there, or one that is missing.
     """
-    weights = Path(weights).resolve()
+    weights = weights_folder(Path(weights)).resolve()
     names = [name for name in (INDEX,) if (weights / name).exists()] + sorted(shard_files(weights))
     files = {}
     for name in names:

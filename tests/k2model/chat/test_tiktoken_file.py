@@ -170,7 +170,10 @@ def test_the_folder_that_is_written_gives_auto_tokenizer_the_same_ids(kimi: K2To
 BAD: list[tuple[bytes, str]] = [
     (b"", "no tokens"),
     (b"YQ== 0\nYg==\n", "line 2"),
-    (b"YQ== 0\nYg== 2\n", "line 2: b'Yg== 2' is no new token in base64 with rank 1"),
+    (b"YQ== 0\nYg== 2\n", "rank 2 is there twice, or one below it is missing"),
+    (b"YQ== 0\nYg== 1\nYw== 1\n", "rank 1 is there twice, or one below it is missing"),
+    (b"YQ== 0\nYg== 0\n", "rank 0 is there twice"),
+    (b"YQ== 0\nYg== -1\n", "line 2: b'Yg== -1' is no new token in base64 with its rank"),
     (b"YQ== 0\nYQ== 1\n", "line 2"),
     (b"YQ== 0\nY 1\n", "line 2"),
     (b"!!!! 0\n", "line 1"),
@@ -214,6 +217,14 @@ def test_names_that_can_not_be_are_one_line(tmp_path: Path, config: Any, message
         load_tokenizer(tmp_path)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_the_order_of_the_lines_does_not_matter(tmp_path: Path, kimi: K2Tokenizer, ranks: list[bytes]) -> None:
+    file = _write(tmp_path, ranks) / "tiktoken.model"
+    lines = file.read_bytes().splitlines()
+    file.write_bytes(b"\r\n".join([*lines[::2], b"", *lines[1::2]]))
+    again = load_tokenizer(tmp_path)
+    assert again.backend.to_str() == kimi.backend.to_str()
 
 
 def test_a_tokenizer_json_beside_it_is_preferred(tmp_path: Path, ranks: list[bytes]) -> None:

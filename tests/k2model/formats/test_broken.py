@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from k2model.config import K2Config
 from k2model.errors import CheckpointError, ConfigError
-from k2model.formats.checkpoint import load_checkpoint, load_config, save_checkpoint, stored_dtype
+from k2model.formats.checkpoint import load_checkpoint, load_config, open_stored, save_checkpoint
 from k2model.formats.int4_checkpoint import load_any, load_int4_checkpoint, save_int4_checkpoint
 from k2model.formats.shards import INDEX, MANIFEST
 from k2model.model import K2Model
@@ -248,7 +248,7 @@ def test_each_weight_of_a_file_of_mixed_types_keeps_its_value(copied: Callable[.
     mixed[bias] = torch.tensor([0.1, -0.3], dtype=torch.float32)
     save_file(mixed, folder / "model.safetensors")
     model = load_checkpoint(folder)
-    assert stored_dtype(folder) == torch.float32
+    assert open_stored(folder).dtype == torch.float32
     assert torch.equal(model.lm_head.weight, tensors[HEAD].bfloat16().float())
     name = "model.layers.0.self_attn.o_proj.weight"
     assert torch.equal(model.get_parameter(name), tensors[name])

@@ -19,10 +19,11 @@ from torch import Tensor
 
 from k2model.errors import CheckpointError
 from k2model.formats import shards
-from k2model.formats.checkpoint import load_checkpoint, load_config, named_tensors, save_checkpoint, stored_dtype
+from k2model.formats.checkpoint import load_checkpoint, load_config, named_tensors, open_stored, save_checkpoint
 from k2model.formats.encodings import Fp8Blocks
 from k2model.formats.int4_checkpoint import load_any, load_int4_checkpoint
 from k2model.formats.quant import quantization_config
+from k2model.formats.reference import write_reference
 from k2model.formats.shards import INDEX, MANIFEST, write_manifest
 from k2model.inference.int4_experts import Int4Experts
 from tests.k2model.formats.layouts import logits, make
@@ -135,7 +136,7 @@ def test_fp8_beside_bfloat16_is_bfloat16_unless_another_type_is_asked_for(tmp_pa
     kept = ("_scale_inv", "e_score_correction_bias")
     stored = {n: t if t.dtype == torch.float8_e4m3fn or n.endswith(kept) else t.bfloat16() for n, t in tensors.items()}
     _publish(tmp_path, stored, 2)
-    assert stored_dtype(tmp_path) == torch.bfloat16
+    assert open_stored(tmp_path).dtype == torch.bfloat16
     low, high = (dict(named_tensors(load_checkpoint(tmp_path, dtype=dtype))) for dtype in (None, torch.float32))
     assert torch.equal(low[KV_A], exact[KV_A].bfloat16())
     assert torch.equal(high[KV_A], exact[KV_A])
@@ -259,7 +260,7 @@ def test_layers_that_predict_more_tokens_and_old_buffers_are_left_out_and_said(t
     torch.testing.assert_close(logits(load_checkpoint(tmp_path, say=said.append)), logits(theirs), rtol=1e-4, atol=1e-4)
     count = len(_mtp(tensors, 3)) + 1
     assert said == [f"{tmp_path}: layer 3 (multi-token prediction, {count} tensors) is left out"]
-    assert stored_dtype(tmp_path) == torch.float32
+    assert open_stored(tmp_path).dtype == torch.float32
 
 
 def test_a_layer_too_many_that_predicts_nothing_is_an_error(tmp_path: Path) -> None:
@@ -309,11 +310,15 @@ def ranks(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     shutil.copytree(folders / "mtp", folders / "torn")
     for folder in folders.iterdir():
         write_manifest(folder)
+    shutil.copytree(folders / "fp8", folders / "elsewhere", ignore=shutil.ignore_patterns("model*", MANIFEST))
+    write_reference(folders / "elsewhere", folders / "fp8")
+    for shard in (folders / "fp8").glob("*.safetensors"):
+        os.utime(shard, ns=(1, 1))  # as on another machine
     file = folders / "torn" / TORN
     content = bytearray(file.read_bytes())
     content[-5] ^= 1
     file.write_bytes(content)
-    named = [str(folders / name) for name in ("fp8", "int4", "mtp", "torn")]
+    named = [str(folders / name) for name in ("fp8", "int4", "mtp", "torn", "elsewhere")]
     script = str(Path(__file__).with_name("foreign_ranks.py"))
     commands = [[sys.executable, script, str(rank), "2", str(out / "store"), str(out), *named] for rank in range(2)]
     env = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])}
@@ -358,6 +363,15 @@ def test_one_rank_speaks_and_all_stop_when_one_finds_a_shard_corrupted(ranks: tu
     for fact in _facts(out, "torn"):
         assert fact["problem"] == f"{folders / 'torn' / TORN}: corrupted (sha256 differs from manifest.json)"
         assert not fact["read"]
+
+
+def test_ranks_share_the_hashes_of_weights_that_stay_elsewhere(ranks: tuple[Path, Path]) -> None:
+    folders, out = ranks
+    facts = _facts(out, "elsewhere")
+    assert [fact["read"] for fact in facts] == [fact["read"] for fact in _facts(out, "fp8")]
+    hashed = [file for fact in facts for file in fact["hashed"]]
+    assert sorted(hashed) == sorted(path.name for path in (folders / "fp8").glob("*.safetensors"))
+    assert all(len(fact["hashed"]) > 1 for fact in facts)
 
 
 def test_a_quantized_configuration_stays_what_the_folder_says(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import torch
 from k2model.chat.tokenizer import K2Tokenizer, train_tokenizer
 from k2model.errors import CheckpointError, ConfigError
 from k2model.formats import reference, shards
-from k2model.formats.checkpoint import load_checkpoint, load_config, stored_dtype
+from k2model.formats.checkpoint import load_checkpoint, load_config, open_stored
 from k2model.formats.int4_checkpoint import load_any
 from k2model.formats.model_folder import folder_tokenizer, save_reference_folder
 from k2model.formats.reference import REFERENCE, write_reference
@@ -40,7 +40,7 @@ def test_a_reference_is_followed_with_its_own_configuration(base: tuple[Path, Pa
     assert load_config(here).eos_token_id == model.config.eos_token_id == 7
     assert torch.equal(logits(model), logits(load_checkpoint(there)))
     assert torch.equal(logits(load_any(here)), logits(model))
-    assert stored_dtype(here) == torch.float32
+    assert open_stored(here).dtype == torch.float32
 
 
 def _hashed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
@@ -122,6 +122,22 @@ def test_what_moved_or_changed_is_one_line(base: tuple[Path, Path], change: Any,
             load(here)
         assert message in str(caught.value)
         assert "\n" not in str(caught.value)
+
+
+def test_a_reference_to_a_reference_names_the_weights(base: tuple[Path, Path], tmp_path: Path) -> None:
+    there, here = base
+    write_reference(tmp_path, here)
+    assert json.loads((tmp_path / REFERENCE).read_text())["path"] == str(there)
+
+
+def test_nothing_is_hashed_twice_to_serve_what_was_written_to(
+    base: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there, here = base
+    os.utime(there / "model.safetensors", ns=(1, 1))
+    hashed = _hashed(monkeypatch)
+    load_any(here)
+    assert hashed == ["model.safetensors"]
 
 
 def test_a_reference_needs_shards(tmp_path: Path) -> None:
