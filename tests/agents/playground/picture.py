@@ -1,12 +1,14 @@
 """The page's picture for the README, of a real model in a real browser:
 
     python -m tests.agents.playground.picture models/rl docs/images/chat.png "What is the capital of France?" \\
-        -- --world calendar --mcp mcp-server-time
+        --chat="--world calendar --mcp mcp-server-time"
 
-Sends the messages one after the other (greedily, 150 tokens an answer) and saves what the browser shows in the end.
+Sends the messages one after the other, greedily, and saves what the browser shows in the end.
 """
 
+import argparse
 import base64
+import shlex
 import signal
 import subprocess
 import sys
@@ -16,15 +18,19 @@ from pathlib import Path
 from tests.browser import open_tab
 from tests.conftest import ROOT
 
-SET = "for (const [id, value] of [['temperature', '0'], ['limit', '150']]) { byId(id).value = chat[id] = value }"
+SET = "for (const [id, value] of Object.entries({{temperature: '0', limit: '{}'}})) byId(id).value = chat[id] = value"
 OPEN = "for (const folded of document.querySelectorAll('#side details:not(:last-child)')) folded.open = false"
 
 
 def main() -> None:
-    words = sys.argv[1:]
-    cut = words.index("--") if "--" in words else len(words)
-    (model, out, *messages), options = words[:cut], words[cut + 1 :]
-    command = [sys.executable, "-m", "agents.playground", model, "--port", "0", *options]
+    parser = argparse.ArgumentParser(prog="python -m tests.agents.playground.picture")
+    parser.add_argument("model")
+    parser.add_argument("out", type=Path)
+    parser.add_argument("messages", nargs="+")
+    parser.add_argument("--chat", default="", help="more options of k2 chat")
+    parser.add_argument("--tokens", type=int, default=150, help="of an answer")
+    args = parser.parse_args()
+    command = [sys.executable, "-m", "agents.playground", args.model, "--port", "0", *shlex.split(args.chat)]
     process = subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE)
     try:
         assert process.stdout is not None
@@ -32,15 +38,15 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as profile, open_tab(Path(profile)) as tab:
             tab.open(f"{url}/", 1200)
             tab.wait("document.body.dataset.ready")
-            tab.value(f"{{ {SET}; {OPEN} }}")
-            for text in messages:
+            tab.value(f"{{ {SET.format(args.tokens)}; {OPEN} }}")
+            for text in args.messages:
                 tab.value("document.getElementById('input').focus()")
                 tab.type(text)
                 tab.key("Enter", 13, "\r")
                 tab.wait("document.getElementById('send').textContent === 'Send'", 600)
             tab.value("new Promise(done => requestAnimationFrame(() => setTimeout(done, 100)))")
             picture = tab.call("Page.captureScreenshot", format="png")["data"]
-            Path(out).write_bytes(base64.b64decode(picture))
+            args.out.write_bytes(base64.b64decode(picture))
             print(tab.value("log.innerText"))
     finally:
         process.send_signal(signal.SIGINT)

@@ -126,6 +126,26 @@ def test_a_tool_of_an_mcp_server_is_called(tab: Tab) -> None:
     assert "21:00:00+09:00" in tab.value(f"{LAST}.innerText")
 
 
+def test_a_user_who_wants_to_be_asked_decides_about_each_call(tab: Tab) -> None:
+    tab.value("document.getElementById('ask').click()")
+    say(tab, "time", "document.querySelectorAll('.call button').length === 2")
+    assert tab.value("document.activeElement.textContent") == "Run"
+    tab.key("Tab", 9)
+    tab.key("Enter", 13, "\r")  # Skip
+    tab.wait(IDLE)
+    assert "not run: the user said no" in tab.value(f"{LAST}.innerText")
+    say(tab, "time", "document.querySelectorAll('.call button').length === 2")
+    tab.key("Enter", 13, "\r")
+    tab.wait(IDLE)
+    assert "21:00:00+09:00" in tab.value(f"{LAST}.innerText")
+    say(tab, "time", "document.querySelectorAll('.call button').length === 2")
+    tab.key("Escape", 27)
+    tab.wait(IDLE)
+    shown = tab.value("[...document.querySelectorAll('.result')].map(e => e.textContent.includes('not run'))")
+    assert shown == [True, False, True]
+    assert tab.value("document.querySelectorAll('.call button').length") == 0
+
+
 def test_the_stop_button_ends_the_generation_on_the_server(tab: Tab, url: str) -> None:
     before = int(counted(url, 'k2_requests_total{endpoint="chat",status="499"}'))
     say(tab, "forever", f"{LAST}.innerText.includes('on and on')")
