@@ -21,14 +21,19 @@ OFFLINE = {
 }
 
 
-def environment(folder: Path, requirement: str, *, over_ours: bool) -> Path:
-    """The Python of a new environment with a package; `over_ours` adds ours below it (torch isn't fetched again)."""
+def environment(folder: Path, requirement: str, *, over_ours: bool, constrained: bool = True) -> Path:
+    """The Python of a new environment with a package.
+
+    Args:
+        over_ours: adds our packages below it, so that torch isn't fetched again.
+        constrained: with `over_ours`, keeps our versions of them; else what the package needs goes above ours.
+    """
     subprocess.run([sys.executable, "-m", "venv", folder], check=True)
     (site,) = folder.glob("lib/python*/site-packages")
     options = []
     if over_ours:
         (site / "ours.pth").write_text(sysconfig.get_path("purelib") + "\n")
-        options = ["-c", str(ROOT / "constraints.txt")]
+        options = ["-c", str(ROOT / "constraints.txt")] if constrained else []
     install = [
         folder / "bin/python",
         "-m",
@@ -47,9 +52,11 @@ def environment(folder: Path, requirement: str, *, over_ours: bool) -> Path:
     return folder / "bin/python"
 
 
-def run_there(python: Path, *command: object, cwd: Path) -> str:
+def run_there(python: Path, *command: object, cwd: Path, given: str = "", **variables: str) -> str:
     """Runs a script in such an environment, without a network; its standard output."""
-    env = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"} | OFFLINE
-    done = subprocess.run([python, *map(str, command)], cwd=cwd, env=env, text=True, capture_output=True, check=False)
+    env = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"} | OFFLINE | variables
+    done = subprocess.run(
+        [python, *map(str, command)], cwd=cwd, env=env, input=given, text=True, capture_output=True, check=False
+    )
     assert done.returncode == 0, done.stderr[-6000:]
     return done.stdout

@@ -45,10 +45,11 @@ MARKERS = (
     "</think>",
 )
 
-# K2's pattern without its run of Han characters: letters with one leading mark, digits one at a time (a small model
-# learns arithmetic digit by digit; K2 takes up to three), marks, white space.
+# Text is cut as for Qwen2's vocabulary, which other programs know by name: letters with one leading mark, digits one at
+# a time (a small model learns arithmetic digit by digit; K2 takes up to three), marks, white space. Cases are spelled
+# out, since folding them would take ſ for s.
 PATTERN = (
-    r"[^\r\n\p{L}\p{N}]?\p{L}+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}"
+    r"(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}"
     r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 

