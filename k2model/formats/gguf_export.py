@@ -14,13 +14,13 @@ import torch
 from gguf import GGMLQuantizationType, GGUFWriter, LlamaFileType
 from torch import Tensor
 
-from k2model.chat.tokenizer import K2Tokenizer, load_tokenizer
+from k2model.chat.tokenizer import read_vocabulary
 from k2model.config import K2Config
 from k2model.errors import ConfigError, NotFiniteError
 from k2model.files import write_atomic
-from k2model.formats.checkpoint import load_checkpoint, load_config, read_json
+from k2model.formats.checkpoint import load_checkpoint, load_config
 from k2model.formats.gguf_vocabulary import Vocabulary, vocabulary
-from k2model.formats.int4_checkpoint import load_int4_checkpoint
+from k2model.formats.shards import read_json
 from k2model.model import K2Model
 
 DTYPES = {
@@ -28,6 +28,7 @@ DTYPES = {
     "f16": (torch.float16, GGMLQuantizationType.F16, LlamaFileType.MOSTLY_F16),
     "bf16": (torch.bfloat16, GGMLQuantizationType.BF16, LlamaFileType.MOSTLY_BF16),
 }
+END_OF_TURN = "<|im_end|>"
 READ_BETAS = (32.0, 1.0)  # of YaRN, which llama.cpp's deepseek2 takes whatever a file says
 LITE_LAYERS = (26, 27)  # llama.cpp takes networks of so many layers for DeepSeek-V2-Lite and reads no q_lora_rank
 
@@ -48,8 +49,8 @@ def export_gguf(folder: Path, out: Path, *, dtype: str | None = None, tokenizer:
     """Writes a checkpoint folder with its tokenizer, chat template and end tokens as `out`, whole or not at all.
 
     Args:
-        dtype: of the matrices, one of `DTYPES`; that of the folder by default. Norms, routers and correction biases are
-            float32. INT4 weights become the numbers that they stand for.
+        dtype: of the matrices, one of `DTYPES`; that of the folder by default, bf16 of a quantized one. Norms, routers
+            and correction biases are float32.
         tokenizer: the folder of tokenizer and template where they don't stand beside the weights.
 
     Raises:
@@ -60,24 +61,21 @@ def export_gguf(folder: Path, out: Path, *, dtype: str | None = None, tokenizer:
     folder, tokenizer = Path(folder), Path(tokenizer or folder)
     config = load_config(folder)
     check_network(config)
-    loaded = load_tokenizer(tokenizer)
-    words = vocabulary(loaded.backend, config.vocab_size)
-    ends = end_tokens(folder, loaded)
-    notes = []
-    if config.quantization_config is None:
-        model = load_checkpoint(folder)
-    else:
-        model = load_int4_checkpoint(folder, dtype=torch.bfloat16)
-        notes.append("INT4 experts are written as the numbers that they stand for: the file is as large as a bf16 one")
+    words = vocabulary(read_vocabulary(tokenizer), config.vocab_size)
+    ends = end_tokens(folder, words)
+    template = chat_template(tokenizer)
+    notes: list[str] = []
+    model = load_checkpoint(folder, say=notes.append)
+    if config.quantization_config is not None:
+        notes.append("quantized weights are written as the numbers that they stand for")
     if words.normalized:
         notes.append(
             "llama.cpp doesn't bring text to NFC as this tokenizer does: text in another form gets other tokens"
         )
-    template = chat_template(tokenizer)
     if template is None:
         notes.append(f"{tokenizer}: no chat template: llama.cpp will use one of its own")
     yarn = config.rope_scaling
-    if yarn is not None and (yarn.beta_fast, yarn.beta_slow) != READ_BETAS:
+    if yarn is not None and yarn.factor > 1 and (yarn.beta_fast, yarn.beta_slow) != READ_BETAS:
         notes.append(
             "llama.cpp reads YaRN's ramp from its command line alone: start it with "
             f"--yarn-beta-fast {yarn.beta_fast:g} --yarn-beta-slow {yarn.beta_slow:g}"
@@ -88,13 +86,15 @@ def export_gguf(folder: Path, out: Path, *, dtype: str | None = None, tokenizer:
         writer.add_name(folder.resolve().name)
         writer.add_file_type(DTYPES[kind][2])
         _write_network(writer, config)
-        _write_vocabulary(writer, words, loaded, ends, template)
+        _write_vocabulary(writer, words, config, ends, template)
         count = _write_tensors(writer, model, kind)
     return Exported(out, count, kind, words.splitter, tuple(notes))
 
 
 def check_network(config: K2Config) -> None:
     """Raises ConfigError naming the key that llama.cpp's `deepseek2` has no place for."""
+    if config.topk_method == "group_limited_greedy" and config.n_group > 1:
+        raise ConfigError(f"topk_method: {config.topk_method!r}; llama.cpp scores a group by its two best experts")
     if config.n_shared_experts == 0:
         raise ConfigError("n_shared_experts: 0; llama.cpp's deepseek2 has at least one")
     if config.q_lora_rank is not None and config.num_hidden_layers in LITE_LAYERS:
@@ -133,11 +133,11 @@ def chat_template(folder: Path) -> str | None:
     return template if isinstance(template, str) else None
 
 
-def end_tokens(folder: Path, tokenizer: K2Tokenizer) -> list[int]:
+def end_tokens(folder: Path, words: Vocabulary) -> list[int]:
     """The ids that end an answer: `<|im_end|>` first, then what `generation_config.json` or `config.json` says.
 
     Raises:
-        ConfigError: a token that the vocabulary doesn't have.
+        ConfigError: a token that the vocabulary doesn't have, or none at all.
     """
     file = folder / "generation_config.json"
     if not file.exists():
@@ -145,9 +145,13 @@ def end_tokens(folder: Path, tokenizer: K2Tokenizer) -> list[int]:
     said = read_json(file).get("eos_token_id")
     ends = said if isinstance(said, list) else [] if said is None else [said]
     for end in ends:
-        if isinstance(end, bool) or not isinstance(end, int) or not 0 <= end < tokenizer.vocab_size:
+        if isinstance(end, bool) or not isinstance(end, int) or not 0 <= end < len(words.tokens):
             raise ConfigError(f"{file}: eos_token_id: {end!r:.80} is no token of the vocabulary")
-    return list(dict.fromkeys([tokenizer.im_end, *ends]))
+    if END_OF_TURN in words.tokens:
+        ends = [words.tokens.index(END_OF_TURN), *ends]
+    if not ends:
+        raise ConfigError(f"{file}: eos_token_id: missing; no token would end an answer")
+    return list(dict.fromkeys(ends))
 
 
 def _write_network(writer: GGUFWriter, config: K2Config) -> None:
@@ -186,20 +190,21 @@ def _write_network(writer: GGUFWriter, config: K2Config) -> None:
     assert c.routed_scaling_factor is not None
     writer.add_expert_weights_scale(c.routed_scaling_factor)
     writer.add_expert_weights_norm(c.norm_topk_prob)
-    writer.add_expert_gating_func(gguf.ExpertGatingFuncType.SIGMOID)
+    writer.add_expert_gating_func(gguf.ExpertGatingFuncType[c.scoring_func.upper()])
 
 
 def _write_vocabulary(
-    writer: GGUFWriter, words: Vocabulary, tokenizer: K2Tokenizer, ends: list[int], template: str | None
+    writer: GGUFWriter, words: Vocabulary, config: K2Config, ends: list[int], template: str | None
 ) -> None:
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre(words.splitter)
     writer.add_token_list(words.tokens)
     writer.add_token_types(words.kinds)
     writer.add_token_merges(words.merges)
-    writer.add_bos_token_id(tokenizer.bos)
-    writer.add_pad_token_id(tokenizer.pad)
-    writer.add_unk_token_id(tokenizer.special["[UNK]"])
+    if config.bos_token_id is not None:
+        writer.add_bos_token_id(config.bos_token_id)
+    if config.pad_token_id is not None:
+        writer.add_pad_token_id(config.pad_token_id)
     writer.add_add_bos_token(False)
     # These three end an answer, and what llama.cpp knows by its name ([EOS], [EOT] and others).
     writer.add_eos_token_id(ends[0])

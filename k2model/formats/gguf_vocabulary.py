@@ -11,6 +11,7 @@ from typing import Any
 from gguf import TokenType
 from tokenizers import Tokenizer
 
+from k2model.chat.tiktoken_file import PATTERN as KIMI_PATTERN
 from k2model.chat.tokenizer import PATTERN
 from k2model.errors import ConfigError
 
@@ -19,17 +20,7 @@ _CONTRACTIONS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)"
 _WORDS = r"[^\r\n\p{L}\p{N}]?\p{L}+"
 _MARKS = r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 _GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
-_UPPER, _LOWER = r"\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}", r"\p{Ll}\p{Lm}\p{Lo}\p{M}"
-_NOT_HAN = r"&&[^\p{Han}]"
-_KIMI = "|".join(
-    (
-        r"[\p{Han}]+",
-        rf"[^\r\n\p{{L}}\p{{N}}]?[{_UPPER}{_NOT_HAN}]*[{_LOWER}{_NOT_HAN}]+{_CONTRACTIONS}?",
-        rf"[^\r\n\p{{L}}\p{{N}}]?[{_UPPER}{_NOT_HAN}]+[{_LOWER}{_NOT_HAN}]*{_CONTRACTIONS}?",
-        r"\p{N}{1,3}",
-        _MARKS,
-    )
-)
+_DEEPSEEK_CODER = ("[\r\n]", r"\s?\p{L}+", r"\s?\p{P}+", "[一-龥ࠀ-一가-퟿]+", _DIGIT)
 _DEEPSEEK_V3 = (
     r"\p{N}{1,3}",
     "[一-龥぀-ゟ゠-ヿ]+",
@@ -45,7 +36,9 @@ SPLITTERS = {
     ((rf"{_CONTRACTIONS}|{_WORDS}|\p{{N}}{{1,3}}|{_MARKS}",), True): "llama-bpe",
     ((rf"{_CONTRACTIONS}|{_WORDS}|\p{{N}}{{1,3}}|{_MARKS}",), False): "smaug-bpe",
     (_DEEPSEEK_V3, False): "deepseek-v3",
-    ((_KIMI,), False): "kimi-k2",
+    (_DEEPSEEK_CODER, False): "deepseek-coder",
+    ((KIMI_PATTERN,), False): "kimi-k2",
+    ((KIMI_PATTERN,), True): "kimi-k2",
 }
 
 

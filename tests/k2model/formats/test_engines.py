@@ -12,19 +12,18 @@ import torch
 from tokenizers import AddedToken, Tokenizer
 
 from agents.chat.embedded.gguf_llama import load_gguf, teacher_file
-from k2model.chat.messages import render
+from k2model.chat.messages import TEMPLATE, render
 from k2model.chat.tokenizer import MARKERS, SPECIAL, load_tokenizer, save_tokenizer
 from k2model.config import K2Config, YarnConfig
 from k2model.formats.checkpoint import load_checkpoint, save_checkpoint
 from k2model.formats.gguf_export import export_gguf
-from k2model.formats.int4_checkpoint import load_int4_checkpoint, save_int4_checkpoint
+from k2model.formats.int4_checkpoint import save_int4_checkpoint
 from k2model.model import K2Model
 from tests.environments import environment, run_there
 from tests.k2model.formats.vocabularies import TEXTS, small_vocabulary
 
 pytestmark = [pytest.mark.drivers, pytest.mark.timeout(3600)]
 HERE = Path(__file__).parent
-TEMPLATE = (HERE.parents[2] / "k2model/chat/chat_template.jinja").read_text(encoding="utf-8")
 LENGTH = 60  # tokens that are compared after each prompt
 YARN = YarnConfig(factor=4.0, original_max_position_embeddings=64)
 RAMP = YarnConfig(factor=4.0, original_max_position_embeddings=64, beta_fast=32.0)
@@ -45,12 +44,24 @@ LAPTOP: dict[str, Any] = {
     "qk_rope_head_dim": 192,
     "v_head_dim": 64,
     "rope_theta": 100000.0,
+    # The identity. vLLM's CPU kernel for positions without YaRN misreads the rows of MLA (0.32.0).
+    "rope_scaling": YarnConfig(factor=1.0, original_max_position_embeddings=512, beta_fast=32.0),
 }
 NETWORKS: dict[str, dict[str, Any]] = {
     "laptop": LAPTOP,
     "yarn": LAPTOP | {"rope_scaling": YARN},
     "yarn as DeepSeek has it": LAPTOP | {"rope_scaling": RAMP},
     "k2": {"rope_scaling": YARN},
+    "no yarn": LAPTOP | {"rope_scaling": None},
+    "DeepSeek-V2-Lite": {
+        "q_lora_rank": None,
+        "topk_method": "greedy",
+        "scoring_func": "softmax",
+        "norm_topk_prob": False,
+        "n_shared_experts": 2,
+        "routed_scaling_factor": 1.0,
+        "rope_scaling": YarnConfig(4.0, 64, beta_fast=32.0, mscale=0.707, mscale_all_dim=0.707),
+    },
     "groups": {"n_group": 4, "topk_group": 2, "n_routed_experts": 16, "num_experts_per_tok": 4},
     "gates as they are": {"norm_topk_prob": False, "n_shared_experts": 2, "first_k_dense_replace": 0},
     "27 layers": LAPTOP | {"num_hidden_layers": 27, "hidden_size": 64, "intermediate_size": 96},
@@ -63,7 +74,8 @@ def _model(rows: int, **changes: Any) -> K2Model:
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for gate in model.gates():
-            gate.e_score_correction_bias.uniform_(-0.1, 0.1, generator=generator)
+            if gate.e_score_correction_bias is not None:
+                gate.e_score_correction_bias.uniform_(-0.1, 0.1, generator=generator)
     return model
 
 
@@ -160,7 +172,19 @@ OTHERWISE: dict[str, set[str]] = {}
 
 
 @pytest.mark.parametrize(
-    "name", ["scratch", "teacher", "gpt-2", "smollm", "qwen2", "llama-bpe", "smaug-bpe", "deepseek-v3", "kimi-k2"]
+    "name",
+    [
+        "scratch",
+        "teacher",
+        "gpt-2",
+        "smollm",
+        "qwen2",
+        "llama-bpe",
+        "smaug-bpe",
+        "deepseek-v3",
+        "deepseek-coder",
+        "kimi-k2",
+    ],
 )
 def test_llama_cpp_reads_text_and_chats_as_the_tokenizer_does(name: str, llama_cpp: Path, tmp_path: Path) -> None:
     words = _tokenizer(name)
@@ -192,10 +216,10 @@ def test_llama_cpp_runs_an_int4_folder_and_ends_at_im_end(llama_cpp: Path, tmp_p
         model.model.embed_tokens.weight.fill_(1)
     save_int4_checkpoint(model, tmp_path / "model")
     done = export_gguf(tmp_path / "model", tmp_path / "out.gguf", tokenizer=tmp_path / "words", dtype="f32")
-    assert "INT4" in done.notes[0]
+    assert done.notes[0].startswith("quantized weights are written")
     told = _ask_llama_cpp(llama_cpp, tmp_path / "out.gguf", prompts=_prompts(512), chats=CHATS[:1])
     assert told["chat"] == {"finish": "stop", "tokens": 1}
-    loaded = load_int4_checkpoint(tmp_path / "model", dtype=torch.float32)
+    loaded = load_checkpoint(tmp_path / "model", dtype=torch.float32)
     ends = [words.token_to_id(token) for token in ENDS]
     assert _equal([_greedy(loaded, prompt, ends) for prompt in _prompts(512)], told["continued"]) == ALL
 

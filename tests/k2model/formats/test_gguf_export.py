@@ -26,7 +26,7 @@ from k2model.formats.checkpoint import load_checkpoint, save_checkpoint
 from k2model.formats.export import main
 from k2model.formats.gguf_export import check_network, export_gguf
 from k2model.formats.gguf_vocabulary import splitter, vocabulary
-from k2model.formats.int4_checkpoint import load_int4_checkpoint, save_int4_checkpoint
+from k2model.formats.int4_checkpoint import save_int4_checkpoint
 from k2model.model import K2Model
 from tests.k2model.formats.vocabularies import small_vocabulary
 
@@ -44,7 +44,8 @@ def _save(path: Path, *, dtype: torch.dtype | None = torch.bfloat16, **changes: 
     model = K2Model(_config(**changes), seed=1)
     with torch.no_grad():
         for gate in model.gates():
-            gate.e_score_correction_bias.copy_(torch.linspace(-0.1, 0.1, gate.config.n_routed_experts))
+            if gate.e_score_correction_bias is not None:
+                gate.e_score_correction_bias.copy_(torch.linspace(-0.1, 0.1, gate.config.n_routed_experts))
     save_int4_checkpoint(model, path) if dtype is None else save_checkpoint(model, path, dtype=dtype)
     (path / "manifest.json").unlink()
     return path
@@ -208,11 +209,35 @@ def test_generation_config_names_the_end_tokens(folder: Path, words: Tokenizer, 
         described.unlink()
 
 
+def test_a_vocabulary_of_others_keeps_its_own_end_and_router(tmp_path: Path) -> None:
+    path = _save(
+        tmp_path / "v2",
+        topk_method="greedy",
+        scoring_func="softmax",
+        norm_topk_prob=False,
+        routed_scaling_factor=1.0,
+        eos_token_id=300,
+        bos_token_id=7,
+    )
+    small_vocabulary("deepseek-coder", special=False).save(str(path / "tokenizer.json"))
+    done = export_gguf(path, tmp_path / "out.gguf")
+    fields = _fields(tmp_path / "out.gguf")
+    assert "no chat template" in done.notes[0] and "tokenizer.chat_template" not in fields
+    assert fields["tokenizer.ggml.eos_token_id"] == fields["tokenizer.ggml.eot_token_id"] == 300
+    assert fields["tokenizer.ggml.bos_token_id"] == 7
+    assert fields["deepseek2.expert_gating_func"] == 1  # softmax
+    assert not any("exp_probs_b" in name for name in _weights(tmp_path / "out.gguf"))
+    described = json.loads((path / "config.json").read_text()) | {"eos_token_id": None}
+    (path / "config.json").write_text(json.dumps(described))
+    with pytest.raises(ConfigError, match=r"config.json: eos_token_id: missing"):
+        export_gguf(path, tmp_path / "out.gguf")
+
+
 def test_int4_becomes_the_numbers_that_it_stands_for(folder: Path, tmp_path: Path) -> None:
     int4 = _save(tmp_path / "int4", dtype=None)
     done = export_gguf(int4, tmp_path / "out.gguf", tokenizer=folder)
-    assert done.dtype == "bf16" and "INT4" in done.notes[0]
-    _same_weights(tmp_path / "out.gguf", load_int4_checkpoint(int4, dtype=torch.bfloat16))
+    assert done.dtype == "bf16" and done.notes[0].startswith("quantized weights are written")
+    _same_weights(tmp_path / "out.gguf", load_checkpoint(int4))
 
 
 def test_float32_and_float16_are_written_when_asked(folder: Path, tmp_path: Path) -> None:
@@ -231,7 +256,9 @@ def test_float32_and_float16_are_written_when_asked(folder: Path, tmp_path: Path
     assert not list(tmp_path.glob("*large.gguf*"))
 
 
-@pytest.mark.parametrize("name", ["gpt-2", "smollm", "qwen2", "llama-bpe", "smaug-bpe", "deepseek-v3", "kimi-k2"])
+@pytest.mark.parametrize(
+    "name", ["gpt-2", "smollm", "qwen2", "llama-bpe", "smaug-bpe", "deepseek-v3", "deepseek-coder", "kimi-k2"]
+)
 def test_a_known_way_to_cut_text_has_its_name(name: str) -> None:
     tokenizer = small_vocabulary(name)
     assert vocabulary(tokenizer, ROWS).splitter == name
@@ -283,6 +310,13 @@ def test_other_models_and_normalizers_are_refused_and_nfc_is_said(
 
 
 REFUSED: dict[str, dict[str, Any]] = {
+    "topk_method": {
+        "topk_method": "group_limited_greedy",
+        "scoring_func": "softmax",
+        "norm_topk_prob": False,
+        "n_group": 4,
+        "topk_group": 2,
+    },
     "n_shared_experts": {"n_shared_experts": 0},
     "q_lora_rank": {"num_hidden_layers": 27},
     "rope_scaling.mscale:": {"rope_scaling": YarnConfig(4.0, 128, mscale=0.5, mscale_all_dim=1.0)},

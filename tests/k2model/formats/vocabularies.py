@@ -8,6 +8,7 @@ from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import ByteLevel, Digits, Sequence, Split
 from tokenizers.trainers import BpeTrainer
 
+from k2model.chat.tiktoken_file import PATTERN as KIMI
 from k2model.chat.tokenizer import MARKERS, SPECIAL, train_tokenizer
 
 LLAMA3 = (
@@ -21,18 +22,7 @@ DEEPSEEK_V3 = (
     r"""[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+"""
     r"| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
 )
-KIMI = "|".join(
-    (
-        r"[\p{Han}]+",
-        r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]*[\p{Ll}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?",
-        r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]+[\p{Ll}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?",
-        r"\p{N}{1,3}",
-        r" ?[^\s\p{L}\p{N}]+[\r\n]*",
-        r"\s*[\r\n]+",
-        r"\s+(?!\S)",
-        r"\s+",
-    )
-)
+DEEPSEEK_CODER = ("[\r\n]", r"\s?\p{L}+", r"\s?\p{P}+", "[一-龥ࠀ-一가-퟿]+")
 
 TEXTS = [
     "The cat's mat isn't Where It WAS; they'LL've said: \"don't\", we'd say it'S 'twas.",
@@ -64,14 +54,18 @@ def cuts(name: str) -> Any:
         "llama-bpe": [Split(Regex(LLAMA3), behavior="isolated")],
         "smaug-bpe": [Split(Regex(LLAMA3), behavior="isolated")],
         "deepseek-v3": [Split(Regex(pattern), behavior="isolated") for pattern in DEEPSEEK_V3],
+        "deepseek-coder": [
+            *(Split(Regex(pattern), behavior="isolated") for pattern in DEEPSEEK_CODER),
+            Digits(individual_digits=True),
+        ],
         "kimi-k2": [Split(Regex(KIMI), behavior="isolated")],
     }[name]
     last = ByteLevel(add_prefix_space=False, use_regex=name in ("gpt-2", "smollm"))
     return Sequence([*steps, last]) if steps else last
 
 
-def small_vocabulary(name: str) -> Tokenizer:
-    """A tokenizer with K2's special tokens; `scratch` is this project's own."""
+def small_vocabulary(name: str, *, special: bool = True) -> Tokenizer:
+    """A tokenizer, with K2's special tokens unless without; `scratch` is this project's own."""
     if name == "scratch":
         return train_tokenizer(CORPUS, 480)
     tokenizer = Tokenizer(BPE(ignore_merges=name == "llama-bpe"))
@@ -79,6 +73,8 @@ def small_vocabulary(name: str) -> Tokenizer:
     tokenizer.decoder = ByteLevelDecoder()
     trainer = BpeTrainer(vocab_size=460, initial_alphabet=sorted(ByteLevel.alphabet()), show_progress=False)
     tokenizer.train_from_iterator(CORPUS, trainer)
+    if not special:
+        return tokenizer
     tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in SPECIAL])
     tokenizer.add_tokens([AddedToken(token, special=False, normalized=False) for token in MARKERS])
     return tokenizer
