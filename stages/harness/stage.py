@@ -152,7 +152,8 @@ class Stage(Generic[P]):
         """Where an output goes: to its place in the checkout, or into the user's folder, the model as that folder."""
         if self.own is None:
             return self.root / output
-        return self.own.out if output.parts[0] == MODELS else self.own.out / "run" / output.name
+        out = self.own.out.resolve()  # where a link leads: the link stays
+        return out if output.parts[0] == MODELS else out / "run" / output.name
 
     def seed(self, *names: str | int) -> int:
         """The sub-seed of this stage's random choice called `names`."""

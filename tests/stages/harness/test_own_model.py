@@ -90,12 +90,21 @@ def test_its_outputs_go_into_the_users_folder_and_its_run_is_apart(checkout: Pat
         assert stage.start == Path("../mine")
         assert set(stage.track.inputs) == {"data/rows", "../mine"}
         assert stage.track.how == {"system": False, "apart": True}
-        assert stage.place(Path("models/sft")) == Path("../tuned")
-        assert stage.place(Path("plots/sft.csv")) == Path("../tuned/run/sft.csv")
+        assert stage.place(Path("models/sft")) == checkout / "tuned"
+        assert stage.place(Path("plots/sft.csv")) == checkout / "tuned" / "run" / "sft.csv"
         stage.finish("done", {"loss": 1.0})
     assert (checkout / "tuned" / "run" / "sft.json").exists()
     assert not Path("metrics").exists() and not Path("work/timings.json").exists()
     assert stage.track.outs == ()
+
+
+def test_a_link_to_another_disk_is_followed(checkout: Path) -> None:
+    (checkout / "disk").mkdir()
+    Path("link").symlink_to(checkout / "disk" / "tuned")
+    with Stage("sft", Section, KeptRecord, own=OwnModel(Path("../mine"), Path("link"))) as stage:
+        assert stage.place(Path("models/sft")) == checkout / "disk" / "tuned"
+        stage.finish("done")
+    assert Path("link").is_symlink() and (checkout / "disk" / "tuned" / "run" / "sft.json").exists()
 
 
 def test_the_missing_input_names_the_stage_that_makes_it(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
