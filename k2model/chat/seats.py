@@ -7,7 +7,7 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from k2model.chat.tokenizer import MARKERS, SPECIAL, K2Tokenizer, check_bytes
+from k2model.chat.tokenizer import MARKERS, SPECIAL, K2Tokenizer, check_text
 from k2model.errors import ConfigError
 
 # Tokens of published vocabularies that mean what one of K2's does: K2's takes the id and what was learnt of it.
@@ -90,7 +90,7 @@ def seat_special_tokens(tokenizer: Tokenizer) -> tuple[K2Tokenizer, dict[str, in
     value["added_tokens"] = sorted(added.values(), key=lambda token: int(token["id"]))
     value["post_processor"] = None  # a template of the old names; K2's chat template writes every token
     seated = K2Tokenizer(_rebuilt(value))
-    check_bytes(seated, Path("tokenizer.json"))
+    check_text(seated, Path("tokenizer.json"))
     return seated, new
 
 

@@ -90,7 +90,7 @@ def _read_ranks(file: Path) -> dict[bytes, int]:
     if not ranks:
         raise ConfigError(f"{file}: no tokens")
     ordered = sorted(ranks.items(), key=lambda item: item[1])
-    odd = [rank for place, (_, rank) in enumerate(ordered) if rank != place]
+    odd = [rank for position, (_, rank) in enumerate(ordered) if rank != position]
     if odd:
         raise ConfigError(f"{file}: rank {odd[0]} is there twice, or one below it is missing")
     return dict(ordered)

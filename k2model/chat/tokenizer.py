@@ -211,12 +211,12 @@ def load_tokenizer(path: Path) -> K2Tokenizer:
         made = K2Tokenizer(tokenizer)
     except ConfigError as error:
         raise ConfigError(f"{file}: {error}; the key `base` of params.yaml takes in other vocabularies") from None
-    check_bytes(made, file)
+    check_text(made, file)
     return made
 
 
-def check_bytes(tokenizer: K2Tokenizer, file: Path) -> None:
-    """Raises ConfigError when some text would have no ids, or ids have holes."""
+def check_text(tokenizer: K2Tokenizer, file: Path) -> None:
+    """Raises ConfigError when some text would have no ids or those of a special token, or ids have holes."""
     try:
         single = {piece[0] for piece in tokenizer.token_bytes() if len(piece) == 1}
     except KeyError as error:
@@ -225,3 +225,6 @@ def check_bytes(tokenizer: K2Tokenizer, file: Path) -> None:
         raise ConfigError(f"{file}: not of bytes: {len(missing)} of the bytes of UTF-8 have no token")
     if (last := max(tokenizer.backend.get_vocab().values())) != tokenizer.vocab_size - 1:
         raise ConfigError(f"{file}: {tokenizer.vocab_size} tokens have ids up to {last}")
+    for token, number in tokenizer.special.items():  # where words are not cut at punctuation, and taken whole
+        if number in tokenizer.encode(token):
+            raise ConfigError(f"{file}: text that spells {token} becomes this token; data could forge a turn")

@@ -99,8 +99,8 @@ class Int4Words(Plain):
     def words(self, name: str, parts: Parts, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
         """(packed_NW, scale_NG) of a weight of `shape`, checked."""
         if parts[f"{name}_shape"].tolist() != list(shape):
-            said = parts[f"{name}_shape"].tolist()
-            raise CheckpointError(f"tensor {name}_shape says {said}, the network has {list(shape)}")
+            stated = parts[f"{name}_shape"].tolist()
+            raise CheckpointError(f"tensor {name}_shape says {stated}, the network has {list(shape)}")
         if len(shape) != 2 or shape[1] % GROUP:
             raise CheckpointError(f"tensor {name}: {list(shape)} is not divisible into groups of {GROUP}")
         n, k = shape

@@ -224,3 +224,12 @@ def test_a_vocabulary_that_is_not_of_bytes_is_refused() -> None:
     llama_2.add_special_tokens(["<unk>", "<s>", "</s>"])
     with pytest.raises(ConfigError, match=r"tokenizer\.json: not of bytes: a token has the character '\u2581'"):
         seat_special_tokens(llama_2)
+
+
+def test_a_vocabulary_in_which_text_could_forge_a_turn_is_refused() -> None:
+    value = json.loads(_smollm().to_str())
+    value["model"]["ignore_merges"] = True
+    whole_words = Tokenizer.from_str(json.dumps(value))
+    whole_words.pre_tokenizer = ByteLevel(add_prefix_space=False, use_regex=False)
+    with pytest.raises(ConfigError, match="text that spells .* becomes this token; data could forge a turn"):
+        seat_special_tokens(whole_words)
