@@ -110,6 +110,9 @@ PROOF = {
     ),
     r"k2 (sft|rl|qat) .*": "tests/stages/test_own_folders.py::test_a_stage_goes_on_from_a_folder_alone",
     r"k2 serve.*": "tests/k2model/serving/test_server.py",
+    r"python -m tests\.agents\.playground\.picture .*": (
+        "tests/agents/playground/test_browser.py::test_the_readmes_picture_is_taken_of_any_model"
+    ),
     r"k2 chat.*": (
         "tests/agents/playground/test_chat.py::test_one_process_serves_model_page_and_tools_and_ctrl_c_ends_all"
     ),

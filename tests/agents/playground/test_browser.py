@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from agents.playground.tools import McpSource, Shelf, WorldSource, find_application
 from agents.tools.harvest import McpToolbox
 from k2model.chat.tokenizer import load_tokenizer, save_tokenizer, train_tokenizer
+from tests.agents.playground import picture
 from tests.agents.playground.scripted import counted, scripted_server, wait_until_left
 from tests.browser import Tab, needs_chromium, open_tab
 
@@ -284,3 +286,13 @@ def test_foreign_pages_run_no_tools(browser: Tab, url: str) -> None:
 def test_the_page_asks_nobody_else(tab: Tab, url: str) -> None:
     urls = [e["params"]["request"]["url"] for e in tab.events if e["method"] == "Network.requestWillBeSent"]
     assert {asked.split("?")[0] for asked in urls} == {f"{url}/", f"{url}/v1/models", f"{url}/page/tools"}
+
+
+def test_the_readmes_picture_is_taken_of_any_model(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "chat.png"
+    monkeypatch.setattr("sys.argv", ["picture", f"{url}/v1#scripted", str(out), "hello", "--chat=--world bank"])
+    picture.main()
+    assert "You said hello" in capsys.readouterr().out
+    assert out.read_bytes().startswith(b"\x89PNG")
