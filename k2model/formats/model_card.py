@@ -107,9 +107,9 @@ def _language(records: Sequence[StageRecord]) -> Iterator[str]:
     yield "|---|---:|---:|---:|"
     for record in measured:
         before = record.metrics.get("text_loss_start")
-        after, per_byte = record.metrics["text_loss"], record.metrics["text_loss_per_byte"]
-        shown = "" if before is None else f"{before:.4f}"
-        yield f"| {record.stage} | {shown} | {after:.4f} | {per_byte:.4f} |"
+        after, per_byte = record.metrics["text_loss"], record.metrics.get("text_loss_per_byte")
+        cells = ("" if loss is None else f"{loss:.4f}" for loss in (before, after, per_byte))
+        yield f"| {record.stage} | {' | '.join(cells)} |"
 
 
 def _scores(records: Sequence[StageRecord]) -> Iterator[str]:

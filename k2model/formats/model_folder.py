@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -92,15 +93,16 @@ def companions(
 
 
 def folder_tokenizer(folder: Path, say: Callable[[str], None] = print) -> K2Tokenizer:
-    """The tokenizer that belongs to the model of a folder.
+    """The tokenizer that belongs to the model of a folder; all its small files are read, before time is spent on it.
 
     Args:
         say: told when the folder's chat template renders otherwise than K2's format, which is what is used.
 
     Raises:
         ConfigError: it has none, a broken one, or one with more tokens than the network has.
-        CheckpointError: no readable `config.json`.
+        CheckpointError: no readable `config.json`; a `provenance.json` that this project did not write.
     """
+    read_provenance(folder)
     tokenizer = load_tokenizer(folder)
     check_rows(tokenizer, load_config(folder).vocab_size, folder / "tokenizer.json")
     if others := differences(folder):
@@ -124,9 +126,16 @@ def read_provenance(folder: Path) -> list[StageRecord]:
     if not path.exists():
         return []
     try:
-        return [
-            StageRecord(**{**stage, "data": [DataSource(**source) for source in stage["data"]]})
-            for stage in read_json(path)["stages"]
-        ]
+        return [_record(stage) for stage in read_json(path)["stages"]]
     except (KeyError, TypeError):
         raise CheckpointError(f"{path}: no list of the stages that made the model") from None
+
+
+def _record(value: dict[str, Any]) -> StageRecord:
+    """Raises KeyError or TypeError when `value` is none."""
+    record = StageRecord(**{**value, "data": [DataSource(**source) for source in value["data"]]})
+    texts = [record.stage, record.start, *(text for source in record.data for text in asdict(source).values())]
+    numbers = dict(record.metrics).values()
+    if not all(isinstance(text, str) for text in texts) or not all(isinstance(n, (int, float)) for n in numbers):
+        raise TypeError("a text or a number is none")
+    return record

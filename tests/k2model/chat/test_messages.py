@@ -72,7 +72,7 @@ def theirs(tokenizer: K2Tokenizer, tmp_path_factory: pytest.TempPathFactory) -> 
     return AutoTokenizer.from_pretrained(folder)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(messages=dialogs(), declare=st.booleans())
 def test_transformers_marks_what_we_learn(
     tokenizer: K2Tokenizer, theirs: Any, messages: list[dict[str, Any]], declare: bool

@@ -134,11 +134,16 @@ def test_the_card_says_what_made_the_model_and_what_it_scored(tokenizer: K2Token
 
 def test_a_folder_without_a_history_has_none_and_a_broken_one_is_one_line(tmp_path: Path) -> None:
     assert read_provenance(tmp_path) == []
+    whole = {"stage": "sft", "start": "", "parameters": {}, "data": [], "metrics": {"text_loss": 1.0}}
+    wrong = [{"stage": 1}, {"start": None}, {"data": [{"name": "a"}]}, {"metrics": {"a": "b"}}, {"metrics": 3}]
+    wrong += [{"more": 1}, {"data": [{"name": "a", "licence": 2, "amount": ""}]}]
     values: list[Any] = [{}, {"stages": 3}, {"stages": [{}]}, {"stages": [{"stage": "sft"}]}, {"stages": [{"data": 1}]}]
-    for value in values:
+    for value in [*values, *({"stages": [whole | change]} for change in wrong)]:
         (tmp_path / PROVENANCE).write_text(json.dumps(value))
         with pytest.raises(CheckpointError, match=r"provenance\.json: no list of the stages that made the model"):
             read_provenance(tmp_path)
+        with pytest.raises(CheckpointError, match=r"provenance\.json: no list of the stages that made the model"):
+            folder_tokenizer(tmp_path)  # at a stage's start, not at its end
 
 
 def test_a_tokenizer_that_the_network_has_no_rows_for_is_one_line(tokenizer: K2Tokenizer, tmp_path: Path) -> None:
