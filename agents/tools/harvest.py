@@ -10,7 +10,10 @@ from typing import Any, TypeVar
 
 from mcp import Client, MCPError, StdioServerParameters
 
+from agents.chat.redact import public, redact, secrets_of
+
 TIMEOUT_S = 30.0
+ENDING_S = 20.0  # more than the SDK takes to end a process that will not
 Returned = TypeVar("Returned")
 
 
@@ -43,6 +46,14 @@ def harvest(server: str | Sequence[str]) -> list[McpTool]:
     """
     with McpToolbox(server) as toolbox:
         return toolbox.tools()
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, TimeoutError):
+        return f"no answer within {TIMEOUT_S:g} s"
+    if isinstance(error, ExceptionGroup):
+        return "; ".join(dict.fromkeys(map(_reason, error.exceptions)))
+    return str(error) or type(error).__name__
 
 
 class McpToolbox:
@@ -118,10 +129,14 @@ class McpToolbox:
         self._close()
 
     def _wait(self, work: Coroutine[Any, Any, Returned]) -> Returned:
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
-            return asyncio.run_coroutine_threadsafe(work, self._loop).result(TIMEOUT_S)
+            return future.result(TIMEOUT_S)
         except (OSError, TimeoutError, MCPError, ExceptionGroup) as error:
-            raise ServerError(f"MCP server {self.name}: {error}") from error
+            future.cancel()
+            secrets = secrets_of(self.server) if isinstance(self.server, str) else ()
+            shown = redact(public(self.name), secrets)
+            raise ServerError(f"MCP server {shown}: {redact(_reason(error), secrets)}") from None
 
     def _close(self) -> None:
         async def end() -> None:
@@ -130,7 +145,7 @@ class McpToolbox:
                 self._task.cancel()
             await asyncio.wait({self._task})
 
-        asyncio.run_coroutine_threadsafe(end(), self._loop).result(TIMEOUT_S)
+        asyncio.run_coroutine_threadsafe(end(), self._loop).result(ENDING_S)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()

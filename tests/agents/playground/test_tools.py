@@ -4,11 +4,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jsonschema
+import psutil
 import pytest
 
 from agents.playground.tools import WORLDS, McpSource, Shelf, UnknownWorld, WorldSource, find_application
+from agents.tools import harvest
 from agents.tools.evolve import kinds
-from agents.tools.harvest import McpToolbox
+from agents.tools.harvest import McpToolbox, ServerError
 from k2model.serving.page import OfferedTool
 
 APP = find_application("airline")
@@ -104,6 +106,13 @@ server.run()
         for _ in range(2):
             text, error = source.call("a", "die", {})
             assert error and json.loads(text)["error"]
+
+
+def test_a_server_that_never_answers_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(harvest, "TIMEOUT_S", 0.5)
+    with pytest.raises(ServerError, match=r"^MCP server sleep 98\.7: no answer within 0\.5 s$"):
+        McpToolbox(["sleep", "98.7"]).__enter__()
+    assert not [child for child in psutil.Process().children() if "98.7" in child.cmdline()]
 
 
 def test_no_secret_of_an_mcp_server_is_shown() -> None:
