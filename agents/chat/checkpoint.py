@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from agents.chat.protocol import (
     Answers,
@@ -20,12 +21,21 @@ from k2model.chat.messages import encode_prompt
 from k2model.chat.tokenizer import K2Tokenizer, load_tokenizer
 from k2model.chat.turn import parse_ids
 from k2model.errors import ConfigError
-from k2model.files import MANIFEST
+from k2model.files import MANIFEST, sha256_file
 from k2model.formats.checkpoint import load_config
 from k2model.formats.int4_checkpoint import load_any
+from k2model.formats.shards import read_json
 from k2model.inference.generate import Engine
 from k2model.inference.request import Generated, Request
 from k2model.model import K2Model
+
+
+def _digests(folder: Path) -> dict[str, Any]:
+    """The manifest, which was checked when the weights were read; without one the sha256 of what a manifest has."""
+    if (folder / MANIFEST).exists():
+        return read_json(folder / MANIFEST)
+    files = sorted(path for path in folder.iterdir() if path.suffix in (".json", ".safetensors", ".model"))
+    return {path.name: sha256_file(path) for path in files if path.is_file()}
 
 
 class CheckpointClient:
@@ -43,18 +53,13 @@ class CheckpointClient:
         """Loads a checkpoint folder, INT4 too; its tokenizer stands in it unless another folder is named.
 
         Raises:
-            ChatError: a checkpoint that has no manifest has no identity.
             CheckpointError, ConfigError: a broken checkpoint, no tokenizer.
         """
         packed = load_config(folder).quantization_config is not None
+        spoken = load_tokenizer(tokenizer or folder)
         network = load_any(folder).eval()
-        try:
-            manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            raise ChatError(f"{folder / MANIFEST}: not readable") from None
-        digest = hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
-        name = f"{'k2-int4' if packed else 'k2'}@{digest[:16]}"
-        return cls(network, load_tokenizer(tokenizer or folder), model=name, rows=rows)
+        digest = hashlib.sha256(json.dumps(_digests(folder), sort_keys=True).encode()).hexdigest()
+        return cls(network, spoken, model=f"{'k2-int4' if packed else 'k2'}@{digest[:16]}", rows=rows)
 
     def fits(self, request: ChatRequest) -> bool:
         asked = self._request(request)

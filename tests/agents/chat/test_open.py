@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,15 @@ def test_the_identity_of_a_checkpoint_is_its_content(checkpoint: Path, tmp_path:
     config = K2Config.from_dict(json.loads((checkpoint / "config.json").read_text()))
     save_checkpoint(K2Model(config, seed=2), other)
     assert open_client(str(other), tokenizer=tokenizer).model != one
+
+
+def test_a_published_folder_has_no_manifest_and_the_same_identity(checkpoint: Path, tmp_path: Path) -> None:
+    tokenizer = checkpoint.parent / "tokenizer"
+    bare = shutil.copytree(checkpoint, tmp_path / "bare", ignore=shutil.ignore_patterns("manifest.json"))
+    assert open_client(str(bare), tokenizer=tokenizer).model == open_client(str(checkpoint), tokenizer=tokenizer).model
+    config = bare / "config.json"
+    config.write_text(config.read_text() + "\n")
+    assert open_client(str(bare), tokenizer=tokenizer).model != open_client(str(checkpoint), tokenizer=tokenizer).model
 
 
 def test_a_request_too_long_for_a_checkpoint_costs_itself(checkpoint: Path) -> None:
