@@ -1,5 +1,6 @@
 """A private copy of the checkout at smoke size, for tests that run the pipeline as a user would."""
 
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -10,6 +11,11 @@ from pathlib import Path
 import hypothesis
 import pytest
 import yaml
+
+from tests.databases import mlflow_database
+
+# Each worker has a core of its own; what starts more threads waits for the other worker's.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # The same examples at each run; HYPOTHESIS_PROFILE=search draws others.
 hypothesis.settings.register_profile("same", derandomize=True)
@@ -86,7 +92,7 @@ def made_by_runs() -> set[str]:
 def make_checkout(folder: Path) -> Path:
     """Copies the files that git tracks to `folder`, but for what a run made, as a git and DVC repository.
 
-    The stage `inputs` has run there, for tests that start a stage without DVC.
+    The stage `inputs` has run there, for tests that start a stage without DVC, and MLflow's database is there, empty.
     """
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
     for name in set(filter(None, listed.stdout.split("\0"))) - made_by_runs():
@@ -94,9 +100,15 @@ def make_checkout(folder: Path) -> Path:
         if source.is_file():
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, target)
+            compiled = Path(importlib.util.cache_from_source(str(source)))
+            if source.suffix == ".py" and compiled.exists():
+                here = target.parent / "__pycache__" / compiled.name
+                here.parent.mkdir(exist_ok=True)
+                shutil.copy2(compiled, here)
     git = ["git", "-c", "user.name=test", "-c", "user.email=test@localhost"]
     for command in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-qm", "copy"]):
         subprocess.run([*git, *command], cwd=folder, env=checkout_env(), check=True)
+    mlflow_database(folder / "mlflow.db")
     inputs = [sys.executable, "-m", "stages.inputs"]
     subprocess.run(inputs, cwd=folder, env=checkout_env(), stdout=subprocess.DEVNULL, check=True)
     return folder

@@ -22,6 +22,7 @@ import yaml
 
 from gym.sandbox import Job
 from tests.conftest import checkout_env
+from tests.databases import prefect_database
 from tests.servers import free_port
 
 pytestmark = pytest.mark.slow
@@ -33,6 +34,7 @@ FLOW = (sys.executable, "-m", "flows.pipeline")
 @pytest.fixture(scope="module")
 def api(smoke_checkout: Path) -> Iterator[str]:
     port = free_port()
+    prefect_database(smoke_checkout / ".prefect" / "prefect.db")
     env = checkout_env() | {"PREFECT_HOME": str(smoke_checkout / ".prefect")}
     start = f"from flows.server import start; print(start({port}, Path('server.log')).pid)"
     code = f"from pathlib import Path; from flows import environment; environment.prepare(); {start}"

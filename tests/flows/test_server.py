@@ -13,6 +13,7 @@ import pytest
 from flows.server import is_mlflow, is_prefect, local_server
 from stages.harness.errors import InputError
 from tests.conftest import ROOT, checkout_env
+from tests.databases import prefect_database
 
 USER = """
 import sys
@@ -67,6 +68,8 @@ def test_a_taken_port_is_one_line_and_a_status(somebody_else: int, tmp_path: Pat
 @contextmanager
 def _user(checkout: Path) -> Iterator[tuple["subprocess.Popen[str]", str]]:
     checkout.mkdir(exist_ok=True)
+    if not (checkout / ".prefect").exists():
+        prefect_database(checkout / ".prefect" / "prefect.db")
     process = subprocess.Popen(
         [sys.executable, "-c", USER],
         cwd=checkout,

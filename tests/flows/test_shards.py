@@ -14,6 +14,7 @@ from bench.mock_endpoint import Action, MockEndpoint
 from flows.server import end, start
 from stages.harness.tables import CORPUS, write_table
 from tests.conftest import checkout_env
+from tests.databases import prefect_database
 from tests.servers import free_port
 
 pytestmark = pytest.mark.slow
@@ -38,6 +39,7 @@ def test_shards_go_to_a_pools_workers_and_the_stage_then_asks_nothing(
     write_table(smoke_checkout / "data" / "corpus.parquet", rows, CORPUS)
     monkeypatch.setenv("PREFECT_HOME", str(smoke_checkout / ".prefect"))
     port = free_port()
+    prefect_database(smoke_checkout / ".prefect" / "prefect.db")
     server = start(port, smoke_checkout / "server.log")
     api = f"http://127.0.0.1:{port}/api"
     env = {"PREFECT_API_URL": api, "PREFECT_HOME": str(smoke_checkout / ".prefect")}

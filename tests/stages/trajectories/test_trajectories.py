@@ -64,7 +64,7 @@ def _hashes(folder: Path) -> dict[str, str]:
 def test_a_killed_run_goes_on_at_the_next_shard_and_gives_the_same_bytes(
     tmp_path: Path, run_in: Callable[..., Any]
 ) -> None:
-    folder = _checkout(tmp_path / "checkout", count=800, shard=50, coding=2)
+    folder = _checkout(tmp_path / "checkout", count=320, shard=20, coding=2)
     env = _load(ROOT / "conftest.py").checkout_env()
     few = [_synthetic(tool, "grammar") for app in applications(evolve())[:12] for tool in app.tools.values()]
     write_table(folder / "data" / "tools.parquet", few, TOOLS)
@@ -85,7 +85,7 @@ def test_a_killed_run_goes_on_at_the_next_shard_and_gives_the_same_bytes(
     run_in(folder, *command)
     assert _hashes(folder) == resumed
     table = read_table(folder / "data" / "trajectories.parquet", TRAJECTORIES)
-    assert table.num_rows == 802
+    assert table.num_rows == 322
     assert table["source"].to_pylist().count("coding") == 2
     assert pq.ParquetFile(folder / "data" / "trajectories.parquet").num_row_groups == 17
     _replays(folder)
@@ -96,7 +96,7 @@ def _replays(folder: Path) -> None:
     apps = {app.name: app for app in usable(simulated(read_table(folder / "data/tools.parquet", TOOLS).to_pylist()))}
     tasks = {row["task_id"]: row for row in read_table(folder / "data/tasks.parquet", TASKS).to_pylist()}
     rows = read_table(folder / "data/trajectories.parquet", TRAJECTORIES).to_pylist()
-    for row in [row for row in rows if row["source"] == "simulated"][::40]:
+    for row in [row for row in rows if row["source"] == "simulated"][::16]:
         task = tasks[row["task_id"]]
         names = [tool["function"]["name"] for tool in json.loads(row["tools"])]
         kinds, locked = tuple(json.loads(task["kinds"])), tuple(json.loads(task["locked"]))
@@ -115,7 +115,7 @@ def test_a_teacher_behind_an_endpoint_invents_tools_writes_prompts_words_request
     with MockEndpoint(mock.behave) as server:
         params = yaml.safe_load((folder / "params.yaml").read_text())
         params["endpoint"] |= {"concurrency": 8}
-        params["tools"] |= {"teacher": f"{server.url}#mock", "worded": 20}
+        params["tools"] |= {"teacher": f"{server.url}#mock", "worded": 20, "applications": 1}
         params["trajectories"] |= {"teacher": f"{server.url}#mock", "judge": f"{server.url}#mock"}
         (folder / "params.yaml").write_text(yaml.safe_dump(params))
         run_in(folder, sys.executable, "-m", "stages.tools")
@@ -131,9 +131,9 @@ def test_a_teacher_behind_an_endpoint_invents_tools_writes_prompts_words_request
         told = (folder / "data" / "trajectories_card.md").read_text()
         _with_a_model_that_acts(folder, server, mock.behave, run_in)
     sources = read_table(folder / "data/tools.parquet", TOOLS)["source"].to_pylist()
-    assert sources.count("llm") == 17 * 2 * 2 * 10
+    assert sources.count("llm") == 17 * 2 * 10
     card = (folder / "data" / "tools_card.md").read_text()
-    assert "#mock" in card and "| llm | 680 |" in card and "Inventions of the teacher that were left out" in card
+    assert "#mock" in card and "| llm | 340 |" in card and "Inventions of the teacher that were left out" in card
     assert set(read_table(folder / "data/agents.parquet", AGENTS)["author"].to_pylist()) == {"llm"}
     assert "Who acts: a planner" in told
     assert "50 have a prompt" in told and "worded the requests of 30" in told and "/v1#mock read 30 of" in told
