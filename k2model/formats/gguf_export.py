@@ -72,6 +72,8 @@ def export_gguf(folder: Path, out: Path, *, dtype: str | None = None, tokenizer:
         notes.append(
             "llama.cpp doesn't bring text to NFC as this tokenizer does: text in another form gets other tokens"
         )
+    if words.splitter == "kimi-k2":
+        notes.append("llama.cpp cuts words with marks or inner capitals otherwise than Kimi: they get other tokens")
     if template is None:
         notes.append(f"{tokenizer}: no chat template: llama.cpp will use one of its own")
     yarn = config.rope_scaling

@@ -43,5 +43,5 @@ for name, parse in (("ids", False), ("parsed", True)):
 told["rendered"] = [post("/apply-template", chat)["prompt"] for chat in asked["chats"]]
 if asked["chats"]:
     chat = post("/v1/chat/completions", asked["chats"][0] | {"temperature": 0, "max_tokens": asked["length"]})
-    told["chat"] = {"finish": chat["choices"][0]["finish_reason"], "tokens": chat["usage"]["completion_tokens"]}
+    told["chat"] = {"finish": chat["choices"][0]["finish_reason"], "text": chat["choices"][0]["message"]["content"]}
 print(json.dumps(told), flush=True)
