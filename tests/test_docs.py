@@ -110,6 +110,7 @@ PROOF = {
     ),
     r"k2 (sft|rl|qat) .*": "tests/stages/test_own_folders.py::test_a_stage_goes_on_from_a_folder_alone",
     r"k2 serve.*": "tests/k2model/serving/test_server.py",
+    r"k2 export .*": "tests/k2model/formats/test_gguf_export.py::test_the_command_says_what_it_wrote",
     r"python -m tests\.agents\.playground\.picture .*": (
         "tests/agents/playground/test_browser.py::test_the_readmes_picture_is_taken_of_any_model"
     ),
