@@ -23,6 +23,7 @@ from k2model.chat.turn import parse_ids
 from k2model.errors import ConfigError
 from k2model.files import MANIFEST, sha256_file
 from k2model.formats.checkpoint import load_config
+from k2model.formats.encodings import Int4Words, encoding_of
 from k2model.formats.int4_checkpoint import load_any
 from k2model.formats.shards import read_json
 from k2model.inference.generate import Engine
@@ -55,7 +56,7 @@ class CheckpointClient:
         Raises:
             CheckpointError, ConfigError: a broken checkpoint, no tokenizer.
         """
-        packed = load_config(folder).quantization_config is not None
+        packed = isinstance(encoding_of(load_config(folder).quantization_config, folder), Int4Words)
         spoken = load_tokenizer(tokenizer or folder)
         network = load_any(folder).eval()
         digest = hashlib.sha256(json.dumps(_digests(folder), sort_keys=True).encode()).hexdigest()
