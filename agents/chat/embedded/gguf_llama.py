@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import gguf
+import numpy as np
 import torch
-from gguf import GGUFReader, TokenType
+from gguf import GGUFReader, ReaderTensor, TokenType
 from tokenizers import Tokenizer
 from tokenizers.decoders import ByteLevel as ByteLevelDecoder
 from tokenizers.models import BPE
@@ -40,6 +41,23 @@ def _unpermute(weight: Tensor, heads: int) -> Tensor:
     return weight.view(heads, -1, 2, weight.shape[-1]).transpose(1, 2).reshape(weight.shape)
 
 
+class Reader(GGUFReader):
+    """The package's reader at four times its speed: a vocabulary is a hundred thousand small reads, and each slice of a
+    memory map is a new memory map.
+    """
+
+    def _get(self, offset: int, dtype: Any, count: int = 1, override_order: str | None = None) -> np.ndarray:
+        array: np.ndarray = np.frombuffer(self.data, dtype, int(count), int(offset))
+        order = override_order or self.byte_order
+        return array if order == "I" else array.view(array.dtype.newbyteorder(order))  # type: ignore[arg-type]
+
+
+def dequantized(tensor: ReaderTensor) -> Tensor:
+    """A tensor of the file in float32, in memory of its own."""
+    array = gguf.dequantize(tensor.data, tensor.tensor_type)
+    return torch.from_numpy(array if array.flags.writeable else array.copy())
+
+
 class Gguf(NamedTuple):
     """`control` are the ids of the control tokens, `eos` is the one that ends an answer."""
 
@@ -58,7 +76,7 @@ def load_gguf(path: Path, dtype: torch.dtype) -> Gguf:
         ChatError: the file is no GGUF file of a Llama network.
     """
     try:
-        reader = GGUFReader(path)
+        reader = Reader(path)
     except (OSError, ValueError) as error:
         raise ChatError(f"{path}: not a GGUF file: {error}") from None
     field = {name: value.contents() for name, value in reader.fields.items()}
@@ -75,7 +93,7 @@ def load_gguf(path: Path, dtype: torch.dtype) -> Gguf:
         eps=field["llama.attention.layer_norm_rms_epsilon"],
         rope_base=field["llama.rope.freq_base"],
     )
-    tensors = {t.name: torch.tensor(gguf.dequantize(t.data, t.tensor_type)) for t in reader.tensors}
+    tensors = {tensor.name: dequantized(tensor) for tensor in reader.tensors}
     kinds = field["tokenizer.ggml.token_type"]
     return Gguf(
         name=field.get("general.name", path.stem),
