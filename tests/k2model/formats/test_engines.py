@@ -252,6 +252,7 @@ def vllm(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 VLLM = {
+    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",  # three processes that each import it
     "VLLM_CPU_KVCACHE_SPACE": "1",
     "VLLM_CPU_OMP_THREADS_BIND": "nobind",
     "VLLM_LOGGING_LEVEL": "WARNING",
