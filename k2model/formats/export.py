@@ -7,6 +7,18 @@ from pathlib import Path
 from k2model.errors import CheckpointError, ConfigError, NotFiniteError
 from k2model.formats.gguf_export import DTYPES, export_gguf
 
+MAGIC = b"GGUF"
+
+
+def _check_place(out: Path) -> None:
+    """Raises ConfigError where a file of another kind, a model's weights say, would be written over."""
+    if out.is_dir():
+        raise ConfigError(f"--out: {out} is a folder")
+    if out.exists():
+        with out.open("rb") as handle:
+            if handle.read(len(MAGIC)) != MAGIC:
+                raise ConfigError(f"--out: {out} is there and no GGUF file")
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="k2 export", description="A model folder in a format of other programs.")
@@ -20,8 +32,7 @@ def main() -> int:
     folder = args.folder.resolve()
     out = args.out or folder.parent / f"{folder.name}.gguf"
     try:
-        if out.is_dir():
-            raise ConfigError(f"--out: {out} is a folder")
+        _check_place(out)
         done = export_gguf(args.folder, out, dtype=args.dtype, tokenizer=args.tokenizer)
     except (CheckpointError, ConfigError, NotFiniteError) as error:
         print(f"k2 export: {error}", file=sys.stderr)

@@ -30,7 +30,9 @@ DTYPES = {
 }
 END_OF_TURN = "<|im_end|>"
 READ_BETAS = (32.0, 1.0)  # of YaRN, which llama.cpp's deepseek2 takes whatever a file says
-LITE_LAYERS = (26, 27)  # llama.cpp takes networks of so many layers for DeepSeek-V2-Lite and reads no q_lora_rank
+# llama.cpp takes networks of so many layers (with 48: and so many tokens) for DeepSeek-V2-Lite and its kin, whose
+# queries aren't compressed, and reads no q_lora_rank.
+LITE_LAYERS, LITE_48_ROWS = (26, 27), 128256
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,8 @@ def check_network(config: K2Config) -> None:
         raise ConfigError(f"topk_method: {config.topk_method!r}; llama.cpp scores a group by its two best experts")
     if config.n_shared_experts == 0:
         raise ConfigError("n_shared_experts: 0; llama.cpp's deepseek2 has at least one")
-    if config.q_lora_rank is not None and config.num_hidden_layers in LITE_LAYERS:
+    lite = (config.num_hidden_layers, config.vocab_size) == (48, LITE_48_ROWS)
+    if config.q_lora_rank is not None and (lite or config.num_hidden_layers in LITE_LAYERS):
         raise ConfigError(
             f"q_lora_rank: {config.q_lora_rank} with {config.num_hidden_layers} layers; llama.cpp reads none then"
         )
@@ -132,6 +135,9 @@ def chat_template(folder: Path) -> str | None:
             raise ConfigError(f"{file}: not UTF-8: {error.reason} at byte {error.start}") from None
     described = folder / "tokenizer_config.json"
     template = read_json(described).get("chat_template") if described.exists() else None
+    if isinstance(template, list):  # several by name, as transformers 4 wrote them
+        named = {entry.get("name"): entry.get("template") for entry in template if isinstance(entry, dict)}
+        template = named.get("default")
     return template if isinstance(template, str) else None
 
 

@@ -24,7 +24,7 @@ from k2model.config import K2Config, YarnConfig
 from k2model.errors import ConfigError, NotFiniteError
 from k2model.formats.checkpoint import load_checkpoint, save_checkpoint
 from k2model.formats.export import main
-from k2model.formats.gguf_export import check_network, export_gguf
+from k2model.formats.gguf_export import chat_template, check_network, export_gguf
 from k2model.formats.gguf_vocabulary import splitter, vocabulary
 from k2model.formats.int4_checkpoint import save_int4_checkpoint
 from k2model.model import K2Model
@@ -318,7 +318,8 @@ REFUSED: dict[str, dict[str, Any]] = {
         "topk_group": 2,
     },
     "n_shared_experts": {"n_shared_experts": 0},
-    "q_lora_rank": {"num_hidden_layers": 27},
+    "q_lora_rank: 32 with 27": {"num_hidden_layers": 27},
+    "q_lora_rank: 32 with 48": {"num_hidden_layers": 48, "vocab_size": 128256},
     "rope_scaling.mscale:": {"rope_scaling": YarnConfig(4.0, 128, mscale=0.5, mscale_all_dim=1.0)},
     "rope_scaling.mscale_all_dim": {"rope_scaling": YarnConfig(4.0, 128, mscale_all_dim=None, attention_factor=1.0)},
     "rope_scaling.truncate": {"rope_scaling": YarnConfig(4.0, 128, truncate=False)},
@@ -330,6 +331,21 @@ def test_a_network_that_llama_cpp_lacks_is_refused_by_its_key(key: str) -> None:
     with pytest.raises(ConfigError, match=f"^{key}"):
         check_network(_config(**REFUSED[key]))
     check_network(_config(num_hidden_layers=27, q_lora_rank=None))
+    check_network(_config(num_hidden_layers=48))
+
+
+def test_a_template_is_found_where_transformers_put_it(tmp_path: Path) -> None:
+    described = tmp_path / "tokenizer_config.json"
+    for value, wanted in (
+        ({"chat_template": "A"}, "A"),
+        ({"chat_template": [{"name": "rag", "template": "R"}, {"name": "default", "template": "D"}]}, "D"),
+        ({"chat_template": [{"name": "rag", "template": "R"}]}, None),
+        ({}, None),
+    ):
+        described.write_text(json.dumps(value))
+        assert chat_template(tmp_path) == wanted
+    (tmp_path / "chat_template.jinja").write_text("F")
+    assert chat_template(tmp_path) == "F"
 
 
 Run = Callable[..., tuple[int, str, str]]
@@ -398,6 +414,8 @@ def test_places_that_cannot_be_are_one_line(folder: Path, run: Run, tmp_path: Pa
         (("gguf", tmp_path / "file"), "file/config.json: "),
         (("gguf", "/"), "/config.json: not found"),
         (("gguf", folder, "--out", tmp_path), f"--out: {tmp_path} is a folder"),
+        (("gguf", folder, "--out", folder / "model.safetensors"), "model.safetensors is there and no GGUF file"),
+        (("gguf", folder, "--out", tmp_path / "file"), "file is there and no GGUF file"),
         (("gguf", folder, "--out", tmp_path / "file/x.gguf"), "file: File exists"),
         (("gguf", folder, "--tokenizer", tmp_path / "nowhere"), "nowhere/tokenizer.json: not found"),
     ):
