@@ -60,9 +60,10 @@ inputs = tokenizer.apply_chat_template(messages, add_generation_prompt=True, ret
 answer = model.generate(**inputs, max_new_tokens=64)
 ```
 
-`k2 serve FOLDER` serves it with the OpenAI API. Text of a message that spells a special token becomes that token in
-transformers; `k2` keeps it text. For training elsewhere the chat template marks with `{% generation %}` what is to be
-learned; `keep_last_reasoning` renders the last answer with its reasoning.
+`k2 serve FOLDER` serves it with the OpenAI API, `k2 export gguf FOLDER` writes one file for llama.cpp, Ollama and LM
+Studio. Text of a message that spells a special token becomes that token in transformers; `k2` keeps it text. For
+training elsewhere the chat template marks with `{% generation %}` what is to be learned; `keep_last_reasoning` renders
+the last answer with its reasoning.
 """
 
 
