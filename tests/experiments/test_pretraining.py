@@ -8,11 +8,13 @@ from mlflow.tracking import MlflowClient
 from experiments import pretraining
 from experiments.pretraining_claims import Experiment
 from experiments.pretraining_runs import PretrainArm, PretrainRun
+from tests.databases import mlflow_database
 
 
 def test_an_experiments_arms_and_seeds_are_children_of_one_parent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    mlflow_database(tmp_path / "mlflow.db")
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     monkeypatch.chdir(tmp_path)

@@ -8,6 +8,7 @@ from mlflow.tracking import MlflowClient
 from experiments import rl
 from experiments.rl import arms
 from experiments.rl_claims import Results, RlOutcome, charts, claims
+from tests.databases import mlflow_database
 
 FAMILIES = ["parity", "size"]
 
@@ -59,6 +60,7 @@ def test_arms_differ_from_the_lean_one_in_what_they_name() -> None:
 
 
 def test_arms_and_seeds_are_children_of_one_parent_in_mlflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mlflow_database(tmp_path / "mlflow.db")
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     monkeypatch.chdir(tmp_path)

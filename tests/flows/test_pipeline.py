@@ -212,7 +212,7 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
     process.wait()
 
 
-def _until(read: Callable[[], Any], good: Callable[[Any], bool], seconds: float = 120) -> Any:
+def _until(read: Callable[[], Any], good: Callable[[Any], bool], seconds: float = 300) -> Any:
     deadline = time.monotonic() + seconds
     while True:
         value = read()
@@ -238,7 +238,7 @@ def test_terminated_in_pretraining_it_leaves_no_process_and_a_second_run_is_refu
         stderr=subprocess.DEVNULL,
     )
     try:
-        deadline = time.monotonic() + 180
+        deadline = time.monotonic() + 300
         while not set(_checkpoints(smoke_checkout)) - old:
             assert process.poll() is None, "the flow ended before it could be terminated"
             assert time.monotonic() < deadline, "pretraining wrote no checkpoint"

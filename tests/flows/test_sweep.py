@@ -16,6 +16,7 @@ from flows.experiment import override, parse_changes
 from flows.sweep import grid, suggest
 from stages.harness.errors import InputError
 from tests.conftest import ROOT, checkout_env
+from tests.databases import mlflow_database
 
 TOY = """
 import json, os, yaml
@@ -40,6 +41,7 @@ DVC_YAML = {
 def repo(tmp_path: Path) -> Path:
     (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
     (tmp_path / "toy.py").write_text(TOY)
+    mlflow_database(tmp_path / "mlflow.db")
     (tmp_path / "dvc.yaml").write_text(yaml.safe_dump(DVC_YAML))
     (tmp_path / ".gitignore").write_text("/mlflow.db*\n/.prefect/\n/mlartifacts/\n")
     for command in (

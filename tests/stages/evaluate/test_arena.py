@@ -12,6 +12,7 @@ from stages.evaluate import arena, standalone
 from stages.evaluate.arena import Judge, play, rate
 from stages.harness.errors import InputError
 from tests.answering import Answering
+from tests.databases import mlflow_database
 
 ASKED = questions()[0][:20]
 
@@ -108,6 +109,7 @@ def test_battles_go_to_a_file_and_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    mlflow_database(tmp_path / "m.db")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/m.db")
     clients = {"one": Player(1), "two": Swapped(2), "critic": Critic("label")}
     monkeypatch.setattr(arena, "open_client", lambda spec, **_: clients[spec])

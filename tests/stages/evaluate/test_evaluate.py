@@ -23,6 +23,7 @@ from gym.benchmarks.open import open_benchmark
 from stages.evaluate import scores, standalone
 from stages.evaluate.runner import _redacted, run_benchmark
 from tests.answering import Answering
+from tests.databases import mlflow_database
 
 SETTINGS = Settings(2, 1.0, 1.0, 16)
 
@@ -145,6 +146,7 @@ def test_a_refusal_costs_its_item_and_no_secret_is_kept_anywhere(
     endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    mlflow_database(tmp_path / "m.db")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/m.db")
     secrets = ("sk-env-0123456789abcdef", "hunter2-password", "q-key-99887766")
     monkeypatch.setenv("OPENAI_API_KEY", f"{secrets[0]}\n")
@@ -171,6 +173,7 @@ def test_too_many_refusals_stop_the_evaluation_with_one_line(
     endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    mlflow_database(tmp_path / "m.db")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/m.db")
     Handler.refused = ("e",)
     command = ["--target", f"{endpoint}#m", "--benchmarks", "mmlu", "--items", "40"]
@@ -184,6 +187,7 @@ def test_the_command_line_without_the_pipeline(
     endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    mlflow_database(tmp_path / "m.db")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/m.db")
     command = ["--target", endpoint, "--model", "m", "--benchmarks", "gpqa_diamond,mmlu,acebench,bfcl", "--items", "20"]
     assert standalone.run([*command, "--repeats", "2", "--out", str(tmp_path / "out")]) == 0
@@ -247,6 +251,7 @@ def test_a_run_killed_by_sigkill_asks_only_what_is_missing(tmp_path: Path) -> No
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     root = Path(__file__).parents[3]
+    mlflow_database(tmp_path / "m.db")
     env = os.environ | {"MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/m.db", "PYTHONPATH": str(root)}
     target = f"http://127.0.0.1:{server.server_port}/v1"
     command = [sys.executable, "-m", "stages.evaluate", "--target", target, "--model", "m", "--benchmarks", "mmlu"]

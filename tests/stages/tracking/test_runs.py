@@ -21,6 +21,7 @@ from stages.harness import checkout_lock
 from stages.tracking import __main__ as models
 from stages.tracking import outbox
 from stages.tracking.runs import Track, log_run, send_unsent
+from tests.databases import mlflow_database
 from tests.servers import free_port
 
 STEPS = 250  # more than one batch
@@ -33,7 +34,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("K2_PIPELINE_RUN", "this run")
     monkeypatch.setattr(outbox, "PAUSE_S", 0.0)
     folder = tmp_path / "checkout"
-    folder.mkdir()
+    mlflow_database(folder / "mlflow.db")
     monkeypatch.chdir(folder)
     return Path()
 

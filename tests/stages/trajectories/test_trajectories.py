@@ -70,7 +70,7 @@ def test_a_killed_run_goes_on_at_the_next_shard_and_gives_the_same_bytes(
     write_table(folder / "data" / "tools.parquet", few, TOOLS)
     command = [sys.executable, "-m", "stages.trajectories"]
     process = subprocess.Popen(command, cwd=folder, env=env, stdout=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while len(list(folder.glob("work/trajectories/*/simulated-*.jsonl"))) < 3 and time.monotonic() < deadline:
         time.sleep(0.02)
     os.kill(process.pid, signal.SIGKILL)
