@@ -29,6 +29,7 @@ DTYPES = {
     "bf16": (torch.bfloat16, GGMLQuantizationType.BF16, LlamaFileType.MOSTLY_BF16),
 }
 END_OF_TURN = "<|im_end|>"
+LARGEST_EPS = 1e-4  # from here on it shows whether latents are normed by it or by DeepSeek's 1e-6
 READ_BETAS = (32.0, 1.0)  # of YaRN, which llama.cpp's deepseek2 takes whatever a file says
 # llama.cpp takes networks of so many layers (with 48: and so many tokens) for DeepSeek-V2-Lite and its kin, whose
 # queries aren't compressed, and reads no q_lora_rank.
@@ -106,6 +107,8 @@ def check_network(config: K2Config) -> None:
         raise ConfigError(
             f"q_lora_rank: {config.q_lora_rank} with {config.num_hidden_layers} layers; llama.cpp reads none then"
         )
+    if config.rms_norm_eps > LARGEST_EPS:
+        raise ConfigError(f"rms_norm_eps: {config.rms_norm_eps:g}; llama.cpp norms latents by it too, not by 1e-6")
     yarn = config.rope_scaling
     if yarn is None:
         return

@@ -5,6 +5,7 @@ pytest -m drivers tests/k2model/formats/test_engines.py
 
 import json
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,12 @@ from agents.chat.embedded.gguf_llama import load_gguf, teacher_file
 from k2model.chat.messages import TEMPLATE, render
 from k2model.chat.tokenizer import MARKERS, SPECIAL, K2Tokenizer, save_tokenizer
 from k2model.config import K2Config, YarnConfig
-from k2model.formats.checkpoint import load_checkpoint, save_checkpoint
+from k2model.formats.checkpoint import load_checkpoint, load_config, save_checkpoint
 from k2model.formats.gguf_export import export_gguf
 from k2model.formats.int4_checkpoint import save_int4_checkpoint
 from k2model.model import K2Model
 from tests.environments import environment, run_there
+from tests.k2model.formats.layouts import LAYOUTS, make
 from tests.k2model.formats.vocabularies import TEXTS, small_vocabulary
 
 pytestmark = [pytest.mark.drivers, pytest.mark.timeout(3600)]
@@ -86,15 +88,21 @@ def _prompts(rows: int) -> list[list[int]]:
 
 
 @torch.no_grad()
-def _greedy(model: K2Model, prompt: list[int], banned: list[int] | None = None) -> list[int]:
-    """Greedy tokens, never one of `banned`."""
+def _greedy(
+    logits_of: Callable[[torch.Tensor], torch.Tensor | None], prompt: list[int], banned: list[int] | None = None
+) -> list[int]:
+    """Greedy tokens of a network that gives logits_BLV, never one of `banned`."""
     ids = list(prompt)
     for _ in range(LENGTH):
-        logits = model(torch.tensor([ids])).logits_BLV
+        logits = logits_of(torch.tensor([ids]))
         assert logits is not None
         logits[0, -1, banned or []] = float("-inf")
         ids.append(int(logits[0, -1].argmax()))
     return ids[len(prompt) :]
+
+
+def _logits(model: K2Model) -> Callable[[torch.Tensor], torch.Tensor | None]:
+    return lambda ids: model(ids).logits_BLV
 
 
 def _equal(ours: list[list[int]], theirs: list[list[int]]) -> str:
@@ -135,7 +143,21 @@ def test_llama_cpp_continues_with_the_same_greedy_tokens(name: str, llama_cpp: P
     told = _ask_llama_cpp(llama_cpp, tmp_path / "out.gguf", prompts=_prompts(512), betas=betas)
     model = load_checkpoint(tmp_path / "model", dtype=torch.float32)
     ends = [words.token_to_id(token) for token in ENDS]
-    assert _equal([_greedy(model, prompt, ends) for prompt in _prompts(512)], told["continued"]) == ALL
+    assert _equal([_greedy(_logits(model), prompt, ends) for prompt in _prompts(512)], told["continued"]) == ALL
+
+
+@pytest.mark.parametrize("layout", [name for name in LAYOUTS if name not in ("v2", "large-eps")])  # refused
+def test_llama_cpp_continues_as_transformers_does(layout: str, llama_cpp: Path, tmp_path: Path) -> None:
+    theirs = make(layout, tmp_path / "model", vocab_size=512)
+    words = small_vocabulary("scratch")
+    save_tokenizer(words, tmp_path / "words", chat_template=TEMPLATE, max_length=512)
+    export_gguf(tmp_path / "model", tmp_path / "out.gguf", tokenizer=tmp_path / "words")
+    yarn = load_config(tmp_path / "model").rope_scaling
+    betas = [-1.0, -1.0] if yarn is None else [yarn.beta_fast, yarn.beta_slow]
+    told = _ask_llama_cpp(llama_cpp, tmp_path / "out.gguf", prompts=_prompts(512), betas=betas)
+    ends = [words.token_to_id(token) for token in ENDS]
+    ours = [_greedy(lambda ids: theirs(ids).logits, prompt, ends) for prompt in _prompts(512)]
+    assert _equal(ours, told["continued"]) == ALL
 
 
 CALL = {
@@ -218,7 +240,7 @@ def test_llama_cpp_runs_an_int4_folder(llama_cpp: Path, tmp_path: Path) -> None:
     told = _ask_llama_cpp(llama_cpp, tmp_path / "out.gguf", prompts=_prompts(512))
     loaded = load_checkpoint(tmp_path / "model", dtype=torch.float32)
     ends = [words.token_to_id(token) for token in ENDS]
-    assert _equal([_greedy(loaded, prompt, ends) for prompt in _prompts(512)], told["continued"]) == ALL
+    assert _equal([_greedy(_logits(loaded), prompt, ends) for prompt in _prompts(512)], told["continued"]) == ALL
 
 
 @pytest.mark.parametrize("end", ["<|im_end|>", "[EOS]", "[EOT]"])
@@ -274,4 +296,6 @@ def test_vllm_continues_with_the_same_greedy_tokens(name: str, vllm: Path, tmp_p
     variables = VLLM | {"VLLM_MLA_DISABLE": disabled}
     told = run_there(vllm, HERE / "drivers/drive_vllm.py", tmp_path / "model", cwd=tmp_path, given=given, **variables)
     model = load_checkpoint(tmp_path / "model", dtype=torch.float32)
-    assert _equal([_greedy(model, prompt) for prompt in _prompts(512)], json.loads(told.splitlines()[-1])) == ALL
+    assert (
+        _equal([_greedy(_logits(model), prompt) for prompt in _prompts(512)], json.loads(told.splitlines()[-1])) == ALL
+    )

@@ -317,6 +317,7 @@ REFUSED: dict[str, dict[str, Any]] = {
         "n_group": 4,
         "topk_group": 2,
     },
+    "rms_norm_eps: 0.05": {"rms_norm_eps": 0.05},
     "n_shared_experts": {"n_shared_experts": 0},
     "q_lora_rank: 32 with 27": {"num_hidden_layers": 27},
     "q_lora_rank: 32 with 48": {"num_hidden_layers": 48, "vocab_size": 128256},
