@@ -30,7 +30,7 @@ GIT = ("git", "-c", "user.name=test", "-c", "user.email=test@localhost")
 @pytest.fixture(scope="module")
 def ran(smoke_checkout: Path, run_in: Run) -> Path:
     (smoke_checkout / "mlflow.db").unlink()
-    said = run_in(smoke_checkout, *DVC, "repro", timeout=900).stdout
+    said = run_in(smoke_checkout, *DVC, "repro", timeout=1700).stdout
     (smoke_checkout.parent / "said").write_text(said)
     return smoke_checkout
 
