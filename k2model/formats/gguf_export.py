@@ -40,7 +40,6 @@ LITE_LAYERS, LITE_48_ROWS = (26, 27), 128256
 class Exported:
     """What an export wrote, and what a user should know about it, a line each."""
 
-    path: Path
     tensors: int
     dtype: str
     splitter: str
@@ -93,7 +92,7 @@ def export_gguf(folder: Path, out: Path, *, dtype: str | None = None, tokenizer:
         _write_network(writer, config)
         _write_vocabulary(writer, words, config, ends, template)
         count = _write_tensors(writer, model, kind)
-    return Exported(out, count, kind, words.splitter, tuple(notes))
+    return Exported(count, kind, words.splitter, tuple(notes))
 
 
 def check_network(config: K2Config) -> None:
