@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 import torch
 
-from agents.chat.embedded.gguf_llama import teacher_file
+from agents.chat.embedded.teacher import teacher_file
 from agents.chat.endpoint import EndpointOptions
 from agents.chat.open import open_client
 from agents.chat.protocol import ChatAnswer, ChatRequest, ChatResponse

@@ -43,7 +43,8 @@ def gate_scaling_factor(n_experts: int, top_k: int) -> float:
     return round(total / rounds, 3)
 
 
-def _check_int(name: str, value: Any, least: int, most: int = MOST) -> None:
+def check_int(name: str, value: Any, least: int, most: int = MOST) -> None:
+    """Raises ConfigError, naming the key, when the value is no integer between `least` (0 or 1) and `most`."""
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
         kind = {0: "no integer of at least 0", 1: "no positive integer"}[least]
         raise ConfigError(f"{name}: {value!r:.80} is {kind if not _above(value, most) else f'above {most:,}'}")
@@ -53,7 +54,8 @@ def _above(value: Any, most: int) -> bool:
     return isinstance(value, int) and value > most
 
 
-def _check_number(name: str, value: Any) -> None:
+def check_number(name: str, value: Any) -> None:
+    """Raises ConfigError, naming the key, when the value is no number of a usable size."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) <= MOST_NUMBER:
         raise ConfigError(f"{name}: {value!r:.80} is no number")
 
@@ -82,13 +84,13 @@ class YarnConfig:
 
     def __post_init__(self) -> None:
         for name in ("factor", "beta_fast", "beta_slow"):
-            _check_number(f"rope_scaling.{name}", getattr(self, name))
+            check_number(f"rope_scaling.{name}", getattr(self, name))
         for name in ("mscale", "mscale_all_dim", "attention_factor"):
             if getattr(self, name) is not None:
-                _check_number(f"rope_scaling.{name}", getattr(self, name))
+                check_number(f"rope_scaling.{name}", getattr(self, name))
         if self.factor < 1:
             raise ConfigError(f"rope_scaling.factor: {self.factor} is below 1")
-        _check_int("rope_scaling.original_max_position_embeddings", self.original_max_position_embeddings, 1)
+        check_int("rope_scaling.original_max_position_embeddings", self.original_max_position_embeddings, 1)
         if self.beta_slow < LEAST_BETA:
             raise ConfigError(f"rope_scaling.beta_slow: {self.beta_slow} is below {LEAST_BETA}")
         if self.beta_fast < self.beta_slow:
@@ -177,14 +179,14 @@ class K2Config:
             "v_head_dim n_group topk_group max_position_embeddings"
         )
         for name in positive.split():
-            _check_int(name, getattr(self, name), 1)
+            check_int(name, getattr(self, name), 1)
         for name in ("first_k_dense_replace", "n_shared_experts"):
-            _check_int(name, getattr(self, name), 0)
+            check_int(name, getattr(self, name), 0)
         for name in ("rope_theta", "rms_norm_eps", "initializer_range"):
-            _check_number(name, getattr(self, name))
+            check_number(name, getattr(self, name))
         if self.q_lora_rank is not None:
             try:
-                _check_int("q_lora_rank", self.q_lora_rank, 1)
+                check_int("q_lora_rank", self.q_lora_rank, 1)
             except ConfigError:
                 raise ConfigError(
                     f"q_lora_rank: {self.q_lora_rank!r:.80} is neither null nor a positive integer"
@@ -224,7 +226,7 @@ class K2Config:
             normed = self.has_expert_bias
             factor = gate_scaling_factor(self.n_routed_experts, self.num_experts_per_tok) if normed else 1.0
             object.__setattr__(self, "routed_scaling_factor", factor)
-        _check_number("routed_scaling_factor", self.routed_scaling_factor)
+        check_number("routed_scaling_factor", self.routed_scaling_factor)
 
     def _check_router(self) -> None:
         for name, known in (("topk_method", SCORES), ("scoring_func", set(SCORES.values()))):

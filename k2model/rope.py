@@ -25,15 +25,19 @@ def _yarn_inv_freq(inv_freq_R: Tensor, theta: float, dim: int, yarn: YarnConfig)
     return inv_freq_R / yarn.factor * (1 - keep_R) + inv_freq_R * keep_R
 
 
+def inverse_frequencies(theta: float, dim: int, yarn: YarnConfig | None) -> Tensor:
+    """Radians that each of the dim / 2 pairs turns per position, float32."""
+    inv_freq_R = 1.0 / theta ** (torch.arange(0, dim, 2, dtype=torch.float32) / dim)
+    return inv_freq_R if yarn is None else _yarn_inv_freq(inv_freq_R, theta, dim, yarn)
+
+
 def rope_table(config: K2Config, length: int) -> tuple[Tensor, Tensor]:
     """(cos_LR, sin_LR), float32, for positions 0..length−1 and R = qk_rope_head_dim / 2 pairs.
 
     With YaRN both are scaled by its `rotary_scale`, which is 1 for K2.
     """
-    dim, yarn = config.qk_rope_head_dim, config.rope_scaling
-    inv_freq_R = 1.0 / config.rope_theta ** (torch.arange(0, dim, 2, dtype=torch.float32) / dim)
-    scale = 1.0
-    if yarn is not None:
-        inv_freq_R, scale = _yarn_inv_freq(inv_freq_R, config.rope_theta, dim, yarn), yarn.rotary_scale
+    yarn = config.rope_scaling
+    inv_freq_R = inverse_frequencies(config.rope_theta, config.qk_rope_head_dim, yarn)
+    scale = 1.0 if yarn is None else yarn.rotary_scale
     angle_LR = torch.arange(length, dtype=torch.float32)[:, None] * inv_freq_R
     return angle_LR.cos() * scale, angle_LR.sin() * scale

@@ -13,6 +13,7 @@ import yaml
 from pydantic import Field, ValidationInfo, field_validator
 
 from gym.tasksets.open import known
+from stages.base.params import UpcycleParams
 from stages.corpus.params import CorpusParams
 from stages.evaluate.params import EvaluateParams
 from stages.harness.endpoint import EndpointParams
@@ -58,6 +59,7 @@ class Params(Common):
     text_loss: TextLossParams
     corpus: CorpusParams
     tokenizer: TokenizerParams
+    upcycle: UpcycleParams
     rephrase: RephraseParams
     tools: ToolsParams
     trajectories: TrajectoriesParams
@@ -135,7 +137,7 @@ def main() -> None:
         raise SystemExit(2) from None
     if args.write:
         path.write_text(yaml.safe_dump(value, sort_keys=False), encoding="utf-8")
-    print(f"{path}: valid; model {params.model}, seed {params.seed}")
+    print(f"{path}: valid; base {params.base}, seed {params.seed}")
 
 
 if __name__ == "__main__":

@@ -38,12 +38,13 @@ def checkout(tmp_path_factory: pytest.TempPathFactory, run_in: Run) -> Path:
     params["pretrain"]["ranks"] = 2
     (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
     rng = np.random.default_rng(0)
-    writer = ShardWriter(folder / "data" / "tokens", vocab_size=1024, bos=1, shard_tokens=4000)
+    writer = ShardWriter(folder / "data" / "tokens", vocab_size=320, bos=1, shard_tokens=4000)
     for _ in range(100):
-        writer.add("train", [1, *rng.integers(3, 1024, 100).tolist(), 2])
+        writer.add("train", [1, *rng.integers(3, 320, 100).tolist(), 2])
     writer.close({"eos": 2, "pad": 0})
     write_tokenizer(folder / "data", 320)
     write_corpus(folder / "data")
+    run_in(folder, sys.executable, "-m", "stages.base")
     return folder
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
+from k2model.chat.byte_level import NEVER_IN_UTF8, character_of_byte
 from k2model.chat.tokenizer import MARKERS, SPECIAL, K2Tokenizer, check_text
 from k2model.errors import ConfigError
 
@@ -43,14 +44,15 @@ def seat_special_tokens(tokenizer: Tokenizer) -> tuple[K2Tokenizer, dict[str, in
     """The same vocabulary with K2's special tokens and markers in it.
 
     A token of the same name stays where it is, one of the same meaning is renamed, the others take the places of unused
-    tokens in the order of ids, and what is left gets new ids at the end. Every other token keeps its id.
+    tokens in the order of ids, and what is left gets new ids at the end, as do bytes that have no token (SmolLM2 lacks
+    control characters and the bytes of unassigned planes). Every other token keeps its id.
 
     Args:
         tokenizer: a byte-level BPE whose control tokens are added tokens, as in `tokenizer.json`.
 
     Returns:
         The tokenizer, and the ids of the tokens whose rows of the embedding and the head mean something else, or
-        nothing yet, by name.
+        nothing yet, by name; a byte's is `<0x04>`.
 
     Raises:
         ConfigError: no byte-level BPE, a name of K2's that is ordinary text in it, or ids that can't be kept.
@@ -72,6 +74,12 @@ def seat_special_tokens(tokenizer: Tokenizer) -> tuple[K2Tokenizer, dict[str, in
     unused = iter(sorted((c for c in added if UNUSED.fullmatch(c)), key=lambda content: added[content]["id"]))
     new: dict[str, int] = {}
     end = max(tokenizer.get_vocab().values()) + 1
+    for byte, character in enumerate(character_of_byte()):
+        if byte not in NEVER_IN_UTF8 and character not in vocabulary:
+            vocabulary[character] = new[f"<0x{byte:02X}>"] = end
+            end += 1
+    if new:  # ids of added tokens that the model doesn't hold are counted on from its own, which are more now
+        vocabulary |= {content: token["id"] for content, token in added.items()}
     for name in names:
         if name in renamed:
             continue

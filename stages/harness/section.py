@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from agents.chat.redact import public, redact
 from stages.harness.errors import InputError
+from stages.harness.inputs import ModelSpec
 
 PARAMS = Path("params.yaml")
 
@@ -21,10 +22,12 @@ class Section(BaseModel):
 class Common(Section):
     """What stands above the sections: every stage sees it.
 
-    traces: trajectories that are shown as MLflow traces.
+    base: the model that training starts from: embedded, scratch, a folder, or a GGUF file. model: the preset of a
+    scratch one. traces: trajectories that are shown as MLflow traces.
     """
 
     seed: int = Field(ge=0)
+    base: ModelSpec = Field(min_length=1)
     model: Literal["smoke", "laptop", "h100", "moonlight-16b", "k2", "k2-thinking"]
     threads: int = Field(ge=1)
     traces: int = Field(ge=0)

@@ -4,9 +4,11 @@ Axes: B rows, L positions.
 """
 
 from collections.abc import Iterator, Sequence
+from typing import Protocol
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from k2model.chat.tokenizer import K2Tokenizer
 from k2model.model import K2Model
@@ -22,8 +24,16 @@ def documents(texts: Sequence[str], tokenizer: K2Tokenizer, length: int, rng: np
             yield Example([tokenizer.bos, *ids], [True] * (len(ids) + 1))
 
 
+class ScoresTargets(Protocol):
+    """A K2 network, or the dense one that it was made of."""
+
+    def log_probs(self, tokens_BL: Tensor, targets_BL: Tensor) -> tuple[Tensor, Tensor]:
+        """(log-probability of each target, entropy), 0 where the target is −100."""
+        ...
+
+
 @torch.no_grad()
-def losses(model: K2Model, examples: Sequence[Example], *, rows: int, pad: int) -> list[float]:
+def losses(model: ScoresTargets, examples: Sequence[Example], *, rows: int, pad: int) -> list[float]:
     """Nats per target of each example, in order; examples of similar length share a forward pass of `rows`.
 
     Raises:
@@ -41,7 +51,7 @@ def losses(model: K2Model, examples: Sequence[Example], *, rows: int, pad: int) 
             ids = torch.tensor(examples[k].ids)
             tokens_BL[row, : len(ids) - 1] = ids[:-1]
             targets_BL[row, : len(ids) - 1] = ids[1:].masked_fill(~torch.tensor(examples[k].loss_mask[1:]), -100)
-        logp_BL = model(tokens_BL, targets_BL).logp_BL
+        logp_BL, _ = model.log_probs(tokens_BL, targets_BL)
         for row, k in enumerate(part):
             nats[k] = -float(logp_BL[row].sum()) / examples[k].targets
     return nats

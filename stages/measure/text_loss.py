@@ -20,7 +20,7 @@ from k2model.model import K2Model
 from stages.harness.errors import InputError
 from stages.harness.section import load_section
 from stages.harness.tables import CORPUS, read_batches
-from stages.measure.loss import losses
+from stages.measure.loss import ScoresTargets, losses
 from stages.measure.params import TextLossParams
 from stages.posttraining.packing import Example
 
@@ -69,17 +69,18 @@ class HeldText:
         """The model is left in the mode, training or not, in which it came."""
         training = model.training
         model.eval()
-        documents = [self._ids(text, tokenizer, model.config.max_position_embeddings) for text in self.texts]
+        loss = self.of(model, tokenizer, model.config.max_position_embeddings)
+        model.train(training)
+        return loss
+
+    def of(self, model: ScoresTargets, tokenizer: K2Tokenizer, context: int) -> TextLoss:
+        """Of any network; documents are cut after `context` tokens."""
+        documents = [tokenizer.encode(text)[:context] for text in self.texts]
         examples = [Example([tokenizer.bos, *ids], [True] * (len(ids) + 1)) for ids in documents]
         per_token = losses(model, examples, rows=ROWS, pad=tokenizer.pad)
-        model.train(training)
         sizes = [len(tokenizer.decode(ids).encode()) for ids in documents]
         per_byte = [nats * len(ids) / n for nats, ids, n in zip(per_token, documents, sizes, strict=True)]
         return TextLoss(per_token, per_byte)
-
-    @staticmethod
-    def _ids(text: str, tokenizer: K2Tokenizer, limit: int) -> list[int]:
-        return tokenizer.encode(text)[:limit]
 
 
 def compare(before: TextLoss, after: TextLoss, seed: int) -> dict[str, float]:

@@ -16,7 +16,6 @@ import torch.distributed as dist
 
 from k2model.chat.tokenizer import load_tokenizer
 from k2model.formats.checkpoint import save_checkpoint
-from k2model.formats.model_card import StageRecord
 from k2model.formats.model_folder import save_model_folder
 from k2model.model import K2Model
 from k2model.training.engine import init_ranks
@@ -25,14 +24,14 @@ from stages.harness.files import write_atomic
 from stages.harness.hooks import Hooks
 from stages.harness.section import load_common, load_section
 from stages.harness.stage import Stage
-from stages.measure.record import REPHRASED, corpus_sources
+from stages.measure.record import REPHRASED, corpus_sources, records
 from stages.measure.text_loss import HeldText, TextLoss
 from stages.pretrain.loop import PretrainJob, train
 from stages.pretrain.params import PretrainParams
 from stages.tracking.runs import Track
 
+START = Path("models/base")
 TOKENS = Path("data/tokens")
-TOKENIZER = Path("data/tokenizer")
 OUT = Path("models/pretrain")
 CURVE = Path("plots/pretrain.csv")
 LAST = 10
@@ -66,7 +65,7 @@ def _follow() -> None:
 
 def text_loss(model: K2Model) -> TextLoss:
     """Loss on the held-out documents that all stages share; under expert parallelism all ranks must call it."""
-    return HeldText(load_common().seed)(model, load_tokenizer(TOKENIZER))
+    return HeldText(load_common().seed)(model, load_tokenizer(START))
 
 
 def main() -> None:
@@ -78,8 +77,7 @@ def main() -> None:
         p = stage.params
         job = PretrainJob(
             params=p,
-            preset=stage.common.model,
-            model_seed=stage.seed("model"),
+            start=START,
             data_seed=stage.seed("data"),
             threads=max(1, stage.common.threads // p.ranks),
             tokens=TOKENS,
@@ -117,10 +115,9 @@ def main() -> None:
             "parameters": parameters,
         }
         metrics |= text_loss(trainer.engine.model).metrics()
-        start = f"random weights, preset `{stage.common.model}`"
-        record = StageRecord("pretrain", start, stage.shown, [*corpus_sources(), REPHRASED], metrics)
+        made = records(stage, START, [*corpus_sources(), REPHRASED], metrics)
         dtype = trainer.engine.weight_dtype
-        save_model_folder(trainer.engine.model, OUT, load_tokenizer(TOKENIZER), [record], dtype=dtype)
+        save_model_folder(trainer.engine.model, OUT, load_tokenizer(START), made, dtype=dtype)
         stage.finish(
             f"{metrics['parameters']:,} parameters, {metrics['tokens']:,} tokens, "
             f"loss {losses[0]:.3f} to {metrics['loss']:.3f}",

@@ -5,7 +5,7 @@ Every rank runs `train`; rank 0 keeps the history, decides which checkpoint to r
 
 import csv
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -14,9 +14,10 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from k2model.config import K2Config, YarnConfig
-from k2model.errors import CheckpointError
+from k2model.errors import CheckpointError, ConfigError
 from k2model.flops import matmul_peak, train_flops_per_token
-from k2model.model import K2Model, Output
+from k2model.formats.checkpoint import load_checkpoint, load_config
+from k2model.model import Output
 from k2model.training.engine import OptimizerOptions, StepReport, TrainEngine, expert_parallel, init_ranks
 from k2model.training.schedule import Phase, Schedule
 from k2model.training.token_shards import TokenBatch, TokenStream, read_index
@@ -41,11 +42,10 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class PretrainJob:
-    """What to train, on what, from which seeds, and where the resumable state lives."""
+    """What to train from which folder, on what, and where the resumable state lives."""
 
     params: PretrainParams
-    preset: str
-    model_seed: int
+    start: Path
     data_seed: int
     threads: int
     tokens: Path
@@ -101,16 +101,28 @@ def schedule_of(p: PretrainParams) -> Schedule:
     return Schedule([wsd, annealing, long], p.global_batch_tokens)
 
 
-def model_config(preset: str, tokens: Path) -> K2Config:
-    """The preset with the vocabulary of the token shards."""
-    index = read_index(tokens)
-    return K2Config.preset(
-        preset,
-        vocab_size=int(index["vocab_size"]),
-        bos_token_id=int(index["bos"]),
-        eos_token_id=int(index["eos"]),
-        pad_token_id=int(index["pad"]),
-    )
+def check_vocabulary(config: K2Config, start: Path, tokens: Path) -> None:
+    """Raises InputError when the token shards were made with another vocabulary than the model's."""
+    vocab = int(read_index(tokens)["vocab_size"])
+    if vocab > config.vocab_size:
+        raise InputError(f"{tokens}: ids of {vocab:,} tokens, {start} knows {config.vocab_size:,}")
+
+
+def check_start(config: K2Config, phases: Sequence[Phase], start: Path) -> None:
+    """Raises InputError when a phase can't go on from the model in `start`."""
+    for phase in phases:
+        try:
+            config.check_bias_rate(phase.bias_rate)
+        except ConfigError as error:
+            raise InputError(f"{phase.name}.{error} ({start})") from None
+        if phase.yarn_factor > 1 and config.rope_scaling is not None:
+            reach = (
+                f"factor {config.rope_scaling.factor:g} over {config.rope_scaling.original_max_position_embeddings:,}"
+            )
+            raise InputError(
+                f"{phase.name}.yarn_factor: {phase.yarn_factor:g}; the model in {start} has YaRN of its own ({reach}), "
+                "set it to 1"
+            )
 
 
 def _loss(model: nn.Module, batch: TokenBatch) -> tuple[Tensor, Output]:
@@ -165,7 +177,11 @@ class Trainer:
             raise InputError(f"pretrain.ranks: {p.ranks}, but {self.ranks} processes were started")
         self.schedule = schedule_of(p)
         self.stream = TokenStream(job.tokens, "train", job.data_seed)
-        config = model_config(job.preset, job.tokens)
+        stored = load_config(job.start)
+        check_vocabulary(stored, job.start, job.tokens)
+        check_start(stored, self.schedule.phases, job.start)
+        model = load_checkpoint(job.start, parallel=expert_parallel(p.expert_parallel))
+        config = model.config
         longest = max(phase.sequence_length for phase in self.schedule.phases)
         if config.max_position_embeddings < longest:
             config = config.replace(max_position_embeddings=longest)
@@ -173,8 +189,8 @@ class Trainer:
         options = OptimizerOptions(weight_decay=o.weight_decay, momentum=o.momentum, clip_norm=o.clip_norm, tau=o.tau)
         self.micro_batches = p.global_batch_tokens // (p.micro_batch_tokens * p.ranks)
         self.base_config = config
-        model = K2Model(config, seed=job.model_seed, parallel=expert_parallel(p.expert_parallel))
         self.engine = TrainEngine(model, options, micro_batches=self.micro_batches, compute=p.compute)
+        self.engine.set_config(config)
         self.checkpoints = job.work / "checkpoints"
         self.state = PretrainState()
         self.guard = LossGuard(p.guard.window, p.guard.z)

@@ -20,6 +20,7 @@ SECTIONS = {  # which section of the page shows a stage's result
     "rephrase": "rephrasing",
     "tools": "tools",
     "trajectories": "trajectories",
+    "base": "pretraining",
     "pretrain": "pretraining",
     "sft": "sft",
     "rl": "rl",

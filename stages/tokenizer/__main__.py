@@ -1,4 +1,4 @@
-"""`python -m stages.tokenizer`: byte-level BPE with K2's special tokens, trained on documents and tool calls."""
+"""`python -m stages.tokenizer`: the base's vocabulary, or one of documents and calls, with K2's special tokens."""
 
 import json
 from collections.abc import Iterator
@@ -9,7 +9,9 @@ from agents.conversations.drafting import make_task
 from agents.conversations.tasks import applications
 from agents.tools.evolve import evolve
 from k2model.chat.messages import TEMPLATE
+from k2model.chat.seats import seat_special_tokens
 from k2model.chat.tokenizer import load_tokenizer, save_tokenizer, train_tokenizer
+from stages.harness.base_model import find_source, vocabulary
 from stages.harness.files import write_atomic
 from stages.harness.stage import Stage
 from stages.harness.tables import CORPUS, read_batches
@@ -43,17 +45,20 @@ def documents(split: str) -> Iterator[str]:
 def main() -> None:
     with Stage("tokenizer", TokenizerParams, Track) as stage:
         p = stage.params
-        calls = dialogs(DIALOGS, stage.seed32("dialogs"))
-        texts = chain(documents("train"), calls)
-        tokenizer = train_tokenizer(texts, p.vocab_size)
+        source = find_source(stage.common.base)
+        if source.kind == "scratch":
+            texts = chain(documents("train"), dialogs(DIALOGS, stage.seed32("dialogs")))
+            tokenizer = train_tokenizer(texts, p.vocab_size)
+        else:
+            tokenizer = seat_special_tokens(vocabulary(source))[0].backend
         with write_atomic(OUT) as tmp:
             save_tokenizer(tokenizer, tmp, chat_template=TEMPLATE, max_length=p.model_max_length)
         held = list(documents("validation"))
         encoded = load_tokenizer(OUT).encode_batch(held)
         bytes_per_token = sum(len(text.encode()) for text in held) / sum(map(len, encoded))
         stage.finish(
-            f"{p.vocab_size:,} tokens, {bytes_per_token:.2f} bytes per token on held-out text",
-            metrics={"vocab_size": p.vocab_size, "bytes_per_token": round(bytes_per_token, 6)},
+            f"{tokenizer.get_vocab_size():,} tokens, {bytes_per_token:.2f} bytes per token on held-out text",
+            metrics={"vocab_size": tokenizer.get_vocab_size(), "bytes_per_token": round(bytes_per_token, 6)},
         )
 
 

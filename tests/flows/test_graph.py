@@ -17,7 +17,7 @@ BORDER = {"agents.chat.checkpoint"}
 
 def _outside(module: str) -> bool:
     """Whether the way through the imports ends at `module`."""
-    if module == "stages.harness.teacher":
+    if module in ("stages.harness.teacher", "stages.harness.base_model"):
         return False
     return module in BORDER or module.startswith(HOUSE)
 

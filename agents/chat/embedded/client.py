@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from agents.chat.embedded import chatml
-from agents.chat.embedded.gguf_llama import load_gguf, teacher_file
 from agents.chat.embedded.llama import BLOCK, Llama, Prefix
+from agents.chat.embedded.teacher import teacher_file
 from agents.chat.protocol import (
     Answers,
     ChatAnswer,
@@ -25,6 +25,7 @@ from agents.chat.protocol import (
     OnAnswer,
     converse_in_rounds,
 )
+from k2model.formats.dense_gguf import load_gguf
 from k2model.inference.sampling import sample
 from kernels.processor import fast_dtype
 
@@ -77,6 +78,8 @@ class EmbeddedClient:
         path = path or teacher_file()
         dtype = fast_dtype()
         loaded = load_gguf(path, dtype)
+        if loaded.weights.qkv_bias or loaded.weights.q_norm:
+            raise ChatError(f"{path}: the embedded teacher is a network of Llama's, without biases and norms of heads")
         with path.open("rb") as handle:
             digest = hashlib.file_digest(handle, "sha256").hexdigest()
         self.model = f"{loaded.name}@{digest[:16]}-{str(dtype).removeprefix('torch.')}"

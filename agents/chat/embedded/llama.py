@@ -16,39 +16,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from k2model.formats.dense import DenseConfig, DenseWeights
+
 NEVER = float("-inf")
 BLOCK = 32  # queries and positions are padded to whole blocks of the attention kernel
-
-
-@dataclass(frozen=True)
-class LlamaConfig:
-    layers: int
-    hidden: int
-    heads: int
-    kv_heads: int
-    ffn: int
-    vocab: int
-    context: int
-    eps: float
-    rope_base: float
-
-    @property
-    def head_dim(self) -> int:
-        return self.hidden // self.heads
-
-
-@dataclass(frozen=True)
-class LlamaWeights:
-    """Per layer: norms [C], q, k, v stacked [(H·G + 2·H)·D, C], o [C, C], gate and up stacked [2·ffn, C], down."""
-
-    embed: Tensor
-    final_norm: Tensor
-    attn_norm: list[Tensor]
-    qkv: list[Tensor]
-    out: list[Tensor]
-    ffn_norm: list[Tensor]
-    gate_up: list[Tensor]
-    down: list[Tensor]
 
 
 @dataclass(frozen=True)
@@ -85,7 +56,7 @@ class Llama:
         length: the most own positions of a row.
     """
 
-    def __init__(self, config: LlamaConfig, weights: LlamaWeights, *, rows: int, length: int) -> None:
+    def __init__(self, config: DenseConfig, weights: DenseWeights, *, rows: int, length: int) -> None:
         c = config
         self.config = config
         self.embed, self.final_norm = weights.embed, weights.final_norm
@@ -93,7 +64,7 @@ class Llama:
         self.qkv, self.out, self.gate_up, self.down = (
             [_linear(w, rows) for w in ws] for ws in (weights.qkv, weights.out, weights.gate_up, weights.down)
         )
-        self.head = _linear(weights.embed, rows)
+        self.head = _linear(weights.head, rows)
         self.reserve(rows, length)
         inverse = c.rope_base ** -(torch.arange(0, c.head_dim, 2).double() / c.head_dim)
         angle = torch.outer(torch.arange(c.context).double(), inverse)

@@ -233,3 +233,20 @@ def test_a_vocabulary_in_which_text_could_forge_a_turn_is_refused() -> None:
     whole_words.pre_tokenizer = ByteLevel(add_prefix_space=False, use_regex=False)
     with pytest.raises(ConfigError, match="text that spells .* becomes this token; data could forge a turn"):
         seat_special_tokens(whole_words)
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_bytes_without_a_token_get_one_and_nothing_else_moves(inside: bool, tmp_path: Path) -> None:
+    lost = tuple(ord(character) for character in "ĄĘģ")  # bytes 0x04, 0x18, 0x81
+    before = _trained(first=SMOLLM if inside else [], missing=lost)
+    if not inside:
+        before.add_tokens([AddedToken(c, special=c.startswith("<|"), normalized=False) for c in QWEN])
+    seated, new = seat_special_tokens(before)
+    assert [name for name in new if name.startswith("<0x")] == ["<0x04>", "<0x18>", "<0x81>"]
+    for text in ("a\x04b\x18", "\u0101\u0141", "The cat, 1892"):
+        assert seated.decode(seated.encode(text)) == text
+    for content, number in before.get_vocab().items():
+        assert seated.backend.id_to_token(number) in (content, *NAMES)
+    assert sorted(seated.backend.get_vocab().values()) == list(range(seated.vocab_size))
+    save_tokenizer(seated.backend, tmp_path, chat_template="", max_length=64)
+    assert load_tokenizer(tmp_path).special == seated.special

@@ -13,11 +13,12 @@ import pytest
 import torch
 from tokenizers import AddedToken, Tokenizer
 
-from agents.chat.embedded.gguf_llama import load_gguf, teacher_file
+from agents.chat.embedded.teacher import teacher_file
 from k2model.chat.messages import TEMPLATE, render
 from k2model.chat.tokenizer import MARKERS, SPECIAL, K2Tokenizer, save_tokenizer
 from k2model.config import K2Config, YarnConfig
 from k2model.formats.checkpoint import load_checkpoint, load_config, save_checkpoint
+from k2model.formats.dense_gguf import load_gguf
 from k2model.formats.gguf_export import export_gguf
 from k2model.formats.int4_checkpoint import save_int4_checkpoint
 from k2model.model import K2Model

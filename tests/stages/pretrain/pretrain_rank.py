@@ -26,5 +26,5 @@ def run(folder: Path, rank: int, ranks: int, spread: int, store: Path) -> None:
     params = PretrainParams.model_validate({**PARAMS, "ranks": ranks, "expert_parallel": spread})
     work = folder / "work"
     work.mkdir(exist_ok=True)
-    job = PretrainJob(params, "smoke", 1, 2, 1, folder.parent / "tokens", work)
+    job = PretrainJob(params, folder.parent / "base", 2, 1, folder.parent / "tokens", work)
     train(job, Hooks(say=lambda line: print(line, flush=True)))

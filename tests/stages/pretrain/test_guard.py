@@ -7,6 +7,9 @@ import pytest
 import torch
 
 import stages.pretrain.loop as loop
+from k2model.config import K2Config
+from k2model.formats.checkpoint import save_checkpoint
+from k2model.model import K2Model
 from k2model.training.token_shards import ShardWriter, TokenStream
 from stages.harness.errors import InputError
 from stages.harness.hooks import Hooks
@@ -29,6 +32,7 @@ def tokens(tmp_path_factory):
         text = rng.integers(3, 250, 30).tolist()
         writer.add("train", [1, *([MARK, *text[1:]] if number == POISONED else text), 2])
     writer.close({"eos": 2, "pad": 0})
+    save_checkpoint(K2Model(K2Config.preset("smoke", vocab_size=256), seed=1), folder.parent / "base")
     return folder
 
 
@@ -41,7 +45,7 @@ def job(tokens, work, policy, *, batch=9, rollbacks=2):
     work.mkdir()
     guard = {"policy": policy, "window": 16, "z": 20.0, "max_rollbacks": rollbacks}
     params = PretrainParams.model_validate({**PARAMS, "ranks": 1, "expert_parallel": 1, "guard": guard})
-    return PretrainJob(params, "smoke", 1, seed_with_the_mark_in_batch(tokens, batch), 1, tokens, work)
+    return PretrainJob(params, tokens.parent / "base", seed_with_the_mark_in_batch(tokens, batch), 1, tokens, work)
 
 
 def poison(monkeypatch, factor):

@@ -11,6 +11,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from k2model.config import K2Config
+from k2model.formats.checkpoint import save_checkpoint
+from k2model.model import K2Model
 from k2model.training.token_shards import ShardWriter
 from k2model.training.train_state import CheckpointWriter, Snapshot, list_checkpoints, newest_intact
 from stages.harness.files import sha256_tree
@@ -27,6 +30,7 @@ def shards(folder):
     for _ in range(60):
         writer.add("train", [1, *rng.integers(3, 256, 30).tolist(), 2])
     writer.close({"eos": 2, "pad": 0})
+    save_checkpoint(K2Model(K2Config.preset("smoke", vocab_size=290), seed=1), folder / "base")
 
 
 def start(folder, ranks, attempt, spread=1):
@@ -100,9 +104,12 @@ def test_a_second_run_of_the_stage_writes_the_same_bytes(tmp_path, run_in):
     write_tokenizer(folder / "data", 290)
     write_corpus(folder / "data")
     run_in(folder, sys.executable, "-m", "stages.dial", "--size", "smoke", "--write")
-    tracked = [folder / name for name in ("models/pretrain", "metrics/pretrain.json", "plots/pretrain.csv")]
+    tracked = [
+        folder / name for name in ("models/base", "models/pretrain", "metrics/pretrain.json", "plots/pretrain.csv")
+    ]
     found = []
     for _ in range(2):
+        run_in(folder, sys.executable, "-m", "stages.base")
         run_in(folder, sys.executable, "-m", "stages.pretrain")
         found.append([sha256_tree([path]) for path in tracked])
         shutil.rmtree(folder / "work")

@@ -8,9 +8,10 @@ import torch
 
 from agents.chat.embedded import chatml
 from agents.chat.embedded.client import EmbeddedClient
-from agents.chat.embedded.gguf_llama import load_gguf, teacher_file
 from agents.chat.embedded.llama import Llama
+from agents.chat.embedded.teacher import teacher_file
 from agents.chat.protocol import ChatError, ChatRefusal, ChatRequest, request_key
+from k2model.formats.dense_gguf import load_gguf
 from kernels.processor import VARIABLE
 
 QUESTIONS = ("What is the capital of France?", "Say something about whales.", "Name three colours of a flag.")
