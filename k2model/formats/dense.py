@@ -81,10 +81,10 @@ class DenseWeights:
 
 
 class Observer(Protocol):
-    """Sees what each layer computes: queries and keys before rotation, and what attention adds to the stream."""
+    """Sees what each layer computes: the stream it reads, queries and keys before rotation, what attention adds."""
 
     def attention(
-        self, layer: int, normed_BLC: Tensor, q_BLHD: Tensor, k_BLGD: Tensor, attended_BLC: Tensor
+        self, layer: int, x_BLC: Tensor, normed_BLC: Tensor, q_BLHD: Tensor, k_BLGD: Tensor, attended_BLC: Tensor
     ) -> None: ...
 
     def feed_forward(self, layer: int, normed_BLC: Tensor, inner_BLF: Tensor) -> None: ...
@@ -130,7 +130,7 @@ class DenseModel:
             )
             attended_BLC = F.linear(attended_BHLD.transpose(1, 2).flatten(2), w.out[layer])
             if observer:
-                observer.attention(layer, normed_BLC, q, k, attended_BLC)
+                observer.attention(layer, x_BLC, normed_BLC, q, k, attended_BLC)
             x_BLC = x_BLC + attended_BLC
             normed_BLC = F.rms_norm(x_BLC, (c.hidden,), w.ffn_norm[layer], c.eps)
             gate_BLF, up_BLF = F.linear(normed_BLC, w.gate_up[layer]).chunk(2, dim=-1)

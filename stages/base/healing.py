@@ -33,12 +33,19 @@ class _Layers:
         self.cos_BLR, self.sin_BLR = model.rope(positions_BL)
         self.losses: list[float] = []
 
-    def attention(self, layer: int, normed_BLC: Tensor, q_BLHD: Tensor, k_BLGD: Tensor, attended_BLC: Tensor) -> None:
+    def attention(
+        self, layer: int, x_BLC: Tensor, normed_BLC: Tensor, q_BLHD: Tensor, k_BLGD: Tensor, attended_BLC: Tensor
+    ) -> None:
         block = self.model.model.layers[layer]
         assert isinstance(block, Layer)
         with torch.enable_grad():
             out_BLC, _ = block.self_attn(normed_BLC, self.cos_BLR, self.sin_BLR, None)
-            loss = (out_BLC - attended_BLC).square().mean() / attended_BLC.square().mean()
+            # What comes after sees the stream divided by its size, which differs a thousandfold between positions.
+            size_BL = x_BLC.square().mean(-1) + attended_BLC.square().mean(-1)
+            missed_BL, whole_BL = (
+                (part.square().mean(-1) / size_BL) for part in (out_BLC - attended_BLC, attended_BLC)
+            )
+            loss = missed_BL.mean() / whole_BL.mean()
             loss.backward()
         self.losses.append(float(loss))
 

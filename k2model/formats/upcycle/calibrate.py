@@ -55,7 +55,9 @@ class _Observer:
     def __init__(self, sums: list["_Sums"]) -> None:
         self.sums = sums
 
-    def attention(self, layer: int, normed_BLC: Tensor, q_BLHD: Tensor, k_BLGD: Tensor, attended_BLC: Tensor) -> None:
+    def attention(
+        self, layer: int, x_BLC: Tensor, normed_BLC: Tensor, q_BLHD: Tensor, k_BLGD: Tensor, attended_BLC: Tensor
+    ) -> None:
         self.sums[layer].attention(*(tensor.flatten(0, 1) for tensor in (normed_BLC, q_BLHD, k_BLGD)))
 
     def feed_forward(self, layer: int, normed_BLC: Tensor, inner_BLF: Tensor) -> None:
