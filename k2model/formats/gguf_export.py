@@ -152,8 +152,8 @@ def end_tokens(folder: Path, words: Vocabulary) -> list[int]:
     file = folder / "generation_config.json"
     if not file.exists():
         file = folder / "config.json"
-    said = read_json(file).get("eos_token_id")
-    ends = said if isinstance(said, list) else [] if said is None else [said]
+    declared = read_json(file).get("eos_token_id")
+    ends = declared if isinstance(declared, list) else [] if declared is None else [declared]
     for end in ends:
         if isinstance(end, bool) or not isinstance(end, int) or not 0 <= end < len(words.tokens):
             raise ConfigError(f"{file}: eos_token_id: {end!r:.80} is no token of the vocabulary")
