@@ -326,7 +326,7 @@ class K2Config:
         if isinstance(rope, YarnConfig):
             known["rope_scaling"] = rope
         else:
-            known["rope_scaling"] = _yarn(rope, value)
+            known["rope_scaling"] = read_yarn(rope, value)
         if isinstance(rope, dict) and rope.get("rope_theta") is not None:
             known["rope_theta"] = rope["rope_theta"]
         if isinstance(eos := known.get("eos_token_id"), list):
@@ -362,8 +362,12 @@ class K2Config:
         }
 
 
-def _yarn(rope: Any, config: dict[str, Any]) -> YarnConfig | None:
-    """What `rope_scaling` or `rope_parameters` says, with transformers' defaults for what it leaves out."""
+def read_yarn(rope: Any, config: dict[str, Any]) -> YarnConfig | None:
+    """What `rope_scaling` or `rope_parameters` says, with transformers' defaults for what it leaves out.
+
+    Raises:
+        ConfigError: another kind of positions than plain ones and YaRN, or a value that can't be.
+    """
     if rope is None or rope == {}:
         return None
     if not isinstance(rope, dict):

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from k2model.config import YarnConfig
+from k2model.config import YarnConfig, read_yarn
 from k2model.errors import CheckpointError, ConfigError
 from k2model.formats.dense import DenseConfig, DenseWeights
 from k2model.formats.shards import open_shard, read_json, read_tensor, shard_files
@@ -60,6 +60,7 @@ def _config(value: dict[str, Any]) -> DenseConfig:
         raise ConfigError("layer_types: a K2 network has full attention in every layer")
     heads = value["num_attention_heads"]
     rope = value.get("rope_scaling") or value.get("rope_parameters") or {}
+    scaling = _scaling(rope, value)
     return DenseConfig(
         layers=value["num_hidden_layers"],
         hidden=value["hidden_size"],
@@ -71,21 +72,18 @@ def _config(value: dict[str, Any]) -> DenseConfig:
         context=value["max_position_embeddings"],
         eps=value.get("rms_norm_eps", 1e-6),
         rope_base=rope.get("rope_theta") or value.get("rope_theta", 10000.0),
-        rope_scaling=_scaling(rope, value),
+        rope_scaling=scaling,
         llama3_ramp=rope.get("rope_type") == "llama3",
     )
 
 
-def _scaling(rope: dict[str, Any], config: dict[str, Any]) -> YarnConfig | None:
+def _scaling(rope: Any, config: dict[str, Any]) -> YarnConfig | None:
     """Positions' scaling as YaRN; Llama 3's rule is one of its kind, with a ramp in rotations and no temperature."""
-    kind = rope.get("rope_type") or rope.get("type") or "default"
-    if kind == "default":
-        return None
-    original = rope.get("original_max_position_embeddings") or config["max_position_embeddings"]
+    kind = (rope.get("rope_type") or rope.get("type")) if isinstance(rope, dict) else None
     if kind == "llama3":
         return YarnConfig(
             factor=rope["factor"],
-            original_max_position_embeddings=original,
+            original_max_position_embeddings=rope["original_max_position_embeddings"],
             beta_fast=rope["high_freq_factor"],
             beta_slow=rope["low_freq_factor"],
             mscale=None,
@@ -93,18 +91,9 @@ def _scaling(rope: dict[str, Any], config: dict[str, Any]) -> YarnConfig | None:
             attention_factor=1.0,
             truncate=False,
         )
-    if kind == "yarn":
-        return YarnConfig(
-            factor=rope["factor"],
-            original_max_position_embeddings=original,
-            beta_fast=rope.get("beta_fast") or 32.0,
-            beta_slow=rope.get("beta_slow") or 1.0,
-            mscale=rope.get("mscale"),
-            mscale_all_dim=rope.get("mscale_all_dim"),
-            attention_factor=rope.get("attention_factor"),
-            truncate=rope.get("truncate", True),
-        )
-    raise ConfigError(f"rope_scaling: {kind!r:.80}; none, yarn and llama3 can be read")
+    if kind not in (None, "default", "yarn"):
+        raise ConfigError(f"rope_scaling: {kind!r:.80}; none, yarn and llama3 can be read")
+    return read_yarn(rope, config)
 
 
 def _weights(folder: Path, c: DenseConfig, dtype: torch.dtype, *, tied: bool) -> DenseWeights:
