@@ -90,6 +90,13 @@ class Observer(Protocol):
     def feed_forward(self, layer: int, normed_BLC: Tensor, inner_BLF: Tensor) -> None: ...
 
 
+@dataclass(frozen=True)
+class DenseOutput:
+    """`logp_BL`: the log-probability of each target in float32, 0 where it is −100."""
+
+    logp_BL: Tensor
+
+
 class DenseModel:
     """The dense network in plain torch: whole sequences, no cache."""
 
@@ -153,11 +160,10 @@ class DenseModel:
         return F.linear(self.hidden(tokens_BL), self.weights.head)
 
     @torch.no_grad()
-    def log_probs(self, tokens_BL: Tensor, targets_BL: Tensor) -> tuple[Tensor, Tensor]:
-        """(log-probability of each target_BL, entropy_BL) in float32; both 0 where the target is −100."""
+    def __call__(self, tokens_BL: Tensor, targets_BL: Tensor) -> DenseOutput:
+        """The targets' log-probabilities, as a K2 network gives them."""
         kept_BL = targets_BL != -100
-        logp_TV = F.linear(self.hidden(tokens_BL)[kept_BL], self.weights.head).float().log_softmax(-1)
-        logp_BL, entropy_BL = torch.zeros(2, *targets_BL.shape)
-        logp_BL[kept_BL] = logp_TV.gather(1, targets_BL[kept_BL][:, None]).squeeze(1)
-        entropy_BL[kept_BL] = -(logp_TV.exp() * logp_TV).sum(-1)
-        return logp_BL, entropy_BL
+        logits_TV = F.linear(self.hidden(tokens_BL)[kept_BL], self.weights.head).float()
+        logp_BL = torch.zeros(targets_BL.shape)
+        logp_BL[kept_BL] = -F.cross_entropy(logits_TV, targets_BL[kept_BL], reduction="none")
+        return DenseOutput(logp_BL)

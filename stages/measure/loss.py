@@ -24,12 +24,17 @@ def documents(texts: Sequence[str], tokenizer: K2Tokenizer, length: int, rng: np
             yield Example([tokenizer.bos, *ids], [True] * (len(ids) + 1))
 
 
+class Scored(Protocol):
+    """`logp_BL`: the log-probability of each target, 0 where it is −100."""
+
+    @property
+    def logp_BL(self) -> Tensor | None: ...
+
+
 class ScoresTargets(Protocol):
     """A K2 network, or the dense one that it was made of."""
 
-    def log_probs(self, tokens_BL: Tensor, targets_BL: Tensor) -> tuple[Tensor, Tensor]:
-        """(log-probability of each target, entropy), 0 where the target is −100."""
-        ...
+    def __call__(self, tokens_BL: Tensor, targets_BL: Tensor, /) -> Scored: ...
 
 
 @torch.no_grad()
@@ -51,7 +56,8 @@ def losses(model: ScoresTargets, examples: Sequence[Example], *, rows: int, pad:
             ids = torch.tensor(examples[k].ids)
             tokens_BL[row, : len(ids) - 1] = ids[:-1]
             targets_BL[row, : len(ids) - 1] = ids[1:].masked_fill(~torch.tensor(examples[k].loss_mask[1:]), -100)
-        logp_BL, _ = model.log_probs(tokens_BL, targets_BL)
+        logp_BL = model(tokens_BL, targets_BL).logp_BL
+        assert logp_BL is not None
         for row, k in enumerate(part):
             nats[k] = -float(logp_BL[row].sum()) / examples[k].targets
     return nats
