@@ -127,6 +127,11 @@ class K2Tokenizer:
         self._silent = {i for i, token in tokenizer.get_added_tokens_decoder().items() if token.special}
         self._token_bytes: list[bytes] = []
 
+    @property
+    def config_ids(self) -> dict[str, int]:
+        """The ids that `config.json` names, by its keys."""
+        return {"bos_token_id": self.bos, "eos_token_id": self.eos, "pad_token_id": self.pad}
+
     def _id(self, token: str) -> int:
         number = self.backend.token_to_id(token)
         if number is None:

@@ -69,7 +69,7 @@ def save_reference_folder(weights: Path, path: Path, tokenizer: K2Tokenizer, rec
     """
     config = load_config(weights)
     check_rows(tokenizer, config.vocab_size, path / "tokenizer.json")
-    config = config.replace(bos_token_id=tokenizer.bos, eos_token_id=tokenizer.eos, pad_token_id=tokenizer.pad)
+    config = config.replace(**tokenizer.config_ids)
     with write_atomic(path) as folder:
         folder.mkdir()
         (folder / "config.json").write_text(json.dumps(config.to_hf_dict(), indent=2, sort_keys=True) + "\n")
@@ -84,7 +84,7 @@ def companions(
 ) -> dict[str, str]:
     """Names and texts of the files beside the weights and `config.json`."""
     files = tokenizer_files(tokenizer.backend, chat_template=TEMPLATE, max_length=config.max_position_embeddings)
-    generation = {"bos_token_id": tokenizer.bos, "eos_token_id": sorted(tokenizer.ends), "pad_token_id": tokenizer.pad}
+    generation = tokenizer.config_ids | {"eos_token_id": sorted(tokenizer.ends)}
     files["generation_config.json"] = json.dumps(generation, indent=2) + "\n"
     stages = [asdict(record) for record in records]
     files[PROVENANCE] = json.dumps({"stages": stages}, indent=1, ensure_ascii=False, allow_nan=False) + "\n"

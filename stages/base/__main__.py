@@ -1,6 +1,6 @@
 """`python -m stages.base`: what training starts from, a K2 network that knows something, or one that knows nothing."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -50,13 +50,7 @@ BaseStage = Stage[BaseParams]
 
 def scratch(stage: BaseStage, source: Source, tokenizer: K2Tokenizer) -> tuple[K2Model, dict[str, float]]:
     """A random network of the preset `model`."""
-    config = K2Config.preset(
-        stage.common.model,
-        vocab_size=tokenizer.vocab_size,
-        bos_token_id=tokenizer.bos,
-        eos_token_id=tokenizer.eos,
-        pad_token_id=tokenizer.pad,
-    )
+    config = K2Config.preset(stage.common.model, vocab_size=tokenizer.vocab_size, **tokenizer.config_ids)
     model = K2Model(config, seed=stage.seed("model"))
     return model, HeldText(stage.common.seed)(model, tokenizer).metrics()
 
@@ -82,14 +76,10 @@ def upcycled(stage: BaseStage, source: Source, tokenizer: K2Tokenizer) -> tuple[
         converted = held(model, tokenizer)
         heal(dense, model, batches[1], h.lr, progress.update)
     healed = held(model, tokenizer).metrics()["text_loss"]
-    metrics: dict[str, float] = {"new_tokens": len(new)}
-    if new:
-        before, after = fit_head(model, tokenizer, new, batches[2], stage.seed32("conversations"))
-        metrics |= {"fit_loss_start": before, "fit_loss": after}
+    metrics = _fit(stage, model, tokenizer, new, batches[2])
     metrics |= {"text_loss_converted": converted.metrics()["text_loss"], "text_loss_healed": healed}
     metrics |= compare(original, held(model, tokenizer), stage.common.seed)
-    ids = {"bos_token_id": tokenizer.bos, "eos_token_id": tokenizer.eos, "pad_token_id": tokenizer.pad}
-    model.config = model.config.replace(**ids)
+    model.config = model.config.replace(**tokenizer.config_ids)
     return model, metrics
 
 
@@ -99,12 +89,9 @@ def published(stage: BaseStage, source: Source, tokenizer: K2Tokenizer) -> tuple
     own = read_vocabulary(source.path)
     new = _new_tokens(stage, own, tokenizer)
     model = load_published(source.path, own, tokenizer, new)
-    metrics: dict[str, float] = {"new_tokens": len(new)}
-    if new:
-        length = min(FIT_LENGTH, model.config.max_position_embeddings)
-        (text,) = _batches(tokenizer, [FIT_TEXT], length, 1, stage.rng("text"))
-        before, after = fit_head(model, tokenizer, new, text, stage.seed32("conversations"))
-        metrics |= {"fit_loss_start": before, "fit_loss": after}
+    length = min(FIT_LENGTH, model.config.max_position_embeddings)
+    (text,) = _batches(tokenizer, [FIT_TEXT if new else 0], length, 1, stage.rng("text"))
+    metrics = _fit(stage, model, tokenizer, new, text)
     return model, metrics | HeldText(stage.common.seed)(model, tokenizer).metrics()
 
 
@@ -114,6 +101,16 @@ def _new_tokens(stage: BaseStage, own: Tokenizer, tokenizer: K2Tokenizer) -> dic
     if seated.vocab_size != tokenizer.vocab_size or seated.special != tokenizer.special:
         raise InputError(f"{TOKENIZER}: not the vocabulary of base {stage.common.base}; run the stage tokenizer again")
     return new
+
+
+def _fit(
+    stage: BaseStage, model: K2Model, tokenizer: K2Tokenizer, new: Mapping[str, int], text: Sequence[Tensor]
+) -> dict[str, float]:
+    """Fits the head's rows of new tokens, where there are any; says how that went."""
+    if not new:
+        return {"new_tokens": 0}
+    before, after = fit_head(model, tokenizer, new, text, stage.seed32("conversations"))
+    return {"new_tokens": len(new), "fit_loss_start": before, "fit_loss": after}
 
 
 def _batches(

@@ -47,7 +47,7 @@ class _Layers:
             )
             loss = missed_BL.mean() / whole_BL.mean()
             loss.backward()
-        self.losses.append(float(loss))
+        self.losses.append(loss.item())
 
     def feed_forward(self, layer: int, normed_BLC: Tensor, inner_BLF: Tensor) -> None: ...
 

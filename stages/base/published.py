@@ -42,6 +42,5 @@ def load_published(folder: Path, own: Tokenizer, tokenizer: K2Tokenizer, new: Ma
     embed, head = model.model.embed_tokens, model.lm_head
     embed.weight = nn.Parameter(seat_embedding(embed.weight.detach(), own, new, rows))
     head.weight = nn.Parameter(seat_head(head.weight.detach(), rows))
-    ids = {"bos_token_id": tokenizer.bos, "eos_token_id": tokenizer.eos, "pad_token_id": tokenizer.pad}
-    model.config = model.config.replace(vocab_size=rows, **ids)
+    model.config = model.config.replace(vocab_size=rows, **tokenizer.config_ids)
     return model
