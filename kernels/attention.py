@@ -51,12 +51,12 @@ class _Tile:
     g: slice
     q: slice
     k: slice
-    hidden_GQK: Tensor | None  # with segments: True where a query may not look
+    hidden_1QK: Tensor | None  # with segments: True where a query may not look
 
     def hide(self, x_GQK: Tensor, value: float) -> Tensor:
         """Writes `value` where a query may not look, in place; without segments that is only on the diagonal."""
-        if self.hidden_GQK is not None:
-            return x_GQK.masked_fill_(self.hidden_GQK, value)
+        if self.hidden_1QK is not None:
+            return x_GQK.masked_fill_(self.hidden_1QK, value)
         first = max(self.q.start, self.k.start)
         rows = slice(first - self.q.start, self.k.stop - self.q.start)
         columns = slice(first - self.k.start, None)
@@ -67,20 +67,33 @@ class _Tile:
 
 
 def _groups(q: slice, k: slice, shape: torch.Size, segment_ids_BL: Tensor | None) -> Iterator[_Tile]:
-    """Tiles of as many heads as keep the float32 scores near the size of a cache."""
+    """Tiles of as many heads as keep the float32 scores near the size of a cache.
+
+    With segments a tile is of one row of the batch, and without the keys before the first one that any of its queries
+    sees and the queries after the last one that sees any of its keys.
+    """
     batch, heads = shape[:2]
+    if segment_ids_BL is None:
+        for g in _slices(0, batch * heads, q, k):
+            yield _Tile(g, q, k, None)
+        return
+    own_BL, prefix_BL = _own_and_prefix(segment_ids_BL)
+    place_L = torch.arange(own_BL.shape[1], device=own_BL.device)
+    for b in range(batch):
+        own_Q1, prefix_Q1, key_1K = own_BL[b, q, None], prefix_BL[b, q, None], own_BL[b, None, k]
+        hidden_QK = (own_Q1 != key_1K) & (prefix_Q1 != key_1K) | (place_L[q, None] < place_L[k])
+        seen_k, seeing_q = (~hidden_QK).any(0).nonzero(), (~hidden_QK).any(1).nonzero()
+        first_k, end_q = int(seen_k[0]), int(seeing_q[-1]) + 1  # every position sees itself
+        hidden_1QK = hidden_QK[None, :end_q, first_k:]
+        own_q, own_k = slice(q.start, q.start + end_q), slice(k.start + first_k, k.stop)
+        for g in _slices(b * heads, (b + 1) * heads, own_q, own_k):
+            yield _Tile(g, own_q, own_k, hidden_1QK)
+
+
+def _slices(first: int, end: int, q: slice, k: slice) -> Iterator[slice]:
     size = max(1, TILE // ((q.stop - q.start) * (k.stop - k.start)))
-    for first in range(0, batch * heads, size):
-        g = slice(first, min(first + size, batch * heads))
-        hidden_GQK = None
-        if segment_ids_BL is not None:
-            own_BL, prefix_BL = _own_and_prefix(segment_ids_BL)
-            row_G = torch.arange(g.start, g.stop, device=own_BL.device) // heads
-            own_GQ1, prefix_GQ1, key_G1K = own_BL[row_G, q, None], prefix_BL[row_G, q, None], own_BL[row_G, None, k]
-            place_Q1 = torch.arange(q.start, q.stop, device=own_BL.device)[:, None]
-            hidden_GQK = (own_GQ1 != key_G1K) & (prefix_GQ1 != key_G1K)
-            hidden_GQK |= place_Q1 < torch.arange(k.start, k.stop, device=own_BL.device)
-        yield _Tile(g, q, k, hidden_GQK)
+    for start in range(first, end, size):
+        yield slice(start, min(start + size, end))
 
 
 class _Attention(torch.autograd.Function):
@@ -101,13 +114,13 @@ class _Attention(torch.autograd.Function):
         for start in range(0, length, CHUNK):
             q, k = slice(start, min(start + CHUNK, length)), slice(0, min(start + CHUNK, length))
             for tile in _groups(q, k, q_BHLD.shape, segment_ids_BL):
-                logits_GQK = (q_GLD[tile.g, q] @ k_GLD[tile.g, k].transpose(-1, -2)).float().mul_(scale)
+                logits_GQK = (q_GLD[tile.g, tile.q] @ k_GLD[tile.g, tile.k].transpose(-1, -2)).float().mul_(scale)
                 top_GQ1 = tile.hide(logits_GQK, float("-inf")).amax(-1, keepdim=True)
                 p_GQK = logits_GQK.sub_(top_GQ1).exp_()
                 total_GQ1 = p_GQK.sum(-1, keepdim=True)
-                max_GL1[tile.g, q] = top_GQ1
-                lse_GL1[tile.g, q] = total_GQ1.log().add_(top_GQ1)
-                out_GLV[tile.g, q] = (p_GQK.to(v_GLV.dtype) @ v_GLV[tile.g, k]).div_(total_GQ1.to(v_GLV.dtype))
+                max_GL1[tile.g, tile.q] = top_GQ1
+                lse_GL1[tile.g, tile.q] = total_GQ1.log().add_(top_GQ1)
+                out_GLV[tile.g, tile.q] = (p_GQK.to(v_GLV.dtype) @ v_GLV[tile.g, tile.k]).div_(total_GQ1.to(v_GLV.dtype))
         ctx.save_for_backward(q_GLD, k_GLD, v_GLV, out_GLV, lse_GL1, segment_ids_BL)
         ctx.scale, ctx.shape = scale, q_BHLD.shape  # type: ignore[attr-defined]
         max_H = max_GL1.view(batch, heads, length).amax(dim=(0, 2))
@@ -130,14 +143,14 @@ class _Attention(torch.autograd.Function):
         for start in range(0, length, CHUNK):
             q, k = slice(start, length), slice(start, min(start + CHUNK, length))
             for tile in _groups(q, k, shape, segment_ids_BL):
-                q_GQD, k_GKD, grad_GQV = q_GLD[tile.g, q], k_GLD[tile.g, k], grad_GLV[tile.g, q]
+                q_GQD, k_GKD, grad_GQV = q_GLD[tile.g, tile.q], k_GLD[tile.g, tile.k], grad_GLV[tile.g, tile.q]
                 logits_GQK = (q_GQD @ k_GKD.transpose(-1, -2)).float().mul_(scale)
-                p_GQK = tile.hide(logits_GQK.sub_(lse_GL1[tile.g, q]).exp_(), 0.0)
-                dv_GLV[tile.g, k] = p_GQK.to(grad_GQV.dtype).transpose(-1, -2) @ grad_GQV
-                dp_GQK = (grad_GQV @ v_GLV[tile.g, k].transpose(-1, -2)).float()
-                ds_GQK = p_GQK.mul_(dp_GQK.sub_(delta_GL1[tile.g, q])).mul_(scale).to(q_GLD.dtype)
-                dk_GLD[tile.g, k] = ds_GQK.transpose(-1, -2) @ q_GQD
-                dq_GLD[tile.g, q] += ds_GQK @ k_GKD
+                p_GQK = tile.hide(logits_GQK.sub_(lse_GL1[tile.g, tile.q]).exp_(), 0.0)
+                dv_GLV[tile.g, tile.k] = p_GQK.to(grad_GQV.dtype).transpose(-1, -2) @ grad_GQV
+                dp_GQK = (grad_GQV @ v_GLV[tile.g, tile.k].transpose(-1, -2)).float()
+                ds_GQK = p_GQK.mul_(dp_GQK.sub_(delta_GL1[tile.g, tile.q])).mul_(scale).to(q_GLD.dtype)
+                dk_GLD[tile.g, tile.k] = ds_GQK.transpose(-1, -2) @ q_GQD
+                dq_GLD[tile.g, tile.q] += ds_GQK @ k_GKD
         grads = (dq_GLD.to(q_GLD.dtype), dk_GLD, dv_GLV)
         dq_BHLD, dk_BHLD, dv_BHLV = (x.unflatten(0, shape[:2]) for x in grads)
         return dq_BHLD, dk_BHLD, dv_BHLV, None, None

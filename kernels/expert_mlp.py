@@ -69,7 +69,10 @@ class _ExpertMLP(torch.autograd.Function):
     def backward(ctx: Any, grad_TC: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
         x_TC, weight_S, gate_EIC, up_EIC, down_ECI, token_S, gate_SI, up_SI = ctx.saved_tensors
         dx_TC, dweight_S = torch.zeros_like(x_TC), torch.empty_like(weight_S)
-        dgate_EIC, dup_EIC, ddown_ECI = (torch.empty_like(w) for w in (gate_EIC, up_EIC, down_ECI))
+        weights = gate_EIC, up_EIC, down_ECI
+        dgate_EIC, dup_EIC, ddown_ECI = (
+            torch.empty_like(w) if needed else None for w, needed in zip(weights, ctx.needs_input_grad[2:5], strict=True)
+        )
         for e, (lo, hi) in enumerate(pairwise(ctx.edges)):
             token_N = token_S[lo:hi]
             x_NC, grad_NC = x_TC.index_select(0, token_N), grad_TC.index_select(0, token_N)
@@ -79,12 +82,15 @@ class _ExpertMLP(torch.autograd.Function):
             dh_NI = grad_NC @ down_ECI[e]
             # grad · y = grad · (h downᵀ) = (grad down) · h: the expert's output isn't needed.
             dweight_S[lo:hi] = (h_NI * dh_NI).sum(-1)
-            torch.mm(grad_NC.mul_(weight_N1).T, h_NI, out=ddown_ECI[e])
+            if ddown_ECI is not None:
+                torch.mm(grad_NC.mul_(weight_N1).T, h_NI, out=ddown_ECI[e])
             dh_NI.mul_(weight_N1)
             dup_NI = silu_NI.mul_(dh_NI)
             dgate_NI = torch.ops.aten.silu_backward(dh_NI.mul_(up_NI), gate_NI)
-            torch.mm(dgate_NI.T, x_NC, out=dgate_EIC[e])
-            torch.mm(dup_NI.T, x_NC, out=dup_EIC[e])
+            if dgate_EIC is not None:
+                torch.mm(dgate_NI.T, x_NC, out=dgate_EIC[e])
+            if dup_EIC is not None:
+                torch.mm(dup_NI.T, x_NC, out=dup_EIC[e])
             dx_TC.index_add_(0, token_N, torch.addmm(dgate_NI @ gate_EIC[e], dup_NI, up_EIC[e]))
         return dx_TC, dweight_S, dgate_EIC, dup_EIC, ddown_ECI, None, None
 

@@ -24,6 +24,7 @@ from k2model.formats.checkpoint import named_tensors
 from k2model.model import K2Model, Output
 from k2model.training.muonclip import MuonClip
 from k2model.training.qk_clip import AttentionWeights, MaxLogit, qk_clip_
+from k2model.training.rates import Rates
 from kernels.processor import fast_dtype
 
 Micro = TypeVar("Micro", contravariant=True)
@@ -38,7 +39,7 @@ class LossFn(Protocol[Micro]):
 
 @dataclass(frozen=True)
 class OptimizerOptions:
-    """MuonClip's constants; `tau` 0 switches QK-Clip off, `clip_norm` 0 the gradient clip."""
+    """MuonClip's constants; `tau` 0 switches QK-Clip off, `clip_norm` 0 the gradient clip. Frozen attention isn't clipped."""
 
     weight_decay: float = 0.1
     momentum: float = 0.95
@@ -46,6 +47,7 @@ class OptimizerOptions:
     eps: float = 1e-8
     clip_norm: float = 0.0
     tau: float = 100.0
+    rates: Rates = Rates()
 
 
 @dataclass(frozen=True)
@@ -187,6 +189,7 @@ class TrainEngine:
         self.device = device()
         model.to(self.device)
         set_compute_type(model, compute)
+        options.rates.freeze(model)
         self.weight_dtype = torch.bfloat16 if compute == "bfloat16" else torch.float32
         self.optimizer = MuonClip(
             model.named_parameters(),
@@ -197,6 +200,7 @@ class TrainEngine:
             eps=options.eps,
             clip_norm=options.clip_norm,
             parallel=model.parallel,
+            rate=options.rates.of,
             rounded_to=self.weight_dtype,
         )
         config = {
@@ -276,7 +280,7 @@ class TrainEngine:
         self.engine.step()
         max_logit_LH = done.logits.reduce()
         clipped = 0
-        if self.options.tau > 0:
+        if self.options.tau > 0 and self.options.rates.attention > 0:
             clipped = qk_clip_(self._attention(), max_logit_LH, self.options.tau)
             if clipped:
                 self.optimizer.round_parameters(name for names in self._layers for name in names)

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from k2model.errors import CheckpointError, ConfigError
 from k2model.expert_parallel import ExpertParallel
+from k2model.training.rates import Rates
 from k2model.training.sharding import Gather, Kind, Unit, assign_owners, split_units
 from kernels.newton_schulz import newton_schulz
 from kernels.no_compiler import keep_out
@@ -86,6 +87,7 @@ class MuonClip(torch.optim.Optimizer):
         betas, eps: AdamW's.
         clip_norm: gradients are scaled down to this global norm before momentum; 0 leaves them.
         parallel: how experts are spread over ranks; all other parameters are the same on every rank.
+        rate: share of `lr` at which the parameter with a name learns.
         rounded_to: the type whose values the parameters take after a step, whatever type they are stored in; unless it
             is float32, the optimizer keeps float32 masters. By default the type they are stored in.
         orthogonalise: Newton–Schulz, [N, m, n] → [N, m, n].
@@ -105,6 +107,7 @@ class MuonClip(torch.optim.Optimizer):
         eps: float = 1e-8,
         clip_norm: float = 0.0,
         parallel: ExpertParallel | None = None,
+        rate: Callable[[str], float] = Rates().of,
         rounded_to: torch.dtype | None = None,
         orthogonalise: Callable[[Tensor], Tensor] = newton_schulz,
     ) -> None:
@@ -112,6 +115,7 @@ class MuonClip(torch.optim.Optimizer):
         self.kinds = {name: kind_of(name, param.ndim) for name, param in self.named.items()}
         self.beta1, self.beta2, self.eps, self.clip_norm = *betas, eps, clip_norm
         self.momentum, self.orthogonalise = momentum, orthogonalise
+        self.rates = {name: rate(name) for name in self.named}
         self.steps = 0
         self.grad_norm = torch.tensor(0.0)
         self._norm_known = False  # whether `grad_norm` is that of the gradients of the next step
@@ -278,11 +282,11 @@ class MuonClip(torch.optim.Optimizer):
             grad_Nmn *= scale
         bucket.momentum_Nmn.mul_(self.momentum).add_(grad_Nmn)
         update_Nmn = self.orthogonalise(grad_Nmn.add_(bucket.momentum_Nmn, alpha=self.momentum))
-        factor = lr * UPDATE_RMS * math.sqrt(bucket.n)
         for k, unit in enumerate(bucket.units):
             weight = bucket.view(unit, flat[unit.name])
+            own_lr = lr * self.rates[unit.name]
             master = weight if bucket.master_Nmn is None else bucket.master_Nmn[k]
-            master.mul_(1 - lr * decay).add_(update_Nmn[k], alpha=-factor)
+            master.mul_(1 - own_lr * decay).add_(update_Nmn[k], alpha=-own_lr * UPDATE_RMS * math.sqrt(bucket.n))
             if master is not weight:
                 weight.copy_(master.to(self.rounded_to))
 
@@ -309,8 +313,9 @@ class MuonClip(torch.optim.Optimizer):
         for unit in self.adamw_units:
             weight = flat[unit.name][unit.lo : unit.hi]
             here = slice(at, at + unit.numel)
+            own_lr = lr * self.rates[unit.name]
             master = weight if self._adamw_master is None else self._adamw_master[here]
-            master.mul_(1 - lr * decay).add_(update[here], alpha=-lr / correct1)
+            master.mul_(1 - own_lr * decay).add_(update[here], alpha=-own_lr / correct1)
             if master is not weight:
                 weight.copy_(master.to(self.rounded_to))
             at += unit.numel

@@ -19,6 +19,7 @@ from k2model.model import K2Model
 from stages.posttraining.conversations import Conversation
 
 MAX_BATCH = 64
+CALL_TOKENS, LEAST_CALL_TOKENS = 192, 64
 
 
 def _same_calls(calls: Sequence[ToolCall], wanted: Sequence[Mapping[str, Any]]) -> bool:
@@ -29,10 +30,19 @@ def _same_calls(calls: Sequence[ToolCall], wanted: Sequence[Mapping[str, Any]]) 
 
 
 def call_accuracy(
-    model: K2Model, tokenizer: K2Tokenizer, held: Sequence[Conversation], n: int, rng: np.random.Generator
+    model: K2Model,
+    tokenizer: K2Tokenizer,
+    held: Sequence[Conversation],
+    n: int,
+    longest: int,
+    rng: np.random.Generator,
 ) -> dict[str, float]:
-    """Share of held assistant turns with calls whose greedy continuation makes exactly the reference's calls."""
-    limit = model.config.max_position_embeddings
+    """Share of held assistant turns with calls whose greedy continuation makes exactly the reference's calls.
+
+    Args:
+        n: turns that are drawn of those whose prompt leaves room for a call in `longest` tokens.
+    """
+    limit = min(longest, model.config.max_position_embeddings)
     requests: list[Request] = []
     references: list[Sequence[Mapping[str, Any]]] = []
     for messages, tools in held:
@@ -40,15 +50,15 @@ def call_accuracy(
             if message["role"] != "assistant" or not message.get("tool_calls"):
                 continue
             prompt = encode_prompt(tokenizer, list(messages[:turn]), tools)
-            room = min(192, limit - len(prompt))
-            if room > 16:
+            room = min(CALL_TOKENS, limit - len(prompt))
+            if room >= LEAST_CALL_TOKENS:
                 requests.append(Request(prompt, room, temperature=0.0, stop_ids=tokenizer.ends))
                 references.append(message["tool_calls"])
     chosen = sorted(rng.permutation(len(requests))[:n].tolist())
     if not chosen:
         return {"call_accuracy_n": 0}
-    engine = Engine(model, tokenizer, max_batch=min(MAX_BATCH, len(chosen)), max_length=limit)
-    results = engine.generate([requests[k] for k in chosen])
+    rows = min(MAX_BATCH, len(chosen))
+    results = Engine(model, tokenizer, max_batch=rows, max_length=limit).generate([requests[k] for k in chosen])
     right = 0
     for k, result in zip(chosen, results, strict=True):
         parsed = parse_ids(tokenizer, result.ids)

@@ -37,6 +37,16 @@ def trajectories(path: Path) -> list[Conversation]:
     return [(json.loads(messages), json.loads(tools)) for messages, tools, kept in rows if kept]
 
 
+def split(
+    conversations: Sequence[Conversation], held_fraction: float, rng: np.random.Generator
+) -> tuple[list[Conversation], list[Conversation]]:
+    """Conversations to learn from, and whole ones held out of it, of two or more at least one; both in their order."""
+    order = rng.permutation(len(conversations)).tolist()
+    held = int(np.ceil(len(conversations) * held_fraction)) if len(conversations) > 1 else 0
+    learned, kept_back = sorted(order[held:]), sorted(order[:held])
+    return [conversations[k] for k in learned], [conversations[k] for k in kept_back]
+
+
 def clean(conversations: Sequence[Conversation], index: Index) -> tuple[list[Conversation], int]:
     """Conversations that share no text with a benchmark, and how many do."""
     kept = decontaminate((spoken_texts(messages) for messages, _ in conversations), index).kept

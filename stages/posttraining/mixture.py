@@ -1,6 +1,7 @@
-"""Trajectories and demonstrations as rows of packed examples, in an order that a seed fixes."""
+"""Several kinds of examples as rows of packed ones, by shares, in an order that a seed fixes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -13,39 +14,67 @@ from stages.posttraining.conversations import Conversation, clean, comparison, d
 from stages.posttraining.packing import Example, plan
 
 
+@dataclass(frozen=True)
+class Pool:
+    """Examples of one kind, and the share of the rows that hold them."""
+
+    kind: str
+    examples: Sequence[Example]
+    share: float
+
+
+@dataclass(frozen=True)
+class Row:
+    """Examples of one kind that fit a row together."""
+
+    kind: str
+    examples: list[Example]
+
+
 class Mixture:
     """Rows of packed examples in a seeded order: row `n` is the same in every run.
 
-    `trajectory_share` of the rows hold trajectories, the others demonstrations; each pool is packed anew per epoch.
-    A pool without examples gives its share to the other.
+    A row holds examples of one pool; each pool is packed anew per epoch. Pools without examples or without a share are
+    left out, and the others keep their proportions.
 
     Raises:
-        InputError: both are without.
+        InputError: all pools are left out.
     """
 
-    def __init__(
-        self, trajectories: list[Example], demonstrations: list[Example], share: float, length: int, seed: int
-    ) -> None:
-        if not trajectories and not demonstrations:
-            raise InputError(f"nothing to learn from: no trajectory and no demonstration fits {length} tokens")
-        self.pools, self.length, self.seed = (trajectories, demonstrations), length, seed
-        self.share = float(not demonstrations) if not (trajectories and demonstrations) else share
+    def __init__(self, pools: Sequence[Pool], length: int, seed: int) -> None:
+        self.pools = [pool for pool in pools if pool.examples and pool.share > 0]
+        if not self.pools:
+            kinds = " and no ".join(pool.kind for pool in pools if pool.share > 0)
+            raise InputError(f"nothing to learn from: no {kinds} fits {length} tokens")
+        self.length, self.seed = length, seed
+        self._drawn = [0] * len(self.pools)
+        self._order: list[tuple[int, int]] = []  # of each row: pool, and which of the pool's rows
         self._plans: dict[tuple[int, int], list[list[int]]] = {}
 
-    def row(self, number: int) -> list[Example]:
-        before, after = int(number * self.share + 1e-9), int((number + 1) * self.share + 1e-9)
-        pool, drawn = (0, before) if after > before else (1, number - before)
+    def row(self, number: int) -> Row:
+        while len(self._order) <= number:
+            self._next()
+        pool, drawn = self._order[number]
         epoch = 0
         while drawn >= len(self._plan(pool, epoch)):
             drawn -= len(self._plan(pool, epoch))
             epoch += 1
-        return [self.pools[pool][k] for k in self._plan(pool, epoch)[drawn]]
+        examples = self.pools[pool].examples
+        return Row(self.pools[pool].kind, [examples[k] for k in self._plan(pool, epoch)[drawn]])
+
+    def _next(self) -> None:
+        """Gives the next row to the pool that is furthest behind its share."""
+        total, rows = sum(pool.share for pool in self.pools), len(self._order) + 1
+        behind = [pool.share / total * rows - drawn for pool, drawn in zip(self.pools, self._drawn, strict=True)]
+        pool = max(range(len(behind)), key=lambda k: (round(behind[k], 9), -k))
+        self._order.append((pool, self._drawn[pool]))
+        self._drawn[pool] += 1
 
     def _plan(self, pool: int, epoch: int) -> list[list[int]]:
         key = (pool, epoch)
         if key not in self._plans:
             rng = np.random.default_rng([self.seed, pool, epoch])
-            self._plans[key] = plan([example.inputs for example in self.pools[pool]], self.length, rng)
+            self._plans[key] = plan([example.inputs for example in self.pools[pool].examples], self.length, rng)
         return self._plans[key]
 
 

@@ -186,7 +186,9 @@ class Trainer:
         if config.max_position_embeddings < longest:
             config = config.replace(max_position_embeddings=longest)
         o = p.optimizer
-        options = OptimizerOptions(weight_decay=o.weight_decay, momentum=o.momentum, clip_norm=o.clip_norm, tau=o.tau)
+        options = OptimizerOptions(
+            weight_decay=o.weight_decay, momentum=o.momentum, clip_norm=o.clip_norm, tau=o.tau, rates=o.rates.rates
+        )
         self.micro_batches = p.global_batch_tokens // (p.micro_batch_tokens * p.ranks)
         self.base_config = config
         self.engine = TrainEngine(model, options, micro_batches=self.micro_batches, compute=p.compute)

@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from stages.harness.rates import RatesParams
 from stages.harness.section import Section
 
 
@@ -16,6 +17,7 @@ class OptimizerParams(Section):
     clip_norm: float = Field(ge=0)
     tau: float = Field(ge=0)
     bias_rate: float = Field(ge=0)
+    rates: RatesParams
 
 
 class WsdParams(Section):

@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from stages.harness.rates import RatesParams
 from stages.harness.section import Section
 
 
@@ -20,6 +21,7 @@ class QatParams(Section):
     lr: float = Field(gt=0)
     warmup_steps: int = Field(ge=0)
     weight_decay: float = Field(ge=0)
+    rates: RatesParams
     checkpoint_every: int = Field(ge=1)
     eval_documents: int = Field(ge=2)
     eval_facts: int = Field(ge=1)

@@ -84,7 +84,7 @@ def train(arm: QatArm, p: QatParams, data: MicroBatches, done: Step, say: Callab
         ConfigError: a width that groups of 32 don't divide.
         CheckpointError: the start checkpoint is missing, incomplete or corrupted.
     """
-    options = OptimizerOptions(weight_decay=p.weight_decay)
+    options = OptimizerOptions(weight_decay=p.weight_decay, rates=p.rates.rates)
     tune = FineTune(arm.start, arm.work, options, micro_batches=data.count, compute=p.compute, fake_quant=arm.quantized)
     first = int((tune.resume() or {"step": 0})["step"])
     for problem in tune.problems:

@@ -70,7 +70,7 @@ class Loop:
         p = self.p = setup.params
         self.setup, self.hooks, self.tokenizer = setup, hooks, setup.tokenizer
         self.micros = p.prompts // (p.updates * p.micro_groups)
-        options = OptimizerOptions(weight_decay=p.weight_decay, momentum=p.momentum)
+        options = OptimizerOptions(weight_decay=p.weight_decay, momentum=p.momentum, rates=p.rates.rates)
         self.tune = FineTune(
             setup.start, setup.work, options, micro_batches=self.micros, compute=p.compute, fake_quant=p.fake_quant
         )
@@ -199,7 +199,7 @@ class Loop:
         if self.setup.ptx is None or p.ptx == 0:
             return []
         first = (self.state.iteration * p.updates + number) * p.ptx_rows
-        return [example for k in range(p.ptx_rows) for example in self.setup.ptx.row(first + k)]
+        return [example for k in range(p.ptx_rows) for example in self.setup.ptx.row(first + k).examples]
 
     def _lessons(self, number: int) -> list[Example]:
         """What the critic learns from in step `number` of this iteration."""

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from gym.decontaminate import Index
 from k2model.chat.tokenizer import K2Tokenizer
 from stages.posttraining.conversations import Conversation, Fitted, encode
-from stages.posttraining.mixture import Mixture, demonstrate
+from stages.posttraining.mixture import Mixture, Pool, demonstrate
 from stages.rl.params import RlParams
 
 
@@ -27,4 +27,5 @@ def quality_data(
     """
     examples, _, fitted = encode(tokenizer, kept, p.ptx_length)
     shown, _ = demonstrate(tokenizer, p.ptx_demonstrations, difficulty, p.ptx_length, seed, index)
-    return Mixture(examples, shown, 0.5, p.ptx_length, seed), fitted
+    pools = [Pool("trajectory", examples, 0.5), Pool("demonstration", shown, 0.5)]
+    return Mixture(pools, p.ptx_length, seed), fitted

@@ -4,6 +4,7 @@ With `--model FOLDER --out FOLDER` it tunes any model folder, apart from the pip
 """
 
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -24,25 +25,22 @@ from stages.measure.record import made_here, records
 from stages.measure.tasks import call_accuracy, elementary_scores
 from stages.measure.text_loss import HeldText, compare
 from stages.posttraining.benchmark_index import read_index
-from stages.posttraining.conversations import clean, encode, trajectories
+from stages.posttraining.conversations import clean, encode, split, trajectories
 from stages.posttraining.finetune import FineTune
-from stages.posttraining.mixture import Mixture, demonstrate
+from stages.posttraining.mixture import Mixture, Pool, demonstrate
 from stages.posttraining.packing import Example, Packed, pack
 from stages.posttraining.params import TasksParams
+from stages.posttraining.text import text_examples
 from stages.sft.params import SftParams
 from stages.tracking.runs import Track
 
+CORPUS = Path("data/corpus.parquet")
 TRAJECTORIES = Path("data/trajectories.parquet")
 TOKENS = Path("data/tokens")
 OUT = Path("models/sft")
 CURVE = Path("plots/sft.csv")
 HELD_ROWS = 8
-
-
-def _split(examples: list[Example], held_fraction: float, rng: np.random.Generator) -> tuple[list[int], list[int]]:
-    order = rng.permutation(len(examples)).tolist()
-    held = int(np.ceil(len(examples) * held_fraction)) if len(examples) > 1 else 0
-    return sorted(order[held:]), sorted(order[:held])
+TEXT = "text"
 
 
 def main() -> None:
@@ -54,21 +52,22 @@ def main() -> None:
         tokenizer = folder_tokenizer(stage.start)
         index = read_index(TOKENS)
         kept, dropped = clean(trajectories(TRAJECTORIES), index)
-        examples, indices, fitted = encode(tokenizer, kept, p.sequence_length, cut_long=p.cut_long)
-        train, held = _split(examples, p.held_fraction, stage.rng("split"))
+        learned, held = split(kept, p.held_fraction, stage.rng("split"))
+        examples, _, fitted = encode(tokenizer, learned, p.sequence_length, cut_long=p.cut_long)
         demonstrations, dropped_demonstrations = demonstrate(
             tokenizer, p.demonstrations, shared.difficulty, p.sequence_length, stage.seed("tasks"), index
         )
-        mixture = Mixture(
-            [examples[k] for k in train],
-            demonstrations,
-            p.trajectory_share,
-            p.sequence_length,
-            stage.seed32("order"),
-        )
+        text_tokens = round(p.text_share * p.steps * p.rows_per_step * p.sequence_length)
+        text = text_examples(CORPUS, tokenizer, text_tokens, p.sequence_length, index, stage.rng("text"))
+        pools = [
+            Pool("trajectory", examples, p.trajectory_share),
+            Pool("demonstration", demonstrations, 1 - p.trajectory_share - p.text_share),
+            Pool(TEXT, text, p.text_share),
+        ]
+        mixture = Mixture(pools, p.sequence_length, stage.seed32("order"))
         held_text = HeldText(stage.common.seed)
         text_before = held_text(load_any(stage.start), tokenizer)
-        options = OptimizerOptions(weight_decay=p.weight_decay)
+        options = OptimizerOptions(weight_decay=p.weight_decay, rates=p.rates.rates)
         micro_batches = p.rows_per_step // p.micro_rows
         tune = FineTune(stage.start, stage.work, options, micro_batches=micro_batches, fake_quant=p.fake_quant)
         state = tune.resume() or {"step": 0, "losses": []}
@@ -81,7 +80,7 @@ def main() -> None:
                 losses.append(_step(tune, mixture, p, step, tokenizer.pad))
                 stage.log({"sft/loss": losses[-1], "sft/lr": _lr(p, step)}, step + 1)
                 progress.update(1, f"loss {losses[-1]:.3f}")
-                if (step + 1) % p.checkpoint_every == 0:
+                if (step + 1) % p.checkpoint_every == 0 or step + 1 == p.steps:
                     stage.track.flush()
                     tune.save(step + 1, {"step": step + 1, "losses": losses})
         tune.close()
@@ -90,18 +89,17 @@ def main() -> None:
         metrics = {
             "loss": float(np.mean(losses[-10:])),
             "trajectories": len(kept),
-            "held_examples": len(held),
+            "held_trajectories": len(held),
             "trajectories_cut": fitted.cut,
             "trajectories_too_long": fitted.too_long,
             "trajectories_without_targets": fitted.no_targets,
             "demonstrations": len(demonstrations),
             "overlapping": dropped + dropped_demonstrations,
         }
-        if held:
-            held_examples = [examples[k] for k in held]
+        held_examples, _, _ = encode(tokenizer, held, p.sequence_length, cut_long=p.cut_long)
+        if held_examples:
             metrics["held_loss"] = mean_loss(tune.model, held_examples, rows=HELD_ROWS, pad=tokenizer.pad)
-        held_conversations = [kept[indices[k]] for k in held]
-        metrics |= call_accuracy(tune.model, tokenizer, held_conversations, p.eval_calls, stage.rng("calls"))
+        metrics |= call_accuracy(tune.model, tokenizer, held, p.eval_calls, p.sequence_length, stage.rng("calls"))
         if p.eval_tasks:
             seed = stage.seed32("held")
             tasks = {
@@ -113,7 +111,7 @@ def main() -> None:
             metrics |= {f"success_{family}": sum(solved) / p.eval_tasks for family, solved in scores.items()}
         metrics |= compare(text_before, held_text(tune.model, tokenizer), stage.seed("text"))
         data = [
-            made_here("trajectories of simulated tool use and of repairs", f"{len(train):,} kept"),
+            made_here("trajectories of simulated tool use and of repairs", f"{len(examples):,} examples of {len(learned):,} kept"),
             made_here("demonstrations of elementary tasks", f"{len(demonstrations):,}"),
         ]
         made = records(stage, stage.start, data, metrics)
@@ -121,7 +119,7 @@ def main() -> None:
         write_csv(curve, rows)
         stage.track.artifact(curve)
         stage.finish(
-            f"{p.steps} steps on {len(train):,} trajectories and {len(demonstrations):,} demonstrations, "
+            f"{p.steps} steps on {len(learned):,} trajectories and {len(demonstrations):,} demonstrations, "
             f"loss {losses[0]:.3f} to {metrics['loss']:.3f}, {metrics.get('call_accuracy', 0):.1%} of "
             f"{metrics['call_accuracy_n']} held calls exact, held-out text {metrics['text_loss']:.3f} nats a token "
             f"({metrics['text_loss_change']:+.3f})",
@@ -138,15 +136,25 @@ def _lr(p: SftParams, step: int) -> float:
 
 def _step(tune: FineTune, mixture: Mixture, p: SftParams, step: int, pad_id: int) -> float:
     rows = [mixture.row(step * p.rows_per_step + k) for k in range(p.rows_per_step)]
-    micros = [pack(rows[k : k + p.micro_rows], p.sequence_length, pad_id) for k in range(0, len(rows), p.micro_rows)]
-    total = sum(micro.target_count for micro in micros)
+    targets = Counter[bool]()
+    for row in rows:
+        targets[row.kind == TEXT] += sum(example.targets for example in row.examples)
+    text_rows = sum(row.kind == TEXT for row in rows)
+    # A row of text is all targets, one of conversations a fifth: text weighs as much as its share of the rows, and
+    # within both kinds every target counts alike, however they fall on micro-batches.
+    weights = {True: text_rows / len(rows), False: 1 - text_rows / len(rows)}
+    micros = []
+    for first in range(0, len(rows), p.micro_rows):
+        part = rows[first : first + p.micro_rows]
+        weight_B = torch.tensor([weights[row.kind == TEXT] / targets[row.kind == TEXT] for row in part])
+        micros.append((pack([row.examples for row in part], p.sequence_length, pad_id), weight_B))
 
-    def loss_fn(model: nn.Module, micro: Packed) -> tuple[Tensor, Output]:
+    def loss_fn(model: nn.Module, micro: tuple[Packed, Tensor]) -> tuple[Tensor, Output]:
+        packed, weight_B = micro
         output = model(
-            micro.tokens_BL, micro.targets_BL, positions_BL=micro.positions_BL, segment_ids_BL=micro.segments_BL
+            packed.tokens_BL, packed.targets_BL, positions_BL=packed.positions_BL, segment_ids_BL=packed.segments_BL
         )
-        # Every target counts alike, however they fall on micro-batches.
-        return output.loss * (micro.target_count * len(micros) / total), output
+        return -(output.logp_BL.sum(1) * weight_B).sum() * len(micros), output
 
     loss = tune.engine.accumulate(loss_fn, micros)
     tune.engine.apply(loss, lr=_lr(p, step), bias_rate=0.0)

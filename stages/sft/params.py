@@ -1,12 +1,13 @@
 """`sft` in params.yaml."""
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from stages.harness.rates import RatesParams
 from stages.harness.section import Section
 
 
 class SftParams(Section):
-    """Supervised tuning on kept trajectories and on demonstrations of the RL tasksets.
+    """Supervised tuning on kept trajectories, on demonstrations of the RL tasksets, and on plain text.
 
     cut_long: a trajectory longer than a row is learned up to the last whole turn that fits, else it is left out.
     """
@@ -19,10 +20,18 @@ class SftParams(Section):
     lr: float = Field(gt=0)
     warmup_steps: int = Field(ge=0)
     weight_decay: float = Field(ge=0)
+    rates: RatesParams
     fake_quant: bool
     trajectory_share: float = Field(ge=0, le=1)
+    text_share: float = Field(ge=0, lt=1)
     demonstrations: dict[str, int]
     held_fraction: float = Field(gt=0, lt=1)
     eval_calls: int = Field(ge=0)
     eval_tasks: int = Field(ge=0)
     checkpoint_every: int = Field(ge=1)
+
+    @model_validator(mode="after")
+    def _fits(self) -> "SftParams":
+        if self.trajectory_share + self.text_share > 1:
+            raise ValueError("trajectory_share and text_share are more than 1 together")
+        return self
