@@ -120,7 +120,9 @@ class _Attention(torch.autograd.Function):
                 total_GQ1 = p_GQK.sum(-1, keepdim=True)
                 max_GL1[tile.g, tile.q] = top_GQ1
                 lse_GL1[tile.g, tile.q] = total_GQ1.log().add_(top_GQ1)
-                out_GLV[tile.g, tile.q] = (p_GQK.to(v_GLV.dtype) @ v_GLV[tile.g, tile.k]).div_(total_GQ1.to(v_GLV.dtype))
+                out_GLV[tile.g, tile.q] = (p_GQK.to(v_GLV.dtype) @ v_GLV[tile.g, tile.k]).div_(
+                    total_GQ1.to(v_GLV.dtype)
+                )
         ctx.save_for_backward(q_GLD, k_GLD, v_GLV, out_GLV, lse_GL1, segment_ids_BL)
         ctx.scale, ctx.shape = scale, q_BHLD.shape  # type: ignore[attr-defined]
         max_H = max_GL1.view(batch, heads, length).amax(dim=(0, 2))

@@ -71,7 +71,8 @@ class _ExpertMLP(torch.autograd.Function):
         dx_TC, dweight_S = torch.zeros_like(x_TC), torch.empty_like(weight_S)
         weights = gate_EIC, up_EIC, down_ECI
         dgate_EIC, dup_EIC, ddown_ECI = (
-            torch.empty_like(w) if needed else None for w, needed in zip(weights, ctx.needs_input_grad[2:5], strict=True)
+            torch.empty_like(w) if needed else None
+            for w, needed in zip(weights, ctx.needs_input_grad[2:5], strict=True)
         )
         for e, (lo, hi) in enumerate(pairwise(ctx.edges)):
             token_N = token_S[lo:hi]

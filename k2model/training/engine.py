@@ -8,7 +8,7 @@ routers' correction bias, both from numbers reduced over micro-batches and ranks
 import logging
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeVar
 
@@ -24,7 +24,8 @@ from k2model.formats.checkpoint import named_tensors
 from k2model.model import K2Model, Output
 from k2model.training.muonclip import MuonClip
 from k2model.training.qk_clip import AttentionWeights, MaxLogit, qk_clip_
-from k2model.training.rates import Rates
+from k2model.training.rates import Rates, limit_rows
+from k2model.training.sharding import Kind
 from kernels.processor import fast_dtype
 
 Micro = TypeVar("Micro", contravariant=True)
@@ -39,7 +40,11 @@ class LossFn(Protocol[Micro]):
 
 @dataclass(frozen=True)
 class OptimizerOptions:
-    """MuonClip's constants; `tau` 0 switches QK-Clip off, `clip_norm` 0 the gradient clip. Frozen attention isn't clipped."""
+    """MuonClip's constants; `tau` 0 switches QK-Clip off, `clip_norm` 0 the gradient clip. Frozen layers aren't clipped.
+
+    matrices: the rule of the hidden matrices, see `MuonClip`.
+    vocabulary_rows: the only rows of embedding and head that learn; None is all.
+    """
 
     weight_decay: float = 0.1
     momentum: float = 0.95
@@ -47,7 +52,9 @@ class OptimizerOptions:
     eps: float = 1e-8
     clip_norm: float = 0.0
     tau: float = 100.0
+    matrices: Kind = "muon"
     rates: Rates = Rates()
+    vocabulary_rows: Sequence[int] | None = None
 
 
 @dataclass(frozen=True)
@@ -190,10 +197,13 @@ class TrainEngine:
         model.to(self.device)
         set_compute_type(model, compute)
         options.rates.freeze(model)
+        if options.vocabulary_rows is not None:
+            limit_rows(model, options.vocabulary_rows)
         self.weight_dtype = torch.bfloat16 if compute == "bfloat16" else torch.float32
         self.optimizer = MuonClip(
             model.named_parameters(),
             lr=0.0,
+            matrices=options.matrices,
             weight_decay=options.weight_decay,
             momentum=options.momentum,
             betas=options.betas,
@@ -218,10 +228,14 @@ class TrainEngine:
         self._sum: _Accumulated | None = None
         self.check_weights()
         c = model.config
-        self._layers = [
-            (f"{attention}.{c.query_projection}.weight", f"{attention}.kv_b_proj.weight")
-            for attention in (f"model.layers.{k}.self_attn" for k in range(c.num_hidden_layers))
-        ]
+        names = {
+            k: (
+                f"model.layers.{k}.self_attn.{c.query_projection}.weight",
+                f"model.layers.{k}.self_attn.kv_b_proj.weight",
+            )
+            for k in range(c.num_hidden_layers)
+        }
+        self._layers = {k: both for k, both in names.items() if self.optimizer.named.keys() >= set(both)}
 
     def accumulate(self, loss_fn: LossFn[Micro], micro_batches: Iterable[Micro]) -> float:
         """Forward and backward over this rank's micro-batches; gradients end up averaged over all of them.
@@ -280,10 +294,10 @@ class TrainEngine:
         self.engine.step()
         max_logit_LH = done.logits.reduce()
         clipped = 0
-        if self.options.tau > 0 and self.options.rates.attention > 0:
-            clipped = qk_clip_(self._attention(), max_logit_LH, self.options.tau)
+        if self.options.tau > 0 and self._layers:
+            clipped = qk_clip_(self._attention(), max_logit_LH[list(self._layers)], self.options.tau)
             if clipped:
-                self.optimizer.round_parameters(name for names in self._layers for name in names)
+                self.optimizer.round_parameters(name for names in self._layers.values() for name in names)
         load_LE = done.load_LE
         if self.ranks > 1:
             dist.all_reduce(load_LE)
@@ -318,7 +332,7 @@ class TrainEngine:
         copies = self.optimizer.copies
         return [
             AttentionWeights(copies(q_b), copies(kv_b), c.num_attention_heads, c.qk_nope_head_dim, c.qk_rope_head_dim)
-            for q_b, kv_b in self._layers
+            for q_b, kv_b in self._layers.values()
         ]
 
     def set_config(self, config: K2Config) -> None:

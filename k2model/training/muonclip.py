@@ -14,7 +14,7 @@ Axes: N matrices of one shape, m short side, n long side.
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -82,6 +82,8 @@ class MuonClip(torch.optim.Optimizer):
 
     Args:
         named_parameters: every trainable parameter of the model, under its full name.
+        matrices: the rule of the hidden matrices. A network that AdamW pre-trained is better tuned with AdamW
+            (Liu et al. 2025, §3.5), which then has all parameters.
         lr, weight_decay: η and λ, shared by both rules.
         momentum: μ.
         betas, eps: AdamW's.
@@ -93,7 +95,8 @@ class MuonClip(torch.optim.Optimizer):
         orthogonalise: Newton–Schulz, [N, m, n] → [N, m, n].
 
     Raises:
-        ConfigError: an unexpected matrix, a parameter listed twice, mixed parameter types.
+        ConfigError: an unexpected matrix, a parameter listed twice, mixed parameter types, masters of matrices under
+            AdamW on several ranks.
     """
 
     def __init__(
@@ -101,6 +104,7 @@ class MuonClip(torch.optim.Optimizer):
         named_parameters: Iterable[tuple[str, torch.nn.Parameter]],
         *,
         lr: float,
+        matrices: Kind = "muon",
         weight_decay: float = 0.1,
         momentum: float = 0.95,
         betas: tuple[float, float] = (0.9, 0.95),
@@ -112,7 +116,8 @@ class MuonClip(torch.optim.Optimizer):
         orthogonalise: Callable[[Tensor], Tensor] = newton_schulz,
     ) -> None:
         self.named = _checked(named_parameters)
-        self.kinds = {name: kind_of(name, param.ndim) for name, param in self.named.items()}
+        kinds: dict[str, Kind] = {name: kind_of(name, param.ndim) for name, param in self.named.items()}
+        self.kinds = kinds if matrices == "muon" else dict.fromkeys(kinds, matrices)
         self.beta1, self.beta2, self.eps, self.clip_norm = *betas, eps, clip_norm
         self.momentum, self.orthogonalise = momentum, orthogonalise
         self.rates = {name: rate(name) for name in self.named}
@@ -137,6 +142,10 @@ class MuonClip(torch.optim.Optimizer):
         some = next(iter(self.named.values()))
         self.rounded_to = rounded_to or some.dtype
         self._keep_master = self.rounded_to != torch.float32
+        if matrices == "adamw" and self._keep_master and self._gathers:
+            raise ConfigError(
+                "matrices: adamw with float32 masters runs on one rank, since QK-Clip rescales whole ones"
+            )
         self._buckets = self._make_buckets(some)
         size = sum(unit.numel for unit in self.adamw_units)
         self._exp_avg = torch.zeros(size, dtype=torch.float32, device=some.device)
@@ -181,8 +190,8 @@ class MuonClip(torch.optim.Optimizer):
             assert bucket.master_Nmn is not None
             for k, unit in enumerate(bucket.units):
                 bucket.master_Nmn[k] = bucket.view(unit, flat[unit.name])
-        assert self._adamw_master is not None
-        self._adamw_master.copy_(self._adamw_cat(flat))
+        for unit, master in self._adamw_masters():
+            master.copy_(flat[unit.name][unit.lo : unit.hi])
 
     def set_lr(self, lr: float) -> None:
         """One learning rate for both rules."""
@@ -219,7 +228,16 @@ class MuonClip(torch.optim.Optimizer):
                 if unit.name == name and bucket.master_Nmn is not None:
                     master = bucket.master_Nmn[k]
                     copies.append(master.mT if unit.rows > unit.cols else master)
+        copies += [master.view_as(copies[0]) for unit, master in self._adamw_masters() if unit.name == name]
         return copies
+
+    def _adamw_masters(self) -> Iterator[tuple[Unit, Tensor]]:
+        """AdamW's units with their masters, where there are any."""
+        at = 0
+        for unit in self.adamw_units if self._adamw_master is not None else ():
+            assert self._adamw_master is not None
+            yield unit, self._adamw_master[at : at + unit.numel]
+            at += unit.numel
 
     @torch.no_grad()
     def round_parameters(self, names: Iterable[str]) -> None:
@@ -290,35 +308,28 @@ class MuonClip(torch.optim.Optimizer):
             if master is not weight:
                 weight.copy_(master.to(self.rounded_to))
 
-    def _adamw_cat(self, flat: Mapping[str, Tensor | None]) -> Tensor:
-        parts = []
-        for unit in self.adamw_units:
-            values = flat[unit.name]
-            parts.append(self._exp_avg.new_zeros(unit.numel) if values is None else values[unit.lo : unit.hi].float())
-        return torch.cat(parts) if parts else self._exp_avg.new_zeros(0)
-
     def _adamw(self, flat: Mapping[str, Tensor], grads: Mapping[str, Tensor | None], scale: Tensor | None) -> None:
-        if not self.adamw_units:
-            return
         lr, decay = self.param_groups[0]["lr"], self.param_groups[0]["weight_decay"]
-        grad = self._adamw_cat(grads)
-        if scale is not None:
-            grad *= scale
-        self._exp_avg.lerp_(grad, 1 - self.beta1)
-        self._exp_avg_sq.mul_(self.beta2).addcmul_(grad, grad, value=1 - self.beta2)
         correct1, correct2 = 1 - self.beta1**self.steps, 1 - self.beta2**self.steps
-        denominator = (self._exp_avg_sq / correct2).sqrt_().add_(self.eps)
-        update = self._exp_avg / denominator
         at = 0
+        # One unit after the other, so that no temporary is larger than a parameter.
         for unit in self.adamw_units:
-            weight = flat[unit.name][unit.lo : unit.hi]
             here = slice(at, at + unit.numel)
+            at += unit.numel
+            whole = grads[unit.name]
+            grad = torch.zeros_like(self._exp_avg[here]) if whole is None else whole[unit.lo : unit.hi].float()
+            if scale is not None:
+                grad = grad * scale
+            exp_avg, exp_avg_sq = self._exp_avg[here], self._exp_avg_sq[here]
+            exp_avg.lerp_(grad, 1 - self.beta1)
+            exp_avg_sq.mul_(self.beta2).addcmul_(grad, grad, value=1 - self.beta2)
+            update = exp_avg / (exp_avg_sq / correct2).sqrt_().add_(self.eps)
+            weight = flat[unit.name][unit.lo : unit.hi]
             own_lr = lr * self.rates[unit.name]
             master = weight if self._adamw_master is None else self._adamw_master[here]
-            master.mul_(1 - own_lr * decay).add_(update[here], alpha=-own_lr / correct1)
+            master.mul_(1 - own_lr * decay).add_(update, alpha=-own_lr / correct1)
             if master is not weight:
                 weight.copy_(master.to(self.rounded_to))
-            at += unit.numel
 
     def _pieces(self) -> Iterable[tuple[str, Unit, Tensor]]:
         """Every piece of state on this rank: its kind, whose it is, and a view of it in the unit's own layout."""

@@ -16,10 +16,8 @@ from agents.chat.protocol import ChatError
 from gym.benchmarks import arena_battles
 from gym.benchmarks.base import DataError
 from gym.sandbox import SandboxError
-from k2model.chat.tokenizer import K2Tokenizer
 from k2model.formats.int4_checkpoint import load_any
 from k2model.formats.model_folder import folder_tokenizer
-from k2model.model import K2Model
 from stages.evaluate import arena, standalone
 from stages.evaluate import scores as scoring
 from stages.evaluate.params import EvaluateParams
@@ -37,14 +35,14 @@ from stages.tracking.gate import GateParams
 from stages.tracking.registry import register_and_judge
 from stages.tracking.runs import Track
 
-BASE, CHAT = Path("models/pretrain"), Path("models/qat")
+BASE, PRETRAINED, CHAT = Path("models/base"), Path("models/pretrain"), Path("models/qat")
 
 
-def language(stage: Stage[EvaluateParams], base: K2Model, tokenizer: K2Tokenizer) -> dict[str, float]:
-    """Loss on held-out text of the model that was tuned and of the last one, and what the tuning cost."""
+def language(stage: Stage[EvaluateParams]) -> dict[str, float]:
+    """Loss on held-out text of the base and of the last model, and what all training since cost."""
     held_text = HeldText(stage.common.seed)
-    last = held_text(load_any(CHAT).eval(), folder_tokenizer(CHAT))
-    return compare(held_text(base, tokenizer), last, stage.seed("text"))
+    first, last = (held_text(load_any(folder).eval(), folder_tokenizer(folder)) for folder in (BASE, CHAT))
+    return compare(first, last, stage.seed("text"))
 
 
 def benchmarks(stage: Stage[EvaluateParams], folder: Path) -> dict[str, float]:
@@ -110,9 +108,9 @@ def main() -> None:
     with Stage("evaluate", EvaluateParams, Track, system_metrics=True) as stage:
         p, gate = stage.params, load_section("gate", GateParams)
         torch.set_num_threads(stage.common.threads)
-        tokenizer, seed = folder_tokenizer(BASE), stage.common.seed
-        model = load_any(BASE).eval()
-        scores = validation(p, seed, model, tokenizer) | language(stage, model, tokenizer)
+        tokenizer, seed = folder_tokenizer(PRETRAINED), stage.common.seed
+        model = load_any(PRETRAINED).eval()
+        scores = validation(p, seed, model, tokenizer) | language(stage)
         facts, samples = facts_asked(p, seed, model, tokenizer)
         scores |= facts
         with write_atomic(Path("data/samples")) as tmp:

@@ -78,6 +78,7 @@ def main() -> None:
         job = PretrainJob(
             params=p,
             start=START,
+            special=frozenset(load_tokenizer(START).names),
             data_seed=stage.seed("data"),
             threads=max(1, stage.common.threads // p.ranks),
             tokens=TOKENS,

@@ -18,7 +18,7 @@ from k2model.errors import CheckpointError, ConfigError
 from k2model.flops import matmul_peak, train_flops_per_token
 from k2model.formats.checkpoint import load_checkpoint, load_config
 from k2model.model import Output
-from k2model.training.engine import OptimizerOptions, StepReport, TrainEngine, expert_parallel, init_ranks
+from k2model.training.engine import StepReport, TrainEngine, expert_parallel, init_ranks
 from k2model.training.schedule import Phase, Schedule
 from k2model.training.token_shards import TokenBatch, TokenStream, read_index
 from k2model.training.train_state import CheckpointWriter, Snapshot, load_state, load_tensors, newest_intact, step_of
@@ -42,10 +42,14 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class PretrainJob:
-    """What to train from which folder, on what, and where the resumable state lives."""
+    """What to train from which folder, on what, and where the resumable state lives.
+
+    special: ids of K2's special tokens.
+    """
 
     params: PretrainParams
     start: Path
+    special: frozenset[int]
     data_seed: int
     threads: int
     tokens: Path
@@ -185,12 +189,9 @@ class Trainer:
         longest = max(phase.sequence_length for phase in self.schedule.phases)
         if config.max_position_embeddings < longest:
             config = config.replace(max_position_embeddings=longest)
-        o = p.optimizer
-        options = OptimizerOptions(
-            weight_decay=o.weight_decay, momentum=o.momentum, clip_norm=o.clip_norm, tau=o.tau, rates=o.rates.rates
-        )
         self.micro_batches = p.global_batch_tokens // (p.micro_batch_tokens * p.ranks)
         self.base_config = config
+        options = p.optimizer.options(job.special)
         self.engine = TrainEngine(model, options, micro_batches=self.micro_batches, compute=p.compute)
         self.engine.set_config(config)
         self.checkpoints = job.work / "checkpoints"

@@ -4,20 +4,15 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from stages.harness.rates import RatesParams
+from stages.harness.optimizer import OptimizerParams
 from stages.harness.section import Section
 
 
-class OptimizerParams(Section):
-    """MuonClip: one learning rate and one weight decay for Muon and AdamW; `tau` 0 switches QK-Clip off."""
+class PretrainOptimizer(OptimizerParams):
+    """bias_rate: of the routers' correction biases."""
 
     lr: float = Field(gt=0)
-    weight_decay: float = Field(ge=0)
-    momentum: float = Field(ge=0, lt=1)
-    clip_norm: float = Field(ge=0)
-    tau: float = Field(ge=0)
     bias_rate: float = Field(ge=0)
-    rates: RatesParams
 
 
 class WsdParams(Section):
@@ -67,7 +62,7 @@ class PretrainParams(Section):
     compute: Literal["float32", "bfloat16"]
     ranks: int = Field(ge=1)
     expert_parallel: int = Field(ge=1)
-    optimizer: OptimizerParams
+    optimizer: PretrainOptimizer
     wsd: WsdParams
     annealing: AnnealingParams
     long_context: LongContextParams

@@ -85,7 +85,7 @@ def main() -> None:
                     stage.log({f"{name}/loss": loss}, step)
                     progress.update(1, f"{name} loss {loss:.3f}")
 
-                arm = QatArm(name, start, stage.work / name, quantized)
+                arm = QatArm(name, start, stage.work / name, quantized, frozenset(tokenizer.names))
                 models[name] = train(arm, p, data, done, lambda line: print(f"qat: {line}", flush=True))
         packed = stage.work / "int4"
         save_int4_checkpoint(models["qat"], packed)

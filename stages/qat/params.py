@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from stages.harness.rates import RatesParams
+from stages.harness.optimizer import OptimizerParams
 from stages.harness.section import Section
 
 
@@ -20,8 +20,7 @@ class QatParams(Section):
     compute: Literal["float32", "bfloat16"]
     lr: float = Field(gt=0)
     warmup_steps: int = Field(ge=0)
-    weight_decay: float = Field(ge=0)
-    rates: RatesParams
+    optimizer: OptimizerParams
     checkpoint_every: int = Field(ge=1)
     eval_documents: int = Field(ge=2)
     eval_facts: int = Field(ge=1)

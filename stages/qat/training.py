@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from k2model.formats.quant import set_fake_quant
 from k2model.model import K2Model, Output
-from k2model.training.engine import OptimizerOptions
 from k2model.training.token_shards import TokenBatch, TokenStream
 from stages.posttraining.finetune import FineTune
 from stages.posttraining.packing import Example, Packed, pack, plan
@@ -20,12 +19,13 @@ Step = Callable[[int, float], None]
 
 @dataclass(frozen=True)
 class QatArm:
-    """What to train from, on what, and where its resumable state lives."""
+    """What to train from, on what, and where its resumable state lives; `special` are ids of K2's special tokens."""
 
     name: str
     start: Path
     work: Path
     quantized: bool
+    special: frozenset[int]
 
 
 def learning_rate(p: QatParams, step: int) -> float:
@@ -84,7 +84,7 @@ def train(arm: QatArm, p: QatParams, data: MicroBatches, done: Step, say: Callab
         ConfigError: a width that groups of 32 don't divide.
         CheckpointError: the start checkpoint is missing, incomplete or corrupted.
     """
-    options = OptimizerOptions(weight_decay=p.weight_decay, rates=p.rates.rates)
+    options = p.optimizer.options(arm.special)
     tune = FineTune(arm.start, arm.work, options, micro_batches=data.count, compute=p.compute, fake_quant=arm.quantized)
     first = int((tune.resume() or {"step": 0})["step"])
     for problem in tune.problems:

@@ -14,7 +14,6 @@ from pathlib import Path
 
 from gym.decontaminate import Index
 from k2model.chat.tokenizer import K2Tokenizer
-from k2model.training.engine import OptimizerOptions
 from stages.harness.hooks import Hooks
 from stages.harness.seeds import rng
 from stages.measure.tasks import solved
@@ -70,7 +69,7 @@ class Loop:
         p = self.p = setup.params
         self.setup, self.hooks, self.tokenizer = setup, hooks, setup.tokenizer
         self.micros = p.prompts // (p.updates * p.micro_groups)
-        options = OptimizerOptions(weight_decay=p.weight_decay, momentum=p.momentum, rates=p.rates.rates)
+        options = p.optimizer.options(self.tokenizer.names)
         self.tune = FineTune(
             setup.start, setup.work, options, micro_batches=self.micros, compute=p.compute, fake_quant=p.fake_quant
         )

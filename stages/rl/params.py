@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from gym.tasksets.elementary import FAMILIES
-from stages.harness.rates import RatesParams
+from stages.harness.optimizer import OptimizerParams
 from stages.harness.section import Section
 
 
@@ -85,9 +85,7 @@ class RlParams(Section):
     micro_groups: int = Field(ge=1)
     lr: float = Field(gt=0)
     final_lr: float = Field(ge=0)
-    momentum: float = Field(ge=0, lt=1)
-    weight_decay: float = Field(ge=0)
-    rates: RatesParams
+    optimizer: OptimizerParams
     reset_optimizer: bool
     rollout_tokens: int = Field(ge=1)
     objective: ObjectiveParams

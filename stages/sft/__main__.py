@@ -15,32 +15,44 @@ from gym.tasksets.elementary import Elementary
 from k2model.formats.int4_checkpoint import load_any
 from k2model.formats.model_folder import folder_tokenizer, save_model_folder
 from k2model.model import Output
-from k2model.training.engine import OptimizerOptions
 from stages.harness.files import write_csv
 from stages.harness.own_model import own_model
 from stages.harness.section import load_section
 from stages.harness.stage import Stage
+from stages.harness.tables import FACTS, read_table
+from stages.measure.closed_book import Fact, choose
 from stages.measure.loss import mean_loss
 from stages.measure.record import made_here, records
 from stages.measure.tasks import call_accuracy, elementary_scores
 from stages.measure.text_loss import HeldText, compare
 from stages.posttraining.benchmark_index import read_index
-from stages.posttraining.conversations import clean, encode, split, trajectories
+from stages.posttraining.conversations import Conversation, clean, encode, split, trajectories
 from stages.posttraining.finetune import FineTune
 from stages.posttraining.mixture import Mixture, Pool, demonstrate
-from stages.posttraining.packing import Example, Packed, pack
+from stages.posttraining.packing import Packed, pack
 from stages.posttraining.params import TasksParams
 from stages.posttraining.text import text_examples
 from stages.sft.params import SftParams
 from stages.tracking.runs import Track
 
 CORPUS = Path("data/corpus.parquet")
+FACTS_PATH = Path("data/facts.parquet")
 TRAJECTORIES = Path("data/trajectories.parquet")
 TOKENS = Path("data/tokens")
 OUT = Path("models/sft")
 CURVE = Path("plots/sft.csv")
-HELD_ROWS = 8
+HELD_EXAMPLES, HELD_ROWS = 24, 4
 TEXT = "text"
+
+
+def facts_of_training() -> list[Fact]:
+    """The facts of documents that are trained on."""
+    return [fact for fact in read_table(FACTS_PATH, FACTS).to_pylist() if fact["split"] == "train"]
+
+
+def answer(fact: Fact) -> Conversation:
+    """A question and its answer."""
+    return [{"role": "user", "content": fact["question"]}, {"role": "assistant", "content": fact["answer"]}], None
 
 
 def main() -> None:
@@ -57,6 +69,9 @@ def main() -> None:
         demonstrations, dropped_demonstrations = demonstrate(
             tokenizer, p.demonstrations, shared.difficulty, p.sequence_length, stage.seed("tasks"), index
         )
+        questions = choose(facts_of_training(), p.facts, stage.rng("facts")) if p.facts else []
+        answered, _ = clean([answer(fact) for fact in questions], index)
+        demonstrations += encode(tokenizer, answered, p.sequence_length)[0]
         text_tokens = round(p.text_share * p.steps * p.rows_per_step * p.sequence_length)
         text = text_examples(CORPUS, tokenizer, text_tokens, p.sequence_length, index, stage.rng("text"))
         pools = [
@@ -67,7 +82,7 @@ def main() -> None:
         mixture = Mixture(pools, p.sequence_length, stage.seed32("order"))
         held_text = HeldText(stage.common.seed)
         text_before = held_text(load_any(stage.start), tokenizer)
-        options = OptimizerOptions(weight_decay=p.weight_decay, rates=p.rates.rates)
+        options = p.optimizer.options(tokenizer.names)
         micro_batches = p.rows_per_step // p.micro_rows
         tune = FineTune(stage.start, stage.work, options, micro_batches=micro_batches, fake_quant=p.fake_quant)
         state = tune.resume() or {"step": 0, "losses": []}
@@ -97,8 +112,10 @@ def main() -> None:
             "overlapping": dropped + dropped_demonstrations,
         }
         held_examples, _, _ = encode(tokenizer, held, p.sequence_length, cut_long=p.cut_long)
-        if held_examples:
-            metrics["held_loss"] = mean_loss(tune.model, held_examples, rows=HELD_ROWS, pad=tokenizer.pad)
+        drawn = stage.rng("held").permutation(len(held_examples))[:HELD_EXAMPLES]
+        if len(drawn):
+            some = [held_examples[k] for k in drawn]
+            metrics["held_loss"] = mean_loss(tune.model, some, rows=HELD_ROWS, pad=tokenizer.pad)
         metrics |= call_accuracy(tune.model, tokenizer, held, p.eval_calls, p.sequence_length, stage.rng("calls"))
         if p.eval_tasks:
             seed = stage.seed32("held")
@@ -111,8 +128,11 @@ def main() -> None:
             metrics |= {f"success_{family}": sum(solved) / p.eval_tasks for family, solved in scores.items()}
         metrics |= compare(text_before, held_text(tune.model, tokenizer), stage.seed("text"))
         data = [
-            made_here("trajectories of simulated tool use and of repairs", f"{len(examples):,} examples of {len(learned):,} kept"),
-            made_here("demonstrations of elementary tasks", f"{len(demonstrations):,}"),
+            made_here(
+                "trajectories of simulated tool use and of repairs",
+                f"{len(examples):,} examples of {len(learned):,} kept",
+            ),
+            made_here("demonstrations of elementary tasks, and answered questions", f"{len(demonstrations):,}"),
         ]
         made = records(stage, stage.start, data, metrics)
         save_model_folder(tune.model, stage.place(OUT), tokenizer, made)

@@ -2,13 +2,14 @@
 
 from pydantic import Field, model_validator
 
-from stages.harness.rates import RatesParams
+from stages.harness.optimizer import OptimizerParams
 from stages.harness.section import Section
 
 
 class SftParams(Section):
     """Supervised tuning on kept trajectories, on demonstrations of the RL tasksets, and on plain text.
 
+    facts: questions about training documents with their answers, among the demonstrations.
     cut_long: a trajectory longer than a row is learned up to the last whole turn that fits, else it is left out.
     """
 
@@ -19,12 +20,12 @@ class SftParams(Section):
     micro_rows: int = Field(ge=1)
     lr: float = Field(gt=0)
     warmup_steps: int = Field(ge=0)
-    weight_decay: float = Field(ge=0)
-    rates: RatesParams
+    optimizer: OptimizerParams
     fake_quant: bool
     trajectory_share: float = Field(ge=0, le=1)
     text_share: float = Field(ge=0, lt=1)
     demonstrations: dict[str, int]
+    facts: int = Field(ge=0)
     held_fraction: float = Field(gt=0, lt=1)
     eval_calls: int = Field(ge=0)
     eval_tasks: int = Field(ge=0)

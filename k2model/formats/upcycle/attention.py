@@ -101,13 +101,17 @@ def convert_attention(
     read_MC = torch.cat((v_GVC.flatten(0, 1), k_rest.movedim(-1, 1).flatten(0, 1)))
     latent_KC, read_MK = fit_latent(read_MC, w.attn_norm[layer].double(), sizes.latent, statistics)
     kv_b = torch.zeros(heads, nope + width, sizes.latent, dtype=torch.float64)
+    # The latent gets the size of the layer's input, so that what reads it has weights of the dense layer's size: with a
+    # latent of RMS 1 those of the first layer are 0.002, and a step that suits all others breaks them.
+    size = float(statistics.moment_CC.diagonal().mean()) ** 0.5
+    read_MK = read_MK / size
     values = groups * width
     kv_b[:, sizes.spare : nope] = read_MK[values:]
     kv_b[:, nope:] = read_MK[:values].unflatten(0, (groups, width))[of_head_H]
     return {
         "q_proj.weight": q_HDC.flatten(0, 1),
         "kv_a_proj_with_mqa.weight": torch.cat((latent_KC, k_rope_RC)),
-        "kv_a_layernorm.weight": torch.ones(sizes.latent, dtype=torch.float64),
+        "kv_a_layernorm.weight": torch.full((sizes.latent,), size, dtype=torch.float64),
         "kv_b_proj.weight": kv_b.flatten(0, 1),
         "o_proj.weight": w.out[layer].double(),
     }

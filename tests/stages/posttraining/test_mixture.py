@@ -10,7 +10,7 @@ from k2model.config import K2Config
 from k2model.model import K2Model
 from stages.harness.errors import InputError
 from stages.posttraining.conversations import Conversation, encode
-from stages.posttraining.mixture import Mixture
+from stages.posttraining.mixture import Mixture, Pool
 from stages.posttraining.packing import Example, pack
 
 torch.set_num_threads(1)
@@ -25,10 +25,10 @@ def test_a_conversation_without_targets_never_makes_the_loss_nan() -> None:
     ]
     examples, _, _ = encode(tokenizer, conversations, 512)
     length = max(example.inputs for example in examples)  # each has a row of its own
-    mixture = Mixture(examples, [], 1.0, length, 0)
+    mixture = Mixture([Pool("trajectory", examples, 1.0)], length, 0)
     model = K2Model(K2Config.preset("smoke", vocab_size=tokenizer.vocab_size), seed=1)
     for number in range(4):
-        packed = pack([mixture.row(number)], length, tokenizer.pad)
+        packed = pack([mixture.row(number).examples], length, tokenizer.pad)
         output = model(
             packed.tokens_BL, packed.targets_BL, positions_BL=packed.positions_BL, segment_ids_BL=packed.segments_BL
         )
@@ -38,9 +38,19 @@ def test_a_conversation_without_targets_never_makes_the_loss_nan() -> None:
 @pytest.mark.timeout(20)
 def test_a_mixture_of_nothing_is_refused_in_one_line() -> None:
     with pytest.raises(InputError, match="nothing to learn from: .* 32 tokens"):
-        Mixture([], [], 0.5, 32, 0).row(0)
+        Mixture([Pool("trajectory", [], 0.5), Pool("demonstration", [], 0.5)], 32, 0)
 
 
-def test_a_pool_without_examples_gives_its_share_to_the_other() -> None:
+def test_a_pool_without_examples_gives_its_share_to_the_others() -> None:
     only = [Example([1, 2, 3], [True] * 3)]
-    assert Mixture(only, [], 0.25, 8, 0).row(5) == Mixture([], only, 0.25, 8, 0).row(5) == only
+    for pools in ([Pool("a", only, 0.75), Pool("b", [], 0.25)], [Pool("a", [], 0.75), Pool("b", only, 0.25)]):
+        assert Mixture(pools, 8, 0).row(5).examples == only
+
+
+def test_rows_follow_the_shares_from_the_beginning() -> None:
+    shares = {"a": 0.6, "b": 0.3, "c": 0.1, "d": 0.0}
+    pools = [Pool(kind, [Example([k, 1, 2], [True] * 3)], share) for k, (kind, share) in enumerate(shares.items())]
+    kinds = [Mixture(pools, 8, 0).row(number).kind for number in range(40)]
+    assert {kind: kinds.count(kind) for kind in shares} == {"a": 24, "b": 12, "c": 4, "d": 0}
+    for end in range(1, 40):
+        assert all(abs(kinds[:end].count(kind) - share * end) <= 1 for kind, share in shares.items())

@@ -11,7 +11,7 @@ from stages.pretrain.params import PretrainParams
 
 PARAMS = {
     "steps": 8, "sequence_length": 16, "global_batch_tokens": 128, "micro_batch_tokens": 32, "compute": "float32",
-    "optimizer": {"lr": 0.01, "weight_decay": 0.1, "momentum": 0.95, "clip_norm": 0.0, "tau": 0.05, "bias_rate": 0.001},
+    "optimizer": {"lr": 0.01, "bias_rate": 0.001, "matrices": "muon", "momentum": 0.95, "weight_decay": 0.1, "clip_norm": 0.0, "tau": 0.05, "rates": {"attention": 1.0, "feed_forward": 1.0, "embeddings": 1.0, "first_layer": 0}, "vocabulary_rows": "all"},
     "wsd": {"warmup_steps": 2, "decay_steps": 2, "final_lr": 0.001},
     "annealing": {"steps": 2, "final_lr": 0.0005},
     "long_context": {"steps": 2, "sequence_length": 32, "yarn_factor": 2.0},
@@ -26,5 +26,5 @@ def run(folder: Path, rank: int, ranks: int, spread: int, store: Path) -> None:
     params = PretrainParams.model_validate({**PARAMS, "ranks": ranks, "expert_parallel": spread})
     work = folder / "work"
     work.mkdir(exist_ok=True)
-    job = PretrainJob(params, folder.parent / "base", 2, 1, folder.parent / "tokens", work)
+    job = PretrainJob(params, folder.parent / "base", frozenset(), 2, 1, folder.parent / "tokens", work)
     train(job, Hooks(say=lambda line: print(line, flush=True)))

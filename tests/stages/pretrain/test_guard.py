@@ -45,7 +45,9 @@ def job(tokens, work, policy, *, batch=9, rollbacks=2):
     work.mkdir()
     guard = {"policy": policy, "window": 16, "z": 20.0, "max_rollbacks": rollbacks}
     params = PretrainParams.model_validate({**PARAMS, "ranks": 1, "expert_parallel": 1, "guard": guard})
-    return PretrainJob(params, tokens.parent / "base", seed_with_the_mark_in_batch(tokens, batch), 1, tokens, work)
+    return PretrainJob(
+        params, tokens.parent / "base", frozenset(), seed_with_the_mark_in_batch(tokens, batch), 1, tokens, work
+    )
 
 
 def poison(monkeypatch, factor):

@@ -43,7 +43,7 @@ def test_a_run_from_fp8_weights_leaves_a_network_that_is_not_quantized(tmp_path:
     assert "quantization_config" in json.loads((tmp_path / "base" / "config.json").read_text())
     params = PretrainParams.model_validate({**PARAMS, "ranks": 1, "expert_parallel": 1})
     (tmp_path / "work").mkdir()
-    job = PretrainJob(params, tmp_path / "base", 1, 1, tmp_path / "tokens", tmp_path / "work")
+    job = PretrainJob(params, tmp_path / "base", frozenset(), 1, 1, tmp_path / "tokens", tmp_path / "work")
     trained = train(job, Hooks()).engine.model
     assert trained.config.quantization_config is None
     assert trained.config.q_lora_rank is None

@@ -33,7 +33,15 @@ VALUES: dict[str, Any] = {
     "compute": "bfloat16",
     "lr": 0.01,
     "warmup_steps": 1,
-    "weight_decay": 0.1,
+    "optimizer": {
+        "matrices": "muon",
+        "momentum": 0.95,
+        "weight_decay": 0.1,
+        "clip_norm": 0.0,
+        "tau": 100.0,
+        "rates": {"attention": 1.0, "feed_forward": 1.0, "embeddings": 1.0, "first_layer": 0},
+        "vocabulary_rows": "all",
+    },
     "checkpoint_every": 2,
     "eval_documents": 2,
     "eval_facts": 1,
@@ -87,10 +95,10 @@ def test_steps_hold_text_and_demonstrations_that_do_not_repeat(data: MicroBatche
 
 
 def test_a_killed_arm_ends_in_the_same_bits(data: MicroBatches, start: Path, tmp_path: Path) -> None:
-    whole = _train(QatArm("qat", start, tmp_path / "whole", True), data)
+    whole = _train(QatArm("qat", start, tmp_path / "whole", True, frozenset()), data)
     with pytest.raises(Killed):
-        _train(QatArm("qat", start, tmp_path / "killed", True), data, stop_at=3)
-    resumed = _train(QatArm("qat", start, tmp_path / "killed", True), data)
+        _train(QatArm("qat", start, tmp_path / "killed", True, frozenset()), data, stop_at=3)
+    resumed = _train(QatArm("qat", start, tmp_path / "killed", True, frozenset()), data)
     for (name, one), other in zip(whole.state_dict().items(), resumed.state_dict().values(), strict=True):
         assert torch.equal(one, other), name
 
@@ -100,8 +108,8 @@ def test_quantization_takes_part_and_the_export_is_its_forward(
     data: MicroBatches, start: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fast: torch.dtype
 ) -> None:
     monkeypatch.setenv(VARIABLE, str(fast).removeprefix("torch."))
-    qat = _train(QatArm("qat", start, tmp_path / "qat", True), data)
-    plain = _train(QatArm("bf16", start, tmp_path / "bf16", False), data)
+    qat = _train(QatArm("qat", start, tmp_path / "qat", True, frozenset()), data)
+    plain = _train(QatArm("bf16", start, tmp_path / "bf16", False, frozenset()), data)
     weights = [model.model.layers[1].mlp.experts.up_proj for model in (qat, plain)]
     assert weights[0].dtype == fast
     assert all(torch.equal(p, p.bfloat16().to(fast)) for p in qat.parameters())

@@ -36,8 +36,9 @@ def _by(backend: str, url: str = "") -> dict[str, Any]:
 def _params(**changes: Any) -> RlParams:
     base: dict[str, Any] = {
         "iterations": 2, "tool_tasks": 0, "pool": 8, "prompts": 4,
-        "samples": 6, "updates": 4, "micro_groups": 1, "lr": 0.001, "final_lr": 0.001, "momentum": 0.95,
-        "weight_decay": 0.0, "reset_optimizer": False, "rollout_tokens": 10_000,
+        "samples": 6, "updates": 4, "micro_groups": 1, "lr": 0.001, "final_lr": 0.001,
+        "optimizer": {"matrices": "muon", "momentum": 0.95, "weight_decay": 0.0, "clip_norm": 0.0, "tau": 100.0, "rates": {"attention": 1.0, "feed_forward": 1.0, "embeddings": 1.0, "first_layer": 0}, "vocabulary_rows": "all"},
+        "reset_optimizer": False, "rollout_tokens": 10_000,
         "objective": {"name": "k2", "tau": 0.1, "alpha": -1.0, "beta": 1.0, "epsilon": 0.2},
         "temperature": {"first": 1.0, "last": 1.0}, "budget": {"scale": 8.0, "penalty": 0.2},
         "length_reward": 0.5, "repeat_penalty": 0.1, "toggle": {"every": 0, "accuracy": 0.5, "percentile": 90.0},

@@ -19,7 +19,7 @@ from k2model.formats.checkpoint import load_checkpoint, save_checkpoint
 from k2model.model import K2Model
 from stages.harness.hooks import Hooks
 from stages.posttraining.comparison import Comparison
-from stages.posttraining.mixture import Mixture
+from stages.posttraining.mixture import Mixture, Pool
 from stages.posttraining.packing import Example
 from stages.rl.families import Families, open_families
 from stages.rl.loop import Loop, RlSetup
@@ -57,8 +57,15 @@ def _params(**changes: Any) -> RlParams:
         "micro_groups": 1,
         "lr": 0.001,
         "final_lr": 0.001,
-        "momentum": 0.95,
-        "weight_decay": 0.0,
+        "optimizer": {
+            "matrices": "muon",
+            "momentum": 0.95,
+            "weight_decay": 0.0,
+            "clip_norm": 0.0,
+            "tau": 100.0,
+            "rates": {"attention": 1.0, "feed_forward": 1.0, "embeddings": 1.0, "first_layer": 0},
+            "vocabulary_rows": "all",
+        },
         "reset_optimizer": False,
         "rollout_tokens": 10_000,
         "objective": {"name": "k2", "tau": 0.1, "alpha": -1.0, "beta": 1.0, "epsilon": 0.2},
@@ -86,7 +93,7 @@ def _params(**changes: Any) -> RlParams:
 def _setup(
     params: RlParams, start: Path, work: Path, tokenizer: K2Tokenizer, families: Families | None = None
 ) -> RlSetup:
-    ptx = Mixture([Example(list(range(20, 60)), [True] * 40)], [], 1.0, 64, 0)
+    ptx = Mixture([Pool("trajectory", [Example(list(range(20, 60)), [True] * 40)], 1.0)], 64, 0)
     return RlSetup(params, start, work, 5, tokenizer, ptx, families or _families(["parity", "size"]), 0.0)
 
 

@@ -1,0 +1,123 @@
+"""What each step from the dense original to the INT4 checkpoint keeps and adds, on the same items for all.
+
+    python -m experiments.base_table models/base models/pretrain models/sft models/rl models/qat
+
+For each folder: loss on held-out text, closed-book facts of trained documents, calls of held-out trajectories, BFCL's
+simple_python, elementary tasks; shares with Wilson's interval. It reads the pipeline's data in data/, prints one row of
+a Markdown table as each is done and adds it to docs/experiments/base_table.jsonl. The dense original's loss on the same
+text is in metrics/base.json.
+"""
+
+import argparse
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from gym.benchmarks.base import Reply
+from gym.benchmarks.bfcl import Bfcl
+from gym.intervals import wilson
+from gym.tasksets.elementary import Elementary
+from k2model.chat.messages import encode_prompt
+from k2model.chat.tokenizer import K2Tokenizer
+from k2model.chat.turn import parse_ids
+from k2model.formats.int4_checkpoint import load_any
+from k2model.formats.model_folder import folder_tokenizer
+from k2model.inference.generate import Engine
+from k2model.inference.request import Request
+from k2model.model import K2Model
+from stages.evaluate.params import EvaluateParams
+from stages.evaluate.text import FACTS_PATH
+from stages.harness.section import load_common, load_section
+from stages.harness.seeds import rng, seed32
+from stages.harness.tables import FACTS, read_table
+from stages.measure import closed_book
+from stages.measure.tasks import call_accuracy, elementary_scores
+from stages.measure.text_loss import HeldText
+from stages.posttraining.conversations import split, trajectories
+from stages.sft.params import SftParams
+
+OUT = Path("docs/experiments/base_table.jsonl")
+TRAJECTORIES = Path("data/trajectories.parquet")
+FAMILIES = ("parity", "size", "category", "compare")
+ROWS, CALL_TOKENS = 32, 96
+COLUMNS = ("text loss", "facts", "held calls", "BFCL simple_python", "elementary")
+Counted = tuple[int, int]  # right, of
+
+
+def facts(model: K2Model, tokenizer: K2Tokenizer, n: int, seed: int) -> Counted:
+    """Closed-book questions about documents of the training split, as the stage `evaluate` asks them."""
+    p = load_section("evaluate", EvaluateParams)
+    train = [fact for fact in read_table(FACTS_PATH, FACTS).to_pylist() if fact["split"] == "train"]
+    pool = closed_book.choose(train, len(train), rng(seed, "evaluate", "shots"))
+    asked = closed_book.choose(train, n, rng(seed, "evaluate", "facts", "train"))
+    limits = {"shots": p.shots, "answer_tokens": p.answer_tokens, "batch_size": ROWS}
+    answers = closed_book.ask(model, tokenizer, asked, pool, **limits)
+    return sum(answer.correct for answer in answers), len(answers)
+
+
+def held_calls(model: K2Model, tokenizer: K2Tokenizer, n: int, seed: int) -> Counted:
+    """Turns of the conversations that the stage `sft` held out."""
+    p = load_section("sft", SftParams)
+    _, held = split(trajectories(TRAJECTORIES), p.held_fraction, rng(seed, "sft", "split"))
+    scored = call_accuracy(model, tokenizer, held, n, p.sequence_length, rng(seed, "sft", "calls"))
+    return round(scored["call_accuracy"] * scored["call_accuracy_n"]), int(scored["call_accuracy_n"])
+
+
+def bfcl(model: K2Model, tokenizer: K2Tokenizer, n: int, seed: int) -> Counted:
+    """Items of simple_python by the official checker, greedy, without a grammar."""
+    bench = Bfcl()
+    items = [sample for sample in bench.items() if sample.group == "simple_python"]
+    chosen = [items[k] for k in rng(seed, "bfcl").permutation(len(items))[:n]]
+    prompts = [encode_prompt(tokenizer, list(sample.messages), list(sample.tools)) for sample in chosen]
+    engine = Engine(model, tokenizer, max_batch=ROWS, max_length=max(map(len, prompts)) + CALL_TOKENS)
+    requests = [Request(prompt, CALL_TOKENS, temperature=0.0, stop_ids=tokenizer.ends) for prompt in prompts]
+    right = 0
+    for sample, result in zip(chosen, engine.generate(requests), strict=True):
+        parsed = parse_ids(tokenizer, result.ids)
+        calls = tuple(parsed.message().get("tool_calls") or [])
+        right += bench.grade(sample, Reply(parsed.content, tool_calls=calls)).result.score == 1.0
+    return right, len(chosen)
+
+
+def elementary(model: K2Model, tokenizer: K2Tokenizer, n: int, seed: int) -> Counted:
+    """Held problems of four families."""
+    tasks = {name: Elementary(name, "held").tasks(n // len(FAMILIES), seed32(seed, "held"), 0.0) for name in FAMILIES}
+    scores = [score for own in elementary_scores(model, tokenizer, tasks).values() for score in own]
+    return round(sum(scores)), len(scores)
+
+
+MEASURES: dict[str, Callable[[K2Model, K2Tokenizer, int, int], Counted]] = {
+    "facts": facts,
+    "held calls": held_calls,
+    "BFCL simple_python": bfcl,
+    "elementary": elementary,
+}
+
+
+def shown(right: int, n: int) -> str:
+    low, high = wilson(right, n)
+    return f"{right / n:.0%} [{low:.0%}, {high:.0%}] of {n}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folders", type=Path, nargs="+")
+    parser.add_argument("--items", type=int, default=100)
+    args = parser.parse_args()
+    common = load_common()
+    torch.set_num_threads(common.threads)
+    print(f"| model | {' | '.join(COLUMNS)} |\n|{'---|' * (len(COLUMNS) + 1)}", flush=True)
+    for folder in args.folders:
+        model, tokenizer = load_any(folder).eval(), folder_tokenizer(folder)
+        loss = HeldText(common.seed)(model, tokenizer).metrics()["text_loss"]
+        counts = {name: measure(model, tokenizer, args.items, common.seed) for name, measure in MEASURES.items()}
+        cells = [f"{loss:.4f}", *(shown(*counted) for counted in counts.values())]
+        print(f"| {folder} | {' | '.join(cells)} |", flush=True)
+        with OUT.open("a", encoding="utf-8") as handle:
+            handle.write(json.dumps({"model": str(folder), "text_loss": loss, "counts": counts}) + "\n")
+
+
+if __name__ == "__main__":
+    main()
