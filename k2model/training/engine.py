@@ -40,7 +40,7 @@ class LossFn(Protocol[Micro]):
 
 @dataclass(frozen=True)
 class OptimizerOptions:
-    """MuonClip's constants; `tau` 0 switches QK-Clip off, `clip_norm` 0 the gradient clip. Frozen layers aren't clipped.
+    """MuonClip's constants; `tau` 0 switches QK-Clip off, `clip_norm` 0 the gradient clip. Frozen layers keep theirs.
 
     matrices: the rule of the hidden matrices, see `MuonClip`.
     vocabulary_rows: the only rows of embedding and head that learn; None is all.
@@ -53,7 +53,7 @@ class OptimizerOptions:
     clip_norm: float = 0.0
     tau: float = 100.0
     matrices: Kind = "muon"
-    rates: Rates = Rates()
+    rates: Rates = field(default_factory=Rates)
     vocabulary_rows: Sequence[int] | None = None
 
 
@@ -228,13 +228,8 @@ class TrainEngine:
         self._sum: _Accumulated | None = None
         self.check_weights()
         c = model.config
-        names = {
-            k: (
-                f"model.layers.{k}.self_attn.{c.query_projection}.weight",
-                f"model.layers.{k}.self_attn.kv_b_proj.weight",
-            )
-            for k in range(c.num_hidden_layers)
-        }
+        attentions = {k: f"model.layers.{k}.self_attn" for k in range(c.num_hidden_layers)}
+        names = {k: (f"{at}.{c.query_projection}.weight", f"{at}.kv_b_proj.weight") for k, at in attentions.items()}
         self._layers = {k: both for k, both in names.items() if self.optimizer.named.keys() >= set(both)}
 
     def accumulate(self, loss_fn: LossFn[Micro], micro_batches: Iterable[Micro]) -> float:

@@ -23,7 +23,6 @@ from torch import Tensor
 
 from k2model.errors import CheckpointError, ConfigError
 from k2model.expert_parallel import ExpertParallel
-from k2model.training.rates import Rates
 from k2model.training.sharding import Gather, Kind, Unit, assign_owners, split_units
 from kernels.newton_schulz import newton_schulz
 from kernels.no_compiler import keep_out
@@ -89,7 +88,7 @@ class MuonClip(torch.optim.Optimizer):
         betas, eps: AdamW's.
         clip_norm: gradients are scaled down to this global norm before momentum; 0 leaves them.
         parallel: how experts are spread over ranks; all other parameters are the same on every rank.
-        rate: share of `lr` at which the parameter with a name learns.
+        rate: share of `lr` at which the parameter with a name learns; None is all of it.
         rounded_to: the type whose values the parameters take after a step, whatever type they are stored in; unless it
             is float32, the optimizer keeps float32 masters. By default the type they are stored in.
         orthogonalise: Newton–Schulz, [N, m, n] → [N, m, n].
@@ -111,7 +110,7 @@ class MuonClip(torch.optim.Optimizer):
         eps: float = 1e-8,
         clip_norm: float = 0.0,
         parallel: ExpertParallel | None = None,
-        rate: Callable[[str], float] = Rates().of,
+        rate: Callable[[str], float] | None = None,
         rounded_to: torch.dtype | None = None,
         orthogonalise: Callable[[Tensor], Tensor] = newton_schulz,
     ) -> None:
@@ -120,7 +119,7 @@ class MuonClip(torch.optim.Optimizer):
         self.kinds = kinds if matrices == "muon" else dict.fromkeys(kinds, matrices)
         self.beta1, self.beta2, self.eps, self.clip_norm = *betas, eps, clip_norm
         self.momentum, self.orthogonalise = momentum, orthogonalise
-        self.rates = {name: rate(name) for name in self.named}
+        self.rates = dict.fromkeys(self.named, 1.0) if rate is None else {name: rate(name) for name in self.named}
         self.steps = 0
         self.grad_norm = torch.tensor(0.0)
         self._norm_known = False  # whether `grad_norm` is that of the gradients of the next step

@@ -41,6 +41,18 @@ def test_output_and_every_gradient(dtype: torch.dtype, limit: float, idle: int |
         assert not any(w.grad[idle].any() for w in ours[2:] if w.grad is not None)
 
 
+def test_frozen_weights_get_no_gradient_and_the_input_the_same() -> None:
+    floats, token_S, load_E = _inputs(torch.float64, None)
+    grads = []
+    for frozen in (False, True):
+        ours = [one.clone().requires_grad_(not frozen or k < 2) for k, one in enumerate(floats)]
+        expert_mlp(*ours, token_S, load_E).sum().backward()
+        grads.append([one.grad for one in ours])
+    for got, want in zip(grads[1][:2], grads[0][:2], strict=True):
+        assert got is not None and want is not None and torch.equal(got, want)
+    assert grads[1][2:] == [None, None, None]
+
+
 def test_the_upstream_gradient_is_kept() -> None:
     floats, token_S, load_E = _inputs(torch.float32, None)
     upstream_TC = torch.ones(T, C)

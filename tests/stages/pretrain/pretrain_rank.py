@@ -8,10 +8,11 @@ import torch.distributed as dist
 from stages.harness.hooks import Hooks
 from stages.pretrain.loop import PretrainJob, train
 from stages.pretrain.params import PretrainParams
+from tests.stages.optimizers import muonclip
 
 PARAMS = {
     "steps": 8, "sequence_length": 16, "global_batch_tokens": 128, "micro_batch_tokens": 32, "compute": "float32",
-    "optimizer": {"lr": 0.01, "bias_rate": 0.001, "matrices": "muon", "momentum": 0.95, "weight_decay": 0.1, "clip_norm": 0.0, "tau": 0.05, "rates": {"attention": 1.0, "feed_forward": 1.0, "embeddings": 1.0, "first_layer": 0}, "vocabulary_rows": "all"},
+    "optimizer": muonclip(0.1, lr=0.01, bias_rate=0.001, tau=0.05),
     "wsd": {"warmup_steps": 2, "decay_steps": 2, "final_lr": 0.001},
     "annealing": {"steps": 2, "final_lr": 0.0005},
     "long_context": {"steps": 2, "sequence_length": 32, "yarn_factor": 2.0},

@@ -21,6 +21,7 @@ from stages.posttraining.packing import Example, Packed
 from stages.qat.measure import Measured, difference, held_tasks, summary
 from stages.qat.params import QatParams
 from stages.qat.training import MicroBatches, QatArm, learning_rate, train
+from tests.stages.optimizers import muonclip
 
 torch.set_num_threads(1)
 VALUES: dict[str, Any] = {
@@ -33,15 +34,7 @@ VALUES: dict[str, Any] = {
     "compute": "bfloat16",
     "lr": 0.01,
     "warmup_steps": 1,
-    "optimizer": {
-        "matrices": "muon",
-        "momentum": 0.95,
-        "weight_decay": 0.1,
-        "clip_norm": 0.0,
-        "tau": 100.0,
-        "rates": {"attention": 1.0, "feed_forward": 1.0, "embeddings": 1.0, "first_layer": 0},
-        "vocabulary_rows": "all",
-    },
+    "optimizer": muonclip(0.1),
     "checkpoint_every": 2,
     "eval_documents": 2,
     "eval_facts": 1,

@@ -25,6 +25,7 @@ from stages.rl.backends import RolloutError, ServerBackend, ServerRollouts
 from stages.rl.families import Families
 from stages.rl.loop import Loop, RlSetup
 from stages.rl.params import RlParams
+from tests.stages.optimizers import muonclip
 
 torch.set_num_threads(1)
 
@@ -37,7 +38,7 @@ def _params(**changes: Any) -> RlParams:
     base: dict[str, Any] = {
         "iterations": 2, "tool_tasks": 0, "pool": 8, "prompts": 4,
         "samples": 6, "updates": 4, "micro_groups": 1, "lr": 0.001, "final_lr": 0.001,
-        "optimizer": {"matrices": "muon", "momentum": 0.95, "weight_decay": 0.0, "clip_norm": 0.0, "tau": 100.0, "rates": {"attention": 1.0, "feed_forward": 1.0, "embeddings": 1.0, "first_layer": 0}, "vocabulary_rows": "all"},
+        "optimizer": muonclip(0.0),
         "reset_optimizer": False, "rollout_tokens": 10_000,
         "objective": {"name": "k2", "tau": 0.1, "alpha": -1.0, "beta": 1.0, "epsilon": 0.2},
         "temperature": {"first": 1.0, "last": 1.0}, "budget": {"scale": 8.0, "penalty": 0.2},
