@@ -12,6 +12,7 @@ import argparse
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -76,8 +77,9 @@ def bfcl(model: K2Model, tokenizer: K2Tokenizer, n: int, seed: int) -> Counted:
     right = 0
     for sample, result in zip(chosen, engine.generate(requests), strict=True):
         parsed = parse_ids(tokenizer, result.ids)
-        calls = tuple(parsed.message().get("tool_calls") or [])
-        right += bench.grade(sample, Reply(parsed.content, tool_calls=calls)).result.score == 1.0
+        message: dict[str, Any] = parsed.message()
+        reply = Reply(parsed.content, tool_calls=tuple(message.get("tool_calls") or ()))
+        right += bench.grade(sample, reply).result.score == 1.0
     return right, len(chosen)
 
 

@@ -4,7 +4,6 @@ With `--model FOLDER --out FOLDER` it tunes any model folder, apart from the pip
 """
 
 import sys
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -29,9 +28,9 @@ from stages.posttraining.benchmark_index import read_index
 from stages.posttraining.conversations import Conversation, clean, encode, split, trajectories
 from stages.posttraining.finetune import FineTune
 from stages.posttraining.mixture import Mixture, Pool, demonstrate
-from stages.posttraining.packing import Packed, pack
 from stages.posttraining.params import TasksParams
 from stages.posttraining.text import text_examples
+from stages.sft.batches import TEXT, Weighted, weighted
 from stages.sft.params import SftParams
 from stages.tracking.runs import Track
 
@@ -42,7 +41,6 @@ TOKENS = Path("data/tokens")
 OUT = Path("models/sft")
 CURVE = Path("plots/sft.csv")
 HELD_EXAMPLES, HELD_ROWS = 24, 4
-TEXT = "text"
 
 
 def facts_of_training() -> list[Fact]:
@@ -156,21 +154,10 @@ def _lr(p: SftParams, step: int) -> float:
 
 def _step(tune: FineTune, mixture: Mixture, p: SftParams, step: int, pad_id: int) -> float:
     rows = [mixture.row(step * p.rows_per_step + k) for k in range(p.rows_per_step)]
-    targets = Counter[bool]()
-    for row in rows:
-        targets[row.kind == TEXT] += sum(example.targets for example in row.examples)
-    text_rows = sum(row.kind == TEXT for row in rows)
-    # A row of text is all targets, one of conversations a fifth: text weighs as much as its share of the rows, and
-    # within both kinds every target counts alike, however they fall on micro-batches.
-    weights = {True: text_rows / len(rows), False: 1 - text_rows / len(rows)}
-    micros = []
-    for first in range(0, len(rows), p.micro_rows):
-        part = rows[first : first + p.micro_rows]
-        weight_B = torch.tensor([weights[row.kind == TEXT] / targets[row.kind == TEXT] for row in part])
-        micros.append((pack([row.examples for row in part], p.sequence_length, pad_id), weight_B))
+    micros = weighted(rows, p.micro_rows, p.sequence_length, pad_id)
 
-    def loss_fn(model: nn.Module, micro: tuple[Packed, Tensor]) -> tuple[Tensor, Output]:
-        packed, weight_B = micro
+    def loss_fn(model: nn.Module, micro: Weighted) -> tuple[Tensor, Output]:
+        packed, weight_B = micro.packed, micro.weight_B
         output = model(
             packed.tokens_BL, packed.targets_BL, positions_BL=packed.positions_BL, segment_ids_BL=packed.segments_BL
         )

@@ -127,6 +127,15 @@ def test_each_slot_holds_one_component_and_the_first_is_exact() -> None:
         assert taken[:, 0].tolist() == [components * pair for pair in range(8)]
 
 
+def test_the_latent_has_the_size_of_the_layers_input() -> None:
+    model = dense(base=10_000.0)
+    found = statistics(model)
+    network = convert(model, found, sizes(latent=40), seed=0)
+    for layer, own in zip(network.model.layers, found, strict=True):
+        gain_K = layer.self_attn.kv_a_layernorm.weight  # type: ignore[union-attr]
+        torch.testing.assert_close(float(gain_K.detach().square().mean()), float(own.moment_CC.diagonal().mean()))
+
+
 def test_the_same_text_gives_the_same_bytes() -> None:
     model = dense()
     first, second = (convert(model, statistics(model), sizes(), seed=5).state_dict() for _ in range(2))
