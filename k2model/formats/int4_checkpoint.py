@@ -73,7 +73,6 @@ def load_int4_checkpoint(
     path: Path,
     *,
     dtype: torch.dtype | None = None,
-    convert: bool = False,
     say: Callable[[str], None] = print,
 ) -> K2Model:
     """Loads an INT4 checkpoint tensor by tensor for generation: the routed experts stay INT4 (`Int4Experts`).
@@ -82,8 +81,8 @@ def load_int4_checkpoint(
 
     Args:
         dtype: of everything else in memory; by default what the processor multiplies bfloat16 values fast in.
-        convert: accepts codes of the absmax/7.5 rule and quantizes q · s again by absmax/7.
-        say: is told in one line by how much that changed the weights, and what is left out.
+        say: is told in one line what is left out, and by how much the weights changed where codes of the absmax/7.5
+            rule (compressed-tensors' own, which uses −8) were quantized again by absmax/7.
 
     Raises:
         CheckpointError: another format, a missing, extra or misshapen tensor, a scale that isn't finite.
@@ -92,12 +91,12 @@ def load_int4_checkpoint(
     stored = open_stored(path, say=say)
     if not isinstance(stored.encoding, Int4Words):
         raise CheckpointError(f"{path}: not quantized to INT4; load it with k2model.formats.checkpoint")
-    return _with_int4_experts(stored, stored.encoding, dtype or fast_dtype(), convert, say)
+    return _with_int4_experts(stored, stored.encoding, dtype or fast_dtype(), say)
 
 
 @torch.no_grad()
 def _with_int4_experts(
-    stored: Stored, encoding: Int4Words, dtype: torch.dtype, convert: bool, say: Callable[[str], None]
+    stored: Stored, encoding: Int4Words, dtype: torch.dtype, say: Callable[[str], None]
 ) -> K2Model:
     check_widths(stored.config)
     path, model = stored.path, meta_model(stored.config, stored.path)
@@ -123,11 +122,6 @@ def _with_int4_experts(
         assert isinstance(module, Int4Experts)
         packed_NW, scale_NG = encoding.words(name, parts, module.shape(short))
         if uses_lowest_code(packed_NW):
-            if not convert:
-                raise CheckpointError(
-                    f"tensor {name}_packed uses code −8: quantized by the absmax/7.5 rule, this project's is absmax/7; "
-                    "load it with convert=True to quantize it again"
-                )
             packed_NW, scale_NG = changes.requantize(packed_NW, scale_NG)
         module.put(short, int(expert), packed_NW, scale_NG)
     if changes.count:
@@ -162,5 +156,5 @@ def load_any(path: Path) -> K2Model:
     """
     stored = open_stored(path)
     if isinstance(stored.encoding, Int4Words):
-        return prepare(_with_int4_experts(stored, stored.encoding, torch.bfloat16, convert=False, say=print))
+        return prepare(_with_int4_experts(stored, stored.encoding, torch.bfloat16, say=print))
     return stored.load(products_in(stored.dtype))
