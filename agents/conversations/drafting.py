@@ -247,6 +247,10 @@ MIXED = (*(name for name in FORMS if not name.startswith("blocked")),) * 4 + ("b
 TRIES = 40
 
 
+class NoTask(Exception):
+    """The tools that an agent has make no task."""
+
+
 def make_task(
     app: Application,
     seed: int,
@@ -264,7 +268,8 @@ def make_task(
         helpers: whether the agent is also given what it needs to look at what it changes.
 
     Raises:
-        RuntimeError: no such task was found, or the gold plan misses its own goal (a defect of this module).
+        NoTask: the tools are too few for such a task.
+        RuntimeError: the gold plan misses its own goal (a defect of this module).
     """
     rng = np.random.default_rng([seed, 3])
     own = [kind for kind in app.kinds if allowed is None or _get(app, kind) in allowed]
@@ -285,7 +290,7 @@ def make_task(
         else:
             goals.append(goal)
     if len(goals) < subgoals:
-        raise RuntimeError(f"{app.name}: no task of {subgoals} subgoals with seed {seed}")
+        raise NoTask(f"{app.name}: no task of {subgoals} subgoals with seed {seed}")
     gold = list(dict.fromkeys(call.tool for goal in goals for call in goal.calls))
     if helpers:
         gold = list(dict.fromkeys([*gold, *_helpers(app, gold)]))

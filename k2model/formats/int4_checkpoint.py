@@ -95,9 +95,7 @@ def load_int4_checkpoint(
 
 
 @torch.no_grad()
-def _with_int4_experts(
-    stored: Stored, encoding: Int4Words, dtype: torch.dtype, say: Callable[[str], None]
-) -> K2Model:
+def _with_int4_experts(stored: Stored, encoding: Int4Words, dtype: torch.dtype, say: Callable[[str], None]) -> K2Model:
     check_widths(stored.config)
     path, model = stored.path, meta_model(stored.config, stored.path)
     experts = {name for name, _ in named_tensors(model) if EXPERT_WEIGHT.search(name)}

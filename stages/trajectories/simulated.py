@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
-from agents.conversations.drafting import EASY, make_task
+from agents.conversations.drafting import EASY, NoTask, make_task
 from agents.conversations.llm_agent import Case
 from agents.conversations.planner import Agent
 from agents.conversations.tasks import Application, WorldTask, applications
@@ -16,6 +17,7 @@ from agents.conversations.users import script, untold
 from agents.conversations.wording import Sentence, Wording, of_subgoal, worded
 from agents.tools.spec import Tool
 from k2model.chat.messages import render
+from stages.harness.errors import InputError
 from stages.trajectories.params import TrajectoriesParams
 
 Row = dict[str, Any]
@@ -56,14 +58,22 @@ class Maker:
         rng = np.random.default_rng([seed, 41])
         easy = rng.random() < self.p.easy_share
         among = self.plain if easy else self.agents
-        agent = among[int(rng.integers(len(among)))]
+        first = int(rng.integers(len(among)))
+        subgoals = 1 if easy else int(rng.integers(1, self.p.max_subgoals + 1))
+        persona = "plain" if easy else str(rng.choice(self.p.personas))
+        for agent in (*among[first:], *among[:first]):
+            with suppress(NoTask):
+                return agent, self._task(agent, seed, subgoals, easy=easy), persona
+        raise InputError(
+            f"data/agents.parquet: no agent has the tools for a task of {subgoals} subgoals; keep more of them "
+            "(tools.synthetic_per_kind), or lower trajectories.max_subgoals"
+        )
+
+    def _task(self, agent: Agent, seed: int, subgoals: int, *, easy: bool) -> WorldTask:
         app, allowed = self.apps[agent.application], frozenset(agent.tools)
         if easy:
-            task = make_task(app, seed, 1, forms=EASY, distractors=self.p.easy_distractors, allowed=allowed)
-            return agent, task, "plain"
-        subgoals = int(rng.integers(1, self.p.max_subgoals + 1))
-        task = make_task(app, seed, subgoals, distractors=self.p.distractors, allowed=allowed, helpers=True)
-        return agent, task, str(rng.choice(self.p.personas))
+            return make_task(app, seed, 1, forms=EASY, distractors=self.p.easy_distractors, allowed=allowed)
+        return make_task(app, seed, subgoals, distractors=self.p.distractors, allowed=allowed, helpers=True)
 
     def sentences(self, numbers: Sequence[int]) -> list[Sentence]:
         """What the teacher words for these conversations, subgoal by subgoal."""

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -205,6 +206,18 @@ def test_rows_depend_on_their_number_alone_and_the_teachers_words_on_their_sente
     shards.make(tmp_path / "a.jsonl", lambda: rows)
     shards.make(tmp_path / "a.jsonl", lambda: [])  # is there already
     assert next(shards.read([tmp_path / "a.jsonl"], "task")) == [row["task"] for row in rows]
+
+
+def test_agents_with_too_few_tools_for_a_task_are_passed_over_or_named_in_one_line(tmp_path: Path) -> None:
+    apps = usable(evolve())[:1]
+    p = load_params(ROOT.parent / "params.yaml").trajectories.model_copy(update={"easy_share": 1.0})
+    able = make_agent(1, 0, apps)
+    only_looks = tuple(name for name, tool in apps[0].tools.items() if tool.action == "get")
+    unable = replace(make_agent(1, 0, apps[:1]), tools=only_looks)
+    drawn = Maker(apps, [unable, able, unable], p, 7)
+    assert all(drawn.draw(number)[0] is able for number in range(20))
+    with pytest.raises(InputError, match="no agent has the tools for a task of 1 subgoals; .*tools.synthetic_per_kind"):
+        Maker(apps, [unable], p, 7).draw(0)
 
 
 def test_the_judge_reads_only_what_passed_and_its_verdict_is_stored(monkeypatch: pytest.MonkeyPatch) -> None:
