@@ -36,7 +36,7 @@ from stages.harness.tables import FACTS, read_table
 from stages.measure import closed_book
 from stages.measure.tasks import call_accuracy, elementary_scores
 from stages.measure.text_loss import HeldText
-from stages.posttraining.conversations import split, trajectories
+from stages.posttraining.conversations import encode, split, trajectories
 from stages.sft.params import SftParams
 
 OUT = Path("docs/experiments/base_table.jsonl")
@@ -59,10 +59,12 @@ def facts(model: K2Model, tokenizer: K2Tokenizer, n: int, seed: int) -> Counted:
 
 
 def held_calls(model: K2Model, tokenizer: K2Tokenizer, n: int, seed: int) -> Counted:
-    """Turns of the conversations that the stage `sft` held out."""
+    """Turns of the conversations that the stage `sft` held out and that fit its rows."""
     p = load_section("sft", SftParams)
     _, held = split(trajectories(TRAJECTORIES), p.held_fraction, rng(seed, "sft", "split"))
-    scored = call_accuracy(model, tokenizer, held, n, p.sequence_length, rng(seed, "sft", "calls"))
+    _, places, _ = encode(tokenizer, held, p.sequence_length, cut_long=p.cut_long)
+    fitting = [held[k] for k in dict.fromkeys(places)]
+    scored = call_accuracy(model, tokenizer, fitting, n, p.sequence_length, rng(seed, "sft", "calls"))
     return round(scored["call_accuracy"] * scored["call_accuracy_n"]), int(scored["call_accuracy_n"])
 
 

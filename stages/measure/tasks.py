@@ -19,7 +19,7 @@ from k2model.model import K2Model
 from stages.posttraining.conversations import Conversation
 
 MAX_BATCH = 64
-CALL_TOKENS, LEAST_CALL_TOKENS = 192, 64
+CALL_TOKENS, LEAST_CALL_TOKENS = 128, 64
 
 
 def _same_calls(calls: Sequence[ToolCall], wanted: Sequence[Mapping[str, Any]]) -> bool:

@@ -109,12 +109,13 @@ def main() -> None:
             "demonstrations": len(demonstrations),
             "overlapping": dropped + dropped_demonstrations,
         }
-        held_examples, _, _ = encode(tokenizer, held, p.sequence_length, cut_long=p.cut_long)
+        held_examples, places, _ = encode(tokenizer, held, p.sequence_length, cut_long=p.cut_long)
         drawn = stage.rng("held").permutation(len(held_examples))[:HELD_EXAMPLES]
         if len(drawn):
             some = [held_examples[k] for k in drawn]
             metrics["held_loss"] = mean_loss(tune.model, some, rows=HELD_ROWS, pad=tokenizer.pad)
-        metrics |= call_accuracy(tune.model, tokenizer, held, p.eval_calls, p.sequence_length, stage.rng("calls"))
+        fitting = [held[k] for k in dict.fromkeys(places)]
+        metrics |= call_accuracy(tune.model, tokenizer, fitting, p.eval_calls, p.sequence_length, stage.rng("calls"))
         if p.eval_tasks:
             seed = stage.seed32("held")
             tasks = {
