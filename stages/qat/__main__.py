@@ -7,6 +7,7 @@ quantization; what is exported).
 With `--model FOLDER --out FOLDER` it goes on from any model folder, apart from the pipeline.
 """
 
+import gc
 import sys
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from k2model.formats.checkpoint import load_checkpoint
 from k2model.formats.int4_checkpoint import save_int4_checkpoint
 from k2model.formats.model_folder import folder_tokenizer, save_model_folder
 from k2model.formats.quant import round_to_nearest, sizes, to_bfloat16
+from k2model.model import K2Model
 from k2model.moe import check_widths
 from kernels.processor import fast_dtype
 from stages.harness.errors import InputError
@@ -78,29 +80,34 @@ def main() -> None:
         measured = {"start": measure(to_bfloat16(begun, fast_dtype()))}
         del begun
         with stage.progress(2 * p.steps, "step") as progress:
-            models = {}
-            for name, quantized in (("bf16", False), ("qat", True)):
 
-                def done(step: int, loss: float, name: str = name) -> None:
+            def arm(name: str, *, quantized: bool) -> K2Model:
+                def done(step: int, loss: float) -> None:
                     stage.log({f"{name}/loss": loss}, step)
                     progress.update(1, f"{name} loss {loss:.3f}")
 
-                arm = QatArm(name, start, stage.work / name, quantized, frozenset(tokenizer.names))
-                models[name] = train(arm, p, data, done, lambda line: print(f"qat: {line}", flush=True))
+                chosen = QatArm(name, start, stage.work / name, quantized, frozenset(tokenizer.names))
+                return train(chosen, p, data, done, lambda line: print(f"qat: {line}", flush=True))
+
+            # One arm after the other is in memory; DeepSpeed's engine refers to itself, so only the collector frees it.
+            plain = to_bfloat16(arm("bf16", quantized=False), fast_dtype())
+            measured["bf16"] = measure(plain)
+            round_to_nearest(plain)
+            measured["ptq"] = measure(plain)
+            del plain
+            gc.collect()
+            tuned = arm("qat", quantized=True)
+        gc.collect()
         packed = stage.work / "int4"
-        save_int4_checkpoint(models["qat"], packed)
+        save_int4_checkpoint(tuned, packed)
         measured["qat"] = measure(load_checkpoint(packed, dtype=fast_dtype()))
-        plain = to_bfloat16(models["bf16"], fast_dtype())
-        measured["bf16"] = measure(plain)
-        round_to_nearest(plain)
-        measured["ptq"] = measure(plain)
         metrics: dict[str, float] = {}
         for name in ("start", "bf16", "ptq", "qat"):
             metrics |= summary(name, measured[name], stage.seed("bootstrap"))
         for name in ("ptq", "qat"):
             losses, plain_losses = measured[name].losses, measured["bf16"].losses
             metrics |= difference(f"{name}_minus_bf16", losses, plain_losses, stage.seed("paired"))
-        size = sizes(plain.config)
+        size = sizes(tuned.config)
         metrics |= {
             "documents": len(measure.documents),
             "facts_n": len(measure.asked),
@@ -113,7 +120,7 @@ def main() -> None:
         metrics = {key: round(value, 6) for key, value in metrics.items()}
         sources = [*corpus_sources(CORPUS), made_here("demonstrations of elementary tasks", f"{len(examples):,}")]
         made = records(stage, start, sources, metrics)
-        save_model_folder(models["qat"], stage.place(OUT), tokenizer, made, int4=True)
+        save_model_folder(tuned, stage.place(OUT), tokenizer, made, int4=True)
         low, high = metrics["qat_minus_bf16_ci_low"], metrics["qat_minus_bf16_ci_high"]
         tasks = ", ".join(f"{metrics[f'tasks_{name}']:.0%}" for name in ("bf16", "ptq", "qat"))
         stage.finish(
