@@ -120,7 +120,9 @@ def main() -> None:
         cells = [f"{loss:.4f}", *(shown(*counted) for counted in counts.values())]
         print(f"| {folder} | {' | '.join(cells)} |", flush=True)
         with OUT.open("a", encoding="utf-8") as handle:
-            handle.write(json.dumps({"model": str(folder), "text_loss": loss, "counts": counts}) + "\n")
+            handle.write(
+                json.dumps({"record": "model", "model": str(folder), "text_loss": loss, "counts": counts}) + "\n"
+            )
 
 
 if __name__ == "__main__":
