@@ -10,7 +10,7 @@ text is in metrics/base.json.
 
 import argparse
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +29,12 @@ from k2model.inference.generate import Engine
 from k2model.inference.request import Request
 from k2model.model import K2Model
 from stages.evaluate.params import EvaluateParams
-from stages.evaluate.text import FACTS_PATH
+from stages.evaluate.text import facts_asked
 from stages.harness.section import load_common, load_section
 from stages.harness.seeds import rng, seed32
-from stages.harness.tables import FACTS, read_table
-from stages.measure import closed_book
 from stages.measure.tasks import call_accuracy, elementary_scores
 from stages.measure.text_loss import HeldText
-from stages.posttraining.conversations import encode, split, trajectories
+from stages.posttraining.conversations import encode, of_examples, split, trajectories
 from stages.sft.params import SftParams
 
 OUT = Path("docs/experiments/base_table.jsonl")
@@ -47,15 +45,15 @@ COLUMNS = ("text loss", "facts", "held calls", "BFCL simple_python", "elementary
 Counted = tuple[int, int]  # right, of
 
 
+def _counted(scored: Mapping[str, float], name: str) -> Counted:
+    return round(scored[name] * scored[f"{name}_n"]), int(scored[f"{name}_n"])
+
+
 def facts(model: K2Model, tokenizer: K2Tokenizer, n: int, seed: int) -> Counted:
     """Closed-book questions about documents of the training split, as the stage `evaluate` asks them."""
-    p = load_section("evaluate", EvaluateParams)
-    train = [fact for fact in read_table(FACTS_PATH, FACTS).to_pylist() if fact["split"] == "train"]
-    pool = closed_book.choose(train, len(train), rng(seed, "evaluate", "shots"))
-    asked = closed_book.choose(train, n, rng(seed, "evaluate", "facts", "train"))
-    limits = {"shots": p.shots, "answer_tokens": p.answer_tokens, "batch_size": ROWS}
-    answers = closed_book.ask(model, tokenizer, asked, pool, **limits)
-    return sum(answer.correct for answer in answers), len(answers)
+    p = load_section("evaluate", EvaluateParams).model_copy(update={"facts": n})
+    scored, _ = facts_asked(p, seed, model, tokenizer, {"facts": "train"})
+    return _counted(scored, "facts")
 
 
 def held_calls(model: K2Model, tokenizer: K2Tokenizer, n: int, seed: int) -> Counted:
@@ -63,9 +61,10 @@ def held_calls(model: K2Model, tokenizer: K2Tokenizer, n: int, seed: int) -> Cou
     p = load_section("sft", SftParams)
     _, held = split(trajectories(TRAJECTORIES), p.held_fraction, rng(seed, "sft", "split"))
     _, places, _ = encode(tokenizer, held, p.sequence_length, cut_long=p.cut_long)
-    fitting = [held[k] for k in dict.fromkeys(places)]
-    scored = call_accuracy(model, tokenizer, fitting, n, p.sequence_length, rng(seed, "sft", "calls"))
-    return round(scored["call_accuracy"] * scored["call_accuracy_n"]), int(scored["call_accuracy_n"])
+    fitting = of_examples(held, places)
+    return _counted(
+        call_accuracy(model, tokenizer, fitting, n, p.sequence_length, rng(seed, "sft", "calls")), "call_accuracy"
+    )
 
 
 def bfcl(model: K2Model, tokenizer: K2Tokenizer, n: int, seed: int) -> Counted:

@@ -81,8 +81,8 @@ class MuonClip(torch.optim.Optimizer):
 
     Args:
         named_parameters: every trainable parameter of the model, under its full name.
-        matrices: the rule of the hidden matrices. A network that AdamW pre-trained is better tuned with AdamW
-            (Liu et al. 2025, §3.5), which then has all parameters.
+        matrices: the rule of the hidden matrices; under `adamw` it has all parameters. Liu et al. 2025, §3.5, found
+            no gain from Muon where AdamW pre-trained.
         lr, weight_decay: η and λ, shared by both rules.
         momentum: μ.
         betas, eps: AdamW's.
@@ -189,7 +189,8 @@ class MuonClip(torch.optim.Optimizer):
             assert bucket.master_Nmn is not None
             for k, unit in enumerate(bucket.units):
                 bucket.master_Nmn[k] = bucket.view(unit, flat[unit.name])
-        for unit, master in self._adamw_masters():
+        for unit, _, _, master in self._adamw_state():
+            assert master is not None
             master.copy_(flat[unit.name][unit.lo : unit.hi])
 
     def set_lr(self, lr: float) -> None:
@@ -227,16 +228,19 @@ class MuonClip(torch.optim.Optimizer):
                 if unit.name == name and bucket.master_Nmn is not None:
                     master = bucket.master_Nmn[k]
                     copies.append(master.mT if unit.rows > unit.cols else master)
-        copies += [master.view_as(copies[0]) for unit, master in self._adamw_masters() if unit.name == name]
+        for unit, _, _, master in self._adamw_state():
+            if unit.name == name and master is not None:
+                copies.append(master.view_as(copies[0]))
         return copies
 
-    def _adamw_masters(self) -> Iterator[tuple[Unit, Tensor]]:
-        """AdamW's units with their masters, where there are any."""
+    def _adamw_state(self) -> Iterator[tuple[Unit, Tensor, Tensor, Tensor | None]]:
+        """AdamW's units, each with its part of both moments and of the masters, where there are any."""
         at = 0
-        for unit in self.adamw_units if self._adamw_master is not None else ():
-            assert self._adamw_master is not None
-            yield unit, self._adamw_master[at : at + unit.numel]
+        for unit in self.adamw_units:
+            here = slice(at, at + unit.numel)
             at += unit.numel
+            master = None if self._adamw_master is None else self._adamw_master[here]
+            yield unit, self._exp_avg[here], self._exp_avg_sq[here], master
 
     @torch.no_grad()
     def round_parameters(self, names: Iterable[str]) -> None:
@@ -310,22 +314,18 @@ class MuonClip(torch.optim.Optimizer):
     def _adamw(self, flat: Mapping[str, Tensor], grads: Mapping[str, Tensor | None], scale: Tensor | None) -> None:
         lr, decay = self.param_groups[0]["lr"], self.param_groups[0]["weight_decay"]
         correct1, correct2 = 1 - self.beta1**self.steps, 1 - self.beta2**self.steps
-        at = 0
         # One unit after the other, so that no temporary is larger than a parameter.
-        for unit in self.adamw_units:
-            here = slice(at, at + unit.numel)
-            at += unit.numel
+        for unit, exp_avg, exp_avg_sq, own_master in self._adamw_state():
             whole = grads[unit.name]
-            grad = torch.zeros_like(self._exp_avg[here]) if whole is None else whole[unit.lo : unit.hi].float()
+            grad = torch.zeros_like(exp_avg) if whole is None else whole[unit.lo : unit.hi].float()
             if scale is not None:
                 grad = grad * scale
-            exp_avg, exp_avg_sq = self._exp_avg[here], self._exp_avg_sq[here]
             exp_avg.lerp_(grad, 1 - self.beta1)
             exp_avg_sq.mul_(self.beta2).addcmul_(grad, grad, value=1 - self.beta2)
             update = exp_avg / (exp_avg_sq / correct2).sqrt_().add_(self.eps)
             weight = flat[unit.name][unit.lo : unit.hi]
             own_lr = lr * self.rates[unit.name]
-            master = weight if self._adamw_master is None else self._adamw_master[here]
+            master = weight if own_master is None else own_master
             master.mul_(1 - own_lr * decay).add_(update, alpha=-own_lr / correct1)
             if master is not weight:
                 weight.copy_(master.to(self.rounded_to))
@@ -337,16 +337,10 @@ class MuonClip(torch.optim.Optimizer):
                 for kind, stack in (("momentum", bucket.momentum_Nmn), ("master", bucket.master_Nmn)):
                     if stack is not None:
                         yield kind, unit, stack[k].mT if unit.rows > unit.cols else stack[k]
-        at = 0
-        for unit in self.adamw_units:
-            for kind, flat in (
-                ("exp_avg", self._exp_avg),
-                ("exp_avg_sq", self._exp_avg_sq),
-                ("master", self._adamw_master),
-            ):
-                if flat is not None and unit.numel:
-                    yield kind, unit, flat[at : at + unit.numel]
-            at += unit.numel
+        for unit, exp_avg, exp_avg_sq, master in self._adamw_state():
+            for kind, part in (("exp_avg", exp_avg), ("exp_avg_sq", exp_avg_sq), ("master", master)):
+                if part is not None and unit.numel:
+                    yield kind, unit, part
 
     def _first(self, name: str) -> int:
         """Where this rank's part of a parameter begins in the whole one."""

@@ -1,7 +1,7 @@
 """What a model knows of text: the loss on held-out documents, closed-book facts with their samples."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,18 +51,21 @@ def validation(p: EvaluateParams, seed: int, model: K2Model, tokenizer: K2Tokeni
 
 
 def facts_asked(
-    p: EvaluateParams, seed: int, model: K2Model, tokenizer: K2Tokenizer
+    p: EvaluateParams, seed: int, model: K2Model, tokenizer: K2Tokenizer, splits: Mapping[str, str] = SPLITS
 ) -> tuple[dict[str, float], list[dict[str, Any]]]:
     """Accuracy on facts of trained and of held-out documents with intervals, and a sample for each question.
 
     The shots are about training documents.
+
+    Args:
+        splits: of the documents that are asked about, by the name of the metric.
     """
     facts = read_table(FACTS_PATH, FACTS).to_pylist()
     train = [fact for fact in facts if fact["split"] == "train"]
     pool = closed_book.choose(train, len(facts), rng(seed, "evaluate", "shots"))
     metrics: dict[str, float] = {}
     samples: list[dict[str, Any]] = []
-    for name, split in SPLITS.items():
+    for name, split in splits.items():
         own = [fact for fact in facts if fact["split"] == split]
         asked = closed_book.choose(own, p.facts, rng(seed, "evaluate", "facts", split))
         answers = closed_book.ask(

@@ -39,13 +39,12 @@ class OptimizerParams(Section):
 
     def options(self, special: Iterable[int]) -> OptimizerOptions:
         """What the engine takes; `special` are the ids of K2's special tokens."""
-        r = self.rates
         return OptimizerOptions(
             matrices=self.matrices,
             momentum=self.momentum,
             weight_decay=self.weight_decay,
             clip_norm=self.clip_norm,
             tau=self.tau,
-            rates=Rates(r.attention, r.feed_forward, r.embeddings, r.first_layer),
+            rates=Rates(**self.rates.model_dump()),
             vocabulary_rows=sorted(special) if self.vocabulary_rows == "special" else None,
         )

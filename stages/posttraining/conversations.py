@@ -109,6 +109,11 @@ def encode(
     return examples, indices, fitted
 
 
+def of_examples(conversations: Sequence[Conversation], indices: Sequence[int]) -> list[Conversation]:
+    """The conversations that `encode` made an example of, each once, by the indices that it gave."""
+    return [conversations[k] for k in dict.fromkeys(indices)]
+
+
 def cut(
     tokenizer: K2Tokenizer, messages: Sequence[Message], tools: Sequence[Message] | None, longest: int
 ) -> Conversation | None:

@@ -25,7 +25,7 @@ from stages.measure.record import made_here, records
 from stages.measure.tasks import call_accuracy, elementary_scores
 from stages.measure.text_loss import HeldText, compare
 from stages.posttraining.benchmark_index import read_index
-from stages.posttraining.conversations import Conversation, clean, encode, split, trajectories
+from stages.posttraining.conversations import Conversation, clean, encode, of_examples, split, trajectories
 from stages.posttraining.finetune import FineTune
 from stages.posttraining.mixture import Mixture, Pool, demonstrate
 from stages.posttraining.params import TasksParams
@@ -68,7 +68,7 @@ def main() -> None:
             tokenizer, p.demonstrations, shared.difficulty, p.sequence_length, stage.seed("tasks"), index
         )
         questions = choose(facts_of_training(), p.facts, stage.rng("facts")) if p.facts else []
-        answered, _ = clean([answer(fact) for fact in questions], index)
+        answered, dropped_questions = clean([answer(fact) for fact in questions], index)
         demonstrations += encode(tokenizer, answered, p.sequence_length)[0]
         text_tokens = round(p.text_share * p.steps * p.rows_per_step * p.sequence_length)
         text = text_examples(CORPUS, tokenizer, text_tokens, p.sequence_length, index, stage.rng("text"))
@@ -107,14 +107,14 @@ def main() -> None:
             "trajectories_too_long": fitted.too_long,
             "trajectories_without_targets": fitted.no_targets,
             "demonstrations": len(demonstrations),
-            "overlapping": dropped + dropped_demonstrations,
+            "overlapping": dropped + dropped_demonstrations + dropped_questions,
         }
         held_examples, places, _ = encode(tokenizer, held, p.sequence_length, cut_long=p.cut_long)
         drawn = stage.rng("held").permutation(len(held_examples))[:HELD_EXAMPLES]
         if len(drawn):
             some = [held_examples[k] for k in drawn]
             metrics["held_loss"] = mean_loss(tune.model, some, rows=HELD_ROWS, pad=tokenizer.pad)
-        fitting = [held[k] for k in dict.fromkeys(places)]
+        fitting = of_examples(held, places)
         metrics |= call_accuracy(tune.model, tokenizer, fitting, p.eval_calls, p.sequence_length, stage.rng("calls"))
         if p.eval_tasks:
             seed = stage.seed32("held")
