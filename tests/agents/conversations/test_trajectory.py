@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from agents.conversations.drafting import EASY, FORMS, make_task
+from agents.conversations.drafting import EASY, FORMS, NoTask, make_task
 from agents.conversations.judge import judge
 from agents.conversations.planner import Agent, AgentPolicy, make_agent
 from agents.conversations.simulator import Noise, Simulator
@@ -245,5 +245,5 @@ def test_every_form_makes_tasks_within_an_agents_tools(apps: list[Application], 
         task = make_task(app, seed, 1, forms=(form,))
         again = make_task(app, seed, 1, forms=(form,), allowed=set(app.tools))
         assert task == again
-    with pytest.raises(RuntimeError, match="no task"):
+    with pytest.raises(NoTask, match="no task"):
         make_task(app, 1, 1, forms=(form,), allowed={app.find(kind, "get").name for kind in app.kinds})
