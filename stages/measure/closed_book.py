@@ -70,11 +70,15 @@ def ask(
     answer_tokens: int,
     batch_size: int,
 ) -> list[FactAnswer]:
-    """The greedy answer to each fact's question, a line at most, after `shots` solved ones of `pool`."""
+    """The greedy answer to each fact's question after `shots` solved ones of `pool`.
+
+    An answer ends with its line, or at a special token: a model tuned on chats ends plain text in their way too.
+    """
     if not facts:
         return []
     texts = [prompt(fact, pool, shots) for fact in facts]
-    ends = frozenset({*tokenizer.encode("\n"), tokenizer.eos})
+    special = frozenset(tokenizer.special.values())
+    ends = special | frozenset(tokenizer.encode("\n"))
     requests = [
         Request(
             [tokenizer.bos, *tokenizer.encode(text)],
@@ -89,7 +93,7 @@ def ask(
     engine = Engine(model, tokenizer, max_batch=batch_size, max_length=longest)
     answers = []
     for fact, text, result in zip(facts, texts, engine.generate(requests), strict=True):
-        output = tokenizer.decode(result.ids, skip_special=True)
+        output = tokenizer.decode([token for token in result.ids if token not in special])
         correct = is_correct(output, fact)
         answers.append(FactAnswer(text, output, correct, len(result.ids), result.finish_reason))
     return answers

@@ -55,8 +55,28 @@ def test_each_fact_gets_the_greedy_line_after_its_prompt() -> None:
         ids = [tokenizer.bos, *tokenizer.encode(answer.prompt)]
         with torch.no_grad():
             best = int(model(torch.tensor([ids])).logits_BLV[0, -1].argmax())
-        ended = best in {*tokenizer.encode("\n"), tokenizer.eos}
+        ended = best in {*tokenizer.encode("\n"), *tokenizer.special.values()}
         assert answer.tokens <= 4
-        assert ended or answer.output.startswith(tokenizer.decode([best], skip_special=True).rstrip("\ufffd"))
+        assert ended or answer.output.startswith(tokenizer.decode([best]).rstrip("\ufffd"))
         assert answer.correct is is_correct(answer.output, fact)
     assert ask(model, tokenizer, [], facts, shots=1, answer_tokens=4, batch_size=2) == []
+
+
+@pytest.mark.parametrize("end", ["<|im_end|>", "<|tool_calls_section_end|>", "\n"])
+def test_an_answer_ends_at_a_marker_of_chats_as_at_a_line(end: str) -> None:
+    tokenizer = K2Tokenizer(train_tokenizer(["Question: Capital 1? Answer: The Town " * 20], 285))
+    model = K2Model(K2Config.preset("smoke", vocab_size=tokenizer.vocab_size), seed=2).eval()
+    stop = tokenizer.special[end] if end in tokenizer.special else tokenizer.encode(end)[0]
+    letter = tokenizer.encode("x")[0]
+    with torch.no_grad():  # whatever comes first, it writes x, and after x the end
+        model.model.embed_tokens.weight.zero_()
+        model.model.embed_tokens.weight[:, 0] = 1.0
+        model.model.embed_tokens.weight[letter] *= -1.0
+        for layer in model.model.layers:
+            for weight in layer.parameters():
+                weight.zero_()
+        model.lm_head.weight.zero_()
+        model.lm_head.weight[letter, 0] = 1.0
+        model.lm_head.weight[stop, 0] = -1.0
+    (answer,) = ask(model, tokenizer, [_fact(0)], [_fact(0)], shots=1, answer_tokens=8, batch_size=1)
+    assert (answer.output.strip(), answer.tokens, answer.finish_reason) == ("x", 2, "stop")
