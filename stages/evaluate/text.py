@@ -60,14 +60,10 @@ def facts_asked(
     Args:
         splits: of the documents that are asked about, by the name of the metric.
     """
-    facts = read_table(FACTS_PATH, FACTS).to_pylist()
-    train = [fact for fact in facts if fact["split"] == "train"]
-    pool = closed_book.choose(train, len(facts), rng(seed, "evaluate", "shots"))
     metrics: dict[str, float] = {}
     samples: list[dict[str, Any]] = []
     for name, split in splits.items():
-        own = [fact for fact in facts if fact["split"] == split]
-        asked = closed_book.choose(own, p.facts, rng(seed, "evaluate", "facts", split))
+        asked, pool = chosen_facts(p, seed, split)
         answers = closed_book.ask(
             model,
             tokenizer,
@@ -84,6 +80,15 @@ def facts_asked(
             metrics |= {name: correct / len(answers), f"{name}_n": len(answers)}
             metrics |= {f"{name}_ci_low": low, f"{name}_ci_high": high}
     return metrics, samples
+
+
+def chosen_facts(p: EvaluateParams, seed: int, split: str) -> tuple[list[closed_book.Fact], list[closed_book.Fact]]:
+    """Facts to ask about documents of `split`, and those of training documents that shots are taken from."""
+    facts = read_table(FACTS_PATH, FACTS).to_pylist()
+    train = [fact for fact in facts if fact["split"] == "train"]
+    pool = closed_book.choose(train, len(facts), rng(seed, "evaluate", "shots"))
+    own = [fact for fact in facts if fact["split"] == split]
+    return closed_book.choose(own, p.facts, rng(seed, "evaluate", "facts", split)), pool
 
 
 def _samples(

@@ -361,11 +361,11 @@ def test_a_crashed_workers_run_goes_on_at_another_worker(smoke_checkout: Path, a
             lambda: httpx.get(f"{api}/flow_runs/{run['id']}", timeout=30).json(),
             lambda one: one["state_type"] in ("COMPLETED", "FAILED"),
         )
-        assert (done["state_type"], done["run_count"]) == ("COMPLETED", 2), done["state"]
+        log = (smoke_checkout / "second.log").read_text()
+        assert (done["state_type"], done["run_count"]) == ("COMPLETED", 2), f"{done['state']['message']}\n{log[-4000:]}"
         states = httpx.get(f"{api}/flow_run_states/", params={"flow_run_id": run["id"]}).json()
         names = [one["name"] for one in states]
         assert "Crashed" in names and "AwaitingRetry" in names
-        log = (smoke_checkout / "second.log").read_text()
         assert "continues at step" in log or "resum" in log
     finally:
         for worker in workers:
