@@ -336,7 +336,7 @@ def _checkpoints(checkout: Path) -> list[Path]:
 def test_a_crashed_workers_run_goes_on_at_another_worker(smoke_checkout: Path, api: str, run_in: Run) -> None:
     params = smoke_checkout / "params.yaml"
     value = yaml.safe_load(params.read_text())
-    value["pretrain"]["steps"] = 60
+    value["pretrain"]["steps"] = 30
     params.write_text(yaml.safe_dump(value, sort_keys=False))
     old = set(_checkpoints(smoke_checkout))
     url = {"PREFECT_API_URL": api, "PREFECT_HOME": str(smoke_checkout / ".prefect")}

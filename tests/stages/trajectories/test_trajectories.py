@@ -51,7 +51,7 @@ def _checkout(folder: Path, **trajectories: Any) -> Path:
     root = _load(ROOT / "conftest.py")
     made = root.make_checkout(folder)
     params = yaml.safe_load((made / "params.yaml").read_text())
-    params["tools"] |= {"real": 0, "worded": 0, "near_dup_threshold": 1.0}
+    params["tools"] |= {"real": 0, "worded": 0, "near_dup_threshold": 1.0, "synthetic_per_kind": 12}
     params["trajectories"] |= {"agents": 50, "worded": 0, "coding": 0} | trajectories
     (made / "params.yaml").write_text(yaml.safe_dump(params))
     return made
