@@ -24,8 +24,7 @@ from gym.tasksets.elementary import Elementary
 from gym.tasksets.task import Task
 from k2model.chat.tokenizer import K2Tokenizer, load_tokenizer
 from k2model.inference.generate import Engine
-from k2model.training.engine import OptimizerOptions
-from stages.posttraining.finetune import FineTune
+from k2model.training.engine import OptimizerOptions, TrainEngine
 from stages.rl.episodes import SingleAnswer
 from stages.rl.params import ObjectiveParams
 from stages.rl.rollout import Rollout, advance
@@ -43,9 +42,9 @@ def questions() -> list[Task]:
 class OurRounds:
     """Our engine and update, as the loop calls them."""
 
-    def __init__(self, start: Path, tokenizer: K2Tokenizer, work: Path) -> None:
+    def __init__(self, start: Path, tokenizer: K2Tokenizer) -> None:
         self.tokenizer = tokenizer
-        self.tune = FineTune(start, work, OptimizerOptions(weight_decay=0.0), micro_batches=1)
+        self.engine = TrainEngine(start, OptimizerOptions(weight_decay=0.0), micro_batches=1)
         self.number, self.tokens = 0, 0
         self.seconds = {"sample": 0.0, "update": 0.0}
 
@@ -56,9 +55,9 @@ class OurRounds:
         rollouts = [[Rollout(f"{n}/{k}", "", n, TOKENS) for k in range(SAMPLES)] for n in range(len(tasks))]
         flat = [rollout for group in rollouts for rollout in group]
         episodes = {rollout.key: SingleAnswer(self.tokenizer, None, tasks[rollout.prompt]) for rollout in flat}
-        self.tune.model.eval()
+        self.engine.model.eval()
         self.tokens += advance(
-            Engine(self.tune.model, self.tokenizer, max_batch=64, max_length=256),
+            Engine(self.engine.model, self.tokenizer, max_batch=64, max_length=256),
             flat,
             episodes,
             temperature=1.0,
@@ -68,11 +67,11 @@ class OurRounds:
             token_limit=10**9,
         )
         sampled = time.process_time()
-        self.tune.model.train()
+        self.engine.model.train()
         groups = [Group(group, rng.random(SAMPLES).tolist(), 1.0) for group in rollouts]
         for number in range(UPDATES):
             update(
-                self.tune,
+                self.engine,
                 groups[number::UPDATES],
                 OBJECTIVE,
                 micros=1,
@@ -150,7 +149,7 @@ def main() -> None:
     tasks = questions()
     with tempfile.TemporaryDirectory() as folder:
         clock = trl_rounds(args.start, tasks, tokenizer, Path(folder) / "trl", args.rounds)
-        ours = OurRounds(args.start, tokenizer, Path(folder) / "ours")
+        ours = OurRounds(args.start, tokenizer)
         best = float("inf")
         for _ in range(args.rounds):
             began = time.process_time()

@@ -30,7 +30,7 @@ from gym.tasksets.elementary import WORDS, Elementary
 from k2model.chat.tokenizer import K2Tokenizer, load_tokenizer
 from k2model.formats.checkpoint import load_checkpoint, save_checkpoint
 from k2model.model import K2Model, Output
-from k2model.training.engine import OptimizerOptions
+from k2model.training.engine import OptimizerOptions, TrainEngine
 from k2model.training.token_shards import TokenStream
 from stages.dial import load_params, merge
 from stages.harness.files import fingerprint, sha256_tree, write_json
@@ -39,7 +39,6 @@ from stages.harness.seeds import rng, seed32, sub_seed
 from stages.measure.loss import mean_loss, stream_loss
 from stages.measure.tasks import elementary_scores
 from stages.posttraining.conversations import Conversation, encode, trajectories
-from stages.posttraining.finetune import FineTune
 from stages.posttraining.packing import Packed, pack, plan
 from stages.rl.families import open_families
 from stages.rl.loop import Loop, RlSetup
@@ -129,10 +128,10 @@ class Lab:
             return START
         path = KEPT / f"wordy-{fingerprint({'start': self.identity, 'steps': WORDY_STEPS})[:16]}"
         if not (path / "manifest.json").exists():
-            save_checkpoint(self._wordy(path.with_name(f"{path.name}-work")), path)
+            save_checkpoint(self._wordy(), path)
         return path
 
-    def _wordy(self, work: Path) -> K2Model:
+    def _wordy(self) -> K2Model:
         """The SFT checkpoint after a short tuning on answers that follow a thought of 0 to 14 random words."""
         draw = rng(0, "wordy")
         conversations: list[Conversation] = []
@@ -144,14 +143,13 @@ class Lab:
                 conversations.append(([*task.messages, answer], None))
         examples, _, _ = encode(self.tokenizer, conversations, 512)
         rows = plan([example.inputs for example in examples], 512, draw)
-        tune = FineTune(START, work, OptimizerOptions(weight_decay=0.0), micro_batches=1)
-        tune.model.train()
+        engine = TrainEngine(START, OptimizerOptions(weight_decay=0.0), micro_batches=1)
         for step in range(WORDY_STEPS):
             pair = [[examples[k] for k in rows[(step * 2 + row) % len(rows)]] for row in range(2)]
-            loss = tune.engine.accumulate(_supervised, [pack(pair, 512, self.tokenizer.pad)])
-            tune.engine.apply(loss, lr=WORDY_LR * (1 - step / WORDY_STEPS), bias_rate=0.0)
+            loss = engine.accumulate(_supervised, [pack(pair, 512, self.tokenizer.pad)])
+            engine.apply(loss, lr=WORDY_LR * (1 - step / WORDY_STEPS))
         self.say(f"wordy start: loss {loss:.3f} after {WORDY_STEPS} steps")
-        return tune.model
+        return engine.model
 
     def before(self, start: str) -> dict[str, float]:
         if start not in self._before:
@@ -207,7 +205,7 @@ class Lab:
             clock = Clock(work / "cpu.json")
             loop = Loop(setup, Hooks(log=clock.log))
             curve = loop.run()
-        outcome = RlOutcome(curve, self.before(arm.start), self.measure(loop.tune.model), clock.seconds)
+        outcome = RlOutcome(curve, self.before(arm.start), self.measure(loop.engine.model), clock.seconds)
         write_json(work / "found.json", asdict(outcome))
         shutil.rmtree(work / "checkpoints", ignore_errors=True)
         return outcome

@@ -1,15 +1,24 @@
-"""The DeepSpeed engine that every training stage uses: one CPU process or many ranks, the same code.
+"""The training engine of pretrain, sft, rl and qat: one CPU process or many ranks, the same code.
+
+    engine = TrainEngine(Path("models/pretrain"), options, micro_batches=4, checkpoints=stage.work / "checkpoints")
+    state = engine.resume()                      # what the last `save` was given, or None
+    loss = engine.accumulate(loss_fn, micros)    # all micro-batches of the step: the engine takes this rank's
+    report = engine.apply(loss, lr=3e-4)
+    engine.save(step, {"position": 12})          # in the background
+    engine.settle()                              # until that is on disk
 
 DeepSpeed runs forward, backward, gradient accumulation and the all-reduce (ZeRO stage 0); `MuonClip` is its
 optimizer and shards its own state by owner, see docs/decisions.md for why. After each step come QK-Clip and the
 routers' correction bias, both from numbers reduced over micro-batches and ranks.
 """
 
+import dataclasses
 import logging
 import math
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
 
 import torch
@@ -20,15 +29,27 @@ from k2model.attention import MLA
 from k2model.config import K2Config
 from k2model.errors import CheckpointError, ConfigError, NotFiniteError
 from k2model.expert_parallel import ExpertParallel
-from k2model.formats.checkpoint import named_tensors
+from k2model.formats.checkpoint import load_checkpoint, named_tensors
+from k2model.formats.quant import set_fake_quant
 from k2model.model import K2Model, Output
 from k2model.training.muonclip import MuonClip
 from k2model.training.qk_clip import AttentionWeights, MaxLogit, qk_clip_
 from k2model.training.rates import Rates, limit_rows
 from k2model.training.sharding import Kind
+from k2model.training.train_state import (
+    CheckpointWriter,
+    Snapshot,
+    checkpoint_of,
+    load_state,
+    load_tensors,
+    newest_intact,
+    step_of,
+)
 from kernels.processor import fast_dtype
 
 Micro = TypeVar("Micro", contravariant=True)
+MicroBatch = TypeVar("MicroBatch")
+MicroBatch_co = TypeVar("MicroBatch_co", covariant=True)
 ComputeType = Literal["float32", "bfloat16"]
 
 
@@ -36,6 +57,14 @@ class LossFn(Protocol[Micro]):
     """Runs the model on one micro-batch: its mean loss, and the forward's output."""
 
     def __call__(self, model: nn.Module, micro: Micro, /) -> tuple[Tensor, Output]: ...
+
+
+class Batches(Protocol[MicroBatch_co]):
+    """The micro-batches of a step: a list, or what makes the one that is asked for."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, number: int, /) -> MicroBatch_co: ...
 
 
 @dataclass(frozen=True)
@@ -98,7 +127,7 @@ def init_ranks() -> tuple[int, int]:
     return dist.get_rank(), dist.get_world_size()
 
 
-def expert_parallel(size: int) -> ExpertParallel | None:
+def experts_over(size: int) -> ExpertParallel | None:
     """Groups of `size` consecutive ranks that share the experts; None for 1. All ranks must call it.
 
     Raises:
@@ -165,33 +194,61 @@ class _Accumulated:
     logits: MaxLogit | None = field(default=None)
 
 
+def to_device(batch: Any, device: torch.device) -> Any:
+    """A batch with its tensors on a device: a tensor, or a dataclass, tuple or list of such."""
+    if isinstance(batch, Tensor):
+        return batch.to(device, non_blocking=True)
+    if dataclasses.is_dataclass(batch) and not isinstance(batch, type):
+        moved = {f.name: to_device(getattr(batch, f.name), device) for f in dataclasses.fields(batch)}
+        return dataclasses.replace(batch, **moved)
+    if isinstance(batch, (tuple, list)):
+        return type(batch)(to_device(one, device) for one in batch)
+    return batch
+
+
 class TrainEngine:
-    """A K2 model, its MuonClip and the DeepSpeed engine around both.
+    """A K2 model, its MuonClip, the DeepSpeed engine around both, and where their state is kept.
 
     A training step is `accumulate` (forward and backward over this rank's micro-batches), then either `apply` or
     `discard`. The first gives the global loss before anything has changed, so that a bad batch can be dropped.
 
     Args:
-        model: on the CPU; its parameters are moved and converted.
-        micro_batches: micro-batches per rank and step.
+        start: a model folder to go on from, or a model on the CPU, whose parameters are moved and converted.
+        micro_batches: micro-batches of a step, over all ranks.
         compute: type of the working weights, see `set_compute_type`.
+        fake_quant: forward passes use the INT4 values of the routed experts; what is saved are the weights behind them.
+        expert_parallel: so many neighbouring ranks share the experts of a model folder.
+        checkpoints: where `save` and `resume` keep the state of the training; `keep` of them stay.
 
     Raises:
+        CheckpointError: the model folder is missing, incomplete or corrupted.
+        ConfigError: ranks that don't divide the micro-batches or are no multiple of `expert_parallel`; `fake_quant`
+            with a width that groups of 32 don't divide.
         NotFiniteError: a weight of the model isn't finite.
 
     Attributes:
         weight_dtype: of the working weights' values, and so of a checkpoint that keeps all of them.
+        problems: one line for every corrupted checkpoint that `resume` skipped.
     """
 
     def __init__(
         self,
-        model: K2Model,
+        start: Path | K2Model,
         options: OptimizerOptions,
         *,
         micro_batches: int,
         compute: ComputeType = "float32",
+        fake_quant: bool = False,
+        expert_parallel: int = 1,
+        checkpoints: Path | None = None,
+        keep: int = 1,
     ) -> None:
         self.rank, self.ranks = init_ranks()
+        if micro_batches % self.ranks:
+            raise ConfigError(f"{self.ranks} ranks don't divide the {micro_batches} micro-batches of a step")
+        model = start if isinstance(start, K2Model) else load_checkpoint(start, parallel=experts_over(expert_parallel))
+        if fake_quant:
+            set_fake_quant(model, True)
         self.model, self.options, self.micro_batches = model, options, micro_batches
         self.device = device()
         model.to(self.device)
@@ -215,7 +272,7 @@ class TrainEngine:
         )
         config = {
             "train_micro_batch_size_per_gpu": 1,
-            "gradient_accumulation_steps": micro_batches,
+            "gradient_accumulation_steps": micro_batches // self.ranks,
             "gradient_clipping": 0.0,  # unset means 1.0, which would scale Muon's update by its own norm
             "zero_optimization": {"stage": 0},
             "communication_data_type": "fp32",
@@ -231,30 +288,39 @@ class TrainEngine:
         attentions = {k: f"model.layers.{k}.self_attn" for k in range(c.num_hidden_layers)}
         names = {k: (f"{at}.{c.query_projection}.weight", f"{at}.kv_b_proj.weight") for k, at in attentions.items()}
         self._layers = {k: both for k, both in names.items() if self.optimizer.named.keys() >= set(both)}
+        self.problems: Sequence[str] = ()
+        self._checkpoints = checkpoints
+        self._writer = None
+        if checkpoints is not None:
+            self._writer = CheckpointWriter(checkpoints, keep=keep, rank=self.rank, ranks=self.ranks)
 
-    def accumulate(self, loss_fn: LossFn[Micro], micro_batches: Iterable[Micro]) -> float:
-        """Forward and backward over this rank's micro-batches; gradients end up averaged over all of them.
+    def accumulate(self, loss_fn: LossFn[MicroBatch], micro_batches: Batches[MicroBatch]) -> float:
+        """Forward and backward over this rank's share of a step's micro-batches; gradients are the mean over all.
+
+        Args:
+            loss_fn: gets a micro-batch on this rank's device.
+            micro_batches: of the whole step, the same on every rank; this rank reads every `ranks`-th one, no other.
 
         Returns:
             The loss of the global batch (mean over micro-batches and ranks); NaN stays NaN.
         """
+        if len(micro_batches) != self.micro_batches:
+            raise ValueError(f"{len(micro_batches)} micro-batches, the engine was built for {self.micro_batches}")
         config = self.model.config
         self.optimizer.forget_grad_norm()
         done = _Accumulated(torch.zeros((), device=self.device))
         done.logits = MaxLogit(config.num_hidden_layers, config.num_attention_heads, self.device)
         self.engine.train()
-        for micro in micro_batches:
+        for number in range(self.rank, self.micro_batches, self.ranks):
             if done.count:
                 self.engine.step()  # not a boundary: counts the micro-batch, changes nothing
-            loss, output = loss_fn(self.engine, micro)
+            loss, output = loss_fn(self.engine, to_device(micro_batches[number], self.device))
             self.engine.backward(loss)
             done.loss += loss.detach().float()
             done.logits.update(output.max_logit_LH)
             load = output.expert_load_LE
             done.load_LE = load if done.load_LE is None else done.load_LE + load
             done.count += 1
-        if done.count != self.micro_batches:
-            raise ValueError(f"{done.count} micro-batches, the engine was built for {self.micro_batches}")
         self._sum = done
         total = done.loss / done.count
         if self.ranks > 1:
@@ -266,7 +332,7 @@ class TrainEngine:
         """The norm of the averaged gradients that `accumulate` left."""
         return float(self.optimizer.compute_grad_norm())
 
-    def apply(self, loss: float, *, lr: float, bias_rate: float) -> StepReport:
+    def apply(self, loss: float, *, lr: float, bias_rate: float = 0.0) -> StepReport:
         """One optimizer step, QK-Clip, and the correction biases.
 
         Args:
@@ -338,6 +404,47 @@ class TrainEngine:
             if isinstance(module, MLA):
                 module.config = config
 
+    def save(self, step: int, state: Mapping[str, Any]) -> None:
+        """Takes a checkpoint, written in the background while training goes on; `state` is JSON, rank 0's counts.
+
+        Raises:
+            NotFiniteError: a tensor holds NaN or infinity; nothing is written.
+            OSError, CheckpointError: what went wrong with the checkpoint before.
+        """
+        assert self._writer is not None
+        tensors: dict[str, Mapping[str, Tensor]] = {"optimizer": self.optimizer.state_tensors()}
+        if weights := self.model_tensors():
+            tensors["model"] = weights
+        kept = {"state": state, "optimizer_steps": self.optimizer.steps, "ranks": self.ranks}
+        self._writer.save(step, Snapshot(tensors, kept if self.rank == 0 else None))
+
+    def resume(self) -> dict[str, Any] | None:
+        """Goes to the newest intact checkpoint and returns its state; None when there is none. All ranks call it."""
+        assert self._checkpoints is not None
+        step = -1
+        if self.rank == 0:
+            newest, self.problems = newest_intact(self._checkpoints)
+            step = -1 if newest is None else step_of(newest)
+        if self.ranks > 1:
+            chosen = torch.tensor([step], device=self.device)
+            dist.broadcast(chosen, 0)
+            step = int(chosen)
+        if step < 0:
+            return None
+        checkpoint = checkpoint_of(self._checkpoints, step)
+        saved = load_state(checkpoint)
+        model, optimizer = (load_tensors(checkpoint, name, int(saved["ranks"])) for name in ("model", "optimizer"))
+        self._load(model, optimizer, int(saved["optimizer_steps"]))
+        state: dict[str, Any] = saved["state"]
+        return state
+
+    def settle(self) -> None:
+        """Until the checkpoint in flight is on disk, of all ranks."""
+        assert self._writer is not None
+        self._writer.wait()
+        if self.ranks > 1:
+            dist.barrier()
+
     def model_tensors(self) -> dict[str, Tensor]:
         """What this rank adds to a checkpoint of working weights and buffers, experts as one matrix each.
 
@@ -350,7 +457,7 @@ class TrainEngine:
         return {name: tensor for name, tensor in named_tensors(self.model) if first and ".mlp.experts." in name}
 
     @torch.no_grad()
-    def load(
+    def _load(
         self, model_tensors: dict[str, Tensor], optimizer_tensors: dict[str, Tensor], optimizer_steps: int
     ) -> None:
         """Puts back what all ranks' `model_tensors` and `state_tensors` gave, in place, for any spread over ranks.

@@ -10,18 +10,16 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 
 from k2model.config import K2Config, YarnConfig
 from k2model.errors import CheckpointError, ConfigError
 from k2model.flops import matmul_peak, train_flops_per_token
-from k2model.formats.checkpoint import load_checkpoint, load_config
+from k2model.formats.checkpoint import load_config
 from k2model.model import Output
-from k2model.training.engine import StepReport, TrainEngine, expert_parallel, init_ranks
+from k2model.training.engine import StepReport, TrainEngine
 from k2model.training.schedule import Phase, Schedule
 from k2model.training.token_shards import TokenBatch, TokenStream, read_index
-from k2model.training.train_state import CheckpointWriter, Snapshot, load_state, load_tensors, newest_intact, step_of
 from stages.harness.errors import InputError
 from stages.harness.files import write_atomic
 from stages.harness.hooks import Hooks
@@ -65,7 +63,6 @@ class PretrainState:
 
     step: int = 0
     position: int = 0
-    optimizer_steps: int = 0
     rollbacks: int = 0
     skipped: list[int] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
@@ -130,11 +127,27 @@ def check_start(config: K2Config, phases: Sequence[Phase], start: Path) -> None:
 
 
 def _loss(model: nn.Module, batch: TokenBatch) -> tuple[Tensor, Output]:
-    device = next(model.parameters()).device
-    tokens, targets, segments = (t.to(device) for t in (batch.tokens_BL, batch.targets_BL, batch.segments_BL))
-    output = model(tokens, targets, segment_ids_BL=segments)
+    output = model(batch.tokens_BL, batch.targets_BL, segment_ids_BL=batch.segments_BL)
     assert output.loss is not None
     return output.loss, output
+
+
+@dataclass(frozen=True)
+class StepBatches:
+    """The micro-batches of one step, read from the stream when asked for."""
+
+    stream: TokenStream
+    position: int
+    micro_batch_tokens: int
+    length: int
+    count: int
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, number: int) -> TokenBatch:
+        first = self.position + number * self.micro_batch_tokens
+        return self.stream.batch(first, self.micro_batch_tokens // self.length, self.length)
 
 
 class History:
@@ -176,79 +189,67 @@ class Trainer:
         p = job.params
         self.job, self.p, self.hooks = job, p, hooks
         torch.set_num_threads(max(1, job.threads))
-        self.rank, self.ranks = init_ranks()
-        if self.ranks != p.ranks:
-            raise InputError(f"pretrain.ranks: {p.ranks}, but {self.ranks} processes were started")
         self.schedule = schedule_of(p)
         self.stream = TokenStream(job.tokens, "train", job.data_seed)
         stored = load_config(job.start)
         check_vocabulary(stored, job.start, job.tokens)
         check_start(stored, self.schedule.phases, job.start)
-        model = load_checkpoint(job.start, parallel=expert_parallel(p.expert_parallel))
-        config = model.config
+        self.micro_batches = p.global_batch_tokens // p.micro_batch_tokens
+        self.engine = TrainEngine(
+            job.start,
+            p.optimizer.options(job.special),
+            micro_batches=self.micro_batches,
+            compute=p.compute,
+            expert_parallel=p.expert_parallel,
+            checkpoints=job.work / "checkpoints",
+            keep=p.checkpoint.keep,
+        )
+        if self.engine.ranks != p.ranks:
+            raise InputError(f"pretrain.ranks: {p.ranks}, but {self.engine.ranks} processes were started")
+        config = self.engine.model.config
         longest = max(phase.sequence_length for phase in self.schedule.phases)
         if config.max_position_embeddings < longest:
             config = config.replace(max_position_embeddings=longest)
-        self.micro_batches = p.global_batch_tokens // (p.micro_batch_tokens * p.ranks)
         self.base_config = config
-        options = p.optimizer.options(job.special)
-        self.engine = TrainEngine(model, options, micro_batches=self.micro_batches, compute=p.compute)
         self.engine.set_config(config)
-        self.checkpoints = job.work / "checkpoints"
         self.state = PretrainState()
         self.guard = LossGuard(p.guard.window, p.guard.z)
-        self.writer = CheckpointWriter(self.checkpoints, keep=p.checkpoint.keep, rank=self.rank, ranks=self.ranks)
         self.phase_index = -1
-        self.history: History | None = None
-        self.peak = matmul_peak(self.engine.device, model.lm_head.weight.dtype) * self.ranks if self.rank == 0 else 1.0
+        self.history: History | None = None  # of rank 0
+        self.leads = self.engine.rank == 0
+        dtype = self.engine.model.lm_head.weight.dtype
+        self.peak = matmul_peak(self.engine.device, dtype) * p.ranks if self.leads else 1.0
 
     def resume(self) -> None:
         """Goes to the newest intact checkpoint; without one, takes the first, at step 0."""
-        step = -1
-        if self.rank == 0:
-            checkpoint, problems = newest_intact(self.checkpoints)
-            for problem in problems:
-                self.hooks.say(f"skipped a corrupted checkpoint: {problem}")
-            if checkpoint is not None:
-                step = step_of(checkpoint)
-        if self.ranks > 1:
-            chosen = torch.tensor([step], device=self.engine.device)
-            dist.broadcast(chosen, 0)
-            step = int(chosen)
-        if step < 0:
-            if self.rank == 0:
+        if not self._load():
+            if self.leads:
                 self.history = History(self.job.work / "history.csv", 0)
             self.save()
             return
-        self._load(step)
-        if self.rank == 0:
-            self.history = History(self.job.work / "history.csv", step)
-            if step:
-                self.hooks.say(f"resumed at step {step:,} of {self.schedule.steps:,}")
+        if self.leads:
+            self.history = History(self.job.work / "history.csv", self.state.step)
+            if self.state.step:
+                self.hooks.say(f"resumed at step {self.state.step:,} of {self.schedule.steps:,}")
 
-    def _load(self, step: int) -> None:
-        checkpoint = self.checkpoints / f"step-{step:08d}"
-        state = load_state(checkpoint)
-        self.state = PretrainState(**state["progress"])
+    def _load(self) -> bool:
+        """Whether there was a checkpoint to go to."""
+        saved = self.engine.resume()
+        for problem in self.engine.problems:
+            self.hooks.say(f"skipped a corrupted checkpoint: {problem}")
+        if saved is None:
+            return False
+        self.state = PretrainState(**saved)
         self.guard = LossGuard(self.p.guard.window, self.p.guard.z, self.state.losses)
-        self.engine.load(
-            load_tensors(checkpoint, "model", int(state["ranks"])),
-            load_tensors(checkpoint, "optimizer", int(state["ranks"])),
-            self.state.optimizer_steps,
-        )
         at = self.schedule.at(min(self.state.step, self.schedule.steps - 1))
         self._enter(at.index, at.phase)
+        return True
 
     def save(self) -> None:
         """Takes a checkpoint; it is written while training goes on."""
         self.hooks.flush()
         self.state.losses = list(self.guard.losses)
-        self.state.optimizer_steps = self.engine.optimizer.steps
-        tensors = {"optimizer": self.engine.optimizer.state_tensors()}
-        if weights := self.engine.model_tensors():
-            tensors["model"] = weights
-        state = {"progress": asdict(self.state), "ranks": self.ranks} if self.rank == 0 else None
-        self.writer.save(self.state.step, Snapshot(tensors, state))
+        self.engine.save(self.state.step, asdict(self.state))
 
     def run(self) -> None:
         """Trains to the end of the schedule.
@@ -261,9 +262,7 @@ class Trainer:
             self._step()
             if self.state.step % every == 0 or self.state.step == self.schedule.steps:
                 self.save()
-        self.writer.wait()
-        if self.ranks > 1:
-            dist.barrier()
+        self.engine.settle()
 
     def _enter(self, index: int, phase: Phase) -> None:
         if index == self.phase_index:
@@ -286,9 +285,7 @@ class Trainer:
         while self.state.position in self.state.skipped:
             self.state.position += tokens
         position = self.state.position
-        rows = self.p.micro_batch_tokens // length
-        mine = range(self.rank, self.micro_batches * self.ranks, self.ranks)
-        batches = (self.stream.batch(position + k * self.p.micro_batch_tokens, rows, length) for k in mine)
+        batches = StepBatches(self.stream, position, self.p.micro_batch_tokens, length, self.micro_batches)
         loss = self.engine.accumulate(_loss, batches)
         problem = self.guard.problem(loss, self.engine.grad_norm())
         if problem is not None and self._refuse(problem, position):
@@ -339,14 +336,10 @@ class Trainer:
         if self.state.rollbacks >= p.max_rollbacks:
             raise InputError(f"{line}; {self.state.rollbacks} rollbacks are used up (pretrain.guard.max_rollbacks)")
         self.engine.discard()
-        self.writer.wait()
-        if self.ranks > 1:
-            dist.barrier()
+        self.engine.settle()
         rollbacks, skipped = self.state.rollbacks + 1, [*self.state.skipped, position]
-        checkpoint, _ = newest_intact(self.checkpoints)
-        if checkpoint is None:
-            raise CheckpointError(f"{self.checkpoints}: no intact checkpoint to roll back to")
-        self._load(step_of(checkpoint))
+        if not self._load():
+            raise CheckpointError(f"{self.job.work / 'checkpoints'}: no intact checkpoint to roll back to")
         self.state.rollbacks, self.state.skipped = rollbacks, skipped
         if self.history is not None:
             self.history.truncate(self.state.step)

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from k2model.formats.quant import set_fake_quant
 from k2model.model import K2Model, Output
+from k2model.training.engine import TrainEngine
 from k2model.training.token_shards import TokenBatch, TokenStream
-from stages.posttraining.finetune import FineTune
 from stages.posttraining.packing import Example, Packed, pack, plan
 from stages.qat.params import QatParams
 
@@ -66,10 +66,8 @@ class MicroBatches:
 
 
 def _loss(model: nn.Module, micro: TokenBatch | Packed) -> tuple[Tensor, Output]:
-    device = next(model.parameters()).device
-    tokens, targets, segments = (t.to(device) for t in (micro.tokens_BL, micro.targets_BL, micro.segments_BL))
-    positions = micro.positions_BL.to(device) if isinstance(micro, Packed) else None
-    output = model(tokens, targets, positions_BL=positions, segment_ids_BL=segments)
+    positions_BL = micro.positions_BL if isinstance(micro, Packed) else None
+    output = model(micro.tokens_BL, micro.targets_BL, positions_BL=positions_BL, segment_ids_BL=micro.segments_BL)
     assert output.loss is not None
     return output.loss, output
 
@@ -85,18 +83,25 @@ def train(arm: QatArm, p: QatParams, data: MicroBatches, done: Step, say: Callab
         CheckpointError: the start checkpoint is missing, incomplete or corrupted.
     """
     options = p.optimizer.options(arm.special)
-    tune = FineTune(arm.start, arm.work, options, micro_batches=data.count, compute=p.compute, fake_quant=arm.quantized)
-    first = int((tune.resume() or {"step": 0})["step"])
-    for problem in tune.problems:
+    engine = TrainEngine(
+        arm.start,
+        options,
+        micro_batches=data.count,
+        compute=p.compute,
+        fake_quant=arm.quantized,
+        checkpoints=arm.work / "checkpoints",
+    )
+    first = int((engine.resume() or {"step": 0})["step"])
+    for problem in engine.problems:
         say(f"{arm.name}: skipped a corrupted checkpoint: {problem}")
     if first:
         say(f"{arm.name}: resumed at step {first} of {p.steps}")
     for step in range(first, p.steps):
-        loss = tune.engine.accumulate(_loss, data.of(step))
-        tune.engine.apply(loss, lr=learning_rate(p, step), bias_rate=0.0)
+        loss = engine.accumulate(_loss, list(data.of(step)))
+        engine.apply(loss, lr=learning_rate(p, step))
         done(step + 1, loss)
         if (step + 1) % p.checkpoint_every == 0 or step + 1 == p.steps:
-            tune.save(step + 1, {"step": step + 1})
-    tune.close()
-    set_fake_quant(tune.model, False)
-    return tune.model
+            engine.save(step + 1, {"step": step + 1})
+    engine.settle()
+    set_fake_quant(engine.model, False)
+    return engine.model

@@ -74,13 +74,13 @@ def main() -> None:
         metrics["trajectories_without_targets"] = fitted.no_targets
         metrics["overlapping"] = dropped + sum(loop.tasks.overlapping.values())
         metrics["rollouts_refused"] = loop.state.refused
-        metrics |= compare(text_before, held_text(loop.tune.model, tokenizer), stage.seed("text"))
+        metrics |= compare(text_before, held_text(loop.engine.model, tokenizer), stage.seed("text"))
         data = [made_here("verifiable tasks", f"families {', '.join(shared.families)}")]
         if ptx is not None:
             data.append(made_here("trajectories and demonstrations of the PTX loss", f"{p.ptx_rows} rows a step"))
-        model = loop.tune.model
+        model = loop.engine.model
         made = records(stage, stage.start, data, metrics)
-        save_model_folder(model, stage.place(OUT), tokenizer, made, dtype=loop.tune.engine.weight_dtype)
+        save_model_folder(model, stage.place(OUT), tokenizer, made, dtype=loop.engine.weight_dtype)
         write_table(stage.place(ROLLOUTS_OUT), loop.rollouts.read(p.iterations), ROLLOUTS)
         columns = list(dict.fromkeys(key for row in curve for key in row))
         rows = [{key: f"{row[key]:.6g}" if key in row else "" for key in columns} for row in curve]

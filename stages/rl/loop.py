@@ -14,11 +14,11 @@ from pathlib import Path
 
 from gym.decontaminate import Index
 from k2model.chat.tokenizer import K2Tokenizer
+from k2model.training.engine import TrainEngine
 from stages.harness.hooks import Hooks
 from stages.harness.seeds import rng
 from stages.measure.tasks import solved
 from stages.posttraining.comparison import Comparison
-from stages.posttraining.finetune import FineTune
 from stages.posttraining.mixture import Mixture
 from stages.posttraining.packing import Example
 from stages.rl import pairwise, records
@@ -70,10 +70,15 @@ class Loop:
         self.setup, self.hooks, self.tokenizer = setup, hooks, setup.tokenizer
         self.micros = p.prompts // (p.updates * p.micro_groups)
         options = p.optimizer.options(self.tokenizer.names)
-        self.tune = FineTune(
-            setup.start, setup.work, options, micro_batches=self.micros, compute=p.compute, fake_quant=p.fake_quant
+        self.engine = TrainEngine(
+            setup.start,
+            options,
+            micro_batches=self.micros,
+            compute=p.compute,
+            fake_quant=p.fake_quant,
+            checkpoints=setup.work / "checkpoints",
         )
-        self.context = min(self.tune.model.config.max_position_embeddings, 1024)
+        self.context = min(self.engine.model.config.max_position_embeddings, 1024)
         self.tasks = run_tasks(setup.families, p, setup.difficulty, setup.seed, setup.index)
         self.sampler = Sampler(
             p,
@@ -90,8 +95,8 @@ class Loop:
 
     def run(self) -> list[dict[str, float]]:
         """Trains to the end and returns the curve, one row an iteration."""
-        saved = self.tune.resume()
-        for problem in self.tune.problems:
+        saved = self.engine.resume()
+        for problem in self.engine.problems:
             self.hooks.say(f"skipped a corrupted checkpoint: {problem}")
         if saved is not None:
             self.state = State.of(saved)
@@ -103,17 +108,17 @@ class Loop:
             self._iterate()
             if self.state.iteration % self.p.checkpoint_every == 0 or self.state.iteration == self.p.iterations:
                 self.hooks.flush()
-                self.tune.save(self.state.iteration, asdict(self.state))
-        self.tune.close()
+                self.engine.save(self.state.iteration, asdict(self.state))
+        self.engine.settle()
         return self.state.curve
 
     def _iterate(self) -> None:
         p, state = self.p, self.state
         if p.reset_optimizer:
-            self.tune.engine.optimizer.reset_state()
+            self.engine.optimizer.reset_state()
         temperature = self.temperature()
         with self._phase("sample"):
-            finished, sampled = self.sampler.sample(self.tune.model, state, temperature)
+            finished, sampled = self.sampler.sample(self.engine.model, state, temperature)
         with self._phase("score"):
             rows: list[records.Row] = []
             even = 0
@@ -146,7 +151,7 @@ class Loop:
         self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - began
 
     def _judge(self, comparisons: Sequence[Comparison]) -> list[float]:
-        return pairwise.judge(self.tune.model, self.tokenizer, comparisons)
+        return pairwise.judge(self.engine.model, self.tokenizer, comparisons)
 
     def temperature(self) -> float:
         """High early, low late (K2 report §3.2.3), along a cosine."""
@@ -171,13 +176,13 @@ class Loop:
         if not steps:
             return []
         self.state.ready = []
-        self.tune.model.train()
+        self.engine.model.train()
         reports: list[UpdateReport] = []
         for number in range(steps):
             taken = groups[number::steps]
             reports.append(
                 update(
-                    self.tune,
+                    self.engine,
                     taken,
                     p.objective,
                     micros=self.micros,
@@ -211,7 +216,7 @@ class Loop:
 
     def _evaluate(self) -> dict[str, float]:
         """Greedy success on held problems, and the critic's accuracy on held pairs."""
-        p, model = self.p, self.tune.model
+        p, model = self.p, self.engine.model
         model.eval()
         measures: dict[str, float] = {}
         for family, tasks in self.tasks.held.items():

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from k2model.model import Output
-from stages.posttraining.finetune import FineTune
+from k2model.training.engine import TrainEngine
 from stages.posttraining.packing import Example, Packed, pack, plan
 from stages.rl.objectives import grpo, k2, token_clip
 from stages.rl.objectives.batch import PolicyBatch
@@ -102,7 +102,7 @@ def _packed(examples: Sequence[Example], row_length: int, pad_id: int) -> Packed
 
 
 def update(
-    tune: FineTune,
+    engine: TrainEngine,
     groups: Sequence[Group],
     o: ObjectiveParams,
     *,
@@ -156,6 +156,6 @@ def update(
                 )
         return loss, output
 
-    loss = tune.engine.accumulate(loss_fn, micro_batches(groups, micros, pad_id, ptx, critic, row_length))
-    report = tune.engine.apply(loss, lr=lr, bias_rate=0.0)
+    loss = engine.accumulate(loss_fn, micro_batches(groups, micros, pad_id, ptx, critic, row_length))
+    report = engine.apply(loss, lr=lr)
     return UpdateReport(loss, sum(gaps) / len(gaps), sum(ratios) / len(ratios), report.max_logit)

@@ -14,6 +14,7 @@ from gym.tasksets.elementary import Elementary
 from k2model.formats.int4_checkpoint import load_any
 from k2model.formats.model_folder import folder_tokenizer, save_model_folder
 from k2model.model import Output
+from k2model.training.engine import TrainEngine
 from stages.harness.files import write_csv
 from stages.harness.own_model import own_model
 from stages.harness.section import load_section
@@ -26,7 +27,6 @@ from stages.measure.tasks import call_accuracy, elementary_scores
 from stages.measure.text_loss import HeldText, compare
 from stages.posttraining.benchmark_index import read_index
 from stages.posttraining.conversations import Conversation, clean, encode, of_examples, split, trajectories
-from stages.posttraining.finetune import FineTune
 from stages.posttraining.mixture import Mixture, Pool, demonstrate
 from stages.posttraining.params import TasksParams
 from stages.posttraining.text import text_examples
@@ -80,23 +80,27 @@ def main() -> None:
         mixture = Mixture(pools, p.sequence_length, stage.seed32("order"))
         held_text = HeldText(stage.common.seed)
         text_before = held_text(load_any(stage.start), tokenizer)
-        options = p.optimizer.options(tokenizer.names)
-        micro_batches = p.rows_per_step // p.micro_rows
-        tune = FineTune(stage.start, stage.work, options, micro_batches=micro_batches, fake_quant=p.fake_quant)
-        state = tune.resume() or {"step": 0, "losses": []}
+        engine = TrainEngine(
+            stage.start,
+            p.optimizer.options(tokenizer.names),
+            micro_batches=p.rows_per_step // p.micro_rows,
+            fake_quant=p.fake_quant,
+            checkpoints=stage.work / "checkpoints",
+        )
+        state = engine.resume() or {"step": 0, "losses": []}
         if state["step"]:
             print(f"sft: resumed at step {state['step']} of {p.steps}", flush=True)
         losses: list[float] = state["losses"]
         with stage.progress(p.steps, "step") as progress:
             progress.update(state["step"], "")
             for step in range(state["step"], p.steps):
-                losses.append(_step(tune, mixture, p, step, tokenizer.pad))
+                losses.append(_step(engine, mixture, p, step, tokenizer.pad))
                 stage.log({"sft/loss": losses[-1], "sft/lr": _lr(p, step)}, step + 1)
                 progress.update(1, f"loss {losses[-1]:.3f}")
                 if (step + 1) % p.checkpoint_every == 0 or step + 1 == p.steps:
                     stage.track.flush()
-                    tune.save(step + 1, {"step": step + 1, "losses": losses})
-        tune.close()
+                    engine.save(step + 1, {"step": step + 1, "losses": losses})
+        engine.settle()
         rows = [{"step": k + 1, "loss": f"{loss:.6g}", "lr": f"{_lr(p, k):.6g}"} for k, loss in enumerate(losses)]
         curve = stage.place(CURVE)
         metrics = {
@@ -113,9 +117,9 @@ def main() -> None:
         drawn = stage.rng("held").permutation(len(held_examples))[:HELD_EXAMPLES]
         if len(drawn):
             some = [held_examples[k] for k in drawn]
-            metrics["held_loss"] = mean_loss(tune.model, some, rows=HELD_ROWS, pad=tokenizer.pad)
+            metrics["held_loss"] = mean_loss(engine.model, some, rows=HELD_ROWS, pad=tokenizer.pad)
         fitting = of_examples(held, places)
-        metrics |= call_accuracy(tune.model, tokenizer, fitting, p.eval_calls, p.sequence_length, stage.rng("calls"))
+        metrics |= call_accuracy(engine.model, tokenizer, fitting, p.eval_calls, p.sequence_length, stage.rng("calls"))
         if p.eval_tasks:
             seed = stage.seed32("held")
             tasks = {
@@ -123,9 +127,9 @@ def main() -> None:
                 for family, count in p.demonstrations.items()
                 if count
             }
-            scores = elementary_scores(tune.model, tokenizer, tasks)
+            scores = elementary_scores(engine.model, tokenizer, tasks)
             metrics |= {f"success_{family}": sum(solved) / p.eval_tasks for family, solved in scores.items()}
-        metrics |= compare(text_before, held_text(tune.model, tokenizer), stage.seed("text"))
+        metrics |= compare(text_before, held_text(engine.model, tokenizer), stage.seed("text"))
         data = [
             made_here(
                 "trajectories of simulated tool use and of repairs",
@@ -134,7 +138,7 @@ def main() -> None:
             made_here("demonstrations of elementary tasks, and answered questions", f"{len(demonstrations):,}"),
         ]
         made = records(stage, stage.start, data, metrics)
-        save_model_folder(tune.model, stage.place(OUT), tokenizer, made)
+        save_model_folder(engine.model, stage.place(OUT), tokenizer, made)
         write_csv(curve, rows)
         stage.track.artifact(curve)
         stage.finish(
@@ -153,7 +157,7 @@ def _lr(p: SftParams, step: int) -> float:
     return p.lr * (p.steps - step) / max(1, p.steps - p.warmup_steps)
 
 
-def _step(tune: FineTune, mixture: Mixture, p: SftParams, step: int, pad_id: int) -> float:
+def _step(engine: TrainEngine, mixture: Mixture, p: SftParams, step: int, pad_id: int) -> float:
     rows = [mixture.row(step * p.rows_per_step + k) for k in range(p.rows_per_step)]
     micros = weighted(rows, p.micro_rows, p.sequence_length, pad_id)
 
@@ -164,8 +168,8 @@ def _step(tune: FineTune, mixture: Mixture, p: SftParams, step: int, pad_id: int
         )
         return -(output.logp_BL.sum(1) * weight_B).sum() * len(micros), output
 
-    loss = tune.engine.accumulate(loss_fn, micros)
-    tune.engine.apply(loss, lr=_lr(p, step), bias_rate=0.0)
+    loss = engine.accumulate(loss_fn, micros)
+    engine.apply(loss, lr=_lr(p, step))
     return loss
 
 

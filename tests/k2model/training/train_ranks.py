@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 from k2model.config import K2Config
 from k2model.formats.checkpoint import load_checkpoint, named_tensors, save_checkpoint
 from k2model.model import K2Model
-from k2model.training.engine import OptimizerOptions, TrainEngine, expert_parallel
+from k2model.training.engine import OptimizerOptions, TrainEngine, experts_over
 
 MICRO = 4
 
@@ -17,12 +17,12 @@ MICRO = 4
 def run(rank: int, ranks: int, spread: int, store: str, out: str) -> None:
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=ranks)
-    parallel = expert_parallel(spread)
+    parallel = experts_over(spread)
     model = K2Model(K2Config.preset("smoke"), seed=1, parallel=parallel)
     # Nobody chooses the first sparse layer's upper half: a rank that holds it gets no rows and must still take part.
     model.gates()[0].e_score_correction_bias[:4] += 10
     # tau far below what random weights give, so that QK-Clip is part of what must agree.
-    engine = TrainEngine(model, OptimizerOptions(tau=0.05, clip_norm=0.5), micro_batches=MICRO // ranks)
+    engine = TrainEngine(model, OptimizerOptions(tau=0.05, clip_norm=0.5), micro_batches=MICRO)
 
     def loss_fn(model, tokens):
         output = model(tokens[:, :-1], tokens[:, 1:])
@@ -32,7 +32,7 @@ def run(rank: int, ranks: int, spread: int, store: str, out: str) -> None:
     for step in range(3):
         data = torch.Generator().manual_seed(step)
         tokens = torch.randint(0, model.config.vocab_size, (MICRO, 2, 17), generator=data)
-        losses.append(engine.accumulate(loss_fn, tokens[rank::ranks]))
+        losses.append(engine.accumulate(loss_fn, tokens))
         report = engine.apply(losses[-1], lr=0.01, bias_rate=0.001)
         clipped += report.clipped_heads
         losses.append(report.grad_norm)

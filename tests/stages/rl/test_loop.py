@@ -95,7 +95,7 @@ def _families(names: Sequence[str]) -> Families:
 
 
 def _weights(loop: Loop) -> dict[str, torch.Tensor]:
-    return {name: tensor.clone() for name, tensor in loop.tune.engine.model_tensors().items()}
+    return {name: tensor.clone() for name, tensor in loop.engine.model_tensors().items()}
 
 
 class Killed(Exception):
@@ -118,7 +118,7 @@ def test_a_run_that_was_stopped_ends_like_one_that_was_not(
     stopped = Loop(_setup(params, start, tmp_path / "stopped", tokenizer), Hooks(log=die))
     with pytest.raises(Killed):
         stopped.run()
-    stopped.tune.close()
+    stopped.engine.settle()
     said: list[str] = []
     again = Loop(_setup(params, start, tmp_path / "stopped", tokenizer), Hooks(say=said.append))
     assert again.run() == curve

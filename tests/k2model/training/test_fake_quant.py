@@ -10,8 +10,7 @@ from k2model.errors import ConfigError
 from k2model.formats.checkpoint import save_checkpoint
 from k2model.formats.quant import round_to_nearest
 from k2model.model import K2Model
-from k2model.training.engine import OptimizerOptions
-from stages.posttraining.finetune import FineTune
+from k2model.training.engine import OptimizerOptions, TrainEngine
 
 torch.set_num_threads(1)
 OPTIONS = OptimizerOptions(weight_decay=0.0)
@@ -31,8 +30,8 @@ def _logits(model: K2Model) -> torch.Tensor:
 
 def test_the_forward_pass_is_the_quantized_network_and_the_weights_are_not(tmp_path: Path) -> None:
     start = _start(tmp_path)
-    plain = FineTune(start, tmp_path / "plain", OPTIONS, micro_batches=1).model
-    trained = FineTune(start, tmp_path / "int4", OPTIONS, micro_batches=1, fake_quant=True).model
+    plain = TrainEngine(start, OPTIONS, micro_batches=1).model
+    trained = TrainEngine(start, OPTIONS, micro_batches=1, fake_quant=True).model
     assert all(torch.equal(a, b) for a, b in zip(plain.parameters(), trained.parameters(), strict=True))
     exact = _logits(plain)
     round_to_nearest(plain)
@@ -43,4 +42,4 @@ def test_the_forward_pass_is_the_quantized_network_and_the_weights_are_not(tmp_p
 def test_a_width_that_groups_do_not_divide(tmp_path: Path) -> None:
     start = _start(tmp_path, moe_intermediate_size=48)
     with pytest.raises(ConfigError, match="moe_intermediate_size: 48 is not divisible by 32"):
-        FineTune(start, tmp_path / "work", OPTIONS, micro_batches=1, fake_quant=True)
+        TrainEngine(start, OPTIONS, micro_batches=1, fake_quant=True)
