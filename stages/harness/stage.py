@@ -8,10 +8,12 @@ with Stage("corpus", CorpusParams, Track) as stage:
 
 import errno
 import json
+import os
 import signal
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Generic, Protocol, TypeVar
@@ -27,6 +29,7 @@ from stages.harness.errors import InputError
 from stages.harness.files import fingerprint, sha256_tree, write_json
 from stages.harness.own_model import OwnModel
 from stages.harness.progress import Progress
+from stages.harness.ranks import RanksSection, from_the_leader, leads
 from stages.harness.section import load_common, load_section, load_yaml
 
 MODELS = "models"
@@ -62,6 +65,20 @@ class OpenRecorder(Protocol):
     ) -> Recorder: ...
 
 
+class _Unrecorded:
+    """A rank other than 0 leaves the record to rank 0."""
+
+    def log(self, metrics: Mapping[str, float], step: int | None = None) -> None: ...
+
+    def flush(self) -> None: ...
+
+    def artifact(self, path: Path) -> None: ...
+
+    def tag(self, key: str, value: str) -> None: ...
+
+    def end(self, status: str, metrics: Mapping[str, float], outs: Sequence[Path] = ()) -> None: ...
+
+
 def _terminate(signum: int, frame: FrameType | None) -> None:
     raise SystemExit(128 + signum)
 
@@ -76,12 +93,20 @@ class Stage(Generic[P]):
             parameters, the bytes of every input and the code that `dvc.yaml` names.
         shown: the values of params.yaml that `dvc.yaml` gives the stage, without passwords.
         track: the record of the run.
+        leads: whether this process records, prints and writes; of several ranks it is rank 0. The others end the stage
+            without `finish` when their part is done.
 
     With `own`, a model folder of the user's takes the place of the one that `dvc.yaml` gives the stage; all that is
     made goes into a folder of theirs, and nothing of the pipeline's is touched.
 
     A user's error ends the process with one line and status 2, SIGTERM and SIGINT with status 128 + n.
     """
+
+    params: P
+    work: Path
+    shown: dict[str, Any]
+    track: Recorder
+    _outs: Sequence[Path]
 
     def __init__(
         self,
@@ -92,15 +117,21 @@ class Stage(Generic[P]):
         system_metrics: bool = False,
         own: OwnModel | None = None,
     ) -> None:
-        self.name, self.own = name, own
+        self.name, self.own, self.leads = name, own, leads()
         self.root = Path()
         self.started = time.monotonic()
         self._metrics: dict[str, float] | None = None
         try:
-            self._open(section, open_recorder, system_metrics)
+            if self.leads:
+                self._open(section, open_recorder, system_metrics)
+            self._meet(section)
         except USER_ERRORS as error:
-            print(f"{name}: {error}", file=sys.stderr)
+            self._say(error)
             raise SystemExit(2) from None
+
+    def _say(self, error: object) -> None:
+        rank = "" if self.leads else f" (rank {os.environ['RANK']})"
+        print(f"{self.name}{rank}: {error}", file=sys.stderr)
 
     def _open(self, section: type[P], open_recorder: OpenRecorder, system_metrics: bool) -> None:
         self.common = load_common()
@@ -113,6 +144,24 @@ class Stage(Generic[P]):
         except BaseException:
             self._lock.close()
             raise
+
+    def _meet(self, section: type[P]) -> None:
+        """Several ranks start together, once rank 0 has found nothing to refuse; the others work in its folder."""
+        if not issubclass(section, RanksSection) or "RANK" not in os.environ:
+            return
+        started = int(os.environ["WORLD_SIZE"])
+        if self.leads:
+            assert isinstance(self.params, RanksSection)
+            if self.params.ranks != started:
+                raise InputError(f"{self.name}.ranks: {self.params.ranks}, but {started} processes were started")
+            from_the_leader(self.work)
+            return
+        self.work = from_the_leader(None)
+        signal.signal(signal.SIGTERM, _terminate)
+        checkout_lock.end_with_dvc()
+        self.common, self.params = load_common(), load_section(self.name, section)
+        self.shown, self._outs, self.track, self._lock = {}, (), _Unrecorded(), ExitStack()
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (until the process ends)
 
     def _open_work(self, open_recorder: OpenRecorder, system_metrics: bool) -> None:
         wants = declared(self.name)
@@ -132,13 +181,19 @@ class Stage(Generic[P]):
         self.work = self.root / "work" / self.name / fingerprint(identity)
         self.work.mkdir(parents=True, exist_ok=True)
         self._outs = wants.outs if self.own is None else ()
-        self.shown: dict[str, Any] = public_values(chosen)  # a URL in params.yaml may hold a password
+        self.shown = public_values(chosen)  # a URL in params.yaml may hold a password
         self.track = open_recorder(
             self.name, self.root, self.work, self.shown, inputs, system=system_metrics, apart=self.own is not None
         )
 
     def __enter__(self) -> "Stage[P]":
         return self
+
+    @property
+    def threads(self) -> int:
+        """CPU threads of this process: its share of them, where several ranks run."""
+        ranks = self.params.ranks if isinstance(self.params, RanksSection) else 1
+        return max(1, self.common.threads // ranks)
 
     @property
     def start(self) -> Path:
@@ -208,16 +263,18 @@ class Stage(Generic[P]):
     def _close(self, error: BaseException | None) -> None:
         if error is None:
             if self._metrics is None:
+                if not self.leads:
+                    return
                 raise RuntimeError(f"stage {self.name} ended without stage.finish(...)")
             self.track.end("FINISHED", {f"{self.name}/{k}": v for k, v in self._metrics.items()}, self._outs)
             return
         killed = isinstance(error, (SystemExit, KeyboardInterrupt))
         self.track.end("KILLED" if killed else "FAILED", {})
         if isinstance(error, USER_ERRORS):
-            print(f"{self.name}: {error}", file=sys.stderr)
+            self._say(error)
             raise SystemExit(2) from None
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-            print(f"{self.name}: {error.filename or self.work}: the disk is full", file=sys.stderr)
+            self._say(f"{error.filename or self.work}: the disk is full")
             raise SystemExit(2) from None
 
 

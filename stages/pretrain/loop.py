@@ -204,8 +204,6 @@ class Trainer:
             checkpoints=job.work / "checkpoints",
             keep=p.checkpoint.keep,
         )
-        if self.engine.ranks != p.ranks:
-            raise InputError(f"pretrain.ranks: {p.ranks}, but {self.engine.ranks} processes were started")
         config = self.engine.model.config
         longest = max(phase.sequence_length for phase in self.schedule.phases)
         if config.max_position_embeddings < longest:

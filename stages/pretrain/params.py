@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from stages.harness.optimizer import OptimizerParams
+from stages.harness.ranks import RanksSection
 from stages.harness.section import Section
 
 
@@ -52,7 +53,7 @@ class GuardParams(Section):
     max_rollbacks: int = Field(ge=0)
 
 
-class PretrainParams(Section):
+class PretrainParams(RanksSection):
     """MuonClip pre-training in a DeepSpeed engine."""
 
     steps: int = Field(ge=1)
@@ -60,7 +61,6 @@ class PretrainParams(Section):
     global_batch_tokens: int = Field(ge=8)
     micro_batch_tokens: int = Field(ge=8)
     compute: Literal["float32", "bfloat16"]
-    ranks: int = Field(ge=1)
     expert_parallel: int = Field(ge=1)
     optimizer: PretrainOptimizer
     wsd: WsdParams

@@ -15,7 +15,7 @@ import torch
 
 from gym.tasksets.elementary import Elementary
 from k2model.chat.tokenizer import K2Tokenizer
-from k2model.formats.checkpoint import load_checkpoint
+from k2model.formats.checkpoint import load_checkpoint, load_config
 from k2model.formats.int4_checkpoint import save_int4_checkpoint
 from k2model.formats.model_folder import folder_tokenizer, save_model_folder
 from k2model.formats.quant import round_to_nearest, sizes, to_bfloat16
@@ -24,6 +24,7 @@ from k2model.moe import check_widths
 from kernels.processor import fast_dtype
 from stages.harness.errors import InputError
 from stages.harness.own_model import own_model
+from stages.harness.ranks import on_ranks
 from stages.harness.section import load_section
 from stages.harness.stage import Stage
 from stages.measure.record import corpus_sources, made_here, records
@@ -32,7 +33,7 @@ from stages.posttraining.benchmark_index import read_index
 from stages.posttraining.conversations import demonstration, encode
 from stages.posttraining.packing import Example
 from stages.posttraining.params import TasksParams
-from stages.qat.measure import Measure, difference, summary
+from stages.qat.measure import Measure, Measured, difference, summary
 from stages.qat.params import QatParams
 from stages.qat.text import text_stream
 from stages.qat.training import MicroBatches, QatArm, train
@@ -65,7 +66,7 @@ def main() -> None:
     own = own_model("qat", sys.argv[1:])
     with Stage("qat", QatParams, Track, system_metrics=True, own=own) as stage:
         p = stage.params
-        torch.set_num_threads(stage.common.threads)
+        torch.set_num_threads(stage.threads)
         start = stage.start
         tokenizer = folder_tokenizer(start)
         shared = load_section("tasks", TasksParams)
@@ -75,10 +76,8 @@ def main() -> None:
         needed, seed = p.steps * p.global_batch_tokens, stage.seed("data")
         stream = text_stream(CORPUS, stage.work / "text", tokenizer, needed, index, stage.rng("text"), seed)
         data = MicroBatches(p, stream, examples, stage.seed32("rows"), tokenizer.pad)
-        begun = load_checkpoint(start)
-        check_widths(begun.config)
-        measured = {"start": measure(to_bfloat16(begun, fast_dtype()))}
-        del begun
+        check_widths(load_config(start))
+        measured: dict[str, Measured] = {}
         with stage.progress(2 * p.steps, "step") as progress:
 
             def arm(name: str, *, quantized: bool) -> K2Model:
@@ -90,13 +89,18 @@ def main() -> None:
                 return train(chosen, p, data, done, lambda line: print(f"qat: {line}", flush=True))
 
             # One arm after the other is in memory; DeepSpeed's engine refers to itself, so only the collector frees it.
-            plain = to_bfloat16(arm("bf16", quantized=False), fast_dtype())
-            measured["bf16"] = measure(plain)
-            round_to_nearest(plain)
-            measured["ptq"] = measure(plain)
+            plain = arm("bf16", quantized=False)
+            gc.collect()
+            if stage.leads:
+                measured["start"] = measure(to_bfloat16(load_checkpoint(start), fast_dtype()))
+                measured["bf16"] = measure(to_bfloat16(plain, fast_dtype()))
+                round_to_nearest(plain)
+                measured["ptq"] = measure(plain)
             del plain
             gc.collect()
             tuned = arm("qat", quantized=True)
+        if not stage.leads:
+            return
         gc.collect()
         packed = stage.work / "int4"
         save_int4_checkpoint(tuned, packed)
@@ -132,4 +136,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    on_ranks("qat", QatParams, main)

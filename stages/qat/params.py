@@ -5,10 +5,10 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from stages.harness.optimizer import OptimizerParams
-from stages.harness.section import Section
+from stages.harness.ranks import RanksSection
 
 
-class QatParams(Section):
+class QatParams(RanksSection):
     """Quantization-aware training, and the same steps without it to compare with."""
 
     steps: int = Field(ge=1)
@@ -31,10 +31,10 @@ class QatParams(Section):
 
     @model_validator(mode="after")
     def _fits(self) -> "QatParams":
-        if self.global_batch_tokens % self.micro_batch_tokens:
+        if self.global_batch_tokens % (self.micro_batch_tokens * self.ranks):
             raise ValueError(
-                f"global_batch_tokens {self.global_batch_tokens} is no multiple of "
-                f"micro_batch_tokens {self.micro_batch_tokens}"
+                f"global_batch_tokens {self.global_batch_tokens} is no multiple of micro_batch_tokens × ranks "
+                f"({self.micro_batch_tokens} × {self.ranks})"
             )
         if self.chat_micro_batches * self.micro_batch_tokens > self.global_batch_tokens:
             micro = self.global_batch_tokens // self.micro_batch_tokens

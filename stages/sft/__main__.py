@@ -17,6 +17,7 @@ from k2model.model import Output
 from k2model.training.engine import TrainEngine
 from stages.harness.files import write_csv
 from stages.harness.own_model import own_model
+from stages.harness.ranks import on_ranks
 from stages.harness.section import load_section
 from stages.harness.stage import Stage
 from stages.harness.tables import FACTS, read_table
@@ -56,8 +57,8 @@ def answer(fact: Fact) -> Conversation:
 def main() -> None:
     own = own_model("sft", sys.argv[1:])
     with Stage("sft", SftParams, Track, system_metrics=True, own=own) as stage:
-        p, torch_threads = stage.params, stage.common.threads
-        torch.set_num_threads(torch_threads)
+        p = stage.params
+        torch.set_num_threads(stage.threads)
         shared = load_section("tasks", TasksParams)
         tokenizer = folder_tokenizer(stage.start)
         index = read_index(TOKENS)
@@ -79,7 +80,7 @@ def main() -> None:
         ]
         mixture = Mixture(pools, p.sequence_length, stage.seed32("order"))
         held_text = HeldText(stage.common.seed)
-        text_before = held_text(load_any(stage.start), tokenizer)
+        text_before = held_text(load_any(stage.start), tokenizer) if stage.leads else None
         engine = TrainEngine(
             stage.start,
             p.optimizer.options(tokenizer.names),
@@ -101,6 +102,8 @@ def main() -> None:
                     stage.track.flush()
                     engine.save(step + 1, {"step": step + 1, "losses": losses})
         engine.settle()
+        if text_before is None:
+            return
         rows = [{"step": k + 1, "loss": f"{loss:.6g}", "lr": f"{_lr(p, k):.6g}"} for k, loss in enumerate(losses)]
         curve = stage.place(CURVE)
         metrics = {
@@ -174,4 +177,4 @@ def _step(engine: TrainEngine, mixture: Mixture, p: SftParams, step: int, pad_id
 
 
 if __name__ == "__main__":
-    main()
+    on_ranks("sft", SftParams, main)

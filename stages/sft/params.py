@@ -3,10 +3,10 @@
 from pydantic import Field, model_validator
 
 from stages.harness.optimizer import OptimizerParams
-from stages.harness.section import Section
+from stages.harness.ranks import RanksSection
 
 
-class SftParams(Section):
+class SftParams(RanksSection):
     """Supervised tuning on kept trajectories, on demonstrations of the RL tasksets, and on plain text.
 
     facts: questions about training documents with their answers, among the demonstrations.
@@ -33,6 +33,11 @@ class SftParams(Section):
 
     @model_validator(mode="after")
     def _fits(self) -> "SftParams":
+        if self.rows_per_step % (self.micro_rows * self.ranks):
+            raise ValueError(
+                f"rows_per_step {self.rows_per_step} is no multiple of micro_rows × ranks "
+                f"({self.micro_rows} × {self.ranks})"
+            )
         if self.trajectory_share + self.text_share > 1:
             raise ValueError("trajectory_share and text_share are more than 1 together")
         return self

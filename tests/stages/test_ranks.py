@@ -1,0 +1,76 @@
+"""Tuning by two real processes: the weights of one process, one record, one line for what can't be."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from k2model.config import K2Config
+from k2model.formats.checkpoint import load_checkpoint, named_tensors
+from k2model.formats.model_folder import save_model_folder
+from k2model.model import K2Model
+from stages.dial import merge
+from tests.conftest import ROOT, make_checkout
+from tests.small_data import small_tokenizer, write_training_data
+
+pytestmark = pytest.mark.slow
+Run = Callable[..., Any]
+SMALL: dict[str, Any] = {
+    "sft": {"steps": 2, "sequence_length": 512, "eval_calls": 1, "eval_tasks": 1, "facts": 2},
+    "qat": {"steps": 2, "compute": "float32", "eval_documents": 2, "eval_facts": 2, "eval_tasks": 2}
+    | {"demonstrations": 2},
+}
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = make_checkout(tmp_path_factory.mktemp("ranks") / "checkout")
+    value = yaml.safe_load((ROOT / "params.yaml").read_text())
+    value = merge(merge(value, yaml.safe_load((ROOT / "sizes" / "smoke.yaml").read_text())), SMALL)
+    value["sft"]["demonstrations"] = {"larger": 4}
+    (folder / "params.yaml").write_text(yaml.safe_dump(value))
+    write_training_data(folder / "data")
+    config = K2Config.preset("smoke", vocab_size=320, num_hidden_layers=2, initializer_range=0.1)
+    save_model_folder(K2Model(config, seed=1), folder.parent / "mine", small_tokenizer(307), [])
+    return folder
+
+
+def _ranks(checkout: Path, stage: str, ranks: int) -> None:
+    path = checkout / "params.yaml"
+    value = yaml.safe_load(path.read_text())
+    value[stage]["ranks"] = ranks
+    path.write_text(yaml.safe_dump(value))
+
+
+@pytest.mark.parametrize("stage", ["sft", "qat"])
+def test_two_ranks_tune_the_weights_of_one(checkout: Path, run_in: Run, stage: str) -> None:
+    found, losses = [], []
+    for ranks in (1, 2):
+        _ranks(checkout, stage, ranks)
+        out = checkout.parent / f"{stage}{ranks}"
+        ran = run_in(checkout, sys.executable, "-m", f"stages.{stage}", "--model", "../mine", "--out", f"../{out.name}")
+        assert sum(line.startswith(f"{stage}: ") and line.endswith(" s") for line in ran.stdout.splitlines()) == 1
+        shares = {path.name for path in checkout.glob(f"work/{stage}/*/**/optimizer-*.safetensors")}
+        assert len(shares) == ranks, "each rank keeps its share of the optimizer's state"
+        found.append(dict(named_tensors(load_checkpoint(out))))
+        losses.append(json.loads((out / "run" / f"{stage}.json").read_text())["text_loss"])
+    start = dict(named_tensors(load_checkpoint(checkout.parent / "mine")))
+    one, two = found
+    moved, apart = (
+        sum(float((one[name].float() - other[name].float()).norm()) for name in start) for other in (start, two)
+    )
+    # What INT4 stores is rounded: a value on a border may fall to either side.
+    assert apart < (1e-3 if stage == "sft" else 2e-2) * moved
+    assert losses[0] == pytest.approx(losses[1], abs=1e-4 if stage == "sft" else 1e-3)
+
+
+def test_rows_that_the_ranks_do_not_divide_are_one_line(checkout: Path, run_in: Run) -> None:
+    _ranks(checkout, "sft", 3)
+    refused = run_in(checkout, sys.executable, "-m", "stages.sft", check=False)
+    assert refused.returncode == 2
+    (line,) = refused.stderr.splitlines()
+    assert line.startswith("sft: params.yaml: sft: ") and "no multiple of micro_rows × ranks (1 × 3)" in line
