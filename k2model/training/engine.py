@@ -16,7 +16,7 @@ import dataclasses
 import logging
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
@@ -39,16 +39,15 @@ from k2model.training.sharding import Kind
 from k2model.training.train_state import (
     CheckpointWriter,
     Snapshot,
-    checkpoint_of,
     load_state,
     load_tensors,
     newest_intact,
-    step_of,
 )
 from kernels.processor import fast_dtype
 
 Micro = TypeVar("Micro", contravariant=True)
 MicroBatch = TypeVar("MicroBatch")
+Made = TypeVar("Made")
 MicroBatch_co = TypeVar("MicroBatch_co", covariant=True)
 ComputeType = Literal["float32", "bfloat16"]
 
@@ -421,22 +420,33 @@ class TrainEngine:
     def resume(self) -> dict[str, Any] | None:
         """Goes to the newest intact checkpoint and returns its state; None when there is none. All ranks call it."""
         assert self._checkpoints is not None
-        step = -1
-        if self.rank == 0:
-            newest, self.problems = newest_intact(self._checkpoints)
-            step = -1 if newest is None else step_of(newest)
-        if self.ranks > 1:
-            chosen = torch.tensor([step], device=self.device)
-            dist.broadcast(chosen, 0)
-            step = int(chosen)
-        if step < 0:
+        folder = self._checkpoints
+        newest, self.problems = self.led(lambda: newest_intact(folder))
+        if newest is None:
             return None
-        checkpoint = checkpoint_of(self._checkpoints, step)
+        checkpoint = folder / newest.name
         saved = load_state(checkpoint)
         model, optimizer = (load_tensors(checkpoint, name, int(saved["ranks"])) for name in ("model", "optimizer"))
         self._load(model, optimizer, int(saved["optimizer_steps"]))
         state: dict[str, Any] = saved["state"]
         return state
+
+    def led(self, make: Callable[[], Made]) -> Made:
+        """What rank 0 makes, on every rank: decisions and figures that all must share. All ranks call it."""
+        if self.ranks == 1:
+            return make()
+        box = [make() if self.rank == 0 else None]
+        dist.broadcast_object_list(box, 0)
+        made: Made = box[0]  # type: ignore[assignment]
+        return made
+
+    def gather(self, part: Made) -> list[Made]:
+        """Every rank's part, in the order of ranks, on every rank. All ranks call it."""
+        if self.ranks == 1:
+            return [part]
+        parts: list[Any] = [None] * self.ranks
+        dist.all_gather_object(parts, part)
+        return parts
 
     def settle(self) -> None:
         """Until the checkpoint in flight is on disk, of all ranks."""

@@ -106,7 +106,7 @@ class CheckpointWriter:
         return self.folder / f".{PREFIX}{step:08d}.partial"
 
     def _write(self, step: int, tensors: dict[str, dict[str, Tensor]], state: str | None) -> None:
-        partial, final = self._partial(step), checkpoint_of(self.folder, step)
+        partial, final = self._partial(step), self.folder / f"{PREFIX}{step:08d}"
         partial.mkdir(parents=True, exist_ok=True)
         hashes = {}
         for name, group in sorted(tensors.items()):
@@ -140,11 +140,6 @@ class CheckpointWriter:
 def list_checkpoints(folder: Path) -> list[Path]:
     """Checkpoint folders, oldest first, whole or corrupted."""
     return sorted(p for p in folder.glob(f"{PREFIX}*") if p.is_dir() and p.name[len(PREFIX) :].isdigit())
-
-
-def checkpoint_of(folder: Path, step: int) -> Path:
-    """The checkpoint of a step."""
-    return folder / f"{PREFIX}{step:08d}"
 
 
 def step_of(checkpoint: Path) -> int:

@@ -14,6 +14,7 @@ from stages.harness.errors import InputError
 from stages.harness.files import write_csv
 from stages.harness.hooks import Hooks
 from stages.harness.own_model import own_model
+from stages.harness.ranks import on_ranks
 from stages.harness.section import load_section
 from stages.harness.stage import Stage
 from stages.harness.tables import ROLLOUTS, write_table
@@ -41,7 +42,7 @@ def main() -> None:
     own = own_model("rl", sys.argv[1:])
     with Stage("rl", RlParams, Track, system_metrics=True, own=own) as stage:
         p = stage.params
-        torch.set_num_threads(stage.common.threads)
+        torch.set_num_threads(stage.threads)
         shared = load_section("tasks", TasksParams)
         tokenizer = folder_tokenizer(stage.start)
         kept = trajectories(TRAJECTORIES)
@@ -51,7 +52,7 @@ def main() -> None:
         if p.ptx > 0 and p.ptx_rows:
             ptx, fitted = quality_data(tokenizer, p, shared.difficulty, kept, stage.seed("ptx"), index)
         held_text = HeldText(stage.common.seed)
-        text_before = held_text(load_any(stage.start), tokenizer)
+        text_before = held_text(load_any(stage.start), tokenizer) if stage.leads else None
         with open_families(shared.families, FACTS) as families, stage.progress(p.iterations, "iteration") as progress:
             setup = RlSetup(
                 p, stage.start, stage.work, stage.seed("rl"), tokenizer, ptx, families, shared.difficulty, index
@@ -67,6 +68,8 @@ def main() -> None:
                 curve = loop.run()
             except RolloutError as error:
                 raise InputError(f"rl.rollouts: {error}") from None
+        if text_before is None:
+            return
         first, last = curve[0], curve[-1]
         metrics = {f"{key}_first": value for key, value in first.items() if key.startswith("held_")}
         metrics |= {key: value for key, value in last.items() if key != "iteration"}
@@ -97,4 +100,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    on_ranks("rl", RlParams, main)

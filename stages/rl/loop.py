@@ -102,7 +102,7 @@ class Loop:
             self.state = State.of(saved)
             self.hooks.say(f"resumed at iteration {self.state.iteration} of {self.p.iterations}")
         else:
-            self._record(self._evaluate())
+            self._record(self.engine.led(self._evaluate))
         self.hooks.progress(self.state.iteration, "")
         while self.state.iteration < self.p.iterations:
             self._iterate()
@@ -118,21 +118,22 @@ class Loop:
             self.engine.optimizer.reset_state()
         temperature = self.temperature()
         with self._phase("sample"):
-            finished, sampled = self.sampler.sample(self.engine.model, state, temperature)
+            finished, sampled = self.sampler.sample(self.engine, state, temperature)
         with self._phase("score"):
             rows: list[records.Row] = []
             even = 0
             for group in finished:
-                scored = score(group, state, p, self._judge)
-                rewards = [part.total for part in scored.parts]
+                parts = score(group, state, p, self._judge)
+                rewards = [part.total for part in parts]
                 if max(rewards) - min(rewards) > EVEN:
                     state.ready.append(Group(group.rollouts, rewards, temperature))
                 else:
                     even += 1
                 if p.critic.coefficient > 0:
-                    state.judged = [*state.judged, *outcomes(group, scored.verdicts)][-p.critic.window :]
-                rows += records.rows(group, scored, self.tokenizer, iteration=state.iteration, temperature=temperature)
-            self.rollouts.write(state.iteration, rows)
+                    state.judged = [*state.judged, *outcomes(group)][-p.critic.window :]
+                rows += records.rows(group, parts, self.tokenizer, iteration=state.iteration, temperature=temperature)
+            if self.engine.rank == 0:
+                self.rollouts.write(state.iteration, rows)
         with self._phase("update"):
             reports = self._update()
         state.iteration += 1
@@ -140,7 +141,7 @@ class Loop:
             summary: dict[str, float] = {"temperature": temperature, "sampled_tokens": sampled, "even_groups": even}
             summary |= records.summary(rows, reports, [*self.setup.families.tasksets, TOOLS])
             due = state.iteration == p.iterations or state.iteration % p.eval_every == 0
-            self._record(summary | (self._evaluate() if due else {}))
+            self._record(summary | (self.engine.led(self._evaluate) if due else {}))
         self.hooks.log({f"rl/seconds_{phase}": spent for phase, spent in self.seconds.items()}, state.iteration)
         self.hooks.progress(1, f"reward {summary.get('reward', float('nan')):.3f}")
 
@@ -151,7 +152,7 @@ class Loop:
         self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - began
 
     def _judge(self, comparisons: Sequence[Comparison]) -> list[float]:
-        return pairwise.judge(self.engine.model, self.tokenizer, comparisons)
+        return self.engine.led(lambda: pairwise.judge(self.engine.model, self.tokenizer, comparisons))
 
     def temperature(self) -> float:
         """High early, low late (K2 report §3.2.3), along a cosine."""

@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from gym.tasksets.elementary import FAMILIES
 from stages.harness.optimizer import OptimizerParams
+from stages.harness.ranks import RanksSection
 from stages.harness.section import Section
 
 
@@ -73,7 +74,7 @@ class RolloutParams(Section):
         return self
 
 
-class RlParams(Section):
+class RlParams(RanksSection):
     """Joint RL with verifiable and self-critique rewards."""
 
     iterations: int = Field(ge=0)
@@ -109,10 +110,10 @@ class RlParams(Section):
 
     @model_validator(mode="after")
     def _fits(self) -> "RlParams":
-        if self.prompts % (self.updates * self.micro_groups):
+        if self.prompts % (self.updates * self.micro_groups * self.ranks):
             raise ValueError(
-                f"prompts {self.prompts} is no multiple of updates × micro_groups "
-                f"({self.updates} × {self.micro_groups})"
+                f"prompts {self.prompts} is no multiple of updates × micro_groups × ranks "
+                f"({self.updates} × {self.micro_groups} × {self.ranks})"
             )
         for family in self.ptx_demonstrations:
             if family not in FAMILIES:

@@ -11,10 +11,9 @@ from gym.verifiers.result import Result, Status
 from k2model.chat.tokenizer import K2Tokenizer
 from stages.harness.tables import ROLLOUTS, read_table, write_table
 from stages.rl.rewards import Parts
-from stages.rl.rollout import Episode, Rollout
+from stages.rl.rollout import Rollout
 from stages.rl.rubrics import violations
 from stages.rl.sampling import Finished
-from stages.rl.scoring import Scored
 from stages.rl.update import UpdateReport
 
 Row = dict[str, Any]
@@ -38,7 +37,9 @@ class RolloutFiles:
         return self.folder / f"{iteration:06d}.parquet"
 
 
-def rows(group: Finished, scored: Scored, tokenizer: K2Tokenizer, *, iteration: int, temperature: float) -> list[Row]:
+def rows(
+    group: Finished, parts: Sequence[Parts], tokenizer: K2Tokenizer, *, iteration: int, temperature: float
+) -> list[Row]:
     """A row for each rollout of a group."""
     question = json.dumps([dict(message) for message in group.task.messages], ensure_ascii=False)
     of_the_group = {
@@ -48,11 +49,11 @@ def rows(group: Finished, scored: Scored, tokenizer: K2Tokenizer, *, iteration: 
         "question": question,
         "temperature": temperature,
     }
-    rollouts = zip(group.rollouts, scored.parts, scored.verdicts, group.episodes, strict=True)
+    rollouts = zip(group.rollouts, parts, group.verdicts, group.answers, strict=True)
     return [of_the_group | _row(*own, tokenizer) for own in rollouts]
 
 
-def _row(rollout: Rollout, parts: Parts, verdict: Result, episode: Episode, tokenizer: K2Tokenizer) -> Row:
+def _row(rollout: Rollout, parts: Parts, verdict: Result, answer: str, tokenizer: K2Tokenizer) -> Row:
     logprobs = [value for value, own in zip(rollout.logprobs, rollout.sampled, strict=True) if own]
     ids = [token for token, own in zip(rollout.tokens, rollout.sampled, strict=True) if own]
     return {
@@ -64,7 +65,7 @@ def _row(rollout: Rollout, parts: Parts, verdict: Result, episode: Episode, toke
         "score": verdict.score,
         "status": verdict.status.value,
         "reason": verdict.reason,
-        "hacked": bool(violations(episode.answer())),
+        "hacked": bool(violations(answer)),
         **parts.record(),
     }
 

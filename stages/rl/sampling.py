@@ -1,14 +1,16 @@
 """The sampling half of an iteration: choose prompts, sample K answers to each within a token allowance.
 
 What isn't finished waits for the next iteration. The sampler and the trainer share one copy of the weights; the
-sampler's cache exists only while it samples.
+sampler's cache exists only while it samples. Of several ranks each samples and scores every so many-th group, with its
+share of the allowance, and then all have all of them.
 """
 
 from dataclasses import dataclass
 
 from gym.tasksets.task import Task
+from gym.verifiers.result import Result
 from k2model.chat.tokenizer import K2Tokenizer
-from k2model.model import K2Model
+from k2model.training.engine import TrainEngine
 from stages.harness.seeds import rng, seed32
 from stages.rl.backends import OpenBackend
 from stages.rl.episodes import TOOLS, SingleAnswer, ToolUse
@@ -19,19 +21,27 @@ from stages.rl.rollout import Episode, Rollout, advance, replay
 from stages.rl.state import State
 from stages.rl.tasks import OPEN, RunTasks
 
+Judged = tuple[list[Result], list[str]]  # of each answered rollout: what the verifier said, and its answer
+
 
 @dataclass(frozen=True)
 class Finished:
-    """All rollouts of one task, none of them running any more, each with the episode that it went through."""
+    """All rollouts of one task, none of them running any more, each with what the verifier said and its answer."""
 
     family: str
     task: Task
     rollouts: list[Rollout]
-    episodes: list[Episode]
+    verdicts: list[Result]
+    answers: list[str]
 
     @property
     def question(self) -> str:
         return str(self.task.messages[-1]["content"])
+
+
+def answered(group: list[Rollout]) -> list[Rollout]:
+    """Those that no server has refused."""
+    return [rollout for rollout in group if rollout.stop != "refused"]
 
 
 @dataclass(frozen=True)
@@ -46,7 +56,7 @@ class Sampler:
     open_backend: OpenBackend
     context: int
 
-    def sample(self, model: K2Model, state: State, temperature: float) -> tuple[list[Finished], int]:
+    def sample(self, engine: TrainEngine, state: State, temperature: float) -> tuple[list[Finished], int]:
         """Samples this iteration's prompts and those that wait in `state`.
 
         Returns:
@@ -54,30 +64,48 @@ class Sampler:
         """
         p, number = self.params, state.iteration
         groups = [*state.waiting, *self._fresh(p.prompts - len(state.waiting), state)]
-        rollouts = [rollout for group in groups for rollout in group]
+        # A server samples for all: one rank asks it.
+        samplers = 1 if p.rollouts.backend == "server" else engine.ranks
+        mine = groups[engine.rank :: samplers] if engine.rank < samplers else []
+        parts = engine.gather(self._advance(engine, mine, temperature, number, p.rollout_tokens // samplers))
+        finished, state.waiting = [], []
+        for place in range(len(groups)):
+            group, judged = parts[place % samplers][0][place // samplers]
+            if judged is None:
+                state.waiting.append(group)
+                continue
+            kept = answered(group)
+            state.refused += len(group) - len(kept)
+            if len(kept) > 1:  # an answer alone has nothing to be better than
+                task = self.tasks.train[group[0].family][group[0].prompt]
+                finished.append(Finished(group[0].family, task, kept, *judged))
+        return finished, sum(sampled for _, sampled in parts)
+
+    def _advance(
+        self, engine: TrainEngine, groups: list[list[Rollout]], temperature: float, number: int, token_limit: int
+    ) -> tuple[list[tuple[list[Rollout], Judged | None]], int]:
+        """Each group with what is judged of it, None while a rollout runs; and how many tokens were sampled."""
+        if not groups:
+            return [], 0
+        p, rollouts = self.params, [rollout for group in groups for rollout in group]
         episodes = {rollout.key: self._episode(rollout) for rollout in rollouts}
-        model.eval()
+        engine.model.eval()
         sampled = advance(
-            self.open_backend(model, self.tokenizer, p.max_batch, self.context),
+            self.open_backend(engine.model, self.tokenizer, p.max_batch, self.context),
             rollouts,
             episodes,
             temperature=temperature,
             seed=seed32(self.seed, "rollouts", number),
             stop_ids=self.tokenizer.ends,
             context=self.context,
-            token_limit=p.rollout_tokens,
+            token_limit=token_limit,
         )
-        finished, state.waiting = [], []
+        done: list[tuple[list[Rollout], Judged | None]] = []
         for group in groups:
-            if not all(rollout.stop for rollout in group):
-                state.waiting.append(group)
-                continue
-            kept = [rollout for rollout in group if rollout.stop != "refused"]
-            state.refused += len(group) - len(kept)
-            if len(kept) > 1:  # an answer alone has nothing to be better than
-                family, own = group[0].family, [episodes[rollout.key] for rollout in kept]
-                finished.append(Finished(family, self.tasks.train[family][group[0].prompt], kept, own))
-        return finished, sampled
+            own = [episodes[rollout.key] for rollout in answered(group)]
+            over = all(rollout.stop for rollout in group)
+            done.append((group, ([one.verdict() for one in own], [one.answer() for one in own]) if over else None))
+        return done, sampled
 
     def _fresh(self, count: int, state: State) -> list[list[Rollout]]:
         """Empty rollouts of `count` chosen tasks, `samples` of each."""

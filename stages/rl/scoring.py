@@ -1,9 +1,7 @@
 """The scoring half of an iteration: verifiers and the policy's own comparisons become rewards, with K2's controls."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from gym.verifiers.result import Result
 from stages.posttraining.comparison import Comparison
 from stages.rl.bradley_terry import rewards
 from stages.rl.episodes import TOOLS
@@ -15,31 +13,21 @@ from stages.rl.state import State
 from stages.rl.tasks import OPEN
 
 
-@dataclass(frozen=True)
-class Scored:
-    """Of each rollout of a group, in its order."""
-
-    parts: list[Parts]
-    verdicts: list[Result]
-
-
-def score(group: Finished, state: State, p: RlParams, judge: Judge) -> Scored:
-    """Rewards of one group; how its task fared is noted in its pool.
+def score(group: Finished, state: State, p: RlParams, judge: Judge) -> list[Parts]:
+    """Rewards of one group's rollouts; how its task fared is noted in its pool.
 
     Args:
         judge: the critic; it ranks the answers to open prompts.
     """
-    verdicts = [episode.verdict() for episode in group.episodes]
     if group.family == OPEN:
-        answers = [episode.answer() for episode in group.episodes]
-        wins = win_matrix(group.question, answers, group.task.payload["rubric"], judge)
+        wins = win_matrix(group.question, group.answers, group.task.payload["rubric"], judge)
         scores = [float(reward) for reward in rewards(wins)]
     else:
-        known = [verdict.score for verdict in verdicts if verdict.score is not None]
+        known = [verdict.score for verdict in group.verdicts if verdict.score is not None]
         state.pools[group.family].record(group.rollouts[0].prompt, state.iteration, known)
         # A verifier's error says nothing about the answer: the rollout gets the group's mean.
         mean = sum(known) / len(known) if known else 0.0
-        scores = [mean if verdict.score is None else verdict.score for verdict in verdicts]
+        scores = [mean if verdict.score is None else verdict.score for verdict in group.verdicts]
     parts = [Parts(task=value) for value in scores]
     lengths = [rollout.spent for rollout in group.rollouts]
     if p.length_reward > 0:
@@ -53,7 +41,7 @@ def score(group: Finished, state: State, p: RlParams, judge: Judge) -> Scored:
             part.budget = -p.budget.penalty
         if rollout.loops:
             part.repeat = -p.repeat_penalty
-    return Scored(parts, verdicts)
+    return parts
 
 
 def _toggle(parts: Sequence[Parts], scores: Sequence[float], lengths: Sequence[int], state: State, p: RlParams) -> None:
@@ -67,12 +55,12 @@ def _toggle(parts: Sequence[Parts], scores: Sequence[float], lengths: Sequence[i
             part.task = 0.0
 
 
-def outcomes(group: Finished, verdicts: Sequence[Result]) -> list[Comparison]:
+def outcomes(group: Finished) -> list[Comparison]:
     """What a verifiable group teaches the critic: its right answer, first, against each different wrong one."""
     if group.family in (OPEN, TOOLS):
         return []
-    pairs = zip(group.episodes, verdicts, strict=True)
-    answered = [(text, verdict.score) for episode, verdict in pairs if (text := episode.answer())]
+    pairs = zip(group.answers, group.verdicts, strict=True)
+    answered = [(text, verdict.score) for text, verdict in pairs if text]
     right = next((text for text, value in answered if value == 1.0), None)
     if right is None:
         return []

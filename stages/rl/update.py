@@ -158,4 +158,5 @@ def update(
 
     loss = engine.accumulate(loss_fn, micro_batches(groups, micros, pad_id, ptx, critic, row_length))
     report = engine.apply(loss, lr=lr)
-    return UpdateReport(loss, sum(gaps) / len(gaps), sum(ratios) / len(ratios), report.max_logit)
+    gap, ratio = (np.concatenate(engine.gather(own)).mean() for own in (gaps, ratios))
+    return UpdateReport(loss, float(gap), float(ratio), report.max_logit)

@@ -37,7 +37,7 @@ def _by(backend: str, url: str = "") -> dict[str, Any]:
 def _params(**changes: Any) -> RlParams:
     base: dict[str, Any] = {
         "iterations": 2, "tool_tasks": 0, "pool": 8, "prompts": 4,
-        "samples": 6, "updates": 4, "micro_groups": 1, "lr": 0.001, "final_lr": 0.001,
+        "samples": 6, "updates": 4, "micro_groups": 1, "ranks": 1, "lr": 0.001, "final_lr": 0.001,
         "optimizer": muonclip(0.0),
         "reset_optimizer": False, "rollout_tokens": 10_000,
         "objective": {"name": "k2", "tau": 0.1, "alpha": -1.0, "beta": 1.0, "epsilon": 0.2},

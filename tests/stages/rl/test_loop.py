@@ -55,7 +55,7 @@ def _params(**changes: Any) -> RlParams:
         "prompts": 4,
         "samples": 3,
         "updates": 4,
-        "micro_groups": 1,
+        "micro_groups": 1, "ranks": 1,
         "lr": 0.001,
         "final_lr": 0.001,
         "optimizer": muonclip(0.0),
@@ -195,34 +195,24 @@ def test_every_kind_of_verifiable_task_goes_through_the_loop(
     assert all(row["status"] in ("scored", "no_answer") for row in records)
 
 
-class Said:
-    """An episode that is over."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-
-    def answer(self) -> str:
-        return self.text
-
-
 def test_the_critic_learns_from_verified_answers_in_both_orders(start: Path, tokenizer: K2Tokenizer) -> None:
     task = open_taskset("parity").tasks(1, 0, 0.0)[0]
     right, wrong = Result(1.0, Status.SCORED, ""), Result(0.0, Status.SCORED, "")
-    episodes: list[Any] = [Said("even"), Said("odd"), Said("odd"), Said("even")]
-    group = Finished("parity", task, [Rollout(str(k), "parity", 0, 9) for k in range(4)], episodes)
-    found = outcomes(group, [right, wrong, wrong, right])
+    rollouts = [Rollout(str(k), "parity", 0, 9) for k in range(4)]
+    group = Finished("parity", task, rollouts, [right, wrong, wrong, right], ["even", "odd", "odd", "even"])
+    found = outcomes(group)
     assert found == [Comparison(str(task.messages[-1]["content"]), "even", "odd")]
     texts = [tokenizer.decode(list(example.ids)) for example in lessons(tokenizer, found, 1024)]
     assert ["A: even" in text for text in texts] == [True, False]
     assert all(text.split("</think>")[1].startswith("even") for text in texts)
-    assert outcomes(group, [right, right, right, right]) == [], "nothing was wrong"
-    assert outcomes(replace(group, family="open_ended"), [right, wrong, wrong, right]) == []
+    assert outcomes(replace(group, verdicts=[right] * 4)) == [], "nothing was wrong"
+    assert outcomes(replace(group, family="open_ended")) == []
 
 
 def test_outcomes_are_kept_only_with_the_critics_loop_closed(
     start: Path, tokenizer: K2Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stages.rl.loop.outcomes", lambda group, verdicts: [Comparison(group.family, "a", "b")] * 9)
+    monkeypatch.setattr("stages.rl.loop.outcomes", lambda group: [Comparison(group.family, "a", "b")] * 9)
     critic = {"open_prompts": 1, "coefficient": 0.2, "pairs": 2, "window": 5, "held_pairs": 0}
     for coefficient, kept in ((0.2, 5), (0.0, 0)):
         params = _params(critic=critic | {"coefficient": coefficient}, iterations=1)
