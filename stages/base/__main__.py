@@ -62,7 +62,8 @@ def upcycled(stage: BaseStage, source: Source, tokenizer: K2Tokenizer) -> tuple[
     dense, own = open_dense(source)
     new = _new_tokens(stage, own, tokenizer)
     dense = DenseModel(dense.config, seat_rows(dense.weights, own, tokenizer, new))
-    attention, experts = AttentionSizes(u.latent, u.components, u.spare), ExpertSizes(u.slices, u.copies, u.shared)
+    components = min(u.components, dense.config.kv_heads)  # with one for each key head nothing is missed
+    attention, experts = AttentionSizes(u.latent, components, u.spare), ExpertSizes(u.slices, u.copies, u.shared)
     sizes = UpcycleSizes(attention, experts, u.first_dense, len(dense.weights.embed))
     held = HeldText(stage.common.seed)
     original = held.of(dense, tokenizer, dense.config.context)

@@ -17,7 +17,8 @@ class HealingParams(Section):
 class UpcycleParams(Section):
     """Sizes of the K2 network that a dense one becomes, and what it is calibrated and healed on.
 
-    latent: width of the compressed keys and values. components: rotated components of the key heads, per frequency.
+    latent: width of the compressed keys and values. components: rotated components of the key heads, per
+    frequency; a network with fewer key heads has one for each.
     spare: unrotated width of a head that starts empty. slices: experts of a token, which together are the dense layer
     but for the shared ones. copies: experts that each slice stands in. first_dense: layers that stay dense.
     """

@@ -35,7 +35,7 @@ def main() -> None:
     try:
         assert process.stdout is not None
         url = process.stdout.readline().split()[-1]
-        with tempfile.TemporaryDirectory() as profile, open_tab(Path(profile)) as tab:
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile, open_tab(Path(profile)) as tab:
             tab.open(f"{url}/", 1200)
             tab.wait("document.body.dataset.ready")
             tab.value(f"{{ {SET.format(args.tokens)}; {OPEN} }}")
