@@ -34,6 +34,10 @@ LONGEST = (  # files that take minutes start first, so that no worker waits for 
     "tests/k2model/training/test_engine.py",
     "tests/stages/trajectories/test_trajectories.py",
     "tests/test_cluster.py",
+    "tests/stages/test_ranks.py",
+    "tests/stages/rephrase/test_rephrase.py",
+    "tests/stages/test_inputs.py",
+    "tests/flows/test_shards.py",
 )
 
 
