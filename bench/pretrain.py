@@ -25,7 +25,8 @@ from k2model.config import K2Config
 from k2model.flops import train_flops_per_token
 from k2model.formats.checkpoint import save_checkpoint
 from k2model.model import K2Model
-from k2model.training.engine import ComputeType, OptimizerOptions, TrainEngine, _deepspeed, init_ranks
+from k2model.training.engine import ComputeType, OptimizerOptions, TrainEngine
+from k2model.training.process_group import init_ranks, load_deepspeed
 
 LR, DECAY = 1e-4, 0.1
 WARM_UP = 2  # rounds that aren't counted
@@ -44,7 +45,7 @@ def _engine(model: nn.Module, optimizer: torch.optim.Optimizer, stage: int, comp
         "zero_allow_untested_optimizer": True,
         "bf16": {"enabled": stage > 0 and compute == "bfloat16"},
     }
-    engine, *_ = _deepspeed().initialize(model=model, optimizer=optimizer, config=config)
+    engine, *_ = load_deepspeed().initialize(model=model, optimizer=optimizer, config=config)
     return engine
 
 

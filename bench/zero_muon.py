@@ -29,8 +29,9 @@ from torch import Tensor, nn
 
 from k2model.config import K2Config
 from k2model.model import K2Model
-from k2model.training.engine import ComputeType, OptimizerOptions, TrainEngine, _deepspeed, set_compute_type
+from k2model.training.engine import ComputeType, OptimizerOptions, TrainEngine, set_compute_type
 from k2model.training.muonclip import kind_of
+from k2model.training.process_group import load_deepspeed
 from k2model.training.qk_clip import AttentionWeights, MaxLogit, qk_clip_
 from kernels.newton_schulz import newton_schulz, newton_schulz_reference
 
@@ -98,7 +99,7 @@ class ZeroMuon:
     """A DeepSpeed engine around a client `MuonWithAuxAdam`; QK-Clip and correction biases come after its step."""
 
     def __init__(self, model: K2Model, arm: str, *, micro: int, compute: ComputeType, tau: float) -> None:
-        deepspeed = _deepspeed()
+        deepspeed = load_deepspeed()
         from deepspeed.runtime.zero.muon import original_muon
         from deepspeed.runtime.zero.muon.muon_optimizer import MuonWithAuxAdam
 

@@ -36,7 +36,7 @@ from stages.evaluate.text import chosen_facts, facts_asked
 from stages.harness.base_model import find_source, open_dense
 from stages.harness.section import load_common, load_section
 from stages.harness.seeds import rng, seed32
-from stages.measure.closed_book import is_correct, prompt
+from stages.measure.closed_book import ends_of_answer, is_correct, prompt
 from stages.measure.tasks import call_accuracy, elementary_scores
 from stages.measure.text_loss import HeldText
 from stages.posttraining.conversations import encode, of_examples, split, trajectories
@@ -66,7 +66,7 @@ def dense_facts(dense: DenseModel, tokenizer: K2Tokenizer, n: int, seed: int) ->
     """The same questions, answered greedily by the dense original."""
     p = load_section("evaluate", EvaluateParams).model_copy(update={"facts": n})
     asked, pool = chosen_facts(p, seed, "train")
-    ends = {*tokenizer.special.values(), *tokenizer.encode("\n")}
+    ends = ends_of_answer(tokenizer)
     right = 0
     for fact in asked:
         ids = [tokenizer.bos, *tokenizer.encode(prompt(fact, pool, p.shots))]

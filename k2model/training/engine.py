@@ -12,10 +12,7 @@ optimizer and shards its own state by owner, see docs/decisions.md for why. Afte
 routers' correction bias, both from numbers reduced over micro-batches and ranks.
 """
 
-import dataclasses
-import logging
 import math
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,11 +25,11 @@ from torch import Tensor, nn
 from k2model.attention import MLA
 from k2model.config import K2Config
 from k2model.errors import CheckpointError, ConfigError, NotFiniteError
-from k2model.expert_parallel import ExpertParallel
 from k2model.formats.checkpoint import load_checkpoint, named_tensors
 from k2model.formats.quant import set_fake_quant
 from k2model.model import K2Model, Output
 from k2model.training.muonclip import MuonClip
+from k2model.training.process_group import device, experts_over, from_rank_0, init_ranks, load_deepspeed, to_device
 from k2model.training.qk_clip import AttentionWeights, MaxLogit, qk_clip_
 from k2model.training.rates import Rates, limit_rows
 from k2model.training.sharding import Kind
@@ -111,64 +108,6 @@ class StepReport:
         return float((self.load_LE.std(dim=1, correction=0) / self.load_LE.mean(dim=1).clamp_min(1e-9)).mean())
 
 
-def init_ranks() -> tuple[int, int]:
-    """Joins the process group that torchrun or another launcher described, or makes one of a single process.
-
-    Returns:
-        rank, number of ranks.
-    """
-    if not dist.is_initialized():
-        if "RANK" in os.environ and int(os.environ.get("WORLD_SIZE", "1")) > 1:
-            dist.init_process_group("nccl" if _on_gpu() else "gloo")
-        else:
-            # A store in memory: no port to find, nothing listens.
-            dist.init_process_group("nccl" if _on_gpu() else "gloo", store=dist.HashStore(), rank=0, world_size=1)
-    return dist.get_rank(), dist.get_world_size()
-
-
-def experts_over(size: int) -> ExpertParallel | None:
-    """Groups of `size` consecutive ranks that share the experts; None for 1. All ranks must call it.
-
-    Raises:
-        ConfigError: `size` doesn't divide the number of ranks.
-    """
-    rank, ranks = init_ranks()
-    if ranks % size:
-        raise ConfigError(f"expert_parallel: {size} does not divide the {ranks} ranks")
-    if size == 1:
-        return None
-    _deepspeed().init_distributed(dist_backend="nccl" if _on_gpu() else "gloo", verbose=False)
-    from deepspeed.utils import groups
-
-    # DeepSpeed keeps these groups by name: it broadcasts and averages the experts within them.
-    groups._create_expert_and_data_parallel(size)
-    name = f"ep_size_{size}"
-    group, replicas = groups._get_expert_parallel_group(name), groups._get_expert_data_parallel_group(name)
-    return ExpertParallel(rank % size, size, group, replicas)
-
-
-def device() -> torch.device:
-    """This rank's device."""
-    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if _on_gpu() else torch.device("cpu")
-
-
-def _on_gpu() -> bool:
-    return torch.cuda.is_available() and os.environ.get("DS_ACCELERATOR") != "cpu"
-
-
-def _deepspeed() -> Any:
-    """DeepSpeed, silent, without the CPU communication op that it would compile for seconds at first use."""
-    if not torch.cuda.is_available():
-        os.environ["DS_ACCELERATOR"] = "cpu"
-    os.environ.setdefault("LOCAL_RANK", "0")
-    logging.getLogger("DeepSpeed").setLevel(logging.ERROR)
-    import deepspeed
-
-    deepspeed.utils.logger.setLevel(logging.ERROR)
-    deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
-    return deepspeed
-
-
 def set_compute_type(model: nn.Module, compute: ComputeType) -> None:
     """Makes the parameters the working copies of training; buffers keep their types.
 
@@ -191,18 +130,6 @@ class _Accumulated:
     load_LE: Tensor | None = None
     count: int = 0
     logits: MaxLogit | None = field(default=None)
-
-
-def to_device(batch: Any, device: torch.device) -> Any:
-    """A batch with its tensors on a device: a tensor, or a dataclass, tuple or list of such."""
-    if isinstance(batch, Tensor):
-        return batch.to(device, non_blocking=True)
-    if dataclasses.is_dataclass(batch) and not isinstance(batch, type):
-        moved = {f.name: to_device(getattr(batch, f.name), device) for f in dataclasses.fields(batch)}
-        return dataclasses.replace(batch, **moved)
-    if isinstance(batch, (tuple, list)):
-        return type(batch)(to_device(one, device) for one in batch)
-    return batch
 
 
 class TrainEngine:
@@ -278,7 +205,7 @@ class TrainEngine:
             "steps_per_print": 10**9,
             "zero_allow_untested_optimizer": True,
         }
-        self.engine, *_ = _deepspeed().initialize(model=model, optimizer=self.optimizer, config=config)
+        self.engine, *_ = load_deepspeed().initialize(model=model, optimizer=self.optimizer, config=config)
         # DeepSpeed looks for its own layer classes; ours carry the same marks on their parameters.
         self.engine.has_moe_layers = model.parallel is not None
         self._sum: _Accumulated | None = None
@@ -433,12 +360,7 @@ class TrainEngine:
 
     def led(self, make: Callable[[], Made]) -> Made:
         """What rank 0 makes, on every rank: decisions and figures that all must share. All ranks call it."""
-        if self.ranks == 1:
-            return make()
-        box = [make() if self.rank == 0 else None]
-        dist.broadcast_object_list(box, 0)
-        made: Made = box[0]  # type: ignore[assignment]
-        return made
+        return from_rank_0(make() if self.rank == 0 else None)  # type: ignore[return-value]
 
     def gather(self, part: Made) -> list[Made]:
         """Every rank's part, in the order of ranks, on every rank. All ranks call it."""

@@ -12,7 +12,6 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Callable
-from typing import Any
 
 from pydantic import Field
 
@@ -56,15 +55,3 @@ def _launch(stage: str, ranks: int) -> None:
 def leads() -> bool:
     """Whether this process is the only one, or rank 0 of several."""
     return os.environ.get("RANK", "0") == "0"
-
-
-def from_the_leader(value: Any) -> Any:
-    """What rank 0 gives, on every rank; all must call it."""
-    import torch.distributed as dist
-
-    from k2model.training.engine import init_ranks
-
-    init_ranks()
-    box = [value]
-    dist.broadcast_object_list(box, 0)
-    return box[0]

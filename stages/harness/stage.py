@@ -29,7 +29,7 @@ from stages.harness.errors import InputError
 from stages.harness.files import fingerprint, sha256_tree, write_json
 from stages.harness.own_model import OwnModel
 from stages.harness.progress import Progress
-from stages.harness.ranks import RanksSection, from_the_leader, leads
+from stages.harness.ranks import RanksSection, leads
 from stages.harness.section import load_common, load_section, load_yaml
 
 MODELS = "models"
@@ -136,6 +136,7 @@ class Stage(Generic[P]):
     def _open(self, section: type[P], open_recorder: OpenRecorder, system_metrics: bool) -> None:
         self.common = load_common()
         self.params = load_section(self.name, section) if section.model_fields else section()
+        self._check_ranks()
         signal.signal(signal.SIGTERM, _terminate)
         checkout_lock.end_with_dvc()
         self._lock = checkout_lock.claim(self.root / "work")
@@ -145,18 +146,20 @@ class Stage(Generic[P]):
             self._lock.close()
             raise
 
+    def _check_ranks(self) -> None:
+        started = int(os.environ.get("WORLD_SIZE", "1")) if "RANK" in os.environ else 1
+        if isinstance(self.params, RanksSection) and self.params.ranks != started:
+            raise InputError(f"{self.name}.ranks: {self.params.ranks}, but {started} processes were started")
+
     def _meet(self, section: type[P]) -> None:
         """Several ranks start together, once rank 0 has found nothing to refuse; the others work in its folder."""
         if not issubclass(section, RanksSection) or "RANK" not in os.environ:
             return
-        started = int(os.environ["WORLD_SIZE"])
+        from k2model.training.process_group import from_rank_0  # torch, which stages without ranks don't wait for
+
+        self.work = from_rank_0(self.work if self.leads else Path())
         if self.leads:
-            assert isinstance(self.params, RanksSection)
-            if self.params.ranks != started:
-                raise InputError(f"{self.name}.ranks: {self.params.ranks}, but {started} processes were started")
-            from_the_leader(self.work)
             return
-        self.work = from_the_leader(None)
         signal.signal(signal.SIGTERM, _terminate)
         checkout_lock.end_with_dvc()
         self.common, self.params = load_common(), load_section(self.name, section)

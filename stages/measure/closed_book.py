@@ -60,6 +60,11 @@ def prompt(fact: Fact, pool: Sequence[Fact], shots: int) -> str:
     return "\n".join([*solved, f"Question: {fact['question']}\nAnswer:"])
 
 
+def ends_of_answer(tokenizer: K2Tokenizer) -> frozenset[int]:
+    """A line's end, and every special token: a model tuned on chats ends plain text in their way too."""
+    return frozenset(tokenizer.special.values()) | frozenset(tokenizer.encode("\n"))
+
+
 def ask(
     model: K2Model,
     tokenizer: K2Tokenizer,
@@ -70,15 +75,11 @@ def ask(
     answer_tokens: int,
     batch_size: int,
 ) -> list[FactAnswer]:
-    """The greedy answer to each fact's question after `shots` solved ones of `pool`.
-
-    An answer ends with its line, or at a special token: a model tuned on chats ends plain text in their way too.
-    """
+    """The greedy answer to each fact's question, up to its end, after `shots` solved ones of `pool`."""
     if not facts:
         return []
     texts = [prompt(fact, pool, shots) for fact in facts]
-    special = frozenset(tokenizer.special.values())
-    ends = special | frozenset(tokenizer.encode("\n"))
+    special, ends = frozenset(tokenizer.special.values()), ends_of_answer(tokenizer)
     requests = [
         Request(
             [tokenizer.bos, *tokenizer.encode(text)],

@@ -9,7 +9,8 @@ from safetensors.torch import save_file
 from k2model.config import K2Config
 from k2model.formats.checkpoint import load_checkpoint, named_tensors, save_checkpoint
 from k2model.model import K2Model
-from k2model.training.engine import OptimizerOptions, TrainEngine, experts_over
+from k2model.training.engine import OptimizerOptions, TrainEngine
+from k2model.training.process_group import experts_over
 
 MICRO = 4
 
