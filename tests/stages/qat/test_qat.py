@@ -129,7 +129,7 @@ def test_the_learning_rate_warms_up_and_ends_at_a_tenth() -> None:
     [
         (
             {"micro_batch_tokens": 96},
-            r"128 is no multiple of micro_batch_tokens × ranks \(96 × 1\)",
+            r"global_batch_tokens 128 is no multiple of micro_batch_tokens × ranks \(96 × 1\)",
         ),
         ({"sequence_length": 48}, "micro_batch_tokens 64 is no multiple of sequence 48"),
         ({"chat_micro_batches": 3}, "chat_micro_batches 3 exceed the 2 micro-batches of a step"),
