@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from k2model.config import K2Config
 from k2model.model import K2Model
 from k2model.training.engine import OptimizerOptions, TrainEngine
-from k2model.training.train_state import CheckpointWriter, Snapshot, list_checkpoints, verify
+from k2model.training.train_state import CheckpointWriter, list_checkpoints, verify
 
 ARMS = ("none", "asynchronous", "synchronous")
 LR, BIAS_RATE = 1e-4, 0.001
@@ -43,11 +43,6 @@ class TimedRun:
         loss = self.train.accumulate(loss_fn, batch)
         self.train.apply(loss, lr=LR, bias_rate=BIAS_RATE)
 
-    def snapshot(self) -> Snapshot:
-        """As `stages.pretrain.loop` takes it."""
-        tensors = {"optimizer": self.train.optimizer.state_tensors(), "model": self.train.model_tensors()}
-        return Snapshot(tensors, {"step": self.number})
-
     def arm(self, writer: CheckpointWriter | None, steps: int) -> tuple[float, float, float]:
         """Seconds of a step, of the snapshot's call, and until the checkpoint was whole (0 without)."""
         began = time.perf_counter()
@@ -55,7 +50,7 @@ class TimedRun:
         saved = held = 0.0
         if writer is not None:
             saved = time.perf_counter()
-            writer.save(self.number, self.snapshot())
+            writer.save(self.number, self.train.state_pieces(), {"step": self.number})
             held = time.perf_counter() - saved
         for _ in range(steps - 1):
             self.step()

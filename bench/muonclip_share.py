@@ -15,7 +15,9 @@ from torch import Tensor, nn
 
 from k2model.config import K2Config
 from k2model.model import K2Model
+from k2model.training import muon
 from k2model.training.engine import OptimizerOptions, TrainEngine
+from k2model.training.layout import Layout
 from kernels.newton_schulz import newton_schulz
 
 LR, BIAS_RATE = 1e-4, 0.001
@@ -74,11 +76,9 @@ def main() -> None:
     print(f"{args.preset}, {args.compute}, sequence {args.length}, micro-batches of {args.micro} tokens")
     for tokens in args.tokens:
         micro_batches = tokens // args.micro
-        train = TrainEngine(
-            K2Model(config, seed=1), OptimizerOptions(), micro_batches=micro_batches, compute=args.compute
-        )
-        clock = TimedNewtonSchulz()
-        train.optimizer.orthogonalise = clock
+        layout = Layout(args.compute, 3 if args.compute == "bfloat16" else 0)
+        train = TrainEngine(K2Model(config, seed=1), OptimizerOptions(), micro_batches=micro_batches, layout=layout)
+        muon.newton_schulz = clock = TimedNewtonSchulz()
         shape = (micro_batches, args.micro // args.length, args.length + 1)
         passes, updates, orthogonal = [], [], []
         for number in range(args.rounds + 1):  # the first isn't counted

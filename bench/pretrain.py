@@ -25,7 +25,8 @@ from k2model.config import K2Config
 from k2model.flops import train_flops_per_token
 from k2model.formats.checkpoint import save_checkpoint
 from k2model.model import K2Model
-from k2model.training.engine import ComputeType, OptimizerOptions, TrainEngine
+from k2model.training.engine import OptimizerOptions, TrainEngine
+from k2model.training.layout import ComputeType, Layout
 from k2model.training.process_group import init_ranks, load_deepspeed
 
 LR, DECAY = 1e-4, 0.1
@@ -91,7 +92,8 @@ def our_step(model: K2Model, compute: ComputeType) -> Step:
 
 
 def our_whole_step(model: K2Model, compute: ComputeType) -> Step:
-    train = TrainEngine(model, OptimizerOptions(), micro_batches=1, compute=compute)
+    layout = Layout(compute, 3 if compute == "bfloat16" else 0)
+    train = TrainEngine(model, OptimizerOptions(), micro_batches=1, layout=layout)
 
     def step(tokens_BL: Tensor, targets_BL: Tensor) -> float:
         def loss_fn(network: nn.Module, micro: tuple[Tensor, Tensor]) -> tuple[Tensor, Any]:

@@ -1,16 +1,15 @@
 """One run of the experiment on pre-training: a network of one arm, trained from one seed."""
 
 import json
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
+from torch import Tensor, nn
 
 from k2model.config import K2Config
-from k2model.model import K2Model
-from k2model.training.muonclip import MuonClip
-from k2model.training.qk_clip import AttentionWeights, qk_clip_
+from k2model.model import K2Model, Output
+from k2model.training.engine import OptimizerOptions, TrainEngine
 from k2model.training.token_shards import TokenBatch, TokenStream, read_index
 from stages.harness.files import fingerprint, write_json
 from stages.measure.loss import stream_loss
@@ -80,31 +79,16 @@ def batch_at(stream: TokenStream, step: int, rows: int) -> TokenBatch:
     return TokenBatch(*(torch.cat([getattr(p, n) for p in parts]) for n in ("tokens_BL", "targets_BL", "segments_BL")))
 
 
-def optimizer_of(arm: PretrainArm, model: K2Model) -> tuple[Callable[[float], None], list[AttentionWeights]]:
-    """The update as a function of the learning rate, and what QK-Clip rescales (nothing under AdamW)."""
+def engine_of(arm: PretrainArm, model: K2Model) -> TrainEngine:
+    """MuonClip at the arm's threshold, or AdamW with a gradient clip and without QK-Clip."""
     if arm.optimizer == "adamw":
-        adam = torch.optim.AdamW(model.parameters(), lr=arm.lr, betas=(0.9, 0.95), eps=1e-8, weight_decay=0.1)
+        return TrainEngine(model, OptimizerOptions(matrices="adamw", clip_norm=1.0, tau=0.0), micro_batches=1)
+    return TrainEngine(model, OptimizerOptions(tau=arm.tau), micro_batches=1)
 
-        def adam_step(lr: float) -> None:
-            adam.param_groups[0]["lr"] = lr
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            adam.step()
 
-        return adam_step, []
-    muon = MuonClip(model.named_parameters(), lr=arm.lr)
-
-    def muon_step(lr: float) -> None:
-        muon.set_lr(lr)
-        muon.step()
-
-    c = model.config
-    shape = (c.num_attention_heads, c.qk_nope_head_dim, c.qk_rope_head_dim)
-    names = [f"model.layers.{k}.self_attn" for k in range(c.num_hidden_layers)]
-    weights = [
-        AttentionWeights(muon.copies(f"{n}.q_b_proj.weight"), muon.copies(f"{n}.kv_b_proj.weight"), *shape)
-        for n in names
-    ]
-    return muon_step, weights
+def _loss(model: nn.Module, batch: TokenBatch) -> tuple[Tensor, Output]:
+    output = model(batch.tokens_BL, batch.targets_BL, segment_ids_BL=batch.segments_BL)
+    return output.loss, output
 
 
 def train(arm: PretrainArm, seed: int) -> PretrainRun:
@@ -112,26 +96,20 @@ def train(arm: PretrainArm, seed: int) -> PretrainRun:
     torch.manual_seed(seed)
     model = K2Model(config_of(arm), seed=seed)
     stream = TokenStream(TOKENS, "train", seed)
-    step_at, attention = optimizer_of(arm, model)
+    engine = engine_of(arm, model)
     guard = LossGuard(32, 6.0)
     losses: list[float] = []
     heads: list[torch.Tensor] = []
     spikes = 0
     for step in range(arm.steps):
-        batch = batch_at(stream, step, ROWS)
-        output = model(batch.tokens_BL, batch.targets_BL, segment_ids_BL=batch.segments_BL)
-        model.zero_grad()
-        output.loss.backward()
-        step_at(rate(arm, step))
-        if attention and arm.tau > 0:
-            qk_clip_(attention, output.max_logit_LH, arm.tau)
-        model.update_expert_biases(output.expert_load_LE, 0.001)
-        losses.append(float(output.loss.detach()))
-        heads.append(output.max_logit_LH.flatten())
+        losses.append(engine.accumulate(_loss, [batch_at(stream, step, ROWS)]))
+        report = engine.apply(losses[-1], lr=rate(arm, step), bias_rate=0.001)
+        heads.append(report.max_logit_LH.flatten())
         spikes += guard.problem(losses[-1], 1.0) is not None
         guard.accept(losses[-1])
     logit_SH = torch.stack(heads)
-    clipped = float((logit_SH > arm.tau).any(0).float().mean()) if attention and arm.tau > 0 else 0.0
+    clips = arm.optimizer != "adamw" and arm.tau > 0
+    clipped = float((logit_SH > arm.tau).any(0).float().mean()) if clips else 0.0
     shown = logit_SH[:: max(1, arm.steps // CURVE_POINTS)]
     rounded = [[round(value, 2) for value in row] for row in shown.tolist()]
     validation = stream_loss(model, TokenStream(TOKENS, "validation", None), VALIDATION_ROWS, LENGTH)

@@ -4,8 +4,10 @@ Axes: B batch, L positions, C hidden width, V vocabulary, H heads, E routed expe
 In `Output` the first axis of `max_logit_LH` and `expert_load_LE` counts layers.
 """
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -15,12 +17,12 @@ from torch.utils.checkpoint import checkpoint
 from k2model.attention import MLA, RMSNorm
 from k2model.config import K2Config
 from k2model.errors import ConfigError
-from k2model.expert_parallel import ExpertParallel
-from k2model.moe import MLP, Experts, Gate, MoE, update_expert_bias
+from k2model.moe import MLP, Gate, MoE, update_expert_bias
 from k2model.rope import rope_table
 
 CHUNK_ELEMENTS = 2**26  # of the [rows, vocabulary] logits that are alive at once
 
+Recompute = Literal["none", "layer", "parts"]
 RowScore = Callable[[Tensor, Tensor, float], tuple[Tensor, Tensor]]
 
 
@@ -43,49 +45,73 @@ class Output:
 
 
 class Layer(nn.Module):
-    def __init__(self, config: K2Config, index: int, parallel: ExpertParallel | None = None) -> None:
+    def __init__(self, config: K2Config, index: int) -> None:
         super().__init__()
         self.input_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
         self.self_attn = MLA(config)
         self.post_attention_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
-        dense = index < config.first_k_dense_replace
-        self.mlp: MLP | MoE = MLP(config.hidden_size, config.intermediate_size) if dense else MoE(config, parallel)
+        self.sparse = index >= config.first_k_dense_replace
+        self.mlp: MLP | MoE = MoE(config) if self.sparse else MLP(config.hidden_size, config.intermediate_size)
 
     def forward(
-        self, x_BLC: Tensor, cos_BLR: Tensor, sin_BLR: Tensor, segment_ids_BL: Tensor | None
+        self,
+        x_BLC: Tensor,
+        cos_BLR: Tensor,
+        sin_BLR: Tensor,
+        segment_ids_BL: Tensor | None,
+        *,
+        apart: bool = False,
     ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """(output, largest logit of each head, load of each expert). `apart`: both parts are recomputed, each alone."""
+        if apart:
+            x_BLC, max_logit_H = checkpoint(self._attend, x_BLC, cos_BLR, sin_BLR, segment_ids_BL, use_reentrant=False)
+            x_BLC, load_E = checkpoint(self._feed_forward, x_BLC, use_reentrant=False)
+            return x_BLC, max_logit_H, load_E
+        x_BLC, max_logit_H = self._attend(x_BLC, cos_BLR, sin_BLR, segment_ids_BL)
+        x_BLC, load_E = self._feed_forward(x_BLC)
+        return x_BLC, max_logit_H, load_E
+
+    def _attend(
+        self, x_BLC: Tensor, cos_BLR: Tensor, sin_BLR: Tensor, segment_ids_BL: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
         attended_BLC, max_logit_H = self.self_attn(self.input_layernorm(x_BLC), cos_BLR, sin_BLR, segment_ids_BL)
-        x_BLC = x_BLC + attended_BLC
+        return x_BLC + attended_BLC, max_logit_H
+
+    def _feed_forward(self, x_BLC: Tensor) -> tuple[Tensor, Tensor | None]:
         normed_BLC = self.post_attention_layernorm(x_BLC)
-        if isinstance(self.mlp, MoE):
-            out_BLC, load_E = self.mlp(normed_BLC)
-            return x_BLC + out_BLC, max_logit_H, load_E
-        return x_BLC + self.mlp(normed_BLC), max_logit_H, None
+        if not self.sparse:
+            return x_BLC + self.mlp(normed_BLC), None
+        out_BLC, load_E = self.mlp(normed_BLC)
+        return x_BLC + out_BLC, load_E
 
 
 class Body(nn.Module):
     """Everything below the head; in a checkpoint its names begin with `model.`."""
 
-    def __init__(self, config: K2Config, parallel: ExpertParallel | None = None) -> None:
+    def __init__(self, config: K2Config) -> None:
         super().__init__()
         # `_weight`: drawn in reset_parameters; drawing on the meta device would import torch's compiler.
         weight_VC = torch.empty(config.vocab_size, config.hidden_size)
         self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size, _weight=weight_VC)
-        self.layers = nn.ModuleList(Layer(config, index, parallel) for index in range(config.num_hidden_layers))
+        self.layers = nn.ModuleList(Layer(config, index) for index in range(config.num_hidden_layers))
         self.norm = RMSNorm(config.hidden_size, config.rms_norm_eps)
 
 
 class K2Model(nn.Module):
     """A K2 network whose weights depend on `seed` only.
 
-    Matrices are drawn from N(0, initializer_range²); norms are 1, correction biases 0. With `parallel`, this rank holds
-    a part of the experts, with the same values that they have in the whole network.
+    Matrices are drawn from N(0, initializer_range²); norms are 1, correction biases 0.
+
+    Attributes:
+        recompute: what the backward pass computes again instead of keeping it: nothing, whole layers, or a layer's
+            attention and its feed-forward part one after the other, of which only one is then in memory.
     """
 
-    def __init__(self, config: K2Config, *, seed: int = 0, parallel: ExpertParallel | None = None) -> None:
+    def __init__(self, config: K2Config, *, seed: int = 0) -> None:
         super().__init__()
-        self.config, self.parallel = config, parallel
-        self.model = Body(config, parallel)
+        self.config = config
+        self.recompute: Recompute = "none"
+        self.model = Body(config)
         self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
         self._rope: tuple[Tensor, Tensor] | None = None
         if not self.lm_head.weight.is_meta:
@@ -93,19 +119,18 @@ class K2Model(nn.Module):
 
     @torch.no_grad()
     def reset_parameters(self, seed: int) -> None:
-        generator = torch.Generator().manual_seed(seed)
-        for module in self.modules():
-            if isinstance(module, (nn.Linear, nn.Embedding, Gate)):
-                module.weight.normal_(0.0, self.config.initializer_range, generator=generator)
-            elif isinstance(module, Experts):
-                for weight in (module.gate_proj, module.up_proj, module.down_proj):
-                    all_E = weight.new_empty(module.count, *weight.shape[1:])
-                    all_E.normal_(0.0, self.config.initializer_range, generator=generator)
-                    weight.copy_(all_E[module.first : module.first + len(weight)])
+        """Draws every matrix, and every expert's, from a generator of its own, seeded with its name."""
+        for name, param in self.named_parameters():
+            if param.ndim == 1:
+                continue
+            for number, matrix in enumerate(param if param.ndim == 3 else [param]):
+                key = f"{seed}|{name}|{number}".encode()
+                generator = torch.Generator().manual_seed(int.from_bytes(hashlib.sha256(key).digest()[:7], "big"))
+                matrix.normal_(0.0, self.config.initializer_range, generator=generator)
 
     def gates(self) -> list[Gate]:
         """The routers of the sparse layers, in order; `Output.expert_load_LE` has a row for each."""
-        return [layer.mlp.gate for layer in self.model.layers if isinstance(layer.mlp, MoE)]  # type: ignore[union-attr]
+        return [layer.mlp.gate for layer in self.model.layers if layer.sparse]  # type: ignore[union-attr]
 
     @torch.no_grad()
     def update_expert_biases(self, load_LE: Tensor, rate: float) -> None:
@@ -142,10 +167,8 @@ class K2Model(nn.Module):
         tokens_BL: Tensor,
         positions_BL: Tensor | None = None,
         segment_ids_BL: Tensor | None = None,
-        *,
-        recompute: bool = False,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """(normed hidden_BLC, max_logit_LH, expert_load_LE). `recompute` trades time for activation memory.
+        """(normed hidden_BLC, max_logit_LH, expert_load_LE).
 
         Raises:
             ConfigError: positions beyond `max_position_embeddings`.
@@ -159,13 +182,15 @@ class K2Model(nn.Module):
             positions_BL = torch.arange(tokens_BL.shape[1], device=tokens_BL.device).expand_as(tokens_BL)
         cos_BLR, sin_BLR = self.rope(positions_BL)
         x_BLC = self.model.embed_tokens(tokens_BL)
+        recompute = self.recompute if torch.is_grad_enabled() else "none"
         max_logits: list[Tensor] = []
         loads: list[Tensor] = []
         for layer in self.model.layers:
-            if recompute:
-                result = checkpoint(layer, x_BLC, cos_BLR, sin_BLR, segment_ids_BL, use_reentrant=False)
+            given = x_BLC, cos_BLR, sin_BLR, segment_ids_BL
+            if recompute == "layer":
+                result = checkpoint(layer, *given, use_reentrant=False)
             else:
-                result = layer(x_BLC, cos_BLR, sin_BLR, segment_ids_BL)
+                result = layer(*given, apart=recompute == "parts")
             x_BLC, max_logit_H, load_E = result
             max_logits.append(max_logit_H)
             if load_E is not None:
@@ -183,7 +208,6 @@ class K2Model(nn.Module):
         loss_mask_BL: Tensor | None = None,
         temperature: float = 1.0,
         return_logits: bool = False,
-        recompute: bool = False,
     ) -> Output:
         """Loss with targets, logits without.
 
@@ -196,7 +220,7 @@ class K2Model(nn.Module):
             loss_mask_BL: positions with 0 don't count.
             temperature: divides the logits of `loss` and `logp_BL`.
         """
-        hidden_BLC, max_logit_LH, load_LE = self.hidden(tokens_BL, positions_BL, segment_ids_BL, recompute=recompute)
+        hidden_BLC, max_logit_LH, load_LE = self.hidden(tokens_BL, positions_BL, segment_ids_BL)
         logits_BLV = self.lm_head(hidden_BLC) if targets_BL is None or return_logits else None
         loss = logp_BL = None
         if targets_BL is not None:

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from k2model.config import K2Config
 from k2model.errors import ConfigError
-from k2model.expert_parallel import ExpertParallel
 from kernels.expert_mlp import LEAST_ROWS, expert_mlp
 from kernels.fake_quant import GROUP
 
@@ -85,23 +84,18 @@ class Experts(nn.Module):
     `fake_quant`, when set, is applied to each stacked weight in the forward pass (quantization-aware training).
 
     Args:
-        parallel: this rank holds a part of the experts and computes them for the tokens of the whole group.
+        held: the numbers of those that are here; None is all.
     """
 
-    def __init__(self, config: K2Config, parallel: ExpertParallel | None = None) -> None:
+    def __init__(self, config: K2Config, held: range | None = None) -> None:
         super().__init__()
-        self.count, self.parallel = config.n_routed_experts, parallel
-        held = range(self.count)[parallel.local(self.count)] if parallel else range(self.count)
-        self.first = held.start
-        e, c, i = len(held), config.hidden_size, config.moe_intermediate_size
+        self.count = config.n_routed_experts
+        self.held = range(self.count) if held is None else held
+        e, c, i = len(self.held), config.hidden_size, config.moe_intermediate_size
         self.gate_proj = nn.Parameter(torch.empty(e, i, c))
         self.up_proj = nn.Parameter(torch.empty(e, i, c))
         self.down_proj = nn.Parameter(torch.empty(e, c, i))
         self.fake_quant: FakeQuant | None = None
-        if parallel:
-            for weight in self.parameters():
-                # DeepSpeed averages these over `replicas` only, and divides by all ranks.
-                weight.allreduce, weight.group_name = False, parallel.name  # type: ignore[attr-defined]
 
     def forward(self, x_TC: Tensor, expert_TK: Tensor, weight_TK: Tensor) -> Tensor:
         """Σ_k weight · expert(x), [T, C]."""
@@ -111,15 +105,12 @@ class Experts(nn.Module):
         load_E = torch.bincount(flat_S, minlength=self.count)
         token_S = order_S.div(top_k, rounding_mode="floor")
         many = len(flat_S) >= LEAST_ROWS * self.count
-        if many and not self.parallel and x_TC.device.type == "cpu" and torch.is_grad_enabled():
+        if many and x_TC.device.type == "cpu" and torch.is_grad_enabled():
             weight_S = weight_TK.flatten()[order_S].to(x_TC.dtype)
             return expert_mlp(x_TC, weight_S, *self._weights(), token_S, load_E)
         # x[token] would add up gradients with atomics: other bits at every run of two threads, and five times as slow.
         x_SC = x_TC.index_select(0, token_S)
-        if self.parallel:
-            out_SC = self.parallel.run(x_SC, load_E, self._compute)
-        else:
-            out_SC = self._compute(x_SC, load_E.cumsum(0).to(torch.int32))
+        out_SC = self._compute(x_SC, load_E.cumsum(0).to(torch.int32))
         weighted_SC = out_SC * weight_TK.flatten()[order_S, None].to(out_SC.dtype)
         return torch.zeros_like(x_TC).index_add(0, token_S, weighted_SC)
 
@@ -164,10 +155,10 @@ def check_widths(config: K2Config) -> None:
 class MoE(nn.Module):
     """Routed experts plus the shared expert, which is not scaled."""
 
-    def __init__(self, config: K2Config, parallel: ExpertParallel | None = None) -> None:
+    def __init__(self, config: K2Config) -> None:
         super().__init__()
         self.gate = Gate(config)
-        self.experts = Experts(config, parallel)
+        self.experts = Experts(config)
         shared = config.n_shared_experts * config.moe_intermediate_size
         self.shared_experts = MLP(config.hidden_size, shared) if shared else None
 

@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from k2model.config import K2Config
 from k2model.errors import CheckpointError, ConfigError, NotFiniteError
-from k2model.expert_parallel import ExpertParallel
+from k2model.expert_parallel import ExpertParallel, spread_experts
 from k2model.files import mode_of_folder, write_atomic
 from k2model.formats.encodings import (
     Parts,
@@ -64,32 +63,43 @@ DEEPSEEK_V2 = {
 }
 
 
-def named_tensors(model: nn.Module, *, whole: bool = False) -> Iterator[tuple[str, Tensor]]:
+def named_tensors(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
     """(name in a checkpoint, view of the tensor) in a fixed order; stacked experts come as one matrix each.
 
-    Args:
-        whole: under expert parallelism, also the experts that other ranks hold, as copies; all ranks must iterate.
+    Of a network whose experts are spread over ranks, those that are here.
     """
+    for name, tensor, held in stored_tensors(model):
+        if held is None:
+            yield name, tensor
+        else:
+            yield from unstacked(name, tensor, held)
+
+
+def stored_tensors(model: nn.Module) -> Iterator[tuple[str, Tensor, range | None]]:
+    """(name in a checkpoint, parameter or buffer, numbers of the experts that are stacked in it)."""
     stacked = {
-        f"{prefix}.{name}": (prefix, module)
+        f"{prefix}.{name}": module.held
         for prefix, module in model.named_modules()
         if isinstance(module, Experts)
         for name in ("gate_proj", "up_proj", "down_proj")
     }
-    for name, tensor in model.state_dict().items():
-        if name in stacked:
-            (prefix, module), short, first = stacked[name], name.rsplit(".", 1)[1], 0
-            if module.parallel:
-                tensor, first = (module.parallel.gather(tensor), 0) if whole else (tensor, module.first)
-            for expert, matrix in enumerate(tensor.unbind(0), first):
-                yield f"{prefix}.{expert}.{short}.weight", matrix
-        else:
-            yield name, tensor
+    for name in model.state_dict():
+        path, _, last = name.rpartition(".")
+        tensor = getattr(model.get_submodule(path), last)
+        # AutoEP's name for the router of a layer whose experts are spread over ranks.
+        yield name.replace(".mlp.router.", ".mlp.gate."), tensor, stacked.get(name)
 
 
-def saved_tensors(model: nn.Module, dtype: torch.dtype | None) -> Iterator[tuple[str, Tensor]]:
+def unstacked(name: str, stack: Tensor, held: range) -> Iterator[tuple[str, Tensor]]:
+    """The matrices of stacked experts under the names that a checkpoint has for them."""
+    prefix, _, short = name.rpartition(".")
+    for expert, matrix in zip(held, stack.unbind(0), strict=True):
+        yield f"{prefix}.{expert}.{short}.weight", matrix
+
+
+def in_file_type(tensors: Iterable[tuple[str, Tensor]], dtype: torch.dtype | None) -> Iterator[tuple[str, Tensor]]:
     """(name, tensor on the CPU in the type of the file); correction biases stay float32."""
-    for name, tensor in named_tensors(model, whole=True):
+    for name, tensor in tensors:
         wanted = torch.float32 if name.endswith(FLOAT32_NAMES) else dtype or tensor.dtype
         saved = tensor.detach().to("cpu", wanted).contiguous().clone()
         check_finite(name, saved)
@@ -121,28 +131,24 @@ def save_checkpoint(
     dtype: torch.dtype | None = None,
     max_shard_bytes: int = 4 * 2**30,
     files: Mapping[str, str] | None = None,
+    tensors: Iterable[tuple[str, Tensor]] | None = None,
 ) -> None:
     """Writes a whole checkpoint to `path` (replaced at once when it exists): weights and configuration.
 
     `k2model.formats.model_folder.save_model_folder` writes one that stands alone.
 
-    Under expert parallelism all ranks must call it; rank 0 writes, layer by layer.
-
     Args:
         dtype: of the weights in the file, that in memory by default; correction biases stay float32.
         max_shard_bytes: a shard is closed before it would exceed this.
         files: names and texts of what else the folder holds.
+        tensors: all of the network's, taken one by one; by default what `model` holds.
 
     Raises:
         NotFiniteError: a weight isn't finite; nothing is written.
     """
     config = model.config.to_hf_dict() | {"dtype": str(dtype or model.lm_head.weight.dtype).removeprefix("torch.")}
-    tensors = saved_tensors(model, dtype)
-    if model.parallel is None or dist.get_rank() == 0:
-        write_checkpoint(path, tensors, config, max_shard_bytes=max_shard_bytes, files=files)
-    else:
-        for _ in tensors:
-            pass  # takes part in the gathering
+    given = in_file_type(named_tensors(model) if tensors is None else tensors, dtype)
+    write_checkpoint(path, given, config, max_shard_bytes=max_shard_bytes, files=files)
 
 
 def write_checkpoint(
@@ -198,11 +204,11 @@ def load_config(path: Path) -> K2Config:
         raise CheckpointError(f"{file}: {error}") from None
 
 
-def meta_model(config: K2Config, path: Path, parallel: ExpertParallel | None = None) -> K2Model:
+def meta_model(config: K2Config, path: Path) -> K2Model:
     """A network without memory. Raises CheckpointError for sizes that no memory has."""
     try:
         with torch.device("meta"):
-            return K2Model(config, parallel=parallel)
+            return K2Model(config)
     except (RuntimeError, OverflowError) as error:
         raise CheckpointError(f"{path / 'config.json'}: sizes that no network has: {one_line(error)}") from None
 
@@ -262,7 +268,9 @@ class Stored:
         self, dtype: torch.dtype, device: str | torch.device = "cpu", parallel: ExpertParallel | None = None
     ) -> K2Model:
         """The network in memory, as numbers of `dtype`; correction biases are float32."""
-        model = meta_model(self.config, self.path, parallel)
+        model = meta_model(self.config, self.path)
+        if parallel:
+            spread_experts(model, parallel)
         allocate(model, self.path, device)
         model.to(dtype)
         widen_biases(model)

@@ -6,12 +6,13 @@ card made of them) and, last, `manifest.json`.
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from k2model.chat.messages import TEMPLATE
 from k2model.chat.template import differences
@@ -37,15 +38,15 @@ def save_model_folder(
     *,
     dtype: torch.dtype | None = None,
     int4: bool = False,
+    tensors: Iterable[tuple[str, Tensor]] | None = None,
 ) -> None:
     """Writes `model` and all that belongs to it to `path` (replaced at once when it exists). Same model, same bytes.
-
-    Under expert parallelism all ranks must call it; rank 0 writes, layer by layer.
 
     Args:
         records: the stages that made the model, the first one first: `read_provenance(start)` and the present one.
         dtype: of the weights in the file, that in memory by default.
         int4: routed experts in INT4 (compressed-tensors), the rest in bfloat16.
+        tensors: all of the network's, taken one by one; by default what `model` holds. Not for INT4.
 
     Raises:
         NotFiniteError, CheckpointError: a weight isn't finite; nothing is written.
@@ -55,7 +56,7 @@ def save_model_folder(
     if int4:
         save_int4_checkpoint(model, path, files=files)
     else:
-        save_checkpoint(model, path, dtype=dtype, files=files)
+        save_checkpoint(model, path, dtype=dtype, files=files, tensors=tensors)
 
 
 def save_reference_folder(weights: Path, path: Path, tokenizer: K2Tokenizer, records: Sequence[StageRecord]) -> None:

@@ -6,17 +6,18 @@
     report = engine.apply(loss, lr=3e-4)
     engine.save(step, {"position": 12})          # in the background
     engine.settle()                              # until that is on disk
+    model = engine.whole()                       # to evaluate with, on rank 0
 
-DeepSpeed runs forward, backward, gradient accumulation and the all-reduce (ZeRO stage 0); `MuonClip` is its
-optimizer and shards its own state by owner, see docs/decisions.md for why. After each step come QK-Clip and the
-routers' correction bias, both from numbers reduced over micro-batches and ranks.
+DeepSpeed runs forward, backward, accumulation, all-reduce, sharding (ZeRO 0 to 3) and expert parallelism (AutoEP); its
+Muon has K2's rule (`k2model.training.muon`). After each step come QK-Clip and the routers' correction bias, both from
+numbers reduced over micro-batches and ranks.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -24,29 +25,24 @@ from torch import Tensor, nn
 
 from k2model.attention import MLA
 from k2model.config import K2Config
-from k2model.errors import CheckpointError, ConfigError, NotFiniteError
-from k2model.formats.checkpoint import load_checkpoint, named_tensors
+from k2model.errors import ConfigError, NotFiniteError
+from k2model.expert_parallel import ExpertParallel, mark_experts
+from k2model.formats.checkpoint import load_checkpoint, named_tensors, stored_tensors, unstacked, widen_biases
 from k2model.formats.quant import set_fake_quant
 from k2model.model import K2Model, Output
-from k2model.training.muonclip import MuonClip
+from k2model.training.layout import Layout, deepspeed_config
+from k2model.training.muon import Rule, make_optimizer, parameter_groups
 from k2model.training.process_group import device, experts_over, from_rank_0, init_ranks, load_deepspeed, to_device
-from k2model.training.qk_clip import AttentionWeights, MaxLogit, qk_clip_
+from k2model.training.qk_clip import MaxLogit, clip_factors, row_factors
 from k2model.training.rates import Rates, limit_rows
-from k2model.training.sharding import Kind
-from k2model.training.train_state import (
-    CheckpointWriter,
-    Snapshot,
-    load_state,
-    load_tensors,
-    newest_intact,
-)
-from kernels.processor import fast_dtype
+from k2model.training.train_state import CheckpointReader, CheckpointWriter, key_of, newest_intact
+from k2model.training.zero import Zero, shape_of
 
 Micro = TypeVar("Micro", contravariant=True)
 MicroBatch = TypeVar("MicroBatch")
 Made = TypeVar("Made")
 MicroBatch_co = TypeVar("MicroBatch_co", covariant=True)
-ComputeType = Literal["float32", "bfloat16"]
+BUFFER = "buffer"
 
 
 class LossFn(Protocol[Micro]):
@@ -67,7 +63,8 @@ class Batches(Protocol[MicroBatch_co]):
 class OptimizerOptions:
     """MuonClip's constants; `tau` 0 switches QK-Clip off, `clip_norm` 0 the gradient clip. Frozen layers keep theirs.
 
-    matrices: the rule of the hidden matrices, see `MuonClip`.
+    matrices: the rule of the hidden matrices; under `adamw` it has all parameters. Liu et al. 2025, §3.5, found no gain
+        from Muon where AdamW pre-trained.
     vocabulary_rows: the only rows of embedding and head that learn; None is all.
     """
 
@@ -77,7 +74,7 @@ class OptimizerOptions:
     eps: float = 1e-8
     clip_norm: float = 0.0
     tau: float = 100.0
-    matrices: Kind = "muon"
+    matrices: Rule = "muon"
     rates: Rates = field(default_factory=Rates)
     vocabulary_rows: Sequence[int] | None = None
 
@@ -108,48 +105,35 @@ class StepReport:
         return float((self.load_LE.std(dim=1, correction=0) / self.load_LE.mean(dim=1).clamp_min(1e-9)).mean())
 
 
-def set_compute_type(model: nn.Module, compute: ComputeType) -> None:
-    """Makes the parameters the working copies of training; buffers keep their types.
-
-    `bfloat16`: weights of bfloat16 values, gradients accumulated in float32, masters in the optimizer. The weights are
-    stored, and so multiplied, in bfloat16 where the processor has instructions for it, else in float32.
-    """
-    for param in model.parameters():
-        if compute == "float32":
-            param.data = param.data.float()
-        else:
-            param.data = param.data.to(torch.bfloat16).to(fast_dtype(param.device))
-            param.grad_dtype = torch.float32
-
-
 @dataclass
 class _Accumulated:
     """Sums over the micro-batches of one step."""
 
     loss: Tensor
+    logits: MaxLogit
     load_LE: Tensor | None = None
     count: int = 0
-    logits: MaxLogit | None = field(default=None)
+    grad_norm: float = math.nan
 
 
 class TrainEngine:
-    """A K2 model, its MuonClip, the DeepSpeed engine around both, and where their state is kept.
+    """A K2 model, its optimizer, the DeepSpeed engine around both, and where their state is kept.
 
     A training step is `accumulate` (forward and backward over this rank's micro-batches), then either `apply` or
     `discard`. The first gives the global loss before anything has changed, so that a bad batch can be dropped.
 
     Args:
-        start: a model folder to go on from, or a model on the CPU, whose parameters are moved and converted.
+        start: a model folder to go on from, of which a rank reads its own experts; or a model on the CPU, whose
+            parameters are moved and converted.
         micro_batches: micro-batches of a step, over all ranks.
-        compute: type of the working weights, see `set_compute_type`.
+        layout: type, ZeRO stage, expert parallel size, recomputation.
         fake_quant: forward passes use the INT4 values of the routed experts; what is saved are the weights behind them.
-        expert_parallel: so many neighbouring ranks share the experts of a model folder.
         checkpoints: where `save` and `resume` keep the state of the training; `keep` of them stay.
 
     Raises:
         CheckpointError: the model folder is missing, incomplete or corrupted.
-        ConfigError: ranks that don't divide the micro-batches or are no multiple of `expert_parallel`; `fake_quant`
-            with a width that groups of 32 don't divide.
+        ConfigError: a layout that can't be; ranks that don't divide the micro-batches; experts that don't divide;
+            `fake_quant` with a width that groups of 32 don't divide.
         NotFiniteError: a weight of the model isn't finite.
 
     Attributes:
@@ -163,62 +147,70 @@ class TrainEngine:
         options: OptimizerOptions,
         *,
         micro_batches: int,
-        compute: ComputeType = "float32",
+        layout: Layout | None = None,
         fake_quant: bool = False,
-        expert_parallel: int = 1,
         checkpoints: Path | None = None,
         keep: int = 1,
     ) -> None:
         self.rank, self.ranks = init_ranks()
+        self.layout = layout = layout or Layout()
+        layout.check(options.matrices, options.clip_norm, self.ranks)
         if micro_batches % self.ranks:
             raise ConfigError(f"{self.ranks} ranks don't divide the {micro_batches} micro-batches of a step")
-        model = start if isinstance(start, K2Model) else load_checkpoint(start, parallel=experts_over(expert_parallel))
-        if fake_quant:
-            set_fake_quant(model, True)
-        self.model, self.options, self.micro_batches = model, options, micro_batches
+        self.options, self.micro_batches, self.weight_dtype = options, micro_batches, layout.dtype
         self.device = device()
-        model.to(self.device)
-        set_compute_type(model, compute)
-        options.rates.freeze(model)
+        self.parallel: ExpertParallel | None = experts_over(layout.expert_parallel)
+        self.model = self._open(start)
+        self.fake_quant = fake_quant
+        if fake_quant:
+            set_fake_quant(self.model, True)
+        options.rates.freeze(self.model)
         if options.vocabulary_rows is not None:
-            limit_rows(model, options.vocabulary_rows)
-        self.weight_dtype = torch.bfloat16 if compute == "bfloat16" else torch.float32
-        self.optimizer = MuonClip(
-            model.named_parameters(),
-            lr=0.0,
+            limit_rows(self.model, options.vocabulary_rows)
+        self._check(self.model.named_parameters())
+        # Before DeepSpeed takes the parameters: afterwards their shapes may be gone.
+        self._stored = list(stored_tensors(self.model))
+        named = {name: p for name, p, _ in self._stored if isinstance(p, nn.Parameter) and p.requires_grad}
+        groups = parameter_groups(
+            named,
             matrices=options.matrices,
-            weight_decay=options.weight_decay,
             momentum=options.momentum,
+            weight_decay=options.weight_decay,
             betas=options.betas,
             eps=options.eps,
-            clip_norm=options.clip_norm,
-            parallel=model.parallel,
-            rate=options.rates.of,
-            rounded_to=self.weight_dtype,
+            rates=options.rates,
         )
-        config = {
-            "train_micro_batch_size_per_gpu": 1,
-            "gradient_accumulation_steps": micro_batches // self.ranks,
-            "gradient_clipping": 0.0,  # unset means 1.0, which would scale Muon's update by its own norm
-            "zero_optimization": {"stage": 0},
-            "communication_data_type": "fp32",
-            "steps_per_print": 10**9,
-            "zero_allow_untested_optimizer": True,
-        }
-        self.engine, *_ = load_deepspeed().initialize(model=model, optimizer=self.optimizer, config=config)
-        # DeepSpeed looks for its own layer classes; ours carry the same marks on their parameters.
-        self.engine.has_moe_layers = model.parallel is not None
+        each = deepspeed_config(layout, layout.stored(self.device), micro_batches // self.ranks, options.clip_norm)
+        self.engine, *_ = load_deepspeed().initialize(
+            model=self.model, config=each, optimizer=lambda _: make_optimizer(groups)
+        )
+        widen_biases(self.model)
+        self.zero = Zero(self.engine.optimizer, layout.zero, named)
+        self.steps = 0
         self._sum: _Accumulated | None = None
-        self.check_weights()
-        c = model.config
+        c = self.model.config
         attentions = {k: f"model.layers.{k}.self_attn" for k in range(c.num_hidden_layers)}
         names = {k: (f"{at}.{c.query_projection}.weight", f"{at}.kv_b_proj.weight") for k, at in attentions.items()}
-        self._layers = {k: both for k, both in names.items() if self.optimizer.named.keys() >= set(both)}
+        self._clippable = {k: (named[q], named[kv]) for k, (q, kv) in names.items() if {q, kv} <= named.keys()}
         self.problems: Sequence[str] = ()
         self._checkpoints = checkpoints
-        self._writer = None
-        if checkpoints is not None:
-            self._writer = CheckpointWriter(checkpoints, keep=keep, rank=self.rank, ranks=self.ranks)
+        self._writer = None if checkpoints is None else CheckpointWriter(checkpoints, keep=keep)
+
+    def _open(self, start: Path | K2Model) -> K2Model:
+        if isinstance(start, K2Model):
+            model = start
+            if self.parallel:
+                raise ConfigError("expert_parallel: a network in memory isn't spread over ranks, a folder is")
+        else:
+            model = load_checkpoint(start, dtype=self.weight_dtype, parallel=self.parallel)
+            if self.parallel:
+                mark_experts(model, self.parallel)
+        model.recompute = self.layout.recompute
+        for param in model.parameters():
+            param.data = param.data.to(self.weight_dtype).to(self.layout.stored(self.device))
+        return model.to(self.device)
+
+    # ---- a step ------------------------------------------------------------------------------------------------
 
     def accumulate(self, loss_fn: LossFn[MicroBatch], micro_batches: Batches[MicroBatch]) -> float:
         """Forward and backward over this rank's share of a step's micro-batches; gradients are the mean over all.
@@ -233,9 +225,8 @@ class TrainEngine:
         if len(micro_batches) != self.micro_batches:
             raise ValueError(f"{len(micro_batches)} micro-batches, the engine was built for {self.micro_batches}")
         config = self.model.config
-        self.optimizer.forget_grad_norm()
-        done = _Accumulated(torch.zeros((), device=self.device))
-        done.logits = MaxLogit(config.num_hidden_layers, config.num_attention_heads, self.device)
+        logits = MaxLogit(config.num_hidden_layers, config.num_attention_heads, self.device)
+        done = _Accumulated(torch.zeros((), device=self.device), logits)
         self.engine.train()
         for number in range(self.rank, self.micro_batches, self.ranks):
             if done.count:
@@ -255,8 +246,26 @@ class TrainEngine:
         return float(total)
 
     def grad_norm(self) -> float:
-        """The norm of the averaged gradients that `accumulate` left."""
-        return float(self.optimizer.compute_grad_norm())
+        """The norm of the averaged gradients that `accumulate` left, before any clip. All ranks call it."""
+        assert self._sum is not None
+        if math.isnan(self._sum.grad_norm):
+            self._sum.grad_norm = self._norm()
+        return self._sum.grad_norm
+
+    @torch.no_grad()
+    def _norm(self) -> float:
+        square = torch.zeros((), device=self.device)
+        shared = torch.zeros_like(square)  # what stage 0 has on more than one rank
+        for param, part in self.zero.grad_squares():
+            if self.layout.zero or (self.parallel and not getattr(param, "allreduce", True)):
+                square += part
+            else:
+                shared += part
+        if self.layout.zero == 0 and self.parallel:
+            square /= self.ranks // self.parallel.size
+        if self.ranks > 1 and (self.layout.zero or self.parallel):
+            dist.all_reduce(square)
+        return float((square + shared).sqrt())
 
     def apply(self, loss: float, *, lr: float, bias_rate: float = 0.0) -> StepReport:
         """One optimizer step, QK-Clip, and the correction biases.
@@ -273,54 +282,67 @@ class TrainEngine:
         self.model.config.check_bias_rate(bias_rate)
         if not math.isfinite(loss):
             raise NotFiniteError(f"the loss is {loss}; no step was taken")
-        if not math.isfinite(self.grad_norm()):
-            raise NotFiniteError(f"the gradient{self._first_bad(gradients=True)} is not finite; no step was taken")
+        norm = self.grad_norm()
+        if not math.isfinite(norm):
+            raise NotFiniteError(f"the gradient{self._bad_gradient()} is not finite; no step was taken")
         done, self._sum = self._sum, None
-        assert done is not None and done.logits is not None and done.load_LE is not None
-        self.optimizer.set_lr(lr)
+        assert done is not None and done.load_LE is not None
+        self.zero.set_lr(lr)
         self.engine.step()
+        self.steps += 1
         max_logit_LH = done.logits.reduce()
-        clipped = 0
-        if self.options.tau > 0 and self._layers:
-            clipped = qk_clip_(self._attention(), max_logit_LH[list(self._layers)], self.options.tau)
-            if clipped:
-                self.optimizer.round_parameters(name for names in self._layers.values() for name in names)
+        clipped = self._qk_clip(max_logit_LH) if self.options.tau > 0 else 0
+        if self.weight_dtype != self.layout.stored(self.device) or clipped:
+            self.zero.publish(self.zero.named.values(), self.weight_dtype)
         load_LE = done.load_LE
         if self.ranks > 1:
             dist.all_reduce(load_LE)
         if bias_rate > 0:
             self.model.update_expert_biases(load_LE, bias_rate)
-        self.check_weights()
-        return StepReport(loss, float(self.optimizer.grad_norm), max_logit_LH.cpu(), clipped, load_LE.cpu())
+        self._check((name, piece) for name, _, piece in self._pieces("master"))
+        return StepReport(loss, norm, max_logit_LH.cpu(), clipped, load_LE.cpu())
+
+    def _qk_clip(self, max_logit_LH: Tensor) -> int:
+        gamma_LH = clip_factors(max_logit_LH.float(), self.options.tau)
+        clipped = 0
+        for layer, (query, key) in self._clippable.items():
+            heads = int((gamma_LH[layer] < 1).sum())
+            if heads:
+                for param, rows in zip((query, key), row_factors(gamma_LH[layer], self.model.config), strict=True):
+                    self.zero.rescale(param, rows)
+            clipped += heads
+        return clipped
 
     @torch.no_grad()
-    def check_weights(self) -> None:
-        """Raises NotFiniteError when a weight of this rank is NaN or infinite."""
-        norms = torch._foreach_norm([param.detach() for param in self.model.parameters()])
-        if not bool(torch.stack([norm.float() for norm in norms]).isfinite().all()) and (bad := self._first_bad()):
-            raise NotFiniteError(f"the weight{bad} is not finite")
+    def _check(self, named: Iterable[tuple[str, Tensor]]) -> None:
+        """Raises NotFiniteError, on every rank, when a tensor of any rank is NaN or infinite."""
+        tensors = {f"{name}{number}": (name, tensor) for number, (name, tensor) in enumerate(named)}
+        norms = torch._foreach_norm([tensor.detach() for _, tensor in tensors.values()]) if tensors else []
+        fine = not norms or bool(torch.stack([norm.float() for norm in norms]).isfinite().all())
+        bad = None if fine else next((n for n, tensor in tensors.values() if not bool(tensor.isfinite().all())), None)
+        if found := next(filter(None, self.gather(bad)), None):
+            raise NotFiniteError(f"the weight of {found} is not finite")
 
-    def _first_bad(self, *, gradients: bool = False) -> str:
-        """` of` the first parameter with a value that isn't finite; empty when the norm alone is beyond float32."""
-        for name, param in self.model.named_parameters():
-            values = param.grad if gradients else param.detach()
-            if values is not None and not bool(values.isfinite().all()):
-                return f" of {name}"
-        return ""
+    def _bad_gradient(self) -> str:
+        """` of` the first parameter whose gradient isn't finite; empty when the norm alone is beyond float32."""
+        bad = next((name for name, _, piece in self._pieces("gradient") if not bool(piece.isfinite().all())), None)
+        found = next(filter(None, self.gather(bad)), None)
+        return f" of {found}" if found else ""
+
+    def _pieces(self, kind: Any) -> Iterator[tuple[str, int, Tensor]]:
+        for name, param in self.zero.named.items():
+            for start, piece in self.zero.pieces(param, kind):
+                yield name, start, piece
 
     def discard(self) -> None:
         """Drops the accumulated gradients; no weight and no state changes."""
         self._sum = None
-        self.optimizer.discard_next()
-        self.engine.step()
+        self.zero.drop_gradients(self.engine)
 
-    def _attention(self) -> list[AttentionWeights]:
-        c = self.model.config
-        copies = self.optimizer.copies
-        return [
-            AttentionWeights(copies(q_b), copies(kv_b), c.num_attention_heads, c.qk_nope_head_dim, c.qk_rope_head_dim)
-            for q_b, kv_b in self._layers.values()
-        ]
+    def reset_optimizer(self) -> None:
+        """Forgets momenta and moments; weights stay (RL resets at each iteration, K1.5 §2.3.2)."""
+        self.steps = 0
+        self.zero.reset()
 
     def set_config(self, config: K2Config) -> None:
         """Changes how the network sees positions (YaRN, longest sequence); every width must stay."""
@@ -330,33 +352,61 @@ class TrainEngine:
             if isinstance(module, MLA):
                 module.config = config
 
-    def save(self, step: int, state: Mapping[str, Any]) -> None:
-        """Takes a checkpoint, written in the background while training goes on; `state` is JSON, rank 0's counts.
+    # ---- weights for others ------------------------------------------------------------------------------------
 
-        Raises:
-            NotFiniteError: a tensor holds NaN or infinity; nothing is written.
-            OSError, CheckpointError: what went wrong with the checkpoint before.
+    @property
+    def spread(self) -> bool:
+        """Whether no rank holds all weights."""
+        return self.layout.zero == 3 or self.parallel is not None
+
+    def tensors(self) -> Iterator[tuple[str, Tensor]]:
+        """(name in a checkpoint, whole tensor): every rank's part put together one parameter at a time.
+
+        All ranks must iterate to the end.
         """
-        assert self._writer is not None
-        tensors: dict[str, Mapping[str, Tensor]] = {"optimizer": self.optimizer.state_tensors()}
-        if weights := self.model_tensors():
-            tensors["model"] = weights
-        kept = {"state": state, "optimizer_steps": self.optimizer.steps, "ranks": self.ranks}
-        self._writer.save(step, Snapshot(tensors, kept if self.rank == 0 else None))
+        gathered = load_deepspeed().zero.GatheredParameters
+        for name, tensor, held in self._stored:
+            tensor = self._present(name, tensor)
+            with gathered([tensor], enabled=hasattr(tensor, "ds_id")):
+                value = tensor.detach()
+                if held is None:
+                    yield name, value
+                elif self.parallel is None:
+                    yield from unstacked(name, value, held)
+                else:
+                    yield from unstacked(name, self.parallel.gather(value), range(self.model.config.n_routed_experts))
 
-    def resume(self) -> dict[str, Any] | None:
-        """Goes to the newest intact checkpoint and returns its state; None when there is none. All ranks call it."""
-        assert self._checkpoints is not None
-        folder = self._checkpoints
-        newest, self.problems = self.led(lambda: newest_intact(folder))
-        if newest is None:
+    def _present(self, name: str, tensor: Tensor) -> Tensor:
+        """Buffers are looked up again, since a change of type replaces them."""
+        if isinstance(tensor, nn.Parameter):
+            return tensor
+        return self.model.get_buffer(name.replace(".gate.", ".router.") if self.parallel else name)
+
+    def whole(self, *, everywhere: bool = False) -> K2Model | None:
+        """The network with all weights; on rank 0, or `everywhere`, elsewhere None.
+
+        It is the engine's own where every rank holds all weights, and a copy where they are spread. All ranks call it.
+        """
+        wanted = everywhere or self.rank == 0
+        if not self.spread:
+            return self.model if wanted else None
+        if not wanted:
+            for _ in self.tensors():
+                pass
             return None
-        checkpoint = folder / newest.name
-        saved = load_state(checkpoint)
-        model, optimizer = (load_tensors(checkpoint, name, int(saved["ranks"])) for name in ("model", "optimizer"))
-        self._load(model, optimizer, int(saved["optimizer_steps"]))
-        state: dict[str, Any] = saved["state"]
-        return state
+        with torch.device("meta"):
+            model = K2Model(self.model.config)
+        model.to_empty(device=self.device).to(self.layout.stored(self.device))
+        widen_biases(model)
+        targets = dict(named_tensors(model))
+        with torch.no_grad():
+            for name, tensor in self.tensors():
+                targets[name].copy_(tensor)
+        if self.fake_quant:
+            set_fake_quant(model, True)
+        return model
+
+    # ---- ranks -------------------------------------------------------------------------------------------------
 
     def led(self, make: Callable[[], Made]) -> Made:
         """What rank 0 makes, on every rank: decisions and figures that all must share. All ranks call it."""
@@ -370,35 +420,83 @@ class TrainEngine:
         dist.all_gather_object(parts, part)
         return parts
 
+    # ---- checkpoints -------------------------------------------------------------------------------------------
+
+    def save(self, step: int, state: Mapping[str, Any]) -> None:
+        """Takes a checkpoint, written in the background while training goes on; `state` is JSON, rank 0's counts.
+
+        Raises:
+            NotFiniteError: a tensor holds NaN or infinity; nothing is written.
+            OSError, CheckpointError: what went wrong with the checkpoint before.
+        """
+        assert self._writer is not None
+        self._writer.save(step, self.state_pieces(), {"state": state, "optimizer_steps": self.steps})
+
+    def state_pieces(self) -> dict[str, Tensor]:
+        """This rank's part of all that training goes on from, by `key_of`: views, which the next step changes."""
+        pieces: dict[str, Tensor] = {}
+        for name, param in self.zero.named.items():
+            first = self._first(param)
+            for kind in self.zero.kinds(param):
+                for start, piece in self.zero.pieces(param, kind):
+                    start, piece = self._own(param, start, piece)
+                    if piece.numel():
+                        pieces[key_of(kind, name, first + start, first + start + piece.numel())] = piece
+        if self.rank == 0:
+            pieces |= {key_of(BUFFER, name, 0, b.numel()): b.flatten() for name, b in self._buffers().items()}
+        return pieces
+
+    def _own(self, param: nn.Parameter, start: int, piece: Tensor) -> tuple[int, Tensor]:
+        """Stage 0: ranks that hold the same share out who writes what."""
+        if self.layout.zero:
+            return start, piece
+        expert = not getattr(param, "allreduce", True)
+        sharing = dist.get_world_size(self.parallel.replicas) if self.parallel and expert else self.ranks
+        part = dist.get_rank(self.parallel.replicas) if self.parallel and expert else self.rank
+        low, high = piece.numel() * part // sharing, piece.numel() * (part + 1) // sharing
+        return start + low, piece[low:high]
+
+    def _first(self, param: nn.Parameter) -> int:
+        """Where this rank's part of a parameter begins in the whole one."""
+        if self.parallel is None or getattr(param, "allreduce", True):
+            return 0
+        return self.parallel.rank * math.prod(shape_of(param))
+
+    def _buffers(self) -> dict[str, Tensor]:
+        return {n: self._present(n, t) for n, t, _ in self._stored if not isinstance(t, nn.Parameter)}
+
+    @torch.no_grad()
+    def resume(self) -> dict[str, Any] | None:
+        """Goes to the newest intact checkpoint and returns its state; None when there is none. All ranks call it.
+
+        Whatever the ranks, the ZeRO stage and the expert parallel size were that wrote it. What is frozen isn't in it.
+        """
+        assert self._checkpoints is not None
+        newest, self.problems = newest_intact(self._checkpoints, self.rank, self.ranks, self.gather)
+        if newest is None:
+            return None
+        reader = CheckpointReader(newest)
+        whole: dict[nn.Parameter, Tensor] = {}
+        for name, param in self.zero.named.items():
+            first = self._first(param)
+            for kind in self.zero.kinds(param):
+                if kind == "master" and self.layout.zero in (1, 2):
+                    whole[param] = torch.empty(param.numel(), device=self.device)
+                    reader.fill(kind, name, first, whole[param])
+                    continue
+                for start, piece in self.zero.targets(param, kind):
+                    reader.fill(kind, name, first + start, piece)
+        self.zero.weights_from_masters(self.weight_dtype, whole)
+        for name, buffer in self._buffers().items():
+            reader.fill(BUFFER, name, 0, buffer.view(-1))
+        self.steps = int(reader.state["optimizer_steps"])
+        self.zero.set_steps(self.steps)
+        state: dict[str, Any] = reader.state["state"]
+        return state
+
     def settle(self) -> None:
         """Until the checkpoint in flight is on disk, of all ranks."""
         assert self._writer is not None
         self._writer.wait()
         if self.ranks > 1:
             dist.barrier()
-
-    def model_tensors(self) -> dict[str, Tensor]:
-        """What this rank adds to a checkpoint of working weights and buffers, experts as one matrix each.
-
-        Rank 0 has everything, or under expert parallelism everything but the experts of the other ranks; those are
-        given by the first rank that holds them.
-        """
-        if self.rank == 0:
-            return dict(named_tensors(self.model))
-        first = self.model.parallel is not None and self.rank < self.model.parallel.size
-        return {name: tensor for name, tensor in named_tensors(self.model) if first and ".mlp.experts." in name}
-
-    @torch.no_grad()
-    def _load(
-        self, model_tensors: dict[str, Tensor], optimizer_tensors: dict[str, Tensor], optimizer_steps: int
-    ) -> None:
-        """Puts back what all ranks' `model_tensors` and `state_tensors` gave, in place, for any spread over ranks.
-
-        Raises:
-            CheckpointError: a part of the state is missing.
-        """
-        for name, tensor in named_tensors(self.model):
-            if name not in model_tensors:
-                raise CheckpointError(f"training checkpoint: tensor {name} is missing")
-            tensor.copy_(model_tensors[name])
-        self.optimizer.load_state_tensors(optimizer_tensors, optimizer_steps)

@@ -4,31 +4,14 @@ After the optimizer step, a head whose largest logit S_max (softmax scale includ
 was above τ has its query and key weights rescaled with γ = τ / S_max: √γ on the head's own parts q^C and k^C,
 γ on its rotary query q^R; the rotary key k^R is shared by all heads and stays as it is, and so do the values.
 
-Axes: layers, H heads, D per-head rows, R latent rank.
+Axes: L layers, H heads.
 """
-
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
-
-@dataclass(frozen=True)
-class AttentionWeights:
-    """The up-projections of one MLA layer.
-
-    `q_b` (`q_proj` where queries aren't compressed) is [H·(nope + rope), R_q], `kv_b` is
-    [H·(nope + value), R_kv]. Each is given as every copy that has to be rescaled: the float32 master and, where there
-    is one, the working copy in another type.
-    """
-
-    q_b: Sequence[Tensor]
-    kv_b: Sequence[Tensor]
-    heads: int
-    nope: int
-    rope: int
+from k2model.config import K2Config
 
 
 class MaxLogit:
@@ -50,55 +33,29 @@ class MaxLogit:
         return result
 
 
-def clip_factors(max_logit_H: Tensor, tau: float) -> Tensor:
-    """γ per head: τ / S_max where S_max is finite and above τ, exactly 1 everywhere else.
+def clip_factors(max_logit: Tensor, tau: float) -> Tensor:
+    """γ per head, of any shape: τ / S_max where S_max is finite and above τ, exactly 1 everywhere else.
 
     A maximum ≤ 0 needs no clip, and an infinite or NaN one gives no usable factor: the loss guard deals with it.
-    """
-    over = (max_logit_H > tau) & torch.isfinite(max_logit_H)
-    return torch.where(over, tau / torch.where(over, max_logit_H, torch.ones_like(max_logit_H)), 1.0)
-
-
-@torch.no_grad()
-def qk_clip_(layers: Iterable[AttentionWeights], max_logit_LH: Tensor, tau: float) -> int:
-    """Rescales the weights in place; heads at or below τ keep their bits.
-
-    Args:
-        layers: one entry per row of `max_logit_LH`.
-        max_logit_LH: [layers, H], already reduced over micro-batches and ranks.
-        tau: the threshold, above 0.
-
-    Returns:
-        How many heads were clipped.
 
     Raises:
-        ValueError: tau is not positive, or the number of layers or heads differs.
+        ValueError: tau is not positive.
     """
-    layers = list(layers)
     if tau <= 0:
         raise ValueError(f"qk_clip tau must be above 0, got {tau}")
-    if len(layers) != max_logit_LH.size(0):
-        raise ValueError(f"{len(layers)} attention layers, but maxima for {max_logit_LH.size(0)}")
-    gamma_LH = clip_factors(max_logit_LH.float(), tau)
-    clipped = gamma_LH < 1
-    if not bool(clipped.any()):
-        return 0
-    for layer, gamma_H, clipped_H in zip(layers, gamma_LH, clipped, strict=True):
-        if gamma_H.numel() != layer.heads:
-            raise ValueError(f"maxima for {gamma_H.numel()} heads, the layer has {layer.heads}")
-        heads = clipped_H.nonzero().squeeze(1)
-        if heads.numel():
-            _rescale_(layer, heads, gamma_H[heads])
-    return int(clipped.sum())
+    over = (max_logit > tau) & torch.isfinite(max_logit)
+    return torch.where(over, tau / torch.where(over, max_logit, torch.ones_like(max_logit)), 1.0)
 
 
-def _rescale_(layer: AttentionWeights, heads: Tensor, gamma: Tensor) -> None:
-    half = gamma.sqrt()
-    for q_b in layer.q_b:
-        q_HDR = q_b.view(layer.heads, layer.nope + layer.rope, -1)
-        scale = torch.cat([half[:, None].expand(-1, layer.nope), gamma[:, None].expand(-1, layer.rope)], dim=1)
-        q_HDR[heads] = (q_HDR[heads].float() * scale[:, :, None].to(q_HDR.device)).to(q_HDR.dtype)
-    for kv_b in layer.kv_b:
-        kv_HDR = kv_b.view(layer.heads, kv_b.size(0) // layer.heads, -1)
-        keys = kv_HDR[heads, : layer.nope].float() * half[:, None, None].to(kv_HDR.device)
-        kv_HDR[heads, : layer.nope] = keys.to(kv_HDR.dtype)
+def row_factors(gamma_H: Tensor, config: K2Config) -> tuple[Tensor, Tensor]:
+    """What the rows of a layer's query and key-value up-projections are multiplied with.
+
+    Returns:
+        for `q_b_proj` (`q_proj` where queries aren't compressed), [H · (nope + rope)]; for `kv_b_proj`,
+        [H · (nope + value)]. Rows of heads that need no clip, and of values, have exactly 1.
+    """
+    c, half_H1 = config, gamma_H.sqrt()[:, None]
+    nope = half_H1.expand(-1, c.qk_nope_head_dim)
+    query = torch.cat([nope, gamma_H[:, None].expand(-1, c.qk_rope_head_dim)], dim=1)
+    key = torch.cat([nope, torch.ones_like(half_H1).expand(-1, c.v_head_dim)], dim=1)
+    return query.flatten(), key.flatten()

@@ -1,12 +1,14 @@
-"""`optimizer` of a training stage in params.yaml."""
+"""`optimizer` and the engine's layout of a training stage in params.yaml."""
 
 from collections.abc import Iterable
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from k2model.training.engine import OptimizerOptions
+from k2model.training.layout import Layout
 from k2model.training.rates import Rates
+from stages.harness.ranks import RanksSection
 from stages.harness.section import Section
 
 
@@ -48,3 +50,28 @@ class OptimizerParams(Section):
             rates=Rates(**self.rates.model_dump()),
             vocabulary_rows=sorted(special) if self.vocabulary_rows == "special" else None,
         )
+
+
+class TrainingSection(RanksSection):
+    """What the training engine of a stage takes.
+
+    compute: type of the working weights' values; bfloat16 keeps float32 masters in the optimizer.
+    zero: DeepSpeed's ZeRO stage: 1 shards the optimizer's state over the ranks, 2 the gradients, 3 the weights.
+    expert_parallel: so many neighbouring ranks share every layer's experts.
+    recompute: what the backward pass computes again: nothing, whole layers, or attention and feed-forward parts apart.
+    """
+
+    compute: Literal["float32", "bfloat16"]
+    zero: Literal[0, 1, 2, 3]
+    expert_parallel: int = Field(ge=1)
+    recompute: Literal["none", "layer", "parts"]
+    optimizer: OptimizerParams
+
+    @property
+    def layout(self) -> Layout:
+        return Layout(self.compute, self.zero, self.expert_parallel, self.recompute)
+
+    @model_validator(mode="after")
+    def _can_be(self) -> "TrainingSection":
+        self.layout.check(self.optimizer.matrices, self.optimizer.clip_norm, self.ranks)
+        return self

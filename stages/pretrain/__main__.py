@@ -3,13 +3,13 @@
 `pretrain.ranks` above 1 trains with that many processes, see stages/harness/ranks.py.
 """
 
+from collections import deque
 from pathlib import Path
 from statistics import mean
 
 import torch
 
 from k2model.chat.tokenizer import load_tokenizer
-from k2model.formats.checkpoint import save_checkpoint
 from k2model.formats.model_folder import save_model_folder
 from k2model.model import K2Model
 from stages.harness.files import write_atomic
@@ -31,7 +31,7 @@ LAST = 10
 
 
 def text_loss(model: K2Model) -> TextLoss:
-    """Loss on the held-out documents that all stages share; under expert parallelism all ranks must call it."""
+    """Loss on the held-out documents that all stages share; of weights that are spread over ranks all must call it."""
     return HeldText(load_common().seed)(model, load_tokenizer(START))
 
 
@@ -56,11 +56,12 @@ def main() -> None:
                 say=lambda line: print(f"pretrain: {line}", flush=True),
             )
             trainer = train(job, hooks)
-        model, dtype = trainer.engine.model, trainer.engine.weight_dtype
-        held = text_loss(model) if stage.leads or model.parallel else None
+        engine = trainer.engine
+        # Weights that are spread over ranks run and are written by all of them together.
+        held = text_loss(engine.model) if stage.leads or engine.spread else None
+        tensors = engine.tensors()
         if not stage.leads:
-            if model.parallel:
-                save_checkpoint(model, OUT, dtype=dtype)  # gives its experts; rank 0 writes
+            deque(tensors, maxlen=0)
             return
         history = trainer.history
         assert history is not None and held is not None
@@ -83,7 +84,8 @@ def main() -> None:
         }
         metrics |= held.metrics()
         made = records(stage, START, [*corpus_sources(), REPHRASED], metrics)
-        save_model_folder(model, OUT, load_tokenizer(START), made, dtype=dtype)
+        dtype = engine.weight_dtype
+        save_model_folder(engine.model, OUT, load_tokenizer(START), made, dtype=dtype, tensors=tensors)
         stage.finish(
             f"{metrics['parameters']:,} parameters, {metrics['tokens']:,} tokens, "
             f"loss {losses[0]:.3f} to {metrics['loss']:.3f}",

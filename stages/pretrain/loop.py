@@ -199,8 +199,7 @@ class Trainer:
             job.start,
             p.optimizer.options(job.special),
             micro_batches=self.micro_batches,
-            compute=p.compute,
-            expert_parallel=p.expert_parallel,
+            layout=p.layout,
             checkpoints=job.work / "checkpoints",
             keep=p.checkpoint.keep,
         )

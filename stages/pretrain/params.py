@@ -4,8 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from stages.harness.optimizer import OptimizerParams
-from stages.harness.ranks import RanksSection
+from stages.harness.optimizer import OptimizerParams, TrainingSection
 from stages.harness.section import Section
 
 
@@ -53,15 +52,13 @@ class GuardParams(Section):
     max_rollbacks: int = Field(ge=0)
 
 
-class PretrainParams(RanksSection):
+class PretrainParams(TrainingSection):
     """MuonClip pre-training in a DeepSpeed engine."""
 
     steps: int = Field(ge=1)
     sequence_length: int = Field(ge=8)
     global_batch_tokens: int = Field(ge=8)
     micro_batch_tokens: int = Field(ge=8)
-    compute: Literal["float32", "bfloat16"]
-    expert_parallel: int = Field(ge=1)
     optimizer: PretrainOptimizer
     wsd: WsdParams
     annealing: AnnealingParams
@@ -76,8 +73,6 @@ class PretrainParams(RanksSection):
                 f"global_batch_tokens {self.global_batch_tokens} is no multiple of micro_batch_tokens × ranks "
                 f"({self.micro_batch_tokens} × {self.ranks})"
             )
-        if self.ranks % self.expert_parallel:
-            raise ValueError(f"expert_parallel {self.expert_parallel} does not divide ranks {self.ranks}")
         for length in {self.sequence_length, *([self.long_context.sequence_length] if self.long_context.steps else [])}:
             if self.micro_batch_tokens % length:
                 raise ValueError(f"micro_batch_tokens {self.micro_batch_tokens} is no multiple of sequence {length}")

@@ -80,7 +80,7 @@ def main() -> None:
         measured: dict[str, Measured] = {}
         with stage.progress(2 * p.steps, "step") as progress:
 
-            def arm(name: str, *, quantized: bool) -> K2Model:
+            def arm(name: str, *, quantized: bool) -> K2Model | None:
                 def done(step: int, loss: float) -> None:
                     stage.log({f"{name}/loss": loss}, step)
                     progress.update(1, f"{name} loss {loss:.3f}")
@@ -91,7 +91,7 @@ def main() -> None:
             # One arm after the other is in memory; DeepSpeed's engine refers to itself, so only the collector frees it.
             plain = arm("bf16", quantized=False)
             gc.collect()
-            if stage.leads:
+            if plain is not None:
                 measured["start"] = measure(to_bfloat16(load_checkpoint(start), fast_dtype()))
                 measured["bf16"] = measure(to_bfloat16(plain, fast_dtype()))
                 round_to_nearest(plain)
@@ -99,7 +99,7 @@ def main() -> None:
             del plain
             gc.collect()
             tuned = arm("qat", quantized=True)
-        if not stage.leads:
+        if tuned is None:
             return
         gc.collect()
         packed = stage.work / "int4"

@@ -1,14 +1,11 @@
 """`qat` in params.yaml."""
 
-from typing import Literal
-
 from pydantic import Field, model_validator
 
-from stages.harness.optimizer import OptimizerParams
-from stages.harness.ranks import RanksSection
+from stages.harness.optimizer import TrainingSection
 
 
-class QatParams(RanksSection):
+class QatParams(TrainingSection):
     """Quantization-aware training, and the same steps without it to compare with."""
 
     steps: int = Field(ge=1)
@@ -17,10 +14,8 @@ class QatParams(RanksSection):
     micro_batch_tokens: int = Field(ge=8)
     chat_micro_batches: int = Field(ge=0)
     demonstrations: int = Field(ge=1)
-    compute: Literal["float32", "bfloat16"]
     lr: float = Field(gt=0)
     warmup_steps: int = Field(ge=0)
-    optimizer: OptimizerParams
     checkpoint_every: int = Field(ge=1)
     eval_documents: int = Field(ge=2)
     eval_facts: int = Field(ge=1)

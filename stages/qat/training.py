@@ -72,8 +72,8 @@ def _loss(model: nn.Module, micro: TokenBatch | Packed) -> tuple[Tensor, Output]
     return output.loss, output
 
 
-def train(arm: QatArm, p: QatParams, data: MicroBatches, done: Step, say: Callable[[str], None]) -> K2Model:
-    """Trains or resumes to the last step; the model's weights are the trained ones, not the quantized ones.
+def train(arm: QatArm, p: QatParams, data: MicroBatches, done: Step, say: Callable[[str], None]) -> K2Model | None:
+    """Trains or resumes to the last step; the trained weights, not the quantized ones, on rank 0, elsewhere None.
 
     Args:
         done: called after each step with its number from 1 and its loss.
@@ -87,7 +87,7 @@ def train(arm: QatArm, p: QatParams, data: MicroBatches, done: Step, say: Callab
         arm.start,
         options,
         micro_batches=data.count,
-        compute=p.compute,
+        layout=p.layout,
         fake_quant=arm.quantized,
         checkpoints=arm.work / "checkpoints",
     )
@@ -103,5 +103,7 @@ def train(arm: QatArm, p: QatParams, data: MicroBatches, done: Step, say: Callab
         if (step + 1) % p.checkpoint_every == 0 or step + 1 == p.steps:
             engine.save(step + 1, {"step": step + 1})
     engine.settle()
-    set_fake_quant(engine.model, False)
-    return engine.model
+    model = engine.whole()
+    if model is not None:
+        set_fake_quant(model, False)
+    return model

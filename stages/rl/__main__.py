@@ -68,7 +68,8 @@ def main() -> None:
                 curve = loop.run()
             except RolloutError as error:
                 raise InputError(f"rl.rollouts: {error}") from None
-        if text_before is None:
+        model = loop.policy
+        if text_before is None or model is None:
             return
         first, last = curve[0], curve[-1]
         metrics = {f"{key}_first": value for key, value in first.items() if key.startswith("held_")}
@@ -77,11 +78,10 @@ def main() -> None:
         metrics["trajectories_without_targets"] = fitted.no_targets
         metrics["overlapping"] = dropped + sum(loop.tasks.overlapping.values())
         metrics["rollouts_refused"] = loop.state.refused
-        metrics |= compare(text_before, held_text(loop.engine.model, tokenizer), stage.seed("text"))
+        metrics |= compare(text_before, held_text(model, tokenizer), stage.seed("text"))
         data = [made_here("verifiable tasks", f"families {', '.join(shared.families)}")]
         if ptx is not None:
             data.append(made_here("trajectories and demonstrations of the PTX loss", f"{p.ptx_rows} rows a step"))
-        model = loop.engine.model
         made = records(stage, stage.start, data, metrics)
         save_model_folder(model, stage.place(OUT), tokenizer, made, dtype=loop.engine.weight_dtype)
         write_table(stage.place(ROLLOUTS_OUT), loop.rollouts.read(p.iterations), ROLLOUTS)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from gym.decontaminate import Index
 from k2model.chat.tokenizer import K2Tokenizer
+from k2model.model import K2Model
 from k2model.training.engine import TrainEngine
 from stages.harness.hooks import Hooks
 from stages.harness.seeds import rng
@@ -61,6 +62,7 @@ class Loop:
 
     Attributes:
         tasks: what it trains on and is measured on.
+        policy: the network as the last update left it, for sampling and judging.
         rollouts: the finished rollouts of every iteration.
         seconds: wall time of this process by phase (sample, score, update, evaluate).
     """
@@ -74,7 +76,7 @@ class Loop:
             setup.start,
             options,
             micro_batches=self.micros,
-            compute=p.compute,
+            layout=p.layout,
             fake_quant=p.fake_quant,
             checkpoints=setup.work / "checkpoints",
         )
@@ -91,6 +93,7 @@ class Loop:
         )
         self.rollouts = records.RolloutFiles(setup.work / "rollouts")
         self.seconds: dict[str, float] = {}
+        self.policy: K2Model | None = None
         self.state = State({name: Pool.fresh(len(tasks)) for name, tasks in self.tasks.train.items()})
 
     def run(self) -> list[dict[str, float]]:
@@ -101,7 +104,8 @@ class Loop:
         if saved is not None:
             self.state = State.of(saved)
             self.hooks.say(f"resumed at iteration {self.state.iteration} of {self.p.iterations}")
-        else:
+        self.policy = self._policy()
+        if saved is None:
             self._record(self.engine.led(self._evaluate))
         self.hooks.progress(self.state.iteration, "")
         while self.state.iteration < self.p.iterations:
@@ -112,13 +116,22 @@ class Loop:
         self.engine.settle()
         return self.state.curve
 
+    def _policy(self) -> K2Model | None:
+        """The network that samples: each rank's, or rank 0's where a server samples for all."""
+        return self.engine.whole(everywhere=self.p.rollouts.backend != "server")
+
+    def _leads(self) -> K2Model:
+        """The policy, on rank 0."""
+        assert self.policy is not None
+        return self.policy
+
     def _iterate(self) -> None:
         p, state = self.p, self.state
         if p.reset_optimizer:
-            self.engine.optimizer.reset_state()
+            self.engine.reset_optimizer()
         temperature = self.temperature()
         with self._phase("sample"):
-            finished, sampled = self.sampler.sample(self.engine, state, temperature)
+            finished, sampled = self.sampler.sample(self.engine, self.policy, state, temperature)
         with self._phase("score"):
             rows: list[records.Row] = []
             even = 0
@@ -136,6 +149,7 @@ class Loop:
                 self.rollouts.write(state.iteration, rows)
         with self._phase("update"):
             reports = self._update()
+            self.policy = self._policy()
         state.iteration += 1
         with self._phase("evaluate"):
             summary: dict[str, float] = {"temperature": temperature, "sampled_tokens": sampled, "even_groups": even}
@@ -152,7 +166,7 @@ class Loop:
         self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - began
 
     def _judge(self, comparisons: Sequence[Comparison]) -> list[float]:
-        return self.engine.led(lambda: pairwise.judge(self.engine.model, self.tokenizer, comparisons))
+        return self.engine.led(lambda: pairwise.judge(self._leads(), self.tokenizer, comparisons))
 
     def temperature(self) -> float:
         """High early, low late (K2 report §3.2.3), along a cosine."""
@@ -177,7 +191,6 @@ class Loop:
         if not steps:
             return []
         self.state.ready = []
-        self.engine.model.train()
         reports: list[UpdateReport] = []
         for number in range(steps):
             taken = groups[number::steps]
@@ -217,7 +230,7 @@ class Loop:
 
     def _evaluate(self) -> dict[str, float]:
         """Greedy success on held problems, and the critic's accuracy on held pairs."""
-        p, model = self.p, self.engine.model
+        p, model = self.p, self._leads()
         model.eval()
         measures: dict[str, float] = {}
         for family, tasks in self.tasks.held.items():

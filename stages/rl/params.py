@@ -5,8 +5,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from gym.tasksets.elementary import FAMILIES
-from stages.harness.optimizer import OptimizerParams
-from stages.harness.ranks import RanksSection
+from stages.harness.optimizer import TrainingSection
 from stages.harness.section import Section
 
 
@@ -74,7 +73,7 @@ class RolloutParams(Section):
         return self
 
 
-class RlParams(RanksSection):
+class RlParams(TrainingSection):
     """Joint RL with verifiable and self-critique rewards."""
 
     iterations: int = Field(ge=0)
@@ -86,7 +85,6 @@ class RlParams(RanksSection):
     micro_groups: int = Field(ge=1)
     lr: float = Field(gt=0)
     final_lr: float = Field(ge=0)
-    optimizer: OptimizerParams
     reset_optimizer: bool
     rollout_tokens: int = Field(ge=1)
     objective: ObjectiveParams
@@ -103,7 +101,6 @@ class RlParams(RanksSection):
     held_tasks: int = Field(ge=1)
     eval_every: int = Field(ge=1)
     max_batch: int = Field(ge=1)
-    compute: Literal["float32", "bfloat16"]
     rollouts: RolloutParams
     fake_quant: bool
     checkpoint_every: int = Field(ge=1)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from gym.tasksets.task import Task
 from gym.verifiers.result import Result
 from k2model.chat.tokenizer import K2Tokenizer
+from k2model.model import K2Model
 from k2model.training.engine import TrainEngine
 from stages.harness.seeds import rng, seed32
 from stages.rl.backends import OpenBackend
@@ -56,8 +57,10 @@ class Sampler:
     open_backend: OpenBackend
     context: int
 
-    def sample(self, engine: TrainEngine, state: State, temperature: float) -> tuple[list[Finished], int]:
-        """Samples this iteration's prompts and those that wait in `state`.
+    def sample(
+        self, engine: TrainEngine, policy: K2Model | None, state: State, temperature: float
+    ) -> tuple[list[Finished], int]:
+        """Samples this iteration's prompts and those that wait in `state`; the ranks that sample have a policy.
 
         Returns:
             The prompts whose answers are all finished, and how many tokens were sampled; the others wait in `state`.
@@ -67,7 +70,7 @@ class Sampler:
         # A server samples for all: one rank asks it.
         samplers = 1 if p.rollouts.backend == "server" else engine.ranks
         mine = groups[engine.rank :: samplers] if engine.rank < samplers else []
-        parts = engine.gather(self._advance(engine, mine, temperature, number, p.rollout_tokens // samplers))
+        parts = engine.gather(self._advance(policy, mine, temperature, number, p.rollout_tokens // samplers))
         finished, state.waiting = [], []
         for place in range(len(groups)):
             group, judged = parts[place % samplers][0][place // samplers]
@@ -82,16 +85,16 @@ class Sampler:
         return finished, sum(sampled for _, sampled in parts)
 
     def _advance(
-        self, engine: TrainEngine, groups: list[list[Rollout]], temperature: float, number: int, token_limit: int
+        self, policy: K2Model | None, groups: list[list[Rollout]], temperature: float, number: int, token_limit: int
     ) -> tuple[list[tuple[list[Rollout], Judged | None]], int]:
         """Each group with what is judged of it, None while a rollout runs; and how many tokens were sampled."""
-        if not groups:
+        if not groups or policy is None:
             return [], 0
         p, rollouts = self.params, [rollout for group in groups for rollout in group]
         episodes = {rollout.key: self._episode(rollout) for rollout in rollouts}
-        engine.model.eval()
+        policy.eval()
         sampled = advance(
-            self.open_backend(engine.model, self.tokenizer, p.max_batch, self.context),
+            self.open_backend(policy, self.tokenizer, p.max_batch, self.context),
             rollouts,
             episodes,
             temperature=temperature,

@@ -85,6 +85,7 @@ def main() -> None:
             stage.start,
             p.optimizer.options(tokenizer.names),
             micro_batches=p.rows_per_step // p.micro_rows,
+            layout=p.layout,
             fake_quant=p.fake_quant,
             checkpoints=stage.work / "checkpoints",
         )
@@ -102,7 +103,8 @@ def main() -> None:
                     stage.track.flush()
                     engine.save(step + 1, {"step": step + 1, "losses": losses})
         engine.settle()
-        if text_before is None:
+        model = engine.whole()
+        if model is None or text_before is None:
             return
         rows = [{"step": k + 1, "loss": f"{loss:.6g}", "lr": f"{_lr(p, k):.6g}"} for k, loss in enumerate(losses)]
         curve = stage.place(CURVE)
@@ -120,9 +122,9 @@ def main() -> None:
         drawn = stage.rng("held").permutation(len(held_examples))[:HELD_EXAMPLES]
         if len(drawn):
             some = [held_examples[k] for k in drawn]
-            metrics["held_loss"] = mean_loss(engine.model, some, rows=HELD_ROWS, pad=tokenizer.pad)
+            metrics["held_loss"] = mean_loss(model, some, rows=HELD_ROWS, pad=tokenizer.pad)
         fitting = of_examples(held, places)
-        metrics |= call_accuracy(engine.model, tokenizer, fitting, p.eval_calls, p.sequence_length, stage.rng("calls"))
+        metrics |= call_accuracy(model, tokenizer, fitting, p.eval_calls, p.sequence_length, stage.rng("calls"))
         if p.eval_tasks:
             seed = stage.seed32("held")
             tasks = {
@@ -130,9 +132,9 @@ def main() -> None:
                 for family, count in p.demonstrations.items()
                 if count
             }
-            scores = elementary_scores(engine.model, tokenizer, tasks)
+            scores = elementary_scores(model, tokenizer, tasks)
             metrics |= {f"success_{family}": sum(solved) / p.eval_tasks for family, solved in scores.items()}
-        metrics |= compare(text_before, held_text(engine.model, tokenizer), stage.seed("text"))
+        metrics |= compare(text_before, held_text(model, tokenizer), stage.seed("text"))
         data = [
             made_here(
                 "trajectories of simulated tool use and of repairs",
@@ -141,7 +143,7 @@ def main() -> None:
             made_here("demonstrations of elementary tasks, and answered questions", f"{len(demonstrations):,}"),
         ]
         made = records(stage, stage.start, data, metrics)
-        save_model_folder(engine.model, stage.place(OUT), tokenizer, made)
+        save_model_folder(model, stage.place(OUT), tokenizer, made, dtype=engine.weight_dtype)
         write_csv(curve, rows)
         stage.track.artifact(curve)
         stage.finish(

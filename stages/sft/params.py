@@ -2,11 +2,10 @@
 
 from pydantic import Field, model_validator
 
-from stages.harness.optimizer import OptimizerParams
-from stages.harness.ranks import RanksSection
+from stages.harness.optimizer import TrainingSection
 
 
-class SftParams(RanksSection):
+class SftParams(TrainingSection):
     """Supervised tuning on kept trajectories, on demonstrations of the RL tasksets, and on plain text.
 
     facts: questions about training documents with their answers, among the demonstrations.
@@ -20,7 +19,6 @@ class SftParams(RanksSection):
     micro_rows: int = Field(ge=1)
     lr: float = Field(gt=0)
     warmup_steps: int = Field(ge=0)
-    optimizer: OptimizerParams
     fake_quant: bool
     trajectory_share: float = Field(ge=0, le=1)
     text_share: float = Field(ge=0, lt=1)

@@ -23,7 +23,6 @@ def loss(model, ids_BL):
     return output.loss, output
 
 engine.apply(engine.accumulate(loss, [torch.zeros(1, 9, dtype=torch.int64)]), lr=0.01, bias_rate=0.001)
-engine.optimizer.load_state_dict(engine.optimizer.state_dict())
 print("torch._dynamo" in sys.modules)
 """
 

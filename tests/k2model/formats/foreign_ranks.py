@@ -11,6 +11,7 @@ import torch.distributed as dist
 from k2model.expert_parallel import ExpertParallel
 from k2model.formats import shards
 from k2model.formats.checkpoint import load_checkpoint, named_tensors
+from k2model.training.process_group import experts_over
 
 READ_TENSOR, SHA256_FILE = shards.read_tensor, shards.sha256_file
 
@@ -44,8 +45,10 @@ def main() -> None:
     rank, ranks, store, out = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], Path(sys.argv[4])
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=ranks)
+    parallel = experts_over(ranks)
+    assert parallel is not None
     for folder in sys.argv[5:]:
-        load(Path(folder), ExpertParallel(rank, ranks, dist.group.WORLD, dist.group.WORLD), out)
+        load(Path(folder), parallel, out)
     dist.barrier()
 
 

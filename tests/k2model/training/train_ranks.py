@@ -1,54 +1,109 @@
-"""One gloo rank of a tiny training run."""
+"""One gloo rank that goes through trainings of several layouts, one after the other."""
 
+import gc
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.distributed as dist
-from safetensors.torch import save_file
+from torch import Tensor, nn
 
-from k2model.config import K2Config
-from k2model.formats.checkpoint import load_checkpoint, named_tensors, save_checkpoint
-from k2model.model import K2Model
+from k2model.expert_parallel import HeldExperts
+from k2model.model import Output
 from k2model.training.engine import OptimizerOptions, TrainEngine
-from k2model.training.process_group import experts_over
+from k2model.training.layout import Layout
+from k2model.training.muon import Calls
+from tests.k2model.training import alone
 
-MICRO = 4
+MUON = OptimizerOptions(alone.DECAY, tau=alone.TAU)
+ADAMW = replace(MUON, matrices="adamw", clip_norm=0.5)
 
 
-def run(rank: int, ranks: int, spread: int, store: str, out: str) -> None:
+@dataclass(frozen=True)
+class Task:
+    """Trains `steps` steps from `start`, or from what `checkpoints` holds, where it saves at the end if asked."""
+
+    layout: Layout
+    start: Path
+    out: Path
+    steps: int = 3
+    options: OptimizerOptions = MUON
+    checkpoints: Path | None = None
+    save: bool = False
+
+
+def loss_fn(model: nn.Module, tokens: Tensor) -> tuple[Tensor, Output]:
+    output = model(tokens[:, :-1], tokens[:, 1:])
+    return output.loss, output
+
+
+def run(rank: int, ranks: int, store: str, tasks: list[Task]) -> None:
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=ranks)
-    parallel = experts_over(spread)
-    model = K2Model(K2Config.preset("smoke"), seed=1, parallel=parallel)
-    # Nobody chooses the first sparse layer's upper half: a rank that holds it gets no rows and must still take part.
-    model.gates()[0].e_score_correction_bias[:4] += 10
-    # tau far below what random weights give, so that QK-Clip is part of what must agree.
-    engine = TrainEngine(model, OptimizerOptions(tau=0.05, clip_norm=0.5), micro_batches=MICRO)
-
-    def loss_fn(model, tokens):
-        output = model(tokens[:, :-1], tokens[:, 1:])
-        return output.loss, output
-
-    clipped, losses = 0, []
-    for step in range(3):
-        data = torch.Generator().manual_seed(step)
-        tokens = torch.randint(0, model.config.vocab_size, (MICRO, 2, 17), generator=data)
-        losses.append(engine.accumulate(loss_fn, tokens))
-        report = engine.apply(losses[-1], lr=0.01, bias_rate=0.001)
-        clipped += report.clipped_heads
-        losses.append(report.grad_norm)
-    tensors = {name: t.clone().contiguous() for name, t in named_tensors(engine.model)}
-    save_file(tensors, f"{out}-{rank}.safetensors")
-    save_file(engine.optimizer.state_tensors(), f"{out}-{rank}.state")
-    facts = {
-        "bytes": torch.tensor(engine.optimizer.state_bytes()),
-        "clipped": torch.tensor(clipped),
-        "losses": torch.tensor(losses, dtype=torch.float64),
-    }
-    save_file(facts, f"{out}-{rank}.facts")
-    if spread > 1 or ranks == 1:
-        save_checkpoint(engine.model, Path(f"{out}-hf"))
-        dist.barrier()
-        again = load_checkpoint(Path(f"{out}-hf"), parallel=parallel)
-        assert all(torch.equal(tensor, tensors[name]) for name, tensor in named_tensors(again))
+    for task in tasks:
+        _run(task, rank)
+        gc.collect()
     dist.barrier()
+
+
+def _run(task: Task, rank: int) -> None:
+    engine = TrainEngine(
+        task.start, task.options, micro_batches=alone.MICRO, layout=task.layout, checkpoints=task.checkpoints
+    )
+    first = 0
+    if task.checkpoints is not None and not task.save:
+        found = engine.resume()
+        assert found is not None, engine.problems
+        first = found["step"]
+    rows, calls = [], Calls.matrices
+    for step in range(first, task.steps):
+        loss = engine.accumulate(loss_fn, alone.data(step))
+        before = state_bytes(engine)
+        report = engine.apply(loss, lr=alone.LR, bias_rate=alone.BIAS_RATE)
+        rows.append([loss, report.grad_norm, report.clipped_heads])
+    if task.save:
+        engine.save(task.steps, {"step": task.steps})
+        engine.settle()
+    held = {len(m.held) for m in engine.model.modules() if isinstance(m, HeldExperts)}
+    facts: dict[str, Any] = {"calls": Calls.matrices - calls, "held": held, "load": report.load_LE.sum().item()}
+    facts["bytes"] = state_bytes(engine) | {"gradients": before["gradients"]}
+    weights = {name: tensor.clone() for name, tensor in engine.tensors()}
+    whole = engine.whole()
+    assert (whole is None) == (rank > 0)
+    if whole is not None:
+        facts["logits"] = whole.eval()(alone.data(0)[0][:, :8]).logits_BLV.detach()
+    torch.save((rows, weights if rank == 0 else {}, facts), f"{task.out}.{rank}")
+
+
+def state_bytes(engine: TrainEngine) -> dict[str, int]:
+    """Bytes of this rank's tensors by kind, each storage once."""
+    seen: set[int] = set()
+    sizes = dict.fromkeys(("weights", "gradients", "master", "moments"), 0)
+
+    def add(kind: str, tensor: Any) -> None:
+        if not isinstance(tensor, Tensor) or tensor.is_meta:
+            return
+        storage = tensor.untyped_storage()
+        if storage.nbytes() and storage.data_ptr() not in seen:
+            seen.add(storage.data_ptr())
+            sizes[kind] += storage.nbytes()
+
+    stage, opt = engine.layout.zero, engine.engine.optimizer
+    for param in engine.model.parameters():
+        add("weights", param.data)
+        add("weights", getattr(param, "ds_tensor", None))
+    for param in engine.model.parameters():
+        add("gradients", param.grad)
+    if stage:
+        for kept in (getattr(opt, "averaged_gradients", {}), getattr(opt, "all_grad_tensors", {})):
+            for tensors in kept.values():
+                for tensor in tensors or []:
+                    add("gradients", tensor)
+        add("gradients", getattr(opt, "grad_partitions_flat_buffer", None))
+        for flat in opt.single_partition_of_fp32_groups if stage < 3 else opt.fp32_partitioned_groups_flat:
+            add("master", flat)
+    for state in engine.zero.base.state.values():
+        for tensor in state.values():
+            add("moments", tensor)
+    return sizes

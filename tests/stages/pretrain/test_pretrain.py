@@ -15,7 +15,7 @@ from k2model.config import K2Config
 from k2model.formats.checkpoint import save_checkpoint
 from k2model.model import K2Model
 from k2model.training.token_shards import ShardWriter
-from k2model.training.train_state import CheckpointWriter, Snapshot, list_checkpoints, newest_intact
+from k2model.training.train_state import CheckpointWriter, key_of, list_checkpoints, newest_intact
 from stages.harness.files import sha256_tree
 from stages.pretrain.guard import LossGuard, LossProblem
 from tests import forked
@@ -89,7 +89,7 @@ def test_killed_runs_end_in_the_same_bits(tmp_path, ranks, spread):
     running = start(killed, ranks, 1, spread)
     kill_when(running, lambda: writing(killed, since), 0.0)  # while a checkpoint is being written
     newest = list_checkpoints(killed / "work/checkpoints")[-1]
-    file = newest / "model-00000.safetensors"
+    file = newest / "rank-00000.safetensors"
     file.write_bytes(file.read_bytes()[:-1])  # and the newest one left is torn
     forked.finish(start(killed, ranks, 2, spread))
     same(whole, killed, ranks)
@@ -121,15 +121,15 @@ def test_a_second_run_of_the_stage_writes_the_same_bytes(tmp_path, run_in):
 def test_a_corrupted_checkpoint_is_named_and_the_one_before_is_taken(tmp_path):
     writer = CheckpointWriter(tmp_path, keep=2, background=False)
     for step in (1, 2, 3):
-        writer.save(step, Snapshot({"model": {"w": torch.full((4,), float(step))}}, {"step": step}))
+        writer.save(step, {key_of("master", "w", 0, 4): torch.full((4,), float(step))}, {"step": step})
     assert [p.name for p in list_checkpoints(tmp_path)] == ["step-00000002", "step-00000003"]
-    broken = tmp_path / "step-00000003" / "model-00000.safetensors"
+    broken = tmp_path / "step-00000003" / "rank-00000.safetensors"
     data = bytearray(broken.read_bytes())
     data[-1] ^= 1
     broken.write_bytes(data)
     found, problems = newest_intact(tmp_path)
     assert found == tmp_path / "step-00000002"
-    assert len(problems) == 1 and "step-00000003/model-00000.safetensors: sha256 differs" in problems[0]
+    assert len(problems) == 1 and "step-00000003/rank-00000.safetensors: sha256 differs" in problems[0]
 
 
 def test_the_guard_sees_nan_and_spikes_and_nothing_else():
