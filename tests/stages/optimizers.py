@@ -1,6 +1,8 @@
-"""`optimizer` of a stage that tunes everything with MuonClip, for tests that make their own parameters."""
+"""`optimizer` and layout of a stage that tunes everything with MuonClip, for tests that make their own parameters."""
 
 from typing import Any
+
+ONE_PROCESS = {"ranks": 1, "compute": "float32", "zero": 0, "expert_parallel": 1, "recompute": "none"}
 
 
 def muonclip(weight_decay: float, **changes: Any) -> dict[str, Any]:

@@ -1,12 +1,18 @@
-"""Tuning by two real processes: the weights of one process, one record, one line for what can't be."""
+"""Tuning by two real processes: the weights of one, one record, nothing lost by a kill, one line for what can't be."""
 
 import json
+import os
+import shutil
+import signal
+import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 
 from k2model.config import K2Config
@@ -14,11 +20,16 @@ from k2model.formats.checkpoint import load_checkpoint, named_tensors
 from k2model.formats.model_folder import save_model_folder
 from k2model.model import K2Model
 from stages.dial import merge
-from tests.conftest import ROOT, make_checkout
+from tests.conftest import ROOT, checkout_env, make_checkout
 from tests.small_data import small_tokenizer, write_training_data
 
 pytestmark = pytest.mark.slow
 Run = Callable[..., Any]
+LAYOUTS: dict[str, dict[str, Any]] = {
+    "sft": {"zero": 1, "expert_parallel": 2, "recompute": "layer"},
+    "rl": {"zero": 3, "recompute": "parts"},
+    "qat": {"zero": 2, "expert_parallel": 2},
+}
 SMALL: dict[str, Any] = {
     "sft": {"steps": 2, "sequence_length": 512, "eval_calls": 1, "eval_tasks": 1, "facts": 2},
     "rl": {"iterations": 2, "tool_tasks": 0, "pool": 4, "prompts": 4, "samples": 2, "updates": 1, "held_tasks": 2}
@@ -41,27 +52,53 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def _ranks(checkout: Path, stage: str, ranks: int) -> None:
+def _set(checkout: Path, stage: str, **values: Any) -> None:
     path = checkout / "params.yaml"
     value = yaml.safe_load(path.read_text())
-    value[stage]["ranks"] = ranks
+    value[stage] |= values
     path.write_text(yaml.safe_dump(value))
 
 
-@pytest.mark.parametrize("stage", ["sft", "rl", "qat"])
-def test_two_ranks_tune_the_weights_of_one(checkout: Path, run_in: Run, stage: str) -> None:
+def _command(checkout: Path, stage: str, out: Path) -> list[str]:
+    return [sys.executable, "-m", f"stages.{stage}", "--model", "../mine", "--out", f"../{out.name}"]
+
+
+def _killed_at_the_first_checkpoint(checkout: Path, command: list[str], stage: str) -> None:
+    """Runs a stage until one of its trainings has a checkpoint, then sends SIGKILL to all that it has started."""
+    log = checkout.parent / "killed.log"
+    with log.open("w") as said:
+        running = subprocess.Popen(
+            command, cwd=checkout, env=checkout_env(), stdout=said, stderr=said, start_new_session=True
+        )
+        end = time.monotonic() + 200
+        while not list(checkout.glob(f"work/{stage}/**/step-0000000*")):
+            assert running.poll() is None and time.monotonic() < end, log.read_text()
+            time.sleep(0.005)
+        os.killpg(running.pid, signal.SIGKILL)
+        running.wait()
+
+
+@pytest.mark.parametrize("stage", LAYOUTS)
+def test_two_ranks_tune_the_weights_of_one_and_a_kill_costs_no_bit(checkout: Path, run_in: Run, stage: str) -> None:
     found, losses = [], []
-    for ranks in (1, 2):
-        _ranks(checkout, stage, ranks)
-        out = checkout.parent / f"{stage}{ranks}"
-        ran = run_in(checkout, sys.executable, "-m", f"stages.{stage}", "--model", "../mine", "--out", f"../{out.name}")
+    alone = {"zero": 0, "expert_parallel": 1, "recompute": "none"}
+    for ranks, layout, killed in ((1, alone, False), (2, LAYOUTS[stage], False), (2, LAYOUTS[stage], True)):
+        _set(checkout, stage, ranks=ranks, checkpoint_every=1, **layout)
+        out = checkout.parent / f"{stage}{len(found)}"
+        command = _command(checkout, stage, out)
+        shutil.rmtree(checkout / "work" / stage, ignore_errors=True)
+        if killed:
+            _killed_at_the_first_checkpoint(checkout, command, stage)
+        ran = run_in(checkout, *command)
         assert sum(line.startswith(f"{stage}: ") and line.endswith(" s") for line in ran.stdout.splitlines()) == 1
-        shares = {path.name for path in checkout.glob(f"work/{stage}/*/**/optimizer-*.safetensors")}
-        assert len(shares) == ranks, "each rank keeps its share of the optimizer's state"
+        assert ("resumed at" in ran.stdout) == killed
+        shares = {path.name for path in checkout.glob(f"work/{stage}/*/**/rank-*.safetensors")}
+        assert len(shares) == ranks, "each rank keeps its share of the state"
         found.append(dict(named_tensors(load_checkpoint(out))))
         losses.append(json.loads((out / "run" / f"{stage}.json").read_text())["text_loss"])
     start = dict(named_tensors(load_checkpoint(checkout.parent / "mine")))
-    one, two = found
+    one, two, again = found
+    assert all(torch.equal(again[name], tensor) for name, tensor in two.items())
     moved, apart = (
         sum(float((one[name].float() - other[name].float()).norm()) for name in start) for other in (start, two)
     )
@@ -71,7 +108,7 @@ def test_two_ranks_tune_the_weights_of_one(checkout: Path, run_in: Run, stage: s
 
 
 def test_rows_that_the_ranks_do_not_divide_are_one_line(checkout: Path, run_in: Run) -> None:
-    _ranks(checkout, "sft", 3)
+    _set(checkout, "sft", ranks=3, zero=0, expert_parallel=1)
     refused = run_in(checkout, sys.executable, "-m", "stages.sft", check=False)
     assert refused.returncode == 2
     (line,) = refused.stderr.splitlines()

@@ -44,7 +44,7 @@ def seed_with_the_mark_in_batch(tokens, number):
 def job(tokens, work, policy, *, batch=9, rollbacks=2):
     work.mkdir()
     guard = {"policy": policy, "window": 16, "z": 20.0, "max_rollbacks": rollbacks}
-    params = PretrainParams.model_validate({**PARAMS, "ranks": 1, "expert_parallel": 1, "guard": guard})
+    params = PretrainParams.model_validate({**PARAMS, "guard": guard})
     return PretrainJob(
         params, tokens.parent / "base", frozenset(), seed_with_the_mark_in_batch(tokens, batch), 1, tokens, work
     )

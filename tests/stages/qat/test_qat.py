@@ -21,7 +21,7 @@ from stages.posttraining.packing import Example, Packed
 from stages.qat.measure import Measured, difference, held_tasks, summary
 from stages.qat.params import QatParams
 from stages.qat.training import MicroBatches, QatArm, learning_rate, train
-from tests.stages.optimizers import muonclip
+from tests.stages.optimizers import ONE_PROCESS, muonclip
 
 torch.set_num_threads(1)
 VALUES: dict[str, Any] = {
@@ -30,9 +30,10 @@ VALUES: dict[str, Any] = {
     "global_batch_tokens": 128,
     "micro_batch_tokens": 64,
     "chat_micro_batches": 1,
-    "ranks": 1,
+    **ONE_PROCESS,
     "demonstrations": 4,
     "compute": "bfloat16",
+    "zero": 3,
     "lr": 0.01,
     "warmup_steps": 1,
     "optimizer": muonclip(0.1),

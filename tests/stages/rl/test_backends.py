@@ -25,7 +25,7 @@ from stages.rl.backends import RolloutError, ServerBackend, ServerRollouts
 from stages.rl.families import Families
 from stages.rl.loop import Loop, RlSetup
 from stages.rl.params import RlParams
-from tests.stages.optimizers import muonclip
+from tests.stages.optimizers import ONE_PROCESS, muonclip
 
 torch.set_num_threads(1)
 
@@ -37,7 +37,7 @@ def _by(backend: str, url: str = "") -> dict[str, Any]:
 def _params(**changes: Any) -> RlParams:
     base: dict[str, Any] = {
         "iterations": 2, "tool_tasks": 0, "pool": 8, "prompts": 4,
-        "samples": 6, "updates": 4, "micro_groups": 1, "ranks": 1, "lr": 0.001, "final_lr": 0.001,
+        "samples": 6, "updates": 4, "micro_groups": 1, **ONE_PROCESS, "lr": 0.001, "final_lr": 0.001,
         "optimizer": muonclip(0.0),
         "reset_optimizer": False, "rollout_tokens": 10_000,
         "objective": {"name": "k2", "tau": 0.1, "alpha": -1.0, "beta": 1.0, "epsilon": 0.2},
@@ -46,7 +46,7 @@ def _params(**changes: Any) -> RlParams:
         "ptx": 0.0, "ptx_rows": 0, "ptx_length": 64,
         "ptx_demonstrations": {},
         "critic": {"open_prompts": 0, "coefficient": 0.0, "pairs": 0, "window": 1, "held_pairs": 0}, "held_tasks": 4,
-        "eval_every": 2, "max_batch": 8, "checkpoint_every": 2, "compute": "float32",
+        "eval_every": 2, "max_batch": 8, "checkpoint_every": 2,
         "rollouts": {"backend": "colocated", "url": "", "max_failed_share": 0.2}, "fake_quant": False,
     }  # fmt: skip
     return RlParams.model_validate(base | changes)

@@ -28,7 +28,7 @@ from stages.rl.params import RlParams
 from stages.rl.rollout import Rollout
 from stages.rl.sampling import Finished
 from stages.rl.scoring import outcomes
-from tests.stages.optimizers import muonclip
+from tests.stages.optimizers import ONE_PROCESS, muonclip
 
 torch.set_num_threads(1)
 
@@ -56,7 +56,7 @@ def _params(**changes: Any) -> RlParams:
         "samples": 3,
         "updates": 4,
         "micro_groups": 1,
-        "ranks": 1,
+        **ONE_PROCESS,
         "lr": 0.001,
         "final_lr": 0.001,
         "optimizer": muonclip(0.0),
@@ -76,7 +76,6 @@ def _params(**changes: Any) -> RlParams:
         "held_tasks": 4,
         "eval_every": 2,
         "max_batch": 16,
-        "compute": "float32",
         "rollouts": {"backend": "colocated", "url": "", "max_failed_share": 0.2},
         "fake_quant": False,
         "checkpoint_every": 1,
@@ -96,7 +95,7 @@ def _families(names: Sequence[str]) -> Families:
 
 
 def _weights(loop: Loop) -> dict[str, torch.Tensor]:
-    return {name: tensor.clone() for name, tensor in loop.engine.model_tensors().items()}
+    return {name: tensor.clone() for name, tensor in loop.engine.tensors()}
 
 
 class Killed(Exception):
