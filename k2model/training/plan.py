@@ -1,26 +1,35 @@
-"""Training a preset on paper: layout, memory per GPU, tokens per second, days.
+"""A training on paper, for the layouts that the engine takes: memory per GPU, tokens per second, days.
 
-    python -m k2model.training.plan k2 --gpus 2048 --gpu h100 [--pp 16 --ep 16] [--mfu 0.35]
+    python -m k2model.training.plan moonlight-16b --gpus 8 --gpu h100 [--stage rl --zero 3 --ep 8 --recompute layer]
 
-The rules are those of the K2 report §2.4: pipeline × expert parallel × data parallel, bfloat16 weights, float32
-gradient accumulation, optimizer states sharded over the data-parallel ranks (ZeRO-1), no tensor parallelism.
-Within a pipeline stage the routed experts are split over the expert-parallel ranks; everything else is replicated
-on them, and is data-parallel across them.
+What each ZeRO stage keeps on a rank is DeepSpeed's way with Muon (`k2model.training.zero`); tests hold the states to
+measured bytes. Pipeline, tensor and context parallelism are not this engine's.
 """
 
 import argparse
 import sys
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass, fields, replace
+from pathlib import Path
+from typing import Literal
+
+import torch
 
 from k2model.config import K2Config
 from k2model.describe import count_parameters
 from k2model.errors import ConfigError
 from k2model.flops import train_flops_per_token
+from k2model.formats.checkpoint import load_config
+from k2model.model import CHUNK_ELEMENTS, K2Model, Recompute
+from k2model.training.layout import Layout
+from k2model.training.muon import Rule, rule_of
 
-WEIGHT, GRADIENT = 2.0, 4.0  # bytes per parameter: bfloat16, float32 accumulation
-MASTER, MOMENT = 4.0, 4.0  # float32; Muon keeps one moment of a matrix, AdamW two of everything else
+FLOAT = 4.0  # bytes: masters, momenta, moments, sums of gradients
 USABLE = 0.92  # of a GPU's memory; the rest is the runtime's, the communicators' and fragmentation
-RECOMPUTE = ("none", "layer", "offload")
+BUCKET = 500_000_000  # elements that DeepSpeed reduces, and under stage 3 hands to Muon, at a time
+LOSS_COPIES = 3  # of a chunk of logits in float32: themselves, their softmax, their gradient
+ALIGNED = 2  # elements that a rank's partition is rounded up to
+Train = Literal["pretrain", "sft", "rl", "qat"]
 
 
 @dataclass(frozen=True)
@@ -41,73 +50,112 @@ GPUS = {
 
 
 @dataclass(frozen=True)
-class Layout:
-    """pp × ep × dp = number of GPUs; `dp` replicas of the routed experts."""
-
-    pp: int
-    ep: int
-    dp: int
-
-    @property
-    def gpus(self) -> int:
-        return self.pp * self.ep * self.dp
-
-
-@dataclass(frozen=True)
 class Memory:
-    """Bytes on the fullest GPU."""
+    """Bytes on the fullest rank.
+
+    gradients: with Muon's updates beside them. moments: Muon's momentum, AdamW's two. staged: momenta of a step that
+    may still be dropped (stages 1 and 2). transient: whole parameters of a layer, and buckets, under stage 3.
+    sampling: the copy of spread weights that rollouts run on, and their cache.
+    """
 
     weights: float
     gradients: float
-    optimizer: float
-    activations: float
+    master: float
+    moments: float
+    staged: float = 0.0
+    transient: float = 0.0
+    activations: float = 0.0
+    loss: float = 0.0
+    sampling: float = 0.0
 
     @property
     def states(self) -> float:
-        return self.weights + self.gradients + self.optimizer
+        return self.weights + self.gradients + self.master + self.moments + self.staged
 
     @property
     def total(self) -> float:
-        return self.states + self.activations
+        return float(sum(astuple(self)))
 
 
 @dataclass(frozen=True)
-class _Stage:
-    routed: float
-    matrices: float  # other weights that Muon trains
-    rest: float  # embedding, head, norms: AdamW
-    layers: int
+class _Sizes:
+    """Values of this rank's parameters, in their order: experts' share, Muon's other matrices, the rest."""
+
+    experts: list[int]
+    matrices: list[int]
+    rest: list[int]
+
+    @property
+    def all(self) -> int:
+        return sum(self.experts) + sum(self.matrices) + sum(self.rest)
 
 
-def _stages(config: K2Config, pp: int) -> list[_Stage]:
-    """Parameters of each pipeline stage; the stages with the embedding and the head get the fewest layers."""
-    n = count_parameters(config)
-    layers = [config.num_hidden_layers // pp] * pp
-    for index in range(config.num_hidden_layers % pp):
-        layers[(index + 1) % pp] += 1
-    sparse = max(config.num_moe_layers, 1)
-    stages, first = [], 0
-    for index, count in enumerate(layers):
-        dense_here = max(0, min(first + count, config.first_k_dense_replace) - first)
-        moe_here = count - dense_here
-        matrices = n.attention * count / config.num_hidden_layers + (n.router + n.shared) * moe_here / sparse
-        matrices += n.dense * dense_here / max(config.first_k_dense_replace, 1)
-        rest = n.norms * count / config.num_hidden_layers
-        rest += n.embedding if index == 0 else 0
-        rest += n.head if index == pp - 1 else 0
-        stages.append(_Stage(n.routed * moe_here / sparse, matrices, rest, count))
-        first += count
-    return stages
+def _sizes(config: K2Config, matrices: Rule, ep: int) -> _Sizes:
+    with torch.device("meta"):
+        model = K2Model(config)
+    sizes = _Sizes([], [], [])
+    for name, param in model.named_parameters():
+        muon = matrices == "muon" and rule_of(name, param.ndim) == "muon"
+        if param.ndim == 3:
+            sizes.experts.append(param.numel() // ep)
+        else:
+            (sizes.matrices if muon else sizes.rest).append(param.numel())
+    return sizes
 
 
-def activation_bytes(config: K2Config, tokens: int, layers: int, in_flight: int, recompute: str) -> float:
-    """Bytes of activations on a GPU whose pipeline stage has `layers` layers.
+def _touched(sizes: Sequence[int], ranks: int) -> int:
+    """Values of whole parameters that the fullest partition overlaps: Muon needs them whole."""
+    each = -(-sum(sizes) // (ranks * ALIGNED)) * ALIGNED
+    most = 0
+    for rank in range(ranks):
+        low, high, at, held = rank * each, (rank + 1) * each, 0, 0
+        for size in sizes:
+            held += size if at < high and at + size > low else 0
+            at += size
+        most = max(most, held)
+    return most
+
+
+def state_memory(config: K2Config, layout: Layout, ranks: int, *, matrices: Rule, stored: float) -> Memory:
+    """Weights, gradients and optimizer state of a rank.
 
     Args:
-        tokens: of a micro-batch on this GPU.
-        in_flight: micro-batches whose backward pass is still to come (1F1B: the number of stages on the first).
-        recompute: `none` keeps everything in bfloat16; `layer` keeps each layer's input and recomputes the rest;
-            `offload` is the report's: those inputs live on the host, two micro-batches' worth stay here.
+        stored: bytes of a working weight.
+    """
+    ep, muon = layout.expert_parallel, matrices == "muon"
+    sizes = _sizes(config, matrices, ep)
+    experts, other, rest = sum(sizes.experts), sum(sizes.matrices), sum(sizes.rest)
+    mine = experts * ep / ranks + (other + rest) / ranks
+    if layout.zero == 0:
+        moments = FLOAT * (experts + other) + 2 * FLOAT * rest if muon else 2 * FLOAT * sizes.all
+        return Memory(stored * sizes.all, FLOAT * sizes.all, 0.0, moments)
+    ours = (experts * ep + other) / ranks if muon else 0.0
+    adamw = mine - ours
+    if layout.zero == 3:
+        moments = FLOAT * ours + 2 * FLOAT * adamw
+        return Memory(stored * mine, FLOAT * mine, FLOAT * mine, moments, transient=_transient(sizes, stored, muon))
+    held = _touched(sizes.experts, ranks // ep) + _touched(sizes.matrices, ranks) if muon else 0
+    shared = _touched(sizes.rest, ranks) if muon else _touched(sizes.experts, ranks // ep) + _touched(sizes.rest, ranks)
+    gradients = FLOAT * (2 * held + shared)
+    moments = FLOAT * held + 2 * FLOAT * adamw
+    return Memory(stored * sizes.all, gradients, FLOAT * mine, moments, staged=FLOAT * held)
+
+
+def _transient(sizes: _Sizes, stored: float, muon: bool) -> float:
+    """Stage 3: the parameters of a layer, those that are fetched ahead, and what Muon puts together."""
+    layers = max(1, len(sizes.experts) // 3)
+    layer = (sum(sizes.experts) + sum(sizes.matrices)) / layers
+    whole = max([*sizes.rest, 0])
+    return stored * (layer + whole) + (2 * FLOAT * min(BUCKET, sizes.all) if muon else 0.0)
+
+
+def activation_bytes(config: K2Config, tokens: int, recompute: Recompute, width: float = 2.0) -> float:
+    """Bytes that the forward pass of a micro-batch keeps for the backward pass, the head's loss apart.
+
+    Args:
+        recompute: `none` keeps everything; `layer` each layer's input, and one layer while it is recomputed; `parts`
+            the inputs of attention and of the feed-forward part, and the larger of the two.
+        width: bytes of a value.
     """
     c = config
     heads = c.num_attention_heads
@@ -115,82 +163,68 @@ def activation_bytes(config: K2Config, tokens: int, layers: int, in_flight: int,
     attention += heads * (2 * c.qk_head_dim + c.qk_nope_head_dim + 3 * c.v_head_dim)
     experts = c.num_experts_per_tok + c.n_shared_experts
     feed_forward = c.hidden_size * (2 + c.num_experts_per_tok) + 3 * experts * c.moe_intermediate_size
-    layer = 2.0 * tokens * (attention + feed_forward)
+    last_norm = 2 * c.hidden_size
     if recompute == "none":
-        return layer * layers * in_flight
-    kept = 2 if recompute == "offload" else in_flight
-    return layer + 2.0 * tokens * c.hidden_size * layers * kept
+        return width * tokens * ((attention + feed_forward) * c.num_hidden_layers + last_norm)
+    inputs = c.hidden_size * c.num_hidden_layers * (2 if recompute == "parts" else 1)
+    live = max(attention, feed_forward) if recompute == "parts" else attention + feed_forward
+    return width * tokens * (inputs + live + last_norm)
 
 
-def memory_per_gpu(config: K2Config, layout: Layout, *, tokens: int = 4096, recompute: str = "layer") -> Memory:
-    """Bytes on the GPU that needs the most.
-
-    Optimizer states are sharded over the ranks that hold the same weights: `dp` for the routed experts, `ep · dp`
-    for everything else.
-    """
-    worst: Memory | None = None
-    for index, stage in enumerate(_stages(config, layout.pp)):
-        experts, other = stage.routed / layout.ep, stage.matrices + stage.rest
-        optimizer = experts * (MASTER + MOMENT) / layout.dp
-        optimizer += (stage.matrices * (MASTER + MOMENT) + stage.rest * (MASTER + 2 * MOMENT)) / layout.ep / layout.dp
-        memory = Memory(
-            weights=WEIGHT * (experts + other),
-            gradients=GRADIENT * (experts + other),
-            optimizer=optimizer,
-            activations=activation_bytes(config, tokens, stage.layers, layout.pp - index, recompute),
-        )
-        if worst is None or memory.total > worst.total:
-            worst = memory
-    assert worst is not None
-    return worst
-
-
-def check_layout(config: K2Config, layout: Layout) -> None:
-    """Raises ConfigError for a layout that can't be."""
-    if layout.pp > config.num_hidden_layers:
-        raise ConfigError(f"--pp: {layout.pp} stages for {config.num_hidden_layers} layers")
-    if config.n_routed_experts % layout.ep:
-        raise ConfigError(f"--ep: {layout.ep} does not divide n_routed_experts {config.n_routed_experts}")
+def memory_per_gpu(
+    config: K2Config,
+    layout: Layout,
+    ranks: int,
+    *,
+    stage: Train = "pretrain",
+    tokens: int = 4096,
+    rollouts: int = 64,
+    context: int = 4096,
+) -> Memory:
+    """Bytes on a GPU; `tokens` of a micro-batch, and for `rl` so many `rollouts` at once of `context` tokens."""
+    width = 2.0 if layout.compute == "bfloat16" else 4.0
+    matrices: Rule = "adamw" if stage in ("sft", "qat") else "muon"
+    memory = state_memory(config, layout, ranks, matrices=matrices, stored=width)
+    loss = FLOAT * LOSS_COPIES * min(tokens * config.vocab_size, max(CHUNK_ELEMENTS, config.vocab_size))
+    sampling = 0.0
+    if stage == "rl":
+        cache = config.num_hidden_layers * (config.kv_lora_rank + config.qk_rope_head_dim)
+        copied = layout.zero == 3 or layout.expert_parallel > 1
+        sampling = width * (rollouts * context * cache + (count_parameters(config).total if copied else 0))
+    if stage == "qat":  # what the INT4 rule makes of a layer's experts, beside them
+        experts = count_parameters(config).routed / max(1, config.num_moe_layers) / layout.expert_parallel
+        memory = replace(memory, transient=memory.transient + width * experts)
+    activations = activation_bytes(config, tokens, layout.recompute, width)
+    return replace(memory, activations=activations, loss=loss, sampling=sampling)
 
 
-def choose_layout(
-    config: K2Config, gpus: int, gpu: Gpu, *, tokens: int = 4096, recompute: str = "layer", pp: int = 0, ep: int = 0
-) -> Layout:
-    """The smallest model-parallel group that fits; with equal size, the fewer pipeline stages.
+def check_layout(config: K2Config, layout: Layout, gpus: int) -> None:
+    """Raises ConfigError for a layout that the engine refuses."""
+    layout.check("muon", 0.0, gpus)
+    if config.n_routed_experts % layout.expert_parallel:
+        raise ConfigError(f"--ep: {layout.expert_parallel} does not divide n_routed_experts {config.n_routed_experts}")
 
-    Args:
-        pp, ep: fixed when above 0.
+
+def choose_layout(config: K2Config, gpus: int, gpu: Gpu, wanted: Layout, ep: int = 0, **sizes: object) -> Layout:
+    """`wanted`, with the fewest expert-parallel ranks that fit unless `ep` says how many.
 
     Raises:
-        ConfigError: no layout of this many GPUs fits, or a given one can't be.
+        ConfigError: nothing fits, or the layout can't be.
     """
     if gpus < 1:
         raise ConfigError(f"--gpus: {gpus} is below 1")
-    candidates = []
-    for stages in [pp] if pp else _divisors(gpus):
-        for experts in [ep] if ep else _divisors(gpus):
-            if gpus % (stages * experts):
-                if pp and ep:
-                    raise ConfigError(f"--gpus: {gpus} is no multiple of pp × ep = {pp} × {ep}")
-                continue
-            layout = Layout(stages, experts, gpus // (stages * experts))
-            try:
-                check_layout(config, layout)
-            except ConfigError:
-                if pp and ep:
-                    raise
-                continue
-            memory = memory_per_gpu(config, layout, tokens=tokens, recompute=recompute)
-            if (pp and ep) or memory.total <= USABLE * gpu.memory:
-                candidates.append((stages * experts, stages, layout))
-    if not candidates:
-        fixed = "".join(f" with --{name} {value}" for name, value in (("pp", pp), ("ep", ep)) if value)
-        raise ConfigError(f"--gpus: no layout of {gpus} GPUs of {gpu.memory / 1e9:.0f} GB holds this model{fixed}")
-    return min(candidates, key=lambda item: item[:2])[2]
-
-
-def _divisors(value: int) -> list[int]:
-    return [d for d in range(1, value + 1) if value % d == 0]
+    tried = []
+    for size in [ep] if ep else [d for d in range(1, gpus + 1) if gpus % d == 0 and config.n_routed_experts % d == 0]:
+        layout = replace(wanted, expert_parallel=size)
+        check_layout(config, layout, gpus)
+        tried.append((memory_per_gpu(config, layout, gpus, **sizes).total, layout))  # type: ignore[arg-type]
+        if tried[-1][0] <= USABLE * gpu.memory or ep:
+            return layout
+    least = min(tried, key=lambda one: one[0])[0]
+    raise ConfigError(
+        f"--gpus: {gpus} GPUs of {gpu.memory / 1e9:.0f} GB don't hold this model with zero {wanted.zero}: the best "
+        f"expert parallel size needs {least / 1e9:.0f} GB on each"
+    )
 
 
 def tokens_per_second(config: K2Config, gpus: int, gpu: Gpu, mfu: float, sequence_length: int) -> float:
@@ -198,25 +232,34 @@ def tokens_per_second(config: K2Config, gpus: int, gpu: Gpu, mfu: float, sequenc
     return gpus * gpu.flops * mfu / train_flops_per_token(config, sequence_length)
 
 
+def _network(name: str) -> K2Config:
+    return load_config(Path(name)) if Path(name, "config.json").exists() else K2Config.preset(name)
+
+
 def plan(
     name: str,
     gpus: int,
     gpu_name: str,
     *,
-    pp: int = 0,
+    stage: Train = "pretrain",
+    layout: Layout | None = None,
     ep: int = 0,
     mfu: float = 0.35,
     sequence_length: int = 4096,
     micro_batch: int = 1,
-    recompute: str = "layer",
+    rollouts: int = 64,
     tokens: float = 15.5e12,
 ) -> str:
     """The text that the command prints.
 
+    Args:
+        name: a preset, or a model folder.
+        layout: by default bfloat16 with ZeRO-3 and recomputed layers.
+
     Raises:
         ConfigError: an unknown GPU, a number out of range or a layout that doesn't fit.
     """
-    config = K2Config.preset(name)
+    config = _network(name)
     if gpu_name not in GPUS:
         raise ConfigError(f"--gpu: no {gpu_name!r}; known: {', '.join(GPUS)}")
     if not 0 < mfu <= 1:
@@ -224,27 +267,20 @@ def plan(
     for option, value in (("--seq-len", sequence_length), ("--micro-batch", micro_batch), ("--tokens", tokens)):
         if value < 1:
             raise ConfigError(f"{option}: {value} is below 1")
-    gpu = GPUS[gpu_name]
-    local = sequence_length * micro_batch
-    layout = choose_layout(config, gpus, gpu, tokens=local, recompute=recompute, pp=pp, ep=ep)
-    memory = memory_per_gpu(config, layout, tokens=local, recompute=recompute)
+    gpu, local = GPUS[gpu_name], sequence_length * micro_batch
+    sizes = {"stage": stage, "tokens": local, "rollouts": rollouts, "context": sequence_length}
+    chosen = choose_layout(config, gpus, gpu, layout or Layout("bfloat16", 3, recompute="layer"), ep, **sizes)
+    memory = memory_per_gpu(config, chosen, gpus, **sizes)  # type: ignore[arg-type]
     n = count_parameters(config)
     speed = tokens_per_second(config, gpus, gpu, mfu, sequence_length)
     fits = memory.total <= USABLE * gpu.memory
-    rows = {
-        "weights (bfloat16)": memory.weights,
-        "gradients (float32)": memory.gradients,
-        "optimizer (float32, ZeRO-1)": memory.optimizer,
-        "all states": memory.states,
-        f"activations ({recompute}, {local:,} tokens)": memory.activations,
-        "sum": memory.total,
-    }
+    rows = {field.name: getattr(memory, field.name) for field in fields(memory)} | {"sum": memory.total}
     return "\n".join(
         [
             f"{name} on {gpus} × {gpu_name}: {n.total / 1e9:.2f}B parameters, {n.active / 1e9:.2f}B active",
-            f"layout: PP {layout.pp} × EP {layout.ep} × DP {layout.dp} (model parallel over {layout.pp * layout.ep})",
-            f"weights and gradients of one replica: {(WEIGHT + GRADIENT) * n.total / 1e12:.2f} TB",
-            "memory of the fullest GPU:",
+            f"{stage}: {chosen.compute}, zero {chosen.zero}, expert_parallel {chosen.expert_parallel}, recompute "
+            f"{chosen.recompute}, micro-batches of {local:,} tokens",
+            f"states {memory.states / 1e9:.2f} GB; memory of the fullest GPU:",
             *(f"  {label:36s} {value / 1e9:8.2f} GB" for label, value in rows.items()),
             f"  {'of ' + gpu_name:36s} {gpu.memory / 1e9:8.2f} GB{'' if fits else '   DOES NOT FIT'}",
             f"speed at {mfu:.0%} MFU, sequences of {sequence_length:,}: {speed:,.0f} tokens/s, "
@@ -256,34 +292,38 @@ def plan(
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m k2model.training.plan", description="Training a preset on paper.")
-    parser.add_argument("preset")
+    parser = argparse.ArgumentParser(prog="python -m k2model.training.plan", description="A training on paper.")
+    parser.add_argument("network", help="a preset, or a model folder")
     parser.add_argument("--gpus", type=int, required=True)
     parser.add_argument("--gpu", default="h100", help=", ".join(GPUS))
-    parser.add_argument("--pp", type=int, default=0, help="pipeline stages (chosen when left out)")
+    parser.add_argument("--stage", choices=("pretrain", "sft", "rl", "qat"), default="pretrain")
+    parser.add_argument("--compute", choices=("float32", "bfloat16"), default="bfloat16")
+    parser.add_argument("--zero", type=int, choices=(0, 1, 2, 3), default=3)
     parser.add_argument("--ep", type=int, default=0, help="expert-parallel ranks (chosen when left out)")
+    parser.add_argument("--recompute", choices=("none", "layer", "parts"), default="layer")
     parser.add_argument("--mfu", type=float, default=0.35, help="model FLOPs utilisation")
     parser.add_argument("--seq-len", type=int, default=4096)
     parser.add_argument("--micro-batch", type=int, default=1, help="sequences of a micro-batch")
-    parser.add_argument("--recompute", choices=RECOMPUTE, default="layer")
+    parser.add_argument("--rollouts", type=int, default=64, help="sampled at once, for rl")
     parser.add_argument("--tokens", type=float, default=15.5e12)
     args = parser.parse_args()
     try:
         print(
             plan(
-                args.preset,
+                args.network,
                 args.gpus,
                 args.gpu,
-                pp=args.pp,
+                stage=args.stage,
+                layout=Layout(args.compute, args.zero, recompute=args.recompute),
                 ep=args.ep,
                 mfu=args.mfu,
                 sequence_length=args.seq_len,
                 micro_batch=args.micro_batch,
-                recompute=args.recompute,
+                rollouts=args.rollouts,
                 tokens=args.tokens,
             )
         )
-    except ConfigError as error:
+    except ValueError as error:  # a preset, a folder or a layout that can't be
         print(error, file=sys.stderr)
         return 2
     return 0

@@ -13,6 +13,7 @@ from k2model.errors import ConfigError
 from k2model.formats.checkpoint import named_tensors, save_checkpoint
 from k2model.training.engine import OptimizerOptions, TrainEngine
 from k2model.training.layout import Layout
+from k2model.training.plan import state_memory
 from tests import forked
 from tests.k2model.training import alone, train_ranks
 from tests.k2model.training.train_ranks import ADAMW, MUON, Task
@@ -149,6 +150,18 @@ def test_no_matrix_falls_out_of_muon_and_no_rank_holds_anothers_experts(trained:
     chosen = alone.CONFIG.num_moe_layers * alone.CONFIG.num_experts_per_tok
     tokens = alone.MICRO * alone.ROWS * (alone.LENGTH - 1)
     assert all(one["load"] == chosen * tokens for one in facts), "recomputed passes count once"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_states_take_the_bytes_of_the_plan(trained: dict[str, Ran], name: str) -> None:
+    ranks, layout, options = LAYOUTS[name]
+    # Without instructions for bfloat16 its values are stored as float32.
+    width = layout.stored(torch.device("cpu")).itemsize
+    planned = state_memory(alone.CONFIG, layout, ranks, matrices=options.matrices, stored=width)
+    for kind in ("weights", "gradients", "master", "moments"):
+        measured = max(one["bytes"][kind] for one in trained[name].facts)
+        assert measured == pytest.approx(getattr(planned, kind), rel=0.1, abs=2000), kind
 
 
 @pytest.mark.slow
