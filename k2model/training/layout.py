@@ -10,6 +10,7 @@ from k2model.model import Recompute
 from k2model.training.muon import Rule
 from kernels.processor import fast_dtype
 
+LIVE = 200_000_000  # values that stage 3 keeps whole at a time, beyond the layer that runs
 ComputeType = Literal["float32", "bfloat16"]
 Stage = Literal[0, 1, 2, 3]
 
@@ -62,7 +63,9 @@ def deepspeed_config(layout: Layout, stored: torch.dtype, micro_batches: int, cl
         # Muon needs whole gradients, which stage 3 gives by all-reduce alone.
         zero["reduce_scatter"] = layout.zero != 3
     if layout.zero == 3:
-        zero["stage3_param_persistence_threshold"] = 0
+        # Whole parameters are fetched ahead and dropped after use; by default a billion values stay.
+        zero |= {"stage3_param_persistence_threshold": 0, "stage3_max_live_parameters": LIVE}
+        zero |= {"stage3_max_reuse_distance": LIVE}
     config: dict[str, Any] = {
         "train_micro_batch_size_per_gpu": 1,
         "gradient_accumulation_steps": micro_batches,

@@ -21,7 +21,7 @@ from k2model.errors import ConfigError
 from k2model.flops import train_flops_per_token
 from k2model.formats.checkpoint import load_config
 from k2model.model import CHUNK_ELEMENTS, K2Model, Recompute
-from k2model.training.layout import Layout
+from k2model.training.layout import LIVE, Layout
 from k2model.training.muon import Rule, rule_of
 
 FLOAT = 4.0  # bytes: masters, momenta, moments, sums of gradients
@@ -144,9 +144,9 @@ def state_memory(config: K2Config, layout: Layout, ranks: int, *, matrices: Rule
 def _transient(sizes: _Sizes, stored: float, muon: bool) -> float:
     """Stage 3: the parameters of a layer, those that are fetched ahead, and what Muon puts together."""
     layers = max(1, len(sizes.experts) // 3)
-    layer = (sum(sizes.experts) + sum(sizes.matrices)) / layers
-    whole = max([*sizes.rest, 0])
-    return stored * (layer + whole) + (2 * FLOAT * min(BUCKET, sizes.all) if muon else 0.0)
+    layer = max((sum(sizes.experts) + sum(sizes.matrices)) / layers, *sizes.rest)
+    whole = min(sizes.all, layer + LIVE)
+    return stored * whole + (2 * FLOAT * min(BUCKET, sizes.all) if muon else 0.0)
 
 
 def activation_bytes(config: K2Config, tokens: int, recompute: Recompute, width: float = 2.0) -> float:

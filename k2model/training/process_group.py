@@ -3,6 +3,7 @@
 import dataclasses
 import logging
 import os
+import warnings
 from typing import Any, TypeVar
 
 import torch
@@ -66,6 +67,8 @@ def load_deepspeed() -> Any:
         os.environ["DS_ACCELERATOR"] = "cpu"
     os.environ.setdefault("LOCAL_RANK", "0")
     logging.getLogger("DeepSpeed").setLevel(logging.ERROR)
+    # DeepSpeed still calls torch's collectives by their old names, many times a step.
+    warnings.filterwarnings("ignore", category=FutureWarning, module=r"torch\.distributed")
     import deepspeed
 
     deepspeed.utils.logger.setLevel(logging.ERROR)
