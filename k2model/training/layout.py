@@ -10,6 +10,7 @@ from k2model.model import Recompute
 from k2model.training.muon import Rule
 from kernels.processor import fast_dtype
 
+BUCKET = 100_000_000  # values that are reduced, and under stage 3 handed to Muon, at a time
 LIVE = 200_000_000  # values that stage 3 keeps whole at a time, beyond the layer that runs
 ComputeType = Literal["float32", "bfloat16"]
 Stage = Literal[0, 1, 2, 3]
@@ -58,7 +59,7 @@ class Layout:
 
 def deepspeed_config(layout: Layout, stored: torch.dtype, micro_batches: int, clip_norm: float) -> dict[str, Any]:
     """DeepSpeed's settings for a rank's micro-batches of a step."""
-    zero: dict[str, Any] = {"stage": layout.zero}
+    zero: dict[str, Any] = {"stage": layout.zero, "reduce_bucket_size": BUCKET}
     if layout.zero:
         # Muon needs whole gradients, which stage 3 gives by all-reduce alone.
         zero["reduce_scatter"] = layout.zero != 3

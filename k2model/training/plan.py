@@ -21,12 +21,12 @@ from k2model.errors import ConfigError
 from k2model.flops import train_flops_per_token
 from k2model.formats.checkpoint import load_config
 from k2model.model import CHUNK_ELEMENTS, K2Model, Recompute
-from k2model.training.layout import LIVE, Layout
+from k2model.training.layout import BUCKET, LIVE, Layout
 from k2model.training.muon import Rule, rule_of
 
 FLOAT = 4.0  # bytes: masters, momenta, moments, sums of gradients
 USABLE = 0.92  # of a GPU's memory; the rest is the runtime's, the communicators' and fragmentation
-BUCKET = 500_000_000  # elements that DeepSpeed reduces, and under stage 3 hands to Muon, at a time
+MUON_COPIES = 6  # of a bucket under stage 3: gradients, momenta, what ranks send each other; 5.6 were measured
 LOSS_COPIES = 3  # of a chunk of logits in float32: themselves, their softmax, their gradient
 ALIGNED = 2  # elements that a rank's partition is rounded up to
 Train = Literal["pretrain", "sft", "rl", "qat"]
@@ -54,7 +54,8 @@ class Memory:
     """Bytes on the fullest rank.
 
     gradients: with Muon's updates beside them. moments: Muon's momentum, AdamW's two. staged: momenta of a step that
-    may still be dropped (stages 1 and 2). transient: whole parameters of a layer, and buckets, under stage 3.
+    may still be dropped (stages 1 and 2). transient: gradients of the backward pass under
+    stages 1 and 2; whole parameters of a layer, and buckets, under stage 3.
     sampling: the copy of spread weights that rollouts run on, and their cache.
     """
 
@@ -138,7 +139,8 @@ def state_memory(config: K2Config, layout: Layout, ranks: int, *, matrices: Rule
     shared = _touched(sizes.rest, ranks) if muon else _touched(sizes.experts, ranks // ep) + _touched(sizes.rest, ranks)
     gradients = FLOAT * (2 * held + shared)
     moments = FLOAT * held + 2 * FLOAT * adamw
-    return Memory(stored * sizes.all, gradients, FLOAT * mine, moments, staged=FLOAT * held)
+    backward = FLOAT * (sizes.all if layout.zero == 1 else min(2 * BUCKET, sizes.all))  # before they are shared out
+    return Memory(stored * sizes.all, gradients, FLOAT * mine, moments, FLOAT * held, backward)
 
 
 def _transient(sizes: _Sizes, stored: float, muon: bool) -> float:
@@ -146,7 +148,7 @@ def _transient(sizes: _Sizes, stored: float, muon: bool) -> float:
     layers = max(1, len(sizes.experts) // 3)
     layer = max((sum(sizes.experts) + sum(sizes.matrices)) / layers, *sizes.rest)
     whole = min(sizes.all, layer + LIVE)
-    return stored * whole + (2 * FLOAT * min(BUCKET, sizes.all) if muon else 0.0)
+    return stored * whole + (MUON_COPIES * FLOAT * min(BUCKET, sizes.all) if muon else 0.0)
 
 
 def activation_bytes(config: K2Config, tokens: int, recompute: Recompute, width: float = 2.0) -> float:
