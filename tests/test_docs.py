@@ -70,7 +70,7 @@ PROOF = {
     r"make (repro|flow)|dvc repro.*": "tests/test_pipeline.py::test_a_second_repro_runs_nothing",
     r"make test": "tests/test_docs.py::test_the_two_commands_of_the_readme_are_made_of_what_the_tests_run",
     r"make ui": "tests/flows/test_ui.py::test_both_uis_answer_and_stop_together",
-    r"python -m stages.dial --size scratch --write": (
+    r"python -m stages.dial --size (scratch|moonlight) --write": (
         "tests/stages/test_dial.py::test_the_checked_in_file_is_valid_at_every_size"
     ),
     r"dvc exp run -S .*": "tests/test_pipeline.py::test_metrics_plots_and_experiments_are_readable",
