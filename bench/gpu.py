@@ -16,9 +16,10 @@ from k2model.config import K2Config
 from k2model.flops import matmul_peak, train_flops_per_token
 from k2model.model import K2Model
 from k2model.moe import Experts
-from k2model.training.engine import OptimizerOptions, TrainEngine
+from k2model.training.engine import TrainEngine
 from k2model.training.layout import Layout
 from k2model.training.plan import memory_per_gpu
+from k2model.training.step import OptimizerOptions
 from kernels.int4.mlp import Int4Weight, expert_mlp
 
 LR = 1e-4

@@ -16,8 +16,9 @@ from torch import Tensor, nn
 from k2model.config import K2Config
 from k2model.model import K2Model
 from k2model.training import muon
-from k2model.training.engine import OptimizerOptions, TrainEngine
+from k2model.training.engine import TrainEngine
 from k2model.training.layout import Layout
+from k2model.training.step import OptimizerOptions
 from kernels.newton_schulz import newton_schulz
 
 LR, BIAS_RATE = 1e-4, 0.001

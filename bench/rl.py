@@ -24,7 +24,8 @@ from gym.tasksets.elementary import Elementary
 from gym.tasksets.task import Task
 from k2model.chat.tokenizer import K2Tokenizer, load_tokenizer
 from k2model.inference.generate import Engine
-from k2model.training.engine import OptimizerOptions, TrainEngine
+from k2model.training.engine import TrainEngine
+from k2model.training.step import OptimizerOptions
 from stages.rl.episodes import SingleAnswer
 from stages.rl.params import ObjectiveParams
 from stages.rl.rollout import Rollout, advance

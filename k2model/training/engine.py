@@ -15,9 +15,8 @@ numbers reduced over micro-batches and ranks.
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -29,91 +28,20 @@ from k2model.errors import ConfigError, NotFiniteError
 from k2model.expert_parallel import ExpertParallel, mark_experts
 from k2model.formats.checkpoint import load_checkpoint, named_tensors, stored_tensors, unstacked, widen_biases
 from k2model.formats.quant import set_fake_quant
-from k2model.model import K2Model, Output
+from k2model.model import K2Model
 from k2model.training.layout import Layout, deepspeed_config
-from k2model.training.muon import Rule, make_optimizer, parameter_groups
+from k2model.training.muon import make_optimizer, parameter_groups
 from k2model.training.process_group import device, experts_over, from_rank_0, init_ranks, load_deepspeed, to_device
 from k2model.training.qk_clip import MaxLogit, clip_factors, row_factors
-from k2model.training.rates import Rates, limit_rows
+from k2model.training.rates import limit_rows
+from k2model.training.step import Accumulated, Batches, LossFn, OptimizerOptions, StepReport
 from k2model.training.train_state import CheckpointReader, CheckpointWriter, key_of, newest_intact
 from k2model.training.zero import Zero, shape_of
 
-Micro = TypeVar("Micro", contravariant=True)
 MicroBatch = TypeVar("MicroBatch")
+Item = TypeVar("Item")
 Made = TypeVar("Made")
-MicroBatch_co = TypeVar("MicroBatch_co", covariant=True)
 BUFFER = "buffer"
-
-
-class LossFn(Protocol[Micro]):
-    """Runs the model on one micro-batch: its mean loss, and the forward's output."""
-
-    def __call__(self, model: nn.Module, micro: Micro, /) -> tuple[Tensor, Output]: ...
-
-
-class Batches(Protocol[MicroBatch_co]):
-    """The micro-batches of a step: a list, or what makes the one that is asked for."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, number: int, /) -> MicroBatch_co: ...
-
-
-@dataclass(frozen=True)
-class OptimizerOptions:
-    """MuonClip's constants; `tau` 0 switches QK-Clip off, `clip_norm` 0 the gradient clip. Frozen layers keep theirs.
-
-    matrices: the rule of the hidden matrices; under `adamw` it has all parameters. Liu et al. 2025, §3.5, found no gain
-        from Muon where AdamW pre-trained.
-    vocabulary_rows: the only rows of embedding and head that learn; None is all.
-    """
-
-    weight_decay: float = 0.1
-    momentum: float = 0.95
-    betas: tuple[float, float] = (0.9, 0.95)
-    eps: float = 1e-8
-    clip_norm: float = 0.0
-    tau: float = 100.0
-    matrices: Rule = "muon"
-    rates: Rates = field(default_factory=Rates)
-    vocabulary_rows: Sequence[int] | None = None
-
-
-@dataclass(frozen=True)
-class StepReport:
-    """What one optimizer step was like.
-
-    max_logit_LH: the largest logit of each head over the global batch, before the clip.
-    load_LE: tokens per expert over the global batch.
-    """
-
-    loss: float
-    grad_norm: float
-    max_logit_LH: Tensor
-    clipped_heads: int
-    load_LE: Tensor
-
-    @property
-    def max_logit(self) -> float:
-        return float(self.max_logit_LH.max())
-
-    @property
-    def load_cv(self) -> float:
-        """Coefficient of variation of the expert load, the mean over layers; 0 is perfect balance."""
-        if self.load_LE.numel() == 0:
-            return 0.0
-        return float((self.load_LE.std(dim=1, correction=0) / self.load_LE.mean(dim=1).clamp_min(1e-9)).mean())
-
-
-@dataclass
-class _Accumulated:
-    """Sums over the micro-batches of one step."""
-
-    loss: Tensor
-    logits: MaxLogit
-    load_LE: Tensor | None = None
-    count: int = 0
-    grad_norm: float = math.nan
 
 
 class TrainEngine:
@@ -187,7 +115,7 @@ class TrainEngine:
         widen_biases(self.model)
         self.zero = Zero(self.engine.optimizer, layout.zero, named)
         self.steps = 0
-        self._sum: _Accumulated | None = None
+        self._sum: Accumulated | None = None
         c = self.model.config
         attentions = {k: f"model.layers.{k}.self_attn" for k in range(c.num_hidden_layers)}
         names = {k: (f"{at}.{c.query_projection}.weight", f"{at}.kv_b_proj.weight") for k, at in attentions.items()}
@@ -226,7 +154,7 @@ class TrainEngine:
             raise ValueError(f"{len(micro_batches)} micro-batches, the engine was built for {self.micro_batches}")
         config = self.model.config
         logits = MaxLogit(config.num_hidden_layers, config.num_attention_heads, self.device)
-        done = _Accumulated(torch.zeros((), device=self.device), logits)
+        done = Accumulated(torch.zeros((), device=self.device), logits)
         self.engine.train()
         for number in range(self.rank, self.micro_batches, self.ranks):
             if done.count:
@@ -387,7 +315,7 @@ class TrainEngine:
 
         It is the engine's own where every rank holds all weights, and a copy where they are spread. All ranks call it.
         """
-        wanted = everywhere or self.rank == 0
+        wanted = everywhere or self.leads
         if not self.spread:
             return self.model if wanted else None
         if not wanted:
@@ -408,9 +336,19 @@ class TrainEngine:
 
     # ---- ranks -------------------------------------------------------------------------------------------------
 
+    @property
+    def leads(self) -> bool:
+        """Whether this is rank 0, which records, judges and writes for all."""
+        return self.rank == 0
+
+    def shared(self, items: Sequence[Item], work: Callable[[Sequence[Item]], Sequence[Made]]) -> list[Made]:
+        """What `work` makes of every item, in their order: each rank works on its share. All ranks call it."""
+        parts = self.gather(work(items[self.rank :: self.ranks]))
+        return [parts[number % self.ranks][number // self.ranks] for number in range(len(items))]
+
     def led(self, make: Callable[[], Made]) -> Made:
         """What rank 0 makes, on every rank: decisions and figures that all must share. All ranks call it."""
-        return from_rank_0(make() if self.rank == 0 else None)  # type: ignore[return-value]
+        return from_rank_0(make() if self.leads else None)  # type: ignore[return-value]
 
     def gather(self, part: Made) -> list[Made]:
         """Every rank's part, in the order of ranks, on every rank. All ranks call it."""
@@ -442,7 +380,7 @@ class TrainEngine:
                     start, piece = self._own(param, start, piece)
                     if piece.numel():
                         pieces[key_of(kind, name, first + start, first + start + piece.numel())] = piece
-        if self.rank == 0:
+        if self.leads:
             pieces |= {key_of(BUFFER, name, 0, b.numel()): b.flatten() for name, b in self._buffers().items()}
         return pieces
 

@@ -5,9 +5,9 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from k2model.training.engine import OptimizerOptions
 from k2model.training.layout import Layout
 from k2model.training.rates import Rates
+from k2model.training.step import OptimizerOptions
 from stages.harness.ranks import RanksSection
 from stages.harness.section import Section
 

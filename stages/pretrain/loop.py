@@ -17,8 +17,9 @@ from k2model.errors import CheckpointError, ConfigError
 from k2model.flops import matmul_peak, train_flops_per_token
 from k2model.formats.checkpoint import load_config
 from k2model.model import Output
-from k2model.training.engine import StepReport, TrainEngine
+from k2model.training.engine import TrainEngine
 from k2model.training.schedule import Phase, Schedule
+from k2model.training.step import StepReport
 from k2model.training.token_shards import TokenBatch, TokenStream, read_index
 from stages.harness.errors import InputError
 from stages.harness.files import write_atomic
@@ -213,7 +214,7 @@ class Trainer:
         self.guard = LossGuard(p.guard.window, p.guard.z)
         self.phase_index = -1
         self.history: History | None = None  # of rank 0
-        self.leads = self.engine.rank == 0
+        self.leads = self.engine.leads
         dtype = self.engine.model.lm_head.weight.dtype
         self.peak = matmul_peak(self.engine.device, dtype) * p.ranks if self.leads else 1.0
 

@@ -145,7 +145,7 @@ class Loop:
                 if p.critic.coefficient > 0:
                     state.judged = [*state.judged, *outcomes(group)][-p.critic.window :]
                 rows += records.rows(group, parts, self.tokenizer, iteration=state.iteration, temperature=temperature)
-            if self.engine.rank == 0:
+            if self.engine.leads:
                 self.rollouts.write(state.iteration, rows)
         with self._phase("update"):
             reports = self._update()

@@ -5,6 +5,7 @@ sampler's cache exists only while it samples. Of several ranks each samples and 
 share of the allowance, and then all have all of them.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gym.tasksets.task import Task
@@ -45,6 +46,11 @@ def answered(group: list[Rollout]) -> list[Rollout]:
     return [rollout for rollout in group if rollout.stop != "refused"]
 
 
+def _spent(groups: Sequence[list[Rollout]]) -> int:
+    """Tokens that were sampled for all of them."""
+    return sum(rollout.spent for group in groups for rollout in group)
+
+
 @dataclass(frozen=True)
 class Sampler:
     """context: tokens that a rollout may have in all."""
@@ -67,13 +73,14 @@ class Sampler:
         """
         p, number = self.params, state.iteration
         groups = [*state.waiting, *self._fresh(p.prompts - len(state.waiting), state)]
-        # A server samples for all: one rank asks it.
-        samplers = 1 if p.rollouts.backend == "server" else engine.ranks
-        mine = groups[engine.rank :: samplers] if engine.rank < samplers else []
-        parts = engine.gather(self._advance(policy, mine, temperature, number, p.rollout_tokens // samplers))
+        before = _spent(groups)
+        if p.rollouts.backend == "server":  # it samples for all: one rank asks it
+            advanced = engine.led(lambda: self._advance(policy, groups, temperature, number, p.rollout_tokens))
+        else:
+            limit = p.rollout_tokens // p.ranks
+            advanced = engine.shared(groups, lambda mine: self._advance(policy, mine, temperature, number, limit))
         finished, state.waiting = [], []
-        for place in range(len(groups)):
-            group, judged = parts[place % samplers][0][place // samplers]
+        for group, judged in advanced:
             if judged is None:
                 state.waiting.append(group)
                 continue
@@ -82,18 +89,19 @@ class Sampler:
             if len(kept) > 1:  # an answer alone has nothing to be better than
                 task = self.tasks.train[group[0].family][group[0].prompt]
                 finished.append(Finished(group[0].family, task, kept, *judged))
-        return finished, sum(sampled for _, sampled in parts)
+        return finished, _spent([group for group, _ in advanced]) - before
 
     def _advance(
-        self, policy: K2Model | None, groups: list[list[Rollout]], temperature: float, number: int, token_limit: int
-    ) -> tuple[list[tuple[list[Rollout], Judged | None]], int]:
-        """Each group with what is judged of it, None while a rollout runs; and how many tokens were sampled."""
-        if not groups or policy is None:
-            return [], 0
+        self, policy: K2Model | None, groups: Sequence[list[Rollout]], temperature: float, number: int, token_limit: int
+    ) -> list[tuple[list[Rollout], Judged | None]]:
+        """Each group with what is judged of it, None while a rollout runs."""
+        if not groups:
+            return []
+        assert policy is not None
         p, rollouts = self.params, [rollout for group in groups for rollout in group]
         episodes = {rollout.key: self._episode(rollout) for rollout in rollouts}
         policy.eval()
-        sampled = advance(
+        advance(
             self.open_backend(policy, self.tokenizer, p.max_batch, self.context),
             rollouts,
             episodes,
@@ -108,7 +116,7 @@ class Sampler:
             own = [episodes[rollout.key] for rollout in answered(group)]
             over = all(rollout.stop for rollout in group)
             done.append((group, ([one.verdict() for one in own], [one.answer() for one in own]) if over else None))
-        return done, sampled
+        return done
 
     def _fresh(self, count: int, state: State) -> list[list[Rollout]]:
         """Empty rollouts of `count` chosen tasks, `samples` of each."""

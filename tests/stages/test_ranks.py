@@ -1,13 +1,11 @@
 """Tuning by two real processes: the weights of one, one record, nothing lost by a kill, one line for what can't be."""
 
 import json
-import os
 import shutil
-import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +18,10 @@ from k2model.formats.checkpoint import load_checkpoint, named_tensors
 from k2model.formats.model_folder import save_model_folder
 from k2model.model import K2Model
 from stages.dial import merge
-from tests.conftest import ROOT, checkout_env, make_checkout
+from tests import forked
+from tests.conftest import ROOT, make_checkout
 from tests.small_data import small_tokenizer, write_training_data
+from tests.stages import stage_rank
 
 pytestmark = pytest.mark.slow
 Run = Callable[..., Any]
@@ -59,39 +59,30 @@ def _set(checkout: Path, stage: str, **values: Any) -> None:
     path.write_text(yaml.safe_dump(value))
 
 
-def _command(checkout: Path, stage: str, out: Path) -> list[str]:
-    return [sys.executable, "-m", f"stages.{stage}", "--model", "../mine", "--out", f"../{out.name}"]
-
-
-def _killed_at_the_first_checkpoint(checkout: Path, command: list[str], stage: str) -> None:
-    """Runs a stage until one of its trainings has a checkpoint, then sends SIGKILL to all that it has started."""
-    log = checkout.parent / "killed.log"
-    with log.open("w") as said:
-        running = subprocess.Popen(
-            command, cwd=checkout, env=checkout_env(), stdout=said, stderr=said, start_new_session=True
-        )
-        end = time.monotonic() + 200
-        while not list(checkout.glob(f"work/{stage}/**/step-0000000*")):
-            assert running.poll() is None and time.monotonic() < end, log.read_text()
-            time.sleep(0.005)
-        os.killpg(running.pid, signal.SIGKILL)
-        running.wait()
+def _kill_at_the_first_checkpoint(checkout: Path, stage: str, running: list[BaseProcess], log: Path) -> None:
+    end = time.monotonic() + 200
+    while not list(checkout.glob(f"work/{stage}/**/step-0000000*")):
+        assert all(process.is_alive() for process in running) and time.monotonic() < end, log.read_text()
+        time.sleep(0.005)
+    forked.kill(running)
 
 
 @pytest.mark.parametrize("stage", LAYOUTS)
-def test_two_ranks_tune_the_weights_of_one_and_a_kill_costs_no_bit(checkout: Path, run_in: Run, stage: str) -> None:
+def test_two_ranks_tune_the_weights_of_one_and_a_kill_costs_no_bit(checkout: Path, stage: str) -> None:
     found, losses = [], []
     alone = {"zero": 0, "expert_parallel": 1, "recompute": "none"}
     for ranks, layout, killed in ((1, alone, False), (2, LAYOUTS[stage], False), (2, LAYOUTS[stage], True)):
         _set(checkout, stage, ranks=ranks, checkpoint_every=1, **layout)
-        out = checkout.parent / f"{stage}{len(found)}"
-        command = _command(checkout, stage, out)
+        out, log = checkout.parent / f"{stage}{len(found)}", checkout.parent / f"{stage}{len(found)}.log"
+        arguments = ["--model", "../mine", "--out", f"../{out.name}"]
         shutil.rmtree(checkout / "work" / stage, ignore_errors=True)
         if killed:
-            _killed_at_the_first_checkpoint(checkout, command, stage)
-        ran = run_in(checkout, *command)
-        assert sum(line.startswith(f"{stage}: ") and line.endswith(" s") for line in ran.stdout.splitlines()) == 1
-        assert ("resumed at" in ran.stdout) == killed
+            running = stage_rank.start(checkout, stage, arguments, ranks, log)
+            _kill_at_the_first_checkpoint(checkout, stage, running, log)
+        forked.finish(stage_rank.start(checkout, stage, arguments, ranks, log))
+        said = log.read_text()
+        assert sum(line.startswith(f"{stage}: ") and line.endswith(" s") for line in said.splitlines()) == 1
+        assert ("resumed at" in said) == killed
         shares = {path.name for path in checkout.glob(f"work/{stage}/*/**/rank-*.safetensors")}
         assert len(shares) == ranks, "each rank keeps its share of the state"
         found.append(dict(named_tensors(load_checkpoint(out))))

@@ -11,9 +11,10 @@ from torch import Tensor
 
 from k2model.errors import ConfigError
 from k2model.formats.checkpoint import named_tensors, save_checkpoint
-from k2model.training.engine import OptimizerOptions, TrainEngine
+from k2model.training.engine import TrainEngine
 from k2model.training.layout import Layout
 from k2model.training.plan import state_memory
+from k2model.training.step import OptimizerOptions
 from tests import forked
 from tests.k2model.training import alone, train_ranks
 from tests.k2model.training.train_ranks import ADAMW, MUON, Task

@@ -9,9 +9,10 @@ from torch import Tensor, nn
 from k2model.config import K2Config
 from k2model.errors import ConfigError
 from k2model.model import K2Model, Output
-from k2model.training.engine import OptimizerOptions, TrainEngine
+from k2model.training.engine import TrainEngine
 from k2model.training.layout import Layout
 from k2model.training.rates import Rates
+from k2model.training.step import OptimizerOptions
 
 torch.set_num_threads(1)
 CONFIG = K2Config.preset("smoke")

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 
 from k2model.expert_parallel import HeldExperts
 from k2model.model import Output
-from k2model.training.engine import OptimizerOptions, TrainEngine
+from k2model.training.engine import TrainEngine
 from k2model.training.layout import Layout
 from k2model.training.muon import Calls
+from k2model.training.step import OptimizerOptions
 from tests.k2model.training import alone
 
 MUON = OptimizerOptions(alone.DECAY, tau=alone.TAU)
