@@ -107,6 +107,7 @@ def mark_experts(model: nn.Module, parallel: ExpertParallel) -> None:
                 weight.allreduce, weight.group_name = False, parallel.name  # type: ignore[attr-defined]
                 weight.ds_zero_placement_family = "autoep_expert"  # type: ignore[attr-defined]
                 weight.ds_zero_partition_group_name = parallel.name  # type: ignore[attr-defined]
+                weight.ds_zero_partition_process_group = parallel.replicas  # type: ignore[attr-defined]
 
 
 def _layer_class() -> Any:

@@ -5,6 +5,7 @@ In memory the experts of a layer are three stacked tensors; in a checkpoint each
 """
 
 import json
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 
 from k2model.config import K2Config
 from k2model.errors import CheckpointError, ConfigError, NotFiniteError
-from k2model.expert_parallel import ExpertParallel, spread_experts
+from k2model.expert_parallel import ExpertParallel, mark_experts, spread_experts
 from k2model.files import mode_of_folder, write_atomic
 from k2model.formats.encodings import (
     Parts,
@@ -41,6 +42,8 @@ from k2model.formats.shards import (
 )
 from k2model.model import K2Model
 from k2model.moe import Experts
+
+Filled = Callable[[str, nn.Parameter], None]
 
 FLOAT32_NAMES = ("e_score_correction_bias",)
 # What transformers' DeepseekV3Config fills in for a key that a config.json leaves out, where K2's own value is another.
@@ -265,18 +268,35 @@ class Stored:
 
     @torch.no_grad()
     def load(
-        self, dtype: torch.dtype, device: str | torch.device = "cpu", parallel: ExpertParallel | None = None
+        self,
+        dtype: torch.dtype,
+        device: str | torch.device = "cpu",
+        parallel: ExpertParallel | None = None,
+        filled: Filled | None = None,
     ) -> K2Model:
-        """The network in memory, as numbers of `dtype`; correction biases are float32."""
-        model = meta_model(self.config, self.path)
+        """The network in memory, as numbers of `dtype`; correction biases are float32.
+
+        Memory is taken as it is written to: who takes a parameter away once it is `filled` never holds them all.
+        """
+        model = meta_model(self.config, self.path).to(dtype)
         if parallel:
             spread_experts(model, parallel)
         allocate(model, self.path, device)
-        model.to(dtype)
+        if parallel:
+            mark_experts(model, parallel)
         widen_biases(model)
-        targets = dict(named_tensors(model))
-        for name, parts in self.read(targets):
-            self.encoding.decode(name, parts, targets[name])
+        targets: dict[str, Tensor] = {}
+        whole: dict[str, tuple[str, Tensor]] = {}
+        for stored, tensor, held in stored_tensors(model):
+            for name, part in [(stored, tensor)] if held is None else unstacked(stored, tensor, held):
+                targets[name], whole[name] = part, (stored, tensor)
+        left = Counter(stored for stored, _ in whole.values())
+        for name, parts in self.read(list(targets)):
+            self.encoding.decode(name, parts, targets.pop(name))
+            stored, tensor = whole.pop(name)
+            left[stored] -= 1
+            if filled and not left[stored] and isinstance(tensor, nn.Parameter):
+                filled(stored, tensor)
         return model
 
 
@@ -316,6 +336,7 @@ def load_checkpoint(
     device: str | torch.device = "cpu",
     parallel: ExpertParallel | None = None,
     say: Callable[[str], None] = print,
+    filled: Filled | None = None,
 ) -> K2Model:
     """Loads a checkpoint tensor by tensor from memory-mapped files; the model is in memory once.
 
@@ -325,13 +346,14 @@ def load_checkpoint(
         dtype: of the loaded weights; by default `Stored.dtype`. Correction biases are always float32.
         parallel: load only the experts that this rank holds; all its ranks must call.
         say: is told in one line what is left out.
+        filled: is given each parameter, with its name, as soon as it is read.
 
     Raises:
         CheckpointError: a configuration that can't be, a tensor that is missing, extra, of the wrong shape or type, or
             in a corrupted file; a reference to a folder that moved or changed.
     """
     stored = open_stored(path, parallel, say)
-    return stored.load(dtype or stored.dtype, device, parallel)
+    return stored.load(dtype or stored.dtype, device, parallel, filled)
 
 
 def widen_biases(model: K2Model) -> None:

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from k2model.attention import MLA
 from k2model.config import K2Config
 from k2model.errors import ConfigError, NotFiniteError
-from k2model.expert_parallel import ExpertParallel, mark_experts
+from k2model.expert_parallel import ExpertParallel
 from k2model.formats.checkpoint import load_checkpoint, named_tensors, stored_tensors, unstacked, widen_biases
 from k2model.formats.quant import set_fake_quant
 from k2model.model import K2Model
@@ -88,15 +88,14 @@ class TrainEngine:
         self.options, self.micro_batches, self.weight_dtype = options, micro_batches, layout.dtype
         self.device = device()
         self.parallel: ExpertParallel | None = experts_over(layout.expert_parallel)
-        self.model = self._open(start)
+        each = deepspeed_config(layout, layout.stored(self.device), micro_batches // self.ranks, options.clip_norm)
+        self.model = self._open(start, each)
         self.fake_quant = fake_quant
         if fake_quant:
             set_fake_quant(self.model, True)
         options.rates.freeze(self.model)
         if options.vocabulary_rows is not None:
             limit_rows(self.model, options.vocabulary_rows)
-        self._check(self.model.named_parameters())
-        # Before DeepSpeed takes the parameters: afterwards their shapes may be gone.
         self._stored = list(stored_tensors(self.model))
         named = {name: p for name, p, _ in self._stored if isinstance(p, nn.Parameter) and p.requires_grad}
         groups = parameter_groups(
@@ -108,7 +107,6 @@ class TrainEngine:
             eps=options.eps,
             rates=options.rates,
         )
-        each = deepspeed_config(layout, layout.stored(self.device), micro_batches // self.ranks, options.clip_norm)
         self.engine, *_ = load_deepspeed().initialize(
             model=self.model, config=each, optimizer=lambda _: make_optimizer(groups)
         )
@@ -124,19 +122,34 @@ class TrainEngine:
         self._checkpoints = checkpoints
         self._writer = None if checkpoints is None else CheckpointWriter(checkpoints, keep=keep)
 
-    def _open(self, start: Path | K2Model) -> K2Model:
-        if isinstance(start, K2Model):
-            model = start
-            if self.parallel:
-                raise ConfigError("expert_parallel: a network in memory isn't spread over ranks, a folder is")
+    def _open(self, start: Path | K2Model, config: dict[str, Any]) -> K2Model:
+        stored, bad = self.layout.stored(self.device), []
+        cut = load_deepspeed().zero.Init(config_dict_or_path=config, dtype=stored) if self.layout.zero == 3 else None
+
+        @torch.no_grad()
+        def place(name: str, param: nn.Parameter) -> None:
+            """Finite, in its type, on this rank's device; under stage 3 only this rank's piece of it."""
+            if not bool(param.isfinite().all()):
+                bad.append(name)
+            param.data = param.data.to(self.weight_dtype).to(stored).to(self.device)
+            if cut is not None:
+                cut._convert_to_zero_parameters([param])
+
+        if isinstance(start, Path):
+            model = load_checkpoint(start, dtype=self.weight_dtype, parallel=self.parallel, filled=place)
+        elif self.parallel:
+            raise ConfigError("expert_parallel: a network in memory isn't spread over ranks, a folder is")
         else:
-            model = load_checkpoint(start, dtype=self.weight_dtype, parallel=self.parallel)
-            if self.parallel:
-                mark_experts(model, self.parallel)
+            model = start
+            for name, param in model.named_parameters():
+                place(name, param)
+        if found := next(filter(None, self.gather(next(iter(bad), None))), None):
+            raise NotFiniteError(f"the weight of {found} is not finite")
         model.recompute = self.layout.recompute
-        for param in model.parameters():
-            param.data = param.data.to(self.weight_dtype).to(self.layout.stored(self.device))
-        return model.to(self.device)
+        for module in model.modules():
+            for name, buffer in module.named_buffers(recurse=False):
+                setattr(module, name, buffer.to(self.device))
+        return model
 
     # ---- a step ------------------------------------------------------------------------------------------------
 

@@ -98,9 +98,10 @@ def parameter_groups(
     """
     groups: dict[tuple[Rule, float, bool], dict[str, Any]] = {}
     for name, param in named.items():
-        rule: Rule = rule_of(name, param.ndim) if matrices == "muon" else matrices
-        # DeepSpeed reads these marks, since under ZeRO the shapes say nothing any more.
-        param.use_muon, param.is_expert_group = rule == "muon", param.ndim == 3  # type: ignore[attr-defined]
+        axes = len(getattr(param, "ds_shape", param.shape))  # stage 3 takes the shape from the tensor
+        rule: Rule = rule_of(name, axes) if matrices == "muon" else matrices
+        # DeepSpeed reads these marks.
+        param.use_muon, param.is_expert_group = rule == "muon", axes == 3  # type: ignore[attr-defined]
         rate, spread = rates.of(name), not getattr(param, "allreduce", True)
         made = {"params": [], "rate": rate, "use_muon": rule == "muon", "lr": 0.0, "weight_decay": weight_decay}
         made |= {"momentum": momentum} if rule == "muon" else {"betas": betas, "eps": eps}

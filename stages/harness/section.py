@@ -66,11 +66,13 @@ def validate(model: type[S], value: Any, path: Path = PARAMS, prefix: str = "") 
             error.errors(), key=lambda fault: fault["type"] != "extra_forbidden"
         )  # a typo explains what is missing
         key = prefix + ".".join(map(str, first["loc"]))
-        what = {"extra_forbidden": "unknown key", "missing": "missing"}.get(first["type"], first["msg"]).removeprefix("Value error, ")
+        what = {"extra_forbidden": "unknown key", "missing": "missing"}.get(first["type"], first["msg"]).removeprefix(
+            "Value error, "
+        )
         given = redact(public(repr(first["input"])))  # a URL in it may hold a password
         # What doesn't fit together is said by the line itself, and what was given is the whole section.
-        said = first["type"] in {"extra_forbidden", "missing"} or isinstance(first["input"], dict)
-        got = "" if said else f" (got {given})"
+        enough = first["type"] in {"extra_forbidden", "missing"} or isinstance(first["input"], dict)
+        got = "" if enough else f" (got {given})"
         raise InputError(f"{path}: {key.rstrip('.')}: {what}{got}") from None
 
 
