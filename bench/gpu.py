@@ -4,14 +4,14 @@ Prints rows of a table. Without a GPU it runs the same on the CPU, where memory 
 """
 
 import argparse
+import gc
 import statistics
 import time
 from collections.abc import Callable
-from typing import Any
 
 import torch
-from torch import Tensor, nn
 
+from bench.muonclip_share import loss_fn
 from k2model.config import K2Config
 from k2model.flops import matmul_peak, train_flops_per_token
 from k2model.model import K2Model
@@ -23,11 +23,6 @@ from k2model.training.step import OptimizerOptions
 from kernels.int4.mlp import Int4Weight, expert_mlp
 
 LR = 1e-4
-
-
-def loss_fn(model: nn.Module, tokens_BL: Tensor) -> tuple[Tensor, Any]:
-    output = model(tokens_BL[:, :-1], tokens_BL[:, 1:])
-    return output.loss, output
 
 
 def seconds(work: Callable[[], object], rounds: int) -> float:
@@ -46,6 +41,7 @@ def seconds(work: Callable[[], object], rounds: int) -> float:
 
 def training(preset: str, layout: Layout, tokens: int, length: int, rounds: int) -> str:
     config = K2Config.preset(preset)
+    gc.collect()  # DeepSpeed's engines refer to themselves: the one before would count
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
     engine = TrainEngine(K2Model(config, seed=1), OptimizerOptions(), micro_batches=1, layout=layout)

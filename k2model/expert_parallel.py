@@ -7,6 +7,7 @@ in the weights' type, and its experts know no fake quantization.
 Axes: T tokens, C hidden width, K experts per token, E routed experts, F experts of this rank, S rows sorted by expert.
 """
 
+import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -110,6 +111,7 @@ def mark_experts(model: nn.Module, parallel: ExpertParallel) -> None:
                 weight.ds_zero_partition_process_group = parallel.replicas  # type: ignore[attr-defined]
 
 
+@functools.cache
 def _layer_class() -> Any:
     from deepspeed.module_inject.auto_ep_layer import AutoEPMoELayer
 

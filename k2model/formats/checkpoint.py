@@ -72,10 +72,7 @@ def named_tensors(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
     Of a network whose experts are spread over ranks, those that are here.
     """
     for name, tensor, held in stored_tensors(model):
-        if held is None:
-            yield name, tensor
-        else:
-            yield from unstacked(name, tensor, held)
+        yield from unstacked(name, tensor, held)
 
 
 def stored_tensors(model: nn.Module) -> Iterator[tuple[str, Tensor, range | None]]:
@@ -93,8 +90,11 @@ def stored_tensors(model: nn.Module) -> Iterator[tuple[str, Tensor, range | None
         yield name.replace(".mlp.router.", ".mlp.gate."), tensor, stacked.get(name)
 
 
-def unstacked(name: str, stack: Tensor, held: range) -> Iterator[tuple[str, Tensor]]:
-    """The matrices of stacked experts under the names that a checkpoint has for them."""
+def unstacked(name: str, stack: Tensor, held: range | None) -> Iterator[tuple[str, Tensor]]:
+    """The matrices of stacked experts under the names that a checkpoint has for them; another tensor as it is."""
+    if held is None:
+        yield name, stack
+        return
     prefix, _, short = name.rpartition(".")
     for expert, matrix in zip(held, stack.unbind(0), strict=True):
         yield f"{prefix}.{expert}.{short}.weight", matrix
@@ -288,7 +288,7 @@ class Stored:
         targets: dict[str, Tensor] = {}
         whole: dict[str, tuple[str, Tensor]] = {}
         for stored, tensor, held in stored_tensors(model):
-            for name, part in [(stored, tensor)] if held is None else unstacked(stored, tensor, held):
+            for name, part in unstacked(stored, tensor, held):
                 targets[name], whole[name] = part, (stored, tensor)
         left = Counter(stored for stored, _ in whole.values())
         for name, parts in self.read(list(targets)):

@@ -189,7 +189,7 @@ class TrainEngine:
     def grad_norm(self) -> float:
         """The norm of the averaged gradients that `accumulate` left, before any clip. All ranks call it."""
         assert self._sum is not None
-        if math.isnan(self._sum.grad_norm):
+        if self._sum.grad_norm is None:
             self._sum.grad_norm = self._norm()
         return self._sum.grad_norm
 
@@ -233,7 +233,7 @@ class TrainEngine:
         self.steps += 1
         max_logit_LH = done.logits.reduce()
         clipped = self._qk_clip(max_logit_LH) if self.options.tau > 0 else 0
-        if self.weight_dtype != self.layout.stored(self.device) or clipped:
+        if self.weight_dtype != self.layout.stored(self.device):
             self.zero.publish(self.zero.named.values(), self.weight_dtype)
         load_LE = done.load_LE
         if self.ranks > 1:
@@ -250,17 +250,17 @@ class TrainEngine:
             heads = int((gamma_LH[layer] < 1).sum())
             if heads:
                 for param, rows in zip((query, key), row_factors(gamma_LH[layer], self.model.config), strict=True):
-                    self.zero.rescale(param, rows)
+                    self.zero.rescale(param, rows, self.weight_dtype)
             clipped += heads
         return clipped
 
     @torch.no_grad()
     def _check(self, named: Iterable[tuple[str, Tensor]]) -> None:
         """Raises NotFiniteError, on every rank, when a tensor of any rank is NaN or infinite."""
-        tensors = {f"{name}{number}": (name, tensor) for number, (name, tensor) in enumerate(named)}
-        norms = torch._foreach_norm([tensor.detach() for _, tensor in tensors.values()]) if tensors else []
+        tensors = list(named)
+        norms = torch._foreach_norm([tensor.detach() for _, tensor in tensors]) if tensors else []
         fine = not norms or bool(torch.stack([norm.float() for norm in norms]).isfinite().all())
-        bad = None if fine else next((n for n, tensor in tensors.values() if not bool(tensor.isfinite().all())), None)
+        bad = None if fine else next((name for name, tensor in tensors if not bool(tensor.isfinite().all())), None)
         if found := next(filter(None, self.gather(bad)), None):
             raise NotFiniteError(f"the weight of {found} is not finite")
 
@@ -310,12 +310,9 @@ class TrainEngine:
             tensor = self._present(name, tensor)
             with gathered([tensor], enabled=hasattr(tensor, "ds_id")):
                 value = tensor.detach()
-                if held is None:
-                    yield name, value
-                elif self.parallel is None:
-                    yield from unstacked(name, value, held)
-                else:
-                    yield from unstacked(name, self.parallel.gather(value), range(self.model.config.n_routed_experts))
+                if held is not None and self.parallel:
+                    value, held = self.parallel.gather(value), range(self.model.config.n_routed_experts)
+                yield from unstacked(name, value, held)
 
     def _present(self, name: str, tensor: Tensor) -> Tensor:
         """Buffers are looked up again, since a change of type replaces them."""

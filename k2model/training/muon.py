@@ -60,12 +60,6 @@ def rule_of(name: str, ndim: int) -> Rule:
     raise ConfigError(f"{name}: a parameter with {ndim} axes that MuonClip has no rule for")
 
 
-class Calls:
-    """How many matrices this process has orthogonalised; a stack of experts counts as so many."""
-
-    matrices = 0
-
-
 @torch.no_grad()
 def muon_update(grad: Tensor, momentum: Tensor, beta: float = 0.95, **_: Any) -> Tensor:
     """K2's update of a matrix [n, m] or of a stack [E, n, m]; moves `momentum`.
@@ -76,7 +70,6 @@ def muon_update(grad: Tensor, momentum: Tensor, beta: float = 0.95, **_: Any) ->
     moved = grad.add(momentum, alpha=beta)
     tall = moved.size(-2) > moved.size(-1)
     update = newton_schulz(moved.mT if tall else moved)
-    Calls.matrices += 1 if grad.ndim == 2 else len(grad)
     scaled = (update.mT if tall else update) * (UPDATE_RMS * math.sqrt(max(grad.shape[-2:])))
     return scaled.to(grad.dtype)
 

@@ -23,6 +23,8 @@ def init_ranks() -> tuple[int, int]:
         rank, number of ranks.
     """
     if not dist.is_initialized():
+        if _on_gpu():
+            torch.cuda.set_device(device())  # what NCCL sends objects from
         if "RANK" in os.environ and int(os.environ.get("WORLD_SIZE", "1")) > 1:
             dist.init_process_group("nccl" if _on_gpu() else "gloo")
         else:

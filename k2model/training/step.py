@@ -1,6 +1,5 @@
 """What a training step is made of and what it was like."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
@@ -84,4 +83,4 @@ class Accumulated:
     logits: MaxLogit
     load_LE: Tensor | None = None
     count: int = 0
-    grad_norm: float = math.nan
+    grad_norm: float | None = None

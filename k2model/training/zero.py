@@ -9,7 +9,8 @@ is pinned; tests hold each stage to one process without it.
     stage 3: every parameter is cut over the ranks, and all of its state with it
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import torch
@@ -40,8 +41,14 @@ class Zero:
         self.optimizer, self.stage, self.named = optimizer, stage, named
         self.base: torch.optim.Optimizer = optimizer.optimizer if stage else optimizer
         self.group_of: dict[nn.Parameter, int] = {}
+        self._place: dict[nn.Parameter, int] = {}
         if stage in (1, 2):
             self.group_of = {p: i for i, params in enumerate(optimizer.bit16_groups) for p in params}
+            for params in optimizer.params_in_partition:  # where a matrix begins in its partition's momenta
+                starts = itertools.accumulate((p.numel() for p in params), initial=0)
+                self._place |= dict(zip(params, starts, strict=False))
+        elif stage == 3:  # which of its group's gradients is a parameter's
+            self._place = {p: k for params in optimizer.fp16_groups for k, p in enumerate(params)}
         self._make_state()
 
     def set_lr(self, lr: float) -> None:
@@ -71,7 +78,8 @@ class Zero:
         if kind == "master":
             return param.data.view(-1)
         if kind == "gradient":
-            return torch.zeros(param.numel()) if param.grad is None else param.grad.reshape(-1)
+            grad = torch.zeros_like(param) if param.grad is None else param.grad
+            return grad.reshape(-1)
         return self._state(param)[kind].view(-1)
 
     def _of_partition(self, param: nn.Parameter, kind: Kind) -> list[Piece]:
@@ -95,11 +103,7 @@ class Zero:
 
     def _momentum(self, param: nn.Parameter, buffer: Tensor) -> Tensor:
         """The whole momentum of a matrix that this rank's partition touches."""
-        at = 0
-        for other in self.optimizer.params_in_partition[self.group_of[param]]:
-            if other is param:
-                break
-            at += other.numel()
+        at = self._place[param]
         return buffer[at : at + param.numel()]
 
     def _muon_gradient(self, param: nn.Parameter) -> Tensor:
@@ -118,8 +122,7 @@ class Zero:
         if not count:
             return []
         if kind == "gradient":
-            place = next(k for k, other in enumerate(opt.fp16_groups[group]) if other is param)
-            return [(start, opt.averaged_gradients[group][place].reshape(-1)[:count])]
+            return [(start, opt.averaged_gradients[group][self._place[param]].reshape(-1)[:count])]
         flat = opt.fp32_partitioned_groups_flat[group]
         whole = flat if kind == "master" else self._state(flat)[kind]
         return [(start, whole.view(-1)[offset : offset + count])]
@@ -127,16 +130,14 @@ class Zero:
     # ---- weights -----------------------------------------------------------------------------------------------
 
     @torch.no_grad()
-    def rescale(self, param: nn.Parameter, rows: Tensor) -> None:
-        """Multiplies the rows of a matrix, master and working copy, each rank its own part: no communication.
-
-        Call `publish` afterwards.
-        """
+    def rescale(self, param: nn.Parameter, rows: Tensor, rounded_to: torch.dtype) -> None:
+        """Multiplies the rows of a matrix, master and working copy, each rank its own part: no communication."""
         scale = rows.repeat_interleave(shape_of(param)[1])
         for start, piece in self.pieces(param, "master"):
             piece.mul_(scale[start : start + piece.numel()].to(piece))
         if self.stage in (1, 2):
             param.data.mul_(rows[:, None].to(param))
+        self.publish([param], rounded_to)
 
     @torch.no_grad()
     def publish(self, params: Iterable[nn.Parameter], rounded_to: torch.dtype) -> None:
@@ -167,32 +168,27 @@ class Zero:
 
     def _make_state(self) -> None:
         """Makes the tensors that the optimizers make at their first step, so that they can be read into and written."""
-        for flat, muon, values in self._owners():
+        for flat, muon, shape in self._owners():
             state = self._state(flat)
             for kind in MUON_STATE if muon else ADAM_STATE:
-                state.setdefault(kind, torch.zeros(values, dtype=torch.float32, device=flat.device))
+                state.setdefault(kind, torch.zeros(shape, dtype=torch.float32, device=flat.device))
             if not muon:
-                state.setdefault("step", torch.zeros((), dtype=torch.float32))
-        if self.stage == 0:
-            for param in self.named.values():
-                for name, value in self._state(param).items():
-                    if name != "step":
-                        self._state(param)[name] = value.view_as(param)
+                state.setdefault("step", torch.zeros((), dtype=torch.float32, device=flat.device))
 
-    def _owners(self) -> Iterator[tuple[Tensor, bool, int]]:
-        """(key of the optimizer's state, whether Muon's, values of one kind)."""
+    def _owners(self) -> Iterator[tuple[Tensor, bool, Sequence[int]]]:
+        """(key of the optimizer's state, whether Muon's, shape of one kind)."""
         opt = self.optimizer
         if self.stage == 0:
             for param in self.named.values():
-                yield param, param.use_muon, param.numel()  # type: ignore[attr-defined]
+                yield param, param.use_muon, param.shape  # type: ignore[attr-defined]
         elif self.stage == 3:
             for flat, group in zip(opt.fp32_partitioned_groups_flat, opt.fp16_groups, strict=True):
-                yield flat, group[0].use_muon, flat.numel()
+                yield flat, group[0].use_muon, flat.shape
         else:
             for i, flat in enumerate(opt.single_partition_of_fp32_groups):
                 muon = opt.bit16_groups[i][0].use_muon
                 touched = sum(param.numel() for param in opt.params_in_partition[i])
-                yield flat, muon, touched if muon else flat.numel()
+                yield flat, muon, (touched,) if muon else flat.shape
 
     def set_steps(self, steps: int) -> None:
         """How many steps AdamW's bias correction counts."""

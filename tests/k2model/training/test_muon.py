@@ -8,7 +8,7 @@ import torch
 from k2model.config import K2Config
 from k2model.errors import ConfigError
 from k2model.model import K2Model
-from k2model.training.muon import Calls, muon_update, parameter_groups, rule_of
+from k2model.training.muon import muon_update, parameter_groups, rule_of
 from k2model.training.rates import Rates
 from kernels.newton_schulz import newton_schulz_reference
 
@@ -18,7 +18,6 @@ CONSTANTS = {"momentum": 0.95, "weight_decay": 0.1, "betas": (0.9, 0.95), "eps":
 @pytest.mark.parametrize("shape", [(48, 16), (16, 32), (16, 16), (4, 24, 16)])
 def test_updates_equal_the_float64_reference(shape):
     momentum, want_momentum = torch.zeros(shape), torch.zeros(shape, dtype=torch.float64)
-    calls = Calls.matrices
     for step in range(3):
         grad = torch.randn(shape, generator=torch.Generator().manual_seed(step))
         want_momentum = 0.95 * want_momentum + grad.double()
@@ -28,7 +27,6 @@ def test_updates_equal_the_float64_reference(shape):
         got = muon_update(grad.clone(), momentum, 0.95, ns_method="gram", is_expert_group=len(shape) == 3)
         assert (got.double() - want).norm() < 1e-4 * want.norm()
         torch.testing.assert_close(momentum.double(), want_momentum, rtol=1e-5, atol=1e-6)
-    assert Calls.matrices - calls == 3 * (shape[0] if len(shape) == 3 else 1)
 
 
 def test_update_rms_is_two_tenths():
