@@ -26,12 +26,21 @@ from k2model.attention import MLA
 from k2model.config import K2Config
 from k2model.errors import ConfigError, NotFiniteError
 from k2model.expert_parallel import ExpertParallel
-from k2model.formats.checkpoint import load_checkpoint, named_tensors, stored_tensors, unstacked, widen_biases
+from k2model.formats.checkpoint import named_tensors, stored_tensors, unstacked, widen_biases
 from k2model.formats.quant import set_fake_quant
 from k2model.model import K2Model
 from k2model.training.layout import Layout, deepspeed_config
 from k2model.training.muon import make_optimizer, parameter_groups
-from k2model.training.process_group import device, experts_over, from_rank_0, init_ranks, load_deepspeed, to_device
+from k2model.training.opening import open_model
+from k2model.training.process_group import (
+    device,
+    experts_over,
+    from_rank_0,
+    gather_parts,
+    init_ranks,
+    load_deepspeed,
+    to_device,
+)
 from k2model.training.qk_clip import MaxLogit, clip_factors, row_factors
 from k2model.training.rates import limit_rows
 from k2model.training.step import Accumulated, Batches, LossFn, OptimizerOptions, StepReport
@@ -89,15 +98,15 @@ class TrainEngine:
         self.device = device()
         self.parallel: ExpertParallel | None = experts_over(layout.expert_parallel)
         each = deepspeed_config(layout, layout.stored(self.device), micro_batches // self.ranks, options.clip_norm)
-        self.model = self._open(start, each)
+        self.model = open_model(start, layout, self.parallel, self.device, each)
         self.fake_quant = fake_quant
         if fake_quant:
             set_fake_quant(self.model, True)
         options.rates.freeze(self.model)
         if options.vocabulary_rows is not None:
             limit_rows(self.model, options.vocabulary_rows)
-        self._stored = list(stored_tensors(self.model))
-        named = {name: p for name, p, _ in self._stored if isinstance(p, nn.Parameter) and p.requires_grad}
+        stored = stored_tensors(self.model)
+        named = {name: p for name, p, _ in stored if isinstance(p, nn.Parameter) and p.requires_grad}
         groups = parameter_groups(
             named,
             matrices=options.matrices,
@@ -111,6 +120,7 @@ class TrainEngine:
             model=self.model, config=each, optimizer=lambda _: make_optimizer(groups)
         )
         widen_biases(self.model)
+        self._stored = list(stored_tensors(self.model))
         self.zero = Zero(self.engine.optimizer, layout.zero, named)
         self.steps = 0
         self._sum: Accumulated | None = None
@@ -121,35 +131,6 @@ class TrainEngine:
         self.problems: Sequence[str] = ()
         self._checkpoints = checkpoints
         self._writer = None if checkpoints is None else CheckpointWriter(checkpoints, keep=keep)
-
-    def _open(self, start: Path | K2Model, config: dict[str, Any]) -> K2Model:
-        stored, bad = self.layout.stored(self.device), []
-        cut = load_deepspeed().zero.Init(config_dict_or_path=config, dtype=stored) if self.layout.zero == 3 else None
-
-        @torch.no_grad()
-        def place(name: str, param: nn.Parameter) -> None:
-            """Finite, in its type, on this rank's device; under stage 3 only this rank's piece of it."""
-            if not bool(param.isfinite().all()):
-                bad.append(name)
-            param.data = param.data.to(self.weight_dtype).to(stored).to(self.device)
-            if cut is not None:
-                cut._convert_to_zero_parameters([param])
-
-        if isinstance(start, Path):
-            model = load_checkpoint(start, dtype=self.weight_dtype, parallel=self.parallel, filled=place)
-        elif self.parallel:
-            raise ConfigError("expert_parallel: a network in memory isn't spread over ranks, a folder is")
-        else:
-            model = start
-            for name, param in model.named_parameters():
-                place(name, param)
-        if found := next(filter(None, self.gather(next(iter(bad), None))), None):
-            raise NotFiniteError(f"the weight of {found} is not finite")
-        model.recompute = self.layout.recompute
-        for module in model.modules():
-            for name, buffer in module.named_buffers(recurse=False):
-                setattr(module, name, buffer.to(self.device))
-        return model
 
     # ---- a step ------------------------------------------------------------------------------------------------
 
@@ -307,18 +288,11 @@ class TrainEngine:
         """
         gathered = load_deepspeed().zero.GatheredParameters
         for name, tensor, held in self._stored:
-            tensor = self._present(name, tensor)
             with gathered([tensor], enabled=hasattr(tensor, "ds_id")):
                 value = tensor.detach()
                 if held is not None and self.parallel:
                     value, held = self.parallel.gather(value), range(self.model.config.n_routed_experts)
                 yield from unstacked(name, value, held)
-
-    def _present(self, name: str, tensor: Tensor) -> Tensor:
-        """Buffers are looked up again, since a change of type replaces them."""
-        if isinstance(tensor, nn.Parameter):
-            return tensor
-        return self.model.get_buffer(name.replace(".gate.", ".router.") if self.parallel else name)
 
     def whole(self, *, everywhere: bool = False) -> K2Model | None:
         """The network with all weights; on rank 0, or `everywhere`, elsewhere None.
@@ -333,8 +307,8 @@ class TrainEngine:
                 pass
             return None
         with torch.device("meta"):
-            model = K2Model(self.model.config)
-        model.to_empty(device=self.device).to(self.layout.stored(self.device))
+            model = K2Model(self.model.config).to(self.layout.stored(self.device))
+        model.to_empty(device=self.device)
         widen_biases(model)
         targets = dict(named_tensors(model))
         with torch.no_grad():
@@ -362,11 +336,7 @@ class TrainEngine:
 
     def gather(self, part: Made) -> list[Made]:
         """Every rank's part, in the order of ranks, on every rank. All ranks call it."""
-        if self.ranks == 1:
-            return [part]
-        parts: list[Any] = [None] * self.ranks
-        dist.all_gather_object(parts, part)
-        return parts
+        return gather_parts(part)
 
     # ---- checkpoints -------------------------------------------------------------------------------------------
 
@@ -411,7 +381,7 @@ class TrainEngine:
         return self.parallel.rank * math.prod(shape_of(param))
 
     def _buffers(self) -> dict[str, Tensor]:
-        return {n: self._present(n, t) for n, t, _ in self._stored if not isinstance(t, nn.Parameter)}
+        return {name: tensor for name, tensor, _ in self._stored if not isinstance(tensor, nn.Parameter)}
 
     @torch.no_grad()
     def resume(self) -> dict[str, Any] | None:

@@ -87,6 +87,16 @@ def from_rank_0(value: T) -> T:
     return box[0]
 
 
+def gather_parts(part: T) -> list[T]:
+    """Every rank's part, in the order of ranks, on every rank; all must call it."""
+    ranks = init_ranks()[1]
+    if ranks == 1:
+        return [part]
+    parts: list[Any] = [None] * ranks
+    dist.all_gather_object(parts, part)
+    return parts
+
+
 def to_device(batch: Any, device: torch.device) -> Any:
     """A batch with its tensors on a device: a tensor, or a dataclass, tuple or list of such."""
     if isinstance(batch, Tensor):
