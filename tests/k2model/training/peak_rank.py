@@ -34,13 +34,15 @@ def main() -> None:
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=ranks)
     found = {}
+    tokens = torch.arange(ranks * 33).view(ranks, 1, 33)
     for name, layout in LAYOUTS.items():
-        # The first engine of a kind imports what the others find.
-        TrainEngine(folder / "tiny", MUON, micro_batches=ranks, layout=layout)
+        # The first step of a kind imports modules and makes the kernels that the others find.
+        tiny = TrainEngine(folder / "tiny", MUON, micro_batches=ranks, layout=layout)
+        tiny.apply(tiny.accumulate(loss_fn, tokens), lr=0.01)
+        del tiny
         before = forget()
         engine = TrainEngine(folder / "start", MUON, micro_batches=ranks, layout=layout)
         opened = resident(peak=True) - before
-        tokens = torch.arange(ranks * 33).view(ranks, 1, 33)
         engine.apply(engine.accumulate(loss_fn, tokens), lr=0.01)
         found[name] = [opened, resident(peak=True) - before]
         del engine

@@ -44,4 +44,4 @@ def test_no_rank_takes_more_than_its_share_and_a_shard(tmp_path: Path) -> None:
             opened, stepped = peaks[name]
             share = state_memory(CONFIG, layout, 2, matrices="muon", stored=4.0).states
             assert opened <= 1.3 * share + SHARD, name
-            assert stepped <= 1.1 * memory_per_gpu(CONFIG, layout, 2, tokens=32).total + SHARD, name
+            assert stepped <= 1.1 * memory_per_gpu(CONFIG, layout, 2, tokens=32).total + 2 * SHARD, name
