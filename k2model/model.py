@@ -6,8 +6,10 @@ In `Output` the first axis of `max_logit_LH` and `expert_load_LE` counts layers.
 
 import hashlib
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Literal
+from enum import Enum
+from typing import Any, Literal, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -42,6 +44,26 @@ class Output:
     max_logit_LH: Tensor
     expert_load_LE: Tensor
     logp_BL: Tensor | None = None
+
+
+class Call(Enum):
+    """Ways to call the network without gradients, each of which asks its layers in an order of its own."""
+
+    NONE = 0
+    HEAD = 1
+    TOKEN = 2  # the next position of rows whose past is cached
+    CHUNK = 3  # several such positions
+    HIDDEN = 4
+
+
+class Lockstep(Protocol):
+    """Ranks that only together have a network's weights, so that they must call it at the same time."""
+
+    def turn(self, call: Call) -> None:
+        """Until all ranks make this call; takes part in those of the others before it."""
+
+    def gathered(self, *weights: nn.Parameter) -> AbstractContextManager[Any]:
+        """In which these weights are whole on every rank."""
 
 
 class Layer(nn.Module):
@@ -105,12 +127,14 @@ class K2Model(nn.Module):
     Attributes:
         recompute: what the backward pass computes again instead of keeping it: nothing, whole layers, or a layer's
             attention and its feed-forward part one after the other, of which only one is then in memory.
+        lockstep: set where ranks that share the weights generate and score with it (`k2model.training.lockstep`).
     """
 
     def __init__(self, config: K2Config, *, seed: int = 0) -> None:
         super().__init__()
         self.config = config
         self.recompute: Recompute = "none"
+        self.lockstep: Lockstep | None = None
         self.model = Body(config)
         self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
         self._rope: tuple[Tensor, Tensor] | None = None
@@ -127,6 +151,11 @@ class K2Model(nn.Module):
                 key = f"{seed}|{name}|{number}".encode()
                 generator = torch.Generator().manual_seed(int.from_bytes(hashlib.sha256(key).digest()[:7], "big"))
                 matrix.normal_(0.0, self.config.initializer_range, generator=generator)
+
+    @property
+    def device(self) -> torch.device:
+        """Where inputs must be."""
+        return self.lm_head.weight.device
 
     def gates(self) -> list[Gate]:
         """The routers of the sparse layers, in order; `Output.expert_load_LE` has a row for each."""
@@ -178,6 +207,8 @@ class K2Model(nn.Module):
                 f"max_position_embeddings: {self.config.max_position_embeddings} is shorter than "
                 f"the sequence of {tokens_BL.shape[1]}"
             )
+        if self.lockstep is not None:
+            self.lockstep.turn(Call.HIDDEN)
         if positions_BL is None:
             positions_BL = torch.arange(tokens_BL.shape[1], device=tokens_BL.device).expand_as(tokens_BL)
         cos_BLR, sin_BLR = self.rope(positions_BL)
@@ -197,6 +228,12 @@ class K2Model(nn.Module):
                 loads.append(load_E)
         no_load = x_BLC.new_zeros((0, self.config.n_routed_experts), dtype=torch.float32)
         return self.model.norm(x_BLC), torch.stack(max_logits), torch.stack(loads) if loads else no_load
+
+    def logits(self, hidden_TC: Tensor) -> Tensor:
+        """What the head makes of normed hidden states, [..., V]."""
+        if self.lockstep is not None:
+            self.lockstep.turn(Call.HEAD)
+        return self.lm_head(hidden_TC)  # type: ignore[no-any-return]
 
     def forward(
         self,
@@ -221,7 +258,7 @@ class K2Model(nn.Module):
             temperature: divides the logits of `loss` and `logp_BL`.
         """
         hidden_BLC, max_logit_LH, load_LE = self.hidden(tokens_BL, positions_BL, segment_ids_BL)
-        logits_BLV = self.lm_head(hidden_BLC) if targets_BL is None or return_logits else None
+        logits_BLV = self.logits(hidden_BLC) if targets_BL is None or return_logits else None
         loss = logp_BL = None
         if targets_BL is not None:
             if loss_mask_BL is not None:
@@ -263,13 +300,13 @@ class K2Model(nn.Module):
         return logprob_BL, zero_T.index_copy(0, kept_T, torch.cat(entropies)).view_as(targets_BL)
 
     def _loss_rows(self, rows_TC: Tensor, targets_T: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
-        logits_TV = self.lm_head(rows_TC).float()
+        logits_TV = self.logits(rows_TC).float()
         if temperature != 1.0:  # a division by one is a pass over [rows, vocabulary], and another one backward
             logits_TV = logits_TV / temperature
         logprob_T = -F.cross_entropy(logits_TV, targets_T, reduction="none")
         return logprob_T, torch.zeros_like(logprob_T)
 
     def _score_rows(self, rows_TC: Tensor, targets_T: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
-        logp_TV = F.log_softmax(self.lm_head(rows_TC).float() / temperature, dim=-1)
+        logp_TV = F.log_softmax(self.logits(rows_TC).float() / temperature, dim=-1)
         entropy_T = -(logp_TV.detach().exp() * logp_TV.detach()).sum(-1)
         return logp_TV.gather(1, targets_T[:, None]).squeeze(1), entropy_T

@@ -105,6 +105,11 @@ class DenseModel:
         inverse_P = config.inverse_frequencies()
         self._angle_D = torch.cat((inverse_P, inverse_P))
 
+    @property
+    def device(self) -> torch.device:
+        """Where inputs must be."""
+        return self.weights.head.device
+
     def heads(self, layer: int, normed_BLC: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(q_BLHD, k_BLGD, v_BLGD) with biases and norms, not rotated."""
         c, w = self.config, self.weights

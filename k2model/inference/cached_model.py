@@ -9,13 +9,15 @@ width, N nope width, K kv_lora_rank, R rope width, V value width, X = K + R.
 """
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from k2model.attention import MLA
-from k2model.model import K2Model, Layer
+from k2model.model import Call, K2Model, Layer
 from k2model.moe import MoE
 from kernels.decode_attention import decode_attention
 
@@ -50,6 +52,8 @@ class CachedModel:
             rows: of the cache, all different.
         """
         device, width = self.cache_LSTX.device, max(map(len, pieces))
+        if self.model.lockstep is not None:
+            self.model.lockstep.turn(Call.TOKEN if width == 1 else Call.CHUNK)
         filled = [[*piece, *[piece[-1]] * (width - len(piece))] for piece in pieces]
         tokens_BQ = torch.tensor(filled, device=device)
         positions_BQ = torch.tensor(starts, device=device)[:, None] + torch.arange(width, device=device)
@@ -69,11 +73,14 @@ class CachedModel:
                 attended_BQC = self._absorbed(index, layer.self_attn, normed_BQC, rope, positions_BQ, rows_B)
             else:
                 cached_BTX = self._cache(index, layer.self_attn, normed_BQC, rope, positions_BQ, rows_B, stop)
-                attended_BQC = _decompressed(layer.self_attn, normed_BQC, rope, cached_BTX, unseen_BQT)
+                with self._whole(layer.self_attn.kv_b_proj.weight):
+                    attended_BQC = _decompressed(layer.self_attn, normed_BQC, rope, cached_BTX, unseen_BQT)
             x_BQC = x_BQC + attended_BQC
             normed_BQC = layer.post_attention_layernorm(x_BQC)
             if isinstance(layer.mlp, MoE):
                 x_BQC = x_BQC + layer.mlp.mix(normed_BQC, *layer.mlp.gate(normed_BQC.flatten(0, 1)))
+            elif layer.sparse:  # experts of several ranks
+                x_BQC = x_BQC + layer.mlp(normed_BQC)[0]
             else:
                 x_BQC = x_BQC + layer.mlp(normed_BQC)
         return self.model.model.norm(x_BQC)
@@ -89,17 +96,22 @@ class CachedModel:
     ) -> Tensor:
         """Attention of one new position per row, in the space of the cache, which takes it in."""
         cos_BR, sin_BR = (table[:, 0, 0] for table in rope)
-        out_BHV = decode_attention(
-            mla.heads(normed_B1C)[:, 0],
-            mla.kv_a_proj_with_mqa(normed_B1C)[:, 0],
-            mla.latent_weights(),
-            cos_BR,
-            sin_BR,
-            self.cache_LSTX[index],
-            rows_B,
-            positions_B1[:, 0],
-        )
+        with self._whole(mla.kv_b_proj.weight, mla.kv_a_layernorm.weight):
+            out_BHV = decode_attention(
+                mla.heads(normed_B1C)[:, 0],
+                mla.kv_a_proj_with_mqa(normed_B1C)[:, 0],
+                mla.latent_weights(),
+                cos_BR,
+                sin_BR,
+                self.cache_LSTX[index],
+                rows_B,
+                positions_B1[:, 0],
+            )
         return mla.o_proj(out_BHV.flatten(1))[:, None]
+
+    def _whole(self, *weights: nn.Parameter) -> AbstractContextManager[Any]:
+        """In which weights that are used without a call of their module are whole, wherever their parts are."""
+        return nullcontext() if self.model.lockstep is None else self.model.lockstep.gathered(*weights)
 
     def _cache(
         self,

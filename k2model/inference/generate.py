@@ -213,7 +213,7 @@ class Engine:
             self.cached.copy(prompt.rows[0], prompt.rows[1:], len(prompt.ids))
             for row in prompt.rows:
                 self.active[row].length = len(prompt.ids)
-        logits_PV = self.model.lm_head(torch.stack([last_C for _, last_C in ended])).float()
+        logits_PV = self.model.logits(torch.stack([last_C for _, last_C in ended])).float()
         indices = [index for index, (prompt, _) in enumerate(ended) for _ in prompt.rows]
         self._take([row for prompt, _ in ended for row in prompt.rows], logits_PV[indices])
 
@@ -249,7 +249,7 @@ class Engine:
         targets_N = torch.tensor(prompt.ids[start + 1 : start + 1 + len(hidden_NC)], device=hidden_NC.device)
         size = max(1, LOGITS_AT_ONCE // self.model.config.vocab_size)
         for ids_N, part_NC in zip(targets_N.split(size), hidden_NC[: len(targets_N)].split(size), strict=True):
-            logp_NV = torch.log_softmax(self.model.lm_head(part_NC).float(), dim=-1)
+            logp_NV = torch.log_softmax(self.model.logits(part_NC).float(), dim=-1)
             result.prompt_logprobs += logp_NV.gather(1, ids_N[:, None]).squeeze(1).tolist()
             result.prompt_top += _most_likely(logp_NV, top) if top else []
 
@@ -257,7 +257,7 @@ class Engine:
         """Logits after the last token of each row, [B, V]."""
         slots = [self.active[row] for row in rows]
         hidden_B1C = self.cached.read([slot.result.ids[-1:] for slot in slots], [slot.length for slot in slots], rows)
-        logits_BV = self.model.lm_head(hidden_B1C[:, 0]).float()
+        logits_BV = self.model.logits(hidden_B1C[:, 0]).float()
         for slot in slots:
             slot.length += 1
         return logits_BV
@@ -336,7 +336,9 @@ class Engine:
         """(items, a row of output for each), without those whose work fails also by itself."""
         try:
             return items, work(items)
-        except Exception as error:  # noqa: BLE001  whatever the network raises, for lack of memory or of sense
+        except Exception as error:  # whatever the network raises, for lack of memory or of sense
+            if self.model.lockstep is not None:
+                raise  # the other ranks are in the middle of this call
             if len(items) == 1:
                 for row in list(rows_of(items[0])):
                     self._fail(row, error)

@@ -6,7 +6,7 @@
     report = engine.apply(loss, lr=3e-4)
     engine.save(step, {"position": 12})          # in the background
     engine.settle()                              # until that is on disk
-    model = engine.whole()                       # to evaluate with, on rank 0
+    loss = engine.led(lambda model: held_loss(model))  # what rank 0 measures, on every rank
 
 DeepSpeed runs forward, backward, accumulation, all-reduce, sharding (ZeRO 0 to 3) and expert parallelism (AutoEP); its
 Muon has K2's rule (`k2model.training.muon`). After each step come QK-Clip and the routers' correction bias, both from
@@ -14,7 +14,9 @@ numbers reduced over micro-batches and ranks.
 """
 
 import math
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,10 +28,11 @@ from k2model.attention import MLA
 from k2model.config import K2Config
 from k2model.errors import ConfigError, NotFiniteError
 from k2model.expert_parallel import ExpertParallel
-from k2model.formats.checkpoint import named_tensors, stored_tensors, unstacked, widen_biases
+from k2model.formats.checkpoint import stored_tensors, unstacked, widen_biases
 from k2model.formats.quant import set_fake_quant
 from k2model.model import K2Model
 from k2model.training.layout import Layout, deepspeed_config
+from k2model.training.lockstep import in_lockstep, spread_network
 from k2model.training.muon import make_optimizer, parameter_groups
 from k2model.training.opening import open_model
 from k2model.training.process_group import (
@@ -124,6 +127,7 @@ class TrainEngine:
         self.zero = Zero(self.engine.optimizer, layout.zero, named)
         self.steps = 0
         self._sum: Accumulated | None = None
+        self._network: K2Model | None = None  # for generation, where weights are spread
         c = self.model.config
         attentions = {k: f"model.layers.{k}.self_attn" for k in range(c.num_hidden_layers)}
         names = {k: (f"{at}.{c.query_projection}.weight", f"{at}.kv_b_proj.weight") for k, at in attentions.items()}
@@ -276,11 +280,6 @@ class TrainEngine:
 
     # ---- weights for others ------------------------------------------------------------------------------------
 
-    @property
-    def spread(self) -> bool:
-        """Whether no rank holds all weights."""
-        return self.layout.zero == 3 or self.parallel is not None
-
     def tensors(self) -> Iterator[tuple[str, Tensor]]:
         """(name in a checkpoint, whole tensor): every rank's part put together one parameter at a time.
 
@@ -294,29 +293,9 @@ class TrainEngine:
                     value, held = self.parallel.gather(value), range(self.model.config.n_routed_experts)
                 yield from unstacked(name, value, held)
 
-    def whole(self, *, everywhere: bool = False) -> K2Model | None:
-        """The network with all weights; on rank 0, or `everywhere`, elsewhere None.
-
-        It is the engine's own where every rank holds all weights, and a copy where they are spread. All ranks call it.
-        """
-        wanted = everywhere or self.leads
-        if not self.spread:
-            return self.model if wanted else None
-        if not wanted:
-            for _ in self.tensors():
-                pass
-            return None
-        with torch.device("meta"):
-            model = K2Model(self.model.config).to(self.layout.stored(self.device))
-        model.to_empty(device=self.device)
-        widen_biases(model)
-        targets = dict(named_tensors(model))
-        with torch.no_grad():
-            for name, tensor in self.tensors():
-                targets[name].copy_(tensor)
-        if self.fake_quant:
-            set_fake_quant(model, True)
-        return model
+    def attend(self) -> None:
+        """What the other ranks do while one saves what `tensors` gives."""
+        deque(self.tensors(), maxlen=0)
 
     # ---- ranks -------------------------------------------------------------------------------------------------
 
@@ -325,14 +304,40 @@ class TrainEngine:
         """Whether this is rank 0, which records, judges and writes for all."""
         return self.rank == 0
 
-    def shared(self, items: Sequence[Item], work: Callable[[Sequence[Item]], Sequence[Made]]) -> list[Made]:
-        """What `work` makes of every item, in their order: each rank works on its share. All ranks call it."""
-        parts = self.gather(work(items[self.rank :: self.ranks]))
+    def shared(self, items: Sequence[Item], work: Callable[[K2Model, Sequence[Item]], Sequence[Made]]) -> list[Made]:
+        """What `work` makes of every item with the network, in their order: each rank works on its share.
+
+        All ranks call it.
+        """
+        with self._together() as network:
+            made = work(network, items[self.rank :: self.ranks])
+        parts = self.gather(made)
         return [parts[number % self.ranks][number // self.ranks] for number in range(len(items))]
 
-    def led(self, make: Callable[[], Made]) -> Made:
-        """What rank 0 makes, on every rank: decisions and figures that all must share. All ranks call it."""
-        return from_rank_0(make() if self.leads else None)  # type: ignore[return-value]
+    def led(self, make: Callable[[K2Model], Made]) -> Made:
+        """What rank 0 makes with the network, on every rank: decisions and figures that all must share.
+
+        All ranks call it.
+        """
+        with self._together() as network:
+            made = make(network) if self.leads else None
+        return from_rank_0(made)  # type: ignore[return-value]
+
+    @contextmanager
+    def _together(self) -> Iterator[K2Model]:
+        """The network, to generate and score with on any rank, however often."""
+        self.model.eval()
+        if not self.layout.spread:
+            yield self.model
+            return
+        if self._network is None:
+            self._network = spread_network(self.model, self.device)
+        self._network.config, self._network._rope = self.model.config, None
+        self._network.eval()
+        offload = getattr(self.engine.optimizer, "parameter_offload", None)
+        coordinator = None if offload is None else offload.get_param_coordinator()
+        with in_lockstep(self._network, coordinator):
+            yield self._network
 
     def gather(self, part: Made) -> list[Made]:
         """Every rank's part, in the order of ranks, on every rank. All ranks call it."""

@@ -34,6 +34,11 @@ class Layout:
         """Of the working weights' values, and so of a checkpoint that keeps all of them."""
         return torch.bfloat16 if self.compute == "bfloat16" else torch.float32
 
+    @property
+    def spread(self) -> bool:
+        """Whether no rank holds all weights."""
+        return self.zero == 3 or self.expert_parallel > 1
+
     def stored(self, device: torch.device) -> torch.dtype:
         """The type that the working weights are kept and multiplied in.
 

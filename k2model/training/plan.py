@@ -56,7 +56,7 @@ class Memory:
     gradients: with Muon's updates beside them. moments: Muon's momentum, AdamW's two. staged: momenta of a step that
     may still be dropped (stages 1 and 2). transient: gradients of the backward pass under
     stages 1 and 2; whole parameters of a layer, and buckets, under stage 3.
-    sampling: the copy of spread weights that rollouts run on, and their cache.
+    sampling: the cache of rollouts, which run on the weights in training.
     """
 
     weights: float
@@ -191,8 +191,7 @@ def memory_per_gpu(
     sampling = 0.0
     if stage == "rl":
         cache = config.num_hidden_layers * (config.kv_lora_rank + config.qk_rope_head_dim)
-        copied = layout.zero == 3 or layout.expert_parallel > 1
-        sampling = width * (rollouts * context * cache + (count_parameters(config).total if copied else 0))
+        sampling = width * rollouts * context * cache
     if stage == "qat":  # what the INT4 rule makes of a layer's experts, beside them
         experts = count_parameters(config).routed / max(1, config.num_moe_layers) / layout.expert_parallel
         memory = replace(memory, transient=memory.transient + width * experts)

@@ -34,6 +34,9 @@ class Scored(Protocol):
 class ScoresTargets(Protocol):
     """A K2 network, or the dense one that it was made of."""
 
+    @property
+    def device(self) -> torch.device: ...
+
     def __call__(self, tokens_BL: Tensor, targets_BL: Tensor, /) -> Scored: ...
 
 
@@ -56,7 +59,7 @@ def losses(model: ScoresTargets, examples: Sequence[Example], *, rows: int, pad:
             ids = torch.tensor(examples[k].ids)
             tokens_BL[row, : len(ids) - 1] = ids[:-1]
             targets_BL[row, : len(ids) - 1] = ids[1:].masked_fill(~torch.tensor(examples[k].loss_mask[1:]), -100)
-        logp_BL = model(tokens_BL, targets_BL).logp_BL
+        logp_BL = model(tokens_BL.to(model.device), targets_BL.to(model.device)).logp_BL
         assert logp_BL is not None
         for row, k in enumerate(part):
             nats[k] = -float(logp_BL[row].sum()) / examples[k].targets

@@ -3,7 +3,6 @@
 `pretrain.ranks` above 1 trains with that many processes, see stages/harness/ranks.py.
 """
 
-from collections import deque
 from pathlib import Path
 from statistics import mean
 
@@ -31,7 +30,7 @@ LAST = 10
 
 
 def text_loss(model: K2Model) -> TextLoss:
-    """Loss on the held-out documents that all stages share; of weights that are spread over ranks all must call it."""
+    """Loss on the held-out documents that all stages share."""
     return HeldText(load_common().seed)(model, load_tokenizer(START))
 
 
@@ -57,14 +56,11 @@ def main() -> None:
             )
             trainer = train(job, hooks)
         engine = trainer.engine
-        # Weights that are spread over ranks run and are written by all of them together.
-        held = text_loss(engine.model) if stage.leads or engine.spread else None
-        tensors = engine.tensors()
-        if not stage.leads:
-            deque(tensors, maxlen=0)
-            return
+        held = engine.led(text_loss)
         history = trainer.history
-        assert history is not None and held is not None
+        if history is None:
+            engine.attend()
+            return
         with torch.device("meta"):
             parameters = sum(param.numel() for param in K2Model(trainer.base_config).parameters())
         with write_atomic(CURVE) as tmp:
@@ -85,7 +81,7 @@ def main() -> None:
         metrics |= held.metrics()
         made = records(stage, START, [*corpus_sources(), REPHRASED], metrics)
         dtype = engine.weight_dtype
-        save_model_folder(engine.model, OUT, load_tokenizer(START), made, dtype=dtype, tensors=tensors)
+        save_model_folder(engine.model, OUT, load_tokenizer(START), made, dtype=dtype, tensors=engine.tensors())
         stage.finish(
             f"{metrics['parameters']:,} parameters, {metrics['tokens']:,} tokens, "
             f"loss {losses[0]:.3f} to {metrics['loss']:.3f}",

@@ -19,7 +19,6 @@ from k2model.formats.checkpoint import load_checkpoint, load_config
 from k2model.formats.int4_checkpoint import save_int4_checkpoint
 from k2model.formats.model_folder import folder_tokenizer, save_model_folder
 from k2model.formats.quant import round_to_nearest, sizes, to_bfloat16
-from k2model.model import K2Model
 from k2model.moe import check_widths
 from kernels.processor import fast_dtype
 from stages.harness.errors import InputError
@@ -80,28 +79,30 @@ def main() -> None:
         measured: dict[str, Measured] = {}
         with stage.progress(2 * p.steps, "step") as progress:
 
-            def arm(name: str, *, quantized: bool) -> K2Model | None:
+            def arm(name: str, *, quantized: bool) -> Path:
+                """Where its weights are."""
+
                 def done(step: int, loss: float) -> None:
                     stage.log({f"{name}/loss": loss}, step)
                     progress.update(1, f"{name} loss {loss:.3f}")
 
                 chosen = QatArm(name, start, stage.work / name, quantized, frozenset(tokenizer.names))
-                return train(chosen, p, data, done, lambda line: print(f"qat: {line}", flush=True))
+                train(chosen, p, data, done, lambda line: print(f"qat: {line}", flush=True))
+                gc.collect()
+                return chosen.trained
 
             # One arm after the other is in memory; DeepSpeed's engine refers to itself, so only the collector frees it.
             plain = arm("bf16", quantized=False)
-            gc.collect()
-            if plain is not None:
-                measured["start"] = measure(to_bfloat16(load_checkpoint(start), fast_dtype()))
-                measured["bf16"] = measure(to_bfloat16(plain, fast_dtype()))
-                round_to_nearest(plain)
-                measured["ptq"] = measure(plain)
-            del plain
-            gc.collect()
-            tuned = arm("qat", quantized=True)
-        if tuned is None:
+            trained = arm("qat", quantized=True)
+        if not stage.leads:
             return
-        gc.collect()
+        measured["start"] = measure(to_bfloat16(load_checkpoint(start), fast_dtype()))
+        network = load_checkpoint(plain)
+        measured["bf16"] = measure(to_bfloat16(network, fast_dtype()))
+        round_to_nearest(network)
+        measured["ptq"] = measure(network)
+        del network
+        tuned = load_checkpoint(trained)
         packed = stage.work / "int4"
         save_int4_checkpoint(tuned, packed)
         measured["qat"] = measure(load_checkpoint(packed, dtype=fast_dtype()))

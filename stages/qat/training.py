@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor, nn
 
-from k2model.formats.quant import set_fake_quant
-from k2model.model import K2Model, Output
+from k2model.formats.checkpoint import save_checkpoint
+from k2model.model import Output
 from k2model.training.engine import TrainEngine
 from k2model.training.token_shards import TokenBatch, TokenStream
 from stages.posttraining.packing import Example, Packed, pack, plan
@@ -26,6 +26,11 @@ class QatArm:
     work: Path
     quantized: bool
     special: frozenset[int]
+
+    @property
+    def trained(self) -> Path:
+        """The checkpoint after the last step."""
+        return self.work / "trained"
 
 
 def learning_rate(p: QatParams, step: int) -> float:
@@ -72,8 +77,8 @@ def _loss(model: nn.Module, micro: TokenBatch | Packed) -> tuple[Tensor, Output]
     return output.loss, output
 
 
-def train(arm: QatArm, p: QatParams, data: MicroBatches, done: Step, say: Callable[[str], None]) -> K2Model | None:
-    """Trains or resumes to the last step; the trained weights, not the quantized ones, on rank 0, elsewhere None.
+def train(arm: QatArm, p: QatParams, data: MicroBatches, done: Step, say: Callable[[str], None]) -> None:
+    """Trains or resumes to the last step and writes the weights, not the quantized ones, to `arm.trained`.
 
     Args:
         done: called after each step with its number from 1 and its loss.
@@ -103,7 +108,7 @@ def train(arm: QatArm, p: QatParams, data: MicroBatches, done: Step, say: Callab
         if (step + 1) % p.checkpoint_every == 0 or step + 1 == p.steps:
             engine.save(step + 1, {"step": step + 1})
     engine.settle()
-    model = engine.whole()
-    if model is not None:
-        set_fake_quant(model, False)
-    return model
+    if engine.leads:
+        save_checkpoint(engine.model, arm.trained, dtype=engine.weight_dtype, tensors=engine.tensors())
+    else:
+        engine.attend()

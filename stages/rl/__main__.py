@@ -68,8 +68,10 @@ def main() -> None:
                 curve = loop.run()
             except RolloutError as error:
                 raise InputError(f"rl.rollouts: {error}") from None
-        model = loop.policy
-        if text_before is None or model is None:
+        engine = loop.engine
+        text_after = engine.led(lambda model: held_text(model, tokenizer))
+        if text_before is None:
+            engine.attend()
             return
         first, last = curve[0], curve[-1]
         metrics = {f"{key}_first": value for key, value in first.items() if key.startswith("held_")}
@@ -78,12 +80,13 @@ def main() -> None:
         metrics["trajectories_without_targets"] = fitted.no_targets
         metrics["overlapping"] = dropped + sum(loop.tasks.overlapping.values())
         metrics["rollouts_refused"] = loop.state.refused
-        metrics |= compare(text_before, held_text(model, tokenizer), stage.seed("text"))
+        metrics |= compare(text_before, text_after, stage.seed("text"))
         data = [made_here("verifiable tasks", f"families {', '.join(shared.families)}")]
         if ptx is not None:
             data.append(made_here("trajectories and demonstrations of the PTX loss", f"{p.ptx_rows} rows a step"))
         made = records(stage, stage.start, data, metrics)
-        save_model_folder(model, stage.place(OUT), tokenizer, made, dtype=loop.engine.weight_dtype)
+        out, dtype = stage.place(OUT), engine.weight_dtype
+        save_model_folder(engine.model, out, tokenizer, made, dtype=dtype, tensors=engine.tensors())
         write_table(stage.place(ROLLOUTS_OUT), loop.rollouts.read(p.iterations), ROLLOUTS)
         columns = list(dict.fromkeys(key for row in curve for key in row))
         rows = [{key: f"{row[key]:.6g}" if key in row else "" for key in columns} for row in curve]

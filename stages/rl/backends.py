@@ -22,6 +22,7 @@ from k2model.inference.generate import Engine
 from k2model.inference.int4_experts import int4_twin, refresh_experts
 from k2model.inference.request import Generated, Request
 from k2model.model import K2Model
+from k2model.training.engine import TrainEngine
 from stages.rl.params import RolloutParams
 from stages.rl.rollout import Backend
 
@@ -62,7 +63,7 @@ REFUSALS = frozenset({400, 413, 422})  # statuses that are about one request
 class ServerRollouts:
     """An OpenAI-compatible server, for clusters: weights are pushed to it before each iteration's sampling.
 
-    The checkpoint is written to `folder`, which the server must be able to read, and its route
+    They are written to `folder`, which the server must be able to read, and its route
     `/update_weights_from_disk` (SGLang's name; ours has it) is told the path. Sampling is by `/v1/completions` with
     token ids in both directions (`return_token_ids`, as in vLLM).
     """
@@ -72,8 +73,14 @@ class ServerRollouts:
     losses: Losses = field(default_factory=Losses)
     timeout_s: float = 600.0
 
+    def write(self, engine: TrainEngine) -> None:
+        """Writes the weights to push, one parameter after the other. All ranks call it."""
+        if engine.leads:
+            save_checkpoint(engine.model, self.folder, tensors=engine.tensors())
+        else:
+            engine.attend()
+
     def __call__(self, model: K2Model, tokenizer: K2Tokenizer, max_batch: int, context: int) -> Backend:
-        save_checkpoint(model, self.folder)
         with httpx.Client(base_url=self.url, timeout=self.timeout_s, trust_env=False) as client:
             _post(client, "/update_weights_from_disk", {"model_path": str(self.folder.resolve())})
             name = _model_name(client)

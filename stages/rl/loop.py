@@ -62,7 +62,6 @@ class Loop:
 
     Attributes:
         tasks: what it trains on and is measured on.
-        policy: the network as the last update left it, for sampling and judging.
         rollouts: the finished rollouts of every iteration.
         seconds: wall time of this process by phase (sample, score, update, evaluate).
     """
@@ -93,7 +92,6 @@ class Loop:
         )
         self.rollouts = records.RolloutFiles(setup.work / "rollouts")
         self.seconds: dict[str, float] = {}
-        self.policy: K2Model | None = None
         self.state = State({name: Pool.fresh(len(tasks)) for name, tasks in self.tasks.train.items()})
 
     def run(self) -> list[dict[str, float]]:
@@ -104,7 +102,6 @@ class Loop:
         if saved is not None:
             self.state = State.of(saved)
             self.hooks.say(f"resumed at iteration {self.state.iteration} of {self.p.iterations}")
-        self.policy = self._policy()
         if saved is None:
             self._record(self.engine.led(self._evaluate))
         self.hooks.progress(self.state.iteration, "")
@@ -116,22 +113,13 @@ class Loop:
         self.engine.settle()
         return self.state.curve
 
-    def _policy(self) -> K2Model | None:
-        """The network that samples: each rank's, or rank 0's where a server samples for all."""
-        return self.engine.whole(everywhere=self.p.rollouts.backend != "server")
-
-    def _leads(self) -> K2Model:
-        """The policy, on rank 0."""
-        assert self.policy is not None
-        return self.policy
-
     def _iterate(self) -> None:
         p, state = self.p, self.state
         if p.reset_optimizer:
             self.engine.reset_optimizer()
         temperature = self.temperature()
         with self._phase("sample"):
-            finished, sampled = self.sampler.sample(self.engine, self.policy, state, temperature)
+            finished, sampled = self.sampler.sample(self.engine, state, temperature)
         with self._phase("score"):
             rows: list[records.Row] = []
             even = 0
@@ -149,7 +137,6 @@ class Loop:
                 self.rollouts.write(state.iteration, rows)
         with self._phase("update"):
             reports = self._update()
-            self.policy = self._policy()
         state.iteration += 1
         with self._phase("evaluate"):
             summary: dict[str, float] = {"temperature": temperature, "sampled_tokens": sampled, "even_groups": even}
@@ -166,7 +153,7 @@ class Loop:
         self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - began
 
     def _judge(self, comparisons: Sequence[Comparison]) -> list[float]:
-        return self.engine.led(lambda: pairwise.judge(self._leads(), self.tokenizer, comparisons))
+        return self.engine.led(lambda model: pairwise.judge(model, self.tokenizer, comparisons))
 
     def temperature(self) -> float:
         """High early, low late (K2 report §3.2.3), along a cosine."""
@@ -228,10 +215,9 @@ class Loop:
         chosen = draw.choice(len(judged), min(c.pairs, len(judged)), replace=False).tolist()
         return pairwise.lessons(self.tokenizer, [judged[k] for k in chosen], self.context)
 
-    def _evaluate(self) -> dict[str, float]:
+    def _evaluate(self, model: K2Model) -> dict[str, float]:
         """Greedy success on held problems, and the critic's accuracy on held pairs."""
-        p, model = self.p, self._leads()
-        model.eval()
+        p = self.p
         measures: dict[str, float] = {}
         for family, tasks in self.tasks.held.items():
             scores = solved(model, self.tokenizer, self.setup.families.tasksets[family], tasks, p.budget.scale)

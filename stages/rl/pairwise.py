@@ -14,6 +14,7 @@ from gym.tasksets.task import Task
 from k2model.chat.messages import encode_chat, encode_prompt
 from k2model.chat.tokenizer import K2Tokenizer
 from k2model.model import K2Model
+from k2model.training.process_group import to_device
 from stages.posttraining.comparison import Comparison
 from stages.posttraining.packing import Example
 from stages.rl.bradley_terry import Matrix
@@ -39,7 +40,7 @@ def judge(model: K2Model, tokenizer: K2Tokenizer, comparisons: Sequence[Comparis
             fitting.append((number, group))
     for start in range(0, len(fitting), ROWS):
         part = fitting[start : start + ROWS]
-        rows = group_rows([group for _, group in part], tokenizer.pad)
+        rows = to_device(group_rows([group for _, group in part], tokenizer.pad), model.device)
         logp_BL, _ = model.log_probs(
             rows.tokens_BL, rows.targets_BL, positions_BL=rows.positions_BL, segment_ids_BL=rows.segments_BL2
         )

@@ -115,6 +115,10 @@ class RlParams(TrainingSection):
         for family in self.ptx_demonstrations:
             if family not in FAMILIES:
                 raise ValueError(f"ptx_demonstrations: {family!r} is no elementary family")
+        if self.rollouts.backend == "int4" and self.layout.spread:
+            raise ValueError(
+                "rollouts.backend int4 needs all weights on every rank, which zero 3 and expert_parallel above 1 spread"
+            )
         if self.objective.alpha >= self.objective.beta:
             raise ValueError("objective.alpha must be below objective.beta")
         return self

@@ -1,8 +1,8 @@
 """The sampling half of an iteration: choose prompts, sample K answers to each within a token allowance.
 
-What isn't finished waits for the next iteration. The sampler and the trainer share one copy of the weights; the
-sampler's cache exists only while it samples. Of several ranks each samples and scores every so many-th group, with its
-share of the allowance, and then all have all of them.
+What isn't finished waits for the next iteration. The sampler and the trainer share one copy of the weights, also where
+they are spread over ranks; the sampler's cache exists only while it samples. Of several ranks each samples and scores
+every so many-th group, with its share of the allowance, and then all have all of them.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from k2model.chat.tokenizer import K2Tokenizer
 from k2model.model import K2Model
 from k2model.training.engine import TrainEngine
 from stages.harness.seeds import rng, seed32
-from stages.rl.backends import OpenBackend
+from stages.rl.backends import OpenBackend, ServerRollouts
 from stages.rl.episodes import TOOLS, SingleAnswer, ToolUse
 from stages.rl.families import Families
 from stages.rl.params import RlParams
@@ -63,10 +63,8 @@ class Sampler:
     open_backend: OpenBackend
     context: int
 
-    def sample(
-        self, engine: TrainEngine, policy: K2Model | None, state: State, temperature: float
-    ) -> tuple[list[Finished], int]:
-        """Samples this iteration's prompts and those that wait in `state`; the ranks that sample have a policy.
+    def sample(self, engine: TrainEngine, state: State, temperature: float) -> tuple[list[Finished], int]:
+        """Samples this iteration's prompts and those that wait in `state`. All ranks call it.
 
         Returns:
             The prompts whose answers are all finished, and how many tokens were sampled; the others wait in `state`.
@@ -74,11 +72,12 @@ class Sampler:
         p, number = self.params, state.iteration
         groups = [*state.waiting, *self._fresh(p.prompts - len(state.waiting), state)]
         before = _spent(groups)
-        if p.rollouts.backend == "server":  # it samples for all: one rank asks it
-            advanced = engine.led(lambda: self._advance(policy, groups, temperature, number, p.rollout_tokens))
+        if isinstance(self.open_backend, ServerRollouts):  # it samples for all: one rank asks it
+            self.open_backend.write(engine)
+            advanced = engine.led(lambda model: self._advance(model, groups, temperature, number, p.rollout_tokens))
         else:
             limit = p.rollout_tokens // p.ranks
-            advanced = engine.shared(groups, lambda mine: self._advance(policy, mine, temperature, number, limit))
+            advanced = engine.shared(groups, lambda model, mine: self._advance(model, mine, temperature, number, limit))
         finished, state.waiting = [], []
         for group, judged in advanced:
             if judged is None:
@@ -92,15 +91,13 @@ class Sampler:
         return finished, _spent([group for group, _ in advanced]) - before
 
     def _advance(
-        self, policy: K2Model | None, groups: Sequence[list[Rollout]], temperature: float, number: int, token_limit: int
+        self, policy: K2Model, groups: Sequence[list[Rollout]], temperature: float, number: int, token_limit: int
     ) -> list[tuple[list[Rollout], Judged | None]]:
         """Each group with what is judged of it, None while a rollout runs."""
         if not groups:
             return []
-        assert policy is not None
         p, rollouts = self.params, [rollout for group in groups for rollout in group]
         episodes = {rollout.key: self._episode(rollout) for rollout in rollouts}
-        policy.eval()
         advance(
             self.open_backend(policy, self.tokenizer, p.max_batch, self.context),
             rollouts,

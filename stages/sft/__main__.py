@@ -4,6 +4,7 @@ With `--model FOLDER --out FOLDER` it tunes any model folder, apart from the pip
 """
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from gym.tasksets.elementary import Elementary
+from k2model.chat.tokenizer import K2Tokenizer
 from k2model.formats.int4_checkpoint import load_any
 from k2model.formats.model_folder import folder_tokenizer, save_model_folder
-from k2model.model import Output
+from k2model.model import K2Model, Output
 from k2model.training.engine import TrainEngine
 from stages.harness.files import write_csv
 from stages.harness.own_model import own_model
@@ -103,8 +105,11 @@ def main() -> None:
                     stage.track.flush()
                     engine.save(step + 1, {"step": step + 1, "losses": losses})
         engine.settle()
-        model = engine.whole()
-        if model is None or text_before is None:
+
+        reached = engine.led(lambda model: _reached(stage, model, tokenizer, held, shared.difficulty))
+        text_after = engine.led(lambda model: held_text(model, tokenizer))
+        if text_before is None:
+            engine.attend()
             return
         rows = [{"step": k + 1, "loss": f"{loss:.6g}", "lr": f"{_lr(p, k):.6g}"} for k, loss in enumerate(losses)]
         curve = stage.place(CURVE)
@@ -118,23 +123,8 @@ def main() -> None:
             "demonstrations": len(demonstrations),
             "overlapping": dropped + dropped_demonstrations + dropped_questions,
         }
-        held_examples, places, _ = encode(tokenizer, held, p.sequence_length, cut_long=p.cut_long)
-        drawn = stage.rng("held").permutation(len(held_examples))[:HELD_EXAMPLES]
-        if len(drawn):
-            some = [held_examples[k] for k in drawn]
-            metrics["held_loss"] = mean_loss(model, some, rows=HELD_ROWS, pad=tokenizer.pad)
-        fitting = of_examples(held, places)
-        metrics |= call_accuracy(model, tokenizer, fitting, p.eval_calls, p.sequence_length, stage.rng("calls"))
-        if p.eval_tasks:
-            seed = stage.seed32("held")
-            tasks = {
-                family: Elementary(family, "held").tasks(p.eval_tasks, seed, shared.difficulty)
-                for family, count in p.demonstrations.items()
-                if count
-            }
-            scores = elementary_scores(model, tokenizer, tasks)
-            metrics |= {f"success_{family}": sum(solved) / p.eval_tasks for family, solved in scores.items()}
-        metrics |= compare(text_before, held_text(model, tokenizer), stage.seed("text"))
+        metrics |= reached
+        metrics |= compare(text_before, text_after, stage.seed("text"))
         data = [
             made_here(
                 "trajectories of simulated tool use and of repairs",
@@ -143,7 +133,8 @@ def main() -> None:
             made_here("demonstrations of elementary tasks, and answered questions", f"{len(demonstrations):,}"),
         ]
         made = records(stage, stage.start, data, metrics)
-        save_model_folder(model, stage.place(OUT), tokenizer, made, dtype=engine.weight_dtype)
+        out, dtype = stage.place(OUT), engine.weight_dtype
+        save_model_folder(engine.model, out, tokenizer, made, dtype=dtype, tensors=engine.tensors())
         write_csv(curve, rows)
         stage.track.artifact(curve)
         stage.finish(
@@ -153,6 +144,30 @@ def main() -> None:
             f"({metrics['text_loss_change']:+.3f})",
             metrics,
         )
+
+
+def _reached(
+    stage: Stage[SftParams], model: K2Model, tokenizer: K2Tokenizer, held: Sequence[Conversation], difficulty: float
+) -> dict[str, float]:
+    """Loss on held conversations, exact calls in them, and how many held tasks are solved."""
+    p, metrics = stage.params, dict[str, float]()
+    held_examples, places, _ = encode(tokenizer, held, p.sequence_length, cut_long=p.cut_long)
+    drawn = stage.rng("held").permutation(len(held_examples))[:HELD_EXAMPLES]
+    if len(drawn):
+        some = [held_examples[k] for k in drawn]
+        metrics["held_loss"] = mean_loss(model, some, rows=HELD_ROWS, pad=tokenizer.pad)
+    fitting = of_examples(held, places)
+    metrics |= call_accuracy(model, tokenizer, fitting, p.eval_calls, p.sequence_length, stage.rng("calls"))
+    if p.eval_tasks:
+        seed = stage.seed32("held")
+        tasks = {
+            family: Elementary(family, "held").tasks(p.eval_tasks, seed, difficulty)
+            for family, count in p.demonstrations.items()
+            if count
+        }
+        scores = elementary_scores(model, tokenizer, tasks)
+        metrics |= {f"success_{family}": sum(solved) / p.eval_tasks for family, solved in scores.items()}
+    return metrics
 
 
 def _lr(p: SftParams, step: int) -> float:

@@ -9,19 +9,25 @@ from torch import Tensor
 
 from k2model.config import K2Config
 from k2model.formats.quant import set_fake_quant
+from k2model.inference.generate import Engine
+from k2model.inference.request import Request
 from k2model.model import K2Model
 from k2model.training.process_group import to_device
 from k2model.training.token_shards import TokenBatch
 from kernels import attention
+from stages.measure.loss import losses
+from stages.posttraining.comparison import Comparison
 from stages.posttraining.mixture import Mixture, Pool
 from stages.posttraining.packing import Example, pack
 from stages.pretrain import loop
 from stages.qat import training
+from stages.rl.pairwise import judge
 from stages.rl.params import ObjectiveParams
 from stages.rl.rollout import Rollout
 from stages.rl.update import Group, update
 from stages.sft.__main__ import _step
 from tests.pretend_cuda import CUDA, PretendCuda, mark_model, marked
+from tests.small_data import small_tokenizer
 
 EXAMPLES = [Example(list(range(20, 60)), [k > 10 for k in range(40)]) for _ in range(4)]
 TOKENS_BL = torch.arange(64).view(2, 32) + 5
@@ -32,7 +38,7 @@ class OneGpu:
     """The engine's step without its optimizer: micro-batches are moved, the loss must be where the model is."""
 
     def __init__(self, recompute: str = "none") -> None:
-        self.model = K2Model(K2Config.preset("smoke", vocab_size=128), seed=1)
+        self.model = K2Model(K2Config.preset("smoke", vocab_size=320), seed=1)
         self.model.recompute = recompute  # type: ignore[assignment]
         mark_model(self.model)
 
@@ -89,6 +95,18 @@ def test_qat() -> None:
     set_fake_quant(engine.model, True)
     packed = pack([[EXAMPLES[0]], [EXAMPLES[1]]], 64, 0)
     assert engine.accumulate(training._loss, [BATCH, packed]) > 0
+
+
+def test_what_is_measured_and_sampled_between_steps() -> None:
+    model, tokenizer = OneGpu().model.eval(), small_tokenizer(307)
+    comparison = Comparison("Which?", "this", "that", "the better one")
+    with PretendCuda():
+        sampler = Engine(model, max_batch=2, max_length=48, prefill_chunk=8)
+        requests = [Request(list(range(5, 5 + n)), 3, temperature=t, seed=1) for n, t in ((20, 0.0), (3, 1.0))]
+        assert [len(made.ids) for made in sampler.generate(requests)] == [3, 3]
+        assert marked(sampler.cached.cache_LSTX)
+        assert len(losses(model, EXAMPLES, rows=2, pad=0)) == len(EXAMPLES)
+        assert 0 < judge(model, tokenizer, [comparison])[0] < 1
 
 
 def test_a_tensor_that_stayed_behind_is_found() -> None:

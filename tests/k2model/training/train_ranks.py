@@ -1,6 +1,7 @@
 """One gloo rank that goes through trainings of several layouts, one after the other."""
 
 import gc
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from k2model.expert_parallel import HeldExperts
-from k2model.model import Output
+from k2model.inference.generate import Engine
+from k2model.inference.request import Request
+from k2model.model import K2Model, Output
 from k2model.training import muon
 from k2model.training.engine import TrainEngine
 from k2model.training.layout import Layout
@@ -19,6 +22,7 @@ from kernels.newton_schulz import newton_schulz
 from tests.k2model.training import alone
 
 MUON = OptimizerOptions(alone.DECAY, tau=alone.TAU)
+PROMPTS = (3, 9, 1, 14, 6)
 ADAMW = replace(MUON, matrices="adamw", clip_norm=0.5)
 
 
@@ -75,6 +79,8 @@ def _run(task: Task, rank: int) -> None:
         before = state_bytes(engine)
         report = engine.apply(loss, lr=alone.LR, bias_rate=alone.BIAS_RATE)
         rows.append([loss, report.grad_norm, report.clipped_heads])
+        if step == first:  # between two steps, which must not see it
+            engine.shared([2], sampled)
     if task.save:
         engine.save(task.steps, {"step": task.steps})
         engine.settle()
@@ -82,11 +88,24 @@ def _run(task: Task, rank: int) -> None:
     facts: dict[str, Any] = {"calls": counted.matrices, "held": held, "load": report.load_LE.sum().item()}
     facts["bytes"] = state_bytes(engine) | {"gradients": before["gradients"]}
     weights = {name: tensor.clone() for name, tensor in engine.tensors()}
-    whole = engine.whole()
-    assert (whole is None) == (rank > 0)
-    if whole is not None:
-        facts["logits"] = whole.eval()(alone.data(0)[0][:, :8]).logits_BLV.detach()
+    facts["sampled"] = engine.shared(PROMPTS, sampled)
+    facts["logp"] = engine.led(scored)
     torch.save((rows, weights if rank == 0 else {}, facts), f"{task.out}.{rank}")
+
+
+def sampled(model: K2Model, lengths: Sequence[int]) -> list[list[int]]:
+    """What a rank continues its share of the prompts with; ranks need different numbers of calls."""
+    sampler = Engine(model, max_batch=2, max_length=32, prefill_chunk=4)
+    prompts = [alone.data(0)[0, 0, :length].tolist() for length in lengths]
+    return [made.ids for made in sampler.generate([Request(ids, 4 + len(ids) % 3, temperature=0.0) for ids in prompts])]
+
+
+@torch.no_grad()
+def scored(model: K2Model) -> Tensor:
+    tokens = alone.data(0)[0]
+    scores = model(tokens[:, :-1], tokens[:, 1:]).logp_BL
+    assert scores is not None
+    return scores
 
 
 def state_bytes(engine: TrainEngine) -> dict[str, int]:

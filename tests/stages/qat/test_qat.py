@@ -76,7 +76,8 @@ def _train(arm: QatArm, data: MicroBatches, stop_at: int | None = None) -> K2Mod
         if step == stop_at:
             raise Killed
 
-    return train(arm, P, data, done, lambda line: None)
+    train(arm, P, data, done, lambda line: None)
+    return load_checkpoint(arm.trained, dtype=fast_dtype())
 
 
 def test_steps_hold_text_and_demonstrations_that_do_not_repeat(data: MicroBatches) -> None:

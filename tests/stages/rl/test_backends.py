@@ -137,7 +137,9 @@ def test_a_server_that_is_not_there_is_one_line(start: Path, tokenizer: K2Tokeni
 def test_another_networks_weights_are_refused(start: Path, tokenizer: K2Tokenizer, tmp_path: Path, url: str) -> None:
     other = K2Model(K2Config.preset("smoke", vocab_size=288, max_position_embeddings=1024), seed=1)
     with pytest.raises(RolloutError, match="holds another network"):
-        ServerRollouts(url, tmp_path / "other")(other, tokenizer, 2, 600)
+        pushed = ServerRollouts(url, tmp_path / "other")
+        save_checkpoint(other, pushed.folder)
+        pushed(other, tokenizer, 2, 600)
 
 
 def test_int4_rollouts_come_from_the_weights_that_are_trained(
