@@ -1,4 +1,5 @@
-"""Overlap of texts with benchmarks: word n-grams that both have. Only hashes of a benchmark are ever kept.
+"""Overlap with benchmarks: word n-grams of texts, and names of declared functions, that both have. Only hashes of a
+benchmark are ever kept.
 
 What many items of a benchmark have in common is its template (instructions, examples shown before each question), which
 innocent texts quote too: it doesn't count, and no n-gram reaches across it.
@@ -18,6 +19,7 @@ from gym.tasksets.task import Task
 N = 13
 START = 3  # words by which a place is looked at more closely
 WHOLE = b"whole"  # keeps hashes of whole texts apart from those of n-grams
+TOOL = b"tool"  # and those of functions' names
 WORD = re.compile(r"[^\W_]+")  # `_blue_` is Markdown
 UNSEEN = re.compile("[\u00ad\u200b-\u200d\u2060\ufeff]")
 # A run of so many words is template when it stands in so many of n items: of most, or, a longer one, of a few dozen.
@@ -54,6 +56,12 @@ def _start(words: Sequence[str]) -> int:
     return zlib.crc32(" ".join(words[:START]).encode())
 
 
+def _tool_hashes(name: str) -> list[int]:
+    """Of a function's whole name and of what follows its last dot, without case and separators."""
+    forms = dict.fromkeys(re.sub("[^a-z0-9]", "", form.lower()) for form in (name, name.rpartition(".")[2]))
+    return [_hash([form], TOOL) for form in forms if form]
+
+
 def own_runs(items: Sequence[Sequence[str]]) -> list[list[list[str]]]:
     """Of each item the runs of words that are its own, without the template that it shares with others."""
     needed = {SHORT_RUN: _short_run_items(len(items)), LONG_RUN: _long_run_items(len(items))}
@@ -84,7 +92,7 @@ def _outside(words: Sequence[str], template: dict[int, set[int]]) -> list[list[s
 
 
 class Index:
-    """The n-grams of benchmarks, by benchmark.
+    """The n-grams of benchmarks and the names of the functions that they declare, by benchmark.
 
     A question of fewer than n words of its own, or of a generator, counts as a whole. It is found anywhere in a text
     when it has `shortest` words; with fewer it is too common: a generator's then must be the whole text, others don't
@@ -124,6 +132,18 @@ class Index:
         self._names.setdefault(_hash(words, WHOLE), benchmark)
         if len(words) >= self.shortest:
             self._wholes.setdefault(_start(words), set()).add(len(words))
+
+    def add_tools(self, benchmark: str, names: Iterable[str]) -> int:
+        """Adds the names of functions that a benchmark declares; gives how many hashes are new."""
+        before = len(self._names)
+        for name in names:
+            for made in _tool_hashes(name):
+                self._names.setdefault(made, benchmark)
+        return len(self._names) - before
+
+    def tool(self, name: str) -> str | None:
+        """The benchmark that declares a function of this name, in whatever case, separators and namespace; or None."""
+        return next((self._names[made] for made in _tool_hashes(name) if made in self._names), None)
 
     def overlap(self, text: str) -> str | None:
         """The benchmark that has an n-gram of the text, or a whole question in it; or None."""
@@ -182,9 +202,16 @@ def decontaminate(texts: Iterable[str | list[str]], index: Index) -> Report:
 
 
 def clean_tasks(tasks: Sequence[Task], index: Index) -> tuple[list[Task], dict[str, int]]:
-    """Tasks whose messages have no overlap, and how many were dropped for each benchmark."""
+    """Tasks whose messages and tools have no overlap, and how many were dropped for each benchmark."""
     report = decontaminate((spoken_texts(task.messages) for task in tasks), index)
-    return [tasks[number] for number in report.kept], report.dropped
+    kept, dropped = [], Counter(report.dropped)
+    for task in (tasks[number] for number in report.kept):
+        name = next((name for tool in task.tools if (name := index.tool(tool))), None)
+        if name is None:
+            kept.append(task)
+        else:
+            dropped[name] += 1
+    return kept, dict(dropped)
 
 
 def spoken_texts(messages: Iterable[Any]) -> list[str]:

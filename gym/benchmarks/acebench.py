@@ -5,6 +5,7 @@ by whole dialogues; Special the mean of three, by fixed phrases; Agent the mean 
 in, while the share of milestones reached is reported apart. Each mean is rounded to three digits, as upstream does.
 """
 
+import itertools
 import json
 import re
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -111,6 +112,11 @@ class AceBench(Benchmark):
 
     def texts(self) -> list[str]:
         return [str(row["question"]) for rows in self.data.rows.values() for row in rows]
+
+    def tool_names(self) -> list[str]:
+        """They stand in the prompts."""
+        rows = itertools.chain.from_iterable(self.data.rows.values())
+        return sorted({function["name"] for row in rows for function in row["function"]})
 
     def _messages(self, category: str, row: Row) -> tuple[base.Message, ...]:
         p = self.data.prompts

@@ -147,6 +147,10 @@ class Benchmark(ABC):
         """What must not be trained on, a text an item: the same instructions in many show what is no question."""
         return ["\n".join(str(message["content"]) for message in item.messages) for item in self.items()]
 
+    def tool_names(self) -> list[str]:
+        """The functions that are declared to a model, by the data set's own names: what must not be trained on."""
+        return sorted({tool["function"]["name"] for item in self.items() for tool in item.tools})
+
     def samples(self, repeats: int = 1) -> list[Sample]:
         """Every item `repeats` times."""
         return [replace(item, repeat=k) for k in range(repeats) for item in self.items()]

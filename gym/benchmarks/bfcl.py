@@ -236,6 +236,10 @@ class Bfcl(Benchmark):
             for row in rows
         ]
 
+    def tool_names(self) -> list[str]:
+        """As the data set writes them, with dots."""
+        return sorted({function["name"] for item in self.items() for function in item.gold["functions"]})
+
     def grade(self, sample: Sample, reply: Reply) -> Grade:
         try:
             calls = [

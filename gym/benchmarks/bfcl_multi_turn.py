@@ -96,6 +96,10 @@ class BfclMultiTurn(Benchmark):
             for name, row in self.rows.items()
         ]
 
+    def tool_names(self) -> list[str]:
+        """Of every application; which of them a turn declares is its episode's matter."""
+        return sorted({function["name"] for functions in self.docs.values() for function in functions})
+
     def episode(self, sample: Sample) -> Episode:
         row, run = self.rows[sample.id], f"run{next(_runs)}"
         messages: list[base.Message] = []

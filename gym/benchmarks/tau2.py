@@ -96,6 +96,12 @@ class Tau2(Benchmark):
         """The policy and every user's story."""
         return [str(self._fresh().get_policy()), *(str(task.user_scenario) for task in self.tasks)]
 
+    def tool_names(self) -> list[str]:
+        """The agent's, and the user's where it has some."""
+        env = self._fresh()
+        tools = [*env.get_tools(), *(env.get_user_tools() if env.user_tools is not None else ())]
+        return sorted({tool.name for tool in tools})
+
     def _fresh(self, solo_mode: bool = False) -> Any:
         """An untouched environment. What is unpickled was pickled by this object."""
         databases = {name: pickle.loads(data) for name, data in self._databases.items()}

@@ -19,6 +19,7 @@ class Task:
         messages: what the candidate sees, in the OpenAI shape.
         token_budget: tokens of an answer that count as concise for this type of task.
         payload: gold and tests, for the verifier alone; never shown.
+        tools: names of the functions that are declared to the candidate.
     """
 
     id: str
@@ -29,6 +30,7 @@ class Task:
     messages: tuple[Mapping[str, Any], ...]
     token_budget: int
     payload: dict[str, Any] = field(repr=False)
+    tools: tuple[str, ...] = ()
 
 
 class TaskSet(Protocol):

@@ -68,7 +68,7 @@ FACTS = pa.schema(
     ]
 )
 
-# What must not be trained on: hashes of n-grams, or of whole questions (gym/decontaminate.py).
+# What must not be trained on: hashes of n-grams, of whole questions, or of functions' names (gym/decontaminate.py).
 NGRAMS = pa.schema(
     [
         pa.field("gram", pa.uint64(), nullable=False),

@@ -30,11 +30,11 @@ class Fitted:
     no_targets: int = 0
 
 
-def trajectories(path: Path) -> list[Conversation]:
-    """(messages, tools) of every kept trajectory, in file order."""
-    table = read_table(path, TRAJECTORIES)
-    rows = zip(table["messages"].to_pylist(), table["tools"].to_pylist(), table["kept"].to_pylist(), strict=True)
-    return [(json.loads(messages), json.loads(tools)) for messages, tools, kept in rows if kept]
+def trajectories(path: Path, *sources: str) -> list[Conversation]:
+    """(messages, tools) of every kept trajectory, in file order; of these sources, or of all."""
+    table = read_table(path, TRAJECTORIES).select(["messages", "tools", "kept", "source"]).to_pylist()
+    rows = [row for row in table if row["kept"] and (not sources or row["source"] in sources)]
+    return [(json.loads(row["messages"]), json.loads(row["tools"])) for row in rows]
 
 
 def split(
@@ -48,9 +48,16 @@ def split(
 
 
 def clean(conversations: Sequence[Conversation], index: Index) -> tuple[list[Conversation], int]:
-    """Conversations that share no text with a benchmark, and how many do."""
-    kept = decontaminate((spoken_texts(messages) for messages, _ in conversations), index).kept
-    return [conversations[k] for k in kept], len(conversations) - len(kept)
+    """Conversations that share no text with a benchmark and declare none of its functions, and how many do."""
+    apart = decontaminate((spoken_texts(messages) for messages, _ in conversations), index).kept
+    kept = [conversations[k] for k in apart if not declares(conversations[k], index)]
+    return kept, len(conversations) - len(kept)
+
+
+def declares(conversation: Conversation, index: Index) -> bool:
+    """Whether it declares a function that has a name of a benchmark's."""
+    _, tools = conversation
+    return any(index.tool(str(tool["function"]["name"])) for tool in tools or ())
 
 
 def demonstration(taskset: Elementary, task: Task) -> Conversation:

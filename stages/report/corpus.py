@@ -21,6 +21,7 @@ LABELS = {
     "validation_documents": "held-out documents",
     "validation_tokens": "held-out tokens",
     "shards": "shards",
+    "benchmark_tool_names": "names of benchmarks' functions that no conversation may declare",
 }
 
 

@@ -72,6 +72,7 @@ def tool_tasks(apps: Sequence[Application], n: int, seed: int) -> list[Task]:
                 ),
                 token_budget=TOOL_BUDGET * len(user_script.turns),
                 payload=payload,
+                tools=tuple(user_script.task.tools),
             )
         )
     return tasks

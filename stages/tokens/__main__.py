@@ -33,9 +33,9 @@ def batches(items: Iterable[Text], size: int) -> Iterator[list[Text]]:
 
 def main() -> None:
     with Stage("tokens", TokensParams, Track) as stage:
-        index_of_benchmarks = Index()
+        index_of_benchmarks, tool_names = Index(), 0
         if stage.params.decontaminate:
-            index_of_benchmarks, absent = benchmark_index()
+            index_of_benchmarks, absent, tool_names = benchmark_index()
             if absent:
                 print(f"tokens: not compared with {', '.join(absent)}: their data is not installed", flush=True)
         tokenizer = load_tokenizer(TOKENIZER)
@@ -79,6 +79,7 @@ def main() -> None:
                 **counts,
                 "rephrased_documents": rephrased,
                 "shards": shards,
+                "benchmark_tool_names": tool_names,
                 **{f"overlap_{name}": count for name, count in sorted(overlaps.items())},
             },
         )

@@ -1,7 +1,8 @@
 """What must not be trained on: the questions of benchmarks whose data is on this machine, as hashes.
 
 Official questions count by 13 words in a row. The questions of generators (built-in sets, elementary, reasoning_gym)
-share their sentences with every task of the same kind, so there the whole question counts.
+share their sentences with every task of the same kind, so there the whole question counts, and the functions that they
+declare may be this project's own tools, so those don't.
 """
 
 from collections.abc import Sequence
@@ -16,10 +17,11 @@ AGAIN = ("_agentless", "_heavy", "_with_python")  # these have another's questio
 QUESTIONS = tuple(name for name in NAMES if not name.endswith(AGAIN))
 
 
-def benchmark_index(names: Sequence[str] = QUESTIONS) -> tuple[Index, list[str]]:
-    """The index, and the benchmarks that could not be looked at because their data is not installed."""
+def benchmark_index(names: Sequence[str] = QUESTIONS) -> tuple[Index, list[str], int]:
+    """The index, the benchmarks whose data is not installed, and how many hashes are of functions' names."""
     index = Index()
     absent = []
+    tools = 0
     for name in names:
         try:
             bench = open_any(name)
@@ -31,4 +33,5 @@ def benchmark_index(names: Sequence[str] = QUESTIONS) -> tuple[Index, list[str]]
             index.add(name, asked, whole=True)
         else:
             index.add(name, bench.texts())
-    return index, absent
+            tools += index.add_tools(name, bench.tool_names())
+    return index, absent, tools

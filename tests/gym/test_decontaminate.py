@@ -3,6 +3,8 @@ from dataclasses import replace
 
 import pytest
 
+from gym.benchmarks.base import package_folder
+from gym.benchmarks.open import open_benchmark
 from gym.decontaminate import Index, clean_tasks, decontaminate, ngrams, spoken_texts
 from gym.tasksets.elementary import Elementary
 
@@ -180,3 +182,59 @@ def test_a_question_too_short_without_its_template_is_found_as_it_is_asked() -> 
     index.add("bench", asked)
     assert index.overlap(f"Someone copied this: {asked[7]} Yes.") == "bench"
     assert index.overlap(f"Is 7 a prime number? Yes. {INSTRUCTIONS}") is None
+
+
+@pytest.mark.parametrize(
+    "name", ["kite.fold_paper", "KiteFoldPaper", "kite_fold_paper", "fold-paper", "other.FoldPaper", "v2.fold paper"]
+)
+def test_a_function_is_found_in_whatever_case_separators_and_namespace(name: str) -> None:
+    index = Index()
+    assert index.add_tools("bench", ["Kite.fold_paper", "kite.foldPaper"]) == 2  # the whole name, and without kite
+    index.add_tools("other", ["fold_paper"])
+    for one in (index, Index.of(index.rows())):
+        assert one.tool(name) == "bench"
+
+
+@pytest.mark.parametrize("name", ["kite", "fold", "paper.fold", "kite.fold_paper2", "fold_paper.kite", "", "...", "折"])
+def test_another_function_is_not(name: str) -> None:
+    index = Index()
+    index.add("bench", ["fold", QUESTION], whole=True)
+    index.add_tools("bench", ["kite.fold_paper", "...", ""])
+    assert index.tool(name) is None
+
+
+def test_a_function_is_no_text_and_a_text_no_function() -> None:
+    index = Index(n=1, shortest=1)
+    index.add_tools("bench", ["owls"])
+    assert index.overlap("owls") is None
+    index.add("bench", ["rivers"])
+    index.add("bench", ["engines"], whole=True)
+    assert (index.tool("rivers"), index.tool("engines")) == (None, None)
+
+
+def test_tasks_that_declare_a_function_of_a_benchmark_are_dropped_and_counted() -> None:
+    index = Index()
+    index.add("asks", [QUESTION])
+    index.add_tools("declares", ["Kite.fold_paper"])
+    one, two, three = Elementary("parity").tasks(3, 1)
+    two = replace(two, tools=("spool", "fold_paper"))
+    three = replace(three, messages=({"role": "user", "content": QUESTION},), tools=("spool",))
+    assert clean_tasks([one, two, three], index) == ([one], {"asks": 1, "declares": 1})
+
+
+@pytest.mark.parametrize(
+    ("name", "package"), [("bfcl", "bfcl_eval"), ("bfcl_multi_turn", "bfcl_eval"), ("tau2_telecom", "tau2")]
+)
+def test_every_function_of_an_installed_benchmark_is_found_and_none_can_be_read(name: str, package: str) -> None:
+    if package_folder(package) is None:
+        pytest.skip(f"the package of {name} is not installed")
+    bench, index = open_benchmark(name), Index()
+    names = bench.tool_names()
+    assert index.add_tools(name, names) >= len(names) / 2 > 0
+    rows = index.rows()
+    assert {(type(row["gram"]), row["benchmark"], row["words"]) for row in rows} == {(int, name, 0)}
+    again = Index.of(rows)
+    declared = {tool["function"]["name"] for item in bench.items() for tool in item.tools}
+    asked = {tool["function"]["name"] for item in bench.items()[:20] for tool in next(bench.episode(item)).tools}
+    assert {one for one in (*names, *declared, *asked) if again.tool(one.upper().replace("_", "-")) != name} == set()
+    assert again.tool("a_name_that_no_benchmark_has") is None

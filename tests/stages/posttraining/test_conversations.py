@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
+from gym.decontaminate import Index
 from k2model.chat.messages import encode_chat
 from k2model.chat.tokenizer import K2Tokenizer, train_tokenizer
-from stages.posttraining.conversations import cut, encode
+from stages.posttraining.conversations import clean, cut, declares, encode
 
 TOOLS = [
     {"type": "function", "function": {"name": f"tool_{letter}", "description": "Does one thing.", "parameters": {}}}
@@ -109,3 +110,14 @@ def test_one_that_ends_with_the_user_is_learned_for_what_the_assistant_said(toke
     messages = [*answered, {"role": "user", "content": "and now?"}]
     (example,), _, fitted = encode(tokenizer, [(messages, TOOLS)], 4096)
     assert example.targets > 0 and fitted.no_targets == 0
+
+
+def test_a_conversation_that_declares_a_function_of_a_benchmark_is_left_out() -> None:
+    index = Index()
+    index.add("asks", ["which seven blue owls live in the old northern forest near the great lake"])
+    index.add_tools("declares", ["kites.ToolC"])
+    shared = [{"role": "user", "content": "Which seven blue owls live in the old northern forest near the great lake?"}]
+    some = [(_dialog("ab"), TOOLS[:2]), (_dialog("ab"), TOOLS[:3]), (_dialog("a"), None), (shared, TOOLS)]
+    assert clean(some, index) == ([some[0], some[2]], 2)
+    assert [declares(one, index) for one in some] == [False, True, False, True]
+    assert clean(some, Index()) == (some, 0)

@@ -68,6 +68,7 @@ def _play(tokenizer: K2Tokenizer, episode: ToolUse) -> list[int]:
 @pytest.mark.parametrize("persona", ["plain", "hesitant", "mind_changer"])
 def test_the_gold_plan_succeeds_with_every_user(tokenizer: K2Tokenizer, apps: list[Application], persona: str) -> None:
     episode = ToolUse(tokenizer, apps, _with(apps, persona))
+    assert episode.task.tools == tuple(tool["function"]["name"] for tool in episode.declared)
     tokens = _play(tokenizer, episode)
     assert episode.verdict().score == 1.0, episode.verdict().reason
     said = tokenizer.decode(tokens)
