@@ -1,0 +1,258 @@
+"""Values of arguments: drawn by what a parameter is, and the ways in which a user says them.
+
+A value that was said can always be recovered: a request never leaves open what the call must hold.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import date
+from functools import cache
+from random import Random
+from typing import Any
+
+import yaml
+
+from agents.tools.everyday import FOLDER, Type
+
+Schema = Mapping[str, Any]
+MONTHS = "January February March April May June July August September October November December".split()
+ISO = re.compile(r"\d{4}-\d\d-\d\d")
+DATE_FORMATS = {
+    "YYYY-MM-DD": "{y:04}-{m:02}-{d:02}",
+    "MM/DD/YYYY": "{m:02}/{d:02}/{y:04}",
+    "DD.MM.YYYY": "{d:02}.{m:02}.{y:04}",
+}
+
+
+@cache
+def pools() -> dict[str, list[str]]:
+    """The authored lists of values, by name."""
+    value: dict[str, list[str]] = yaml.safe_load((FOLDER / "values.yaml").read_text(encoding="utf-8"))
+    return value
+
+
+# ---- drawn ----------------------------------------------------------------------------------------------------------
+
+
+def draw(kind: Type, rng: Random) -> Any:
+    """A plausible value of an everyday parameter; dates are ISO, shares fractions."""
+    if kind.base == "list":
+        assert kind.item is not None
+        count = rng.randint(2, 6) if kind.item.base in ("int", "number") else rng.randint(2, 4)
+        drawn = [draw(kind.item, rng) for _ in range(count)]
+        return drawn if kind.item.base in ("int", "number") else list(dict.fromkeys(drawn))
+    if kind.base == "int":
+        return _round_int(int(kind.low), int(kind.high), rng)
+    if kind.base == "year":
+        return rng.randint(int(kind.low), int(kind.high))
+    if kind.base == "number":
+        return _round_number(kind.low, kind.high, rng)
+    if kind.base == "share":
+        return rng.choice([rng.randint(1, 30), rng.randint(1, 95), rng.randint(2, 30) / 2]) / 100
+    if kind.base == "yes":
+        return rng.random() < 0.6
+    if kind.base == "enum":
+        return rng.choice(kind.values)
+    if kind.base == "pool":
+        return rng.choice(pools()[kind.pool])
+    return SHAPES[kind.base](rng)
+
+
+def _round_int(low: int, high: int, rng: Random) -> int:
+    """Uneven and round numbers, small and large ones."""
+    if low > 0 and high - low > 200 and rng.random() < 0.6:  # as many in tens as in thousands
+        value = round(low * (high / low) ** rng.random())
+    else:
+        value = rng.randint(low, high)
+    digits = len(str(abs(value)))
+    if digits > 2 and rng.random() < 0.6:
+        step = 10 ** rng.randint(1, digits - 1)
+        rounded = round(value / step) * step
+        if low <= rounded <= high:
+            return rounded
+    return value
+
+
+def _round_number(low: float, high: float, rng: Random) -> float | int:
+    value = rng.uniform(low, high)
+    places = rng.choice([0, 1, 1, 2]) if high - low > 2 else rng.choice([1, 2, 2])
+    value = min(max(round(value, places), low), high)
+    return int(value) if float(value).is_integer() else value
+
+
+def _date(rng: Random) -> str:
+    return date(rng.randint(1985, 2028), rng.randint(1, 12), rng.randint(1, 28)).isoformat()
+
+
+def _time(rng: Random) -> str:
+    return f"{rng.randint(0, 23):02}:{rng.choice(['00', '15', '30', '45', '05', '20'])}"
+
+
+def _slug(rng: Random) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", rng.choice(pools()["tag"]).lower()).strip("-")
+
+
+def _first(rng: Random) -> str:
+    return re.sub(r"[^a-z]", "", rng.choice(pools()["person"]).split()[0].lower()) or "sam"
+
+
+SHAPES = {
+    "date": _date,
+    "time": _time,
+    "text": lambda rng: rng.choice(pools()[rng.choice(["message", "note", "title"])]),
+    "id": lambda rng: rng.choice(
+        [
+            f"{''.join(rng.choices('ABCDEFGHKLMNPRSTUVWX', k=rng.randint(1, 3)))}-{rng.randint(10, 99999)}",
+            f"{rng.choice('abcdefghkmnprstuvwx')}{rng.randint(100, 9999)}",
+            f"{_slug(rng)}-{rng.randint(1, 99)}",
+            str(rng.randint(10000, 9999999)),
+        ]
+    ),
+    "email": lambda rng: f"{_first(rng)}{rng.choice(['.', '_', ''])}{_first(rng)}@{_slug(rng)}.example",
+    "phone": lambda rng: f"+{rng.randint(1, 98)} {rng.randint(100, 999)} {rng.randint(1000000, 9999999)}",
+    "url": lambda rng: f"https://{_slug(rng)}.example/{_slug(rng)}",
+    "path": lambda rng: (
+        rng.choice([f"/home/{_first(rng)}/{_slug(rng)}", f"/data/{_slug(rng)}", "./" + _slug(rng)])
+        + rng.choice([".csv", ".txt", ".json", ".pdf", ".png", ""])
+    ),
+    "username": lambda rng: f"{_first(rng)}{rng.choice(['', '_', '-'])}{rng.randint(1, 99)}",
+    "ip": lambda rng: f"10.{rng.randint(0, 255)}.{rng.randint(0, 255)}.{rng.randint(1, 254)}",
+}
+
+
+def words(name: str) -> str:
+    """`checkInDate`, `check_in_date` → `check in date`."""
+    return " ".join(
+        re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name)
+        .replace("_", " ")
+        .replace("-", " ")
+        .replace(".", " ")
+        .lower()
+        .split()
+    )
+
+
+# What the last word of a parameter's name says that its value is; pools are named by themselves.
+NAMED = {
+    word: shape
+    for shape, named in {
+        "date": "date timestamp",
+        "time": "time",
+        "email": "email recipient",
+        "phone": "phone",
+        "url": "url uri link endpoint website",
+        "path": "path file filename directory folder dir",
+        "id": "id ids identifier arn token code key",
+        "username": "user username",
+        "ip": "ip host address",
+        "text": "message text description comment body content note notes reason summary",
+    }.items()
+    for word in named.split()
+}
+
+
+def draw_by_schema(name: str, schema: Schema, rng: Random) -> Any:
+    """A plausible value of a declared parameter, by its name, its JSON Schema and its description."""
+    if schema.get("enum"):
+        return rng.choice([value for value in schema["enum"] if value] or list(schema["enum"]))
+    kind = schema.get("type")
+    if kind == "array":
+        items = schema.get("items") or {"type": "string"}
+        count = rng.randint(2, 6) if items.get("type") in ("integer", "number") else rng.randint(1, 3)
+        drawn = [draw_by_schema(name.removesuffix("s"), items, rng) for _ in range(count)]
+        return drawn if items.get("type") in ("integer", "number") else list(dict.fromkeys(drawn))
+    low, high = schema.get("minimum", 1), schema.get("maximum")
+    if kind == "integer":
+        if "year" in words(name).split():
+            return rng.randint(1960, 2028)
+        return _round_int(int(low), int(high if high is not None else rng.choice([12, 60, 1000, 50000])), rng)
+    if kind == "number":
+        return _round_number(
+            float(low if high is not None else 0),
+            float(high if high is not None else rng.choice([1, 10, 100, 1000])),
+            rng,
+        )
+    if kind == "boolean":
+        return rng.random() < 0.6
+    return _string(name, str(schema.get("description", "")), rng)
+
+
+def _string(name: str, description: str, rng: Random) -> str:
+    named = words(name).split()
+    if "YYYY-MM-DD" in description or "ISO 8601" in description:
+        return _date(rng)
+    for word in reversed(named):
+        for known in (word, word.removesuffix("s")):
+            if known in NAMED:
+                return SHAPES[NAMED[known]](rng)
+            if known in pools():
+                return rng.choice(pools()[known])
+    pool = rng.choice(["tag", "title", "topic", "person", "city"])
+    return rng.choice(pools()[pool])
+
+
+# ---- said -----------------------------------------------------------------------------------------------------------
+
+
+def say(value: Any, rng: Random, *, share: bool = False) -> str:
+    """A value as a user writes it.
+
+    Args:
+        share: the value is a fraction that people say in percent.
+    """
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (int, float)):
+        if share:
+            percent = round(value * 100, 4)
+            return f"{percent:g}{rng.choice(['%', '%', ' percent'])}"
+        return say_number(value, rng)
+    if isinstance(value, list):
+        return _say_list(value, rng)
+    if ISO.fullmatch(value):
+        return say_date(value, rng)
+    if re.fullmatch(r"\d\d:\d\d", value) and rng.random() < 0.5:
+        hour, minute = map(int, value.split(":"))
+        return f"{(hour + 11) % 12 + 1}:{minute:02} {'am' if hour < 12 else 'pm'}"
+    return value
+
+
+def say_number(value: float, rng: Random) -> str:
+    if isinstance(value, int) and abs(value) >= 1000:
+        if value % 1_000_000 == 0 and rng.random() < 0.6:
+            return f"{value // 1_000_000} million"
+        if rng.random() < 0.5:
+            return f"{value:,}"
+    if isinstance(value, int) and 2 <= value <= 10 and rng.random() < 0.12:
+        return "two three four five six seven eight nine ten".split()[value - 2]
+    return str(value)
+
+
+def say_date(iso: str, rng: Random) -> str:
+    year, month, day = map(int, iso.split("-"))
+    ending = "th" if 10 < day < 14 else {1: "st", 2: "nd", 3: "rd"}.get(day % 10, "th")
+    name = MONTHS[month - 1]
+    return rng.choice(
+        [
+            iso,
+            f"{name} {day}, {year}",
+            f"{day} {name} {year}",
+            f"{name} {day}{ending}, {year}",
+            f"{name[:3]} {day} {year}",
+        ]
+    )
+
+
+def written_date(iso: str, form: str) -> str:
+    """An ISO date in the format that a parameter asks for, a key of DATE_FORMATS."""
+    year, month, day = map(int, iso.split("-"))
+    return DATE_FORMATS[form].format(y=year, m=month, d=day)
+
+
+def _say_list(values: Sequence[Any], rng: Random) -> str:
+    said = [value if isinstance(value, str) else str(value) for value in values]
+    if rng.random() < 0.35 and not isinstance(values[0], str):
+        return f"[{', '.join(said)}]"
+    if len(said) == 1:
+        return said[0]
+    return ", ".join(said[:-1]) + rng.choice([" and ", " and ", ", ", ", and "]) + said[-1]
