@@ -1,9 +1,10 @@
 """Real tools: operation models that ship inside `botocore` and `google-api-python-client`, as tool specifications.
 
 Only the JSON files in the packages are read; neither package is imported. Shapes become JSON Schema down to a depth
-of three; what lies deeper is a free object.
+of three; what lies deeper is a free object. What goes in is described, in a sentence; what comes out is only typed.
 """
 
+import functools
 import gzip
 import html
 import importlib.util
@@ -16,7 +17,11 @@ from typing import Any
 
 DEPTH = 3
 MAX_PROPERTIES = 24
-SENTENCE = re.compile(r"(?<=[.!?])\s")
+SENTENCE = re.compile(r"(?<=[.!?])(?<!\be\.g\.)(?<!\bi\.e\.)\s")
+TAG = re.compile(r"<[^>]+>")
+LINK = re.compile(r"\[([^]]*)\](?:\([^)]*\)|\[[^]]*\])")
+_ROLE = r"(?:required|optional|immutable|identifier|editable|(?:output|input) only)"
+ROLES = re.compile(rf"\A(?:(?:{_ROLE}[.:]|\({_ROLE}\)|\[{_ROLE}\])\s*)+", re.IGNORECASE)
 
 
 class SourceMissing(Exception):
@@ -42,28 +47,51 @@ def _package(module: str, distribution: str) -> Path:
     return Path(spec.origin).parent
 
 
+def _bare(text: str) -> str:
+    return " ".join(html.unescape(TAG.sub(" ", text)).split())
+
+
 def _plain(text: str) -> str:
     """The first sentence of a documentation text, without markup."""
-    bare = " ".join(html.unescape(re.sub(r"<[^>]+>", " ", text)).split())
-    return SENTENCE.split(bare, maxsplit=1)[0][:400]
+    return SENTENCE.split(_bare(text), maxsplit=1)[0][:400]
+
+
+def brief(text: str) -> str:
+    """The first sentence of a plain text on a parameter, without "Required." and its like, cut at a word."""
+    sentence = SENTENCE.split(ROLES.sub("", text), maxsplit=1)[0]
+    return (sentence if len(sentence) <= 120 else sentence[:121].rpartition(" ")[0]).rstrip(" ,;:(")
+
+
+@functools.lru_cache(4096)  # operations of a service share their pages of text
+def _description(text: str) -> dict[str, str]:
+    """The key that tells what a parameter is, if its documentation does."""
+    plain = LINK.sub(r"\1", _bare(text)).replace("`", "")
+    told = brief(re.sub(r"(?<=\() | (?=[.,;:)]+(?: |$))", "", plain))  # where a tag was
+    return {"description": told} if told else {}
 
 
 def _snake(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
 
 
-def _aws_schema(shapes: dict[str, Any], name: str, depth: int) -> dict[str, Any]:
+def _aws_members(shapes: dict[str, Any], shape: dict[str, Any], depth: int, told: bool) -> dict[str, Any]:
+    properties: dict[str, Any] = {}
+    for key, member in list(shape.get("members", {}).items())[:MAX_PROPERTIES]:
+        text = member.get("documentation") or shapes[member["shape"]].get("documentation", "")
+        properties[key] = _aws_schema(shapes, member["shape"], depth, told) | (_description(text) if told else {})
+    required = [key for key in shape.get("required", []) if key in properties]
+    return {"type": "object", "properties": properties} | ({"required": required} if required else {})
+
+
+def _aws_schema(shapes: dict[str, Any], name: str, depth: int, told: bool = False) -> dict[str, Any]:
+    """JSON Schema of a shape; `told`: with descriptions."""
     shape = shapes[name]
     kind = shape["type"]
     if kind == "structure":
-        if depth == 0:
-            return {"type": "object"}
-        members = list(shape.get("members", {}).items())[:MAX_PROPERTIES]
-        properties = {key: _aws_schema(shapes, member["shape"], depth - 1) for key, member in members}
-        required = [key for key in shape.get("required", []) if key in properties]
-        return {"type": "object", "properties": properties} | ({"required": required} if required else {})
+        return _aws_members(shapes, shape, depth - 1, told) if depth else {"type": "object"}
     if kind == "list":
-        return {"type": "array", "items": _aws_schema(shapes, shape["member"]["shape"], depth - 1) if depth else {}}
+        items = _aws_schema(shapes, shape["member"]["shape"], depth - 1, told) if depth else {}
+        return {"type": "array", "items": items}
     if kind == "map":
         return {"type": "object"}
     if kind in ("integer", "long"):
@@ -98,22 +126,28 @@ def aws() -> Iterator[RealTool]:
                 service.name,
                 "botocore",
                 _plain(operation["documentation"]),
-                _aws_schema(shapes, inputs["shape"], DEPTH) if inputs else empty,
+                _aws_schema(shapes, inputs["shape"], DEPTH, told=True) if inputs else empty,
                 _aws_schema(shapes, outputs["shape"], DEPTH) if outputs else empty,
             )
 
 
-def _google_schema(schemas: dict[str, Any], value: dict[str, Any], depth: int) -> dict[str, Any]:
-    if "$ref" in value:
-        value = schemas[value["$ref"]]
+def _google_schema(schemas: dict[str, Any], value: dict[str, Any], depth: int, told: bool = False) -> dict[str, Any]:
+    """JSON Schema of a parameter or property; `told`: with descriptions."""
+    known = schemas[value["$ref"]] if "$ref" in value else value
+    text = value.get("description") or known.get("description", "")
+    return _google_type(schemas, known, depth, told) | (_description(text) if told else {})
+
+
+def _google_type(schemas: dict[str, Any], value: dict[str, Any], depth: int, told: bool) -> dict[str, Any]:
     kind = value.get("type", "string")
     if kind == "object":
         if depth == 0:
             return {"type": "object"}
         members = list(value.get("properties", {}).items())[:MAX_PROPERTIES]
-        return {"type": "object", "properties": {k: _google_schema(schemas, v, depth - 1) for k, v in members}}
+        return {"type": "object", "properties": {k: _google_schema(schemas, v, depth - 1, told) for k, v in members}}
     if kind == "array":
-        return {"type": "array", "items": _google_schema(schemas, value.get("items", {}), depth - 1) if depth else {}}
+        items = _google_schema(schemas, value.get("items", {}), depth - 1, told) if depth else {}
+        return {"type": "array", "items": items}
     if kind in ("integer", "number", "boolean"):
         return {"type": kind}
     return {"type": "string"} | ({"enum": value["enum"]} if value.get("enum") else {})
@@ -142,14 +176,14 @@ def google() -> Iterator[RealTool]:
             if not method.get("description"):
                 continue
             properties = {
-                key: _google_schema(schemas, parameter, 1)
+                key: _google_schema(schemas, parameter, 1, told=True)
                 for key, parameter in list(method.get("parameters", {}).items())
             }
             required = sorted(
                 key for key, parameter in method.get("parameters", {}).items() if parameter.get("required")
             )
             if "request" in method:
-                properties["body"] = _google_schema(schemas, method["request"], DEPTH)
+                properties["body"] = _google_schema(schemas, method["request"], DEPTH, told=True)
             returns = _google_schema(schemas, method["response"], DEPTH) if "response" in method else {"type": "object"}
             yield RealTool(
                 _snake(method["id"].replace(".", "_").replace("-", "_")),

@@ -4,18 +4,19 @@ With `--model FOLDER --out FOLDER` it tunes any model folder, apart from the pip
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
 
+from gym.decontaminate import Index
 from gym.tasksets.elementary import Elementary
 from k2model.chat.tokenizer import K2Tokenizer
 from k2model.formats.int4_checkpoint import load_any
 from k2model.formats.model_folder import folder_tokenizer, save_model_folder
-from k2model.model import K2Model, Output
+from k2model.model import K2Model
 from k2model.training.engine import TrainEngine
 from stages.harness.files import write_csv
 from stages.harness.own_model import own_model
@@ -29,11 +30,21 @@ from stages.measure.record import made_here, records
 from stages.measure.tasks import call_accuracy, elementary_scores
 from stages.measure.text_loss import HeldText, compare
 from stages.posttraining.benchmark_index import read_index
-from stages.posttraining.conversations import Conversation, clean, encode, of_examples, split, trajectories
+from stages.posttraining.conversations import (
+    Conversation,
+    Fitted,
+    clean,
+    declares,
+    encode,
+    of_examples,
+    split,
+    trajectories,
+)
 from stages.posttraining.mixture import Mixture, Pool, demonstrate
+from stages.posttraining.packing import Example
 from stages.posttraining.params import TasksParams
 from stages.posttraining.text import text_examples
-from stages.sft.batches import TEXT, Weighted, weighted
+from stages.sft.batches import TEXT, learning_rate, train_step
 from stages.sft.params import SftParams
 from stages.tracking.runs import Track
 
@@ -44,6 +55,7 @@ TOKENS = Path("data/tokens")
 OUT = Path("models/sft")
 CURVE = Path("plots/sft.csv")
 HELD_EXAMPLES, HELD_ROWS = 24, 4
+SOURCES = {"trajectories": ("simulated", "llm", "coding"), "requests": ("request",)}
 
 
 def facts_of_training() -> list[Fact]:
@@ -64,9 +76,8 @@ def main() -> None:
         shared = load_section("tasks", TasksParams)
         tokenizer = folder_tokenizer(stage.start)
         index = read_index(TOKENS)
-        kept, dropped = clean(trajectories(TRAJECTORIES), index)
-        learned, held = split(kept, p.held_fraction, stage.rng("split"))
-        examples, _, fitted = encode(tokenizer, learned, p.sequence_length, cut_long=p.cut_long)
+        conversations = {kind: _conversations(stage, index, tokenizer, *sources) for kind, sources in SOURCES.items()}
+        held = [conversation for each in conversations.values() for conversation in each.held]
         demonstrations, dropped_demonstrations = demonstrate(
             tokenizer, p.demonstrations, shared.difficulty, p.sequence_length, stage.seed("tasks"), index
         )
@@ -76,8 +87,9 @@ def main() -> None:
         text_tokens = round(p.text_share * p.steps * p.rows_per_step * p.sequence_length)
         text = text_examples(CORPUS, tokenizer, text_tokens, p.sequence_length, index, stage.rng("text"))
         pools = [
-            Pool("trajectory", examples, p.trajectory_share),
-            Pool("demonstration", demonstrations, 1 - p.trajectory_share - p.text_share),
+            Pool("trajectory", conversations["trajectories"].examples, p.trajectory_share),
+            Pool("request", conversations["requests"].examples, p.request_share),
+            Pool("demonstration", demonstrations, 1 - p.trajectory_share - p.request_share - p.text_share),
             Pool(TEXT, text, p.text_share),
         ]
         mixture = Mixture(pools, p.sequence_length, stage.seed32("order"))
@@ -98,8 +110,8 @@ def main() -> None:
         with stage.progress(p.steps, "step") as progress:
             progress.update(state["step"], "")
             for step in range(state["step"], p.steps):
-                losses.append(_step(engine, mixture, p, step, tokenizer.pad))
-                stage.log({"sft/loss": losses[-1], "sft/lr": _lr(p, step)}, step + 1)
+                losses.append(train_step(engine, mixture, p, step, tokenizer.pad))
+                stage.log({"sft/loss": losses[-1], "sft/lr": learning_rate(p, step)}, step + 1)
                 progress.update(1, f"loss {losses[-1]:.3f}")
                 if (step + 1) % p.checkpoint_every == 0 or step + 1 == p.steps:
                     stage.track.flush()
@@ -111,25 +123,25 @@ def main() -> None:
         if text_before is None:
             engine.attend()
             return
-        rows = [{"step": k + 1, "loss": f"{loss:.6g}", "lr": f"{_lr(p, k):.6g}"} for k, loss in enumerate(losses)]
+        rows = [
+            {"step": k + 1, "loss": f"{loss:.6g}", "lr": f"{learning_rate(p, k):.6g}"} for k, loss in enumerate(losses)
+        ]
         curve = stage.place(CURVE)
         metrics = {
             "loss": float(np.mean(losses[-10:])),
-            "trajectories": len(kept),
-            "held_trajectories": len(held),
-            "trajectories_cut": fitted.cut,
-            "trajectories_too_long": fitted.too_long,
-            "trajectories_without_targets": fitted.no_targets,
+            **_counts(conversations),
             "demonstrations": len(demonstrations),
-            "overlapping": dropped + dropped_demonstrations + dropped_questions,
+            "overlapping": sum(each.dropped for each in conversations.values())
+            + dropped_demonstrations
+            + dropped_questions,
+            "overlapping_tools": sum(each.declaring for each in conversations.values()),
         }
         metrics |= reached
         metrics |= compare(text_before, text_after, stage.seed("text"))
+        learned = {kind: each.learned for kind, each in conversations.items()}
         data = [
-            made_here(
-                "trajectories of simulated tool use and of repairs",
-                f"{len(examples):,} examples of {len(learned):,} kept",
-            ),
+            made_here("trajectories of simulated tool use and of repairs", f"{learned['trajectories']:,} kept"),
+            made_here("conversations on declared tools", f"{learned['requests']:,} kept"),
             made_here("demonstrations of elementary tasks, and answered questions", f"{len(demonstrations):,}"),
         ]
         made = records(stage, stage.start, data, metrics)
@@ -138,12 +150,51 @@ def main() -> None:
         write_csv(curve, rows)
         stage.track.artifact(curve)
         stage.finish(
-            f"{p.steps} steps on {len(learned):,} trajectories and {len(demonstrations):,} demonstrations, "
+            f"{p.steps} steps on {learned['trajectories']:,} trajectories, {learned['requests']:,} requests and "
+            f"{len(demonstrations):,} demonstrations, "
             f"loss {losses[0]:.3f} to {metrics['loss']:.3f}, {metrics.get('call_accuracy', 0):.1%} of "
             f"{metrics['call_accuracy_n']} held calls exact, held-out text {metrics['text_loss']:.3f} nats a token "
             f"({metrics['text_loss_change']:+.3f})",
             metrics,
         )
+
+
+@dataclass(frozen=True)
+class Conversations:
+    """Of one kind: examples to learn, how many conversations they are of, those held out, and what was left out.
+
+    dropped: that overlap with a benchmark, `declaring` of them by a tool's name.
+    """
+
+    examples: list[Example]
+    learned: int
+    held: list[Conversation]
+    fitted: Fitted
+    dropped: int
+    declaring: int
+
+
+def _conversations(stage: Stage[SftParams], index: Index, tokenizer: K2Tokenizer, *sources: str) -> Conversations:
+    p = stage.params
+    found = trajectories(TRAJECTORIES, *sources)
+    kept, dropped = clean(found, index)
+    learned, held = split(kept, p.held_fraction, stage.rng("split"))
+    examples, _, fitted = encode(tokenizer, learned, p.sequence_length, cut_long=p.cut_long)
+    declaring = sum(declares(conversation, index) for conversation in found)
+    return Conversations(examples, len(learned), held, fitted, dropped, declaring)
+
+
+def _counts(conversations: Mapping[str, Conversations]) -> dict[str, float]:
+    counts: dict[str, float] = {}
+    for kind, each in conversations.items():
+        counts |= {
+            kind: each.learned + len(each.held),
+            f"held_{kind}": len(each.held),
+            f"{kind}_cut": each.fitted.cut,
+            f"{kind}_too_long": each.fitted.too_long,
+            f"{kind}_without_targets": each.fitted.no_targets,
+        }
+    return counts
 
 
 def _reached(
@@ -168,29 +219,6 @@ def _reached(
         scores = elementary_scores(model, tokenizer, tasks)
         metrics |= {f"success_{family}": sum(solved) / p.eval_tasks for family, solved in scores.items()}
     return metrics
-
-
-def _lr(p: SftParams, step: int) -> float:
-    """Linear warm-up, then linear to zero."""
-    if step < p.warmup_steps:
-        return p.lr * (step + 1) / p.warmup_steps
-    return p.lr * (p.steps - step) / max(1, p.steps - p.warmup_steps)
-
-
-def _step(engine: TrainEngine, mixture: Mixture, p: SftParams, step: int, pad_id: int) -> float:
-    rows = [mixture.row(step * p.rows_per_step + k) for k in range(p.rows_per_step)]
-    micros = weighted(rows, p.micro_rows, p.sequence_length, pad_id)
-
-    def loss_fn(model: nn.Module, micro: Weighted) -> tuple[Tensor, Output]:
-        packed, weight_B = micro.packed, micro.weight_B
-        output = model(
-            packed.tokens_BL, packed.targets_BL, positions_BL=packed.positions_BL, segment_ids_BL=packed.segments_BL
-        )
-        return -(output.logp_BL.sum(1) * weight_B).sum() * len(micros), output
-
-    loss = engine.accumulate(loss_fn, micros)
-    engine.apply(loss, lr=_lr(p, step))
-    return loss
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The micro-batches of a step: rows of conversations and of plain text, each row with the weight of its targets.
+"""A step: rows of conversations and of plain text as micro-batches, each row with the weight of its targets.
 
 Axes: B rows.
 """
@@ -8,10 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from stages.posttraining.mixture import Row
+from k2model.model import Output
+from k2model.training.engine import TrainEngine
+from stages.posttraining.mixture import Mixture, Row
 from stages.posttraining.packing import Packed, pack
+from stages.sft.params import SftParams
 
 TEXT = "text"  # the kind of the rows of plain text
 
@@ -41,3 +44,27 @@ def weighted(rows: Sequence[Row], micro_rows: int, length: int, pad: int) -> lis
         packed = pack([row.examples for row in part], length, pad)
         micros.append(Weighted(packed, torch.tensor([each[row.kind == TEXT] for row in part])))
     return micros
+
+
+def learning_rate(p: SftParams, step: int) -> float:
+    """Linear warm-up, then linear to zero."""
+    if step < p.warmup_steps:
+        return p.lr * (step + 1) / p.warmup_steps
+    return p.lr * (p.steps - step) / max(1, p.steps - p.warmup_steps)
+
+
+def train_step(engine: TrainEngine, mixture: Mixture, p: SftParams, step: int, pad: int) -> float:
+    """One optimizer step on the rows of this number; its loss."""
+    rows = [mixture.row(step * p.rows_per_step + k) for k in range(p.rows_per_step)]
+    micros = weighted(rows, p.micro_rows, p.sequence_length, pad)
+
+    def loss_fn(model: nn.Module, micro: Weighted) -> tuple[Tensor, Output]:
+        packed, weight_B = micro.packed, micro.weight_B
+        output = model(
+            packed.tokens_BL, packed.targets_BL, positions_BL=packed.positions_BL, segment_ids_BL=packed.segments_BL
+        )
+        return -(output.logp_BL.sum(1) * weight_B).sum() * len(micros), output
+
+    loss = engine.accumulate(loss_fn, micros)
+    engine.apply(loss, lr=learning_rate(p, step))
+    return loss

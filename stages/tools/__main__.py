@@ -5,6 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from random import Random
 from typing import Any
 
 from datasketch import MinHash, MinHashLSH
@@ -13,11 +14,14 @@ from agents.chat.losses import listed
 from agents.chat.protocol import ChatError
 from agents.chat.spec import is_endpoint
 from agents.conversations.wording import REFUSED, Wording, of_tool, reword
+from agents.requests.offers import everyday_offer
+from agents.tools.everyday import EverydayTool, everyday_tools
 from agents.tools.evolve import kinds, tools_of
 from agents.tools.evolve_llm import Evolved, evolve_with
 from agents.tools.harvest import McpTool, ServerError, harvest
+from agents.tools.library import functions
 from agents.tools.nouns import DOMAINS
-from agents.tools.real import SourceMissing, sample
+from agents.tools.real import RealTool, SourceMissing, sample
 from agents.tools.spec import Tool, simulated
 from stages.harness.endpoint import EndpointParams
 from stages.harness.errors import InputError
@@ -33,6 +37,7 @@ OUT = Path("data/tools.parquet")
 CARD = Path("data/tools_card.md")
 PERMUTATIONS = 64
 CANDIDATES = 0.9
+PYTHON = "python"  # the source of functions
 Row = dict[str, Any]
 
 
@@ -47,6 +52,36 @@ def _synthetic(tool: Tool, source: str) -> Row:
         "parameters": json.dumps(tool.parameters),
         "returns": json.dumps(tool.returns),
         "state_model": json.dumps(tool.state_model()),
+    }
+
+
+def _specified(tool: RealTool) -> Row:
+    return {
+        "name": tool.name,
+        "domain": "Python packages" if tool.source == PYTHON else "cloud and web services",
+        "application": tool.service,
+        "origin": "real",
+        "source": tool.source,
+        "description": tool.description,
+        "parameters": json.dumps(tool.parameters),
+        "returns": json.dumps(tool.returns),
+        "state_model": "",
+    }
+
+
+def _everyday(tool: EverydayTool) -> Row:
+    """As it is authored; each conversation declares a form of its own."""
+    declared = everyday_offer(tool, Random(tool.name)).declaration()["function"]
+    return {
+        "name": f"{tool.domain.replace(' ', '_')}_{tool.name}",
+        "domain": tool.domain,
+        "application": tool.domain,
+        "origin": "synthetic",
+        "source": "everyday",
+        "description": declared["description"],
+        "parameters": json.dumps(declared["parameters"]),
+        "returns": "{}",
+        "state_model": "",
     }
 
 
@@ -69,23 +104,13 @@ def _rows(p: ToolsParams, invented: Sequence[Tool]) -> Iterator[Row]:
         tools = list(tools_of(kind))
         yield from (_synthetic(tool, "grammar") for tool in tools[: p.synthetic_per_kind or len(tools)])
     yield from (_synthetic(tool, "llm") for tool in invented)
-    if p.real:
-        try:
-            real_tools = sample(p.real)
-        except SourceMissing as error:
-            raise InputError(f"tools.real: {error}") from None
-        for tool in real_tools:
-            yield {
-                "name": tool.name,
-                "domain": "cloud and web services",
-                "application": tool.service,
-                "origin": "real",
-                "source": tool.source,
-                "description": tool.description,
-                "parameters": json.dumps(tool.parameters),
-                "returns": json.dumps(tool.returns),
-                "state_model": "",
-            }
+    if p.everyday:
+        yield from map(_everyday, everyday_tools())
+    try:
+        specified = [*(sample(p.real) if p.real else ()), *(functions() if p.functions else ())[: p.functions]]
+    except SourceMissing as error:
+        raise InputError(f"tools.real, functions: {error}") from None
+    yield from map(_specified, specified)
     for server in p.mcp_servers:
         try:
             yield from map(_mcp, harvest(server))
@@ -150,8 +175,10 @@ def _card(rows: list[Row], dropped: int, teacher: str, evolved: Evolved | None) 
         "records, and so does their wording, but for those that the teacher reworded. Tools of the source `llm` were",
         "invented by the teacher: application, kinds of records, tools, wording. Each is a state machine over a small",
         "simulated world.",
-        "Real tools are operation models that ship in packages (botocore, google-api-python-client: Apache-2.0), and",
-        "tools of MCP servers that were running. They are specifications; nothing calls the services.",
+        "Tools of the source `everyday` were written for this project; each conversation declares a form of its own.",
+        "Real tools are operation models that ship in packages (botocore, google-api-python-client: Apache-2.0),",
+        "signatures and docstrings of installed Python packages, and tools of MCP servers that were running. They are",
+        "specifications; nothing calls the services or the functions.",
         "",
         "| source | tools |",
         "|---|---|",

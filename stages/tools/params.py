@@ -10,13 +10,17 @@ from stages.harness.section import Section
 class ToolsParams(Section):
     """Where tools come from.
 
-    real: how many operations of real services. synthetic_per_kind: tools of each kind of entity, 0 for all.
+    real: how many operations of real services. functions: at most so many functions of installed Python packages.
+    everyday: whether the authored everyday tools are among them.
+    synthetic_per_kind: tools of each kind of entity, 0 for all.
     mcp_servers: URLs, or commands as lists of words, of MCP servers whose tools are harvested.
     teacher: rewords `worded` descriptions; behind a URL it invents `applications` in each domain, each with `kinds` of
     records, and their tools.
     """
 
     real: int = Field(ge=0)
+    functions: int = Field(ge=0)
+    everyday: bool
     synthetic_per_kind: int = Field(ge=0)
     mcp_servers: list[str | list[CommandWord]]
     near_dup_threshold: float = Field(gt=0, le=1)

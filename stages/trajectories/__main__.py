@@ -25,6 +25,8 @@ from agents.conversations.prompts import write_prompts
 from agents.conversations.tasks import Application
 from agents.conversations.wording import Wording, reword
 from agents.loop.loop import InfrastructureError
+from agents.requests.conversation import Mix, Requests
+from agents.tools.everyday import everyday_tools
 from agents.tools.spec import simulated
 from gym.sandbox import SandboxError
 from gym.sandbox.workspace import coding_sandbox
@@ -40,6 +42,7 @@ from stages.tracking.traces import choose, log_traces
 from stages.trajectories import sessions, shards
 from stages.trajectories.acted import acted
 from stages.trajectories.params import TrajectoriesParams
+from stages.trajectories.requested import rows as requested_rows
 from stages.trajectories.shards import Row
 from stages.trajectories.simulated import Maker, agent_row, usable
 
@@ -146,6 +149,24 @@ def coding(stage: OwnStage, agents: Sequence[Agent], stack: ExitStack) -> list[P
     return paths
 
 
+def requested(stage: OwnStage) -> list[Path]:
+    """Makes the shards of conversations on declared tools that are not there yet."""
+    p = stage.params
+    todo = shards.ranges(p.requests.count, p.shard)
+    paths = [shards.path_of(stage.work, "request", numbers) for numbers in todo]
+    rows = read_table(TOOLS_IN, TOOLS).to_pylist()
+    mix = Mix(**p.requests.model_dump(exclude={"count"}))
+    try:
+        maker = Requests(everyday_tools(), rows, mix, stage.seed32("requests"))
+    except ValueError as error:
+        raise InputError(
+            f"trajectories.requests.{error}; keep more of them in tools, or give it the weight 0"
+        ) from None
+    for path, numbers in zip(paths, todo, strict=True):
+        shards.make(path, lambda numbers=numbers: requested_rows(maker, numbers))  # type: ignore[misc]
+    return paths
+
+
 def refused(paths: Sequence[Path]) -> list[str]:
     """The conversations that lost a turn of the agent, or the judge's verdict, to a refusal."""
     return [
@@ -239,6 +260,7 @@ def main() -> None:
             }
         except ChatError as error:
             raise InputError(f"trajectories.agent, teacher, judge: {error}") from None
+        paths += requested(stage) if p.requests.count else []
         paths += coding(stage, agents, stack)
         write_table(AGENTS_OUT, [agent_row(agent) for agent in agents], AGENTS)
         write_batches(TASKS_OUT, shards.read(paths, "task"), TASKS)

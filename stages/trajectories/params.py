@@ -16,6 +16,32 @@ class ActingParams(Section):
     max_steps: int = Field(ge=1)
 
 
+class RequestParams(Section):
+    """Conversations on declared tools without a world; see `agents/requests/conversation.py`.
+
+    everyday, library, service, mcp: weights of authored everyday tools, functions of Python packages, operations of
+    services, and tools of harvested MCP servers, which count where there are some.
+    parallel, no_tool, ask_back: shares of the turns with several calls, without a fitting tool, with a value missing.
+    """
+
+    count: int = Field(ge=0)
+    everyday: float = Field(ge=0)
+    library: float = Field(ge=0)
+    service: float = Field(ge=0)
+    mcp: float = Field(ge=0)
+    parallel: float = Field(ge=0, le=1)
+    no_tool: float = Field(ge=0, le=1)
+    ask_back: float = Field(ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _shares(self) -> "RequestParams":
+        if not self.everyday + self.library + self.service:
+            raise ValueError("requests: everyday, library and service are all 0")
+        if self.parallel + self.no_tool + self.ask_back > 1:
+            raise ValueError("requests: parallel, no_tool and ask_back are more than 1 together")
+        return self
+
+
 class TrajectoriesParams(Section):
     """Simulated conversations and coding sessions.
 
@@ -40,6 +66,7 @@ class TrajectoriesParams(Section):
     worded: int = Field(ge=0)
     judge: ModelSpec
     judged: int = Field(ge=0)
+    requests: RequestParams
 
     @model_validator(mode="after")
     def _known(self) -> "TrajectoriesParams":

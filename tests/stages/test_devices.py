@@ -25,7 +25,7 @@ from stages.rl.pairwise import judge
 from stages.rl.params import ObjectiveParams
 from stages.rl.rollout import Rollout
 from stages.rl.update import Group, update
-from stages.sft.__main__ import _step
+from stages.sft.batches import train_step
 from tests.pretend_cuda import CUDA, PretendCuda, mark_model, marked
 from tests.small_data import small_tokenizer
 
@@ -72,7 +72,7 @@ def test_pretraining(recompute: str) -> None:
 def test_sft() -> None:
     p: Any = SimpleNamespace(rows_per_step=2, micro_rows=1, sequence_length=64, steps=4, warmup_steps=1, lr=1e-3)
     engine: Any = OneGpu()
-    assert _step(engine, Mixture([Pool("trajectory", EXAMPLES, 1.0)], 64, 0), p, 0, 0) > 0
+    assert train_step(engine, Mixture([Pool("trajectory", EXAMPLES, 1.0)], 64, 0), p, 0, 0) > 0
 
 
 @pytest.mark.parametrize("name", ["k2", "token_clip", "grpo"])

@@ -6,12 +6,13 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
 
 from agents.tools.harvest import McpToolbox, ServerError, harvest
-from agents.tools.real import sample
+from agents.tools.real import aws, brief, google, sample
 
 pytestmark = pytest.mark.slow
 TIME_SERVER = [sys.executable, "-m", "mcp_server_time"]
@@ -38,6 +39,39 @@ def test_three_thousand_real_tools_with_valid_schemas_from_many_services() -> No
         jsonschema.Draft202012Validator.check_schema(tool.parameters)
         jsonschema.Draft202012Validator.check_schema(tool.returns)
         assert tool.description
+
+
+def _descriptions(schema: dict[str, Any]) -> Iterator[str]:
+    if "description" in schema:
+        yield schema["description"]
+    for inner in (*schema.get("properties", {}).values(), *([schema["items"]] if "items" in schema else [])):
+        yield from _descriptions(inner)
+
+
+def test_what_goes_in_is_described_in_a_sentence_and_what_comes_out_is_only_typed() -> None:
+    tools = {tool.name: tool for tool in (*aws(), *google())}
+    given = tools["s3_get_object"].parameters["properties"]
+    assert given["Bucket"] == {"type": "string", "description": "The bucket name containing the object."}
+    assert given["SSECustomerAlgorithm"]["description"].endswith("(for example, AES256).")
+    given = tools["pubsub_projects_topics_list"].parameters["properties"]
+    assert given["pageSize"] == {"type": "integer", "description": "Maximum number of topics to return."}
+    assert given["project"]["description"] == "The name of the cloud project that topics belong to."
+    attendee = tools["calendar_events_insert"].parameters["properties"]["body"]["properties"]["attendees"]
+    assert attendee["items"]["properties"]["additionalGuests"]["description"] == "Number of additional guests."
+    for tool in list(tools.values())[::50]:
+        assert not list(_descriptions(tool.returns))
+        for text in _descriptions(tool.parameters):
+            assert 0 < len(text) <= 120
+            assert text == " ".join(text.split())
+            assert not text.lower().startswith(("required.", "optional.", "output only.", "[output only]"))
+
+
+def test_a_description_is_cut_at_a_word() -> None:
+    assert brief("Optional. Immutable. The size, e.g. 5 GB. Then more.") == "The size, e.g. 5 GB."
+    assert brief("(Required) Is it?") == "Is it?"
+    assert brief("Required if there are several.") == "Required if there are several."
+    assert brief("word " * 23 + "and, on the whole, too much") == ("word " * 23).strip() + " and"
+    assert brief("Output only.") == ""
 
 
 def test_a_packaged_server_over_stdio_is_harvested_and_used() -> None:

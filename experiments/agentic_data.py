@@ -1,0 +1,198 @@
+"""Which conversations teach a model to call functions that it has never seen, at equal budgets of target tokens.
+
+    python -m experiments.agentic_data --arms none,worlds,services,requests,all --seeds 0,1,2
+
+Each arm tunes models/base as the stage `sft` does (its rate, rows, schedule, share of plain text) on conversations of
+one kind until as many tokens of the agent were learned; `none` learns plain text alone. Measured on BFCL by its
+official checker, greedy, free and under the grammar of the declared tools (one call at least where a call is wanted),
+on items that no setting was chosen by: `--choose` measures on the others. Held-out text stands beside. Finished runs
+are lines of docs/experiments/agentic_data.jsonl and are not run again.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from agents.requests.conversation import Mix, Requests
+from agents.tools.everyday import everyday_tools
+from gym.benchmarks.base import Reply, Sample
+from gym.benchmarks.bfcl import Bfcl
+from gym.intervals import wilson
+from k2model.chat.messages import encode_prompt
+from k2model.chat.tokenizer import K2Tokenizer
+from k2model.chat.turn import parse_ids
+from k2model.errors import ConfigError
+from k2model.formats.model_folder import folder_tokenizer
+from k2model.inference.generate import Engine
+from k2model.inference.grammar import ToolGrammar
+from k2model.inference.request import Request
+from k2model.model import K2Model
+from k2model.training.engine import TrainEngine
+from stages.harness.section import load_common, load_section
+from stages.harness.seeds import rng, seed32
+from stages.harness.tables import TOOLS, TRAJECTORIES, read_table
+from stages.measure.text_loss import HeldText
+from stages.posttraining.benchmark_index import read_index
+from stages.posttraining.conversations import Conversation, clean, encode
+from stages.posttraining.mixture import Mixture, Pool
+from stages.posttraining.text import text_examples
+from stages.sft.batches import TEXT, train_step
+from stages.sft.params import SftParams
+from stages.trajectories.params import TrajectoriesParams
+
+START, CORPUS, TOKENS = Path("models/base"), Path("data/corpus.parquet"), Path("data/tokens")
+OUT = Path("docs/experiments/agentic_data.jsonl")
+CALLING = ("simple_python", "multiple", "parallel", "live_simple")
+SILENT = ("irrelevance",)
+ROWS, CALL_TOKENS = 32, 160
+ARMS = ("none", "worlds", "services", "requests", "all")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Of one arm and seed: items right of those asked by category, `grammar/` before those under it."""
+
+    arm: str
+    seed: int
+    targets: int
+    steps: int
+    seconds: float
+    text_loss: float
+    right: dict[str, tuple[int, int]]
+
+
+def conversations(arm: str, count: int, seed: int) -> list[Conversation]:
+    """What an arm learns from; `count` of what is made here."""
+    if arm == "none":
+        return []
+    table = read_table(Path("data/trajectories.parquet"), TRAJECTORIES).to_pylist()
+    worlds: list[Conversation] = [
+        (json.loads(row["messages"]), json.loads(row["tools"]))
+        for row in table
+        if row["kept"] and row["source"] == "simulated"
+    ]
+    mix = Mix(**load_section("trajectories", TrajectoriesParams).requests.model_dump(exclude={"count"}))
+    if arm == "services":
+        mix = replace(mix, everyday=0.0, library=0.0, mcp=0.0, service=1.0)
+    rows = read_table(Path("data/tools.parquet"), TOOLS).to_pylist()
+    requests = Requests(everyday_tools(), rows, mix, seed)
+    made: list[Conversation] = [(one.messages, one.declarations()) for one in map(requests.make, range(count))]
+    return worlds if arm == "worlds" else worlds[: count // 2] + made if arm == "all" else made
+
+
+def tuned(arm: str, budget: int, p: SftParams, seed: int, tokenizer: K2Tokenizer) -> tuple[K2Model, int, int]:
+    """The network after `budget` tokens of the agent (the steps of that many, for `none`), and how many there were."""
+    index = read_index(TOKENS)
+    kept, _ = clean(conversations(arm, 3000, seed32(seed, "requests")), index)
+    examples = encode(tokenizer, kept, p.sequence_length, cut_long=p.cut_long)[0]
+    text = text_examples(CORPUS, tokenizer, 40 * p.sequence_length, p.sequence_length, index, rng(seed, "text"))
+    share = p.text_share if examples else 1.0
+    mixture = Mixture(
+        [Pool("conversation", examples, 1 - share), Pool(TEXT, text, share)], p.sequence_length, seed32(seed, "order")
+    )
+    steps, targets = 0, 0
+    while targets < budget and (examples or steps < p.steps):
+        rows = [mixture.row(steps * p.rows_per_step + k) for k in range(p.rows_per_step)]
+        targets += sum(example.targets for row in rows if row.kind != TEXT for example in row.examples)
+        steps += 1
+    p = p.model_copy(update={"steps": steps})
+    engine = TrainEngine(
+        START, p.optimizer.options(tokenizer.names), micro_batches=p.rows_per_step // p.micro_rows, layout=p.layout
+    )
+    for step in range(steps):
+        train_step(engine, mixture, p, step, tokenizer.pad)
+    return engine.led(lambda model: model), targets, steps
+
+
+def score(
+    model: K2Model, tokenizer: K2Tokenizer, bench: Bfcl, items: Sequence[Sample], grammar: ToolGrammar | None
+) -> int:
+    """Items that the official checker finds right."""
+    prompts = [encode_prompt(tokenizer, list(item.messages), list(item.tools)) for item in items]
+    engine = Engine(model, tokenizer, max_batch=ROWS, max_length=max(map(len, prompts)) + CALL_TOKENS)
+    right = 0
+    requests: list[Request] = []
+    for item, prompt in zip(items, prompts, strict=True):
+        constraint = None
+        if grammar is not None:
+            choice = "auto" if item.group in SILENT else "required"
+            try:
+                constraint = grammar.turn(item.tools, max_tokens=CALL_TOKENS, choice=choice)
+            except ConfigError:  # a schema that no finite value satisfies: this item is asked without
+                constraint = None
+        requests.append(Request(prompt, CALL_TOKENS, temperature=0.0, stop_ids=tokenizer.ends, constraint=constraint))
+    for item, result in zip(items, engine.generate(requests), strict=True):
+        parsed = parse_ids(tokenizer, result.ids)
+        calls = parsed.message().get("tool_calls") or ()
+        right += bench.grade(item, Reply(parsed.content, tool_calls=tuple(calls))).result.score == 1.0  # type: ignore[arg-type]
+    return right
+
+
+def measured(
+    model: K2Model, tokenizer: K2Tokenizer, n: int, *, choose: bool, only: Sequence[str]
+) -> dict[str, tuple[int, int]]:
+    """Right and asked of each category, free and under the grammar."""
+    bench, grammar = Bfcl(), ToolGrammar(tokenizer, model.config.vocab_size)
+    items = bench.items()
+    found: dict[str, tuple[int, int]] = {}
+    for category in only:
+        own = [item for item in items if item.group == category]
+        order = rng(0, "bfcl", category).permutation(len(own)).tolist()
+        half = order[: len(own) // 2] if choose else order[len(own) // 2 :]
+        asked = [own[k] for k in half[:n]]
+        for name, rules in ((category, None), (f"grammar/{category}", grammar)):
+            found[name] = score(model, tokenizer, bench, asked, rules), len(asked)
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--arms", default=",".join(ARMS))
+    parser.add_argument("--seeds", default="0")
+    parser.add_argument("--budget", type=int, default=8000, help="tokens of the agent")
+    parser.add_argument("--items", type=int, default=100, help="of each category, at most half of it")
+    parser.add_argument("--categories", default=",".join((*CALLING, *SILENT)))
+    parser.add_argument("--choose", action="store_true", help="measure on the items that settings are chosen by")
+    args = parser.parse_args()
+    common, p = load_common(), load_section("sft", SftParams)
+    torch.set_num_threads(common.threads)
+    tokenizer = folder_tokenizer(START)
+    for seed in map(int, args.seeds.split(",")):
+        for arm in args.arms.split(","):
+            key = {"arm": arm, "seed": seed, "budget": args.budget, "choose": args.choose}
+            if any(key.items() <= line.items() for line in done()):
+                continue
+            began = time.perf_counter()
+            model, targets, steps = tuned(arm, args.budget, p, seed, tokenizer)
+            seconds = time.perf_counter() - began
+            model.eval()
+            loss = HeldText(common.seed)(model, tokenizer).metrics()["text_loss"]
+            right = measured(model, tokenizer, args.items, choose=args.choose, only=args.categories.split(","))
+            outcome = Outcome(arm, seed, targets, steps, seconds, loss, right)
+            with OUT.open("a", encoding="utf-8") as handle:
+                handle.write(json.dumps({"record": "run"} | key | asdict(outcome)) + "\n")
+            shown = ", ".join(f"{name} {shares(*counts)}" for name, counts in right.items())
+            print(
+                f"{arm} seed {seed}: {targets:,} targets, {steps} steps, {seconds:.0f} s, text {loss:.3f}; {shown}",
+                flush=True,
+            )
+
+
+def done() -> list[dict[str, Any]]:
+    """The runs of the file of results."""
+    return [json.loads(line) for line in OUT.read_text(encoding="utf-8").splitlines()] if OUT.exists() else []
+
+
+def shares(right: int, of: int) -> str:
+    low, high = wilson(right, of)
+    return f"{right / of:.0%} [{low:.0%}, {high:.0%}]"
+
+
+if __name__ == "__main__":
+    main()
