@@ -1,4 +1,4 @@
-"""Authored everyday tools (`everyday/*.yaml`): what people ask assistants for, with typed parameters.
+"""Authored everyday tools (`everyday_tools/*.yaml`): what people ask assistants for, with typed parameters.
 
     - calculate: the monthly payment of a loan
       name: loan_payment
@@ -18,7 +18,7 @@ from typing import Literal, get_args
 
 import yaml
 
-FOLDER = Path(__file__).parent / "everyday"
+FOLDER = Path(__file__).parent / "everyday_tools"
 Verb = Literal["calculate", "get", "find", "do"]
 VERBS = get_args(Verb)
 PLAIN = ("share", "yes", "date", "time", "text", "id", "email", "phone", "url", "path", "username", "ip")
