@@ -99,7 +99,10 @@ class Requests:
             apart = row["source"] == "everyday" or bool(row["state_model"])
             if not apart and (offer := spec_offer(row)) is not None:
                 self.groups[offer.group].append(offer)
-        self.sources = {source: [group for group in self.groups if kind(group) == source] for source in SPECIFIED}
+        self.sources = {
+            source: [offer for group, offers in self.groups.items() if kind(group) == source for offer in offers]
+            for source in SPECIFIED
+        }
         weights = {"everyday": mix.everyday, "library": mix.library, "service": mix.service}
         for source, weight in weights.items():
             if weight > 0 and not (everyday if source == "everyday" else self.sources[source]):
@@ -145,7 +148,7 @@ class Requests:
         source = rng.choices(list(self.weights), list(self.weights.values()))[0]
         if source == "everyday":
             return everyday_offer(rng.choice(self.everyday[rng.choice(list(self.everyday))]), rng)
-        return rng.choice(self.groups[rng.choice(self.sources[source])])
+        return rng.choice(self.sources[source])
 
     def _near(self, offer: Offer, rng: Random) -> Offer | None:
         """Another tool of its group."""
@@ -218,7 +221,7 @@ class Requests:
         wanted = [_want(offer, rng) for offer in offers]
         text = _said(made, wanted[0], rng)
         for further in wanted[1:]:
-            sentence = request(further.offer, further.said, rng, follows=True)
+            sentence = request(further.offer, further.said, rng, after="sentence")
             text = text if text[-1] in ".?!" else text + "."
             text += join_sentence(rng.choice(JOINS), sentence)
         made.messages.append({"role": "user", "content": text})
@@ -273,4 +276,5 @@ def _want(offer: Offer, rng: Random) -> Wanted:
 
 
 def _said(made: Conversation, wanted: Wanted, rng: Random) -> str:
-    return request(wanted.offer, wanted.said, rng, follows=any(message["role"] == "user" for message in made.messages))
+    spoken = any(message["role"] == "user" for message in made.messages)
+    return request(wanted.offer, wanted.said, rng, after="turn" if spoken else "start")

@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -192,7 +193,9 @@ def _drawer(kind: Type, form: str) -> Callable[[Random], tuple[Any, Any]]:
 
 # ---- tools of services and libraries --------------------------------------------------------------------------------
 
-IRREGULAR = {"does": "do", "has": "have", "is": "be", "goes": "go"}
+VERBS = frozenset(
+    (Path(__file__).with_name("verbs.txt")).read_text(encoding="utf-8").split()
+)  # that descriptions of tools begin with
 FLAT = ("string", "integer", "number", "boolean")
 
 
@@ -243,31 +246,7 @@ def act_of(description: str) -> str | None:
     if not rest or not 10 <= len(sentence) <= 110 or not re.fullmatch(r"[A-Z][a-z]+", first):
         return None
     verb = first.lower()
-    if verb in (
-        "the",
-        "a",
-        "an",
-        "this",
-        "these",
-        "use",
-        "used",
-        "you",
-        "for",
-        "if",
-        "when",
-        "in",
-        "it",
-        "with",
-        "to",
-        "not",
-    ):
-        return None
-    if verb in IRREGULAR:
-        verb = IRREGULAR[verb]
-    elif verb.endswith("ies"):
-        verb = verb[:-3] + "y"
-    elif verb.endswith(("shes", "ches", "sses", "xes", "zes")):
-        verb = verb[:-2]
-    elif verb.endswith("s") and not verb.endswith("ss"):
-        verb = verb[:-1]
-    return f"{verb} {rest}"
+    for base in (verb, verb.removesuffix("s"), verb.removesuffix("es"), f"{verb.removesuffix('ies')}y"):
+        if base in VERBS:
+            return f"{base} {rest}"
+    return None

@@ -151,6 +151,9 @@ NAMED = {
 }
 
 
+COUNTED = {"year": (1960, 2028), "month": (1, 12), "day": (1, 28), "hour": (0, 23), "minute": (0, 59), "axis": (0, 2)}
+
+
 def draw_by_schema(name: str, schema: Schema, rng: Random) -> Any:
     """A plausible value of a declared parameter, by its name, its JSON Schema and its description."""
     if schema.get("enum"):
@@ -163,8 +166,9 @@ def draw_by_schema(name: str, schema: Schema, rng: Random) -> Any:
         return drawn if items.get("type") in ("integer", "number") else list(dict.fromkeys(drawn))
     low, high = schema.get("minimum", 1), schema.get("maximum")
     if kind == "integer":
-        if "year" in words(name).split():
-            return rng.randint(1960, 2028)
+        for ending, (least, most) in COUNTED.items():
+            if words(name).endswith(ending):
+                return rng.randint(least, most)
         return _round_int(int(low), int(high if high is not None else rng.choice([12, 60, 1000, 50000])), rng)
     if kind == "number":
         return _round_number(

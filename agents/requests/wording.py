@@ -13,12 +13,12 @@ from agents.requests.offers import Asked, Offer
 from agents.requests.values import ISO, say, words
 
 
-def request(offer: Offer, said: Mapping[str, Any], rng: Random, *, follows: bool = False) -> str:
+def request(offer: Offer, said: Mapping[str, Any], rng: Random, *, after: str = "start") -> str:
     """A user's sentence that asks for the offer.
 
     Args:
         said: of the parameters that are given, what is said, by name; in any order.
-        follows: it is not the first request of the conversation.
+        after: the `start` of a conversation, another `turn`, or a `sentence` of the same turn.
     """
     text = (
         _by_name(offer, said, rng)
@@ -28,7 +28,9 @@ def request(offer: Offer, said: Mapping[str, Any], rng: Random, *, follows: bool
     text = _tidy(text)
     if rng.random() < 0.06:
         text = text.lower() if not re.search(r"[A-Z]{2}|\d[a-zA-Z]|[/@]", text) else text
-    if follows:
+    if after == "sentence":
+        return text
+    if after == "turn":
         return join_sentence(frame(rng, "request", "after_another"), text) if rng.random() < 0.5 else text
     return join_sentence(frame(rng, "request", "before"), text) if rng.random() < 0.3 else text
 
@@ -87,25 +89,23 @@ def _bit(asked: Asked, value: Any, rng: Random) -> str:
 
 
 def _by_name(offer: Offer, said: Mapping[str, Any], rng: Random) -> str:
+    clauses = rng.random() < 0.4
     bits = []
     for asked in (asked for asked in offer.parameters if asked.name in said):
         value, name = said[asked.name], words(asked.name)
-        if isinstance(value, bool) and rng.random() < 0.6:
+        if isinstance(value, bool) and not clauses:
             bits.append(
-                (
-                    rng.choice(["with {}", "{} on", "{} enabled"])
-                    if value
-                    else rng.choice(["without {}", "no {}", "{} off"])
-                ).format(name)
+                (rng.choice(["{} on", "{} enabled"]) if value else rng.choice(["no {}", "{} off"])).format(name)
             )
         else:
-            bits.append(frame(rng, "request", "value_by_name").format(p=name, v=say(value, rng)))
+            form = frame(rng, "request", "value_clause" if clauses else "value_noun")
+            bits.append(form.format(p=name, v=say(value, rng)))
     rng.shuffle(bits)
     if not bits:
         return frame(rng, "request", "openings", "do").format(x=offer.what, X=_upper(offer.what))
     given = _listed(bits, rng)
-    start = rng.choice(["With ", "Use ", "Take ", "Given "])
-    return frame(rng, "request", "act_and_values").format(b=offer.what, B=_upper(offer.what), t=given, T=start + given)
+    form = frame(rng, "request", "act_with_clauses" if clauses else "act_with_nouns")
+    return form.format(b=offer.what, B=_upper(offer.what), t=given, T=_upper(given))
 
 
 def _listed(bits: Sequence[str], rng: Random) -> str:

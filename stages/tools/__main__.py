@@ -55,6 +55,11 @@ def _synthetic(tool: Tool, source: str) -> Row:
     }
 
 
+def _spread(tools: Sequence[RealTool], most: int) -> Sequence[RealTool]:
+    """At most so many, evenly over all."""
+    return [tools[k * len(tools) // most] for k in range(most)] if most < len(tools) else tools
+
+
 def _specified(tool: RealTool) -> Row:
     return {
         "name": tool.name,
@@ -107,7 +112,7 @@ def _rows(p: ToolsParams, invented: Sequence[Tool]) -> Iterator[Row]:
     if p.everyday:
         yield from map(_everyday, everyday_tools())
     try:
-        specified = [*(sample(p.real) if p.real else ()), *(functions() if p.functions else ())[: p.functions]]
+        specified = [*(sample(p.real) if p.real else ()), *(_spread(functions(), p.functions) if p.functions else ())]
     except SourceMissing as error:
         raise InputError(f"tools.real, functions: {error}") from None
     yield from map(_specified, specified)
