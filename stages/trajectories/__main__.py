@@ -7,7 +7,7 @@ simulated, the teacher words the next one's requests in a thread of its own.
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from concurrent.futures import Future
 from contextlib import ExitStack
 from pathlib import Path
@@ -41,6 +41,7 @@ from stages.tracking.runs import Track
 from stages.tracking.traces import choose, log_traces
 from stages.trajectories import sessions, shards
 from stages.trajectories.acted import acted
+from stages.trajectories.diversity import Diversity
 from stages.trajectories.params import TrajectoriesParams
 from stages.trajectories.requested import rows as requested_rows
 from stages.trajectories.shards import Row
@@ -53,6 +54,18 @@ TASKS_OUT = Path("data/tasks.parquet")
 OUT = Path("data/trajectories.parquet")
 CARD = Path("data/trajectories_card.md")
 CODING_SHARD = 20
+FIGURES = {
+    "distinct_sentences": "distinct sentences of users, values masked, of all",
+    "top_sentences": "share of the ten most frequent",
+    "trigrams_per_1000_words": "distinct 3-grams per 1,000 words",
+    "distinct_tools": "declared tools",
+    "declared_real": "share of declarations that are of real tools",
+    "calls_per_conversation": "calls of a conversation",
+    "share_parallel": "conversations with several calls in a turn",
+    "share_dependent": "with two calls or more that hold a value of an earlier result",
+    "share_error": "with an error in a result",
+    "share_no_call": "in which a user is answered without a call",
+}
 EVENTS = {  # what a tool's result says when something went otherwise than hoped
     "denied": '"error": "permission denied',
     "stale": '"cached": true',
@@ -73,6 +86,11 @@ def read_applications() -> list[Application]:
     if not apps:
         raise InputError(f"{TOOLS_IN}: no application has the tools that agents need; raise tools.near_dup_threshold")
     return apps
+
+
+def real_tools() -> Set[str]:
+    """Names of the operations of services, functions of packages and tools of MCP servers."""
+    return {row["name"] for row in read_table(TOOLS_IN, TOOLS).to_pylist() if row["origin"] == "real"}
 
 
 def staff(stage: OwnStage, apps: Sequence[Application], teacher: Teacher) -> list[Agent]:
@@ -177,8 +195,9 @@ def refused(paths: Sequence[Path]) -> list[str]:
     ]
 
 
-def measure(paths: Sequence[Path]) -> dict[str, float]:
-    """Counts over all rows, one shard in memory."""
+def measure(paths: Sequence[Path], real: Set[str]) -> dict[str, float]:
+    """Counts over all rows, one shard in memory; `real` are names of tools that are no invention."""
+    diversity = Diversity(real)
     count: Counter[str] = Counter()
     longest = 0
     domains: set[str] = set()
@@ -190,6 +209,9 @@ def measure(paths: Sequence[Path]) -> dict[str, float]:
             count["untold"] += row["untold"] > 0
             count["worded"] += row["wording"] == "teacher"
             count["acted_by_llm"] += row["source"] == "llm"
+            if row["kept"]:
+                diversity.add(row)
+            count["requests"] += row["source"] == "request"
             count["coding"] += row["source"] == "coding"
             count["coding_kept"] += row["source"] == "coding" and row["kept"]
             count["llm_judged"] += bool(row["llm_verdict"])
@@ -203,12 +225,16 @@ def measure(paths: Sequence[Path]) -> dict[str, float]:
                     count[f"with_{event}_kept"] += row["kept"]
     total = count["trajectories"]
     metrics: dict[str, float] = {key: value for key, value in sorted(count.items()) if key != "untold"}
-    return metrics | {
-        "kept_share": count["kept"] / total,
-        "longest": longest,
-        "domains": len(domains),
-        "user_errors": count["untold"] / total,
-    }
+    return (
+        metrics
+        | diversity.metrics()
+        | {
+            "kept_share": count["kept"] / total,
+            "longest": longest,
+            "domains": len(domains),
+            "user_errors": count["untold"] / total,
+        }
+    )
 
 
 def card(p: TrajectoriesParams, metrics: Mapping[str, float], judged_by: str) -> str:
@@ -220,7 +246,8 @@ def card(p: TrajectoriesParams, metrics: Mapping[str, float], judged_by: str) ->
     lines = [
         "# Trajectories",
         "",
-        f"{counts['trajectories']:,} trajectories, {counts['kept']:,} kept; {counts['coding']:,} are coding sessions.",
+        f"{counts['trajectories']:,} trajectories, {counts['kept']:,} kept; {counts['coding']:,} are coding sessions,",
+        f"{counts['requests']:,} conversations on declared tools without a world.",
         "",
         f"Who acts: {who}",
         f"Teacher: {public(p.teacher)}. It worded the requests of {counts['worded']:,} conversations; the others keep",
@@ -231,6 +258,12 @@ def card(p: TrajectoriesParams, metrics: Mapping[str, float], judged_by: str) ->
         "| verdict | trajectories |",
         "|---|---|",
         *(f"| {name.replace('_', ' ')} | {n:,} |" for name, n in sorted(verdicts.items(), key=lambda item: -item[1])),
+        "",
+        "Of what was kept:",
+        "",
+        "| figure | value |",
+        "|---|---|",
+        *(f"| {text} | {metrics[name]:.4g} |" for name, text in FIGURES.items() if name in metrics),
     ]
     return "\n".join(lines) + "\n"
 
@@ -265,7 +298,7 @@ def main() -> None:
         write_table(AGENTS_OUT, [agent_row(agent) for agent in agents], AGENTS)
         write_batches(TASKS_OUT, shards.read(paths, "task"), TASKS)
         write_batches(OUT, shards.read(paths, "trajectory"), TRAJECTORIES)
-        metrics = measure(paths)
+        metrics = measure(paths, real_tools())
         metrics["agents"] = len({(a.system, a.tools, a.policy) for a in agents})
         metrics["agents_by_llm"] = sum(a.author == "llm" for a in agents)
         metrics["requests_failed"] = sum(each.failed for each in losses.values())

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -47,12 +48,13 @@ def _load(path: Path) -> Any:
     return module
 
 
-def _checkout(folder: Path, **trajectories: Any) -> Path:
+def _checkout(folder: Path, requests: int = 0, **trajectories: Any) -> Path:
     root = _load(ROOT / "conftest.py")
     made = root.make_checkout(folder)
     params = yaml.safe_load((made / "params.yaml").read_text())
-    params["tools"] |= {"real": 0, "worded": 0, "near_dup_threshold": 1.0, "synthetic_per_kind": 12}
+    params["tools"] |= {"real": 0, "functions": 0, "worded": 0, "near_dup_threshold": 1.0, "synthetic_per_kind": 12}
     params["trajectories"] |= {"agents": 50, "worded": 0, "coding": 0} | trajectories
+    params["trajectories"]["requests"] |= {"count": requests, "library": 0.0, "service": 0.0}
     (made / "params.yaml").write_text(yaml.safe_dump(params))
     return made
 
@@ -65,7 +67,7 @@ def _hashes(folder: Path) -> dict[str, str]:
 def test_a_killed_run_goes_on_at_the_next_shard_and_gives_the_same_bytes(
     tmp_path: Path, run_in: Callable[..., Any]
 ) -> None:
-    folder = _checkout(tmp_path / "checkout", count=320, shard=20, coding=2)
+    folder = _checkout(tmp_path / "checkout", count=320, shard=20, coding=2, requests=30)
     env = _load(ROOT / "conftest.py").checkout_env()
     few = [_synthetic(tool, "grammar") for app in applications(evolve())[:12] for tool in app.tools.values()]
     write_table(folder / "data" / "tools.parquet", few, TOOLS)
@@ -86,9 +88,9 @@ def test_a_killed_run_goes_on_at_the_next_shard_and_gives_the_same_bytes(
     run_in(folder, *command)
     assert _hashes(folder) == resumed
     table = read_table(folder / "data" / "trajectories.parquet", TRAJECTORIES)
-    assert table.num_rows == 322
-    assert table["source"].to_pylist().count("coding") == 2
-    assert pq.ParquetFile(folder / "data" / "trajectories.parquet").num_row_groups == 17
+    assert table.num_rows == 352
+    assert Counter(table["source"].to_pylist()) == {"simulated": 320, "request": 30, "coding": 2}
+    assert pq.ParquetFile(folder / "data" / "trajectories.parquet").num_row_groups == 19
     _replays(folder)
 
 
