@@ -9,8 +9,8 @@ on items that no setting was chosen by: `--choose` measures on the others. Held-
 in work/experiments/agentic_data; lines of docs/experiments/agentic_data.jsonl are not measured again.
 
 Rules, written before the items of the second half were looked at (budget 8,000; 100 items of each category and seed):
-- requests teach foreign calls better than worlds: simple_python free, `requests` − `worlds`, paired by item and seed; it
-  reproduces when the 95 % interval of the difference lies above +10 points, does not when it lies below 0.
+- requests teach foreign calls better than worlds: simple_python free, `requests` − `worlds`, paired by item and seed;
+  it reproduces when the 95 % interval of the difference lies above +10 points, does not when it lies below 0.
 - requests teach when not to call: irrelevance free of `requests`; reproduces at 60 % or more by the interval's low end.
 - language is kept: loss on held-out text of `requests` at most 0.05 nats above models/base.
 Fewer than three seeds are reported as such.
@@ -110,11 +110,11 @@ def tune(arm: str, budget: int, p: SftParams, seed: int, tokenizer: K2Tokenizer,
 
 def score(
     model: K2Model, tokenizer: K2Tokenizer, bench: Bfcl, items: Sequence[Sample], grammar: ToolGrammar | None
-) -> int:
-    """Items that the official checker finds right."""
+) -> list[int]:
+    """1 for each item that the official checker finds right, else 0."""
     prompts = [encode_prompt(tokenizer, list(item.messages), list(item.tools)) for item in items]
     engine = Engine(model, tokenizer, max_batch=ROWS, max_length=max(map(len, prompts)) + CALL_TOKENS)
-    right = 0
+    right: list[int] = []
     requests: list[Request] = []
     for item, prompt in zip(items, prompts, strict=True):
         constraint = None
@@ -128,7 +128,8 @@ def score(
     for item, result in zip(items, engine.generate(requests), strict=True):
         parsed = parse_ids(tokenizer, result.ids)
         calls = parsed.message().get("tool_calls") or ()
-        right += bench.grade(item, Reply(parsed.content, tool_calls=tuple(calls))).result.score == 1.0  # type: ignore[arg-type]
+        reply = Reply(parsed.content, tool_calls=tuple(calls))  # type: ignore[arg-type]
+        right.append(int(bench.grade(item, reply).result.score == 1.0))
     return right
 
 
@@ -170,7 +171,7 @@ def main() -> None:
                 if not recorded(key):
                     items = chosen(bench, category, args.items, choose=args.choose)
                     right = score(model, tokenizer, bench, items, rules)
-                    record(key | {"right": right, "of": len(items), "interval": wilson(right, len(items))})
+                    record(key | {"right": sum(right), "interval": wilson(sum(right), len(items)), "each": right})
 
 
 def record(line: dict[str, Any]) -> None:
