@@ -21,7 +21,7 @@ TOOLS = (1, 1, 2, 2, 2, 3, 3, 4, 5)  # declared
 TURNS = (1, 2, 2, 3, 3, 4)
 NEAR = 0.45  # of further tools: from the group of one that is there
 OPTIONAL = 0.45  # of optional parameters: given
-PAIRED = 0.5  # of every second conversation
+PAIRED = 0.35  # of every second conversation
 SYSTEM = (
     "You are a helpful assistant with access to tools.",
     "Use the tools when they fit the request. Ask for what is missing.",
