@@ -155,7 +155,7 @@ class K2Model(nn.Module):
     @property
     def device(self) -> torch.device:
         """Where inputs must be."""
-        return self.lm_head.weight.device
+        return self.model.embed_tokens.weight.device  # the head of a network for decoding has no weight
 
     def gates(self) -> list[Gate]:
         """The routers of the sparse layers, in order; `Output.expert_load_LE` has a row for each."""

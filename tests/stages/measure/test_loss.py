@@ -10,6 +10,8 @@ from torch.nn import functional as F
 
 from k2model.chat.tokenizer import K2Tokenizer, train_tokenizer
 from k2model.config import K2Config
+from k2model.formats.checkpoint import widen_biases
+from k2model.inference.decode import prepare
 from k2model.model import K2Model
 from k2model.training.token_shards import ShardWriter, TokenStream
 from stages.measure.loss import documents, losses, mean_loss, stream_loss
@@ -41,6 +43,17 @@ EXAMPLES = [
 def test_losses_are_those_of_each_example_alone(model: K2Model) -> None:
     together = losses(model, EXAMPLES, rows=2, pad=0)
     assert together == pytest.approx([float(_alone(model, example).mean()) for example in EXAMPLES], rel=1e-5)
+
+
+def test_a_network_rearranged_for_decoding_is_measured_too() -> None:
+    """Its head has no weight any more."""
+    config = K2Config.preset("smoke", vocab_size=64, hidden_size=64, moe_intermediate_size=32)
+    plain, arranged = (K2Model(config, seed=1).bfloat16() for _ in range(2))
+    widen_biases(plain)
+    widen_biases(prepare(arranged))
+    examples = [Example(list(range(3, 13)), [True] * 10)]
+    one, other = (losses(network, examples, rows=1, pad=0) for network in (plain, arranged))
+    assert one == pytest.approx(other, abs=2e-2)
 
 
 def test_the_mean_counts_every_target_alike(model: K2Model) -> None:
