@@ -179,8 +179,9 @@ def test_every_layout_samples_and_scores_as_its_weights_do_alone(trained: dict[s
     with torch.no_grad():
         for key, tensor in trained[name].weights.items():
             targets[key].copy_(tensor)
+    within = 0.1 if "bf16" in name else 1e-4  # products in bfloat16 where the processor has instructions for them
     for facts in trained[name].facts:
-        torch.testing.assert_close(facts["logp"], scored(model), rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(facts["logp"], scored(model), rtol=1e-4, atol=within)
         assert "bf16" in name or facts["sampled"] == sampled(model, PROMPTS)
 
 
