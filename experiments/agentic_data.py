@@ -20,7 +20,6 @@ import argparse
 import gc
 import json
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,26 +28,21 @@ import torch
 
 from agents.requests.conversation import Mix, Requests
 from agents.tools.everyday import everyday_tools
-from gym.benchmarks.base import Reply, Sample
+from experiments.bfcl import SILENT, right_items
+from gym.benchmarks.base import Sample
 from gym.benchmarks.bfcl import Bfcl
 from gym.intervals import wilson
-from k2model.chat.messages import encode_prompt
 from k2model.chat.tokenizer import K2Tokenizer
-from k2model.chat.turn import parse_ids
-from k2model.errors import ConfigError
 from k2model.formats.checkpoint import load_checkpoint, save_checkpoint
 from k2model.formats.model_folder import folder_tokenizer
-from k2model.inference.generate import Engine
 from k2model.inference.grammar import ToolGrammar
-from k2model.inference.request import Request
-from k2model.model import K2Model
 from k2model.training.engine import TrainEngine
 from stages.harness.section import load_common, load_section
 from stages.harness.seeds import rng, seed32
-from stages.harness.tables import TOOLS, TRAJECTORIES, read_table
+from stages.harness.tables import TOOLS, read_table
 from stages.measure.text_loss import HeldText
 from stages.posttraining.benchmark_index import read_index
-from stages.posttraining.conversations import Conversation, clean, encode
+from stages.posttraining.conversations import Conversation, clean, encode, trajectories
 from stages.posttraining.mixture import Mixture, Pool
 from stages.posttraining.text import text_examples
 from stages.sft.batches import TEXT, train_step
@@ -58,8 +52,7 @@ from stages.trajectories.params import TrajectoriesParams
 START, CORPUS, TOKENS = Path("models/base"), Path("data/corpus.parquet"), Path("data/tokens")
 OUT, KEPT = Path("docs/experiments/agentic_data.jsonl"), Path("work/experiments/agentic_data")
 CALLING = ("simple_python", "multiple", "parallel", "live_simple")
-SILENT = ("irrelevance",)
-ROWS, CALL_TOKENS = 32, 160
+CALL_TOKENS = 160
 ARMS = ("none", "worlds", "services", "requests", "all")
 
 
@@ -67,12 +60,7 @@ def conversations(arm: str, count: int, seed: int) -> list[Conversation]:
     """What an arm learns from; `count` of what is made here."""
     if arm == "none":
         return []
-    table = read_table(Path("data/trajectories.parquet"), TRAJECTORIES).to_pylist()
-    worlds: list[Conversation] = [
-        (json.loads(row["messages"]), json.loads(row["tools"]))
-        for row in table
-        if row["kept"] and row["source"] == "simulated"
-    ]
+    worlds = trajectories(Path("data/trajectories.parquet"), "simulated")
     mix = Mix(**load_section("trajectories", TrajectoriesParams).requests.model_dump(exclude={"count"}))
     if arm == "services":
         mix = replace(mix, everyday=0.0, library=0.0, mcp=0.0, service=1.0)
@@ -106,31 +94,6 @@ def tune(arm: str, budget: int, p: SftParams, seed: int, tokenizer: K2Tokenizer,
         train_step(engine, mixture, p, step, tokenizer.pad)
     save_checkpoint(engine.model, out, tensors=engine.tensors())
     return {"targets": targets, "inputs": read, "steps": steps, "seconds": round(time.perf_counter() - began)}
-
-
-def score(
-    model: K2Model, tokenizer: K2Tokenizer, bench: Bfcl, items: Sequence[Sample], grammar: ToolGrammar | None
-) -> list[int]:
-    """1 for each item that the official checker finds right, else 0."""
-    prompts = [encode_prompt(tokenizer, list(item.messages), list(item.tools)) for item in items]
-    engine = Engine(model, tokenizer, max_batch=ROWS, max_length=max(map(len, prompts)) + CALL_TOKENS)
-    right: list[int] = []
-    requests: list[Request] = []
-    for item, prompt in zip(items, prompts, strict=True):
-        constraint = None
-        if grammar is not None:
-            choice = "auto" if item.group in SILENT else "required"
-            try:
-                constraint = grammar.turn(item.tools, max_tokens=CALL_TOKENS, choice=choice)
-            except ConfigError:  # a schema that no finite value satisfies: this item is asked without
-                constraint = None
-        requests.append(Request(prompt, CALL_TOKENS, temperature=0.0, stop_ids=tokenizer.ends, constraint=constraint))
-    for item, result in zip(items, engine.generate(requests), strict=True):
-        parsed = parse_ids(tokenizer, result.ids)
-        calls = parsed.message().get("tool_calls") or ()
-        reply = Reply(parsed.content, tool_calls=tuple(calls))  # type: ignore[arg-type]
-        right.append(int(bench.grade(item, reply).result.score == 1.0))
-    return right
 
 
 def chosen(bench: Bfcl, category: str, n: int, *, choose: bool) -> list[Sample]:
@@ -170,7 +133,7 @@ def main() -> None:
                 key |= {"choose": args.choose, "items": args.items}
                 if not recorded(key):
                     items = chosen(bench, category, args.items, choose=args.choose)
-                    right = score(model, tokenizer, bench, items, rules)
+                    right = right_items(model, tokenizer, bench, items, CALL_TOKENS, rules)
                     record(key | {"right": sum(right), "interval": wilson(sum(right), len(items)), "each": right})
 
 

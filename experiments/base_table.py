@@ -12,23 +12,18 @@ import argparse
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from gym.benchmarks.base import Reply
+from experiments.bfcl import right_items
 from gym.benchmarks.bfcl import Bfcl
 from gym.intervals import wilson
 from gym.tasksets.elementary import Elementary
-from k2model.chat.messages import encode_prompt
 from k2model.chat.seats import seat_special_tokens
 from k2model.chat.tokenizer import K2Tokenizer
-from k2model.chat.turn import parse_ids
 from k2model.formats.dense import DenseModel
 from k2model.formats.int4_checkpoint import load_any
 from k2model.formats.model_folder import folder_tokenizer
-from k2model.inference.generate import Engine
-from k2model.inference.request import Request
 from k2model.model import K2Model
 from stages.base.new_tokens import seat_rows
 from stages.evaluate.params import EvaluateParams
@@ -39,14 +34,23 @@ from stages.harness.seeds import rng, seed32
 from stages.measure.closed_book import ends_of_answer, is_correct, prompt
 from stages.measure.tasks import call_accuracy, elementary_scores
 from stages.measure.text_loss import HeldText
-from stages.posttraining.conversations import encode, of_examples, split, trajectories
+from stages.posttraining.benchmark_index import read_index
+from stages.posttraining.conversations import (
+    SOURCES,
+    Conversation,
+    clean,
+    encode,
+    of_examples,
+    split,
+    trajectories,
+)
 from stages.sft.params import SftParams
 
 DENSE = "dense"
 OUT = Path("docs/experiments/base_table.jsonl")
-TRAJECTORIES = Path("data/trajectories.parquet")
+TRAJECTORIES, TOKENS = Path("data/trajectories.parquet"), Path("data/tokens")
 FAMILIES = ("parity", "size", "category", "compare")
-ROWS, CALL_TOKENS = 32, 96
+CALL_TOKENS = 96
 COLUMNS = ("text loss", "facts", "held calls", "BFCL simple_python", "elementary")
 Counted = tuple[int, int]  # right, of
 
@@ -83,7 +87,10 @@ def dense_facts(dense: DenseModel, tokenizer: K2Tokenizer, n: int, seed: int) ->
 def held_calls(model: K2Model, tokenizer: K2Tokenizer, n: int, seed: int) -> Counted:
     """Turns of the conversations that the stage `sft` held out and that fit its rows."""
     p = load_section("sft", SftParams)
-    _, held = split(trajectories(TRAJECTORIES), p.held_fraction, rng(seed, "sft", "split"))
+    index, held = read_index(TOKENS), list[Conversation]()
+    for sources in SOURCES.values():
+        kept, _ = clean(trajectories(TRAJECTORIES, *sources), index)
+        held += split(kept, p.held_fraction, rng(seed, "sft", "split"))[1]
     _, places, _ = encode(tokenizer, held, p.sequence_length, cut_long=p.cut_long)
     fitting = of_examples(held, places)
     return _counted(
@@ -96,16 +103,7 @@ def bfcl(model: K2Model, tokenizer: K2Tokenizer, n: int, seed: int) -> Counted:
     bench = Bfcl()
     items = [sample for sample in bench.items() if sample.group == "simple_python"]
     chosen = [items[k] for k in rng(seed, "bfcl").permutation(len(items))[:n]]
-    prompts = [encode_prompt(tokenizer, list(sample.messages), list(sample.tools)) for sample in chosen]
-    engine = Engine(model, tokenizer, max_batch=ROWS, max_length=max(map(len, prompts)) + CALL_TOKENS)
-    requests = [Request(prompt, CALL_TOKENS, temperature=0.0, stop_ids=tokenizer.ends) for prompt in prompts]
-    right = 0
-    for sample, result in zip(chosen, engine.generate(requests), strict=True):
-        parsed = parse_ids(tokenizer, result.ids)
-        message: dict[str, Any] = parsed.message()
-        reply = Reply(parsed.content, tool_calls=tuple(message.get("tool_calls") or ()))
-        right += bench.grade(sample, reply).result.score == 1.0
-    return right, len(chosen)
+    return sum(right_items(model, tokenizer, bench, chosen, CALL_TOKENS)), len(chosen)
 
 
 def elementary(model: K2Model, tokenizer: K2Tokenizer, n: int, seed: int) -> Counted:

@@ -56,6 +56,10 @@ class Offer:
     key: str
     group: str
 
+    @property
+    def noun(self) -> str:
+        return noun_of(self.verb, self.what)
+
     def declaration(self) -> dict[str, Any]:
         """In the OpenAI shape."""
         properties = {asked.name: dict(asked.schema) for asked in self.parameters}
@@ -85,10 +89,8 @@ SUFFIXES: dict[Verb, list[str]] = {
 
 def everyday_offer(tool: EverydayTool, rng: Random) -> Offer:
     """The tool as one conversation declares it."""
-    the = _with_article(tool.what) if tool.verb in ("calculate", "get") else tool.what
-    description = frame(rng, "description", "sentence", tool.verb).format(the) + frame(
-        rng, "description", "aside"
-    ).format(tool.domain)
+    sentence = frame(rng, "description", "sentence", tool.verb).format(noun_of(tool.verb, tool.what))
+    description = sentence + frame(rng, "description", "aside").format(tool.domain)
     description = description[0].upper() + description[1:]
     asked: list[Asked] = []
     for parameter in tool.parameters:
@@ -101,8 +103,10 @@ def everyday_offer(tool: EverydayTool, rng: Random) -> Offer:
     )
 
 
-def _with_article(noun: str) -> str:
-    return noun if noun.split()[0] in ("the", "a", "an", "how", "whether", "what") else f"the {noun}"
+def noun_of(verb: Verb, what: str) -> str:
+    """What is asked for, with an article where it takes one: `the kinetic energy`, `hotels`."""
+    bare = verb in ("find", "do") or what.split()[0] in ("the", "a", "an", "how", "whether", "what")
+    return what if bare else f"the {what}"
 
 
 def _name(tool: EverydayTool, rng: Random) -> str:
@@ -114,8 +118,7 @@ def _name(tool: EverydayTool, rng: Random) -> str:
     chosen = rng.choice(parts)
     style = rng.random()
     if style < 0.12:
-        first, *rest = chosen.split("_")
-        return first + "".join(word.title() for word in rest)
+        return _camel(chosen)
     if style < 0.17:
         return "".join(word.title() for word in chosen.split("_"))
     if style < 0.24:
@@ -123,6 +126,11 @@ def _name(tool: EverydayTool, rng: Random) -> str:
     if style < 0.28:
         return chosen.replace("_", "-")
     return chosen
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(word.title() for word in rest)
 
 
 def _everyday_parameter(tool: EverydayTool, parameter: Parameter, taken: set[str], rng: Random) -> Asked:
@@ -144,8 +152,7 @@ def _parameter_name(tool: EverydayTool, name: str, taken: set[str], rng: Random)
         domain = tool.domain.split()[0].replace("-", "_")
         name = rng.choice([f"{name}_value", f"target_{name}", f"{domain}_{name}", f"input_{name}"])
     if rng.random() < 0.06:
-        first, *rest = name.split("_")
-        name = first + "".join(word.title() for word in rest)
+        name = _camel(name)
     while name in taken:
         name += "_2"
     return name

@@ -44,6 +44,5 @@ def _told(offer: Offer, given: Mapping[str, Any], rng: Random) -> str:
         return frame(rng, "answer", "found").format(v=", ".join(found)) if found else frame(rng, "answer", "none")
     if offer.verb == "do":
         return frame(rng, "answer", "done").format(v=given["id"])
-    what = offer.what if offer.what.split()[0] in ("the", "a", "an") else f"the {offer.what}"
-    value = next(iter(given.values()))
-    return frame(rng, "answer", "number").format(v=value, X=what[0].upper() + what[1:])
+    value, noun = next(iter(given.values())), offer.noun
+    return frame(rng, "answer", "number").format(v=value, X=noun[0].upper() + noun[1:])

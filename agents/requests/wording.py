@@ -46,7 +46,7 @@ def _by_phrase(offer: Offer, said: Mapping[str, Any], rng: Random) -> str:
     bits = [_bit(asked, said[asked.name], rng) for asked in offer.parameters if asked.name in said]
     if rng.random() < 0.3:
         rng.shuffle(bits)
-    noun = _the(offer)
+    noun = offer.noun
     if bits and offer.verb != "do" and rng.random() < 0.12:
         given, question = (
             _listed(bits, rng),
@@ -65,12 +65,6 @@ def _by_phrase(offer: Offer, said: Mapping[str, Any], rng: Random) -> str:
         " ".join([noun, between.join(bits)]) if rng.random() < 0.7 or len(bits) < 2 else f"{noun} {_listed(bits, rng)}"
     )
     return frame(rng, "request", "openings", offer.verb).format(x=whole.strip(), X=_upper(whole.strip()))
-
-
-def _the(offer: Offer) -> str:
-    if offer.verb in ("find", "do") or offer.what.split()[0] in ("the", "a", "an", "how", "whether", "what"):
-        return offer.what
-    return f"the {offer.what}"
 
 
 def _bit(asked: Asked, value: Any, rng: Random) -> str:
@@ -131,7 +125,7 @@ def declined(offer: Offer, rng: Random) -> str:
     what = (
         offer.what
         if offer.verb == "do"
-        else f"{'find' if offer.verb == 'find' else 'get' if offer.verb == 'get' else 'calculate'} {_the(offer)}"
+        else f"{'find' if offer.verb == 'find' else 'get' if offer.verb == 'get' else 'calculate'} {offer.noun}"
     )
     start = frame(rng, "answer", "sorry")
     body = frame(rng, "answer", "cannot").format(x=what)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.compute as pc
 
 from gym.decontaminate import Index, decontaminate, spoken_texts
 from gym.tasksets.elementary import Elementary
@@ -19,6 +20,8 @@ from stages.posttraining.packing import Example
 
 Message = Mapping[str, Any]
 Conversation = tuple[Sequence[Message], Sequence[Message] | None]
+# Kinds that `sft` learns by shares of their own, each with a part held out: their sources in trajectories.parquet.
+SOURCES = {"trajectories": ("simulated", "llm", "coding"), "requests": ("request",)}
 
 
 @dataclass
@@ -32,8 +35,8 @@ class Fitted:
 
 def trajectories(path: Path, *sources: str) -> list[Conversation]:
     """(messages, tools) of every kept trajectory, in file order; of these sources, or of all."""
-    table = read_table(path, TRAJECTORIES).select(["messages", "tools", "kept", "source"]).to_pylist()
-    rows = [row for row in table if row["kept"] and (not sources or row["source"] in sources)]
+    wanted = pc.field("kept") & (pc.field("source").isin(sources) if sources else pc.scalar(True))
+    rows = read_table(path, TRAJECTORIES).filter(wanted).select(["messages", "tools"]).to_pylist()
     return [(json.loads(row["messages"]), json.loads(row["tools"])) for row in rows]
 
 

@@ -31,6 +31,7 @@ from stages.measure.tasks import call_accuracy, elementary_scores
 from stages.measure.text_loss import HeldText, compare
 from stages.posttraining.benchmark_index import read_index
 from stages.posttraining.conversations import (
+    SOURCES,
     Conversation,
     Fitted,
     clean,
@@ -55,7 +56,6 @@ TOKENS = Path("data/tokens")
 OUT = Path("models/sft")
 CURVE = Path("plots/sft.csv")
 HELD_EXAMPLES, HELD_ROWS = 24, 4
-SOURCES = {"trajectories": ("simulated", "llm", "coding"), "requests": ("request",)}
 
 
 def facts_of_training() -> list[Fact]:

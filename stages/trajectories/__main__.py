@@ -76,21 +76,16 @@ EVENTS = {  # what a tool's result says when something went otherwise than hoped
 }
 
 
-def read_applications() -> list[Application]:
+def read_applications(tools: Sequence[Row]) -> list[Application]:
     """Applications that agents can work on.
 
     Raises:
         InputError: there is none.
     """
-    apps = usable(simulated(read_table(TOOLS_IN, TOOLS).to_pylist()))
+    apps = usable(simulated(tools))
     if not apps:
         raise InputError(f"{TOOLS_IN}: no application has the tools that agents need; raise tools.near_dup_threshold")
     return apps
-
-
-def real_tools() -> Set[str]:
-    """Names of the operations of services, functions of packages and tools of MCP servers."""
-    return {row["name"] for row in read_table(TOOLS_IN, TOOLS).to_pylist() if row["origin"] == "real"}
 
 
 def staff(stage: OwnStage, apps: Sequence[Application], teacher: Teacher) -> list[Agent]:
@@ -167,15 +162,14 @@ def coding(stage: OwnStage, agents: Sequence[Agent], stack: ExitStack) -> list[P
     return paths
 
 
-def requested(stage: OwnStage) -> list[Path]:
+def requested(stage: OwnStage, tools: Sequence[Row]) -> list[Path]:
     """Makes the shards of conversations on declared tools that are not there yet."""
     p = stage.params
     todo = shards.ranges(p.requests.count, p.shard)
     paths = [shards.path_of(stage.work, "request", numbers) for numbers in todo]
-    rows = read_table(TOOLS_IN, TOOLS).to_pylist()
     mix = Mix(**p.requests.model_dump(exclude={"count"}))
     try:
-        maker = Requests(everyday_tools(), rows, mix, stage.seed32("requests"))
+        maker = Requests(everyday_tools(), tools, mix, stage.seed32("requests"))
     except ValueError as error:
         raise InputError(
             f"trajectories.requests.{error}; keep more of them in tools, or give it the weight 0"
@@ -279,7 +273,8 @@ def show(stage: OwnStage) -> None:
 def main() -> None:
     with Stage("trajectories", TrajectoriesParams, Track) as stage, ExitStack() as stack:
         p = stage.params
-        apps = read_applications()
+        tools = read_table(TOOLS_IN, TOOLS).to_pylist()
+        apps = read_applications(tools)
         endpoint = load_section("endpoint", EndpointParams)
         teacher = stack.enter_context(Teacher(p.teacher, endpoint, stage.common.threads))
         judge = stack.enter_context(Teacher(p.judge, endpoint, stage.common.threads))
@@ -293,12 +288,12 @@ def main() -> None:
             }
         except ChatError as error:
             raise InputError(f"trajectories.agent, teacher, judge: {error}") from None
-        paths += requested(stage) if p.requests.count else []
+        paths += requested(stage, tools) if p.requests.count else []
         paths += coding(stage, agents, stack)
         write_table(AGENTS_OUT, [agent_row(agent) for agent in agents], AGENTS)
         write_batches(TASKS_OUT, shards.read(paths, "task"), TASKS)
         write_batches(OUT, shards.read(paths, "trajectory"), TRAJECTORIES)
-        metrics = measure(paths, real_tools())
+        metrics = measure(paths, {row["name"] for row in tools if row["origin"] == "real"})
         metrics["agents"] = len({(a.system, a.tools, a.policy) for a in agents})
         metrics["agents_by_llm"] = sum(a.author == "llm" for a in agents)
         metrics["requests_failed"] = sum(each.failed for each in losses.values())

@@ -15,8 +15,9 @@ import pytest
 from agents.requests.conversation import Conversation, Mix, Requests
 from agents.tools.everyday import everyday_tools
 from agents.tools.library import functions
-from agents.tools.real import RealTool, aws
+from agents.tools.real import aws
 from k2model.chat.messages import render
+from stages.tools.__main__ import _specified
 from tests.conftest import ROOT, checkout_env
 
 MIX = Mix(everyday=0.6, library=0.2, service=0.2, mcp=0.0, parallel=0.15, no_tool=0.2, ask_back=0.1)
@@ -24,20 +25,9 @@ COUNT = 700
 LIBRARY = ("statistics", "calendar", "textwrap", "colorsys", "shutil", "base64", "heapq")
 
 
-def _row(tool: RealTool) -> dict[str, Any]:
-    return {
-        "name": tool.name,
-        "application": tool.service,
-        "source": tool.source,
-        "description": tool.description,
-        "parameters": json.dumps(tool.parameters),
-        "state_model": "",
-    }
-
-
 @pytest.fixture(scope="module")
 def requests() -> Requests:
-    return Requests(everyday_tools(), [_row(tool) for tool in [*islice(aws(), 400), *functions(LIBRARY)]], MIX, 7)
+    return Requests(everyday_tools(), [_specified(tool) for tool in [*islice(aws(), 400), *functions(LIBRARY)]], MIX, 7)
 
 
 @pytest.fixture(scope="module")
