@@ -36,9 +36,9 @@ class RequestParams(Section):
     @model_validator(mode="after")
     def _shares(self) -> "RequestParams":
         if not self.everyday + self.library + self.service:
-            raise ValueError("requests: everyday, library and service are all 0")
+            raise ValueError("everyday, library and service are all 0")
         if self.parallel + self.no_tool + self.ask_back > 1:
-            raise ValueError("requests: parallel, no_tool and ask_back are more than 1 together")
+            raise ValueError("parallel, no_tool and ask_back are more than 1 together")
         return self
 
 
