@@ -1,5 +1,7 @@
 """Steps per second of the think–act loop with a scripted model and in-process tools, log on disk included.
 
+Every context policy with room for everything, and in a window that overflows again and again.
+
     python -m bench.agent_loop
 
 The floor is the JSON that is written: about 400 bytes a step. Peer: the same model and tool called in a bare loop.
@@ -12,11 +14,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from agents.loop.context import ViewPolicy
+from agents.loop.context import RULES, ContextPolicy
 from agents.loop.loop import Message, Options, Run, run
 
 STEPS = 300
 ROUNDS = 10
+ROOM, TIGHT = 128_000, 16_384
 
 
 class Scripted:
@@ -46,24 +49,25 @@ def bare() -> None:
         message = model([], [])
 
 
-def once(folder: Path, number: int, policy: ViewPolicy) -> Run:
-    options = Options(max_steps=STEPS + 1, policy=policy)
-    return run(Scripted(), tool, [{"role": "user", "content": "look"}], [], options, log=folder / f"{number}.jsonl")
+def once(log: Path, policy: ContextPolicy, context_tokens: int) -> Run:
+    options = Options(max_steps=STEPS + 1, context_tokens=context_tokens, context_policy=policy)
+    return run(Scripted(), tool, [{"role": "user", "content": "look"}], [], options, log=log)
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory() as name:
-        for policy in (ViewPolicy("full"), ViewPolicy("hide_all")):
-            started = time.perf_counter()
-            for number in range(ROUNDS):
-                done = once(Path(name) / policy.name, number, policy)
-                assert done.answer == "done"
-            rate = ROUNDS * STEPS / (time.perf_counter() - started)
-            started = time.perf_counter()
-            for _ in range(ROUNDS):
-                bare()
-            peer = ROUNDS * STEPS / (time.perf_counter() - started)
-            print(f"{policy.name}: {rate:,.0f} steps/s at {STEPS} steps; bare calls {peer:,.0f}/s")
+    started = time.perf_counter()
+    for _ in range(ROUNDS):
+        bare()
+    print(f"bare calls: {ROUNDS * STEPS / (time.perf_counter() - started):,.0f} steps/s")
+    for context_tokens in (ROOM, TIGHT):
+        for policy in RULES:
+            steps, started = 0, time.perf_counter()
+            with tempfile.TemporaryDirectory() as folder:
+                for number in range(ROUNDS):
+                    done = once(Path(folder) / f"{number}.jsonl", policy, context_tokens)
+                    steps += done.steps
+            rate = steps / (time.perf_counter() - started)
+            print(f"{policy}, {context_tokens} tokens: {rate:,.0f} steps/s, {done.steps} steps, {done.stop}")
 
 
 if __name__ == "__main__":

@@ -12,15 +12,14 @@ def agent(options: Options) -> Agent:
 
     def work(messages: Sequence[Message], copy: Copy) -> Generator[Ask, Reply, tuple[str, int]]:
         tools = copy.tools()
-        loop = steps(copy.call, messages, options)
-        made = asked = 0
+        loop = steps(copy.call, messages, options, tools=tools)
+        asked = 0
         try:
             shown = next(loop)
             while True:
                 reply = yield Ask(tuple(shown), tuple(tools))
                 asked += 1
-                shown = loop.send(assistant(reply.text, reply.reasoning, reply.tool_calls, made))
-                made += len(reply.tool_calls)
+                shown = loop.send(assistant(reply.text, reply.reasoning, reply.tool_calls))
         except ContextExceeded:
             return Stop.CONTEXT_EXHAUSTED.value, asked
         except StopIteration as end:

@@ -1,123 +1,175 @@
-"""What of a long history a model sees: a pure function of the history, a policy and a budget.
+"""What of a long history a model is shown: context policies by name, one function each.
 
-A call is never split from its result, the reasoning of the current turn is never dropped, and a view fits the budget
-or `ContextExhausted` is raised. `hide_all` is K2 Thinking's rule: every earlier tool output becomes a placeholder.
+    keep_all            everything stays; a history that doesn't fit is the end of the run
+    hide_on_overflow    K2 Thinking's rule: tool outputs stay as long as everything fits; when a request would exceed
+                        the window, all but those of the newest step become placeholders
+    hide_all_but_last   the same at every request, whether or not there is room
+    discard_all         when a request would exceed the window, everything after the task goes and the agent starts over
+    summarise           when a request would exceed the window, all steps but the newest become a short note
+
+What a rule made of the history stays so, and messages are only added until the rule applies again: with a rule of
+overflows a server's prefix cache breaks once per overflow, not at each step. A call is never split from its result, and
+messages of users and the system always stay.
 """
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
 Message = Mapping[str, Any]
 Count = Callable[[Message], int]
-Name = Literal["full", "hide_all", "hide_old", "clip", "summary"]
+ContextPolicy = Literal["keep_all", "hide_on_overflow", "hide_all_but_last", "discard_all", "summarise"]
+# (what is shown so far, the overflows before this one) → what stands for it from here on
+Rule = Callable[[Sequence[Message], int], list[Message]]
+
+DEFAULT: ContextPolicy = "hide_on_overflow"
+RESTARTS = 10  # of discard_all; then its history is kept, and ends where it no longer fits
+THOUGHT, EXCERPT = 200, 40  # characters that a note keeps of a step's reasoning and text, of arguments and of a result
+_HIDDEN = re.compile(r"\[hidden: \d+ chars\]")
 
 
 class ContextExhausted(Exception):
     """No view of the history fits the budget under the policy."""
 
 
-@dataclass(frozen=True)
-class ViewPolicy:
-    """`keep`: tool outputs that `hide_old` shows, or steps that `summary` shows; `clip_chars`: of each output."""
-
-    name: Name = "full"
-    keep: int = 4
-    clip_chars: int = 400
-
-
 def count_tokens(message: Message) -> int:
-    """About four characters a token, and a few for the markup of a turn."""
-    text = str(message.get("content") or "") + str(message.get("reasoning_content") or "")
-    calls = message.get("tool_calls") or []
-    return 4 + (len(text) + sum(len(c["id"]) + len(str(c["function"]["arguments"])) for c in calls) + 3) // 4
+    """A token for three bytes, eight for the markup of a turn and six for that of a call.
 
-
-def placeholder(message: Message) -> dict[str, Any]:
-    """A tool message whose output is hidden; what it answers stays readable."""
-    return dict(message) | {"content": f"[hidden: {len(str(message.get('content') or ''))} chars]"}
-
-
-def _clip(message: Message, chars: int) -> dict[str, Any]:
-    text = str(message.get("content") or "")
-    if len(text) <= chars:
-        return dict(message)
-    half = chars // 2
-    return dict(message) | {"content": f"{text[:half]}[{len(text) - 2 * half} chars cut]{text[-half:]}"}
-
-
-def _current_step(history: Sequence[Message]) -> int:
-    """Where the newest assistant message with calls stands; what follows are its results."""
-    places = [k for k, message in enumerate(history) if message["role"] == "assistant" and message.get("tool_calls")]
-    return places[-1] if places else len(history)
-
-
-def _summarised(history: Sequence[Message], keep: int) -> list[dict[str, Any]]:
-    """Older steps as one note: the reasoning, which calls were made, how each result began."""
-    steps = [k for k, message in enumerate(history) if message["role"] == "assistant" and message.get("tool_calls")]
-    if len(steps) <= keep:
-        return [dict(message) for message in history]
-    first, cut = steps[0], steps[-keep] if keep else len(history)
-    lines = []
-    results = {
-        message["tool_call_id"]: str(message.get("content") or "") for message in history if message["role"] == "tool"
-    }
-    for message in history[first:cut]:
-        if message.get("reasoning_content"):
-            lines.append(str(message["reasoning_content"]))
-        for call in message.get("tool_calls") or []:
-            arguments = call["function"]["arguments"]
-            written = arguments if isinstance(arguments, str) else json.dumps(arguments)
-            lines.append(f"{call['function']['name']}({written[:40]}) -> {results.get(call['id'], '')[:40]}")
-    note = {"role": "system", "content": "Earlier steps: " + "; ".join(lines)}
-    others = [dict(m) for m in history[first:cut] if m["role"] == "user"]
-    return [*(dict(m) for m in history[:first]), *others, note, *(dict(m) for m in history[cut:])]
-
-
-Memo = dict[tuple[int, bool], tuple[Message, int]]
-
-
-def view(
-    history: Sequence[Message], policy: ViewPolicy, budget: int, count: Count = count_tokens, memo: Memo | None = None
-) -> list[Message]:
-    """The messages that the model sees.
-
-    Args:
-        memo: remembers shown messages and their sizes by index; for a history that only grows, and one policy.
-
-    Raises:
-        ContextExhausted: they have more than `budget` tokens even so.
+    It is meant to be rather too high: hiding early costs little, a request that the server refuses ends the run.
     """
-    if policy.name == "summary":
-        shown: list[Message] = list(_summarised(history, policy.keep))
-        size = sum(count(message) for message in shown)
-    else:
-        shown, size = _hidden(history, policy, count, {} if memo is None else memo)
-    if size > budget:
-        raise ContextExhausted(f"{size} tokens under {policy.name}, the window has {budget}")
-    return shown
+    calls = message.get("tool_calls") or []
+    texts = [message.get("content"), message.get("reasoning_content"), message.get("tool_call_id")]
+    texts += [text for call in calls for text in (call["id"], call["function"]["arguments"])]
+    return 8 + 6 * len(calls) + (sum(len(str(text or "").encode()) for text in texts) + 2) // 3
 
 
-def _hidden(history: Sequence[Message], policy: ViewPolicy, count: Count, memo: Memo) -> tuple[list[Message], int]:
-    """Every message, tool outputs that the policy hides or clips replaced; and their tokens."""
-    current = _current_step(history)
-    outputs = [k for k, message in enumerate(history) if message["role"] == "tool"]
-    hidden: set[int] = set()
-    if policy.name in ("hide_all", "hide_old"):
-        kept = set(outputs[-policy.keep :]) if policy.name == "hide_old" and policy.keep else set()
-        hidden = {k for k in outputs if k < current and k not in kept}
-    shown: list[Message] = []
-    size = 0
-    for index, message in enumerate(history):
-        key = (index, index in hidden)
-        if key not in memo:
-            if index in hidden:
-                message = placeholder(message)
-            elif message["role"] == "tool" and policy.name == "clip":
-                message = _clip(message, policy.clip_chars)
-            memo[key] = (message, count(message))
-        message, tokens = memo[key]
-        shown.append(message)
-        size += tokens
-    return shown, size
+def keep_all(shown: Sequence[Message], overflows: int) -> list[Message]:
+    return list(shown)
+
+
+def hide_outputs(shown: Sequence[Message], overflows: int) -> list[Message]:
+    """Placeholders for the tool outputs of all steps but the newest; reasoning and calls stay."""
+    newest = _newest_step(shown)
+    hidden = [_placeholder(message) if message["role"] == "tool" else message for message in shown[:newest]]
+    return [*hidden, *shown[newest:]]
+
+
+def discard_all(shown: Sequence[Message], overflows: int) -> list[Message]:
+    """The messages of users and the system, and a note that the agent starts over."""
+    if overflows >= RESTARTS:
+        return list(shown)
+    task = [m for m in shown if m["role"] in ("system", "user") and m != _restart_note(overflows)]
+    return [*task, _restart_note(overflows + 1)]
+
+
+def summarise(shown: Sequence[Message], overflows: int) -> list[Message]:
+    """A note in the place of each row of steps but the newest step; answers to the user stay."""
+    newest = _newest_step(shown)
+    kept: list[Message] = []
+    lines: list[str] = []
+    open_calls: dict[str, str] = {}
+    for message in shown[:newest]:
+        if message["role"] == "tool":
+            result = _short(str(message.get("content") or ""), EXCERPT)
+            lines.append(f"{open_calls[message['tool_call_id']]} -> {result}")
+        elif message.get("tool_calls"):
+            texts = [message.get("reasoning_content"), message.get("content")]
+            lines += [_short(str(text), THOUGHT) for text in texts if text]
+            open_calls = {call["id"]: _written(call["function"]) for call in message["tool_calls"]}
+        else:
+            kept += [*_step_note(lines), message]
+            lines = []
+    return [*kept, *_step_note(lines), *shown[newest:]]
+
+
+RULES: Mapping[ContextPolicy, Rule] = {
+    "keep_all": keep_all,
+    "hide_on_overflow": hide_outputs,
+    "hide_all_but_last": hide_outputs,
+    "discard_all": discard_all,
+    "summarise": summarise,
+}
+
+
+class ContextWindow:
+    """The views of one growing history under a policy.
+
+    A view is a function of history, policy, budget and count alone: it is made by going through the requests of the
+    history (before each message of the assistant, and at its end), so a new window gives an old history the view that
+    it had. A window that is asked at each step goes on from its last view, and counts each message once.
+    """
+
+    def __init__(self, policy: ContextPolicy, budget: int, count: Count = count_tokens) -> None:
+        self.policy, self.budget, self.count = policy, budget, count
+        self._shown: list[Message] = []
+        self._size = self._overflows = 0
+        self._read = 0  # messages of the history
+        self._asked = -1  # the length of the history at the last request
+        self._counted: dict[int, tuple[Message, int]] = {}  # by identity, which the kept message keeps unique
+
+    def view(self, history: Sequence[Message]) -> list[Message]:
+        """The messages that the model is shown; `history` begins with what was given before.
+
+        Raises:
+            ContextExhausted: they have more than `budget` tokens under the policy.
+        """
+        for message in history[self._read :]:
+            if message["role"] == "assistant":
+                self._request()
+            self._shown.append(message)
+            self._size += self._tokens(message)
+            self._read += 1
+        self._request()
+        if self._size > self.budget:
+            raise ContextExhausted(f"{self._size} tokens under {self.policy}, the window has {self.budget}")
+        return list(self._shown)
+
+    def _request(self) -> None:
+        """Applies the rule where the model is asked and the policy wants it."""
+        if self._asked == self._read:
+            return
+        self._asked = self._read
+        overflow = self._size > self.budget
+        if overflow or self.policy == "hide_all_but_last":
+            self._shown = RULES[self.policy](self._shown, self._overflows)
+            self._size = sum(map(self._tokens, self._shown))
+            self._overflows += overflow
+
+    def _tokens(self, message: Message) -> int:
+        if id(message) not in self._counted:
+            self._counted[id(message)] = message, self.count(message)
+        return self._counted[id(message)][1]
+
+
+def _newest_step(messages: Sequence[Message]) -> int:
+    """Where the newest assistant message with calls stands; what follows are its results."""
+    for index in range(len(messages) - 1, -1, -1):
+        if messages[index].get("tool_calls"):
+            return index
+    return len(messages)
+
+
+def _placeholder(message: Message) -> Message:
+    """A tool message whose output is hidden; what it answers stays readable."""
+    content = str(message.get("content") or "")
+    return message if _HIDDEN.fullmatch(content) else dict(message) | {"content": f"[hidden: {len(content)} chars]"}
+
+
+def _step_note(lines: Sequence[str]) -> list[Message]:
+    return [{"role": "system", "content": "Earlier steps: " + "; ".join(lines)}] if lines else []
+
+
+def _restart_note(number: int) -> Message:
+    told = "The context was full, so everything after the task was dropped and you start over"
+    return {"role": "system", "content": f"{told}, time {number} of {RESTARTS}."}
+
+
+def _written(function: Mapping[str, Any]) -> str:
+    arguments = function["arguments"]
+    text = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
+    return f"{function['name']}({_short(text, EXCERPT)})"
+
+
+def _short(text: str, characters: int) -> str:
+    return text if len(text) <= characters else f"{text[:characters]}…"

@@ -16,9 +16,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol, TextIO
 
-from agents.loop.context import ContextExhausted, Count, Memo, ViewPolicy, count_tokens, view
+from agents.loop.context import DEFAULT, ContextExhausted, ContextPolicy, ContextWindow, Count, count_tokens
 from gym.sandbox import SandboxError
-from k2model.chat.messages import call_id
+from k2model.chat.messages import call_id, next_call_index
 from k2model.chat.model_json import ModelJsonError, loads_arguments, well_formed
 
 Message = Mapping[str, Any]
@@ -52,7 +52,7 @@ UNREACHABLE = (InfrastructureError, SandboxError)
 
 
 class Model(Protocol):
-    """An assistant message (OpenAI shape) for a view of the history."""
+    """An assistant message (OpenAI shape) for a view of the history; the loop numbers its calls."""
 
     def __call__(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]]) -> Message: ...
 
@@ -63,8 +63,8 @@ class Toolbox(Protocol):
     def __call__(self, name: str, arguments: Mapping[str, Any]) -> tuple[str, bool]: ...
 
 
-def assistant(text: str, reasoning: str, calls: Sequence[Mapping[str, Any]], index: int) -> dict[str, Any]:
-    """A server's answer as a message; its calls are numbered from `index`, whatever the server called them.
+def assistant(text: str, reasoning: str, calls: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """A server's answer as a message; its calls are numbered from 0, whatever the server called them.
 
     No arguments are written `{}`.
     """
@@ -72,7 +72,7 @@ def assistant(text: str, reasoning: str, calls: Sequence[Mapping[str, Any]], ind
     if reasoning:
         message["reasoning_content"] = reasoning
     if calls:
-        message["tool_calls"] = [_call(call["function"], index + offset) for offset, call in enumerate(calls)]
+        message["tool_calls"] = [_call(call["function"], index) for index, call in enumerate(calls)]
     return message
 
 
@@ -87,6 +87,7 @@ CHECKPOINT = (
     "Before you act, write four lines in your reasoning. hypothesis: what you believe now. next: the tool you will "
     "use. met: yes or no, is the subgoal met. backtrack: yes or no, must you go back."
 )
+_CHECKPOINT_TURN: Message = {"role": "system", "content": CHECKPOINT}
 _ANSWER = re.compile(r"^(hypothesis|next|met|backtrack):\s*(.+)$", re.MULTILINE)
 
 
@@ -94,6 +95,8 @@ _ANSWER = re.compile(r"^(hypothesis|next|met|backtrack):\s*(.+)$", re.MULTILINE)
 class Options:
     """Limits of a run.
 
+    context_tokens: of a request without its answer: what tools are declared, and the view of the history that
+    `context_policy` makes (see `agents/loop/context.py`).
     identical_calls: the same call this often in a row is no longer run; twice as often ends the run.
     failures: errors in a row that end the run. output_window: characters of a tool's output that are kept, by tool
     name, `*` for the others.
@@ -102,7 +105,7 @@ class Options:
     max_steps: int = 300
     max_tokens: int = 10**9
     context_tokens: int = 128_000
-    policy: ViewPolicy = field(default_factory=ViewPolicy)
+    context_policy: ContextPolicy = DEFAULT
     retries: int = 3
     identical_calls: int = 3
     failures: int = 12
@@ -174,7 +177,7 @@ def run(
         replay: called with every past call of a continued log, for tools whose state lives in this process.
     """
     options = options or Options()
-    asking = steps(toolbox, messages, options, log=log, replay=replay, count=count)
+    asking = steps(toolbox, messages, options, tools=tools, log=log, replay=replay, count=count)
     try:
         shown = next(asking)
         while True:
@@ -196,6 +199,7 @@ def steps(
     messages: Sequence[Message],
     options: Options,
     *,
+    tools: Sequence[Mapping[str, Any]] = (),
     log: Path | None = None,
     replay: Callable[[str, Mapping[str, Any]], object] | None = None,
     count: Count = count_tokens,
@@ -203,12 +207,21 @@ def steps(
     """Yields each view of the history, takes the assistant's message for it, returns the finished `Run`.
 
     An InfrastructureError, Truncated, Refused or ContextExhausted thrown in ends the run. Arguments as in `run`.
+
+    Args:
+        tools: what is declared in every request; they take their room of the window.
     """
-    loop = _Loop(toolbox, messages, options, _Log(log), replay, count)
+    loop = _Loop(toolbox, messages, tools, options, _Log(log), replay, count)
     try:
         return (yield from loop.steps())
     finally:
         loop.log.close()
+
+
+def view_tokens(options: Options, tools: Sequence[Mapping[str, Any]], count: Count = count_tokens) -> int:
+    """What a view may have: the window without the declared tools and the checkpoint question."""
+    declared = count({"role": "system", "content": json.dumps(list(tools), ensure_ascii=False)}) if tools else 0
+    return options.context_tokens - declared - (count(_CHECKPOINT_TURN) if options.checkpoints else 0)
 
 
 def _retried(action: Callable[[], Any], retries: int) -> Any:
@@ -234,6 +247,7 @@ class _Loop:
         self,
         toolbox: Toolbox,
         messages: Sequence[Message],
+        tools: Sequence[Mapping[str, Any]],
         options: Options,
         log: _Log,
         replay: Callable[[str, Mapping[str, Any]], object] | None,
@@ -241,8 +255,9 @@ class _Loop:
     ) -> None:
         self.toolbox, self.options, self.log = toolbox, options, log
         self.count = count
-        self.memo: Memo = {}
+        self.window = ContextWindow(options.context_policy, view_tokens(options, tools, count), count)
         self.result = Run([well_formed(message) for message in messages], Stop.STEP_LIMIT, 0, 0)
+        self.next_call = next_call_index(self.result.messages)
         self.repeated, self.last_call = 0, ""
         self.failures = 0
         for record in log.past:
@@ -273,9 +288,19 @@ class _Loop:
         self.result.steps += 1
         self.result.tokens += self.count(message)
         self.result.messages.append(message)
+        self.next_call += len(message.get("tool_calls") or [])
         answers = dict(_ANSWER.findall(str(message.get("reasoning_content") or "")))
         if len(answers) == 4:
             self.result.checkpoints.append(answers)
+
+    def _numbered(self, message: dict[str, Any]) -> dict[str, Any]:
+        """With ids that count over the whole history, of which a view may lack calls."""
+        if message.get("tool_calls"):
+            message["tool_calls"] = [
+                dict(call) | {"id": call_id(call["function"]["name"], self.next_call + offset)}
+                for offset, call in enumerate(message["tool_calls"])
+            ]
+        return message
 
     def _end(self, stop: Stop, detail: str = "") -> Run:
         self.result.stop, self.result.detail = stop, detail
@@ -310,12 +335,10 @@ class _Loop:
             if self.result.tokens >= options.max_tokens:
                 return self._end(Stop.TOKEN_LIMIT, f"{options.max_tokens} tokens")
             try:
-                asked: Message = {"role": "system", "content": CHECKPOINT}
-                room = options.context_tokens - (self.count(asked) if options.checkpoints else 0)
-                shown = view(self.result.messages, options.policy, room, self.count, self.memo)
+                shown = self.window.view(self.result.messages)
                 if options.checkpoints:
-                    shown.append(asked)
-                message: dict[str, Any] = well_formed(dict((yield shown)))
+                    shown.append(_CHECKPOINT_TURN)
+                message = self._numbered(well_formed(dict((yield shown))))
             except ContextExhausted as error:
                 return self._end(Stop.CONTEXT_EXHAUSTED, str(error))
             except InfrastructureError as error:

@@ -67,6 +67,7 @@ def benchmarks(stage: Stage[EvaluateParams], folder: Path) -> dict[str, float]:
                 settings,
                 seed=stage.common.seed,
                 items=asked.items,
+                context_policy=p.context_policy,
                 deadline=deadline,
                 on_answer=bar.update,
             )

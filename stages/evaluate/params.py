@@ -2,6 +2,7 @@
 
 from pydantic import Field, field_validator
 
+from agents.loop.context import ContextPolicy
 from gym.benchmarks.open import NAMES
 from stages.harness.inputs import InputPath, ModelSpec
 from stages.harness.section import Section
@@ -31,7 +32,10 @@ class Battles(Section):
 
 
 class EvaluateParams(Section):
-    """What the checkpoint is measured on."""
+    """What the checkpoint is measured on.
+
+    context_policy: what an agent of a benchmark sees of a history that exceeds its context (`agents/loop/context.py`).
+    """
 
     validation_tokens: int = Field(ge=1)
     sequence_length: int = Field(ge=8)
@@ -40,6 +44,7 @@ class EvaluateParams(Section):
     answer_tokens: int = Field(ge=1)
     batch_size: int = Field(ge=1)
     minutes: float = Field(gt=0)
+    context_policy: ContextPolicy
     benchmarks: list[Asked]
     arena: Battles | None = None
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from agents.chat.protocol import BudgetExceeded, ChatAnswer, ChatClient, ChatRefusal, ChatRequest, ChatResponse
 from agents.loop.benchmark_agent import agent
-from agents.loop.context import ViewPolicy
+from agents.loop.context import DEFAULT, ContextPolicy
 from agents.loop.loop import Options
 from gym.benchmarks.base import Ask, Benchmark, ContextExceeded, Episode, Grade, Reply, Sample, Settings
 from gym.verifiers.result import Status
@@ -61,6 +61,7 @@ def run_benchmark(
     *,
     seed: int,
     items: int = 0,
+    context_policy: ContextPolicy = DEFAULT,
     user: ChatClient | None = None,
     deadline: float | None = None,
     on_answer: Callable[[], None] = lambda: None,
@@ -71,6 +72,7 @@ def run_benchmark(
     live in the client's store, so a run that was killed asks only what is missing and grades anew.
 
     Args:
+        context_policy: of an agent whose history exceeds the context.
         user: the model behind the simulated user of a dialogue.
         deadline: on time.monotonic(); samples not answered by then get the status `not_run`.
         on_answer: called for every answer that arrives.
@@ -85,7 +87,7 @@ def run_benchmark(
     with ExitStack() as stack:
         if bench.sandbox:
             bench.box = stack.enter_context(bench.open_box())
-        bench.agent = agent(_limits(settings))
+        bench.agent = agent(_limits(settings, context_policy))
         active: dict[int, _Active] = {}
         for index, sample in enumerate(chosen):
             episode = bench.episode(sample)
@@ -143,11 +145,15 @@ def _round(
     return ended
 
 
-def _limits(settings: Settings) -> Options:
-    """Of an agent's run: K2 Thinking hides earlier tool outputs when the context is full."""
-    room = settings.context - settings.max_tokens
+def _limits(settings: Settings, context_policy: ContextPolicy) -> Options:
+    """Of an agent's run."""
     return Options(
-        settings.max_steps, settings.context, room, ViewPolicy("hide_all"), output_window={"*": 16_000}, parallel=1
+        max_steps=settings.max_steps,
+        max_tokens=settings.context,
+        context_tokens=settings.context - settings.max_tokens,
+        context_policy=context_policy,
+        output_window={"*": 16_000},
+        parallel=1,
     )
 
 

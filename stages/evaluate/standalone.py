@@ -19,6 +19,7 @@ from typing import Any
 from agents.benchmarks.open import open_any
 from agents.chat.endpoint import EndpointOptions
 from agents.chat.protocol import ChatError
+from agents.loop.context import DEFAULT, RULES, ContextPolicy
 from gym.benchmarks.base import PRESETS, Benchmark, DataError, Settings
 from gym.benchmarks.open import NAMES
 from gym.sandbox import SandboxError
@@ -56,6 +57,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--repeats", type=int, help="samples per item instead of the preset's")
     parser.add_argument("--max-tokens", type=int, help="tokens of an answer instead of the preset's")
     parser.add_argument("--temperature", type=float)
+    parser.add_argument("--context", type=int, help="tokens of a prompt with its answer instead of the preset's")
+    parser.add_argument(
+        "--context-policy",
+        choices=RULES,
+        help=f"of agents, see agents/loop/context.py (default: {DEFAULT}, params.yaml's for its benchmarks)",
+    )
     parser.add_argument("--data", action="append", default=[], metavar="NAME=PATH", help="official data of a benchmark")
     parser.add_argument("--tokenizer", type=Path, help="of a checkpoint folder that has none")
     parser.add_argument("--user", default="", help="the model of simulated users: URL#model, a folder or embedded")
@@ -75,12 +82,20 @@ def settings_of(preset: Settings, args: argparse.Namespace) -> Settings:
     Raises:
         InputError: a value that can't be.
     """
-    changes = {"repeats": args.repeats, "max_tokens": args.max_tokens, "temperature": args.temperature}
+    changes = {
+        "repeats": args.repeats,
+        "max_tokens": args.max_tokens,
+        "temperature": args.temperature,
+        "context": args.context,
+    }
     changed = {key: value for key, value in changes.items() if value is not None}
     for key, value in changed.items():
         if value < (0 if key == "temperature" else 1):
             raise InputError(f"--{key.replace('_', '-')}: {value}")
-    return replace(preset, **changed)
+    settings = replace(preset, **changed)
+    if settings.context <= settings.max_tokens:
+        raise InputError(f"--context: {settings.context}, but an answer may have {settings.max_tokens} tokens")
+    return settings
 
 
 def _paths(pairs: Sequence[str], names: Sequence[str]) -> dict[str, Path]:
@@ -132,6 +147,7 @@ class Asking:
     bench: Benchmark
     settings: Settings
     items: int
+    context_policy: ContextPolicy
 
 
 def _target(args: argparse.Namespace) -> tuple[str, str]:
@@ -158,13 +174,16 @@ def _asked(args: argparse.Namespace) -> dict[str, Asking]:
         paths = _paths(args.data, names)
         benches = {name: open_any(name, paths.get(name), scripted=not args.user) for name in names}
         return {
-            name: Asking(bench, settings_of(bench.presets[args.preset], args), args.items)
+            name: Asking(
+                bench, settings_of(bench.presets[args.preset], args), args.items, args.context_policy or DEFAULT
+            )
             for name, bench in benches.items()
         }
     chosen = {}
-    own = load_section("evaluate", EvaluateParams).benchmarks
-    paths = _paths(args.data, [asked.name for asked in own])
-    for asked in own:
+    own = load_section("evaluate", EvaluateParams)
+    paths = _paths(args.data, [asked.name for asked in own.benchmarks])
+    context_policy = args.context_policy or own.context_policy
+    for asked in own.benchmarks:
         data = paths.get(asked.name, None if asked.data is None else Path(asked.data))
         bench = open_any(asked.name, data, scripted=not args.user)
         settings = replace(
@@ -173,7 +192,7 @@ def _asked(args: argparse.Namespace) -> dict[str, Asking]:
             max_tokens=asked.max_tokens,
             temperature=asked.temperature,
         )
-        chosen[asked.name] = Asking(bench, settings_of(settings, args), args.items or asked.items)
+        chosen[asked.name] = Asking(bench, settings_of(settings, args), args.items or asked.items, context_policy)
     return chosen
 
 
@@ -213,6 +232,7 @@ def _evaluate(args: argparse.Namespace) -> None:
         "items": {name: asking.items for name, asking in chosen.items()},
         "user": user.model if user is not None else "scripted",
         "settings": {name: asdict(asking.settings) for name, asking in chosen.items()},
+        "context_policy": {name: asking.context_policy for name, asking in chosen.items()},
         "data": {name: asking.bench.manifest.sha256 for name, asking in chosen.items()},
     }
     out: Path = args.out or Path("work/evaluations") / fingerprint(identity)
@@ -229,8 +249,8 @@ def _evaluate(args: argparse.Namespace) -> None:
         asked = (min(asking.items, total) if asking.items else total) * asking.settings.repeats
         with Progress(name, asked, "answer") as bar:
             rows = run_benchmark(
-                bench, client, asking.settings, seed=args.seed, items=asking.items, user=user, deadline=deadline,
-                on_answer=bar.update,
+                bench, client, asking.settings, seed=args.seed, items=asking.items,
+                context_policy=asking.context_policy, user=user, deadline=deadline, on_answer=bar.update,
             )  # fmt: skip
         with write_atomic(out / f"{name}.parquet") as tmp:
             write_table(tmp, rows, SAMPLES)

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from agents.loop.benchmark_agent import agent
-from agents.loop.context import ViewPolicy
 from agents.loop.loop import Options
 from gym.benchmarks.base import Ask, ContextExceeded, Reply
 from gym.sandbox import SandboxError
@@ -77,10 +76,21 @@ def test_limits_a_full_context_and_a_broken_machine_end_it_with_their_name() -> 
     assert end.value.value == ("infrastructure", 1)
 
 
+def test_the_declared_tools_take_their_room_of_the_context() -> None:
+    class Wordy(Notes):
+        def tools(self) -> list[dict[str, Any]]:
+            return [{"type": "function", "function": {"name": "note", "description": "d" * 3000, "parameters": {}}}]
+
+    with pytest.raises(StopIteration) as end:
+        next(agent(Options(context_tokens=1000))(START, Wordy()))
+    assert end.value.value == ("context_exhausted", 0)
+    next(agent(Options(context_tokens=1500))(START, Wordy()))
+
+
 def test_old_outputs_are_hidden_when_the_context_is_full() -> None:
-    work = agent(Options(context_tokens=1500, policy=ViewPolicy("hide_all")))(START, Notes())
-    ask = next(work)
-    for text in ("a", "b", "c"):
+    work = agent(Options(context_tokens=3500))(START, Notes())
+    ask, hidden = next(work), []
+    for text in ("a", "b", "c", "d"):
         ask = work.send(_reply(f'{{"text": "{text}"}}'))
-    shown = [str(m["content"]) for m in ask.messages if m["role"] == "tool"]
-    assert any(text.startswith("[hidden") for text in shown)
+        hidden.append(sum(str(m["content"]).startswith("[hidden") for m in ask.messages if m["role"] == "tool"))
+    assert hidden == [0, 0, 2, 2]

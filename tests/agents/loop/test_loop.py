@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from agents.loop.context import ViewPolicy, count_tokens
-from agents.loop.loop import InfrastructureError, Message, Options, Stop, assistant, run
+from agents.loop.context import RULES, ContextPolicy, ContextWindow, count_tokens
+from agents.loop.loop import InfrastructureError, Message, Options, Stop, assistant, run, view_tokens
 
 ROOT = Path(__file__).parents[3]
 START = [{"role": "user", "content": "walk to the end of the chain, it begins at k0"}]
@@ -31,13 +31,12 @@ class Walker:
 
     def __call__(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]]) -> Message:
         last = messages[-1]
-        if last["role"] == "user":
+        if last["role"] != "tool":
             return _turn(_call("open", {"key": "k0"}, 0))
         found = json.loads(str(last["content"]))
         if "end" in found:
             return {"role": "assistant", "content": found["end"]}
-        index = sum(len(m.get("tool_calls") or []) for m in messages)
-        return _turn(_call("open", {"key": found["next"]}, index))
+        return _turn(_call("open", {"key": found["next"]}, 0))
 
 
 def chain(name: str, arguments: Mapping[str, Any]) -> tuple[str, bool]:
@@ -47,16 +46,87 @@ def chain(name: str, arguments: Mapping[str, Any]) -> tuple[str, bool]:
     return json.dumps({"next": f"k{at + 1}", "page": "x" * 300}), False
 
 
+class Recorder(Walker):
+    """Keeps every view, by how many messages the model had written before."""
+
+    def __init__(self, steps: int = 0) -> None:
+        self.steps = steps
+        self.views: dict[int, list[Message]] = {}
+
+    def __call__(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]]) -> Message:
+        self.views[self.steps] = list(messages)
+        self.steps += 1
+        return super().__call__(messages, tools)
+
+    def changes(self) -> int:
+        """How many views are not the one before with messages added."""
+        views = list(self.views.values())
+        return sum(later[: len(view)] != view for view, later in zip(views, views[1:]))
+
+
+def views_of_log(log: Path, policy: ContextPolicy, budget: int) -> dict[int, list[Message]]:
+    """The views of a run by its log alone, each one by a new window."""
+    records = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    history = [*START, *(record.get("assistant") or record["result"] for record in records)]
+    asked = [k for k, message in enumerate(history) if message["role"] == "assistant"]
+    return {step: ContextWindow(policy, budget).view(history[:k]) for step, k in enumerate(asked)}
+
+
 @pytest.mark.parametrize(
-    ("policy", "stop"),
-    [(ViewPolicy("hide_all"), Stop.ANSWERED), (ViewPolicy("full"), Stop.CONTEXT_EXHAUSTED)],
+    ("policy", "in_8192", "in_12288"),
+    [
+        ("keep_all", Stop.CONTEXT_EXHAUSTED, Stop.CONTEXT_EXHAUSTED),
+        ("hide_on_overflow", Stop.CONTEXT_EXHAUSTED, Stop.ANSWERED),  # 260 calls and placeholders are 11,700 tokens
+        ("hide_all_but_last", Stop.CONTEXT_EXHAUSTED, Stop.ANSWERED),
+        ("discard_all", Stop.STEP_LIMIT, Stop.STEP_LIMIT),  # it begins again at k0
+        ("summarise", Stop.ANSWERED, Stop.ANSWERED),
+    ],
 )
-def test_a_long_chain_of_dependent_calls_needs_hidden_outputs(policy: ViewPolicy, stop: Stop) -> None:
-    done = run(Walker(), chain, START, [], Options(context_tokens=8192, policy=policy))
-    assert done.stop is stop
-    if stop is Stop.ANSWERED:
-        assert done.answer == "treasure"
-        assert done.steps == CHAIN + 2
+def test_a_long_chain_of_dependent_calls_ends_as_its_context_policy_lets_it_and_its_log_gives_every_view(
+    policy: ContextPolicy, in_8192: Stop, in_12288: Stop, tmp_path: Path
+) -> None:
+    for context_tokens, stop in ((8192, in_8192), (12288, in_12288)):
+        model, log = Recorder(), tmp_path / f"{context_tokens}.jsonl"
+        options = Options(context_tokens=context_tokens, context_policy=policy)
+        done = run(model, chain, START, [], options, log=log)
+        assert done.stop is stop
+        if stop is Stop.ANSWERED:
+            assert (done.answer, done.steps) == ("treasure", CHAIN + 2)
+        assert model.views == views_of_log(log, policy, context_tokens)
+        assert len(model.views) == done.steps
+
+
+def test_the_beginning_of_a_view_changes_once_per_overflow_not_at_each_step() -> None:
+    changes: dict[ContextPolicy, int] = {}
+    for policy in RULES:
+        model = Recorder()
+        run(model, chain, START, [], Options(context_tokens=12288, context_policy=policy, max_steps=200))
+        changes[policy] = model.changes()
+    assert changes == {"keep_all": 0, "hide_on_overflow": 3, "hide_all_but_last": 198, "discard_all": 2, "summarise": 2}
+
+
+def test_call_ids_count_over_the_whole_history_where_the_model_sees_a_part_of_it() -> None:
+    for policy in RULES:
+        done = run(Walker(), chain, START, [], Options(context_tokens=4096, context_policy=policy, max_steps=100))
+        ids = [call["id"] for message in done.messages for call in message.get("tool_calls") or []]
+        assert ids == [f"functions.open:{k}" for k in range(len(ids))]
+        assert [m["tool_call_id"] for m in done.messages if m["role"] == "tool"] in (ids, ids[:-1])
+
+
+def test_declared_tools_and_the_checkpoint_question_take_their_room_of_the_window() -> None:
+    tools = [{"type": "function", "function": {"name": "open", "description": "d" * 3000, "parameters": {}}}]
+    assert view_tokens(Options(context_tokens=2000), []) == 2000
+    left = view_tokens(Options(context_tokens=2000, checkpoints=True), tools)
+    assert 800 < left < 1000
+    sizes: list[int] = []
+
+    class Reader(Walker):
+        def __call__(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]]) -> Message:
+            sizes.append(sum(map(count_tokens, messages[:-1])))
+            return super().__call__(messages[:-1], tools)
+
+    run(Reader(), chain, START, tools, Options(context_tokens=2000, checkpoints=True))
+    assert left - 200 < max(sizes) <= left
 
 
 def test_limits_have_their_own_names() -> None:
@@ -154,17 +224,40 @@ count = 0
 def dying(name, arguments):
     global count
     count += 1
-    if count == 7:
+    if count == int(sys.argv[3]):
         os.kill(os.getpid(), signal.SIGKILL)
     return chain(name, arguments)
-run(Walker(), dying, START, [], log=Path(sys.argv[2]))
+options = Options(context_tokens=int(sys.argv[4]), context_policy=sys.argv[5])
+run(Walker(), dying, START, [], options, log=Path(sys.argv[2]))
 """
+
+
+def _killed(log: Path, call: int, options: Options) -> None:
+    """Runs the chain in another process, which dies in this call."""
+    words = [str(ROOT), str(log), str(call), str(options.context_tokens), options.context_policy]
+    died = subprocess.run([sys.executable, "-c", KILLED, *words], cwd=ROOT, check=False)
+    assert died.returncode == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("policy", list(RULES))
+def test_a_run_killed_after_its_window_was_full_shows_what_it_would_have_shown(
+    policy: ContextPolicy, tmp_path: Path
+) -> None:
+    options = Options(context_tokens=4096, context_policy=policy, max_steps=60)
+    call = 20 if policy == "keep_all" else 50
+    whole, log = Recorder(), tmp_path / "log.jsonl"
+    done = run(whole, chain, START, [], options)
+    assert whole.changes() or policy == "keep_all"
+    _killed(log, call, options)
+    rest = Recorder(steps=call)
+    assert run(rest, chain, START, [], options, log=log).messages == done.messages
+    assert rest.views == {step: view for step, view in whole.views.items() if step >= call}
+    assert views_of_log(log, policy, options.context_tokens) == whole.views
 
 
 def test_killed_in_a_call_it_goes_on_at_the_same_step(tmp_path: Path) -> None:
     log = tmp_path / "run.jsonl"
-    died = subprocess.run([sys.executable, "-c", KILLED, str(ROOT), str(log)], cwd=ROOT, check=False)
-    assert died.returncode == -signal.SIGKILL
+    _killed(log, 7, Options())
     with log.open("ab") as handle:
         handle.write(b'{"assistant": {"ro')  # and a torn line
     asked: list[int] = []
@@ -250,7 +343,8 @@ def test_the_checkpoint_question_counts_against_the_window() -> None:
             sizes.append(sum(map(count_tokens, messages)))
             return super().__call__(messages[:-1], tools)
 
-    done = run(Reader(), chain, START, [], Options(context_tokens=400, checkpoints=True))
+    options = Options(context_tokens=400, context_policy="keep_all", checkpoints=True)
+    done = run(Reader(), chain, START, [], options)
     assert done.stop is Stop.CONTEXT_EXHAUSTED
     assert max(sizes) <= 400
 
@@ -260,7 +354,7 @@ def test_unusable_arguments_are_told_to_the_model_and_end_nothing(arguments: str
     def model(messages: Sequence[Message], tools: Sequence[Any]) -> Message:
         if messages[-1]["role"] == "tool":
             return {"role": "assistant", "content": "done"}
-        return assistant("", "", [{"function": {"name": "f", "arguments": arguments}}], 0)
+        return assistant("", "", [{"function": {"name": "f", "arguments": arguments}}])
 
     done = run(model, lambda name, given: ("ran", False), START, [], log=tmp_path / "log.jsonl")
     assert done.stop is Stop.ANSWERED and done.messages[-2]["content"].startswith('{"error": "not run: ')
@@ -275,7 +369,7 @@ def test_no_arguments_are_those_of_a_tool_without_parameters(arguments: Any) -> 
     def model(messages: Sequence[Message], tools: Sequence[Any]) -> Message:
         if messages[-1]["role"] == "tool":
             return {"role": "assistant", "content": "done"}
-        return assistant("", "", [{"function": {"name": "f", "arguments": arguments}}], 0)
+        return assistant("", "", [{"function": {"name": "f", "arguments": arguments}}])
 
     done = run(model, lambda name, given: (str(seen.append(given)), False), START, [])
     assert done.stop is Stop.ANSWERED and seen == [{}]
@@ -288,7 +382,7 @@ def test_half_a_surrogate_pair_from_a_tool_a_model_or_a_file_is_a_replacement_ch
     def model(messages: Sequence[Message], tools: Sequence[Any]) -> Message:
         if messages[-1]["role"] == "tool":
             return {"role": "assistant", "content": f"done {half}"}
-        return assistant(half, half, [{"function": {"name": "f", "arguments": json.dumps({"a": half})}}], 0)
+        return assistant(half, half, [{"function": {"name": "f", "arguments": json.dumps({"a": half})}}])
 
     log = tmp_path / "log.jsonl"
     start = [{"role": "user", "content": f"go {half}"}]

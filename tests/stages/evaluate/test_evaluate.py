@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ import pytest
 from agents.chat.losses import CountingClient, Losses
 from agents.chat.protocol import BudgetExceeded, ChatAnswer, ChatError, ChatRefusal, ChatRequest, ChatResponse
 from agents.chat.store import AnswerStore, CachedClient
-from gym.benchmarks.base import Settings
+from gym.benchmarks.base import Benchmark, Episode, Grade, Manifest, Reply, Sample, Settings, scored, user
 from gym.benchmarks.open import open_benchmark
 from stages.evaluate import scores, standalone
 from stages.evaluate.runner import _redacted, run_benchmark
@@ -90,6 +90,54 @@ def test_a_killed_run_asks_only_what_is_missing(tmp_path: Path) -> None:
     rows = run_benchmark(bench, CachedClient(second, AnswerStore(tmp_path / "a.sqlite")), SETTINGS, seed=1)
     assert (first.count, second.count) == (20, 40)
     assert all(row["score"] == 1.0 for row in rows)
+
+
+class Reading(Benchmark):
+    """An agent reads five long pages of a copy; what it saw of them decides nothing."""
+
+    name = "reading"
+    manifest = Manifest("builtin-reading", "", "1", "", 1, "")
+
+    def items(self) -> list[Sample]:
+        return [Sample("a", user("read"), {})]
+
+    def tools(self) -> list[dict[str, Any]]:
+        return []
+
+    def call(self, name: str, arguments: Mapping[str, Any]) -> tuple[str, bool]:
+        return f"{arguments['page']}" * 3000, False
+
+    def episode(self, sample: Sample) -> Episode:
+        stop, _ = yield from self.agent(sample.messages, self)
+        return scored(stop == "answered", stop)
+
+    def grade(self, sample: Sample, reply: Reply) -> Grade:
+        raise NotImplementedError
+
+    def gold_reply(self, sample: Sample) -> Reply:
+        raise NotImplementedError
+
+
+def test_an_agent_whose_context_is_full_sees_what_the_policy_leaves() -> None:
+    def read(request: ChatRequest) -> ChatResponse:
+        page = sum(message["role"] == "assistant" for message in request.messages)
+        call = {"id": "", "function": {"name": "read", "arguments": json.dumps({"page": page})}}
+        return ChatResponse("", tool_calls=(call,)) if page < 5 else ChatResponse("done")
+
+    settings = Settings(1, 1.0, 1.0, 1000, context=4000)
+    hidden, ends = {}, {}
+    policies: list[dict[str, Any]] = [{}, {"context_policy": "keep_all"}, {"context_policy": "hide_all_but_last"}]
+    for chosen in policies:
+        client, name = Answering(read), chosen.get("context_policy", "default")
+        (row,) = run_benchmark(Reading(), client, settings, seed=1, **chosen)
+        ends[name] = row["extracted"]
+        hidden[name] = [sum("[hidden" in str(m["content"]) for m in asked.messages) for asked in client.asked]
+    assert ends == {"default": "answered", "keep_all": "context_exhausted", "hide_all_but_last": "answered"}
+    assert hidden == {
+        "default": [0, 0, 0, 2, 2, 4],
+        "keep_all": [0, 0, 0],
+        "hide_all_but_last": [0, 0, 1, 2, 3, 4],
+    }
 
 
 def test_all_wrong_still_has_an_interval() -> None:
@@ -218,6 +266,7 @@ def test_a_users_mistake_is_one_line(capsys: pytest.CaptureFixture[str], tmp_pat
         ["--target", "embedded", "--benchmarks", "nothing"],
         ["--target", "embedded", "--benchmarks", "mmlu", "--data", "aime_2025=x"],
         ["--benchmarks", "mmlu"],
+        ["--target", "embedded", "--benchmarks", "mmlu", "--context", "8192"],
     ):
         assert standalone.run(command) == 2
         said = capsys.readouterr().err.strip()
