@@ -1,48 +1,51 @@
-"""Conversations on declared tools without a world: single and parallel calls, no fitting tool, missing values.
+"""Conversations on declared tools without a world.
 
-Each is made from its number and a seed alone. Near-duplicates stand beside the tool that fits, so that the words of a
-request don't decide by themselves. Some conversations repeat the first request of the one before them without the tool
-that fitted: then nothing must be called.
+Each is made from its number and a seed alone. Single and parallel calls; calls that go on with what an earlier one
+returned, within a turn or over several; results that report an error; no fitting tool; a value that must be asked for.
+Near-duplicates stand beside the tool that fits, so that the words of a request don't decide by themselves. Some
+conversations repeat the first request of the one before them without the tool that fitted: then nothing must be called.
 """
 
-import json
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
-from agents.requests.offers import Offer, everyday_offer, spec_offer
-from agents.requests.results import result, told
-from agents.requests.wording import asked_back, declined, join_sentence, request, supplied
+from agents.requests.dialog import Dialog, Message, Wanted, want
+from agents.requests.offers import Offer, hide_spelling
+from agents.requests.shelf import Kit, Shelf, alike, simple
+from agents.requests.trees import Tree, draw_tree
+from agents.requests.troubles import bounded, named_new, naming, smaller
+from agents.requests.wording import Speech, draw_register, request
+from agents.requests.writer import Turn, Writer
 from agents.tools.everyday import EverydayTool
 
-TOOLS = (1, 1, 2, 2, 2, 3, 3, 4, 5)  # declared
-TURNS = (1, 2, 2, 3, 3, 4)
-NEAR = 0.45  # of further tools: from the group of one that is there
-OPTIONAL = 0.45  # of optional parameters: given
-PAIRED = 0.35  # of every second conversation
+TROUBLES = {"missing": 22, "search": 14, "busy": 24, "limit": 12, "exists": 8, "spelling": 12, "denied": 8}
+TOOLS = (2, 3, 3, 3, 3, 4, 4, 4, 5, 6, 8)  # declared at least
+WALKED = 2  # services that a conversation declares in their order, so that each is seen
+NEAR = 0.6  # of further tools: near one that is asked for
+PAIRED = 0.45  # of every second conversation that follows one with a single call first
+PAIRS = 0.07  # of all conversations that this makes
+AGAIN = 0.4  # of turns: about a tool that is there already
+LIBRARY_CHAINS = 0.12  # library functions in chains, for one in single calls: they hand over plain numbers
+TRIES = 25
 SYSTEM = (
     "You are a helpful assistant with access to tools.",
     "Use the tools when they fit the request. Ask for what is missing.",
     "You are an assistant that can call functions. Call one only if it can do what is asked.",
     "Answer briefly. Call the right function with the right arguments.",
+    "Work step by step: call a tool, read its result, then decide what comes next.",
+    "Never make up values. They come from the user or from a tool.",
 )
-JOINS = [" Also, ", " And ", " Then ", " Besides, ", " In addition, ", " "]
-Message = dict[str, Any]
-
-
-SPECIFIED = ("library", "service", "mcp")
-
-
-def kind(group: str) -> str:
-    """The source, of SPECIFIED, that a group of `spec_offer` belongs to."""
-    return {"python": "library", "mcp": "mcp"}.get(group.partition("/")[0], "service")
 
 
 @dataclass(frozen=True)
 class Mix:
-    """Where tools come from (weights), and shares of turns that are not a single call."""
+    """Where the tools that are asked for come from (weights), and shares.
+
+    beside: of everyday tools among those declared beside. Of conversations: dependent (two calls or more that go on
+    with an earlier result), errors (in a result), parallel, no_tool, ask_back, thoughts.
+    """
 
     everyday: float
     library: float
@@ -51,29 +54,33 @@ class Mix:
     parallel: float
     no_tool: float
     ask_back: float
+    dependent: float
+    errors: float
+    beside: float
+    thoughts: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """register: of the user. kinds: of the turns. busy: a server is, in the calls that depend on each other."""
+
+    register: str
+    kinds: tuple[str, ...]
+    busy: bool
 
 
 @dataclass
 class Conversation:
-    """kinds: what each turn is: `call`, `parallel`, `no_tool`, `ask_back`. gold: the calls, in order."""
+    """kinds: what each turn is, of `writer.Turn`. gold: the calls, in order."""
 
     seed: int
     tools: list[Offer]
-    messages: list[Message] = field(default_factory=list)
-    kinds: list[str] = field(default_factory=list)
-    gold: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    messages: list[Message]
+    kinds: list[str]
+    gold: list[tuple[str, dict[str, Any]]]
 
     def declarations(self) -> list[dict[str, Any]]:
         return [offer.declaration() for offer in self.tools]
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """An offer asked for: the sentence, and what the call must hold."""
-
-    offer: Offer
-    said: dict[str, Any]
-    arguments: dict[str, Any]
 
 
 class Requests:
@@ -91,190 +98,153 @@ class Requests:
         self, everyday: Sequence[EverydayTool], rows: Sequence[Mapping[str, Any]], mix: Mix, base: int
     ) -> None:
         self.mix, self.base = mix, base
-        self.everyday: dict[str, list[EverydayTool]] = defaultdict(list)
-        for tool in everyday:
-            self.everyday[tool.domain].append(tool)
-        self.groups: dict[str, list[Offer]] = defaultdict(list)
-        for row in rows:
-            apart = row["source"] == "everyday" or bool(row["state_model"])
-            if not apart and (offer := spec_offer(row)) is not None:
-                self.groups[offer.group].append(offer)
-        self.sources = {
-            source: [offer for group, offers in self.groups.items() if kind(group) == source for offer in offers]
-            for source in SPECIFIED
-        }
-        weights = {"everyday": mix.everyday, "library": mix.library, "service": mix.service}
-        for source, weight in weights.items():
-            if weight > 0 and not (everyday if source == "everyday" else self.sources[source]):
-                raise ValueError(f"{source}: no tool can be asked for")
-        self.weights = weights | {"mcp": mix.mcp if self.sources["mcp"] else 0.0}
+        weights = {"everyday": mix.everyday, "library": mix.library, "service": mix.service, "mcp": mix.mcp}
+        self.shelf = Shelf(everyday, rows, weights, mix.beside)
+        self.walk = [*self.shelf.sources["service"]] if mix.service > 0 else []
+        Random(f"{base}|walk").shuffle(self.walk)
 
     def make(self, number: int) -> Conversation:
-        rng = Random(f"{self.base}|{number}")
-        tools, opening = self._opening(number)
-        paired = number % 2 == 1 and rng.random() < PAIRED
-        if paired:  # the request of the one before, without the tool that fitted it
-            tools, opening = self._opening(number - 1)
-            tools = [offer for offer in tools if offer.key != opening.wanted.offer.key]
-            near = self._near(opening.wanted.offer, rng)
-            _add(tools, near or self._fresh(rng))
-        made = Conversation(self.base + number, tools)
+        plan, rng = self._plan(number), Random(f"{self.base}|{number}")
+        kit, turns = self._setup(number, plan)
+        opening = self._opening(number, plan, turns[0])
+        if plan.kinds[0] == "paired":
+            opening = self._without_its_tool(number - 1, kit, turns)
+        tools = list(kit.offers.values())
+        rng.shuffle(tools)
+        dialog = Dialog(self.base + number, rng, plan.register, thoughtful=rng.random() < self.mix.thoughts)
         if rng.random() < 0.25:
-            made.messages.append({"role": "system", "content": rng.choice(SYSTEM)})
-        for turn in range(rng.choice(TURNS)):
-            if turn == 0 and paired and opening.wanted.offer.key not in {offer.key for offer in tools}:
-                self._decline(made, opening, rng)
-            else:
-                self._turn(made, opening if turn == 0 and not paired else None, rng)
-        return made
+            dialog.messages.append({"role": "system", "content": rng.choice(SYSTEM)})
+        writer = Writer(dialog, kit, busy=plan.busy)
+        for index, turn in enumerate(turns):
+            writer.turn(turn, opening if index == 0 else "")
+        return Conversation(dialog.seed, tools, dialog.messages, dialog.kinds, dialog.gold)
 
-    def _opening(self, number: int) -> tuple[list[Offer], "Opening"]:
-        """The tools of a conversation, and its first request if that is a single call."""
-        rng = Random(f"{self.base}|{number}|opening")
-        tools = self._tools(rng)
-        wanted = _want(rng.choice(tools), rng)
-        return tools, Opening(wanted, request(wanted.offer, wanted.said, rng))
+    def _without_its_tool(self, before: int, kit: Kit, turns: list[Turn]) -> str:
+        """The first request of the conversation before, and into the kit its tools but the one that fitted."""
+        plan = self._plan(before)
+        other, others = self._setup(before, plan)
+        fitting = others[0].wanted[0].offer
+        further = [turn for turn in turns[1:] if not any(alike(wanted.offer, fitting) for wanted in turn.wanted)]
+        turns[:] = [Turn("no_tool", others[0].wanted), *further]
+        kit.offers = {key: offer for key, offer in kit.offers.items() if not alike(offer, fitting)}
+        for offer in other.offers.values():
+            if offer.key != fitting.key and len(kit.offers) < max(TOOLS):
+                kit.add(offer)
+        return self._opening(before, plan, others[0])
 
-    # ---- tools ---------------------------------------------------------------------------------------------------
+    def _plan(self, number: int) -> Plan:
+        """The turns of a conversation; about half of the share without a fitting tool comes from pairs."""
+        mix, rng = self.mix, Random(f"{self.base}|{number}|plan")
+        register = draw_register(rng)
+        if number % 2 and rng.random() < PAIRED and self._plan(number - 1).kinds[0] == "call":
+            return Plan(register, ("paired", *rng.choice([("call",), ("call",), ()])), False)
+        trouble = rng.choices(list(TROUBLES), list(TROUBLES.values()))[0] if rng.random() < mix.errors else ""
+        dependent = rng.random() < mix.dependent / (1 - PAIRS)
+        kinds = ["parallel"] if rng.random() < mix.parallel else []
+        kinds += ["no_tool"] if rng.random() < max(mix.no_tool - PAIRS, 0) else []
+        kinds += ["ask_back"] if rng.random() < mix.ask_back else []
+        kinds += [trouble] if trouble and not (trouble == "busy" and dependent) else []
+        if not dependent:
+            kinds += ["call"] * (rng.choice((1, 1, 2)) if len(kinds) < 2 else 0)
+        rng.shuffle(kinds)
+        if dependent:
+            kinds.insert(rng.choice((0, len(kinds))), "dependent")
+        if "call" in kinds and rng.random() < 0.6:
+            kinds.sort(key=lambda name: name != "call")
+        return Plan(register, tuple(kinds), trouble == "busy" and dependent)
 
-    def _tools(self, rng: Random) -> list[Offer]:
-        tools: list[Offer] = []
-        for _ in range(rng.choice(TOOLS)):
-            near = self._near(rng.choice(tools), rng) if tools and rng.random() < NEAR else None
-            _add(tools, near or self._fresh(rng))
-        return tools
+    def _opening(self, number: int, plan: Plan, turn: Turn) -> str:
+        """The first request if it is a single call."""
+        if turn.kind != "call":
+            return ""
+        wanted = turn.wanted[0]
+        return request(Speech(wanted.offer, wanted.said, {}), Random(f"{self.base}|{number}|opening"), plan.register)
 
-    def _fresh(self, rng: Random) -> Offer:
-        source = rng.choices(list(self.weights), list(self.weights.values()))[0]
-        if source == "everyday":
-            return everyday_offer(rng.choice(self.everyday[rng.choice(list(self.everyday))]), rng)
-        return rng.choice(self.sources[source])
+    def _setup(self, number: int, plan: Plan) -> tuple[Kit, list[Turn]]:
+        """The tools of a conversation, and what is asked for in its turns."""
+        rng, kit, shelf = Random(f"{self.base}|{number}|setup"), Kit(), self.shelf
+        for step in range(WALKED if self.walk else 0):
+            kit.add(self.walk[(WALKED * number + step) % len(self.walk)])
+        kit.walked = set(kit.offers)
+        turns = [self._turn(name, kit, rng) for name in plan.kinds]
+        asked = [offer for key, offer in kit.offers.items() if key not in kit.walked] or [shelf.fresh(rng)]
+        most = rng.choice(TOOLS)
+        for _ in range(3 * most):
+            if len(kit.offers) < most:
+                near = shelf.near(rng.choice(asked), rng) if rng.random() < NEAR else None
+                kit.add(near or shelf.beside(rng))
+        for index, turn in enumerate(turns):
+            if turn.kind == "no_tool":
+                turns[index] = replace(turn, wanted=(want(shelf.outside(kit, rng), rng),))
+        return kit, turns
 
-    def _near(self, offer: Offer, rng: Random) -> Offer | None:
-        """Another tool of its group."""
-        if offer.group in self.everyday:
-            others = [tool for tool in self.everyday[offer.group] if f"{tool.domain}/{tool.name}" != offer.key]
-            return everyday_offer(rng.choice(others), rng) if others else None
-        same = [other for other in self.groups[offer.group] if other.key != offer.key]
-        return rng.choice(same) if same else None
+    def _turn(self, name: str, kit: Kit, rng: Random) -> Turn:
+        if name in ("paired", "no_tool"):
+            return Turn(name)  # what isn't declared is known when the rest is
+        if name == "dependent" and (tree := self._tree(kit, rng)) is not None:
+            return Turn(name, tree=tree)
+        if name == "parallel":
+            offer = self._asked(kit, rng)
+            same = bool(offer.parameters) and rng.random() < 0.6
+            offers = [offer] * rng.choice((2, 2, 3)) if same else [offer, self._asked(kit, rng)]
+            return Turn(name, tuple(want(each, rng) for each in offers))
+        for _ in range(TRIES):
+            offer = self._candidate(name, kit, rng)
+            wanted = want(offer, rng)
+            if self._suits(name, wanted) and (kit.offers.get(offer.key) == offer or kit.add(offer)):
+                asked = naming(offer, wanted.arguments) if name == "search" else None
+                link = None if asked is None else self.shelf.list_of(offer, asked.stem, wanted.arguments)
+                if link is None or self.shelf.declare(link.before, kit, rng):
+                    return Turn(name, (wanted,), link=link)
+        return Turn("busy" if name in TROUBLES else "call", (want(self._asked(kit, rng), rng),))
 
-    def _outside(self, tools: Sequence[Offer], rng: Random) -> Offer | None:
-        """A tool that isn't declared, near one that is more often than not; None when none was found."""
-        keys, told = {offer.key for offer in tools}, {(offer.verb, offer.what) for offer in tools}
-        for _ in range(4):
-            other = self._near(rng.choice(tools), rng) if rng.random() < 0.6 else self._fresh(rng)
-            if other is not None and other.key not in keys and (other.verb, other.what) not in told:
-                return other
+    def _candidate(self, name: str, kit: Kit, rng: Random) -> Offer:
+        """A tool that a turn of this kind may be about."""
+        if name == "search" and self.shelf.searchable:
+            return rng.choice(self.shelf.searchable)
+        offer = self._asked(kit, rng, keep=False)
+        return (hide_spelling(offer, rng) or offer) if name == "spelling" else offer
+
+    def _suits(self, name: str, wanted: Wanted) -> bool:
+        """Whether a turn of this kind can be about the call."""
+        offer, arguments = wanted.offer, wanted.arguments
+        asked = naming(offer, arguments)
+        if name == "ask_back":
+            return any(asked.required for asked in offer.parameters)
+        if name == "spelling":
+            return any(asked.hidden for asked in offer.parameters)
+        if name == "missing":
+            return asked is not None
+        if name == "search":
+            return asked is not None and self.shelf.list_of(offer, asked.stem, arguments) is not None
+        if name == "exists":
+            return named_new(offer, arguments) is not None
+        if name == "limit":
+            number = bounded(offer, arguments)
+            return number is not None and smaller(number, arguments[number.name], Random(0)) is not None
+        return True
+
+    def _asked(self, kit: Kit, rng: Random, *, keep: bool = True) -> Offer:
+        """A tool to ask for, one that is there already in part of the turns; `keep`: it is declared."""
+        there = [offer for key, offer in kit.offers.items() if key not in kit.walked and simple(offer)]
+        if there and rng.random() < AGAIN:
+            return rng.choice(there)
+        for _ in range(TRIES):
+            offer = self.shelf.fresh(rng)
+            offer = kit.offers.get(offer.key, offer)
+            if offer.key in kit.offers or not keep or kit.add(offer):
+                return offer
+        return rng.choice(list(kit.offers.values()))
+
+    def _tree(self, kit: Kit, rng: Random) -> Tree | None:
+        """Calls that depend on each other; None where the tools hand nothing over, as those of a small server."""
+        shelf = self.shelf
+        source = shelf.source(rng, LIBRARY_CHAINS)
+        able = [name for name, weight in shelf.weights.items() if weight > 0 and shelf.starts[name]]
+        for attempt in range(4 * TRIES if able else 0):
+            if attempt % TRIES > 4 or source not in able:
+                source = able[attempt // TRIES % len(able)]
+            tree = draw_tree(rng.choice(shelf.starts[source]), shelf.links, shelf.action, shelf.lists, rng)
+            if tree is not None and all(shelf.declare(hop.key, kit, rng) for hop in tree.hops):
+                return tree
         return None
-
-    # ---- turns ---------------------------------------------------------------------------------------------------
-
-    def _turn(self, made: Conversation, opening: "Opening | None", rng: Random) -> None:
-        mix, kind = self.mix, rng.random()
-        if kind < mix.no_tool:
-            outside = self._outside(made.tools, rng)
-            if outside is not None:
-                wanted = _want(outside, rng)
-                self._decline(made, Opening(wanted, _said(made, wanted, rng)), rng)
-                return
-        elif kind < mix.no_tool + mix.ask_back:
-            able = [offer for offer in made.tools if any(asked.required for asked in offer.parameters)]
-            if able:
-                self._ask(made, _want(rng.choice(able), rng), rng)
-                return
-        elif kind < mix.no_tool + mix.ask_back + mix.parallel:
-            self._parallel(made, rng)
-            return
-        if opening is None:
-            wanted = _want(rng.choice(made.tools), rng)
-            opening = Opening(wanted, _said(made, wanted, rng))
-        made.kinds.append("call")
-        made.messages.append({"role": "user", "content": opening.text})
-        self._call(made, [opening.wanted], rng)
-
-    def _decline(self, made: Conversation, asked: "Opening", rng: Random) -> None:
-        made.kinds.append("no_tool")
-        made.messages.append({"role": "user", "content": asked.text})
-        made.messages.append({"role": "assistant", "content": declined(asked.wanted.offer, rng)})
-
-    def _ask(self, made: Conversation, wanted: Wanted, rng: Random) -> None:
-        """A required value is missing; the user gives it when he is asked."""
-        made.kinds.append("ask_back")
-        required = [asked for asked in wanted.offer.parameters if asked.required]
-        missing = rng.choice(required)
-        partial = Wanted(wanted.offer, {k: v for k, v in wanted.said.items() if k != missing.name}, wanted.arguments)
-        made.messages.append({"role": "user", "content": _said(made, partial, rng)})
-        made.messages.append({"role": "assistant", "content": asked_back([missing], rng)})
-        made.messages.append({"role": "user", "content": supplied(missing, wanted.said[missing.name], rng)})
-        self._call(made, [wanted], rng)
-
-    def _parallel(self, made: Conversation, rng: Random) -> None:
-        """Two or three calls in one turn, of one tool with other values or of several."""
-        made.kinds.append("parallel")
-        count = rng.choice((2, 2, 3))
-        one = rng.choice(made.tools)
-        offers = (
-            [one] * count
-            if rng.random() < 0.6 or len(made.tools) < 2
-            else [rng.choice(made.tools) for _ in range(count)]
-        )
-        wanted = [_want(offer, rng) for offer in offers]
-        text = _said(made, wanted[0], rng)
-        for further in wanted[1:]:
-            sentence = request(further.offer, further.said, rng, after="sentence")
-            text = text if text[-1] in ".?!" else text + "."
-            text += join_sentence(rng.choice(JOINS), sentence)
-        made.messages.append({"role": "user", "content": text})
-        self._call(made, wanted, rng)
-
-    def _call(self, made: Conversation, wanted: Sequence[Wanted], rng: Random) -> None:
-        first = len(made.gold)
-        calls = []
-        for number, one in enumerate(wanted):
-            made.gold.append((one.offer.name, one.arguments))
-            function = {"name": one.offer.name, "arguments": json.dumps(one.arguments, ensure_ascii=False)}
-            calls.append(
-                {"id": f"functions.{one.offer.name}:{first + number}", "type": "function", "function": function}
-            )
-        made.messages.append({"role": "assistant", "content": "", "tool_calls": calls})
-        results = [result(one.offer, one.arguments, made.seed) for one in wanted]
-        for call, one, given in zip(calls, wanted, results, strict=True):
-            content = json.dumps(given, ensure_ascii=False)
-            made.messages.append(
-                {"role": "tool", "tool_call_id": call["id"], "name": one.offer.name, "content": content}
-            )
-        made.messages.append({"role": "assistant", "content": told([one.offer for one in wanted], results, rng)})
-
-
-@dataclass(frozen=True)
-class Opening:
-    """A request in words."""
-
-    wanted: Wanted
-    text: str
-
-
-def _add(tools: list[Offer], offer: Offer) -> None:
-    """Unless one like it is there: names must be told apart, and so must what they do."""
-    plain = {_plain(other.name) for other in tools}
-    if _plain(offer.name) not in plain and offer.key not in {other.key for other in tools}:
-        tools.append(offer)
-
-
-def _plain(name: str) -> str:
-    return "".join(character for character in name.lower() if character.isalnum())
-
-
-def _want(offer: Offer, rng: Random) -> Wanted:
-    """Values for the required parameters and some of the others; at least one."""
-    chosen = [asked for asked in offer.parameters if asked.required or rng.random() < OPTIONAL]
-    chosen = chosen or [rng.choice(offer.parameters)]
-    drawn = {asked.name: asked.draw(rng) for asked in chosen}
-    return Wanted(
-        offer, {name: said for name, (said, _) in drawn.items()}, {name: value for name, (_, value) in drawn.items()}
-    )
-
-
-def _said(made: Conversation, wanted: Wanted, rng: Random) -> str:
-    spoken = any(message["role"] == "user" for message in made.messages)
-    return request(wanted.offer, wanted.said, rng, after="turn" if spoken else "start")

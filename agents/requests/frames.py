@@ -12,7 +12,7 @@ PATH = Path(__file__).with_name("frames.yaml")
 
 @cache
 def _all() -> dict[str, Any]:
-    value: dict[str, Any] = yaml.safe_load(PATH.read_text(encoding="utf-8"))
+    value: dict[str, Any] = yaml.load(PATH.read_text(encoding="utf-8"), yaml.CSafeLoader)
     return value
 
 

@@ -7,13 +7,15 @@ its parameters, where an enum or a default is said. Tools of services and librar
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, Literal
 
 from agents.requests.frames import frame
-from agents.requests.values import DATE_FORMATS, draw, draw_by_schema, words, written_date
+from agents.requests.schemas import Schema, draw_by_schema, inline, pruned
+from agents.requests.values import DATE_FORMATS, draw, words, written_date
 from agents.tools.everyday import EverydayTool, Parameter, Type, Verb
 
 JSON_TYPES = {
@@ -24,29 +26,56 @@ JSON_TYPES = {
     "yes": "boolean",
     "list": "array",
 }
-MOST_ENUM = 8  # values of an enum that are declared
-MOST_OPTIONAL = 3  # of a service's optional parameters
+MOST_ENUM = 5  # values of an enum that are declared
+MOST_OPTIONAL = {"mcp": 4, "python": 3}  # declared of a tool's optional parameters, by source
+MOST_SERVICE = 1  # of a service's operation, which have the most and nest them
+DESCRIBED = 100  # characters of a service's description
+Action = Literal["read", "create", "change", "delete"]
 
 
 @dataclass(frozen=True)
 class Asked:
     """A declared parameter.
 
-    phrase: how its value is said, with `{}`; of a boolean the noun; empty: by its name.
-    draw: (what is said, what the call must hold).
+    stem: its name where it was authored. phrase: how its value is said, with `{}`; of a boolean the noun; empty: by its
+    name. draw: (what is said, what the call must hold). form: of a date, a key of DATE_FORMATS.
+    hidden: the server wants another spelling than the user's, and the declaration does not say so.
     """
 
     name: str
-    schema: Mapping[str, Any]
+    stem: str
+    schema: Schema
     required: bool
     phrase: str
     draw: Callable[[Random], tuple[Any, Any]]
-    share: bool = False
+    type: Type | None = None
+    form: str = ""
+    hidden: bool = False
+
+    @property
+    def share(self) -> bool:
+        """The value is a fraction that people say in percent."""
+        return self.type is not None and self.type.base == "share"
+
+    def spelled(self, day: str) -> str:
+        """An ISO date in the parameter's form."""
+        return written_date(day, self.form) if self.form else day
+
+    def written(self, value: Any) -> Any:
+        """A value of an earlier result or call as this parameter takes it."""
+        if self.form:
+            return self.spelled(value)
+        return [value] if self.schema["type"] == "array" and not isinstance(value, list) else value
 
 
 @dataclass(frozen=True)
 class Offer:
-    """verb, what: as in `EverydayTool`. key: of what it is made, whatever it is called here. group: what is near it."""
+    """A tool of a conversation.
+
+    verb, what: as in `EverydayTool`. key: of what it is made, whatever it is called here. group: what is near it.
+    returns: JSON Schema of what comes back, empty where nothing is known. tool: the authored tool, if it is one.
+    worded: what is asked for was said by somebody, not guessed from the name.
+    """
 
     name: str
     description: str
@@ -55,6 +84,14 @@ class Offer:
     parameters: tuple[Asked, ...]
     key: str
     group: str
+    returns: Schema = field(default_factory=dict)
+    tool: EverydayTool | None = None
+    worded: bool = True
+
+    @property
+    def action(self) -> Action:
+        """What a call does to the record that it names."""
+        return action_of(self.verb, self.what)
 
     @property
     def noun(self) -> str:
@@ -99,13 +136,21 @@ def everyday_offer(tool: EverydayTool, rng: Random) -> Offer:
     if rng.random() < 0.25:
         rng.shuffle(asked)
     return Offer(
-        _name(tool, rng), description, tool.verb, tool.what, tuple(asked), f"{tool.domain}/{tool.name}", tool.domain
+        _name(tool, rng),
+        description,
+        tool.verb,
+        tool.what,
+        tuple(asked),
+        tool.key,
+        tool.domain,
+        returns_of(tool),
+        tool,
     )
 
 
 def noun_of(verb: Verb, what: str) -> str:
     """What is asked for, with an article where it takes one: `the kinetic energy`, `hotels`."""
-    bare = verb in ("find", "do") or what.split()[0] in ("the", "a", "an", "how", "whether", "what")
+    bare = verb in ("find", "do") or what.split()[0] in ("the", "a", "an", "my", "how", "whether", "what")
     return what if bare else f"the {what}"
 
 
@@ -144,7 +189,8 @@ def _everyday_parameter(tool: EverydayTool, parameter: Parameter, taken: set[str
         text += _optional(parameter, schema, rng)
     schema["description"] = text + ("." if rng.random() < 0.5 else "")
     name = _parameter_name(tool, parameter.name, taken, rng)
-    return Asked(name, schema, not parameter.optional, parameter.phrase, _drawer(kind, form), kind.base == "share")
+    required = not parameter.optional
+    return Asked(name, parameter.name, schema, required, parameter.phrase, _drawer(kind, form), kind, form)
 
 
 def _parameter_name(tool: EverydayTool, name: str, taken: set[str], rng: Random) -> str:
@@ -198,62 +244,130 @@ def _drawer(kind: Type, form: str) -> Callable[[Random], tuple[Any, Any]]:
     return drawn
 
 
-# ---- tools of services and libraries --------------------------------------------------------------------------------
+@cache
+def returns_of(tool: EverydayTool) -> dict[str, Any]:
+    """JSON Schema of an authored tool's result; of a `find` tool's records."""
+    properties = {name: _returned(kind) for name, kind in tool.returns.items()}
+    return {"type": "object", "properties": properties, "required": list(properties)} if properties else {}
+
+
+def _returned(kind: Type) -> dict[str, Any]:
+    if kind.base in ("formula", "fact"):
+        return {}
+    if kind.base == "list":
+        assert kind.item is not None
+        return {"type": "array", "items": _returned(kind.item)}
+    return {"type": JSON_TYPES.get(kind.base, "string")} | ({"enum": list(kind.values)} if kind.values else {})
+
+
+def hide_spelling(offer: Offer, rng: Random) -> Offer | None:
+    """The offer with one parameter whose spelling it does not declare: a date in a form of its own, or an enum whose
+    values are not listed; None where it has no such parameter."""
+    for index, asked in enumerate(offer.parameters):
+        kind = asked.type
+        if not asked.required or kind is None:
+            continue
+        dated, spelled = kind.base == "date", kind.base == "enum" and any("_" in value for value in kind.values)
+        if dated or spelled:
+            form = rng.choice([form for form in DATE_FORMATS if form != "YYYY-MM-DD"]) if dated else ""
+            schema = {"type": "string", "description": f"The {words(asked.stem)}"}
+            changed = [*offer.parameters]
+            changed[index] = replace(asked, schema=schema, form=form, draw=_drawer(kind, form), hidden=True)
+            return replace(offer, parameters=tuple(changed))
+    return None
+
+
+# ---- tools of services, libraries and servers -----------------------------------------------------------------------
 
 VERBS = frozenset(
     (Path(__file__).with_name("verbs.txt")).read_text(encoding="utf-8").split()
 )  # that descriptions of tools begin with
-FLAT = ("string", "integer", "number", "boolean")
+READING = frozenset("get list describe search find read show view query fetch check count retrieve look load".split())
+READING |= frozenset("compute calculate evaluate return test compare lookup estimate scan download preview".split())
+DELETING = frozenset("delete remove cancel terminate deregister destroy erase unsubscribe".split())
+CREATING = frozenset("create add register book make insert start schedule open set put submit file".split())
+CREATING |= frozenset("place issue generate import write post reserve order enroll buy log draft".split())
+PUNCTUATION = re.compile(r"(?<=[a-z\])])[.:]\s|\n")
+FURTHER = re.compile(r"\b(and|or|then) ([a-z]+s)\b")  # a second verb, `creates and starts`
+CLAUSE = re.compile(r", |; | \(| (?:that|which|where|so|by|using|when|if|and|with|for|from|as)\b ")
 
 
-def spec_offer(row: Mapping[str, Any]) -> Offer | None:
-    """The offer of a row of tools.parquet without a state model; None where no sentence can ask for it.
+def spec_offer(row: Mapping[str, Any]) -> Offer:
+    """The offer of a row of tools.parquet without a state model: what it requires, and the first optional parameters.
 
-    Required parameters must be flat; of the optional flat ones the first few are declared.
+    What is asked for is the description's verb phrase; where it has none, the words of the tool's name.
     """
-    act = act_of(str(row["description"]))
-    parameters = json.loads(row["parameters"])
-    properties, required = parameters.get("properties") or {}, parameters.get("required") or []
-    flat = {name: schema for name, schema in properties.items() if _is_flat(schema)}
-    if act is None or not flat or len(required) > 5 or any(name not in flat for name in required):
-        return None
-    chosen = [*required, *[name for name in flat if name not in required][:MOST_OPTIONAL]]
-    asked = tuple(_spec_parameter(name, flat[name], name in required) for name in flat if name in chosen)
-    description = str(row["description"])[:200]
-    return Offer(row["name"], description, "do", act, asked, row["name"], f"{row['source']}/{row['application']}")
-
-
-def _is_flat(schema: Mapping[str, Any]) -> bool:
-    kind = schema.get("type")
-    if kind == "array":
-        return (schema.get("items") or {}).get("type") in FLAT
-    return kind in FLAT
+    parameters = inline(json.loads(row["parameters"]) or {"type": "object"})
+    most = MOST_OPTIONAL.get(str(row["source"]), MOST_SERVICE)
+    declared = pruned(parameters, MOST_ENUM, most).get("properties", {})
+    required = parameters.get("required") or []
+    asked = tuple(_spec_parameter(name, own, name in required) for name, own in declared.items())
+    returns = json.loads(row["returns"] or "{}")
+    said = act_of(str(row["description"]))
+    what = said or act_of_name(str(row["name"]), str(row["application"]))
+    description = str(row["description"])
+    if len(description) > DESCRIBED:
+        description = description[:DESCRIBED].rpartition(" ")[0] + " …"
+    group = f"{row['source']}/{row['application']}"
+    return Offer(
+        row["name"],
+        description,
+        "do",
+        what,
+        asked,
+        row["name"],
+        group,
+        inline(returns) if returns else {},
+        worded=said is not None,
+    )
 
 
 def _spec_parameter(name: str, schema: Mapping[str, Any], required: bool) -> Asked:
-    kept = {key: schema[key] for key in ("type", "description", "default") if key in schema}
-    if schema.get("enum"):
-        kept["enum"] = list(schema["enum"])[:MOST_ENUM]
-    if schema["type"] == "array":
-        kept["items"] = {"type": schema["items"]["type"]}
-
     def drawn(rng: Random) -> tuple[Any, Any]:
-        value = draw_by_schema(name, kept, rng)
-        if "enum" in kept and isinstance(value, str) and rng.random() < 0.5:
+        value = draw_by_schema(name, schema, rng)
+        if "enum" in schema and isinstance(value, str) and rng.random() < 0.5:
             return words(value), value
         return value, value
 
-    return Asked(name, kept, required, "", drawn)
+    return Asked(name, name, schema, required, "", drawn)
+
+
+def action_of(verb: Verb, what: str) -> Action:
+    """What a tool does to a record, by the first word of what it does."""
+    word = what.split()[0] if verb == "do" else "get"
+    if word in DELETING:
+        return "delete"
+    if word in CREATING:
+        return "create"
+    return "read" if word in READING else "change"
 
 
 def act_of(description: str) -> str | None:
     """The verb phrase of a description's first sentence: `Deletes a bucket.` → `delete a bucket`."""
-    sentence = re.split(r"(?<=[a-z\])])[.:]\s|\n", description.strip())[0].strip().rstrip(".:")
+    sentence = PUNCTUATION.split(description.strip())[0].strip().rstrip(".:")
+    if len(sentence) > 110:
+        cut = next((found.start() for found in CLAUSE.finditer(sentence) if 20 <= found.start() <= 90), 0)
+        sentence = sentence[:cut]
+    sentence = FURTHER.sub(lambda found: f"{found[1]} {_base(found[2]) or found[2]}", sentence)
     first, _, rest = sentence.partition(" ")
-    if not rest or not 10 <= len(sentence) <= 110 or not re.fullmatch(r"[A-Z][a-z]+", first):
+    if not rest or len(sentence) < 10 or not re.fullmatch(r"[A-Z][a-z]+", first):
         return None
-    verb = first.lower()
-    for base in (verb, verb.removesuffix("s"), verb.removesuffix("es"), f"{verb.removesuffix('ies')}y"):
-        if base in VERBS:
-            return f"{base} {rest}"
-    return None
+    verb = _base(first.lower())
+    return f"{verb} {rest}" if verb is not None else None
+
+
+def _base(verb: str) -> str | None:
+    """`deletes` → `delete`; None of what is no known verb."""
+    forms = (verb, verb.removesuffix("s"), verb.removesuffix("es"), f"{verb.removesuffix('ies')}y")
+    return next((base for base in forms if base in VERBS), None)
+
+
+def act_of_name(name: str, application: str) -> str:
+    """The verb phrase of a tool's name: `send_invoice` → `send the invoice`, `jobs_list` → `list the jobs`."""
+    own = words(name)
+    prefix = words(application) + " "
+    parts = (own.removeprefix(prefix) or own).split()
+    place = next((index for index, part in enumerate(parts) if part in VERBS), None)
+    verb = parts.pop(place) if place is not None else "get"
+    rest = parts if not place else [*parts[place:], *parts[:place]]
+    return f"{verb} the {' '.join(rest)}" if rest else f"{verb} it"

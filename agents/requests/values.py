@@ -3,9 +3,10 @@
 A value that was said can always be recovered: a request never leaves open what the call must hold.
 """
 
+import json
 import re
-from collections.abc import Mapping, Sequence
-from datetime import date
+from collections.abc import Sequence
+from datetime import date, timedelta
 from functools import cache
 from random import Random
 from typing import Any
@@ -14,7 +15,6 @@ import yaml
 
 from agents.tools.everyday import FOLDER, Type
 
-Schema = Mapping[str, Any]
 MONTHS = "January February March April May June July August September October November December".split()
 ISO = re.compile(r"\d{4}-\d\d-\d\d")
 DATE_FORMATS = {
@@ -27,7 +27,7 @@ DATE_FORMATS = {
 @cache
 def pools() -> dict[str, list[str]]:
     """The authored lists of values, by name."""
-    value: dict[str, list[str]] = yaml.safe_load((FOLDER / "values.yaml").read_text(encoding="utf-8"))
+    value: dict[str, list[str]] = yaml.load((FOLDER / "values.yaml").read_text(encoding="utf-8"), yaml.CSafeLoader)
     return value
 
 
@@ -42,11 +42,11 @@ def draw(kind: Type, rng: Random) -> Any:
         drawn = [draw(kind.item, rng) for _ in range(count)]
         return drawn if kind.item.base in ("int", "number") else list(dict.fromkeys(drawn))
     if kind.base == "int":
-        return _round_int(int(kind.low), int(kind.high), rng)
+        return round_int(int(kind.low), int(kind.high), rng)
     if kind.base == "year":
         return rng.randint(int(kind.low), int(kind.high))
     if kind.base == "number":
-        return _round_number(kind.low, kind.high, rng)
+        return round_number(kind.low, kind.high, rng)
     if kind.base == "share":
         return rng.choice([rng.randint(1, 30), rng.randint(1, 95), rng.randint(2, 30) / 2]) / 100
     if kind.base == "yes":
@@ -58,7 +58,7 @@ def draw(kind: Type, rng: Random) -> Any:
     return SHAPES[kind.base](rng)
 
 
-def _round_int(low: int, high: int, rng: Random) -> int:
+def round_int(low: int, high: int, rng: Random) -> int:
     """Uneven and round numbers, small and large ones."""
     if low > 0 and high - low > 200 and rng.random() < 0.6:  # as many in tens as in thousands
         value = round(low * (high / low) ** rng.random())
@@ -73,7 +73,7 @@ def _round_int(low: int, high: int, rng: Random) -> int:
     return value
 
 
-def _round_number(low: float, high: float, rng: Random) -> float | int:
+def round_number(low: float, high: float, rng: Random) -> float | int:
     value = rng.uniform(low, high)
     places = rng.choice([0, 1, 1, 2]) if high - low > 2 else rng.choice([1, 2, 2])
     value = min(max(round(value, places), low), high)
@@ -82,6 +82,17 @@ def _round_number(low: float, high: float, rng: Random) -> float | int:
 
 def _date(rng: Random) -> str:
     return date(rng.randint(1985, 2028), rng.randint(1, 12), rng.randint(1, 28)).isoformat()
+
+
+def later(day: str, rng: Random) -> str:
+    """Some days after an ISO date."""
+    return (date.fromisoformat(day) + timedelta(days=rng.randint(1, 21))).isoformat()
+
+
+def between(first: str, last: str, rng: Random) -> str:
+    """A day from one ISO date to another."""
+    start, end = date.fromisoformat(first), date.fromisoformat(last)
+    return (start + timedelta(days=rng.randint(0, (end - start).days))).isoformat()
 
 
 def _time(rng: Random) -> str:
@@ -115,6 +126,15 @@ SHAPES = {
         rng.choice([f"/home/{_first(rng)}/{_slug(rng)}", f"/data/{_slug(rng)}", "./" + _slug(rng)])
         + rng.choice([".csv", ".txt", ".json", ".pdf", ".png", ""])
     ),
+    "seat": lambda rng: f"{rng.randint(1, 38)}{rng.choice('ABCDEF')}",
+    "slug": lambda rng: f"{_slug(rng)}-{rng.randint(1, 99)}",
+    "timestamp": lambda rng: f"{rng.randint(2023, 2026)}{_date(rng)[4:]}T{_time(rng)}:00Z",
+    "clock": lambda rng: f"{_time(rng)}:00Z",
+    "uuid": lambda rng: "-".join(f"{rng.getrandbits(4 * size):0{size}x}" for size in (8, 4, 4, 4, 12)),
+    "hostname": lambda rng: f"{_slug(rng)}.example",
+    "arn": lambda rng: (
+        f"arn:aws:{_slug(rng)}:eu-west-1:{rng.randint(10**11, 10**12 - 1)}:{_slug(rng)}-{rng.randint(1, 9)}"
+    ),
     "username": lambda rng: f"{_first(rng)}{rng.choice(['', '_', '-'])}{rng.randint(1, 99)}",
     "ip": lambda rng: f"10.{rng.randint(0, 255)}.{rng.randint(0, 255)}.{rng.randint(1, 254)}",
 }
@@ -123,7 +143,7 @@ SHAPES = {
 def words(name: str) -> str:
     """`checkInDate`, `check_in_date` → `check in date`."""
     return " ".join(
-        re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name)
+        re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", name)
         .replace("_", " ")
         .replace("-", " ")
         .replace(".", " ")
@@ -136,63 +156,21 @@ def words(name: str) -> str:
 NAMED = {
     word: shape
     for shape, named in {
-        "date": "date timestamp",
+        "date": "date day timestamp birthday deadline",
         "time": "time",
         "email": "email recipient",
         "phone": "phone",
         "url": "url uri link endpoint website",
         "path": "path file filename directory folder dir",
-        "id": "id ids identifier arn token code key",
+        "id": "id ids identifier token code key",
+        "arn": "arn",
+        "uuid": "uuid",
         "username": "user username",
         "ip": "ip host address",
         "text": "message text description comment body content note notes reason summary",
     }.items()
     for word in named.split()
 }
-
-
-COUNTED = {"year": (1960, 2028), "month": (1, 12), "day": (1, 28), "hour": (0, 23), "minute": (0, 59), "axis": (0, 2)}
-
-
-def draw_by_schema(name: str, schema: Schema, rng: Random) -> Any:
-    """A plausible value of a declared parameter, by its name, its JSON Schema and its description."""
-    if schema.get("enum"):
-        return rng.choice([value for value in schema["enum"] if value] or list(schema["enum"]))
-    kind = schema.get("type")
-    if kind == "array":
-        items = schema.get("items") or {"type": "string"}
-        count = rng.randint(2, 6) if items.get("type") in ("integer", "number") else rng.randint(1, 3)
-        drawn = [draw_by_schema(name.removesuffix("s"), items, rng) for _ in range(count)]
-        return drawn if items.get("type") in ("integer", "number") else list(dict.fromkeys(drawn))
-    low, high = schema.get("minimum", 1), schema.get("maximum")
-    if kind == "integer":
-        for ending, (least, most) in COUNTED.items():
-            if words(name).endswith(ending):
-                return rng.randint(least, most)
-        return _round_int(int(low), int(high if high is not None else rng.choice([12, 60, 1000, 50000])), rng)
-    if kind == "number":
-        return _round_number(
-            float(low if high is not None else 0),
-            float(high if high is not None else rng.choice([1, 10, 100, 1000])),
-            rng,
-        )
-    if kind == "boolean":
-        return rng.random() < 0.6
-    return _string(name, str(schema.get("description", "")), rng)
-
-
-def _string(name: str, description: str, rng: Random) -> str:
-    named = words(name).split()
-    if "YYYY-MM-DD" in description or "ISO 8601" in description:
-        return _date(rng)
-    for word in reversed(named):
-        for known in (word, word.removesuffix("s")):
-            if known in NAMED:
-                return SHAPES[NAMED[known]](rng)
-            if known in pools():
-                return rng.choice(pools()[known])
-    pool = rng.choice(["tag", "title", "topic", "person", "city"])
-    return rng.choice(pools()[pool])
 
 
 # ---- said -----------------------------------------------------------------------------------------------------------
@@ -211,6 +189,8 @@ def say(value: Any, rng: Random, *, share: bool = False) -> str:
             percent = round(value * 100, 4)
             return f"{percent:g}{rng.choice(['%', '%', ' percent'])}"
         return say_number(value, rng)
+    if isinstance(value, dict) or (isinstance(value, list) and any(isinstance(item, (dict, list)) for item in value)):
+        return json.dumps(value, ensure_ascii=False)
     if isinstance(value, list):
         return _say_list(value, rng)
     if ISO.fullmatch(value):
@@ -251,6 +231,13 @@ def written_date(iso: str, form: str) -> str:
     """An ISO date in the format that a parameter asks for, a key of DATE_FORMATS."""
     year, month, day = map(int, iso.split("-"))
     return DATE_FORMATS[form].format(y=year, m=month, d=day)
+
+
+def iso_date(text: str, form: str) -> str:
+    """What `written_date` wrote."""
+    order = [part[0] for part in re.split(r"[-/.]", form)]
+    number = dict(zip(order, map(int, re.split(r"[-/.]", text)), strict=True))
+    return date(number["Y"], number["M"], number["D"]).isoformat()
 
 
 def _say_list(values: Sequence[Any], rng: Random) -> str:
