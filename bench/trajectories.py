@@ -14,17 +14,18 @@ from pathlib import Path
 
 import psutil
 
-from agents.conversations.drafting import make_task
-from agents.conversations.planner import make_agent
-from agents.conversations.simulator import Simulator
-from agents.conversations.tasks import applications
-from agents.tools.evolve import evolve
+from agents.conversations.agents import make_agent
+from agents.worlds.application import authored
+from agents.worlds.simulator import Simulator
+from agents.worlds.surface import surface
+from agents.worlds.world import World
 from stages.dial import load_params
 from stages.harness.tables import TRAJECTORIES, write_batches
 from stages.trajectories import shards
 from stages.trajectories.simulated import Maker
 
 SHARD = 500
+SHAPES = 20  # of each application
 
 
 def main() -> None:
@@ -32,10 +33,10 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=4000)
     parser.add_argument("--alive", type=int, default=10_000)
     args = parser.parse_args()
-    apps = applications(evolve())
+    desks = [surface(name, k) for name, app in authored().items() if not app.held for k in range(SHAPES)]
     process = psutil.Process(os.getpid())
-    p = load_params().trajectories.model_copy(update={"count": args.count, "worded": 0, "judge": "none"})
-    maker = Maker(apps, [make_agent(number, 0, apps) for number in range(p.agents)], p, 0)
+    p = load_params().trajectories.model_copy(update={"count": args.count, "judge": "none"})
+    maker = Maker(desks, [make_agent(number, 0, desks, p.thoughts) for number in range(p.agents)], p, 0)
     used: list[float] = []
     calls = 0
     with tempfile.TemporaryDirectory() as name:
@@ -51,18 +52,19 @@ def main() -> None:
         for rows in shards.read(paths, "trajectory"):
             calls += sum(row["n_calls"] for row in rows)
     per_hour = args.count / seconds * 3600
-    print(f"{per_hour:,.0f} trajectories per hour and core, {calls / args.count:.1f} calls each (aim 10,000)")
+    print(f"{per_hour:,.0f} trajectories per hour and core, {calls / args.count:.1f} calls each (aim 100,000)")
     tenth = used[max(0, len(used) // 10 - 1)]
     print(f"memory after a tenth {tenth:.0f} MiB, after all {used[-1]:.0f} MiB, with parquet written {written:.0f} MiB")
     before = process.memory_info().rss
     started = time.process_time()
     alive = []
     for seed in range(args.alive):
-        app = apps[seed % len(apps)]
-        task = make_task(app, seed, 2)
-        alive.append((task, Simulator([app.tools[name] for name in task.tools], app.world(task), seed)))
-    for task, simulator in alive:
-        simulator.call(task.gold[0].tool, task.gold[0].arguments)
+        desk = desks[seed % len(desks)]
+        alive.append(Simulator(desk, World.generate(desk.app, seed), seed))
+    for simulator in alive:
+        tool = next(tool for tool in simulator.surface.tools.values() if tool.action.shows)
+        key = next(iter(simulator.world.tables[tool.action.shows]))
+        simulator.call(tool.name, tool.written({tool.action.parameters[0].name: key}))
     grown = (process.memory_info().rss - before) / 2**20
     print(f"{len(alive):,} environments alive in one process: {grown:.0f} MiB, {time.process_time() - started:.1f} s")
 

@@ -1,18 +1,25 @@
 """Which conversations teach a model to call functions that it has never seen, at equal budgets of target tokens.
 
-    python -m experiments.agentic_data --arms none,worlds,services,requests,all --seeds 0,1,2
+    python -m experiments.agentic_data --arms none,before,services,worlds,requests,all --seeds 0,1,2
 
 Each arm tunes models/base as the stage `sft` does (its rate, rows, schedule, share of plain text) on conversations of
-one kind until as many tokens of the agent were learned; `none` learns plain text alone. Measured on BFCL by its
-official checker, greedy, free and under the grammar of the declared tools (one call at least where a call is wanted),
-on items that no setting was chosen by: `--choose` measures on the others. Held-out text stands beside. Checkpoints stay
-in work/experiments/agentic_data; lines of docs/experiments/agentic_data.jsonl are not measured again.
+one kind until as many tokens of the agent were learned; `none` learns plain text alone, `before` the conversations of
+an older trajectories.parquet (`--before`). Measured on BFCL by its official checker, greedy, free and under the grammar
+of the declared tools (one call at least where a call is wanted), on items that no setting was chosen by: `--choose`
+measures on the others; on conversations at the desks of eight applications that no training data touches (judged by
+rule); and on a real MCP server kept for it. Held-out text stands beside. Checkpoints stay in
+work/experiments/agentic_data; lines of docs/experiments/agentic_data.jsonl are not measured again. `--conclude` writes
+the table and the claims.
 
 Rules, written before the items of the second half were looked at (budget 8,000; 100 items of each category and seed):
-- requests teach foreign calls better than worlds: simple_python free, `requests` − `worlds`, paired by item and seed;
-  it reproduces when the 95 % interval of the difference lies above +10 points, does not when it lies below 0.
+- requests teach foreign calls better than the worlds of before: simple_python free, `requests` − `before`, paired by
+  item and seed; it reproduces when the 95 % interval of the difference lies above +10 points, does not when it lies
+  below 0.
 - requests teach when not to call: irrelevance free of `requests`; reproduces at 60 % or more by the interval's low end.
 - language is kept: loss on held-out text of `requests` at most 0.05 nats above models/base.
+Written before any arm was measured at a desk:
+- conversations at desks teach multi-turn work at desks never seen: share kept of the held cases, `all` − `before`,
+  paired by case and seed; reproduces when the 95 % interval lies above +10 points, does not when it lies below 0.
 Fewer than three seeds are reported as such.
 """
 
@@ -29,6 +36,7 @@ import torch
 from agents.requests.conversation import Mix, Requests
 from agents.tools.everyday import everyday_tools
 from experiments.bfcl import SILENT, right_items
+from experiments.desks import held_cases, served
 from gym.benchmarks.base import Sample
 from gym.benchmarks.bfcl import Bfcl
 from gym.intervals import wilson
@@ -53,13 +61,15 @@ START, CORPUS, TOKENS = Path("models/base"), Path("data/corpus.parquet"), Path("
 OUT, KEPT = Path("docs/experiments/agentic_data.jsonl"), Path("work/experiments/agentic_data")
 CALLING = ("simple_python", "multiple", "parallel", "live_simple")
 CALL_TOKENS = 160
-ARMS = ("none", "worlds", "services", "requests", "all")
+ARMS = ("none", "before", "services", "worlds", "requests", "all")
 
 
-def conversations(arm: str, count: int, seed: int) -> list[Conversation]:
+def conversations(arm: str, count: int, seed: int, before: Path) -> list[Conversation]:
     """What an arm learns from; `count` of what is made here."""
     if arm == "none":
         return []
+    if arm == "before":
+        return trajectories(before, "simulated")
     worlds = trajectories(Path("data/trajectories.parquet"), "simulated")
     mix = Mix(**load_section("trajectories", TrajectoriesParams).requests.model_dump(exclude={"count"}))
     if arm == "services":
@@ -70,11 +80,13 @@ def conversations(arm: str, count: int, seed: int) -> list[Conversation]:
     return worlds if arm == "worlds" else worlds[: count // 2] + made if arm == "all" else made
 
 
-def tune(arm: str, budget: int, p: SftParams, seed: int, tokenizer: K2Tokenizer, out: Path) -> dict[str, Any]:
+def tune(
+    arm: str, budget: int, p: SftParams, seed: int, tokenizer: K2Tokenizer, out: Path, before: Path
+) -> dict[str, Any]:
     """Learns `budget` tokens of the agent (plain text in as many steps as `sft` has, for `none`); what that took."""
     began = time.perf_counter()
     index = read_index(TOKENS)
-    kept, _ = clean(conversations(arm, 3000, seed32(seed, "requests")), index)
+    kept, _ = clean(conversations(arm, 3000, seed32(seed, "requests"), before), index)
     examples = encode(tokenizer, kept, p.sequence_length, cut_long=p.cut_long)[0]
     text = text_examples(CORPUS, tokenizer, 40 * p.sequence_length, p.sequence_length, index, rng(seed, "text"))
     share = p.text_share if examples else 1.0
@@ -111,6 +123,8 @@ def main() -> None:
     parser.add_argument("--budget", type=int, default=8000, help="tokens of the agent")
     parser.add_argument("--items", type=int, default=100, help="of each category, at most half of it")
     parser.add_argument("--categories", default=",".join((*CALLING, *SILENT)))
+    parser.add_argument("--desks", type=int, default=80, help="conversations at held desks")
+    parser.add_argument("--before", type=Path, default=Path("data/before.parquet"), help="trajectories of before")
     parser.add_argument("--grammar", action="store_true", help="also under the grammar")
     parser.add_argument("--choose", action="store_true", help="measure on the items that settings are chosen by")
     args = parser.parse_args()
@@ -121,11 +135,14 @@ def main() -> None:
         run = {"arm": arm, "seed": seed, "budget": args.budget}
         folder = KEPT / f"{arm}-{seed}-{args.budget}"
         if not folder.exists():
-            record({"record": "tuned"} | run | tune(arm, args.budget, p, seed, tokenizer, folder))
+            record({"record": "tuned"} | run | tune(arm, args.budget, p, seed, tokenizer, folder, args.before))
             gc.collect()
         model = load_checkpoint(folder).eval()
         if not recorded(text := {"record": "text"} | run):
             record(text | {"loss": HeldText(common.seed)(model, tokenizer).metrics()["text_loss"]})
+        if args.desks and not recorded(key := {"record": "desks"} | run | {"cases": args.desks}):
+            right = served(model, tokenizer, held_cases(args.desks))
+            record(key | {"right": sum(right), "interval": wilson(sum(right), len(right)), "each": right})
         grammar = ToolGrammar(tokenizer, model.config.vocab_size)
         for category in args.categories.split(","):
             for rules in (None, grammar) if args.grammar else (None,):

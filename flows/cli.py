@@ -22,7 +22,7 @@ COMMANDS = {  # name: module, what it does, an example
     "plan": ("k2model.training.plan", "memory and time on a cluster", "k2 plan k2 --gpus 256 --ep 64"),
     "serve": ("k2model.serving.server", "an OpenAI-compatible server over a checkpoint", "k2 serve models/rl"),
     "export": ("k2model.formats.export", "a model folder as one file for llama.cpp", "k2 export gguf models/rl"),
-    "chat": ("agents.playground.__main__", "a page to talk with a model, its tools really called", "k2 chat models/rl --world airline"),
+    "chat": ("agents.playground.__main__", "a page to talk with a model, its tools really called", "k2 chat models/rl --world rail_tickets"),
 }  # fmt: skip
 
 

@@ -31,6 +31,8 @@ GUIDES = {
     "docs/scaling.md",
     "docs/stages.md",
     "docs/architecture.md",
+    "docs/your-tools.md",
+    "docs/applications.md",
 }  # what a user reads
 
 PROGRAMS = "k2 python make dvc pytest prefect torchrun deepspeed srun sbatch kubectl vllm lint-imports pip git"
@@ -55,6 +57,8 @@ RUN = [
     "python -m stages.dial --size smoke --write",
     "python -m stages.inputs",
     "python -m stages.corpus",
+    "python -m agents.worlds.reach rail_tickets",
+    "python -m agents.conversations.solved rail_tickets",
     "k2 --help",
     "k2 doctor",
     "k2 models",
@@ -77,6 +81,9 @@ PROOF = {
     r"dvc (metrics|plots) diff.*": "tests/test_pipeline.py::test_metrics_plots_and_experiments_are_readable",
     r"dvc (push|pull|remote add .*)": (
         "tests/test_pipeline.py::test_what_one_checkout_pushes_another_pulls_and_runs_nothing"
+    ),
+    r"python -m experiments\.your_tools .*": (
+        "tests/experiments/test_your_tools.py::test_right_calls_of_both_models_stand_by_tool_and_server"
     ),
     r"k2 experiment .*": "tests/flows/test_sweep.py::test_an_experiment_leaves_the_checkout_as_it_is",
     r"dvc exp (show .*|apply .*)": "tests/test_pipeline.py::test_metrics_plots_and_experiments_are_readable",

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from agents.conversations.agents import Agent
 from agents.conversations.judge import Judgement
-from agents.conversations.planner import Agent
 from agents.conversations.trajectory import Counted
 from agents.loop import loop
 from gym.sandbox import Sandbox

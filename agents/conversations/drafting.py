@@ -1,336 +1,471 @@
-"""Tasks drawn and worded: a goal state is drawn first, the plan that reaches it and the request for it follow."""
+"""Tasks drawn backwards: what is possible, impossible or forbidden in a world comes first, its words follow."""
 
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from random import Random
 from typing import Any
 
-import numpy as np
+from agents.conversations.facts import Best, Reference, facts_of
+from agents.conversations.finding import Finder, NotFound, Row, Search
+from agents.conversations.phrases import be, described, field_phrase, field_words, of_record, superlative
+from agents.conversations.task import Expected, Goal
+from agents.conversations.words import frame, label, other_unit, spoken, tidied
+from agents.worlds.application import Action, Entity, Parameter, Policy, authored
+from agents.worlds.extras import BY_NAME
+from agents.worlds.fields import draw
+from agents.worlds.simulator import banned, owner_of
+from agents.worlds.surface import Surface, plural
+from agents.worlds.world import Refused, World
 
-from agents.conversations.simulator import Simulator
-from agents.conversations.tasks import (
-    Application,
-    Criterion,
-    PlannedCall,
-    Subgoal,
-    WorldTask,
-    gold_answer,
-    replay,
-    unmet,
+TRIES = 24
+SUMMED = (
+    "hours",
+    "minutes",
+    "days",
+    "nights",
+    "kg",
+    "tonnes",
+    "litres",
+    "km",
+    "m",
+    "points",
+    "people",
+    "pieces",
+    "packs",
+    "bottles",
 )
-from agents.conversations.world import World, value
-from agents.tools.spec import READ_ONLY, Field, Kind
+SHARES: Mapping[str, float] = {
+    "done": 0.6, "fails": 0.07, "forbidden": 0.1, "ask": 0.1, "count": 0.04, "total": 0.04, "outside": 0.06,
+}  # fmt: skip
+REFERENCES = ("label",) * 12 + ("id",) * 4 + ("best",) * 3
 
 
-class _Missing(Exception):
-    """A form needs a tool that there isn't."""
+@dataclass(frozen=True)
+class Habits:
+    """How often a user holds something back, says a wrong id, changes his mind, or refuses when asked for a yes.
+
+    stranger: that he is somebody else, where that is checked. upfront: that he says who he is before he is asked.
+    same: that he wants what he wanted before for another record.
+    """
+
+    missing: float = 0.1
+    slip: float = 0.06
+    change: float = 0.1
+    refuse: float = 0.1
+    stranger: float = 0.15
+    upfront: float = 0.6
+    fallback: float = 0.4
+    extra: float = 0.35
+    same: float = 0.15
 
 
-class _Draft:
-    """The world as the gold plan leaves it so far: each subgoal is drawn against it."""
-
-    def __init__(self, app: Application, kinds: list[Kind], seed: int, allowed: Set[str] | None) -> None:
-        self.app, self.kinds, self.allowed = app, kinds, allowed
-        self.world = World.generate(kinds, seed)
-        self.simulator = Simulator(list(app.tools.values()), self.world, seed)
-        self.rng = np.random.default_rng([seed, 5])
-        self.touched: set[str] = set()
-
-    def kind(self) -> Kind:
-        return self.kinds[int(self.rng.integers(len(self.kinds)))]
-
-    def entity(self, kind: Kind) -> str | None:
-        """An id that no earlier subgoal touched."""
-        free = [entity_id for entity_id in self.world.entities[kind.slug] if entity_id not in self.touched]
-        if not free:
-            return None
-        entity_id = str(self.rng.choice(free))
-        self.touched.add(entity_id)
-        return entity_id
-
-    def unique_key(self, kind: Kind, entity_id: str) -> str | None:
-        """A field whose value finds this entity alone, best a name."""
-        table = self.world.entities[kind.slug]
-        fields = sorted(
-            (f for f in kind.fields if f.type in ("name", "date", "enum")),
-            key=lambda f: ("name", "date", "enum").index(f.type),
-        )
-        for f in fields:
-            if sum(entity[f.name] == table[entity_id][f.name] for entity in table.values()) == 1:
-                return f.name
-        return None
-
-    def tool(self, kind: Kind, action: str, name: str | None = None) -> str:
-        """The name of the tool that does this.
-
-        Raises:
-            _Missing: the agent has none.
-        """
-        tool = self.app.by_use.get((kind.slug, action, name))
-        if tool is None or (self.allowed is not None and tool.name not in self.allowed):
-            raise _Missing
-        return tool.name
-
-    def run(self, calls: Sequence[PlannedCall]) -> list[str]:
-        return [self.simulator.call(call.tool, call.arguments).text for call in calls]
-
-
-def _spoken(name: str) -> str:
-    return name.replace("_", " ")
-
-
-def _change(draft: _Draft, by_id: bool) -> Subgoal | None:
-    """Set a field of an entity that is named by its id, or has to be found first."""
-    kind = draft.kind()
-    entity_id = draft.entity(kind)
-    if entity_id is None:
-        return None
-    table = draft.world.entities[kind.slug]
-    options = [f for f in kind.fields if f.type != "text"]
-    f = options[int(draft.rng.integers(len(options)))]
-    new = value(draft.rng, f)
-    if new == table[entity_id][f.name]:
-        return None
-    update = PlannedCall(draft.tool(kind, "update", f.name), {"id": entity_id, f.name: new})
-    if by_id:
-        calls: tuple[PlannedCall, ...] = (update,)
-        request = f"Set the {_spoken(f.name)} of {kind.name} {entity_id} to {new}."
-        detail = f"It is {kind.name} {entity_id}."
-    else:
-        key = draft.unique_key(kind, entity_id)
-        if key is None or key == f.name:
-            return None
-        find = PlannedCall(draft.tool(kind, "search", key), {key: table[entity_id][key]})
-        calls = (find, update)
-        request = f"Set the {_spoken(f.name)} of the {kind.name} with {_spoken(key)} {table[entity_id][key]} to {new}."
-        detail = f"Its {_spoken(key)} is {table[entity_id][key]}."
-    draft.run(calls)
-    criterion = Criterion("equals", kind.slug, entity_id, {f.name: new})
-    return Subgoal(request, detail, calls, criterion, f"{kind.name} {entity_id} changed")
-
-
-def change_by_id(draft: _Draft) -> Subgoal | None:
-    return _change(draft, by_id=True)
-
-
-def change_found(draft: _Draft) -> Subgoal | None:
-    return _change(draft, by_id=False)
-
-
-def remove(draft: _Draft) -> Subgoal | None:
-    """Delete an entity that is named by its id."""
-    kind = draft.kind()
-    entity_id = draft.entity(kind)
-    if entity_id is None:
-        return None
-    calls = (PlannedCall(draft.tool(kind, "delete"), {"id": entity_id}),)
-    draft.run(calls)
-    criterion = Criterion("absent", kind.slug, entity_id, {})
-    return Subgoal(
-        f"Delete {kind.name} {entity_id}.",
-        f"I mean {kind.name} {entity_id}.",
-        calls,
-        criterion,
-        f"{kind.name} {entity_id} gone",
-    )
-
-
-def add(draft: _Draft) -> Subgoal | None:
-    """Create an entity with given values."""
-    kind = draft.kind()
-    values = {f.name: value(draft.rng, f) for f in kind.fields if f.type != "text"}
-    calls = (PlannedCall(draft.tool(kind, "create"), values),)
-    listed = ", ".join(f"{_spoken(name)} {field_value}" for name, field_value in values.items())
-    before = set(draft.world.entities[kind.slug])
-    draft.run(calls)
-    (new,) = set(draft.world.entities[kind.slug]) - before
-    draft.touched.add(new)
-    criterion = Criterion("exists", kind.slug, new, values)
-    return Subgoal(
-        f"Create a {kind.name} with {listed}.", f"The values are {listed}.", calls, criterion, f"new {kind.name} there"
-    )
-
-
-def raise_number(draft: _Draft) -> Subgoal | None:
-    """Add to a number of an entity that is named by its id."""
-    kind = draft.kind()
-    entity_id = draft.entity(kind)
-    numbers = [f.name for f in kind.fields if f.type in ("int", "money")]
-    if entity_id is None or not numbers:
-        return None
-    name = str(draft.rng.choice(numbers))
-    by = int(draft.rng.integers(1, 9))
-    calls = (PlannedCall(draft.tool(kind, "adjust", name), {"id": entity_id, "by": by}),)
-    draft.run(calls)
-    criterion = Criterion("equals", kind.slug, entity_id, {name: draft.world.entities[kind.slug][entity_id][name]})
-    request = f"Raise the {_spoken(name)} of {kind.name} {entity_id} by {by}."
-    return Subgoal(
-        request, f"It is {kind.name} {entity_id}.", calls, criterion, f"{_spoken(name)} of {entity_id} raised"
-    )
-
-
-def ask_count(draft: _Draft) -> Subgoal | None:
-    """A question that a count answers."""
-    kind = draft.kind()
-    enums = [f for f in kind.fields if f.type == "enum"]
-    f = enums[int(draft.rng.integers(len(enums)))]
-    wanted = str(draft.rng.choice(f.values))
-    calls = (PlannedCall(draft.tool(kind, "count", f.name), {f.name: wanted}),)
-    count = sum(entity[f.name] == wanted for entity in draft.world.entities[kind.slug].values())
-    draft.run(calls)
-    criterion = Criterion("said", kind.slug, "", {"answer": str(count)})
-    request = f"How many {kind.name} records have {_spoken(f.name)} {wanted}?"
-    return Subgoal(request, f"The {_spoken(f.name)} is {wanted}.", calls, criterion, f"{kind.name} counted")
-
-
-def _locked(draft: _Draft) -> tuple[Kind, str, Field, Any] | None:
-    """A kind, an id that is locked from now on, a field, and another value for it."""
-    kind = draft.kind()
-    entity_id = draft.entity(kind)
-    options = [f for f in kind.fields if f.type != "text"]
-    f = options[int(draft.rng.integers(len(options)))]
-    new = value(draft.rng, f)
-    if entity_id is None or new == draft.world.entities[kind.slug][entity_id][f.name]:
-        return None
-    return kind, entity_id, f, new
-
-
-def blocked(draft: _Draft) -> Subgoal | None:
-    """A change that is not permitted: it has to be tried, left alone and reported."""
-    change = _locked(draft)
-    if change is None:
-        return None
-    kind, entity_id, f, new = change
-    calls = (PlannedCall(draft.tool(kind, "update", f.name), {"id": entity_id, f.name: new}),)
-    draft.world.locked.add(entity_id)
-    draft.run(calls)
-    criterion = Criterion("denied", kind.slug, entity_id, {})
-    request = f"Set the {_spoken(f.name)} of {kind.name} {entity_id} to {new}."
-    return Subgoal(
-        request, f"It is {kind.name} {entity_id}.", calls, criterion, f"refusal for {kind.name} {entity_id} reported"
-    )
-
-
-def blocked_or_else(draft: _Draft) -> Subgoal | None:
-    """A change that is not permitted, and what the user wants in that case."""
-    change = _locked(draft)
-    if change is None:
-        return None
-    kind, entity_id, f, new = change
-    other = draft.entity(kind)
-    if other is None or draft.world.entities[kind.slug][other][f.name] == new:
-        return None
-    name = draft.tool(kind, "update", f.name)
-    calls = (PlannedCall(name, {"id": entity_id, f.name: new}), PlannedCall(name, {"id": other, f.name: new}))
-    draft.world.locked.add(entity_id)
-    draft.run(calls)
-    criterion = Criterion("equals", kind.slug, other, {f.name: new})
-    request = (
-        f"Set the {_spoken(f.name)} of {kind.name} {entity_id} to {new}; "
-        f"if that is not permitted, do it for {other} instead."
-    )
-    return Subgoal(
-        request, f"It is {entity_id}, else {other}.", calls, criterion, f"{kind.name} {other} changed instead"
-    )
-
-
-FORMS: dict[str, Callable[[_Draft], Subgoal | None]] = {
-    "change_by_id": change_by_id,
-    "change_found": change_found,
-    "remove": remove,
-    "add": add,
-    "raise_number": raise_number,
-    "ask_count": ask_count,
-    "blocked": blocked,
-    "blocked_or_else": blocked_or_else,
-}
-EASY = ("change_by_id", "remove", "raise_number")
-MIXED = (*(name for name in FORMS if not name.startswith("blocked")),) * 4 + ("blocked", "blocked_or_else")  # by weight
-TRIES = 40
-
-
-class NoTask(Exception):
-    """The tools that an agent has make no task."""
-
-
-def make_task(
-    app: Application,
-    seed: int,
-    subgoals: int,
-    *,
-    forms: Sequence[str] = MIXED,
-    distractors: int = 3,
-    allowed: Set[str] | None = None,
-    helpers: bool = False,
-) -> WorldTask:
-    """A task of `subgoals` goals in one application, proven solvable by replaying its gold plan.
+class Drafter:
+    """Draws goals against the world as the goals before leave it.
 
     Args:
-        allowed: names of the tools that the agent has; None is every tool of the application.
-        helpers: whether the agent is also given what it needs to look at what it changes.
-
-    Raises:
-        NoTask: the tools are too few for such a task.
-        RuntimeError: the gold plan misses its own goal (a defect of this module).
+        allowed: actions that goals may need.
     """
-    rng = np.random.default_rng([seed, 3])
-    own = [kind for kind in app.kinds if allowed is None or _get(app, kind) in allowed]
-    width = min(len(own), 1 + (subgoals > 1) + (subgoals > 4))
-    kinds = [own[k] for k in sorted(rng.choice(len(own), width, replace=False).tolist())]
-    draft = _Draft(app, kinds, seed, allowed)
-    goals: list[Subgoal] = []
-    for _ in range(TRIES * subgoals):
-        if len(goals) == subgoals:
-            break
-        touched = set(draft.touched)
-        try:
-            goal = FORMS[str(rng.choice(forms))](draft)
-        except _Missing:
-            goal = None
-        if goal is None:
-            draft.touched = touched
+
+    def __init__(self, surface: Surface, seed: int, rng: Random, allowed: Collection[str], habits: Habits) -> None:
+        self.surface, self.app, self.rng, self.allowed, self.habits = surface, surface.app, rng, allowed, habits
+        self.world = World.generate(self.app, seed)
+        self.writes = [action for action in self.app.writes if action.name in allowed]
+        self.times: dict[str, int] = {}
+        self.outcomes: list[tuple[str, str]] = []  # (entity, id) by goal
+        self.before: Goal | None = None
+
+    def goal(self) -> Goal | None:
+        """The next goal; None when the draw leads to none."""
+        kind = self.rng.choices(list(SHARES), list(SHARES.values()))[0]
+        if kind in ("done", "fails", "forbidden"):
+            again = kind == "done" and self.rng.random() < self.habits.same
+            goal = (self._same() if again else None) or self._do(kind)  # type: ignore[arg-type]
+        elif kind == "ask":
+            goal = self._ask()
+        elif kind == "outside":
+            goal = self._outside()
         else:
-            goals.append(goal)
-    if len(goals) < subgoals:
-        raise NoTask(f"{app.name}: no task of {subgoals} subgoals with seed {seed}")
-    gold = list(dict.fromkeys(call.tool for goal in goals for call in goal.calls))
-    if helpers:
-        gold = list(dict.fromkeys([*gold, *_helpers(app, gold)]))
-    others = [
-        name
-        for name, tool in app.tools.items()
-        if name not in gold and tool.kind in kinds and (allowed is None or name in allowed)
-    ]
-    extra = [str(name) for name in rng.choice(others, min(distractors, len(others)), replace=False)]
-    names = [*gold, *extra]
-    order = rng.permutation(len(names)).tolist()
-    task = WorldTask(
-        id=f"{app.name}-{subgoals}-{seed}",
-        domain=app.domain,
-        application=app.name,
-        world_seed=seed,
-        kinds=tuple(kind.slug for kind in kinds),
-        tools=tuple(names[k] for k in order),
-        subgoals=tuple(goals),
-        locked=tuple(sorted(draft.world.locked)),
-    )
-    if unmet(task, replay(app, task), gold_answer(task)):
-        raise RuntimeError(f"{task.id}: the gold plan does not reach its goal")
-    return task
+            goal = self._count(summed=kind == "total")
+        if goal is not None:
+            self._settle(goal)
+        return goal
+
+    def _settle(self, goal: Goal) -> None:
+        wanted = goal.wanted()
+        outcome = ("", "")
+        if wanted is not None:
+            done = self.world.run(self.app.actions[wanted.action], wanted.stored())
+            self.times[wanted.action] = self.times.get(wanted.action, 0) + 1
+            outcome = (done.entity, done.ids[0]) if done.ids and wanted is goal else outcome
+        self.outcomes.append(outcome)
+        self.before = goal
+
+    # ---- changes -------------------------------------------------------------------------------------------------
+
+    def _do(self, wanted: Expected, *, plainly: bool = False) -> Goal | None:
+        """A change that ends as wanted; `plainly` without anything held back."""
+        for _ in range(TRIES):
+            action = self.rng.choice(self.writes)
+            ask = self.rng.choice(action.asks)
+            named = {path[0] for path in ask.paths}
+            values = self._values(action, named)
+            ids = {
+                parameter.name: self._some_record(parameter.type.target)
+                for parameter in action.parameters
+                if parameter.type.base == "ref" and parameter.name in named
+            }
+            if any(not key for key in ids.values()):
+                continue
+            ended = self._end(action, {**ids, **values})
+            if ended is None or ended[0] != wanted:
+                continue
+            references = {name: self._reference(action.refs[name], key) for name, key in ids.items()}
+            if len({reference.text for reference in references.values()}) < len(references):
+                continue
+            if any(self.app.rules(action.name, "identify")) and self._blind(references):
+                continue
+            goal = Goal("do", "", wanted, ended[1], action.name, values, references)
+            goal = goal if plainly else self._troubled(goal, action)
+            return replace(goal, says=self._said(goal, action, ask.text))
+        return None
+
+    def _same(self) -> Goal | None:
+        """The change of the goal before, with another record; None where there is none that can be had like this."""
+        before = self.before
+        if before is None or before.expected != "done" or before.kind != "do":
+            return None
+        action = self.app.actions[before.action]
+        if not before.references or before.slip or before.missing or before.corrected or self._asks_first(action.name):
+            return None
+        name = self.rng.choice(list(before.references))
+        entity = before.references[name].entity
+        key = self.rng.choice(list(self.world.tables[entity]) or [""])
+        ids = {each: reference.id for each, reference in before.references.items()} | {name: key}
+        missing = any(each not in self.world.tables[before.references[n].entity] for n, each in ids.items())
+        if missing or len(set(ids.values())) < len(ids) or key == before.references[name].id:
+            return None
+        if self._end(action, {**ids, **before.arguments}) != ("done", ""):
+            return None
+        reference = self._reference_once(entity, key)
+        says = tidied(frame("user", "same", self.rng, of=reference.text))
+        references = {**before.references, name: reference}
+        return Goal("do", says, "done", "", action.name, before.arguments, references)
+
+    def _blind(self, references: Mapping[str, Reference]) -> bool:
+        """Whether one is an id of a record that no tool shows: whose it is could not be found out."""
+        shown = {action.shows for action in self.app.actions.values() if action.name in self.allowed}
+        return any(each.kind == "id" and each.entity not in shown for each in references.values())
+
+    def _values(self, action: Action, named: Collection[str]) -> dict[str, Any]:
+        values: dict[str, Any] = {}
+        for parameter in action.parameters:
+            extra = parameter.name in BY_NAME and parameter.optional and self.rng.random() < self.habits.extra
+            if parameter.type.base != "ref" and (parameter.name in named or extra):
+                values[parameter.name] = draw(parameter.type, self.rng, self.app.today)
+        return values
+
+    def _some_record(self, entity: str) -> str:
+        """Most often what an earlier goal made or changed, where there is such."""
+        before = [key for kind, key in self.outcomes if kind == entity and key in self.world.tables[entity]]
+        if before and self.rng.random() < 0.5:
+            return self.rng.choice(before)
+        return self.rng.choice(list(self.world.tables[entity]) or [""])
+
+    def _end(self, action: Action, stored: Mapping[str, Any]) -> tuple[Expected, str] | None:
+        """How a call would end now: done, fails with its error, or forbidden by a policy; None where it is unclear."""
+        scope = self.world.scope(action, stored)
+        self.world.lets(action, scope)
+        rules = [*banned(self.app, action, scope), *self._spent(action)]
+        try:
+            self.world.check(action, scope)
+        except Refused as refusal:
+            return None if rules else ("fails", refusal.error)
+        return ("forbidden", rules[0]) if rules else ("done", "")
+
+    def _spent(self, action: Action) -> list[str]:
+        """The policies that allow the action no more times."""
+        return [
+            rule.id
+            for rule in self.app.rules(action.name, "most")
+            if sum(self.times.get(name, 0) for name in rule.actions) >= rule.times
+        ]
+
+    def _troubled(self, goal: Goal, action: Action) -> Goal:
+        """The goal with what makes it more than a call: what is held back, wrong at first, or thought better of."""
+        rng, habits = self.rng, self.habits
+        scope = self.world.scope(action, goal.stored())
+        identify = list(self.app.rules(action.name, "identify"))
+        if identify and goal.expected in ("done", "forbidden", "fails"):
+            credentials: dict[str, str] = {}
+            for rule in identify:
+                owner = owner_of(self.world, action, scope, rule.entity)
+                if owner:
+                    credentials[rule.id] = self._credential(rule, owner)
+            strange = credentials and goal.expected == "done" and rng.random() < habits.stranger
+            if strange:
+                rule = identify[0]
+                kind = self.app.entities[rule.entity].fields[rule.value]
+                wrong = str(draw(kind, rng, self.app.today))
+                if wrong != credentials.get(rule.id):
+                    goal = replace(goal, expected="stranger", reason=rule.id)
+                    credentials = {rule.id: wrong}
+            goal = replace(goal, credential=credentials)
+        if goal.expected == "fails" and rng.random() < habits.fallback:
+            goal = replace(goal, fallback=self._do("done", plainly=True))
+            if goal.fallback is not None and self._asks_first(goal.fallback.action):
+                goal = replace(goal, fallback=None)
+        if goal.expected == "done" and any(self.app.rules(action.name, "confirm")):
+            draw_ = rng.random()
+            if draw_ < habits.refuse:
+                return replace(goal, expected="declined")
+            if draw_ < habits.refuse + habits.change:
+                goal = self._corrected(goal, action)
+        if goal.expected != "done":
+            return goal
+        by_id = [name for name, reference in goal.references.items() if reference.kind == "id"]
+        if by_id and rng.random() < habits.slip * 3:
+            return replace(goal, slip=self._wrong(goal.references[by_id[0]].id))
+        others = [name for name, reference in goal.references.items() if reference.kind != "that"]
+        if others and rng.random() < habits.missing:
+            goal = replace(goal, missing=(rng.choice(others),))
+        return goal
+
+    def _asks_first(self, action: str) -> bool:
+        return any(True for kind in ("confirm", "identify") for _ in self.app.rules(action, kind))
+
+    def _credential(self, rule: Policy, owner: str) -> str:
+        return str(self.world.tables[rule.entity][owner][rule.value])
+
+    def _corrected(self, goal: Goal, action: Action) -> Goal:
+        """The goal with another value for one argument, with which it can be done as well."""
+        for name in goal.arguments:
+            kind = action.parameter(name).type
+            new = draw(kind, self.rng, self.app.today)
+            if new == goal.arguments[name] or isinstance(new, (bool, list)):
+                continue
+            if self._end(action, {**goal.stored(), name: new}) == ("done", ""):
+                return replace(goal, corrected={name: new})
+        return goal
+
+    def _wrong(self, key: str) -> str:
+        """An id that there isn't."""
+        letters = key.rstrip("0123456789")
+        while True:
+            wrong = f"{letters}{self.rng.randint(100, 999)}"
+            if all(wrong not in table for table in self.world.tables.values()):
+                return wrong
+
+    def _said(self, goal: Goal, action: Action, ask: str) -> str:
+        values = {}
+        slipped = False
+        for name, reference in goal.references.items():
+            noun = self.app.entities[reference.entity].noun
+            unnamed = self.rng.choice((f"a {noun}", f"one of the {plural(noun)}"))
+            text = unnamed if name in goal.missing else reference.text
+            if goal.slip and reference.kind == "id" and not slipped:
+                text, slipped = text.replace(reference.id, goal.slip), True
+            values[name] = text
+        for name, value in goal.arguments.items():
+            values[name] = spoken(action.parameter(name).type, value, self.rng, self.app.today)
+        text = other_unit(fill(ask, values), self.rng)
+        for name in goal.arguments:
+            if name in BY_NAME and "{" + name + "}" not in ask:
+                text += ", " + BY_NAME[name].phrase.format(values[name])
+        for rule in self.app.rules(action.name, "identify"):
+            if rule.id in goal.credential and self.rng.random() < self.habits.upfront:
+                words, value = rule.value.replace("_", " "), goal.credential[rule.id]
+                text += frame("user", "upfront", self.rng, field=words, value=value)
+        if goal.fallback is not None:
+            text += frame("user", "fallback", self.rng, what=goal.fallback.says)
+        return tidied(text)
+
+    # ---- records in words ----------------------------------------------------------------------------------------
+
+    def _reference(self, entity: str, key: str) -> Reference:
+        """The record in words that lead to it with the tools there are; by its id where no others do."""
+        noun = self.app.entities[entity].noun
+        for number, (kind, before) in enumerate(self.outcomes):
+            if before == key and kind == entity and number == _last(self.outcomes, key) and self.rng.random() < 0.7:
+                forms = ("that {}", "that {}", "the same {}", "this {}", "that same {}", "the {} from before")
+                return Reference("that", entity, key, self.rng.choice(forms).format(noun), goal=number)
+        kind_of = self.rng.choice(REFERENCES)
+        reference = self._best(entity, key) if kind_of == "best" else None
+        if reference is None and kind_of != "id":
+            text = label(self.world, entity, key, self.rng)
+            reference = Reference("label", entity, key, text, facts_of(self.world, entity, key))
+            reference = None if "nobody" in text else reference
+        if reference is not None and self._leads(reference):
+            return reference
+        return Reference("id", entity, key, key if self.rng.random() < 0.5 else f"{noun} {key}")
+
+    def _best(self, entity: str, key: str) -> Reference | None:
+        """The record as the one with the most or least of something among some."""
+        rng, fields = self.rng, self.app.entities[entity].fields
+        finders = [a for a in self.app.actions.values() if a.finds == entity and a.name in self.allowed]
+        names = [name for name, kind in fields.items() if kind.numeric or kind.base in ("date", "time")]
+        row = self.world.tables[entity][key]
+        names = [name for name in names if row[name] is not None and field_words(name, fields[name])]
+        if not finders or not names:
+            return None
+        action, name, highest = rng.choice(finders), rng.choice(names), rng.random() < 0.5
+        values: dict[str, Any] = {}
+        refs: dict[str, Reference] = {}
+        for parameter in action.parameters:
+            value = row[parameter.name]
+            if value is None or parameter.name == name or (parameter.optional and rng.random() < 0.4):
+                continue
+            if parameter.type.base == "ref":
+                refs[parameter.name] = self._reference_once(parameter.type.target, value)
+            elif not _names_one(self.app.entities[entity], parameter):
+                values[parameter.name] = value
+        needed = {parameter.name for parameter in action.parameters if not parameter.optional}
+        if not (values or refs) or needed - {*values, *refs}:
+            return None
+        text = self._superlative(entity, name, values, refs, highest=highest)
+        return Reference("best", entity, key, text, best=Best(action.name, values, refs, name, highest))
+
+    def _reference_once(self, entity: str, key: str) -> Reference:
+        text = label(self.world, entity, key, self.rng)
+        reference = Reference("label", entity, key, text, facts_of(self.world, entity, key))
+        if "nobody" not in text and self._leads(reference):
+            return reference
+        return Reference("id", entity, key, key)
+
+    def _superlative(
+        self, entity: str, name: str, values: Mapping[str, Any], refs: Mapping[str, Reference], *, highest: bool
+    ) -> str:
+        made = self.app.entities[entity]
+        most = superlative(name, made.fields[name], highest=highest)
+        said = self._as_said(entity, values, refs)
+        noun, clause = described(made, said, many=False)
+        if not clause:
+            return f"the {noun} with {most}"
+        noun, clause = described(made, said, many=True)
+        return f"the {made.noun} with {most} among the {noun} {clause}"
+
+    def _as_said(self, entity: str, values: Mapping[str, Any], refs: Mapping[str, Reference]) -> dict[str, str]:
+        fields = self.app.entities[entity].fields
+        said = {name: spoken(fields[name], value, self.rng, self.app.today) for name, value in values.items()}
+        return {**said, **{name: reference.text for name, reference in refs.items()}}
+
+    def _leads(self, reference: Reference) -> bool:
+        """Whether an agent with the tools there are comes to this record."""
+        finder = Finder(self.app, self.allowed, together=False)
+        try:
+            return search(finder.reference(reference), self.surface, self.world) == reference.id
+        except NotFound:
+            return False
+
+    # ---- questions -----------------------------------------------------------------------------------------------
+
+    def _ask(self) -> Goal | None:
+        entity = self.rng.choice([each for each in self.app.entities.values() if self.world.tables[each.name]])
+        key = self.rng.choice(list(self.world.tables[entity.name]))
+        row = self.world.tables[entity.name][key]
+        reference = self._reference(entity.name, key)
+        told = {path[0] for path in entity.label.paths} | set(reference.best.values if reference.best else ())
+        fields = [
+            name
+            for name, kind in entity.fields.items()
+            if row[name] is not None and name not in told and kind.base not in ("ref", "list", "bool", "text")
+        ]
+        shown = any(a.shows == entity.name for a in self.app.actions.values() if a.name in self.allowed)
+        if not fields or (reference.kind in ("id", "that") and not shown):
+            return None
+        name = self.rng.choice(fields)
+        phrase = field_phrase(name, entity.fields[name])
+        it = of_record(phrase, reference.text)
+        says = frame("user", "ask_field", self.rng, it=it, **{"is": be(phrase)})
+        return Goal("ask", tidied(says), "told", references={"record": reference}, asked=name, tells=(row[name],))
+
+    def _count(self, *, summed: bool) -> Goal | None:
+        finders = [a for a in self.app.actions.values() if a.finds and a.name in self.allowed]
+        if not finders:
+            return None
+        action = self.rng.choice(finders)
+        entity = self.app.entities[action.finds]
+        row = self.world.tables[entity.name][self.rng.choice(list(self.world.tables[entity.name]))]
+        values: dict[str, Any] = {}
+        refs: dict[str, Reference] = {}
+        for parameter in action.parameters:
+            value = row[parameter.name]
+            if value is None or (parameter.optional and self.rng.random() < 0.4):
+                continue
+            if parameter.type.base == "ref":
+                refs[parameter.name] = self._reference_once(parameter.type.target, value)
+            elif not _names_one(entity, parameter):
+                values[parameter.name] = value
+        numbers = [n for n, kind in entity.fields.items() if kind.base == "money" or kind.unit in SUMMED]
+        needed = {p.name for p in action.parameters if not p.optional}
+        if not (values or refs) or needed - {*values, *refs} or (summed and not numbers):
+            return None
+        ids = {name: reference.id for name, reference in refs.items()}
+        matching = self.world.run(action, {**values, **ids}).ids
+        nouns = " ".join(described(entity, self._as_said(entity.name, values, refs), many=True)).strip()
+        if not summed:
+            says = tidied(frame("user", "ask_count", self.rng, nouns=nouns))
+            return Goal("count", says, "told", "", action.name, values, refs, tells=(len(matching),))
+        name = self.rng.choice(numbers)
+        amounts = [self.world.tables[entity.name][key][name] for key in matching]
+        if len(amounts) < 2 or None in amounts:
+            return None
+        says = frame("user", "ask_total", self.rng, field=field_words(name, entity.fields[name]), nouns=nouns)
+        return Goal("total", tidied(says), "told", "", action.name, values, refs, name, (_sum(amounts),))
+
+    def _outside(self) -> Goal | None:
+        """What another desk could do."""
+        others = [app for app in authored().values() if app.domain != self.app.domain and not app.held]
+        if not others:
+            return None
+        app = self.rng.choice(others)
+        action = self.rng.choice(app.writes)
+        world = World.generate(app, self.rng.randint(0, 999))
+        ask = self.rng.choice(action.asks)
+        values = {}
+        for name in sorted({path[0] for path in ask.paths}):
+            kind = action.parameter(name).type
+            if kind.base == "ref":
+                values[name] = label(world, kind.target, self.rng.choice(list(world.tables[kind.target])), self.rng)
+            else:
+                values[name] = spoken(kind, draw(kind, self.rng, app.today), self.rng, self.app.today)
+        text = tidied(fill(ask.text, values))
+        return None if "nobody" in text else Goal("outside", text, "outside")
 
 
-def _get(app: Application, kind: Kind) -> str:
-    tool = app.by_use.get((kind.slug, "get", None))
-    return "" if tool is None else tool.name
+def _names_one(entity: Entity, parameter: Parameter) -> bool:
+    """Whether a value of the parameter leaves one record, so that nothing is to be counted or compared."""
+    named = parameter.type.base == "pool" and (parameter.name,) in entity.label.paths
+    return named or parameter.type.base in ("email", "phone")
 
 
-def _helpers(app: Application, gold: Sequence[str]) -> list[str]:
-    """Tools that show what the gold tools change: one record, and the list that a new one joins."""
-    names = []
-    for name in gold:
-        tool = app.tools[name]
-        if tool.action in READ_ONLY:
-            continue
-        for action in ("get", "list") if tool.action == "create" else ("get",):
-            shows = app.by_use.get((tool.kind.slug, action, None))
-            if shows is not None:
-                names.append(shows.name)
-    return names
+def _sum(amounts: Sequence[float]) -> float | int:
+    total = round(sum(amounts), 2)
+    return int(total) if float(total).is_integer() else total
+
+
+def _last(outcomes: Sequence[tuple[str, str]], key: str) -> int:
+    return max(number for number, (_, before) in enumerate(outcomes) if before == key)
+
+
+def fill(text: str, values: Mapping[str, str]) -> str:
+    for name, value in values.items():
+        text = text.replace("{" + name + "}", value)
+    return text
+
+
+def search(coroutine: Search[Any], surface: Surface, world: World) -> Any:
+    """Runs a search without trouble; raises NotFound."""
+    results: list[Row] | None = None
+    try:
+        calls = next(coroutine)
+        while True:
+            results = []
+            for call in calls:
+                tool = surface.by_action[call.action]
+                try:
+                    results.append(surface.shown(world, tool, world.run(tool.action, call.arguments)))
+                except Refused as refusal:
+                    results.append({"error": refusal.error})
+            calls = coroutine.send(results)
+    except StopIteration as end:
+        return end.value

@@ -1,26 +1,15 @@
-"""A language model in the agent's place: many conversations, each through the think–act loop at its own pace."""
+"""A language model in the agent's place, and if wanted in the user's too: each conversation at its own pace."""
 
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from agents.chat.protocol import ChatClient, ChatRefusal, ChatRequest, Dialog
-from agents.conversations.planner import Agent
-from agents.conversations.tasks import Application
-from agents.conversations.trajectory import Trajectory, conversation
-from agents.conversations.users import Script
+from agents.chat.protocol import ChatAnswer, ChatClient, ChatRefusal, ChatRequest, Dialog
+from agents.conversations.task import Goal, WorldTask
+from agents.conversations.trajectory import TURNS, Case, Conversation, Trajectory
 from agents.loop import loop
 from agents.loop.context import ContextExhausted
-from k2model.chat.messages import next_call_index
-
-
-@dataclass(frozen=True)
-class Case:
-    """Who serves whom, and the seed of the world's noise."""
-
-    app: Application
-    script: Script
-    agent: Agent
-    seed: int
 
 
 @dataclass(frozen=True)
@@ -29,14 +18,17 @@ class Acting:
 
     Attributes:
         max_tokens, temperature: of a turn. A turn that is cut ends its conversation (`token_limit`).
-        context_tokens: a conversation that no longer fits ends (`context_exhausted`).
+        context_tokens: earlier tool outputs are hidden when a conversation no longer fits, then it ends
+            (`context_exhausted`).
         max_steps: turns of the model in answer to one of the user's.
+        plays_user: whether the model plays the user too, in requests of their own.
     """
 
     max_tokens: int
     temperature: float
     context_tokens: int
     max_steps: int
+    plays_user: bool = False
 
 
 def act(client: ChatClient, cases: Iterable[Case], acting: Acting, on_done: Callable[[int, Trajectory], None]) -> None:
@@ -55,31 +47,51 @@ def act(client: ChatClient, cases: Iterable[Case], acting: Acting, on_done: Call
     client.converse(_dialog(client, case_index, case, acting, on_done) for case_index, case in enumerate(cases))
 
 
+Asking = Generator[ChatRequest, ChatAnswer, str | None]
+
+
 def _dialog(
     client: ChatClient, case_index: int, case: Case, acting: Acting, on_done: Callable[[int, Trajectory], None]
 ) -> Dialog:
-    options = loop.Options(max_steps=acting.max_steps, context_tokens=acting.context_tokens, parallel=1)
-    talk = conversation(case.app, case.script, case.agent, case.seed, options=options)
-    tools = tuple(case.app.tools[name].declaration() for name in case.script.task.tools)
+    user = ModelUser(case, acting) if acting.plays_user else None
+    room = acting.context_tokens - acting.max_tokens
+    options = loop.Options(max_steps=acting.max_steps, context_tokens=room, parallel=1)
+    conversation = Conversation(case, user, options)
+    text = (yield from user.says(conversation)) if user is not None else conversation.user.opening()
+    for _ in range(TURNS):
+        if text is None:
+            break
+        answer = yield from _served(client, conversation, text, acting)
+        if answer is None:
+            break
+        text = (yield from user.says(conversation)) if user is not None else conversation.user.reply(answer)
+    on_done(case_index, conversation.ended())
+
+
+def _served(client: ChatClient, conversation: Conversation, text: str, acting: Acting) -> Asking:
+    """The agent's answer to a message of the user; None where it came to none."""
+    case = conversation.case
+    tools = tuple(case.declarations)
+    serving = conversation.serve(text)
     try:
-        view = next(talk)
+        view = next(serving)
         while True:
             request = ChatRequest(
                 tuple(view), max_tokens=acting.max_tokens, temperature=acting.temperature, seed=case.seed, tools=tools
             )
             if not client.fits(request):
-                view = talk.throw(ContextExhausted("the model's context is full"))
+                view = serving.throw(ContextExhausted("the model's context is full"))
                 continue
             answer = yield request
             if isinstance(answer, ChatRefusal):
-                view = talk.throw(_END[answer.kind](answer.reason))
+                view = serving.throw(_END[answer.kind](answer.reason))
             elif answer.finish_reason == "length":
-                view = talk.throw(loop.Truncated(f"a turn of {acting.max_tokens} tokens was cut"))
+                view = serving.throw(loop.Truncated(f"a turn of {acting.max_tokens} tokens was cut"))
             else:
-                index = next_call_index(view)
-                view = talk.send(loop.assistant(answer.text, answer.reasoning, answer.tool_calls, index))
+                view = serving.send(loop.assistant(answer.text, answer.reasoning, answer.tool_calls))
     except StopIteration as end:
-        on_done(case_index, end.value)
+        said: str | None = end.value
+        return said
 
 
 _END: dict[str, type[Exception]] = {
@@ -87,3 +99,78 @@ _END: dict[str, type[Exception]] = {
     "too_long": ContextExhausted,
     "failed": loop.InfrastructureError,
 }
+
+
+# ---- the user -------------------------------------------------------------------------------------------------------
+
+END = "<end>"
+_PLAY = """You play a user who talks to an assistant of {desk}. You are the user, never the assistant.
+Your manner: {persona}. Today is {today}.
+What you want, one thing after the other:
+{wishes}
+Write one message at a time, in your own words, short and natural. Keep every name, number, date and id exactly as it
+stands here. Tell nothing before it is asked where it says so, and invent nothing; say that you don't know what does not
+stand here. Ask for the next thing when the one before is settled. When everything is settled, or you have lost your
+patience after {patience} useless answers, write {end} and nothing else."""
+
+
+class ModelUser:
+    """A model that plays the user under the same wishes; all of them count as told in its first message.
+
+    asked: see `users.User`.
+    """
+
+    def __init__(self, case: Case, acting: Acting) -> None:
+        self.case, self.acting = case, acting
+        self.asked: tuple[int, ...] = tuple(range(len(case.task.goals)))
+        wishes = "\n".join(f"{k}. {line}" for k, line in enumerate(_wishes(case.task), 1))
+        app = case.surface.app
+        system = _PLAY.format(
+            desk=app.desk, persona=case.persona, today=app.today.isoformat(), wishes=wishes, patience=3, end=END
+        )
+        self.system: Mapping[str, Any] = {"role": "system", "content": system}
+
+    def says(self, conversation: Conversation) -> Asking:
+        """His next message; None when he has gone, or the model gave none."""
+        turned = _turned(conversation.messages)
+        request = ChatRequest(
+            (self.system, *turned), self.acting.max_tokens, self.acting.temperature, seed=self.case.seed
+        )
+        answer = yield request
+        if isinstance(answer, ChatRefusal) or END in answer.text or not answer.text.strip():
+            return None
+        if len(turned) > 1:
+            self.asked = ()
+        return answer.text.strip()
+
+    def opening(self) -> str:
+        raise NotImplementedError("a model is asked by `says`")
+
+    def reply(self, said: str) -> str | None:
+        raise NotImplementedError("a model is asked by `says`")
+
+
+def _turned(messages: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The conversation as its user sees it: he is the assistant, and sees no calls."""
+    seen = [m for m in messages if m["role"] == "user" or (m["role"] == "assistant" and m.get("content"))]
+    turned = [{"role": "assistant" if m["role"] == "user" else "user", "content": m["content"]} for m in seen]
+    return [{"role": "user", "content": "Hello, how can I help you?"}, *turned]
+
+
+def _wishes(task: WorldTask) -> list[str]:
+    return [" ".join(filter(None, (goal.says + ".", *_conditions(goal)))) for goal in task.goals]
+
+
+def _conditions(goal: Goal) -> list[str]:
+    """What the user holds back, gets wrong at first, or decides when he is asked."""
+    lines = [f"If you are asked which one you mean: {goal.references[name].text}." for name in goal.missing]
+    lines += [f"Only if you are asked who you are, say: {value}." for value in goal.credential.values()]
+    if goal.slip:
+        right = next(reference.id for reference in goal.references.values() if reference.kind == "id")
+        lines.append(f"When you hear that {goal.slip} does not exist, say that you meant {right}.")
+    if goal.expected == "declined":
+        lines.append("When you are asked to confirm it, say no and leave it.")
+    for name, value in goal.corrected.items():
+        words = re.sub("_", " ", name)
+        lines.append(f"When you are asked to confirm it, say yes, but with {value} as the {words}.")
+    return lines

@@ -1,354 +1,532 @@
-"""The embedded default agent: a planner that follows a gold plan, makes mistakes, and recovers from some.
+"""The embedded default agent: it serves wish by wish with the tools that it has, keeps the rules, and slips now and
+then.
 
-Because its mistakes are real, filtering by the judge does real work. An agent is a system prompt, a tool set and a
-policy; its skill (how often it slips, how often it notices) and its manner of thinking aloud are its own too, so that
-thousands of distinct agents differ in what they write and do.
+It knows the wishes as they are meant, so that it needs no language model; everything else it finds out: records by
+searching for what was said of them, rules by reading, who the user is by asking. Because its mistakes are real, the
+judge does real work.
 """
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+import re
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from random import Random
+from typing import Any
 
-import numpy as np
-
-from agents.conversations.simulator import DENIED, TIMED_OUT, UNAVAILABLE
-from agents.conversations.tasks import Application, PlannedCall
-from agents.conversations.users import Script
-from agents.conversations.world import NAMES
-from agents.tools.spec import READ_ONLY, Action
+from agents.conversations.agents import Agent
+from agents.conversations.facts import Facts
+from agents.conversations.finding import Call, Finder, NotFound, Row, Search, rows_of
+from agents.conversations.phrases import be, field_phrase, field_words, of_record
+from agents.conversations.said import is_said
+from agents.conversations.task import Goal, WorldTask
+from agents.conversations.users import NO, ScriptedUser
+from agents.conversations.words import (
+    frame,
+    lower_first,
+    main_clause,
+    spoken,
+    tidied,
+    upper_first,
+    without_underscores,
+)
+from agents.worlds.application import Action, Policy, owner_paths
+from agents.worlds.simulator import REBUILDING, TIMED_OUT, UNAVAILABLE, banned
+from agents.worlds.surface import Surface, plural
+from agents.worlds.template import Template
+from agents.worlds.world import Refused, World
 from k2model.chat.messages import call_id
+from k2model.chat.model_json import ModelJsonError, loads_arguments
 
-SLIPS = ("wrong_value", "wrong_id", "missing_argument", "wrong_tool", "skip")
-MANNERS = ("brief", "plain", "careful")
-COULD_NOT = "I could not do one thing: "
-ROLES: dict[str, tuple[Action, ...]] = {  # what an agent in this role may do; all may look
-    "clerk": ("update",),
-    "editor": ("update", "create"),
-    "stock keeper": ("update", "adjust"),
-    "archivist": ("delete",),
-    "coordinator": ("update", "create", "adjust", "delete"),
-}
+PERSONAL = re.compile(r"\b(I|I'm|I'd|me|my|mine|we|us|our)\b")
+PASSING = (UNAVAILABLE, REBUILDING)
 
 
 @dataclass(frozen=True)
-class AgentPolicy:
-    """Rules that an agent keeps and that stand in its system prompt.
+class Say:
+    """A message to the user."""
 
-    read_first: it reads a record before it changes it. verify: it reads a record after it changed it.
-    patience: how often it repeats a call that failed for a moment.
-    """
-
-    read_first: bool = False
-    verify: bool = False
-    patience: int = 4
-
-    def rules(self) -> str:
-        """The rules as they stand in the prompt."""
-        rules = []
-        if self.read_first:
-            rules.append("Read a record before you change it.")
-        if self.verify:
-            rules.append("Check each change afterwards.")
-        if self.patience < 4:
-            rules.append(f"Repeat a failed call at most {self.patience} times.")
-        return " ".join(rules)
+    text: str
+    thought: str
 
 
 @dataclass(frozen=True)
-class Agent:
-    """Who acts: a system prompt (its policy's rules stand in it), a tool set and a policy; a skill and a manner."""
+class Step:
+    """Calls made at once, by the names of their actions."""
 
-    id: str
-    system: str
-    slip: float
-    recover: float
-    manner: str
-    policy: AgentPolicy = AgentPolicy()
-    application: str = ""
-    tools: tuple[str, ...] = ()
-    author: str = "grammar"  # of the system prompt
+    calls: tuple[Call, ...]
+    thought: str
 
 
-def make_agent(number: int, seed: int, apps: Sequence[Application]) -> Agent:
-    """The agent with this number; equal for equal arguments."""
-    rng = np.random.default_rng([seed, number, 29])
-    app = apps[int(rng.integers(len(apps)))]
-    own = [app.kinds[k] for k in sorted(rng.choice(len(app.kinds), min(len(app.kinds), 3), replace=False).tolist())]
-    role = str(rng.choice(list(ROLES)))
-    tools = tuple(
-        tool.name
-        for tool in app.tools.values()
-        if tool.kind in own and (tool.action in READ_ONLY or tool.action in ROLES[role])
-    )
-    policy = AgentPolicy()
-    if rng.random() < 0.5:
-        policy = AgentPolicy(bool(rng.random() < 0.6), bool(rng.random() < 0.6), int(rng.integers(1, 5)))
-    virtues = ("careful", "quick", "friendly", "exact", "calm", "attentive", "patient", "thorough")
-    habits = (
-        "Use the tools.",
-        "Do only what is asked.",
-        "Say when something fails.",
-        "Keep answers short.",
-        "Ask when a detail is missing.",
-        "Never guess an id.",
-    )
-    chosen = [str(habit) for habit in rng.choice(habits, 1 + int(rng.integers(2)), replace=False)]
-    service = app.name.replace("_", " ")
-    system = f"You are a {rng.choice(virtues)} {role} of the {service} service. {' '.join([*chosen, policy.rules()])}"
-    return Agent(
-        f"agent-{number}",
-        system.rstrip(),
-        float(rng.uniform(0.0, 0.25)),
-        float(rng.uniform(0.3, 0.95)),
-        str(rng.choice(MANNERS)),
-        policy,
-        app.name,
-        tools,
-    )
-
-
-@dataclass(frozen=True)
-class _Step:
-    """A call of the plan. read: before a change. do: what the user wants. verify: after it. check: after a time-out."""
-
-    call: PlannedCall
-    role: Literal["read", "do", "verify", "check"]
-    subject: PlannedCall  # the change that a read, a verification or a check is about
+Moves = Generator[Say | Step, Any, Any]
 
 
 class Planner:
-    """A model (see `agents/loop/loop.py`) that works through a script's plan, one call a step.
-
-    It reads what its tools really returned: a refusal, a time-out, an old copy or an empty page changes what it does.
+    """Args:
+    world: as it is while the conversation goes on; looked into for what a reader of the records would conclude.
     """
 
-    def __init__(self, agent: Agent, app: Application, script: Script, seed: int, start_index: int = 0) -> None:
-        self.agent, self.app, self.script = agent, app, script
-        self.rng = np.random.default_rng([seed, 31])
-        self.index = start_index  # of the next call of the dialog
-        self.known: dict[str, dict[str, Any]] = {}  # records as they were last seen
-        self.sums: dict[tuple[str, str], int] = {}  # what a number should be after it was raised
-        self._begin(0, ())
+    def __init__(
+        self, agent: Agent, surface: Surface, task: WorldTask, user: ScriptedUser, world: World, seed: int
+    ) -> None:
+        self.agent, self.surface, self.task, self.user, self.world = agent, surface, task, user, world
+        self.app = surface.app
+        self.rng = Random(f"{seed}|planner")
+        self.allowed = [surface.tools[name].action.name for name in task.tools]
+        self.finder = Finder(self.app, self.allowed, together=agent.together)
+        self.times: dict[str, int] = {}
+        self.identified: set[tuple[str, str]] = set()
+        self.index = 0
+        self.ended = "answer"  # the kind of thought with which a wish ends
+        self.heard = ""
+        self._moves = self._serve()
+        self._waits: Say | Step | None = None
 
-    def begin_turn(self, turn: int) -> None:
-        """A user's turn was said; its calls become the plan."""
-        self._begin(turn, self.script.gold_turns[turn])
-
-    def _begin(self, turn: int, calls: Sequence[PlannedCall]) -> None:
-        self.turn = turn
-        self.queue: list[_Step] = []
-        for call in calls:
-            look = self._look_at(call)
-            if look is not None and self.agent.policy.read_first and not self._forgets():
-                self.queue.append(_Step(look, "read", call))
-            self.queue.append(_Step(call, "do", call))
-            if look is not None and self.agent.policy.verify and self.app.tools[call.tool].action != "delete":
-                self.queue.append(_Step(look, "verify", call))
-        self.step: _Step | None = None
-        self.tries, self.redone = 0, 0
-        self.slipped = False
-        self.note = ""  # what the next thought begins with
-        self.counts: list[str] = []
-        self.gave_up: list[str] = []
-
-    def _look_at(self, call: PlannedCall) -> PlannedCall | None:
-        """The call that shows the record which `call` changes, if the agent has a tool for it."""
-        tool = self.app.tools[call.tool]
-        shows = self.app.by_use.get((tool.kind.slug, "get", None))
-        if tool.action in READ_ONLY or "id" not in call.arguments or shows is None:
-            return None
-        return PlannedCall(shows.name, {"id": call.arguments["id"]}) if shows.name in self.script.task.tools else None
-
-    def _forgets(self) -> bool:
-        return bool(self.rng.random() < self.agent.slip / 2)
-
-    def _notices(self) -> bool:
-        return bool(self.rng.random() < self.agent.recover)
-
-    def __call__(self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        if self.turn in self.script.ask_first:
-            return {"role": "assistant", "content": "Of course. What exactly should be done?", "reasoning_content": ""}
-        if self.step is not None:
-            again = self._read(json.loads(str(messages[-1].get("content") or "")))
-            if again is not None:
-                return again
-        while self.queue:
-            step = self.queue.pop(0)
-            made = self._slip(step.call) if step.role == "do" else step.call
-            if made is not None:
-                self.step, self.tries = step, 0
-                self._expect_sum(step.call)
-                return self._act(made, self._thought(step))
-        return self._answer()
-
-    def _expect_sum(self, call: PlannedCall) -> None:
-        """Notes what an adjustment should come to, where the number before is known."""
-        tool, before = self.app.tools[call.tool], self.known.get(str(call.arguments.get("id")))
-        if tool.action == "adjust" and tool.field is not None and before is not None:
-            self.sums[call.arguments["id"], tool.field] = before[tool.field] + call.arguments["by"]
-
-    def _read(self, result: dict[str, Any]) -> dict[str, Any] | None:
-        """Reads the last result; gives the next call where it demands one, or None to go on with the plan."""
-        step = self.step
-        assert step is not None
-        error = str(result.get("error", ""))
-        if self.slipped and self.tries < 3 and self._notices():
-            self.slipped = False
-            self.tries += 1
-            return self._act(step.call, f"That failed: {error}. I correct it." if error else "That was not right.")
-        if not self.slipped and self.tries < self.agent.policy.patience:
-            why = "It was not available. I try again." if error == UNAVAILABLE else ""
-            why = "The index was refreshing. I search again." if "refreshing" in result else why
-            if result.get("cached") and self._notices():
-                why = "This is a cached copy and may be old. I read it again."
-            if why:
-                self.tries += 1
-                return self._act(step.call, why)
-        if step.role == "do":
-            return self._done(step, result, error)
-        if step.role == "check" and result.get("ids"):
-            newest = PlannedCall(self._find(step.subject, "get"), {"id": result["ids"][-1]})
-            return self._look("check", newest, step.subject, "I look at the newest one.")
-        unseen = error == UNAVAILABLE or error.startswith("not run")
-        if unseen and step.role == "check":
-            self.gave_up.append("the call timed out and I can't tell whether the change was made")
-        elif not unseen and step.role != "read" and not self._shows(step.subject, result):
-            return self._again(step.subject, "The record does not show the change. I make it again.")
-        elif step.role == "check":
-            self.note = "The change was made although the call timed out. "
-        self._know(result)
-        return None
-
-    def _done(self, step: _Step, result: dict[str, Any], error: str) -> dict[str, Any] | None:
-        """After a call that the user wants: another one where it timed out, else notes for the answer."""
-        tool = self.app.tools[step.call.tool]
-        if error == TIMED_OUT:
-            return self._after_timeout(step.call)
-        if error:
-            if not (DENIED in error and self._forgets()):
-                self.gave_up.append(error)
-            if self.queue and self.queue[0].role == "verify":
-                self.queue.pop(0)
-        if "count" in result:
-            self.counts.append(str(result["count"]))
-        if tool.action == "adjust" and tool.field in result:
-            self.sums[result["id"], str(tool.field)] = result[tool.field]
-        self._know(result)
-        return None
-
-    def _know(self, result: dict[str, Any]) -> None:
-        if "id" in result:
-            self.known[result["id"]] = result
-
-    def _find(self, change: PlannedCall, action: str) -> str:
-        """The agent's tool with this action on the same kind of record, or an empty name."""
-        tool = self.app.by_use.get((self.app.tools[change.tool].kind.slug, action, None))
-        return tool.name if tool is not None and tool.name in self.script.task.tools else ""
-
-    def _after_timeout(self, call: PlannedCall) -> dict[str, Any] | None:
-        """Looks whether the change was made, where the agent can; a careless agent just makes it again."""
-        tool = self.app.tools[call.tool]
-        look = self._look_at(call)
-        if tool.action == "create" and self._find(call, "list") and self._find(call, "get"):
-            look = PlannedCall(self._find(call, "list"), {})
-        if look is None or not self._notices():
-            return self._again(call, "It timed out. I try again.")
-        if tool.action == "adjust" and (call.arguments["id"], str(tool.field)) not in self.sums:
-            self.gave_up.append("the call timed out and I can't tell whether the number was changed")
-            return None
-        return self._look("check", look, call, "It timed out, but the change may have been made. I look first.")
-
-    def _shows(self, change: PlannedCall, result: dict[str, Any]) -> bool:
-        """Whether a look at the record shows that the change was made."""
-        tool = self.app.tools[change.tool]
-        if tool.action == "delete":
-            return "error" in result
-        if "error" in result or "ids" in result:
-            return False
-        if tool.action == "create":
-            return all(result.get(name) == wanted for name, wanted in change.arguments.items())
-        if tool.action == "adjust":
-            return bool(result[str(tool.field)] == self.sums.get((change.arguments["id"], str(tool.field))))
-        return bool(result[str(tool.field)] == change.arguments[str(tool.field)])
-
-    def _look(self, role: Literal["check"], call: PlannedCall, subject: PlannedCall, why: str) -> dict[str, Any]:
-        self.step, self.tries = _Step(call, role, subject), 0
-        return self._act(call, why)
-
-    def _again(self, call: PlannedCall, why: str) -> dict[str, Any] | None:
-        """Makes a change again, at most twice in a turn's step."""
-        if self.redone >= 2:
-            self.gave_up.append("the change does not show")
-            return None
-        self.redone += 1
-        self.step, self.tries = _Step(call, "do", call), 0
-        return self._act(call, why)
-
-    def _slip(self, call: PlannedCall) -> PlannedCall | None:
-        """The call as the agent makes it; None when it forgets the step."""
-        self.slipped = False
-        if self.rng.random() >= self.agent.slip:
-            return call
-        arguments = dict(call.arguments)
-        kind = str(self.rng.choice(SLIPS))
-        names = [name for name in arguments if name != "id"]
-        if kind == "skip":
-            return None
-        self.slipped = True
-        if kind == "wrong_id" and "id" in arguments:
-            arguments["id"] = f"{arguments['id']}0"
-        elif kind == "wrong_value" and names:
-            name = str(self.rng.choice(names))
-            old = arguments[name]
-            arguments[name] = old + 1 if isinstance(old, int) else str(self.rng.choice([n for n in NAMES if n != old]))
-        elif kind == "missing_argument" and len(arguments) > 1:
-            del arguments[str(self.rng.choice(list(arguments)))]
-        elif kind == "wrong_tool":
-            others = [name for name in self.script.task.tools if name != call.tool]
-            if others:
-                return PlannedCall(str(self.rng.choice(others)), arguments)
-            self.slipped = False
+    def __call__(self, messages: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """Its next message after what the conversation holds so far."""
+        if messages[-1]["role"] == "user":
+            self.heard += f"{messages[-1]['content']}\n"
+        if self._waits is None:
+            move = next(self._moves)
+        elif isinstance(self._waits, Say):
+            move = self._moves.send(str(messages[-1]["content"]))
         else:
-            self.slipped = False
-        return PlannedCall(call.tool, arguments)
+            results = [_parsed(message) for message in messages[-len(self._waits.calls) :]]
+            move = self._moves.send(results)
+        self._waits = move
+        thought = move.thought if self.agent.thinks else ""
+        if isinstance(move, Say):
+            return {"role": "assistant", "content": move.text, "reasoning_content": thought}
+        calls = [self._written(call) for call in move.calls]
+        return {"role": "assistant", "content": "", "reasoning_content": thought, "tool_calls": calls}
 
-    def _thought(self, step: _Step) -> str:
-        tool = self.app.tools[step.call.tool]
-        about = f"the {(tool.field or tool.kind.name).replace('_', ' ')}"
-        entity_id = step.call.arguments.get("id", "")
-        note, self.note = self.note, ""
-        if step.role == "read":
-            return f"{note}First I read {entity_id} as it is now."
-        if step.role == "verify":
-            return f"{note}I check that {entity_id} was changed."
-        verbs = {
-            "get": "read",
-            "list": "list",
-            "search": "find the record by",
-            "count": "count by",
-            "create": "create",
-            "update": "set",
-            "adjust": "change",
-            "delete": "delete",
-            "latest": "find the newest by",
-        }
-        if self.agent.manner == "brief":
-            return note + f"{verbs[tool.action]} {about}".capitalize() + "."
-        if self.agent.manner == "careful":
-            return f"{note}The user wants this done exactly. Next I {verbs[tool.action]} {about} with {tool.name}."
-        return f"{note}I {verbs[tool.action]} {about}."
-
-    def _act(self, call: PlannedCall, thought: str) -> dict[str, Any]:
-        written = json.dumps(call.arguments, ensure_ascii=False)
-        tool_call = {"id": call_id(call.tool, self.index), "type": "function"}
-        tool_call |= {"function": {"name": call.tool, "arguments": written}}  # type: ignore[dict-item]
+    def _written(self, call: Call) -> dict[str, Any]:
+        tool = self.surface.by_action[call.action]
+        arguments = json.dumps(tool.written(call.arguments), ensure_ascii=False)
         self.index += 1
-        return {"role": "assistant", "content": "", "reasoning_content": thought, "tool_calls": [tool_call]}
+        function = {"name": tool.name, "arguments": arguments}
+        return {"id": call_id(tool.name, self.index - 1), "type": "function", "function": function}
 
-    def _answer(self) -> dict[str, Any]:
-        parts = [f"The count is {count}." for count in self.counts]
-        parts += [f"{COULD_NOT}{reason}." for reason in self.gave_up]
-        if len(self.script.gold_turns[self.turn]) > len(self.counts) + len(self.gave_up):
-            parts.insert(0, "Done.")
-        return {"role": "assistant", "content": " ".join(parts) or "Done.", "reasoning_content": self.note.rstrip()}
+    # ---- wishes --------------------------------------------------------------------------------------------------
+
+    def _serve(self) -> Moves:
+        while True:
+            said = []
+            for number in self.user.asked:
+                self.ended = "answer"
+                said.append((yield from self._goal(number)))
+            if said:
+                yield Say(" ".join(said), self._thought(self.ended if len(said) == 1 else "answer"))
+            else:
+                yield Say(frame("agent", "bye", self.rng), "")
+
+    def _goal(self, number: int) -> Generator[Say | Step, Any, str]:
+        """Serves a wish; what the user is told about it."""
+        goal = self.task.goals[number]
+        if goal.kind == "outside":
+            self.ended = "outside"
+            return frame("agent", "outside", self.rng, what=main_clause(_neutral(goal.says)))
+        try:
+            return (yield from self._fulfil(number, goal))
+        except NotFound as lost:
+            return frame("agent", "unclear", self.rng, about=lost.about, About=upper_first(lost.about))
+
+    def _fulfil(self, number: int, goal: Goal) -> Generator[Say | Step, Any, str]:
+        if goal.missing:
+            noun = self.app.entities[goal.references[goal.missing[0]].entity].noun
+            yield Say(frame("agent", "which", self.rng, noun=noun), self._thought("which", noun=noun))
+        if goal.slip:
+            yield from self._wrong_id(goal)
+        ids = yield from self._search(self.finder.references(goal.references))
+        if goal.kind == "ask":
+            reference = goal.references["record"]
+            row = yield from self._search(self.finder.show(reference.entity, ids["record"], reference.text))
+            return self._told(reference.entity, goal.asked, row[goal.asked], reference.text)
+        if goal.kind in ("count", "total"):
+            why = "count" if goal.kind == "count" else "total"
+            (result,) = yield from self._calls([Call(goal.action, {**goal.arguments, **ids}, why)])
+            rows, entity = rows_of(result), self.app.entities[self.app.actions[goal.action].finds]
+            if goal.kind == "count":
+                noun, value = entity.noun, result.get("count", len(rows))
+                nouns = noun if value == 1 else plural(noun)
+                return frame("agent", "counted", self.rng, value=value, nouns=nouns, plural=plural(noun))
+            total = round(sum(row.get(goal.asked) or 0 for row in rows), 2)
+            value = int(total) if float(total).is_integer() else total
+            field = field_words(goal.asked, entity.fields[goal.asked])
+            return frame("agent", "totalled", self.rng, value=value, field=field)
+        return (yield from self._do(number, goal, ids))
+
+    def _wrong_id(self, goal: Goal) -> Moves:
+        """Finds out that there is no such record, and asks."""
+        name, reference = next((n, r) for n, r in goal.references.items() if r.kind == "id")
+        call = self.finder.shower(reference.entity, goal.slip, "look", goal.slip)
+        if call is None:
+            stored = {n: r.id for n, r in goal.references.items()} | dict(goal.arguments) | {name: goal.slip}
+            call = Call(goal.action, stored, "do", _neutral(goal.says))
+        yield from self._calls([call], plainly=True)
+        yield Say(frame("agent", "wrong_id", self.rng, about=goal.slip), self._thought("wrong_id"))
+
+    def _told(self, entity: str, name: str, value: Any, about: str) -> str:
+        """A field of a record as the agent says it."""
+        kind = self.app.entities[entity].fields[name]
+        phrase = field_phrase(name, kind)
+        text = str(value) if kind.numeric else spoken(kind, value, self.rng, self.app.today)
+        if kind.numeric and kind.unit and kind.unit.split()[0] not in phrase:
+            text += f" {kind.unit}"
+        it = of_record(phrase, about)
+        slots = {"it": it, "It": upper_first(it), "field": phrase, "is": be(phrase), "value": text}
+        return tidied(frame("agent", "told", self.rng, about=about, About=upper_first(about), **slots))
+
+    # ---- changes -------------------------------------------------------------------------------------------------
+
+    def _do(self, number: int, goal: Goal, ids: Mapping[str, str]) -> Generator[Say | Step, Any, str]:
+        action = self.app.actions[goal.action]
+        stored = {**goal.arguments, **ids}
+        what = self._what(goal, action)
+        forgets = self.rng.random() < self.agent.slip / 3
+        if not forgets:
+            refusal = yield from self._rules(goal, action, stored, what)
+            if refusal:
+                self.ended = "forbidden"
+                return refusal
+            if any(self.app.rules(action.name, "confirm")):
+                answer = yield Say(frame("agent", "confirm", self.rng, what=what), self._thought("confirm"))
+                if NO.search(answer):
+                    return frame("agent", "declined", self.rng)
+                if self.user.act == "change":
+                    stored |= dict(goal.corrected)
+                    goal = replace(goal, arguments={**goal.arguments, **goal.corrected})
+                    what = self._what(goal, action)
+        if self.rng.random() < self.agent.slip / 3:
+            return frame("agent", "done", self.rng, what=what)  # the step is forgotten
+        why = action.why or "the user wants it"
+        expected = self._expected(action, stored)
+        (result,) = yield from self._calls([Call(action.name, stored, "do", what)], what=what, why=why)
+        error = str(result.get("error", ""))
+        if error == TIMED_OUT:
+            result = yield from self._after_timeout(action, stored, expected, what)
+            error = str(result.get("error", ""))
+        if error == TIMED_OUT:
+            return frame("agent", "unsure", self.rng)
+        if error:
+            return (yield from self._failed(number, goal, result, what))
+        self.times[action.name] = self.times.get(action.name, 0) + 1
+        if "id" in result:
+            self.finder.made[number] = result["id"]
+            self.finder.seen[result["id"]] = result
+        return self._done(goal, action, result, what)
+
+    def _failed(self, number: int, goal: Goal, result: Row, what: str) -> Generator[Say | Step, Any, str]:
+        message = str(result.get("message", result["error"]))
+        if message in PASSING:
+            return frame("agent", "unavailable", self.rng, what=main_clause(what))
+        self.ended = "failed"
+        told = frame("agent", "failed", self.rng, what=main_clause(what), why=without_underscores(message))
+        if goal.fallback is None:
+            return told
+        ids = yield from self._search(self.finder.references(goal.fallback.references))
+        times = self.times.get(goal.fallback.action, 0)
+        done = yield from self._do(number, goal.fallback, ids)
+        self.finder.made.pop(number, None)
+        if self.times.get(goal.fallback.action, 0) == times:
+            return f"{told} {done}"
+        self.ended = "answer"
+        return f"{told} {frame('agent', 'instead', self.rng, done=done)}"
+
+    def _rules(
+        self, goal: Goal, action: Action, stored: Mapping[str, Any], what: str
+    ) -> Generator[Say | Step, Any, str]:
+        """Does what the desk's rules want before the action; why it must not be, or an empty text."""
+        for rule in self.app.rules(action.name, "identify"):
+            refusal = yield from self._identify(rule, goal, action, stored, what)
+            if refusal:
+                return refusal
+        for rule in self.app.rules(action.name, "first"):
+            key = next(stored[name] for name, target in action.refs.items() if target == rule.entity)
+            if (rule.value, key) not in self.finder.read:
+                shown = self.app.actions[rule.value].parameters[0].name
+                yield from self._calls([Call(rule.value, {shown: key}, "rule", key)])
+        try:
+            scope = self.world.scope(action, stored)
+        except Refused:
+            return ""
+        self.world.lets(action, scope)
+        forbidding = banned(self.app, action, scope)
+        for rule in self.app.rules(action.name, "forbid"):
+            yield from self._read(rule, action, stored, needed=rule.id in forbidding)
+            if rule.id in forbidding and rule.says is not None:
+                why = without_underscores(self.world.said(rule.says, scope))
+                return frame("agent", "forbidden", self.rng, what=main_clause(what), why=why)
+        for rule in self.app.rules(action.name, "most"):
+            if sum(self.times.get(name, 0) for name in rule.actions) >= rule.times:
+                return frame("agent", "limit", self.rng, what=main_clause(what), rule=rule.text)
+        return ""
+
+    def _read(self, rule: Policy, action: Action, stored: Mapping[str, Any], *, needed: bool) -> Moves:
+        """Reads the records that a rule depends on; raises NotFound where one that is needed can't be read."""
+        for root, *rest in rule.reads:
+            if root not in action.refs or root not in stored:
+                continue
+            entity, key = action.refs[root], str(stored[root])
+            for name in rest:
+                try:
+                    row = yield from self._search(self.finder.show(entity, key, key), why="rule")
+                except NotFound:
+                    if needed:
+                        raise
+                    break
+                kind = self.app.entities[entity].fields.get(name)
+                if kind is None or kind.base != "ref" or row.get(f"{name}_id") is None:
+                    break
+                entity, key = kind.target, row[f"{name}_id"]
+
+    def _identify(
+        self, rule: Policy, goal: Goal, action: Action, stored: Mapping[str, Any], what: str
+    ) -> Generator[Say | Step, Any, str]:
+        """Asks who the user is and compares it with the record; why he can't be served, or an empty text."""
+        words = rule.value.replace("_", " ")
+        noun = self.app.entities[rule.entity].noun
+        given = goal.credential.get(rule.id, "")
+        if (rule.id, given) not in self.identified and not (given and given in self.heard):
+            yield Say(frame("agent", "identify", self.rng, field=words, noun=noun), self._thought("identify"))
+        self.identified.add((rule.id, given))
+        row = yield from self._owner(rule, action, stored, given)
+        if row is None or str(row.get(rule.value, "")).casefold() != given.casefold():
+            return frame("agent", "stranger", self.rng, field=words, what=main_clause(what))
+        return ""
+
+    def _owner(
+        self, rule: Policy, action: Action, stored: Mapping[str, Any], given: str
+    ) -> Generator[Say | Step, Any, Row | None]:
+        """The record of the owner: by following references, or from the owner to what is his; None for a stranger.
+
+        Raises:
+            NotFound: no tool leads from one to the other.
+        """
+        (root, *rest), *_ = owner_paths(self.app.entities, action, rule.entity)
+        entity, key = action.refs[root], str(stored[root])
+        try:
+            for name in rest:
+                row = yield from self._search(self.finder.show(entity, key, key), why="identity")
+                entity, key = self.app.entities[entity].fields[name].target, str(row[f"{name}_id"])
+        except NotFound:
+            lister = self._lister(entity, {rest[0]: key}) if len(rest) == 1 else None
+            owner = yield from self._by_credential(rule, given)
+            if lister is None:
+                raise
+            if owner is None:
+                return None
+            own = yield from self._calls([Call(lister.action, {rest[0]: owner["id"]}, "identity", key)])
+            return owner if any(row["id"] == key for row in rows_of(own[0])) else None
+        if key in self.finder.seen or self.finder.shower(entity, key, "identity") is not None:
+            return (yield from self._search(self.finder.show(entity, key, key), why="identity"))
+        owner = yield from self._by_credential(rule, given)
+        return owner if owner is not None and owner["id"] == key else None
+
+    def _by_credential(self, rule: Policy, given: str) -> Generator[Say | Step, Any, Row | None]:
+        noun = self.app.entities[rule.entity].noun
+        facts = Facts(rule.entity, {rule.value: given})
+        try:
+            key = yield from self._search(self.finder.find(facts, f"the {noun} with {given}"), why="identity")
+        except NotFound:
+            return None
+        return self.finder.seen[key]
+
+    # ---- calls ---------------------------------------------------------------------------------------------------
+
+    def _search(self, search: Search[Any], why: str = "") -> Generator[Say | Step, Any, Any]:
+        """Makes the calls of a search, until it is at its end."""
+        try:
+            calls = next(search)
+            while True:
+                given = yield from self._calls([replace(call, why=why) for call in calls] if why else calls)
+                calls = search.send(given)
+        except StopIteration as end:
+            return end.value
+
+    def _calls(
+        self, calls: Sequence[Call], *, plainly: bool = False, what: str = "", why: str = ""
+    ) -> Generator[Say | Step, Any, list[Row]]:
+        """The results of calls made at once, in order; what failed for a moment is repeated, mistakes are repaired.
+
+        Args:
+            plainly: no step goes wrong.
+        """
+        made = list(calls) if plainly else [self._slip(call) for call in calls]
+        results: list[Row] = list((yield Step(tuple(made), self._thought(made[0].why, made[0], what=what, why=why))))
+        for k, call in enumerate(calls):
+            tries = 0
+            while results[k].get("message") in PASSING and tries < self.agent.patience:
+                tries += 1
+                (results[k],) = yield Step((made[k],), self._thought("retry", made[k]))
+            if made[k] != call and "error" in results[k] and self.rng.random() < self.agent.recover:
+                reason = lower_first(str(results[k].get("message", "it failed")))
+                (results[k],) = yield Step((call,), self._thought("repair", call, why=reason))
+            self.finder.note(call, results[k])
+        return results
+
+    def _slip(self, call: Call) -> Call:
+        """The call as the agent makes it."""
+        if self.rng.random() >= self.agent.slip / 2:
+            return call
+        action, arguments = self.app.actions[call.action], dict(call.arguments)
+        refs = [name for name in arguments if name in action.refs]
+        numbers = [n for n, v in arguments.items() if isinstance(v, (int, float)) and not isinstance(v, bool)]
+        kind = self.rng.choice(("wrong_id", "wrong_id", "missing", "missing", "wrong_value"))
+        if kind == "wrong_id" and refs:
+            arguments[refs[0]] = f"{arguments[refs[0]]}0"
+        elif kind == "missing" and len(arguments) > 1:
+            del arguments[self.rng.choice(list(arguments))]
+        elif kind == "wrong_value" and numbers and not action.reads:
+            arguments[numbers[0]] += 1
+        return replace(call, arguments=arguments)
+
+    def _expected(self, action: Action, stored: Mapping[str, Any]) -> tuple[str, str, Row] | None:
+        """Entity, id and row of the record as the action will leave it; None where it will fail."""
+        trial = self.world.copy()
+        try:
+            outcome = trial.run(action, stored)
+        except Refused:
+            return None
+        if not outcome.ids:
+            return None
+        return outcome.entity, outcome.created, trial.tables[outcome.entity][outcome.ids[0]] | {"id": outcome.ids[0]}
+
+    def _after_timeout(
+        self, action: Action, stored: Mapping[str, Any], expected: tuple[str, str, Row] | None, what: str
+    ) -> Generator[Say | Step, Any, Row]:
+        """Looks whether the change was made and makes it again if not; the time-out itself where no tool tells."""
+        timed_out: Row = {"error": TIMED_OUT}
+        if expected is None:
+            return timed_out
+        entity, created, row = expected
+        look = self._lister(entity, stored) if created else self.finder.shower(entity, row["id"], "check")
+        if look is None or self.rng.random() > self.agent.recover:
+            return timed_out
+        (result,) = yield from self._calls([look], plainly=True)
+        shown = rows_of(result) if created else [result]
+        fields = self.app.entities[entity].fields
+        for seen in shown:
+            same = all(seen.get(f"{n}_id" if fields[n].base == "ref" else n) == row[n] for n in fields)
+            if same and (not created or seen["id"] not in self._known_before(entity)):
+                return seen
+        if "error" in result:
+            return timed_out
+        call = Call(action.name, stored, "repeat", what)
+        (again,) = yield from self._calls([call], plainly=True)
+        return again
+
+    def _known_before(self, entity: str) -> set[str]:
+        """Records of the entity that were there when the conversation began."""
+        return set(World.generate(self.app, self.task.world_seed).tables[entity]) | set(self.finder.made.values())
+
+    def _lister(self, entity: str, stored: Mapping[str, Any]) -> Call | None:
+        """A search that shows a new record of the entity."""
+        for action in self.app.actions.values():
+            if action.finds != entity or action.name not in self.allowed:
+                continue
+            given = {p.name: stored[p.name] for p in action.parameters if stored.get(p.name) is not None}
+            if given and all(p.name in given for p in action.parameters if not p.optional):
+                return Call(action.name, given, "check")
+        return None
+
+    # ---- words ---------------------------------------------------------------------------------------------------
+
+    def _what(self, goal: Goal, action: Action) -> str:
+        """The wish as the agent says it: with as much of what is known as a sentence holds, and no reasons."""
+        known = {name: reference.text for name, reference in goal.references.items()}
+        for name, value in goal.arguments.items():
+            known[name] = spoken(action.parameter(name).type, value, self.rng, self.app.today)
+        asks = [(ask, {path[0] for path in ask.paths}) for ask in action.asks if not PERSONAL.search(ask.text)]
+        held = [len(names) for _, names in asks if names <= known.keys()]
+        able = [ask for ask, names in asks if names <= known.keys() and len(names) == max(held)]
+        if not able:
+            return action.name.replace("_", " ")
+        return tidied(_without_reason(self.rng.choice(able)).fill(lambda path: known[path[0]]))
+
+    def _done(self, goal: Goal, action: Action, result: Row, what: str) -> str:
+        """What was done, with nothing that the agent can't know."""
+        assert action.done is not None
+        unknown = False
+
+        def value(path: Sequence[str]) -> Any:
+            nonlocal unknown
+            known = self._known(goal, action, result, path)
+            unknown |= known is None
+            return known
+
+        text = upper_first(tidied(action.done.fill(value)))
+        if unknown or self.rng.random() < 0.1:
+            text = frame("agent", "done", self.rng, what=what)
+        for rule in self.app.rules(action.name, "tell"):
+            told = result.get(rule.value)
+            if told is not None and not is_said(told, [text], self.app.today):
+                words = without_underscores(rule.value)
+                slots = {"field": words, "Field": upper_first(words), "is": be(words), "value": told}
+                text += " " + frame("agent", "told_after", self.rng, **slots)
+        return text
+
+    def _known(self, goal: Goal, action: Action, result: Row, path: Sequence[str]) -> Any:
+        root, *rest = path
+        if root in action.lets and not rest:
+            value = result.get(root)
+            return without_underscores(value) if isinstance(value, str) else value
+        parameter = next((p for p in action.parameters if p.name == root), None)
+        if parameter is not None and parameter.type.base != "ref" and not rest:
+            value = goal.arguments.get(root, parameter.default)
+            return None if value is None else spoken(parameter.type, value, self.rng, self.app.today)
+        reference = goal.references.get(root)
+        if reference is not None and not rest:
+            return reference.text
+        if (reference is not None and reference.id == result.get("id")) or (parameter is None and "id" in result):
+            name = rest[0] if rest else "id"
+            kind = self.app.entities[_entity(self.app.actions[action.name], root)].fields.get(name)
+            if len(rest) > 1 or (kind is not None and kind.base == "ref"):
+                return None
+            value = result.get(name)
+            return value if kind is None or value is None else spoken(kind, value, self.rng, self.app.today)
+        if reference is not None and rest == ["id"]:
+            return reference.id
+        return None
+
+    def _thought(self, kind: str, call: Call | None = None, **words: str) -> str:
+        if not self.agent.thinks:
+            return ""
+        tool = self.surface.by_action[call.action].name if call is not None else ""
+        about = (call.about if call is not None else "") or "the record"
+        slots = {"why": "", **words, "about": about, "tool": tool, "what": main_clause(words.get("what") or about)}
+        text = tidied(frame("thoughts", kind, self.rng, **slots))
+        return text if tool and text.startswith(tool) else upper_first(text)
+
+
+def _entity(action: Action, root: str) -> str:
+    """The entity that a name in an action's words stands for."""
+    return action.refs.get(root, root)
+
+
+def _parsed(message: Mapping[str, Any]) -> Row:
+    """A tool's result as JSON values; what is none counts as a passing failure."""
+    try:
+        return loads_arguments(str(message.get("content") or ""))
+    except ModelJsonError:
+        return {"error": "unavailable", "message": "not run"}
+
+
+REASON = re.compile(r"([,;] | because of (an? )?|, because )[^{}]*$")
+
+
+def _without_reason(ask: Template) -> Template:
+    """The sentence without what its user gives as a reason, which the agent can't know."""
+    shorter = REASON.sub("", ask.text)
+    return Template(shorter, ask.paths) if shorter.count("{") == ask.text.count("{") else ask
+
+
+ADDRESSED = {
+    "my": "your", "our": "your", "me": "you", "us": "you", "i": "you", "we": "you", "i'm": "you're", "i am": "you are",
+    "i was": "you were", "i'd": "you'd", "we're": "you're", "mine": "yours", "ours": "yours", "myself": "yourself",
+}  # fmt: skip
+
+
+def _neutral(text: str) -> str:
+    """A wish of the user in the agent's mouth."""
+    words = re.compile(rf"\b({'|'.join(sorted(ADDRESSED, key=len, reverse=True))})\b", re.I)
+    return words.sub(lambda match: ADDRESSED[match[0].lower()], text).rstrip(".")

@@ -1,11 +1,11 @@
-"""System prompts of agents, written by a language model; the rules of an agent's policy follow word for word."""
+"""System prompts of agents, written by a language model; the rules of the desk follow word for word."""
 
 import re
 from collections.abc import Sequence
 from dataclasses import replace
 
 from agents.chat.protocol import ChatClient, ChatRefusal, ChatRequest
-from agents.conversations.planner import Agent
+from agents.conversations.agents import Agent
 from k2model.chat.model_json import ModelJsonError, loads_model_json
 
 LENGTH = (20, 400)  # characters
@@ -25,7 +25,7 @@ def write_prompts(client: ChatClient, agents: Sequence[Agent], seed: int) -> lis
                 {
                     "role": "user",
                     "content": "Reword this system prompt in one to three sentences, with a character of its own. "
-                    f"State no further rules. Prompt: {_own(agent)}",
+                    f"State no further rules. Prompt: {agent.system}",
                 },
             ),
             max_tokens=200,
@@ -38,13 +38,8 @@ def write_prompts(client: ChatClient, agents: Sequence[Agent], seed: int) -> lis
     written = []
     for agent, answer in zip(agents, client.complete(requests), strict=True):
         text = "" if isinstance(answer, ChatRefusal) else _prompt(answer.text)
-        system = f"{text} {agent.policy.rules()}".rstrip()
-        written.append(replace(agent, system=system, author="llm") if text else agent)
+        written.append(replace(agent, system=text, author="llm") if text else agent)
     return written
-
-
-def _own(agent: Agent) -> str:
-    return agent.system.removesuffix(agent.policy.rules()).rstrip()
 
 
 def _prompt(answer: str) -> str:

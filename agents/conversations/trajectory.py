@@ -1,19 +1,24 @@
-"""One trajectory: a user, an agent and a world, turn by turn; and its replay from the messages alone."""
+"""One conversation: a user, an agent and a world, turn by turn; and its replay from the messages alone."""
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from agents.conversations.judge import Judgement, judge
-from agents.conversations.planner import Agent, Planner
-from agents.conversations.simulator import Noise, Simulator
-from agents.conversations.tasks import Application, WorldTask
-from agents.conversations.users import Script
+from agents.conversations.agents import Agent, prompt
+from agents.conversations.judge import Held, Judgement, judge
+from agents.conversations.planner import Planner
+from agents.conversations.task import WorldTask
+from agents.conversations.users import ScriptedUser, User
 from agents.loop import loop
+from agents.worlds.simulator import Noise, Simulator
+from agents.worlds.surface import Surface
+from agents.worlds.world import World
 from k2model.chat.model_json import loads_arguments
 
-NOISE = Noise(failure=0.04, empty=0.03, stale=0.06, slow=0.03, timeout=0.03)
-OPTIONS = loop.Options(max_steps=60, parallel=1)  # a simulated world's noise follows the order of the calls
+NOISE = Noise(failure=0.01, rebuilding=0.01, timeout=0.015)
+QUIET = Noise()
+OPTIONS = loop.Options(max_steps=60, parallel=1)  # a world's trouble follows the order of the calls
+TURNS = 40  # of a user
 
 
 class Counted:
@@ -44,64 +49,105 @@ class Trajectory(Counted):
     verdict: Judgement
 
 
+@dataclass(frozen=True)
+class Case:
+    """Who serves whom at which desk; the seed draws the user's words, the agent's slips and the world's trouble."""
+
+    surface: Surface
+    task: WorldTask
+    agent: Agent
+    persona: str
+    seed: int
+    noise: Noise = NOISE
+
+    @property
+    def declarations(self) -> list[dict[str, Any]]:
+        return [self.surface.tools[name].declaration() for name in self.task.tools]
+
+    def user(self) -> ScriptedUser:
+        return ScriptedUser(self.surface.app, self.task, self.persona, self.seed)
+
+
 Talk = Generator[list[loop.Message], loop.Message, Trajectory]
 
 
-def simulate(app: Application, script: Script, agent: Agent, seed: int, noise: Noise = NOISE) -> Trajectory:
-    """Lets a planner serve the user in the agent's place; equal for equal arguments."""
-    planner = Planner(agent, app, script, seed)
-    talk = conversation(app, script, agent, seed, noise, begin_turn=planner.begin_turn)
+class Conversation:
+    """The user's turns in the task's world."""
+
+    def __init__(self, case: Case, user: User | None = None, options: loop.Options = OPTIONS) -> None:
+        self.case, self.options = case, options
+        self.user: User = user or case.user()
+        self.world = World.generate(case.surface.app, case.task.world_seed)
+        self.simulator = Simulator(case.surface, self.world, case.seed, case.noise)
+        self.messages: list[dict[str, Any]] = [
+            {"role": "system", "content": prompt(case.agent, case.surface.app)},
+        ]
+        self.asked_at: dict[int, int] = {}
+        self.stop, self.detail = loop.Stop.ANSWERED, ""
+
+    def call(self, name: str, arguments: Mapping[str, Any]) -> tuple[str, bool]:
+        """What a tool of the conversation returns, and whether it is an error."""
+        reply = self.simulator.call(name, arguments)
+        return reply.text, reply.error
+
+    def hear(self, text: str) -> None:
+        """Adds the user's message."""
+        self.asked_at |= dict.fromkeys(self.user.asked, len(self.messages))
+        self.messages.append({"role": "user", "content": text})
+
+    def verdict(self) -> Judgement:
+        held = Held(self.case.surface, self.case.task, self.messages, self.simulator.log, self.world, self.asked_at)
+        known = self.stop in (loop.Stop.REFUSED, loop.Stop.INFRASTRUCTURE)
+        return judge(held, self.stop.value, self.detail if known else "")
+
+    def serve(self, text: str) -> Generator[list[loop.Message], loop.Message, str | None]:
+        """Lets the agent serve one message of the user; its answer, or None where it came to none.
+
+        Raises:
+            ContextExhausted, InfrastructureError, Refused, Truncated: only into it; they end the conversation.
+        """
+        self.hear(text)
+        result = yield from loop.steps(self.call, self.messages, self.options, tools=self.case.declarations)
+        self.messages, self.stop, self.detail = result.messages, result.stop, result.detail
+        return str(self.messages[-1].get("content") or "") if self.stop is loop.Stop.ANSWERED else None
+
+    def talk(self) -> Talk:
+        """The whole conversation: yields what the agent sees, takes its message."""
+        text: str | None = self.user.opening()
+        for _ in range(TURNS):
+            if text is None:
+                break
+            answer = yield from self.serve(text)
+            text = None if answer is None else self.user.reply(answer)
+        return self.ended()
+
+    def ended(self) -> Trajectory:
+        case = self.case
+        verdict, state = self.verdict(), self.world.state_hash()
+        return Trajectory(
+            case.task, case.agent, case.persona, case.seed, self.messages, case.declarations, state, verdict
+        )
+
+
+def simulate(case: Case) -> Trajectory:
+    """Lets the planner serve the user in the agent's place; equal for equal arguments."""
+    user = case.user()
+    conversation = Conversation(case, user)
+    planner = Planner(case.agent, case.surface, case.task, user, conversation.world, case.seed)
+    talk = conversation.talk()
     try:
         shown = next(talk)
         while True:
-            shown = talk.send(planner(shown, ()))
+            shown = talk.send(planner(shown))
     except StopIteration as end:
         trajectory: Trajectory = end.value
         return trajectory
 
 
-def conversation(
-    app: Application,
-    script: Script,
-    agent: Agent,
-    seed: int,
-    noise: Noise = NOISE,
-    options: loop.Options = OPTIONS,
-    begin_turn: Callable[[int], None] = lambda turn: None,
-) -> Talk:
-    """The user's turns in the task's world: yields what the agent sees, takes its message, returns the trajectory.
-
-    Args:
-        begin_turn: called with the number of each turn of the user, before the agent is asked.
-    """
-    task = script.task
-    world = app.world(task)
-    simulator = Simulator([app.tools[name] for name in task.tools], world, seed, noise)
-
-    def toolbox(name: str, arguments: Mapping[str, Any]) -> tuple[str, bool]:
-        reply = simulator.call(name, arguments)
-        return reply.text, reply.error
-
-    tools = [app.tools[name].declaration() for name in task.tools]
-    messages: list[dict[str, Any]] = [{"role": "system", "content": agent.system}]
-    stop, detail = loop.Stop.ANSWERED, ""
-    for turn, text in enumerate(script.turns):
-        begin_turn(turn)
-        result = yield from loop.steps(toolbox, [*messages, {"role": "user", "content": text}], options)
-        messages, stop, detail = result.messages, result.stop, result.detail
-        if stop is not loop.Stop.ANSWERED:
-            break
-    why = detail if stop in (loop.Stop.REFUSED, loop.Stop.INFRASTRUCTURE) else ""
-    verdict = judge(app, task, world, messages, stop.value, agent.policy.read_first, why)
-    return Trajectory(task, agent, script.persona, seed, messages, tools, world.state_hash(), verdict)
-
-
-def replay(
-    app: Application, task: WorldTask, messages: Sequence[Mapping[str, Any]], seed: int, noise: Noise = NOISE
-) -> tuple[str, list[str]]:
+def replay(case: Case, messages: Sequence[Mapping[str, Any]]) -> tuple[str, list[str]]:
     """(state hash, tool results) of the calls in `messages`, run again in a fresh world."""
-    world = app.world(task)
-    simulator = Simulator([app.tools[name] for name in task.tools], world, seed, noise)
+    world = World.generate(case.surface.app, case.task.world_seed)
+    simulator = Simulator(case.surface, world, case.seed, case.noise)
     outputs = {message["tool_call_id"]: str(message["content"]) for message in messages if message["role"] == "tool"}
     results = []
     for call in (call for message in messages for call in message.get("tool_calls") or []):

@@ -1,114 +1,234 @@
-"""Simulated users: a persona's behaviour is a script, so that the simulator's own mistakes can be measured.
+"""Users with a wish, a manner and a will of their own, who react to what the agent says.
 
-A script is what the user says, turn by turn, and the task that the conversation amounts to. Wording comes from the
-persona's forms.
+A state machine over dialogue acts: it opens, answers questions (which record, who he is, yes or no), corrects a slip,
+thinks better of a value, refuses, goes on to the next wish, thanks, or leaves when he has had enough. What an agent's
+message asks for is read from its words, so a language model can be the agent.
 """
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from random import Random
+from typing import Protocol
 
-import numpy as np
+from agents.conversations.acts import asks_to_confirm, asks_which, asks_who, is_further, not_there, questions
+from agents.conversations.drafting import Habits
+from agents.conversations.phrases import argument_words
+from agents.conversations.task import Goal, WorldTask
+from agents.conversations.words import frame, lower_first, spoken, tidied, upper_first
+from agents.worlds.application import Application
+from agents.worlds.surface import plural
 
-from agents.conversations.tasks import Application, PlannedCall, Subgoal, WorldTask
-from agents.conversations.world import value
+REFUSED = re.compile(r"\b(not|no|can't|cannot|unable|sorry|failed|impossible)\b|n't\b", re.I)
+PERSONAS = ("plain", "polite", "terse", "chatty", "formal", "hesitant", "careless", "fickle", "stepwise")
+REGISTERS = ("plain", "polite", "terse", "chatty", "formal")
+YES = re.compile(
+    r"^\W*(?:(?:hm+|well|ah|oh|fine|great|good|thanks|thank you)\W+)?"
+    r"(yes|yep|yeah|yup|sure|correct|right|ok|okay|alright|all right|absolutely|definitely|certainly|exactly|perfect"
+    r"|indeed|of course|by all means|go ahead|please do|do it|do so|confirmed|i (?:do )?(?:confirm|agree)|agreed"
+    r"|(?:that's|that is|that sounds|sounds|looks|it's|this is)(?: all)? "
+    r"(?:fine|good|right|correct|great|ok|okay|perfect|it|what i want)|fine(?: by| with)? ?(?:me)?)\b",
+    re.I,
+)
+NO = re.compile(r"^\W*(no|nope|don't|do not|on second thought, no|hm, no|rather not|better not|leave it)\b", re.I)
 
-PERSONAS = ("plain", "polite", "terse", "one_by_one", "hesitant", "slip", "mind_changer")
-OPENINGS = {
-    "polite": ("Hello, could you please help me? ", "Good morning. I would be glad if you could do this: "),
-    "terse": ("",),
-}
+
+def habits_of(persona: str) -> Habits:
+    """What a persona adds to a task."""
+    plain = Habits(missing=0.06, slip=0.04, change=0.06, refuse=0.06)
+    more = {
+        "hesitant": replace(plain, missing=0.5),
+        "careless": replace(plain, slip=0.3),
+        "fickle": replace(plain, change=0.4, refuse=0.3),
+    }
+    return more.get(persona, plain)
 
 
-@dataclass(frozen=True)
-class Script:
-    """What a user says, in order, and the task as it stands at the end.
+class User(Protocol):
+    """Whoever talks to the agent.
 
-    gold_turns: for each turn the gold calls that it asks for.
-    ask_first: turns after which a careful assistant asks instead of acting.
+    Attributes:
+        asked: numbers of the goals that his last message added.
     """
 
-    persona: str
-    turns: tuple[str, ...]
-    gold_turns: tuple[tuple[PlannedCall, ...], ...]
-    ask_first: frozenset[int]
-    task: WorldTask
+    asked: tuple[int, ...]
+
+    def opening(self) -> str: ...
+
+    def reply(self, said: str) -> str | None:
+        """His answer to the agent's message; None when he has gone."""
 
 
-def script(app: Application, task: WorldTask, persona: str, seed: int) -> Script:
-    """The turns of `persona` for a task; a persona that does not fit the task falls to `plain`."""
-    rng = np.random.default_rng([seed, 17])
-    goals = task.subgoals
-    if persona == "one_by_one" and len(goals) > 1:
-        return Script(persona, tuple(g.request for g in goals), tuple(g.calls for g in goals), frozenset(), task)
-    if persona == "hesitant":
-        topic = goals[0].criterion.kind.replace("_", " ")
-        turns = (f"I need help with a {topic}.", task.request)
-        return Script(persona, turns, ((), tuple(task.gold)), frozenset({0}), task)
-    if persona == "slip":
-        slipped = _slip(task, rng)
-        if slipped is not None:
-            return Script(persona, (slipped,), (tuple(task.gold),), frozenset(), task)
-    if persona == "mind_changer":
-        changed = _changed_mind(app, task, rng)
-        if changed is not None:
-            return changed
-    opening = str(rng.choice(OPENINGS[persona])) if persona in OPENINGS else ""
-    text = f"{opening}{task.request}" + (" Thank you!" if persona == "polite" else "")
-    return Script(persona if persona in OPENINGS else "plain", (text,), (tuple(task.gold),), frozenset(), task)
+@dataclass
+class _State:
+    """turn: of the task's turns, told last. slipped, named, settled: goals whose slip was corrected, whose missing
+    record was named, whose yes was given or refused."""
+
+    turn: int = -1
+    slipped: frozenset[int] = frozenset()
+    named: frozenset[int] = frozenset()
+    settled: frozenset[int] = frozenset()
+    thanked: bool = False
 
 
-def _slip(task: WorldTask, rng: np.random.Generator) -> str | None:
-    """The request with a wrong id that the user corrects in the same breath."""
-    goal = task.subgoals[0]
-    right = goal.criterion.id
-    if not right or right not in goal.request:
+class ScriptedUser:
+    """Args:
+    persona: of PERSONAS. patience: answers to questions that he did not expect, before he leaves.
+    """
+
+    def __init__(self, app: Application, task: WorldTask, persona: str, seed: int, patience: int = 3) -> None:
+        self.app, self.task, self.patience = app, task, patience
+        self.rng = Random(f"{seed}|user")
+        self.register = persona if persona in REGISTERS else self.rng.choice(REGISTERS)
+        self.typos = self.rng.random() < 0.06
+        self.state = _State()
+        self.asked: tuple[int, ...] = ()
+        self.act = "open"
+
+    def opening(self) -> str:
+        return self._tell_turn()
+
+    def reply(self, said: str) -> str | None:
+        self.asked = ()
+        if self.act == "leave":
+            return None
+        answer = self._answer(said)
+        if answer is not None:
+            return answer
+        if self.state.turn + 1 < len(self.task.turns):
+            return self._tell_turn(said)
+        if not self.state.thanked and self.rng.random() < 0.25:
+            self.state.thanked, self.act = True, "thank"
+            return frame("user", "thanks_anyway" if REFUSED.search(said) else "thanks", self.rng)
+        self.act = "end"
         return None
-    letters = right.rstrip("0123456789")
-    wrong = f"{letters}{int(right[len(letters) :]) + int(rng.integers(100, 900))}"
-    first = goal.request.replace(right, wrong)
-    return " ".join([first, f"Sorry, not {wrong}, I mean {right}.", *(g.request for g in task.subgoals[1:])])
 
+    # ---- what he says --------------------------------------------------------------------------------------------
 
-def _changed_mind(app: Application, task: WorldTask, rng: np.random.Generator) -> Script | None:
-    """After all is done the user wants another value in one place."""
-    for index, goal in enumerate(task.subgoals):
-        call = goal.calls[-1]
-        tool = app.tools[call.tool]
-        if tool.action != "update" or tool.field is None or goal.criterion.check == "denied":
-            continue
-        new = value(rng, tool.kind.field(tool.field))
-        if new == call.arguments[tool.field]:
-            continue
-        again = PlannedCall(call.tool, {"id": call.arguments["id"], tool.field: new})
-        spoken = tool.field.replace("_", " ")
-        later = Subgoal(
-            f"I changed my mind: set the {spoken} of {call.arguments['id']} to {new} instead.",
-            goal.detail,
-            (again,),
-            replace(goal.criterion, values={tool.field: new}),
-            f"{call.arguments['id']} changed again",
-        )
-        first = replace(goal, criterion=later.criterion)
-        goals = [*task.subgoals[:index], first, *task.subgoals[index + 1 :], later]
-        turns = (task.request, later.request)
-        return Script(
-            "mind_changer", turns, (tuple(task.gold), (again,)), frozenset(), replace(task, subgoals=tuple(goals))
-        )
-    return None
+    def _tell_turn(self, said: str = "") -> str:
+        self.state.turn += 1
+        self.asked = self.task.turns[self.state.turn]
+        wishes = [self.task.goals[number].says for number in self.asked]
+        glad = not REFUSED.search(said) and self.rng.random() < 0.3
+        kind = f"open_{self.register}" if self.state.turn == 0 else "next_glad" if glad else "next"
+        text = self._framed(kind, wishes[0])
+        for wish in wishes[1:]:
+            text = text if text[-1] in ".?!" else text + "."
+            text += self._framed("join", wish)
+        self.act = "open" if self.state.turn == 0 else "add"
+        text = re.sub(r"\?\.|\.\.", lambda match: match[0][0], text)
+        return _typo(text, self.rng) if self.typos else text
 
+    def _framed(self, kind: str, wish: str) -> str:
+        return frame("user", kind, self.rng, x=lower_first(wish), X=upper_first(wish))
 
-def untold(user_script: Script) -> list[str]:
-    """Values that the gold plan needs and that the user never said: the simulator's own mistakes.
+    def _answer(self, said: str) -> str | None:
+        """His answer where the agent's words want one."""
+        goals = [(number, self.task.goals[number]) for number in self._told()]
+        for number, goal in goals:
+            if goal.slip and number not in self.state.slipped and (goal.slip in said or not_there(said)):
+                self.state.slipped |= {number}
+                self.act = "correct"
+                right = next(r.id for r in goal.references.values() if r.kind == "id")
+                return frame("user", "correct_slip", self.rng, right=right, wrong=goal.slip)
+        asking = questions(said)
+        if not asking:
+            return None
+        details = self._details(" ".join(asking), goals)
+        if details:
+            return details
+        question = " ".join(part for part in asking if not is_further(part))
+        if not question:
+            return None
+        if asks_to_confirm(question):
+            return self._decide(said, goals)
+        details = self._details(said, goals)  # `There are several tickets. Could you help me there?`
+        if details:
+            return details
+        self.patience -= 1
+        self.act = "unsure" if self.patience >= 0 else "leave"
+        return frame("user", self.act, self.rng)
 
-    An id counts only when the user has to give it, that is when no earlier search of the plan finds it.
-    """
-    text = " ".join(user_script.turns)
-    missing = []
-    found_by_search = False
-    for call in (call for calls in user_script.gold_turns for call in calls):
-        for name, argument in call.arguments.items():
-            if name == "id" and found_by_search:
+    def _details(self, question: str, goals: Sequence[tuple[int, Goal]]) -> str:
+        """Which record he means and who he is, as far as the question asks for it."""
+        told: list[str] = []
+        for number, goal in goals:
+            if not goal.missing or number in self.state.named:
                 continue
-            if str(argument) not in text:
-                missing.append(f"{call.tool}.{name}={argument}")
-        found_by_search = "_by_" in call.tool
-    return missing
+            entity = self.app.entities[goal.references[goal.missing[0]].entity]
+            if asks_which(question, (entity.noun, *entity.also)):
+                self.state.named |= {number}
+                self.act = "reveal"
+                text = goal.references[goal.missing[0]].text
+                told.append(frame("user", "reveal", self.rng, x=text, X=upper_first(text)))
+                break
+        credential = self._credential(question, goals)
+        if credential is not None:
+            self.act = "identify"
+            told.append(credential)
+        return " ".join(told)
+
+    def _told(self) -> list[int]:
+        return [number for turn in self.task.turns[: self.state.turn + 1] for number in turn]
+
+    def _credential(self, said: str, goals: Sequence[tuple[int, Goal]]) -> str | None:
+        for policy in self.app.policies:
+            if policy.kind != "identify":
+                continue
+            if not asks_who(said, policy.value):
+                continue
+            given = [goal.credential[policy.id] for _, goal in goals if policy.id in goal.credential]
+            if given:
+                return frame("user", "identify", self.rng, field=policy.value.replace("_", " "), value=given[-1])
+        return None
+
+    def _decide(self, said: str, goals: Sequence[tuple[int, Goal]]) -> str:
+        """Yes, no, or yes with another value, to the wish that the agent speaks of."""
+        low, newest = said.casefold(), self.task.turns[self.state.turn]
+        confirmed = [
+            (
+                sum(r.text.casefold() in low or r.id.casefold() in low for r in goal.references.values()),
+                number in newest,
+                number not in self.state.settled,
+                -number,
+            )
+            for number, goal in goals
+            if goal.kind == "do" and any(self.app.rules(goal.action, "confirm"))
+        ]
+        if confirmed:
+            number = -max(confirmed)[-1]
+            goal, first = self.task.goals[number], number not in self.state.settled
+            self.state.settled |= {number}
+            if goal.expected == "declined":
+                self.act = "refuse"
+                return frame("user", "refuse", self.rng)
+            if goal.corrected and first:
+                (name, value), *_ = goal.corrected.items()
+                kind = self.app.actions[goal.action].parameter(name).type
+                text = argument_words(name, kind, spoken(kind, value, self.rng, self.app.today))
+                self.act = "change"
+                return tidied(frame("user", "correct_value", self.rng, value=text))
+        self.act = "affirm"
+        what = self._briefly(goal.action) if confirmed else ""
+        if what and self.rng.random() < 0.4:
+            return frame("user", "affirm_what", self.rng, what=what)
+        return frame("user", "affirm", self.rng)
+
+    def _briefly(self, action: str) -> str:
+        """`refund_ticket` → `refund the ticket`; empty for names of another form."""
+        verb, _, rest = action.partition("_")
+        nouns = [noun for entity in self.app.entities.values() for noun in (entity.noun, plural(entity.noun))]
+        what = rest.replace("_", " ")
+        return f"{verb} the {what}" if what in nouns else ""
+
+
+def _typo(text: str, rng: Random) -> str:
+    """Two letters of one long word in the wrong order; nothing that holds a value."""
+    words = text.split(" ")
+    able = [k for k, word in enumerate(words) if re.fullmatch(r"[a-z]{6,}", word)]
+    if not able:
+        return text
+    k = rng.choice(able)
+    at = rng.randint(1, len(words[k]) - 3)
+    words[k] = words[k][:at] + words[k][at + 1] + words[k][at] + words[k][at + 2 :]
+    return " ".join(words)

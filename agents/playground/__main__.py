@@ -1,6 +1,6 @@
-"""A page to talk with a model, its tools really called: `k2 chat models/rl --world airline`.
+"""A page to talk with a model, its tools really called: `k2 chat models/rl --world rail_tickets`.
 
-    python -m agents.playground models/rl [--world airline] [--mcp "mcp-server-time"] [--mcp http://HOST:PORT/mcp]
+    python -m agents.playground models/rl [--world rail_tickets] [--mcp "mcp-server-time"] [--mcp http://HOST:PORT/mcp]
 
 One process serves the model, the page and the tools on 127.0.0.1; Ctrl-C ends it and the MCP servers that it started.
 An OpenAI-compatible server's `URL#model` is talked with in the same way.
@@ -20,7 +20,7 @@ from agents.chat.protocol import ChatError
 from agents.chat.redact import public
 from agents.chat.spec import is_endpoint, needs_model
 from agents.playground.relay import Relay
-from agents.playground.tools import McpSource, Shelf, ToolSource, UnknownWorld, WorldSource, find_application
+from agents.playground.tools import McpSource, Shelf, ToolSource, UnknownWorld, WorldSource, find_world
 from agents.tools.harvest import McpToolbox, ServerError
 from k2model.errors import CheckpointError, ConfigError
 from k2model.serving import server
@@ -37,7 +37,7 @@ def open_shelf(worlds: list[str], servers: list[str], stack: ExitStack) -> Shelf
     Raises:
         UnknownWorld, ServerError, ConfigError: there is none.
     """
-    sources: list[ToolSource] = [WorldSource(find_application(name)) for name in worlds]
+    sources: list[ToolSource] = [WorldSource(find_world(name)) for name in worlds]
     for text in servers:
         toolbox = McpToolbox(text if is_endpoint(text) else _command(text))
         sources.append(McpSource(stack.enter_context(toolbox)))
@@ -77,7 +77,7 @@ def _bind(port: int | None) -> socket.socket:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="k2 chat", description="A page to talk with a model and its tools.")
     parser.add_argument("model", help="a checkpoint folder, or URL#model of an OpenAI-compatible server")
-    parser.add_argument("--world", action="append", default=[], help="a simulated application, such as airline or bank")
+    parser.add_argument("--world", action="append", default=[], help="a simulated application, such as rail_tickets")
     parser.add_argument("--mcp", action="append", default=[], help="an MCP server: a URL, or a command in quotes")
     server.add_options(parser)
     parser.set_defaults(port=None)  # the usual one, or a free one where that is taken

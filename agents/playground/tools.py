@@ -7,17 +7,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from agents.chat.redact import public, redact
-from agents.conversations.simulator import Simulator
-from agents.conversations.tasks import Application, applications
-from agents.conversations.world import World
-from agents.tools.evolve import evolve
+from agents.tools.declaration import declaration
 from agents.tools.harvest import McpToolbox
-from agents.tools.spec import Action
+from agents.worlds.application import authored
+from agents.worlds.simulator import Simulator
+from agents.worlds.surface import Surface, surface
+from agents.worlds.world import World
 from k2model.serving.page import OfferedTool
 
 WORLDS = 64  # of conversations that are kept; the one that was used longest ago goes first
 WORLD_SEED = 0
-BASIC: tuple[Action, ...] = ("list", "get", "create", "update", "delete")  # a small context holds their declarations
+CHANGES = 2  # that are on at first, with what reads their records; a small context holds their declarations
 
 
 class ToolSource(Protocol):
@@ -34,29 +34,30 @@ class UnknownWorld(ValueError):
     """No application has this name; the message lists those that there are."""
 
 
-def find_application(name: str) -> Application:
-    """The application of the simulated worlds with this name; raises UnknownWorld."""
-    known = {app.name: app for app in applications(evolve())}
-    if name not in known:
-        raise UnknownWorld(f"no world {name!r}; there are {', '.join(known)}")
-    return known[name]
+def find_world(name: str) -> Surface:
+    """The application with this name, as it is written; raises UnknownWorld."""
+    if name not in authored():
+        raise UnknownWorld(f"no world {name!r}; there are {', '.join(authored())}")
+    return surface(name, 0)
 
 
 class WorldSource:
     """A world for each conversation, the same at the beginning of each."""
 
-    def __init__(self, app: Application) -> None:
-        self._app = app
+    def __init__(self, desk: Surface) -> None:
+        self._desk = desk
         self._worlds: OrderedDict[str, Simulator] = OrderedDict()
         self._lock = threading.Lock()
 
     def offered(self) -> Sequence[OfferedTool]:
-        """All tools of the application; on are the basic ones of its first kind."""
-        first = self._app.kinds[0]
-        basic = {tool.action: tool.name for tool in reversed(self._app.tools.values()) if tool.kind == first}
-        on = {basic[action] for action in BASIC if action in basic}
-        source = f"world: {self._app.name}"
-        return [OfferedTool(source, tool.declaration(), tool.name in on) for tool in self._app.tools.values()]
+        """All tools of the application; on are its first changes and what finds or shows the records that they need."""
+        app = self._desk.app
+        changes = app.writes[:CHANGES]
+        needed = {entity for action in changes for entity in action.refs.values()}
+        on = {action.name for action in app.actions.values() if (action.finds or action.shows) in needed}
+        on |= {action.name for action in changes}
+        source = f"world: {app.name}"
+        return [OfferedTool(source, tool.declaration(), tool.action.name in on) for tool in self._desk.tools.values()]
 
     def call(self, conversation: str, name: str, arguments: Mapping[str, Any]) -> tuple[str, bool]:
         with self._lock:
@@ -65,12 +66,12 @@ class WorldSource:
 
     def state(self, conversation: str) -> Mapping[str, Any]:
         with self._lock:
-            return self._simulator(conversation).world.copy().entities
+            return self._simulator(conversation).world.copy().tables
 
     def _simulator(self, conversation: str) -> Simulator:
         if conversation not in self._worlds:
-            world = World.generate(self._app.kinds, WORLD_SEED)
-            self._worlds[conversation] = Simulator(list(self._app.tools.values()), world, WORLD_SEED)
+            world = World.generate(self._desk.app, WORLD_SEED)
+            self._worlds[conversation] = Simulator(self._desk, world, WORLD_SEED)
         self._worlds.move_to_end(conversation)
         while len(self._worlds) > WORLDS:
             self._worlds.popitem(last=False)
@@ -87,7 +88,7 @@ class McpSource:
     def offered(self) -> Sequence[OfferedTool]:
         """Raises ServerError."""
         return [
-            OfferedTool(self._source, _declaration(tool.name, tool.description, tool.parameters), True)
+            OfferedTool(self._source, declaration(tool.name, tool.description, tool.parameters), True)
             for tool in self._toolbox.tools()
         ]
 
@@ -133,8 +134,3 @@ class Shelf:
         base = re.sub(r"[^A-Za-z0-9_-]", "_", wanted)
         names = (base if number == 1 else f"{base}_{number}" for number in range(1, len(self._by_name) + 2))
         return next(name for name in names if name not in self._by_name)
-
-
-def _declaration(name: str, description: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    function = {"name": name, "description": description, "parameters": dict(parameters)}
-    return {"type": "function", "function": function}

@@ -6,18 +6,15 @@ few conversations, since otherwise the first steps of training are spent on 17 r
 Axes: V vocabulary, C hidden width, T targets, S new tokens.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from itertools import islice
 
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from agents.conversations.drafting import make_task
-from agents.conversations.tasks import applications
-from agents.tools.evolve import evolve
+from agents.conversations.samples import samples
 from k2model.chat.messages import encode_chat
 from k2model.chat.tokenizer import K2Tokenizer
 from k2model.formats.dense import DenseWeights
@@ -44,7 +41,7 @@ LIKE = {
     "<think>": ("<think>",),
     "</think>": ("</think>\n",),
 }
-CONVERSATIONS = 16
+CONVERSATIONS, DRAWN = 8, 32  # the first that the network has positions for
 CHUNK = 512  # positions whose logits are alive at once
 FIT_STEPS = 300
 FIT_LR = 0.02
@@ -90,33 +87,6 @@ def _like(base: Tokenizer, name: str) -> list[int]:
     return list(base.encode(LIKE[name][-1], add_special_tokens=False).ids)
 
 
-def conversations(count: int, seed: int) -> list[tuple[list[dict[str, Any]], list[dict[str, Any]]]]:
-    """(messages, tools) of small tasks: a request, a thought, a call, its result, an answer."""
-    apps = applications(evolve())
-    made: list[tuple[list[dict[str, Any]], list[dict[str, Any]]]] = []
-    for number in range(count):
-        app = apps[number % len(apps)]
-        task = make_task(app, seed + number, 1, distractors=1)
-        calls = [
-            {
-                "id": f"functions.{call.tool}:{index}",
-                "type": "function",
-                "function": {"name": call.tool, "arguments": json.dumps(call.arguments)},
-            }
-            for index, call in enumerate(task.gold)
-        ]
-        answers = [{"role": "tool", "tool_call_id": call["id"], "content": '{"status": "ok"}'} for call in calls]
-        thought = f"I need {', '.join(dict.fromkeys(call.tool for call in task.gold))}."
-        messages: list[dict[str, Any]] = [
-            {"role": "user", "content": task.request},
-            {"role": "assistant", "content": "", "reasoning_content": thought, "tool_calls": calls},
-            *answers,
-            {"role": "assistant", "content": "Done."},
-        ]
-        made.append((messages, [app.tools[name].declaration() for name in task.tools]))
-    return made
-
-
 def fit_head(
     model: K2Model, tokenizer: K2Tokenizer, new: Mapping[str, int], text: Sequence[Tensor], seed: int
 ) -> tuple[float, float]:
@@ -130,10 +100,9 @@ def fit_head(
     """
     ids_S = torch.tensor(list(new.values()))
     hidden, targets = [], []
-    for messages, tools in conversations(CONVERSATIONS, seed):
-        encoded = encode_chat(tokenizer, messages, tools)
-        if len(encoded.ids) > model.config.max_position_embeddings:
-            continue
+    drawn = (encode_chat(tokenizer, each.messages, each.tools) for each in samples(DRAWN, seed))
+    fitting = (encoded for encoded in drawn if len(encoded.ids) <= model.config.max_position_embeddings)
+    for encoded in islice(fitting, CONVERSATIONS):
         batch = pack([[Example(encoded.ids, encoded.loss_mask)]], len(encoded.ids) - 1, tokenizer.pad)
         kept_BL = batch.targets_BL != -100
         hidden.append(_hidden(model, batch.tokens_BL)[kept_BL])

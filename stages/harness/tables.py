@@ -115,12 +115,12 @@ AGENTS = pa.schema(
     [
         pa.field("agent_id", pa.string(), nullable=False),
         pa.field("system", pa.string(), nullable=False),
-        pa.field("manner", pa.string(), nullable=False),
+        pa.field("application", pa.string(), nullable=False),
+        pa.field("shape", pa.int32(), nullable=False),
+        pa.field("tools", pa.string(), nullable=False),
         pa.field("slip", pa.float64(), nullable=False),
         pa.field("recover", pa.float64(), nullable=False),
-        pa.field("policy", pa.string(), nullable=False),
-        pa.field("application", pa.string(), nullable=False),
-        pa.field("tools", pa.string(), nullable=False),
+        pa.field("thinks", pa.bool_(), nullable=False),
         pa.field("author", pa.string(), nullable=False),
     ]
 )
@@ -131,13 +131,12 @@ TASKS = pa.schema(
         pa.field("domain", pa.string(), nullable=False),
         pa.field("application", pa.string(), nullable=False),
         pa.field("world_seed", pa.int64(), nullable=False),
-        pa.field("subgoals", pa.int32(), nullable=False),
+        pa.field("goals", pa.int32(), nullable=False),
         pa.field("request", pa.string(), nullable=False),
         pa.field("rubric", pa.string(), nullable=False),
         pa.field("gold", pa.string(), nullable=False),
         pa.field("tools", pa.string(), nullable=False),
         pa.field("kinds", pa.string(), nullable=False),
-        pa.field("locked", pa.string(), nullable=False),
     ]
 )
 
@@ -159,7 +158,7 @@ TRAJECTORIES = pa.schema(
         pa.field("seed", pa.int64(), nullable=False),
         pa.field("persona", pa.string(), nullable=False),
         pa.field("wording", pa.string(), nullable=False),
-        pa.field("untold", pa.int32(), nullable=False),
+        pa.field("unsolved", pa.int32(), nullable=False),
         pa.field("patch", pa.string(), nullable=False),
         pa.field("llm_verdict", pa.string(), nullable=False),
         pa.field("llm_reason", pa.string(), nullable=False),

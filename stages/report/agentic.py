@@ -84,13 +84,10 @@ def tools(root: Path) -> Chapter:
 
 
 ROLES = {"system": "Instructions", "user": "User", "assistant": "Agent", "tool": "Result"}
-SIGNS = {  # what a reader may look for, and the text in a tool's result or a message that shows it
-    "refused": '"error": "permission denied',
+SIGNS = {  # what a reader may look for, and the text in a tool's result that shows it
     "timed out": '"error": "timed out',
-    "old copy": '"cached": true',
-    "unavailable": '"error": "temporarily',
-    "empty page": '"refreshing": true',
-    "late": '"took_s"',
+    "unavailable": '"error": "unavailable',
+    "not found": '"error": "not_found',
 }
 
 
@@ -135,11 +132,19 @@ def _rubric(rubric: dict[str, Any]) -> str:
     def listed(name: str, items: list[str]) -> str:
         return f"<div><b>{name}</b><ul>{''.join(f'<li>{html.escape(str(item))}</li>' for item in items)}</ul></div>"
 
-    parts = [listed("Success means", rubric.get("success", []))]
+    parts = [listed("Success means", list(map(_criterion, rubric.get("success", []))))]
     parts.append(listed("Checkpoints", rubric.get("checkpoints", [])))
-    if "policy" in rubric:
-        parts.append(listed("The agent's policy", [rubric["policy"]]))
+    if rubric.get("policies"):
+        parts.append(listed("Rules of the desk", rubric["policies"]))
     return f'<div class="pair">{"".join(parts)}</div>'
+
+
+def _criterion(criterion: Any) -> str:
+    """A criterion as a line: `must happen: refund_ticket …`."""
+    if not isinstance(criterion, dict):
+        return str(criterion)
+    rest = [f"{key} {json.dumps(value, ensure_ascii=False)}" for key, value in criterion.items() if key != "must"]
+    return f"must {criterion.get('must')}: {', '.join(rest)}"
 
 
 def _trajectory(row: dict[str, Any], rubric: dict[str, Any], why: str, open_: bool) -> str:
@@ -181,7 +186,7 @@ def _reader(root: Path, light: list[dict[str, Any]]) -> list[tuple[str, str]]:
         if row["source"] == "coding":
             reasons.setdefault(row["traj_id"], "a repair in a sandbox")
             break
-    for name in ("refused", "timed out", "old copy", "unavailable"):
+    for name in SIGNS:
         if name in signed:
             reasons.setdefault(signed[name], f"{name}, and coped with")
     for row in kept:
@@ -226,14 +231,34 @@ def trajectories(root: Path) -> Chapter:
         _trajectory(rows[name], json.loads(rubrics.get(rows[name]["task_id"], "{}")), why, index == 0)
         for index, (name, why) in enumerate(chosen.items())
     ]
-    body = f"{counted}{_troubles(root)}<h3>Ten to read</h3>{''.join(shown)}"
+    body = f"{counted}{_diversity(root)}{_troubles(root)}<h3>Ten to read</h3>{''.join(shown)}"
     return Chapter("trajectories", "Trajectories", body, LEAD)
 
 
 LEAD = (
-    "Agents serve simulated users in simulated worlds and repair code in a sandbox. State checks, policies and tests "
-    "judge them; only successes are kept for tuning, and every one replays to the same state."
+    "Agents serve users at the desks of simulated applications, call declared tools and real MCP servers, and repair "
+    "code in a sandbox. Rules for state, calls, policies and what was told, and tests, judge them; only successes are "
+    "kept for tuning, and every one replays to the same state."
 )
+
+
+DIVERSITY = {  # metric, in words, and the aim (docs/evidence/trajectories.md)
+    "distinct_sentences": ("distinct sentences of users, values masked", ""),
+    "top_sentences": ("share of the ten most frequent", "≤ 5 %"),
+    "declared_real": ("declarations that are of real tools", "≥ 60 %"),
+    "share_dependent": ("conversations with two dependent calls or more", "≥ 50 %"),
+    "share_error": ("with an error in a result", "15–25 %"),
+    "share_no_call_or_ask_back": ("in which a wish is answered without a call, or asked back", "15–25 %"),
+    "share_parallel": ("with several calls in a turn", "10–20 %"),
+    "near_duplicates": ("near-duplicates of another, values masked", ""),
+}
+
+
+def _diversity(root: Path) -> str:
+    """How much of what was kept is more of the same."""
+    measured = read_json(root / "metrics" / "trajectories.json")
+    rows = [[text, f"{measured[name]:.1%}", aim] for name, (text, aim) in DIVERSITY.items() if name in measured]
+    return f"<h3>Diversity</h3>{table(['of what was kept', 'here', 'aim'], rows, [1])}" if rows else ""
 
 
 def _troubles(root: Path) -> str:
@@ -241,12 +266,9 @@ def _troubles(root: Path) -> str:
     path = root / "metrics" / "trajectories.json"
     measured = read_json(path)
     words = {
-        "denied": "a locked record refused the change",
         "timed_out": "a call timed out, its change made or not",
-        "stale": "a read gave an old copy",
         "unavailable": "a tool was unavailable for a moment",
-        "empty": "a search came back empty at first",
-        "late": "a reply came seconds late",
+        "not_found": "a record was not there",
     }
     rows = [
         [text, f"{int(measured[f'with_{name}']):,}", f"{measured[f'with_{name}_kept'] / measured[f'with_{name}']:.0%}"]

@@ -1,18 +1,23 @@
-"""The episodes of RL: one answer to a question, or a conversation with a user and tools in a simulated world."""
+"""The episodes of RL: one answer to a question, one call, or a conversation with a user and tools in a world."""
 
-from collections.abc import Generator, Mapping, Sequence
+import json
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from random import Random
 from typing import Any
 
-from agents.conversations.drafting import EASY, make_task
-from agents.conversations.judge import judge
-from agents.conversations.simulator import Simulator
-from agents.conversations.tasks import Application
-from agents.conversations.users import Script, script
+from agents.conversations.agents import Agent
+from agents.conversations.making import NoTask, make_task
+from agents.conversations.trajectory import QUIET, Case, Conversation, Trajectory, simulate
 from agents.loop import loop
+from agents.servers.rl_family import score
+from agents.worlds.application import authored
+from agents.worlds.surface import surface
+from gym.tasksets.elementary import Side, side_of
 from gym.tasksets.task import Task, TaskSet
 from gym.verifiers.result import Result, Status
-from k2model.chat.messages import call_id, encode_followup, encode_prompt, next_call_index
-from k2model.chat.parse import Parsed
+from k2model.chat.messages import encode_followup, encode_prompt
+from k2model.chat.model_json import loads_arguments
 from k2model.chat.tokenizer import K2Tokenizer
 from k2model.chat.turn import parse_ids
 
@@ -43,76 +48,115 @@ class SingleAnswer:
         return self._answer or ""
 
 
+class OneCall:
+    """A request to a tool of the user's own; right is the wanted call alone (`agents/servers/rl_family.py`)."""
+
+    def __init__(self, tokenizer: K2Tokenizer, task: Task) -> None:
+        self.tokenizer, self.task = tokenizer, task
+        self._calls: list[tuple[str, Mapping[str, Any]]] | None = None
+        self._answer = ""
+        self.problem = ""
+
+    def prompt(self) -> list[int]:
+        return encode_prompt(self.tokenizer, list(self.task.messages), self.task.payload["declared"])
+
+    def reply(self, completion: Sequence[int]) -> list[int]:
+        parsed = parse_ids(self.tokenizer, completion)
+        if parsed.errors:
+            self.problem = str(parsed.errors[0].problem)
+        else:
+            self._calls = [(call.name, loads_arguments(call.arguments)) for call in parsed.tool_calls]
+            self._answer = parsed.content
+        return []
+
+    def verdict(self) -> Result:
+        if self.problem:
+            return Result(0.0, Status.SCORED, f"malformed: {self.problem}")
+        if self._calls is None:
+            return Result(0.0, Status.NO_ANSWER, "cut before the call ended")
+        return score(self.task, self._calls)
+
+    def answer(self) -> str:
+        return self._answer
+
+
 TOOLS = "tools"
-TOOL_BUDGET = 160
-PERSONAS = ("plain", "polite", "terse", "hesitant", "mind_changer")
-OPTIONS = loop.Options(max_steps=6, failures=3, parallel=1)  # policy `full`: a rollout's tokens are only ever appended
+TOOL_BUDGET = 160  # tokens of the policy to a message of the user
+LONGEST = 3_200  # characters of a conversation with its tools; about 900 tokens of the base's vocabulary
+PERSONAS = ("plain", "polite", "terse", "hesitant", "fickle")
+SHAPES = 8  # of each application
+DRAWS = 20  # for a task that is short enough
+OPTIONS = loop.Options(
+    max_steps=6,
+    failures=3,
+    parallel=1,
+    context_policy="keep_all",  # a rollout's tokens are only ever appended
+)
 
 
-def tool_tasks(apps: Sequence[Application], n: int, seed: int) -> list[Task]:
-    """Easy tool-use tasks as gym tasks; the payload names the application, the persona and the seed that make it all.
+def tool_tasks(n: int, seed: int, side: Side) -> list[Task]:
+    """Up to `n` short tasks with one wish as gym tasks; the payload names what makes the conversation again.
 
-    What the user says after the first turn is the script's, so the candidate sees one message.
+    An application is on one side for good, and those held for evaluation alone are on neither. What the user says
+    after his first message depends on the policy's, so the candidate sees one message.
     """
-    tasks = []
-    for number in range(n):
-        app, task_seed = apps[(seed + number) % len(apps)], seed + number
-        payload = {"application": app.name, "seed": task_seed, "persona": PERSONAS[task_seed % len(PERSONAS)]}
-        user_script = _script(app, payload)
+    apps = [name for name, app in authored().items() if not app.held and side_of(name) == side]
+    tasks: list[Task] = []
+    for number in range(DRAWS * n):
+        if len(tasks) == n:
+            break
+        draw = Random(f"{seed}|{number}|tool task")
+        name, shape, persona = draw.choice(apps), draw.randrange(SHAPES), draw.choice(PERSONAS)
+        payload = {"application": name, "shape": shape, "seed": draw.randrange(2**31), "persona": persona}
+        try:
+            case = _case(**payload)
+        except NoTask:
+            continue
+        shown = simulate(case)
+        if shown.n_turns > OPTIONS.max_steps or len(json.dumps([shown.tools, shown.messages])) > LONGEST:
+            continue
         tasks.append(
             Task(
-                id=user_script.task.id,
+                id=case.task.id,
                 taskset=TOOLS,
-                seed=task_seed,
+                seed=case.seed,
                 difficulty=0.0,
-                domain=user_script.task.domain,
-                messages=(
-                    {"role": "system", "content": "Use the tools."},
-                    {"role": "user", "content": user_script.turns[0]},
-                ),
-                token_budget=TOOL_BUDGET * len(user_script.turns),
+                domain=case.task.domain,
+                messages=tuple(shown.messages[:2]),
+                token_budget=TOOL_BUDGET * sum(message["role"] == "user" for message in shown.messages),
                 payload=payload,
-                tools=tuple(user_script.task.tools),
+                tools=case.task.tools,
             )
         )
     return tasks
 
 
-def _script(app: Application, payload: Mapping[str, Any]) -> Script:
-    task = make_task(app, payload["seed"], 1, forms=EASY, distractors=1)
-    return script(app, task, payload["persona"], payload["seed"])
+@lru_cache(maxsize=256)  # the rollouts of a prompt share it
+def _case(application: str, shape: int, seed: int, persona: str) -> Case:
+    """Raises NoTask."""
+    desk = surface(application, shape)
+    task = make_task(desk, seed, 1, persona, distractors=1).task
+    system = f"You are a helpful assistant of {desk.app.desk}. Use the tools."
+    agent = Agent("policy", system, application, shape, tuple(desk.app.actions), thinks=False)
+    return Case(desk, task, agent, persona, seed, QUIET)
 
 
 class ToolUse:
-    """The agent loop with a simulated user in a simulated world; success is judged on the final state.
+    """The agent loop with a simulated user in a simulated world; its judge decides success.
 
     A broken or cut turn ends the conversation, and so does the loop's guard against repeated and failing calls.
     """
 
-    def __init__(self, tokenizer: K2Tokenizer, apps: Sequence[Application], task: Task) -> None:
+    def __init__(self, tokenizer: K2Tokenizer, task: Task) -> None:
         self.tokenizer, self.task = tokenizer, task
-        self.app = next(app for app in apps if app.name == task.payload["application"])
-        self.script = _script(self.app, task.payload)
-        self.world = self.app.world(self.script.task)
-        tools = [self.app.tools[name] for name in self.script.task.tools]
-        self.simulator = Simulator(tools, self.world, task.payload["seed"])
-        self.declared = [tool.declaration() for tool in tools]
-        self.messages: list[dict[str, Any]] = [dict(message) for message in task.messages]
-        self.turn, self.stop = 0, ""
+        self.case = _case(**task.payload)
+        self._talk = Conversation(self.case, options=OPTIONS).talk()
+        self.messages = [dict(message) for message in next(self._talk)]  # the first view: what the policy answers
+        self.ended: Trajectory | None = None
         self.problem = ""
-        self._asking = self._begin()
-
-    def _begin(self) -> Generator[list[loop.Message], loop.Message, loop.Run]:
-        asking = loop.steps(self._call, self.messages, OPTIONS)
-        next(asking)  # the first view: what the policy's next turn follows
-        return asking
-
-    def _call(self, name: str, arguments: Mapping[str, Any]) -> tuple[str, bool]:
-        reply = self.simulator.call(name, arguments)
-        return reply.text, reply.error
 
     def prompt(self) -> list[int]:
-        return encode_prompt(self.tokenizer, list(self.task.messages), self.declared)
+        return encode_prompt(self.tokenizer, list(self.task.messages), self.case.declarations)
 
     def reply(self, completion: Sequence[int]) -> list[int]:
         parsed = parse_ids(self.tokenizer, completion)
@@ -120,38 +164,21 @@ class ToolUse:
             self.problem = str(parsed.errors[0].problem)
             return []
         try:
-            view = self._asking.send(self._message(parsed))
+            view = self._talk.send(parsed.message())
         except StopIteration as end:
-            return self._next_turn(end.value)
+            self.ended = end.value
+            self.messages = end.value.messages
+            return []
         follows = [dict(message) for message in view[len(self.messages) + 1 :]]
         self.messages = [dict(message) for message in view]
         return encode_followup(self.tokenizer, follows)
 
-    def _message(self, parsed: Parsed) -> dict[str, Any]:
-        """With ids that count over the dialog, whatever the policy wrote: two calls never share a result."""
-        message: dict[str, Any] = parsed.message()
-        first = next_call_index(self.messages)
-        for index, call in enumerate(message.get("tool_calls", [])):
-            call["id"] = call_id(call["function"]["name"], first + index)
-        return message
-
-    def _next_turn(self, run: loop.Run) -> list[int]:
-        """The user's next words after an answer; nothing when the conversation is over."""
-        self.messages, self.turn = run.messages, self.turn + 1
-        if run.stop is not loop.Stop.ANSWERED or self.turn == len(self.script.turns):
-            self.stop = run.stop.value
-            return []
-        message = {"role": "user", "content": self.script.turns[self.turn]}
-        self.messages = [*self.messages, message]
-        self._asking = self._begin()
-        return encode_followup(self.tokenizer, [message])
-
     def verdict(self) -> Result:
         if self.problem:
             return Result(0.0, Status.SCORED, f"malformed: {self.problem}")
-        if not self.stop:
+        if self.ended is None:
             return Result(0.0, Status.NO_ANSWER, "cut before the conversation ended")
-        judgement = judge(self.app, self.script.task, self.world, self.messages, self.stop)
+        judgement = self.ended.verdict
         return Result(float(judgement.kept), Status.SCORED, f"{judgement.verdict}: {judgement.reason}"[:160])
 
     def answer(self) -> str:

@@ -28,10 +28,10 @@ from stages.rl.episodes import TOOLS
 from stages.rl.families import Families
 from stages.rl.params import RlParams
 from stages.rl.prompts import Pool
-from stages.rl.sampling import Sampler
+from stages.rl.sampling import Sampler, tool_success
 from stages.rl.scoring import outcomes, score
 from stages.rl.state import State
-from stages.rl.tasks import run_tasks
+from stages.rl.tasks import OWN_TOOLS, run_tasks
 from stages.rl.update import Group, UpdateReport, update
 
 EVEN = 1e-9  # rewards of a group that differ by no more give no signal
@@ -140,7 +140,7 @@ class Loop:
         state.iteration += 1
         with self._phase("evaluate"):
             summary: dict[str, float] = {"temperature": temperature, "sampled_tokens": sampled, "even_groups": even}
-            summary |= records.summary(rows, reports, [*self.setup.families.tasksets, TOOLS])
+            summary |= records.summary(rows, reports, [*self.setup.families.tasksets, TOOLS, OWN_TOOLS])
             due = state.iteration == p.iterations or state.iteration % p.eval_every == 0
             self._record(summary | (self.engine.led(self._evaluate) if due else {}))
         self.hooks.log({f"rl/seconds_{phase}": spent for phase, spent in self.seconds.items()}, state.iteration)
@@ -224,6 +224,16 @@ class Loop:
             known = [value for value in scores if value is not None]
             if known:
                 measures[f"held_success_{family}"] = sum(known) / len(known)
+        for family, tasks in self.tasks.held_tools.items():
+            measures[f"held_success_{family}"] = tool_success(
+                model,
+                self.tokenizer,
+                family,
+                tasks,
+                scale=p.budget.scale,
+                max_batch=p.max_batch,
+                context=self.context,
+            )
         pairs = [task for tasks in self.tasks.held.values() for task in tasks if "wrong" in task.payload]
         if p.critic.held_pairs and pairs:
             measures["held_critic_accuracy"] = pairwise.accuracy(model, self.tokenizer, pairs, p.critic.held_pairs)

@@ -78,6 +78,7 @@ class RlParams(TrainingSection):
 
     iterations: int = Field(ge=0)
     tool_tasks: int = Field(ge=0)
+    own_tool_tasks: int = Field(ge=0)
     pool: int = Field(ge=1)
     prompts: int = Field(ge=1)
     samples: int = Field(ge=2)

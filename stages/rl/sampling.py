@@ -5,7 +5,7 @@ they are spread over ranks; the sampler's cache exists only while it samples. Of
 every so many-th group, with its share of the allowance, and then all have all of them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from gym.tasksets.task import Task
@@ -14,14 +14,14 @@ from k2model.chat.tokenizer import K2Tokenizer
 from k2model.model import K2Model
 from k2model.training.engine import TrainEngine
 from stages.harness.seeds import rng, seed32
-from stages.rl.backends import OpenBackend, ServerRollouts
-from stages.rl.episodes import TOOLS, SingleAnswer, ToolUse
+from stages.rl.backends import OpenBackend, ServerRollouts, colocated
+from stages.rl.episodes import TOOLS, OneCall, SingleAnswer, ToolUse
 from stages.rl.families import Families
 from stages.rl.params import RlParams
 from stages.rl.prompts import shares
 from stages.rl.rollout import Episode, Rollout, advance, replay
 from stages.rl.state import State
-from stages.rl.tasks import OPEN, RunTasks
+from stages.rl.tasks import OPEN, OWN_TOOLS, RunTasks
 
 Judged = tuple[list[Result], list[str]]  # of each answered rollout: what the verifier said, and its answer
 
@@ -129,9 +129,10 @@ class Sampler:
         draw = rng(self.seed, "prompts", state.iteration)
         open_count = min(count, self.params.critic.open_prompts)
         tool_count = min(count - open_count, self.params.tool_tasks)
-        verifiable = shares(count - open_count - tool_count, list(self.families.tasksets))
+        own_count = min(count - open_count - tool_count, self.params.own_tool_tasks)
+        verifiable = shares(count - open_count - tool_count - own_count, list(self.families.tasksets))
         chosen = []
-        for family, n in (verifiable | {OPEN: open_count, TOOLS: tool_count}).items():
+        for family, n in (verifiable | {OPEN: open_count, TOOLS: tool_count, OWN_TOOLS: own_count}).items():
             if n:
                 answers = [str(task.payload.get("answer", "")) for task in self.tasks.train[family]]
                 chosen += [(family, k) for k in state.pools[family].choose(n, state.iteration, answers, draw)]
@@ -140,10 +141,43 @@ class Sampler:
     def _episode(self, rollout: Rollout) -> Episode:
         task = self.tasks.train[rollout.family][rollout.prompt]
         episode: Episode
-        if rollout.family == TOOLS:
-            episode = ToolUse(self.tokenizer, self.tasks.apps, task)
+        if rollout.family in CALLING:
+            episode = CALLING[rollout.family](self.tokenizer, task)
         else:
             taskset = None if rollout.family == OPEN else self.families.tasksets[rollout.family]
             episode = SingleAnswer(self.tokenizer, taskset, task)
         replay(episode, rollout)
         return episode
+
+
+CALLING: Mapping[str, Callable[[K2Tokenizer, Task], ToolUse | OneCall]] = {TOOLS: ToolUse, OWN_TOOLS: OneCall}
+
+
+def tool_success(
+    model: K2Model,
+    tokenizer: K2Tokenizer,
+    family: str,
+    tasks: Sequence[Task],
+    *,
+    scale: float,
+    max_batch: int,
+    context: int,
+) -> float:
+    """Share of the tool tasks that the policy's greedy episodes fulfil.
+
+    Args:
+        family: of CALLING. scale: of the tasks' own token budgets. context: tokens that a conversation may have in all.
+    """
+    rollouts = [Rollout(task.id, family, k, max(1, round(task.token_budget * scale))) for k, task in enumerate(tasks)]
+    episodes = {task.id: CALLING[family](tokenizer, task) for task in tasks}
+    advance(
+        colocated(model, tokenizer, min(max_batch, len(tasks)), context),
+        rollouts,
+        episodes,
+        temperature=0.0,
+        seed=0,
+        stop_ids=tokenizer.ends,
+        context=context,
+        token_limit=1 + sum(rollout.budget for rollout in rollouts),
+    )
+    return sum(episode.verdict().score or 0.0 for episode in episodes.values()) / len(tasks)

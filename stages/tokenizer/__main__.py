@@ -5,9 +5,7 @@ from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 
-from agents.conversations.drafting import make_task
-from agents.conversations.tasks import applications
-from agents.tools.evolve import evolve
+from agents.conversations.samples import samples
 from k2model.chat.messages import TEMPLATE
 from k2model.chat.seats import seat_special_tokens
 from k2model.chat.tokenizer import load_tokenizer, save_tokenizer, train_tokenizer
@@ -18,21 +16,23 @@ from stages.harness.tables import CORPUS, read_batches
 from stages.tokenizer.params import TokenizerParams
 from stages.tracking.runs import Track
 
-DIALOGS = 400
+DIALOGS = 250
 CORPUS_PATH = Path("data/corpus.parquet")
 OUT = Path("data/tokenizer")
 
 
 def dialogs(count: int, seed: int) -> list[str]:
-    """Tool declarations, requests and calls of `count` small tasks, so that JSON isn't paid for by the character."""
-    apps = applications(evolve())
+    """Tools, requests and calls of `count` short conversations, so that JSON isn't paid for by the character."""
     texts = []
-    for number in range(count):
-        app = apps[number % len(apps)]
-        task = make_task(app, seed + number, 1, distractors=1)
-        declared = json.dumps([app.tools[name].declaration() for name in task.tools], separators=(",", ":"))
-        calls = "\n".join(f"functions.{call.tool}:0\n{json.dumps(call.arguments)}" for call in task.gold)
-        texts.append(f"{declared}\n{task.request}\n{calls}")
+    for conversation in samples(count, seed):
+        declared = json.dumps(conversation.tools, separators=(",", ":"))
+        requests = [message["content"] for message in conversation.messages if message["role"] == "user"]
+        calls = [
+            f"functions.{call['function']['name']}:0\n{call['function']['arguments']}"
+            for message in conversation.messages
+            for call in message.get("tool_calls") or []
+        ]
+        texts.append("\n".join([declared, *requests, *calls]))
     return texts
 
 

@@ -1,28 +1,27 @@
-"""`python -m stages.tools`: real tools, tools of MCP servers, and synthetic tools by hierarchical evolution."""
+"""`python -m stages.tools`: real tools, tools of MCP servers, and tools of applications in many shapes."""
 
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
 
+import yaml
 from datasketch import MinHash, MinHashLSH
 
 from agents.chat.losses import listed
 from agents.chat.protocol import ChatError
 from agents.chat.spec import is_endpoint
-from agents.conversations.wording import REFUSED, Wording, of_tool, reword
-from agents.requests.offers import everyday_offer
+from agents.conversations.invent import Invented, invent
+from agents.requests.offers import everyday_offer, returns_of
 from agents.tools.everyday import EverydayTool, everyday_tools
-from agents.tools.evolve import kinds, tools_of
-from agents.tools.evolve_llm import Evolved, evolve_with
 from agents.tools.harvest import McpTool, ServerError, harvest
 from agents.tools.library import functions
-from agents.tools.nouns import DOMAINS
 from agents.tools.real import RealTool, SourceMissing, sample
-from agents.tools.spec import Tool, simulated
+from agents.worlds.application import DOMAINS, Application, ApplicationError, authored, parse
+from agents.worlds.surface import Surface, shaped
 from stages.harness.endpoint import EndpointParams
 from stages.harness.errors import InputError
 from stages.harness.files import write_atomic
@@ -41,18 +40,26 @@ PYTHON = "python"  # the source of functions
 Row = dict[str, Any]
 
 
-def _synthetic(tool: Tool, source: str) -> Row:
-    return {
-        "name": tool.name,
-        "domain": tool.kind.domain,
-        "application": tool.kind.application,
-        "origin": "synthetic",
-        "source": source,
-        "description": tool.description,
-        "parameters": json.dumps(tool.parameters),
-        "returns": json.dumps(tool.returns),
-        "state_model": json.dumps(tool.state_model()),
-    }
+def _of_shape(surface: Surface, source: str, content: Mapping[str, Any] | None) -> Iterator[Row]:
+    """The tools of an application's shape.
+
+    Args:
+        content: of an application that is not authored here, so that worlds can be made of it again.
+    """
+    app = surface.app
+    for tool in surface.tools.values():
+        state = {"application": app.name, "shape": surface.number, "action": tool.action.name}
+        yield {
+            "name": tool.name,
+            "domain": app.domain,
+            "application": surface.name,
+            "origin": "synthetic",
+            "source": source,
+            "description": tool.description,
+            "parameters": json.dumps(tool.parameters),
+            "returns": json.dumps(surface.returns(tool)),
+            "state_model": json.dumps(state if content is None else {**state, "content": content}, default=str),
+        }
 
 
 def _spread(tools: Sequence[RealTool], most: int) -> Sequence[RealTool]:
@@ -85,16 +92,16 @@ def _everyday(tool: EverydayTool) -> Row:
         "source": "everyday",
         "description": declared["description"],
         "parameters": json.dumps(declared["parameters"]),
-        "returns": "{}",
+        "returns": json.dumps(returns_of(tool)),
         "state_model": "",
     }
 
 
-def _mcp(tool: McpTool) -> Row:
+def _mcp(tool: McpTool, server: str) -> Row:
     return {
         "name": tool.name,
         "domain": "mcp",
-        "application": tool.server,
+        "application": server,
         "origin": "real",
         "source": "mcp",
         "description": tool.description,
@@ -104,11 +111,36 @@ def _mcp(tool: McpTool) -> Row:
     }
 
 
-def _rows(p: ToolsParams, invented: Sequence[Tool]) -> Iterator[Row]:
-    for kind in kinds():
-        tools = list(tools_of(kind))
-        yield from (_synthetic(tool, "grammar") for tool in tools[: p.synthetic_per_kind or len(tools)])
-    yield from (_synthetic(tool, "llm") for tool in invented)
+def _own(paths: Sequence[str]) -> list[Mapping[str, Any]]:
+    """The user's applications; raises InputError."""
+    contents = []
+    for path in paths:
+        try:
+            content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+            app = parse(content)
+        except (OSError, UnicodeDecodeError, yaml.YAMLError, ApplicationError) as error:
+            raise InputError(f"tools.applications: {path}: {' '.join(str(error).split())}") from None
+        if app.name in authored():
+            raise InputError(f"tools.applications: {path}: {app.name} is one of the authored applications")
+        contents.append(content)
+    return contents
+
+
+def _synthetic(
+    p: ToolsParams, own: Sequence[Mapping[str, Any]], invented: Sequence[Mapping[str, Any]]
+) -> Iterator[Row]:
+    """The tools of all applications but those that are held for evaluation."""
+    apps: list[tuple[Application, str, Mapping[str, Any] | None]] = [(a, "authored", None) for a in authored().values()]
+    apps += [(parse(content), "own", content) for content in own]
+    apps += [(parse(content), "llm", content) for content in invented]
+    for app, source, content in apps:
+        if not app.held:
+            for number in range(p.shapes):
+                yield from _of_shape(shaped(app, number), source, content)
+
+
+def _rows(p: ToolsParams, own: Sequence[Mapping[str, Any]], invented: Sequence[Mapping[str, Any]]) -> Iterator[Row]:
+    yield from _synthetic(p, own, invented)
     if p.everyday:
         yield from map(_everyday, everyday_tools())
     try:
@@ -118,7 +150,7 @@ def _rows(p: ToolsParams, invented: Sequence[Tool]) -> Iterator[Row]:
     yield from map(_specified, specified)
     for server in p.mcp_servers:
         try:
-            yield from map(_mcp, harvest(server))
+            yield from (_mcp(tool, server.called) for tool in harvest(server.server))
         except ServerError as error:
             raise InputError(f"tools.mcp_servers: {error}") from None
 
@@ -148,26 +180,7 @@ def deduplicate(rows: list[Row], threshold: float) -> tuple[list[Row], int]:
     return kept, len(rows) - len(kept)
 
 
-def reworded(rows: list[Row], wanted: int, teacher: Teacher, seed: int) -> tuple[int, list[str]]:
-    """Gives `wanted` of the grammar's descriptions, spread evenly, to the teacher.
-
-    Returns:
-        How many came back faithful, and the names of those that it refused.
-    """
-    grammar = [row for row in rows if row["source"] == "grammar"]
-    chosen = grammar[:: max(1, len(grammar) // wanted)][:wanted] if wanted else []
-    if not chosen:
-        return 0, []
-    sentences = [of_tool(tool) for tool in simulated(chosen)]
-    wordings: list[Wording] = teacher.submit(reword, sentences, seed).result()
-    for row, wording in zip(chosen, wordings, strict=True):
-        row["description"] = wording.text
-        row["source"] = "grammar, worded by the teacher" if wording.reworded else "grammar"
-    refused = [row["name"] for row, wording in zip(chosen, wordings, strict=True) if set(wording.reasons) == {REFUSED}]
-    return sum(wording.reworded for wording in wordings), refused
-
-
-def _card(rows: list[Row], dropped: int, teacher: str, evolved: Evolved | None) -> str:
+def _card(rows: list[Row], dropped: int, teacher: str, invented: Invented) -> str:
     domains = Counter((row["origin"], row["domain"]) for row in rows)
     sources = Counter(row["source"] for row in rows)
     lines = [
@@ -176,10 +189,10 @@ def _card(rows: list[Row], dropped: int, teacher: str, evolved: Evolved | None) 
         f"{len(rows):,} tools; {dropped:,} near-duplicates were left out.",
         "",
         f"Teacher: {teacher or 'not asked'}.",
-        "Synthetic tools of the source `grammar` come from a grammar over a tree of domains, applications and kinds of",
-        "records, and so does their wording, but for those that the teacher reworded. Tools of the source `llm` were",
-        "invented by the teacher: application, kinds of records, tools, wording. Each is a state machine over a small",
-        "simulated world.",
+        "Synthetic tools are the actions of applications (docs/applications.md), in several shapes each: other names,",
+        "words, descriptions, further optional arguments, other units. `authored` ones were written for this project,",
+        "`own` are the user's, `llm` the teacher's; each works on a small simulated world. Applications that are held",
+        "for evaluation are not among them.",
         "Tools of the source `everyday` were written for this project; each conversation declares a form of its own.",
         "Real tools are operation models that ship in packages (botocore, google-api-python-client: Apache-2.0),",
         "signatures and docstrings of installed Python packages, and tools of MCP servers that were running. They are",
@@ -193,9 +206,9 @@ def _card(rows: list[Row], dropped: int, teacher: str, evolved: Evolved | None) 
         "|---|---|---|",
         *(f"| {origin} | {domain} | {count:,} |" for (origin, domain), count in sorted(domains.items())),
     ]
-    if evolved is not None:
-        lines += ["", "Inventions of the teacher that were left out:", ""]
-        lines += [f"- {reason}: {count:,}" for reason, count in sorted(evolved.left_out.items())]
+    if invented.left_out:
+        lines += ["", "Applications of the teacher that were left out:", ""]
+        lines += [f"- {reason}: {count:,}" for reason, count in sorted(invented.left_out.items())]
     return "\n".join(lines) + "\n"
 
 
@@ -204,18 +217,20 @@ def main() -> None:
         p = stage.params
         seed = stage.seed32("teacher")
         endpoint = load_section("endpoint", EndpointParams)
+        own = _own(p.applications)
+        invented = Invented()
         with Teacher(p.teacher, endpoint, stage.common.threads) as teacher:
             try:
-                evolved = None
-                if is_endpoint(p.teacher) and p.applications:
-                    known = sorted({kind.application for kind in kinds()})
-                    asked = (list(DOMAINS), p.applications, p.kinds, seed, known)
-                    evolved = teacher.submit(evolve_with, *asked).result()
-                rows = list(_rows(p, evolved.tools if evolved else ()))
-                worded, refused = reworded(rows, p.worded, teacher, seed)
+                if is_endpoint(p.teacher) and p.invented:
+                    known = [*authored(), *(str(content["application"]) for content in own)]
+                    invented = teacher.submit(invent, DOMAINS, p.invented, seed, known).result()
                 losses = teacher.settle()
             except ChatError as error:
                 raise InputError(f"tools.teacher: {error}") from None
+        try:
+            rows = list(_rows(p, own, invented.applications))
+        except ApplicationError as error:
+            raise InputError(str(error)) from None
         names = Counter(row["name"] for row in rows)
         twice = [name for name, count in names.items() if count > 1]
         for row in rows:
@@ -224,21 +239,22 @@ def main() -> None:
         kept, dropped = deduplicate(rows, p.near_dup_threshold)
         write_table(OUT, kept, TOOLS)
         with write_atomic(CARD) as tmp:
-            tmp.write_text(_card(kept, dropped, teacher.model, evolved), encoding="utf-8")
+            tmp.write_text(_card(kept, dropped, teacher.model, invented), encoding="utf-8")
         real = sum(row["origin"] == "real" for row in kept)
         metrics = {
             "tools": len(kept),
             "real": real,
             "synthetic": len(kept) - real,
             "by_llm": sum(row["source"] == "llm" for row in kept),
-            "worded": worded,
+            "invented": len(invented.applications),
+            "left_out": sum(invented.left_out.values()),
             "domains": len({row["domain"] for row in kept if row["origin"] == "synthetic"}),
             "near_duplicates": dropped,
             "requests_failed": losses.failed,
         }
         line = f"{real:,} real and {len(kept) - real:,} synthetic tools, {dropped:,} near-duplicates"
         if lost := losses.line():
-            line += f"; {lost}, for {listed([*(evolved.refused if evolved else []), *refused])}"
+            line += f"; {lost}, for {listed(invented.refused)}"
         stage.finish(line, metrics)
 
 

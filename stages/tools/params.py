@@ -3,7 +3,8 @@
 from pydantic import Field, model_validator
 
 from stages.harness.endpoint import check_teacher
-from stages.harness.inputs import CommandWord, ModelSpec
+from stages.harness.inputs import InputPath, ModelSpec
+from stages.harness.mcp_servers import McpServer
 from stages.harness.section import Section
 
 
@@ -12,24 +13,26 @@ class ToolsParams(Section):
 
     real: how many operations of real services. functions: at most so many functions of installed Python packages.
     everyday: whether the authored everyday tools are among them.
-    synthetic_per_kind: tools of each kind of entity, 0 for all.
-    mcp_servers: URLs, or commands as lists of words, of MCP servers whose tools are harvested.
-    teacher: rewords `worded` descriptions; behind a URL it invents `applications` in each domain, each with `kinds` of
-    records, and their tools.
+    shapes: how many times the tools of each application occur, in other words and forms each time.
+    applications: files of yours that join the authored ones.
+    mcp_servers: of the user, whose tools are harvested: each a URL, a command as a list of words, or an `McpServer`.
+    teacher: none, or a URL, which invents `invented` applications in each domain.
     """
 
     real: int = Field(ge=0)
     functions: int = Field(ge=0)
     everyday: bool
-    synthetic_per_kind: int = Field(ge=0)
-    mcp_servers: list[str | list[CommandWord]]
+    shapes: int = Field(ge=0)
+    applications: list[InputPath]
+    mcp_servers: list[McpServer]
     near_dup_threshold: float = Field(gt=0, le=1)
     teacher: ModelSpec
-    worded: int = Field(ge=0)
-    applications: int = Field(ge=0)
-    kinds: int = Field(ge=1)
+    invented: int = Field(ge=0)
 
     @model_validator(mode="after")
     def _known(self) -> "ToolsParams":
-        check_teacher("teacher", self.teacher, ["embedded"])
+        check_teacher("teacher", self.teacher, ["none"])
+        names = [server.called for server in self.mcp_servers]
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise ValueError(f"mcp_servers: two are called {twice[0]}; give one a name")
         return self

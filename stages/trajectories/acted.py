@@ -3,8 +3,9 @@
 from collections.abc import Callable, Iterator, Sequence
 from queue import SimpleQueue
 
-from agents.conversations.llm_agent import Acting, Case, act
-from agents.conversations.trajectory import Trajectory
+from agents.conversations.llm_agent import Acting, act
+from agents.conversations.making import Proof
+from agents.conversations.trajectory import Case, Trajectory
 from agents.conversations.wording import Wording
 from stages.harness.teacher import Teacher
 from stages.trajectories.shards import Row
@@ -30,13 +31,13 @@ def acted(
     """
     ended: SimpleQueue[tuple[int, Trajectory] | None] = SimpleQueue()
     positions = [(shard, k) for shard, (numbers, _) in enumerate(todo) for k in range(len(numbers))]
-    drawn: dict[int, tuple[Case, str]] = {}  # of conversations under way, by index
+    drawn: dict[int, tuple[Case, Proof, str]] = {}  # of conversations under way, by index
 
     def cases() -> Iterator[Case]:
         index = 0
         for numbers, wordings in todo:
-            for case, wording in maker.cases(numbers, wordings):
-                drawn[index] = case, wording
+            for case, proof, wording in maker.cases(numbers, wordings):
+                drawn[index] = case, proof, wording
                 index += 1
                 yield case
 
@@ -46,9 +47,9 @@ def acted(
     while (item := ended.get()) is not None:
         index, done = item
         shard, k = positions[index]
-        case, wording = drawn.pop(index)
+        case, proof, wording = drawn.pop(index)
         numbers = todo[shard][0]
-        rows.setdefault(shard, {})[k] = row(case, done, wording, numbers[k], "llm")
+        rows.setdefault(shard, {})[k] = row(case, done, proof, wording, numbers[k], "llm")
         on_done()
         if len(rows[shard]) == len(numbers):
             whole = rows.pop(shard)

@@ -1,5 +1,7 @@
 """`trajectories` in params.yaml."""
 
+from typing import Literal
+
 from pydantic import Field, model_validator
 
 from stages.harness.endpoint import check_teacher
@@ -21,7 +23,8 @@ class RequestParams(Section):
 
     everyday, library, service, mcp: weights of authored everyday tools, functions of Python packages, operations of
     services, and tools of harvested MCP servers, which count where there are some.
-    parallel, no_tool, ask_back: shares of the turns with several calls, without a fitting tool, with a value missing.
+    beside: share of everyday tools among those declared beside. dependent, errors, parallel, no_tool, ask_back,
+    thoughts: shares of conversations.
     """
 
     count: int = Field(ge=0)
@@ -29,39 +32,50 @@ class RequestParams(Section):
     library: float = Field(ge=0)
     service: float = Field(ge=0)
     mcp: float = Field(ge=0)
+    beside: float = Field(ge=0, le=1)
+    dependent: float = Field(ge=0, le=1)
+    errors: float = Field(ge=0, le=1)
     parallel: float = Field(ge=0, le=1)
     no_tool: float = Field(ge=0, le=1)
     ask_back: float = Field(ge=0, le=1)
+    thoughts: float = Field(ge=0, le=1)
 
     @model_validator(mode="after")
-    def _shares(self) -> "RequestParams":
+    def _weights(self) -> "RequestParams":
         if not self.everyday + self.library + self.service:
             raise ValueError("everyday, library and service are all 0")
-        if self.parallel + self.no_tool + self.ask_back > 1:
-            raise ValueError("parallel, no_tool and ask_back are more than 1 together")
         return self
 
 
 class TrajectoriesParams(Section):
     """Simulated conversations and coding sessions.
 
-    easy_share: tasks of one subgoal named by id, with few tools in the context. coding: repairs in a sandbox.
-    agent: planner, which follows a gold plan with mistakes of its own; or a URL, whose model acts.
-    teacher: words the requests of `worded` conversations; behind a URL it writes the agents' prompts too.
+    count: conversations in worlds, each of one wish (`easy_share`, with `easy_distractors` further tools) or up to
+    `max_goals` (with `distractors`). thoughts: share of the agents that write down what a step is for.
+    agent: planner, which finds out what it needs and slips now and then; or a URL, whose model acts.
+    user: scripted, or agent: the model that acts plays him too.
+    teacher: none, or a URL, which words the wishes of `worded` conversations and the agents' prompts.
     judge: none, embedded or a URL; reads `judged` conversations that passed the checks and decides about them.
+    servers: conversations that call real MCP servers of packages in a sandbox. executed: those that call each server of
+    tools.mcp_servers with `execute: true`.
+    coding: repairs in a sandbox.
     """
 
     count: int = Field(ge=1)
     agents: int = Field(ge=1)
-    max_subgoals: int = Field(ge=1, le=16)
+    max_goals: int = Field(ge=1, le=12)
     easy_share: float = Field(ge=0, le=1)
     easy_distractors: int = Field(ge=0)
     distractors: int = Field(ge=0)
     personas: list[str]
+    thoughts: float = Field(ge=0, le=1)
     shard: int = Field(ge=1)
+    servers: int = Field(ge=0)
+    executed: int = Field(ge=0)
     coding: int = Field(ge=0)
     agent: ModelSpec
     acting: ActingParams
+    user: Literal["scripted", "agent"]
     teacher: ModelSpec
     worded: int = Field(ge=0)
     judge: ModelSpec
@@ -75,7 +89,9 @@ class TrajectoriesParams(Section):
         for persona in self.personas:
             if persona not in PERSONAS:
                 raise ValueError(f"unknown persona {persona!r}; known: {', '.join(PERSONAS)}")
-        local = {"agent": ["planner"], "teacher": ["embedded"], "judge": ["none", "embedded"]}
+        local = {"agent": ["planner"], "teacher": ["none"], "judge": ["none", "embedded"]}
         for key, names in local.items():
             check_teacher(key, str(getattr(self, key)), names)
+        if self.user == "agent" and self.agent == "planner":
+            raise ValueError("user agent: the planner can't play the user; agent must be a URL#model")
         return self

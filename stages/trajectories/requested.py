@@ -1,60 +1,125 @@
-"""Rows of conversations on declared tools that no world stands behind (`agents/requests`)."""
+"""Rows of conversations that no world stands behind: on declared tools (`agents/requests`), and with MCP servers that
+are really called (`agents/servers`)."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from agents.requests.conversation import Conversation, Requests
+from agents.requests.conversation import Requests
+from agents.servers.conversation import ServerConversation
 from k2model.chat.messages import render
 
 Row = dict[str, Any]
+SUCCESS = {
+    "request": "exactly these calls, in their turns, and no other",
+    "server": "these calls, made again from a clean state, give the same results",
+    "executed": "the server took the calls",
+}
 
 
 def rows(requests: Requests, numbers: Sequence[int]) -> list[Row]:
-    """The conversations with these numbers, in order."""
-    return [_row(requests.make(number), number) for number in numbers]
+    """The conversations on declared tools with these numbers, in order."""
+    made = [(number, requests.make(number)) for number in numbers]
+    return [
+        _row("request", number, one.tools[0].group, one.seed, one.declarations(), one.messages, one.kinds, one.gold)
+        for number, one in made
+    ]
 
 
-def _row(made: Conversation, number: int) -> Row:
-    tools, name = made.declarations(), f"request-{number:07d}"
-    render(made.messages, tools)
-    asked = [str(message["content"]) for message in made.messages if message["role"] == "user"]
-    gold = [{"tool": tool, "arguments": arguments} for tool, arguments in made.gold]
-    rubric = {"turns": made.kinds, "calls": gold, "success": ["exactly these calls, in their turns, and no other"]}
-    return {
-        "trajectory": {
-            "traj_id": name,
-            "task_id": name,
-            "agent_id": "",
-            "domain": made.tools[0].group,
-            "messages": json.dumps(made.messages, ensure_ascii=False),
-            "tools": json.dumps(tools, ensure_ascii=False),
-            "state_hash": "",
-            "verdict": "success",
-            "reason": ", ".join(made.kinds),
-            "kept": True,
-            "n_turns": sum(message["role"] == "assistant" for message in made.messages),
-            "n_calls": len(gold),
-            "source": "request",
-            "seed": made.seed,
-            "persona": "plain",
-            "wording": "script",
-            "untold": 0,
-            "patch": "",
-            "llm_verdict": "",
-            "llm_reason": "",
-        },
-        "task": {
-            "task_id": name,
-            "domain": made.tools[0].group,
-            "application": "",
-            "world_seed": made.seed,
-            "subgoals": len(made.kinds),
-            "request": asked[0],
-            "rubric": json.dumps(rubric, ensure_ascii=False),
-            "gold": json.dumps(gold, ensure_ascii=False),
-            "tools": json.dumps([offer.name for offer in made.tools]),
-            "kinds": json.dumps(made.kinds),
-            "locked": "[]",
-        },
+def called(
+    make: Callable[[int], ServerConversation | None], numbers: Sequence[int], source: str, prefix: str, lost: str
+) -> list[Row]:
+    """The conversations with real servers with these numbers; one that is not kept leaves a row without messages.
+
+    Args:
+        lost: the verdict of those.
+    """
+    made = [(number, make(number)) for number in numbers]
+    return [
+        _lost(source, f"{prefix}-{number:07d}", lost)
+        if one is None
+        else _row(source, number, one.server, one.seed, one.tools, one.messages, one.kinds, one.gold, prefix)
+        for number, one in made
+    ]
+
+
+def _row(
+    source: str,
+    number: int,
+    domain: str,
+    seed: int,
+    tools: Sequence[Mapping[str, Any]],
+    messages: Sequence[Mapping[str, Any]],
+    kinds: Sequence[str],
+    calls: Sequence[tuple[str, Any]],
+    prefix: str = "",
+) -> Row:
+    name = f"{prefix or source}-{number:07d}"
+    render(messages, tools)
+    asked = [str(message["content"]) for message in messages if message["role"] == "user"]
+    gold = [{"tool": tool, "arguments": arguments} for tool, arguments in calls]
+    rubric = {"turns": kinds, "calls": gold, "success": [SUCCESS[source]]}
+    trajectory = {
+        "domain": domain,
+        "messages": json.dumps(messages, ensure_ascii=False),
+        "tools": json.dumps(tools, ensure_ascii=False),
+        "verdict": "success",
+        "reason": ", ".join(kinds),
+        "kept": True,
+        "n_turns": sum(message["role"] == "assistant" for message in messages),
+        "n_calls": len(gold),
+        "seed": seed,
     }
+    task = {
+        "domain": domain,
+        "world_seed": seed,
+        "goals": len(kinds),
+        "request": asked[0],
+        "rubric": json.dumps(rubric, ensure_ascii=False),
+        "gold": json.dumps(gold, ensure_ascii=False),
+        "tools": json.dumps([tool["function"]["name"] for tool in tools]),
+        "kinds": json.dumps(kinds),
+    }
+    return _whole(source, name, trajectory, task)
+
+
+def _lost(source: str, name: str, verdict: str) -> Row:
+    return _whole(source, name, {"verdict": verdict, "reason": "it was made and thrown away"}, {})
+
+
+def _whole(source: str, name: str, trajectory: Row, task: Row) -> Row:
+    empty_trajectory = {
+        "traj_id": name,
+        "task_id": name,
+        "agent_id": "",
+        "domain": "",
+        "messages": "[]",
+        "tools": "[]",
+        "state_hash": "",
+        "verdict": "",
+        "reason": "",
+        "kept": False,
+        "n_turns": 0,
+        "n_calls": 0,
+        "source": source,
+        "seed": 0,
+        "persona": "plain",
+        "wording": "script",
+        "unsolved": 0,
+        "patch": "",
+        "llm_verdict": "",
+        "llm_reason": "",
+    }
+    empty_task = {
+        "task_id": name,
+        "domain": "",
+        "application": "",
+        "world_seed": 0,
+        "goals": 0,
+        "request": "",
+        "rubric": "{}",
+        "gold": "[]",
+        "tools": "[]",
+        "kinds": "[]",
+    }
+    return {"trajectory": empty_trajectory | trajectory, "task": empty_task | task}

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from agents.coding.repairs import gold_edit, replay, solve
-from agents.conversations.planner import Agent
+from agents.conversations.agents import Agent
 from gym.sandbox import Sandbox
 from gym.tasksets.repair import Repair
 from k2model.chat.messages import render
@@ -56,7 +56,7 @@ def rows(box: Sandbox, agents: Sequence[Agent], numbers: Sequence[int], base: in
                 "seed": base + number,
                 "persona": "issue",
                 "wording": "script",
-                "untold": 0,
+                "unsolved": 0,
                 "patch": done.patch,
                 "llm_verdict": "",
                 "llm_reason": "",
@@ -66,13 +66,12 @@ def rows(box: Sandbox, agents: Sequence[Agent], numbers: Sequence[int], base: in
                 "domain": task.domain,
                 "application": payload["module"],
                 "world_seed": base + number,
-                "subgoals": 1,
+                "goals": 1,
                 "request": task.messages[0]["content"],
                 "rubric": json.dumps(rubric, ensure_ascii=False),
                 "gold": json.dumps([{"tool": "edit", "arguments": {"old_str": edit.old, "new_str": edit.new}}]),
                 "tools": json.dumps(names),
                 "kinds": "[]",
-                "locked": "[]",
             },
         }
 

@@ -1,163 +1,154 @@
-"""Simulated conversations, one a number: the same numbers give the same rows, whoever makes them and whenever."""
+"""Conversations in worlds, one a number: the same numbers give the same rows, whoever makes them and whenever."""
 
 import json
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
-from dataclasses import asdict
+from collections.abc import Sequence
+from random import Random
 from typing import Any
 
-import numpy as np
-
-from agents.conversations.drafting import EASY, NoTask, make_task
-from agents.conversations.llm_agent import Case
-from agents.conversations.planner import Agent
-from agents.conversations.tasks import Application, WorldTask, applications
-from agents.conversations.trajectory import Trajectory, replay, simulate
-from agents.conversations.users import script, untold
-from agents.conversations.wording import Sentence, Wording, of_subgoal, worded
-from agents.tools.spec import Tool
+from agents.chat.spec import is_endpoint
+from agents.conversations.agents import Agent
+from agents.conversations.making import NoTask, Proof, make_task
+from agents.conversations.task import WorldTask, rubric
+from agents.conversations.trajectory import Case, Trajectory, replay, simulate
+from agents.conversations.wording import Wish, Wording, wishes, worded
+from agents.worlds.surface import Surface
 from k2model.chat.messages import render
 from stages.harness.errors import InputError
 from stages.trajectories.params import TrajectoriesParams
 
 Row = dict[str, Any]
-NEEDED = frozenset({"get", "list", "create", "delete", "count", "update"})  # of a kind, so that agents can work on it
-
-
-def usable(tools: Iterable[Tool]) -> list[Application]:
-    """Applications with two kinds of records or more that agents can work on."""
-    tools = list(tools)
-    actions: dict[tuple[str, str], set[str]] = {}
-    for tool in tools:
-        actions.setdefault((tool.kind.application, tool.kind.slug), set()).add(tool.action)
-    whole = {key for key, available in actions.items() if available >= NEEDED}
-    apps = applications(tool for tool in tools if (tool.kind.application, tool.kind.slug) in whole)
-    return [app for app in apps if len(app.kinds) >= 2]
+TRIES = 8  # agents that are asked for a task
 
 
 class Maker:
     """Makes the row with a number.
 
     Args:
-        apps: applications by name. base: the seed of number 0.
+        base: the seed of number 0.
     """
 
-    def __init__(self, apps: Sequence[Application], agents: Sequence[Agent], p: TrajectoriesParams, base: int) -> None:
-        self.apps = {app.name: app for app in apps}
+    def __init__(self, surfaces: Sequence[Surface], agents: Sequence[Agent], p: TrajectoriesParams, base: int) -> None:
+        self.surfaces = {(each.app.name, each.number): each for each in surfaces}
         self.agents, self.p, self.base = agents, p, base
-        self.plain = [a for a in agents if not (a.policy.read_first or a.policy.verify)] or list(agents)
-        self.stride = max(1, p.count // p.worded) if p.worded else 0
+        words = is_endpoint(p.teacher) and p.worded > 0
+        self.stride = max(1, p.count // p.worded) if words else 0
 
     def worded(self, number: int) -> bool:
-        """Whether the teacher words this conversation's requests."""
+        """Whether the teacher words this conversation's wishes."""
         return bool(self.stride) and number % self.stride == 0 and number // self.stride < self.p.worded
 
-    def draw(self, number: int) -> tuple[Agent, WorldTask, str]:
-        """The agent, the task in the script's words, and the persona."""
+    def draw(self, number: int) -> tuple[Surface, Agent, Proof, str]:
+        """Where, who serves, the proven task in the script's words, and the persona.
+
+        Raises:
+            InputError: no agent has the tools for such a task.
+        """
         seed = self.base + number
-        rng = np.random.default_rng([seed, 41])
+        rng = Random(f"{seed}|draw")
         easy = rng.random() < self.p.easy_share
-        among = self.plain if easy else self.agents
-        first = int(rng.integers(len(among)))
-        subgoals = 1 if easy else int(rng.integers(1, self.p.max_subgoals + 1))
-        persona = "plain" if easy else str(rng.choice(self.p.personas))
-        for agent in (*among[first:], *among[:first]):
-            with suppress(NoTask):
-                return agent, self._task(agent, seed, subgoals, easy=easy), persona
+        goals = 1 if easy else rng.randint(1, self.p.max_goals)
+        persona = rng.choice(self.p.personas)
+        distractors = self.p.easy_distractors if easy else self.p.distractors
+        failed = 0
+        for agent in rng.sample(self.agents, min(TRIES, len(self.agents))):
+            surface = self.surfaces[agent.application, agent.shape]
+            try:
+                proof = make_task(surface, seed, goals, persona, actions=agent.actions, distractors=distractors)
+            except NoTask as none:
+                failed += none.failed
+            else:
+                return surface, agent, Proof(proof.task, proof.failed + failed), persona
         raise InputError(
-            f"data/agents.parquet: no agent has the tools for a task of {subgoals} subgoals; keep more of them "
-            "(tools.synthetic_per_kind), or lower trajectories.max_subgoals"
+            f"data/tools.parquet: no agent has the tools for a task of {goals} goals; lower trajectories.max_goals, or "
+            "raise tools.shapes"
         )
 
-    def _task(self, agent: Agent, seed: int, subgoals: int, *, easy: bool) -> WorldTask:
-        app, allowed = self.apps[agent.application], frozenset(agent.tools)
-        if easy:
-            return make_task(app, seed, 1, forms=EASY, distractors=self.p.easy_distractors, allowed=allowed)
-        return make_task(app, seed, subgoals, distractors=self.p.distractors, allowed=allowed, helpers=True)
-
-    def sentences(self, numbers: Sequence[int]) -> list[Sentence]:
-        """What the teacher words for these conversations, subgoal by subgoal."""
-        sentences = []
+    def wishes(self, numbers: Sequence[int]) -> list[Wish]:
+        """What the teacher words for these conversations."""
+        asked = []
         for number in filter(self.worded, numbers):
-            agent, task, _ = self.draw(number)
-            sentences += [of_subgoal(self.apps[agent.application], goal) for goal in task.subgoals]
-        return sentences
+            surface, _, proof, _ = self.draw(number)
+            asked += wishes(surface.app, proof.task)
+        return asked
 
-    def cases(self, numbers: Sequence[int], wordings: Sequence[Wording]) -> list[tuple[Case, str]]:
-        """Who serves whom in these numbers, and who worded the requests; `wordings` answer `sentences(numbers)`."""
+    def cases(self, numbers: Sequence[int], wordings: Sequence[Wording]) -> list[tuple[Case, Proof, str]]:
+        """Who serves whom, the task's proof, and who worded it, of these numbers.
+
+        Args:
+            wordings: answers to `wishes(numbers)`.
+        """
         left = list(wordings)
         drawn = []
         for number in numbers:
-            agent, task, persona = self.draw(number)
-            wording = "script"
+            surface, agent, proof, persona = self.draw(number)
+            task, wording = proof.task, "script"
             if self.worded(number):
-                mine, left = left[: len(task.subgoals)], left[len(task.subgoals) :]
+                count = len(wishes(surface.app, task))
+                mine, left = left[:count], left[count:]
                 task = worded(task, mine)
-                wording = "teacher" if any(answer.reworded for answer in mine) else "script"
-            app, seed = self.apps[agent.application], self.base + number
-            drawn.append((Case(app, script(app, task, persona, seed), agent, seed), wording))
+                wording = "teacher" if any(not answer.reason for answer in mine) else "script"
+            drawn.append((Case(surface, task, agent, persona, self.base + number), proof, wording))
         return drawn
 
     def rows(self, numbers: Sequence[int], wordings: Sequence[Wording]) -> list[Row]:
-        """The rows of these numbers, with a planner in the agents' place."""
+        """The rows of these numbers, with the planner in the agents' place."""
         return [
-            row(case, simulate(case.app, case.script, case.agent, case.seed), wording, number, "simulated")
-            for number, (case, wording) in zip(numbers, self.cases(numbers, wordings), strict=True)
+            row(case, simulate(case), proof, wording, number, "simulated")
+            for number, (case, proof, wording) in zip(numbers, self.cases(numbers, wordings), strict=True)
         ]
 
 
-def row(case: Case, done: Trajectory, wording: str, number: int, source: str) -> Row:
+def row(case: Case, done: Trajectory, proof: Proof, wording: str, number: int, source: str) -> Row:
     """The row of a conversation that has ended.
 
     Args:
         source: `simulated` or `llm`, who acted.
     """
-    hashed, _ = replay(case.app, done.task, done.messages, case.seed)
+    hashed, _ = replay(case, done.messages)
     if hashed != done.state_hash:
         raise RuntimeError(f"{done.task.id}: the replay ends in another state")
-    render(done.messages, done.tools)  # every trajectory fits the chat format, kept or not
-    untold_n = len(untold(case.script))
+    render(done.messages, done.tools)  # every conversation fits the chat format, kept or not
     return {
-        "trajectory": _trajectory(done, number, source)
-        | {"seed": case.seed, "wording": wording, "untold": untold_n, "llm_verdict": "", "llm_reason": ""},
-        "task": task_row(done.task, case.agent),
+        "trajectory": {
+            "traj_id": f"traj-{number:07d}",
+            "task_id": done.task.id,
+            "agent_id": done.agent.id,
+            "domain": done.task.domain,
+            "messages": json.dumps(done.messages, ensure_ascii=False),
+            "tools": json.dumps(done.tools, ensure_ascii=False),
+            "state_hash": done.state_hash,
+            "verdict": done.verdict.verdict,
+            "reason": done.verdict.reason,
+            "kept": done.verdict.kept,
+            "n_turns": done.n_turns,
+            "n_calls": done.n_calls,
+            "source": source,
+            "seed": case.seed,
+            "persona": done.persona,
+            "wording": wording,
+            "unsolved": proof.failed,
+            "patch": "",
+            "llm_verdict": "",
+            "llm_reason": "",
+        },
+        "task": task_row(case.surface, case.task),
     }
 
 
-def _trajectory(done: Trajectory, number: int, source: str) -> Row:
-    return {
-        "traj_id": f"traj-{number:07d}",
-        "task_id": done.task.id,
-        "agent_id": done.agent.id,
-        "domain": done.task.domain,
-        "messages": json.dumps(done.messages, ensure_ascii=False),
-        "tools": json.dumps(done.tools, ensure_ascii=False),
-        "state_hash": done.state_hash,
-        "verdict": done.verdict.verdict,
-        "reason": done.verdict.reason,
-        "kept": done.verdict.kept,
-        "n_turns": done.n_turns,
-        "n_calls": done.n_calls,
-        "source": source,
-        "persona": done.persona,
-        "patch": "",
-    }
-
-
-def task_row(task: WorldTask, agent: Agent) -> Row:
-    rules = agent.policy.rules()
+def task_row(surface: Surface, task: WorldTask) -> Row:
+    wanted = [goal.wanted() for goal in task.goals]
+    gold = [{"action": goal.action, "with": goal.stored()} for goal in wanted if goal is not None]
     return {
         "task_id": task.id,
         "domain": task.domain,
         "application": task.application,
         "world_seed": task.world_seed,
-        "subgoals": len(task.subgoals),
-        "request": task.request,
-        "rubric": json.dumps(task.rubric() | ({"policy": rules} if rules else {}), ensure_ascii=False),
-        "gold": json.dumps([{"tool": c.tool, "arguments": c.arguments} for c in task.gold], ensure_ascii=False),
+        "goals": len(task.goals),
+        "request": " ".join(goal.says for goal in task.goals),
+        "rubric": json.dumps(rubric(surface.app, task), ensure_ascii=False),
+        "gold": json.dumps(gold, ensure_ascii=False),
         "tools": json.dumps(list(task.tools)),
-        "kinds": json.dumps(list(task.kinds)),
-        "locked": json.dumps(list(task.locked)),
+        "kinds": json.dumps([goal.expected for goal in task.goals]),
     }
 
 
@@ -165,11 +156,11 @@ def agent_row(agent: Agent) -> Row:
     return {
         "agent_id": agent.id,
         "system": agent.system,
-        "manner": agent.manner,
+        "application": agent.application,
+        "shape": agent.shape,
+        "tools": json.dumps(list(agent.actions)),
         "slip": agent.slip,
         "recover": agent.recover,
-        "policy": json.dumps(asdict(agent.policy)),
-        "application": agent.application,
-        "tools": json.dumps(list(agent.tools)),
+        "thinks": agent.thinks,
         "author": agent.author,
     }

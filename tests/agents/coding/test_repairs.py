@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from agents.coding.repairs import CodingTrajectory, gold_edit, replay, solve, verdict
-from agents.conversations.planner import Agent
+from agents.conversations.agents import Agent
 from agents.loop import loop
 from gym.sandbox import Sandbox, open_sandbox
 from gym.sandbox.workspace import LIMITS, Workspace, coding_sandbox
@@ -100,20 +100,24 @@ def _red_after_an_edit(done: CodingTrajectory) -> bool:
     return False
 
 
+def _agent(slip: float, recover: float = 1.0) -> Agent:
+    return Agent("a", "", "", 0, (), slip=slip, recover=recover)
+
+
 def test_a_repair_is_judged_by_tests_that_run_and_replays(tasks: tuple[Repair, list[Task]], box: Sandbox) -> None:
     taskset, found = tasks
     planted = recovered = 0
     for seed, task in enumerate(found):
-        good = solve(taskset, task, Agent("a", "", 0.0, 1.0, "plain"), seed, box)
+        good = solve(taskset, task, _agent(slip=0.0), seed, box)
         assert good.verdict.kept and good.patch.startswith(f"diff --git a/{MODULE}"), good.verdict
         render(good.messages, good.tools)
         assert replay(task, good.messages, box) == good.state_hash
         assert solve(taskset, task, good.agent, seed, box).messages == good.messages
-        slips = solve(taskset, task, Agent("b", "", 0.5, 1.0, "plain"), seed, box)
+        slips = solve(taskset, task, _agent(slip=0.5), seed, box)
         if _red_after_an_edit(slips):
             planted += 1
             recovered += slips.verdict.kept
-        never = solve(taskset, task, Agent("c", "", 0.5, 0.0, "plain"), seed, box)
+        never = solve(taskset, task, _agent(slip=0.5, recover=0.0), seed, box)
         assert never.verdict.kept is not _red_after_an_edit(never) or never.verdict.verdict == "false_report"
     assert planted and recovered == planted
 

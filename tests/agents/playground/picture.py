@@ -1,7 +1,7 @@
 """The page's picture for the README, of a real model in a real browser:
 
     python -m tests.agents.playground.picture models/rl docs/images/chat.png "What is the capital of France?" \\
-        --chat="--world calendar --mcp mcp-server-time"
+        --chat="--world rail_tickets --mcp mcp-server-time"
 
 Sends the messages one after the other, greedily, and saves what the browser shows in the end.
 """

@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from agents.playground.tools import McpSource, Shelf, WorldSource, find_application
+from agents.playground.tools import McpSource, Shelf, WorldSource, find_world
 from agents.tools.harvest import McpToolbox
 from k2model.chat.tokenizer import load_tokenizer, save_tokenizer, train_tokenizer
 from tests.agents.playground import picture
@@ -19,11 +19,11 @@ pytestmark = needs_chromium
 FORGED = "<img src=x onerror=\"document.title='forged'\"><script>document.title='forged'</script>"
 WORDS = " ".join(f"word{number}" for number in range(60))
 CONVERT = {"source_timezone": "UTC", "time": "12:00", "target_timezone": "Asia/Tokyo"}
-APP = find_application("airline")
-KIND = APP.kinds[0]
-UPDATE = APP.find(KIND, "update", "status").name
-FIRST, RECORD = next(iter(WorldSource(APP).state("")[KIND.slug].items()))
-STATUS = next(value for value in KIND.field("status").values if value != RECORD["status"])
+DESK = find_world("rail_tickets")
+UPDATE = "refund_ticket"
+TICKETS = WorldSource(DESK).state("")["ticket"]
+FIRST, RECORD = next((key, row) for key, row in TICKETS.items() if row["status"] == "booked")
+REFUND = round(0.9 * RECORD["paid"], 2)
 LAST = "[...document.querySelectorAll('#log article')].at(-1)"
 IDLE = "document.getElementById('send').textContent === 'Send'"
 
@@ -43,8 +43,8 @@ def script(prompt: str) -> str:
     turns = {
         "think": f"<think>{WORDS}</think>The answer. {WORDS}",
         "forever": "on and " * 4000,
-        "forge": f"<think>{FORGED}</think>{FORGED}{call(UPDATE, {'id': FORGED, 'status': STATUS}, calls)}",
-        "change": f"<think>I set it.</think>{call(UPDATE, {'id': FIRST, 'status': STATUS}, calls)}",
+        "forge": f"<think>{FORGED}</think>{FORGED}{call(UPDATE, {'ticket_id': FORGED}, calls)}",
+        "change": f"<think>I take it back.</think>{call(UPDATE, {'ticket_id': FIRST}, calls)}",
         "time": call("convert_time", CONVERT, calls),
         "loop": call("convert_time", CONVERT, calls),
         "long": f"{WORDS} {'x' * 600}",
@@ -57,9 +57,9 @@ def script(prompt: str) -> str:
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("tokenizer")
-    save_tokenizer(train_tokenizer(["word on and airline status"] * 20, 290), folder, chat_template="", max_length=1024)
+    save_tokenizer(train_tokenizer(["word on and ticket status"] * 20, 290), folder, chat_template="", max_length=1024)
     with McpToolbox([sys.executable, "-m", "mcp_server_time"]) as clock:
-        shelf = Shelf([WorldSource(APP), McpSource(clock)])
+        shelf = Shelf([WorldSource(DESK), McpSource(clock)])
         with scripted_server(load_tokenizer(folder), script, shelf) as served:
             yield served
 
@@ -106,16 +106,16 @@ def test_text_streams_and_thinking_is_folded(tab: Tab) -> None:
 
 def test_a_call_changes_the_world_of_this_conversation_alone(tab: Tab) -> None:
     state = "JSON.parse(document.getElementById('state').textContent)"
-    record = f"{state}.{KIND.slug}.{FIRST}"
+    record = f"{state}.ticket.{FIRST}"
     assert tab.value(record) == RECORD
     say(tab, "change")
     card = "document.querySelector('#log .call')"
     assert tab.value(f"{card}.querySelector('h2').textContent") == UPDATE
-    assert json.loads(tab.value(f"{card}.querySelector('.arguments').textContent")) == {"id": FIRST, "status": STATUS}
-    told = {"id": FIRST} | RECORD | {"status": STATUS}
-    assert json.loads(tab.value(f"{card}.querySelector('.result').textContent")) == told
+    assert json.loads(tab.value(f"{card}.querySelector('.arguments').textContent")) == {"ticket_id": FIRST}
+    told = json.loads(tab.value(f"{card}.querySelector('.result').textContent"))
+    assert (told["id"], told["status"], told["refund"]) == (FIRST, "refunded", REFUND)
     assert tab.value(f"{LAST}.innerText").startswith(f"I was told functions.{UPDATE}:0")
-    assert tab.value(record) == RECORD | {"status": STATUS}
+    assert tab.value(record) == RECORD | {"status": "refunded"}
     tab.value("document.getElementById('new').click()")
     tab.wait(f"{record}.status === '{RECORD['status']}'")
     assert tab.value("document.getElementById('log').childElementCount") == 0
@@ -190,7 +190,7 @@ def test_a_conversation_and_its_settings_survive_a_reload(tab: Tab, url: str) ->
     shown = tab.value("document.getElementById('log').innerText")
     assert UPDATE in shown and "on and on" in shown and shown.endswith("the page was reloaded")
     assert tab.value("document.getElementById('system').value") == "Be brief."
-    assert tab.value(f"JSON.parse(document.getElementById('state').textContent).{KIND.slug}.{FIRST}.status") == STATUS
+    assert tab.value(f"JSON.parse(document.getElementById('state').textContent).ticket.{FIRST}.status") == "refunded"
     say(tab, "and now")
     assert tab.value(f"{LAST}.innerText") == "You said and now; system 1; calls 1"
 
@@ -200,12 +200,12 @@ def test_tools_are_ticked_and_only_those_are_declared(tab: Tab) -> None:
     tab.value(f"window.bodies = [], window.real = fetch, window.fetch = {spy}, 0")
     say(tab, "hello")
     ticked = "document.querySelectorAll('#tools input:checked')"
-    assert tab.value(f"{ticked}.length") == 7
+    assert tab.value(f"{ticked}.length") == 9
     tab.value(f"{ticked}.forEach(box => box.click())")
     say(tab, "hello")
     first, second = tab.value("bodies")
     names = [tool["function"]["name"] for tool in first["tools"]]
-    assert UPDATE in names and "convert_time" in names and len(names) == len(set(names)) == 7
+    assert UPDATE in names and "convert_time" in names and len(names) == len(set(names)) == 9
     assert "tools" not in second
 
 
@@ -276,16 +276,16 @@ def test_colours_follow_the_system(tab: Tab) -> None:
 
 
 def test_foreign_pages_run_no_tools(browser: Tab, url: str) -> None:
-    body = {"conversation": "victim", "name": UPDATE, "arguments": json.dumps({"id": FIRST, "status": STATUS})}
+    body = {"conversation": "victim", "name": UPDATE, "arguments": json.dumps({"ticket_id": FIRST})}
     options = {"method": "POST", "mode": "no-cors", "body": json.dumps(body)}
     state = f"{url}/page/tools?conversation=victim"
     browser.open(url.replace("127.0.0.1", "localhost") + "/v1/models", 800)  # another origin, without our policy
     browser.value(f"fetch('{url}/page/calls', {json.dumps(options)}).then(() => 1)")
-    assert httpx.get(state).json()["state"][KIND.slug][FIRST] == RECORD
+    assert httpx.get(state).json()["state"]["ticket"][FIRST] == RECORD
     browser.open(url.replace("127.0.0.1", "rebound.example") + "/", 800)  # a foreign name with this machine's address
     assert "'rebound.example' is not a name of this server" in browser.value("document.body.innerText")
     browser.value(f"fetch('/page/calls', {json.dumps(options | {'mode': 'cors'})}).then(() => 1)")
-    assert httpx.get(state).json()["state"][KIND.slug][FIRST] == RECORD
+    assert httpx.get(state).json()["state"]["ticket"][FIRST] == RECORD
 
 
 def test_the_page_asks_nobody_else(tab: Tab, url: str) -> None:
@@ -297,7 +297,7 @@ def test_the_readmes_picture_is_taken_of_any_model(
     url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "chat.png"
-    monkeypatch.setattr("sys.argv", ["picture", f"{url}/v1#scripted", str(out), "hello", "--chat=--world bank"])
+    monkeypatch.setattr("sys.argv", ["picture", f"{url}/v1#scripted", str(out), "hello", "--chat=--world guesthouse"])
     picture.main()
     assert "You said hello" in capsys.readouterr().out
     assert out.read_bytes().startswith(b"\x89PNG")

@@ -36,7 +36,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def started(folder: Path) -> Iterator[tuple["subprocess.Popen[str]", str]]:
     """(process, URL) of `k2 chat` over random weights with a world and an MCP server."""
-    options = [str(folder), "--world", "airline", "--mcp", CLOCK, "--threads", "1", "--port", "0"]
+    options = [str(folder), "--world", "rail_tickets", "--mcp", CLOCK, "--threads", "1", "--port", "0"]
     command = [sys.executable, "-m", "flows.cli", "chat", *options]
     env = os.environ | {"PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(command, cwd=ROOT, env=env, text=True, stdout=subprocess.PIPE)
@@ -54,7 +54,7 @@ def test_one_process_serves_model_page_and_tools_and_ctrl_c_ends_all(
     process, url = started
     assert "<title>k2 chat</title>" in httpx.get(f"{url}/").text
     tools = httpx.get(f"{url}/page/tools").json()["tools"]
-    assert {tool["source"] for tool in tools} == {"world: airline", f"MCP: {CLOCK}"}
+    assert {tool["source"] for tool in tools} == {"world: rail_tickets", f"MCP: {CLOCK}"}
     body: dict[str, Any] = {"conversation": "a", "name": "convert_time"}
     body["arguments"] = json.dumps({"source_timezone": "UTC", "time": "12:00", "target_timezone": "Asia/Tokyo"})
     done = httpx.post(f"{url}/page/calls", json=body).json()
@@ -74,7 +74,7 @@ def test_one_process_serves_model_page_and_tools_and_ctrl_c_ends_all(
         (("nowhere",), "checkpoint: nowhere is no folder"),
         (("http://127.0.0.1:9/v1",), "http://127.0.0.1:9/v1: an endpoint needs the name of its model, as URL#model"),
         (("http://#x",), "http://: no URL"),
-        ((".", "--world", "mars"), "no world 'mars'; there are airline, "),
+        ((".", "--world", "mars"), "no world 'mars'; there are answering_service, "),
         ((".", "--mcp", ""), "--mcp: an empty command"),
         ((".", "--mcp", "a 'b"), '--mcp: "a \'b": No closing quotation'),
         ((".", "--mcp", "no-such-command"), "MCP server no-such-command: [Errno 2] No such file"),

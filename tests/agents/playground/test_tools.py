@@ -7,14 +7,13 @@ import jsonschema
 import psutil
 import pytest
 
-from agents.playground.tools import WORLDS, McpSource, Shelf, UnknownWorld, WorldSource, find_application
+from agents.playground.tools import CHANGES, WORLDS, McpSource, Shelf, UnknownWorld, WorldSource, find_world
 from agents.tools import harvest
-from agents.tools.evolve import kinds
 from agents.tools.harvest import McpToolbox, ServerError
+from agents.worlds.application import authored
 from k2model.serving.page import OfferedTool
 
-APP = find_application("airline")
-KIND = APP.kinds[0]
+DESK = find_world("rail_tickets")
 
 
 class Fixed:
@@ -34,39 +33,46 @@ class Fixed:
         return None
 
 
-def test_every_application_has_a_name_of_its_own() -> None:
-    pairs = {(kind.domain, kind.application) for kind in kinds()}
-    assert len({application for _, application in pairs}) == len(pairs)
-    with pytest.raises(UnknownWorld, match="no world 'airlines'; there are airline, rail, "):
-        find_application("airlines")
+def test_an_unknown_world_is_told_those_that_there_are() -> None:
+    assert find_world("rail_tickets").app is authored()["rail_tickets"]
+    with pytest.raises(UnknownWorld, match="no world 'rail'; there are .*rail_tickets, "):
+        find_world("rail")
 
 
-def test_a_world_offers_all_tools_and_ticks_the_basic_ones_of_its_first_kind() -> None:
-    offered = WorldSource(APP).offered()
-    assert len(offered) == len(APP.tools)
-    on = [APP.tools[tool.declaration["function"]["name"]] for tool in offered if tool.on]
-    assert {tool.kind for tool in on} == {KIND}
-    assert sorted(tool.action for tool in on) == ["create", "delete", "get", "list", "update"]
-    assert APP.find(KIND, "update", "status") in on
+def test_a_world_offers_all_tools_and_ticks_two_changes_with_what_they_need() -> None:
+    offered = WorldSource(DESK).offered()
+    assert [tool.declaration["function"]["name"] for tool in offered] == list(DESK.tools)
+    on = [tool.declaration["function"]["name"] for tool in offered if tool.on]
+    assert on == [
+        "find_traveller", "search_trains", "get_train", "list_tickets", "get_ticket", "book_ticket", "refund_ticket"
+    ]  # fmt: skip
     for tool in offered:
         jsonschema.Draft202012Validator.check_schema(tool.declaration["function"]["parameters"])
 
 
+def test_few_tools_of_every_world_are_ticked() -> None:
+    for name, app in authored().items():
+        source = WorldSource(find_world(name))
+        on = {tool.declaration["function"]["name"] for tool in source.offered() if tool.on}
+        assert CHANGES < len(on) <= 9, name
+        assert len(on & {action.name for action in app.writes}) == CHANGES
+
+
 def test_each_conversation_has_a_world_that_its_calls_change() -> None:
-    source = WorldSource(APP)
-    first = next(iter(source.state("a")[KIND.slug]))
-    delete = APP.find(KIND, "delete").name
-    assert source.call("a", delete, {"id": first}) == (json.dumps({"deleted": first}), False)
-    assert first not in source.state("a")[KIND.slug]
-    assert first in source.state("b")[KIND.slug]
-    text, error = source.call("a", delete, {"id": first})
-    assert error and json.loads(text)["error"] == f"no {KIND.name} {first}"
-    assert source.call("a", delete, {})[1]
-    source.state("a")[KIND.slug].clear()  # what was given out is a copy
-    assert source.state("a")[KIND.slug]
+    source = WorldSource(DESK)
+    booked = next(key for key, row in source.state("a")["ticket"].items() if row["status"] == "booked")
+    text, error = source.call("a", "refund_ticket", {"ticket_id": booked})
+    assert not error and json.loads(text)["status"] == "refunded"
+    assert source.state("a")["ticket"][booked]["status"] == "refunded"
+    assert source.state("b")["ticket"][booked]["status"] == "booked"
+    text, error = source.call("a", "refund_ticket", {"ticket_id": booked})
+    assert error and json.loads(text) == {"error": "not_refundable", "message": f"{booked} is refunded"}
+    assert source.call("a", "refund_ticket", {})[1]
+    source.state("a")["ticket"].clear()  # what was given out is a copy
+    assert source.state("a")["ticket"]
     for number in range(WORLDS):
         source.state(str(number))
-    assert first in source.state("a")[KIND.slug]  # begun anew: it was used longest ago
+    assert source.state("a")["ticket"][booked]["status"] == "booked"  # begun anew: it was used longest ago
 
 
 def test_names_of_several_sources_are_told_apart() -> None:
@@ -80,14 +86,14 @@ def test_names_of_several_sources_are_told_apart() -> None:
 
 def test_an_mcp_server_is_listed_and_called() -> None:
     with McpToolbox([sys.executable, "-m", "mcp_server_time"]) as toolbox:
-        shelf = Shelf([McpSource(toolbox), WorldSource(APP)])
+        shelf = Shelf([McpSource(toolbox), WorldSource(DESK)])
         offered = {tool.declaration["function"]["name"]: tool for tool in shelf.offered()}
         assert offered["get_current_time"].on
         assert offered["get_current_time"].source == f"MCP: {sys.executable} -m mcp_server_time"
         text, error = shelf.call("a", "get_current_time", {"timezone": "Asia/Tokyo"})
         assert not error and "+09:00" in text
         assert shelf.call("a", "get_current_time", {"timezone": "Moon/Base"})[1]
-        assert KIND.slug in (shelf.state("a") or {})
+        assert "ticket" in (shelf.state("a") or {})
 
 
 def test_a_server_that_ended_is_an_error_of_the_call_and_closes() -> None:

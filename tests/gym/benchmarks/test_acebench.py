@@ -1,6 +1,7 @@
 """ACEBench: the official rule by hand-made cases, the built-in set by its own answers, a checkout in small."""
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 
 from agents.benchmarks.acebench import builtin
+from agents.worlds.application import authored
 from gym.benchmarks import acebench_official
 from gym.benchmarks.acebench import AceBench
 from gym.benchmarks.acebench_rules import (
@@ -81,6 +83,7 @@ def test_a_wrong_value_costs_its_item_and_half_a_task_half_its_process() -> None
             grade = played(bench, one, [texts[0], "finish conversation"])
             assert grade.result.score == 0.0
             assert grade.parts["process"] == pytest.approx(1 / (len(texts) - 1))
+            assert played(bench, one, [*texts[:-2], "finish conversation"]).result.score == 0.0  # all but the last call
         elif one.group in NORMAL and "number" not in one.group and "bool" not in one.group:
             (call, *rest) = decode(texts[-1])
             (name,) = call
@@ -90,6 +93,15 @@ def test_a_wrong_value_costs_its_item_and_half_a_task_half_its_process() -> None
     dialogue = next(one for one in bench.items() if one.group in DIALOGUES)
     first = bench.gold_replies(dialogue)[0].text
     assert played(bench, dialogue, [first, "[]"]).parts["process"] == 0.5
+
+
+def test_the_functions_are_those_of_applications_held_for_evaluation() -> None:
+    held = [app for app in authored().values() if app.held]
+    known = {name for app in held for name in app.actions}
+    made = re.compile(r"(list_each|compare_every)_\w+|(\w+)_by_(details|order)")  # in another form
+    names = {name for name in AceBench(builtin()).tool_names() if not made.fullmatch(name)}
+    assert len(names) > 60 and names <= known
+    assert {row["involved_classes"][0] for row in builtin().rows["agent_multi_step"]} <= {app.name for app in held}
 
 
 def test_weights_by_hand() -> None:

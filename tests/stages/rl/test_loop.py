@@ -21,6 +21,7 @@ from stages.harness.hooks import Hooks
 from stages.posttraining.comparison import Comparison
 from stages.posttraining.mixture import Mixture, Pool
 from stages.posttraining.packing import Example
+from stages.rl.episodes import ToolUse, tool_tasks
 from stages.rl.families import Families, open_families
 from stages.rl.loop import Loop, RlSetup
 from stages.rl.pairwise import judge, lessons
@@ -51,6 +52,7 @@ def _params(**changes: Any) -> RlParams:
     base: dict[str, Any] = {
         "iterations": 3,
         "tool_tasks": 0,
+        "own_tool_tasks": 0,
         "pool": 8,
         "prompts": 4,
         "samples": 3,
@@ -151,13 +153,19 @@ def test_the_sampler_and_the_trainer_agree_on_log_probabilities(
     assert found[0] < 1e-4
 
 
-def test_tool_conversations_are_rolled_out_and_judged(start: Path, tokenizer: K2Tokenizer, tmp_path: Path) -> None:
+def test_tool_conversations_are_rolled_out_and_judged(tokenizer: K2Tokenizer, tmp_path: Path) -> None:
+    texts = [json.dumps(ToolUse(tokenizer, task).case.declarations) for task in tool_tasks(40, 1, "train")]
+    words = K2Tokenizer(train_tokenizer(texts, 2000))  # in which a prompt with tools leaves room
+    config = K2Config.preset("smoke", vocab_size=words.vocab_size, max_position_embeddings=1024)
+    save_checkpoint(K2Model(config, seed=3), tmp_path / "model")
     params = _params(iterations=1, tool_tasks=1, budget={"scale": 0.1, "penalty": 0.0})
-    loop = Loop(_setup(params, start, tmp_path, tokenizer), Hooks())
-    loop.run()
+    loop = Loop(_setup(params, tmp_path / "model", tmp_path / "work", words), Hooks())
+    curve = loop.run()
     tools = [row for row in loop.rollouts.read(1) if row["taskset"] == "tools"]
     assert len(tools) == 3
+    assert all(row["stop"] in ("done", "budget") and row["tokens"] for row in tools)
     assert all(row["status"] == ("scored" if row["stop"] == "done" else "no_answer") for row in tools)
+    assert [row["held_success_tools"] for row in curve] == [0.0, 0.0]  # of a network that knows nothing
 
 
 def test_rewards_are_the_sum_of_their_parts_and_statuses_are_kept(

@@ -13,7 +13,7 @@ def _call(name: str, number: int, **arguments: Any) -> dict[str, Any]:
 
 def _row(*messages: dict[str, Any], tools: tuple[str, ...] = ("find", "book")) -> dict[str, str]:
     declared = [{"type": "function", "function": {"name": name}} for name in tools]
-    return {"messages": json.dumps(messages), "tools": json.dumps(declared)}
+    return {"messages": json.dumps(messages), "tools": json.dumps(declared), "source": "simulated"}
 
 
 def _user(text: str) -> dict[str, Any]:
@@ -60,8 +60,47 @@ def test_kinds_of_turns() -> None:
     assert metrics["declared_real"] == 1 / 3
 
 
+def test_tools_of_a_server_that_was_called_are_real() -> None:
+    diversity = Diversity(frozenset())
+    diversity.add(_row(_user("Find a room"), _agent(_call("find", 0))) | {"source": "server"})
+    assert diversity.metrics()["declared_real"] == 1.0
+
+
 def test_a_value_that_the_user_said_is_not_taken_from_a_result() -> None:
     found = Diversity(frozenset())
     agent = [_agent(_call("book", k, id="room-17")) for k in range(2)]
     found.add(_row(_user("Book room-17"), _result('{"ids": ["room-17"]}'), *agent))
     assert found.metrics()["share_dependent"] == 0.0
+
+
+def test_goodbyes_are_no_wishes_and_questions_are_no_refusals() -> None:
+    diversity = Diversity(frozenset())
+    diversity.add(
+        _row(
+            _user("Book a room"),
+            _agent(_call("book", 0)),
+            _result("{}"),
+            _agent(text="Done."),
+            _user("Thanks, bye."),
+            _agent(text="Bye."),
+        )
+    )
+    assert diversity.metrics()["share_no_call_or_ask_back"] == 0.0
+    diversity.add(
+        _row(_user("Book a room"), _agent(text="Which city?"), _user("Rome"), _agent(_call("book", 0, city="Rome")))
+    )
+    metrics = diversity.metrics()
+    assert (metrics["share_ask_back"], metrics["share_no_call"], metrics["share_no_call_or_ask_back"]) == (
+        0.5,
+        0.0,
+        0.5,
+    )
+
+
+def test_a_conversation_that_differs_in_its_values_alone_is_a_near_duplicate() -> None:
+    diversity = Diversity(frozenset())
+    for city in ("Paris", "Rome", "Oslo"):
+        text = f"Please find me some quiet hotels in {city} for two nights from Monday, and tell me what they cost"
+        diversity.add(_row(_user(text), _agent(_call("find", 0, city=city)), _agent(text="Here.")))
+    diversity.add(_row(_user("Turn the lights in the kitchen off before nine"), _agent(_call("book", 0))))
+    assert diversity.metrics()["near_duplicates"] == 0.5
