@@ -25,7 +25,7 @@ _REFUSAL = re.compile(
     r"|\bhands are tied\b|\bagainst (our|the|my|its) (policy|policies|rules?)\b|\bstands? in the way\b"
     r"|\b(has|have|must) to stay\b|\bbeyond (what|my|our|the|this)\b|\boutside (of )?(what|my|our|the|this)\b"
     r"|\b(another|other) (department|desk|office|team)\b|\b(somebody|someone) else\b|\bonly look after\b"
-    r"|\bsay no\b|\bdiffer(s|ent)?\b|\bshows? another\b|\btried\b.*\bbut\b", re.I
+    r"|\b(say no|(better|rather) not)\b|\bdiffer(s|ent)?\b|\bshows? another\b|\btried\b.*\bbut\b", re.I
 )  # fmt: skip
 _LEFT = re.compile(
     r"\b(leav(e|es|ing)|left|keep(s|ing)?|kept|stays?|remains?|unchanged|untouched|as (it|they) (is|are|was|were)"

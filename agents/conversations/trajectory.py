@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from agents.conversations.agents import Agent, prompt
-from agents.conversations.judge import Held, Judgement, judge
+from agents.conversations.held import Held
+from agents.conversations.judge import Judgement, judge
 from agents.conversations.planner import Planner
 from agents.conversations.task import WorldTask
 from agents.conversations.users import ScriptedUser, User

@@ -126,8 +126,9 @@ class _Compiler:
         if name in FUNCTIONS and args:
             function, parts = FUNCTIONS[name], [self.of(arg) for arg in args]
             return lambda scope: function(*(part(scope) for part in parts))
-        if name in ("count", "total", "all") and isinstance(args[0], ast.Name) and args[0].id in self.entities:
-            entity = args[0].id
+        over = args[0].id if args and isinstance(args[0], ast.Name) else ""
+        if name in ("count", "total", "all") and over in self.entities:
+            entity = over
             inner = _Compiler(self.text, self.names | {"each"}, self.values, self.entities)
             if name == "total" and len(args) in (2, 3):
                 value = inner.of(args[1])

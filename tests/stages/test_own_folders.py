@@ -26,7 +26,16 @@ from tests.small_data import small_tokenizer, write_training_data
 SMALL: dict[str, Any] = {
     "sft": {"steps": 2, "sequence_length": 512, "eval_calls": 1, "eval_tasks": 1, "demonstrations": {"larger": 4}}
     | {"facts": 2},
-    "rl": {"iterations": 1, "tool_tasks": 0, "pool": 4, "prompts": 2, "samples": 2, "updates": 1, "held_tasks": 2}
+    "rl": {
+        "iterations": 1,
+        "tool_tasks": 0,
+        "own_tool_tasks": 0,
+        "pool": 4,
+        "prompts": 2,
+        "samples": 2,
+        "updates": 1,
+        "held_tasks": 2,
+    }
     | {"ptx_length": 512, "critic": {"open_prompts": 0, "pairs": 1, "held_pairs": 1}},
     "qat": {"steps": 1, "eval_documents": 2, "eval_facts": 2, "eval_tasks": 2, "demonstrations": 2},
     "evaluate": {"facts": 2, "benchmarks": [{"name": "elementary", "items": 2, "max_tokens": 2}], "arena": None},

@@ -33,7 +33,16 @@ LAYOUTS: dict[str, dict[str, Any]] = {
 }
 SMALL: dict[str, Any] = {
     "sft": {"steps": 2, "sequence_length": 512, "eval_calls": 1, "eval_tasks": 1, "facts": 2},
-    "rl": {"iterations": 2, "tool_tasks": 0, "pool": 4, "prompts": 4, "samples": 2, "updates": 1, "held_tasks": 2}
+    "rl": {
+        "iterations": 2,
+        "tool_tasks": 0,
+        "own_tool_tasks": 0,
+        "pool": 4,
+        "prompts": 4,
+        "samples": 2,
+        "updates": 1,
+        "held_tasks": 2,
+    }
     | {"ptx_length": 512, "critic": {"open_prompts": 4, "pairs": 1, "held_pairs": 1}},
     "qat": {"steps": 2, "compute": "float32", "eval_documents": 2, "eval_facts": 2, "eval_tasks": 2}
     | {"demonstrations": 2},

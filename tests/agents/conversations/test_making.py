@@ -10,7 +10,8 @@ from dataclasses import replace
 import pytest
 
 from agents.conversations.agents import Agent
-from agents.conversations.judge import Held, judge
+from agents.conversations.held import Held
+from agents.conversations.judge import judge
 from agents.conversations.making import NoTask, Proof, make_task
 from agents.conversations.solved import solved_share
 from agents.conversations.task import gold_world, rubric

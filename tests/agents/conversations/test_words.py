@@ -12,11 +12,11 @@ import pytest
 from agents.conversations import words
 from agents.conversations.acts import asks_to_confirm, asks_which, asks_who, not_there, questions
 from agents.conversations.agents import Agent
-from agents.conversations.judge import NEGATION
 from agents.conversations.making import NoTask, make_task
+from agents.conversations.reports import refuses
+from agents.conversations.said import is_said
 from agents.conversations.trajectory import Case, simulate
 from agents.conversations.users import NO, PERSONAS, YES
-from agents.conversations.said import is_said
 from agents.conversations.words import (
     date_forms,
     frame,
@@ -118,7 +118,7 @@ def test_an_answer_is_no_question() -> None:
 @pytest.mark.parametrize("kind", ["forbidden", "limit", "stranger", "failed", "outside", "unavailable", "unsure"])
 def test_what_is_not_done_is_said_with_a_negation(kind: str) -> None:
     for sentence in sentences("agent", kind):
-        assert NEGATION.search(sentence), sentence
+        assert refuses(sentence), sentence
 
 
 @pytest.mark.parametrize("kind", ["told", "counted", "totalled", "told_after"])

@@ -144,7 +144,7 @@ def test_a_teacher_behind_an_endpoint_invents_desks_writes_prompts_words_wishes_
     assert "Who acts: a planner" in told and "50 have a prompt" in told and "/v1#mock read 30 of" in told
     worded = [row for row in rows if row["wording"] == "teacher"]
     assert f"worded the requests of {len(worded)}" in told and 15 <= len(worded) <= 30
-    assert all("be so good as to" in row["messages"] for row in worded)
+    assert sum("be so good as to" in row["messages"] for row in worded) > 0.8 * len(worded)  # but for a user's typos
     judged = [row for row in rows if row["llm_verdict"]]
     assert len(judged) == 30 and {row["llm_verdict"] for row in judged} == {"success", "llm_judge"}
     assert all(row["kept"] == (row["llm_verdict"] == "success") for row in judged)
@@ -287,5 +287,5 @@ def test_a_users_server_is_called_only_when_its_entry_says_so(tmp_path: Path, ru
         held = ("add_parts", "estimate_price", "book_slot")  # kept for measuring
         assert not any(f'"{name}"' in row["tools"] for row in rows for name in held)
     executed = [row for row in rows if row["source"] == "executed"]
-    made = [json.loads(line)["tool"] for line in calls.read_text().splitlines()]
+    made = calls.read_text().splitlines()
     assert len(executed) == 12 and len(made) >= sum(row["n_calls"] for row in executed if row["kept"])
