@@ -27,7 +27,8 @@ _AWAY = re.compile(r"\bin (\w+(?:-\w+)?) days?\b|\b(\w+(?:-\w+)?) days? from (?:
 _RELATIVE = {"day after tomorrow": 2, "day before yesterday": -2, "tomorrow": 1, "today": 0, "yesterday": -1}
 _WEEKDAY = re.compile(rf"\b(?:(this|next|on|coming) )({'|'.join(WEEKDAYS)})\b")
 _CLOCK = re.compile(
-    r"(?<!past )\b(\d{1,2})(?:[:.](\d\d))?\s?(am|pm|a\.m\.?|p\.m\.?|o'clock)?(?![\w:])(?:,? in the (morning|afternoon|evening))?"
+    r"(?<!past )\b(\d{1,2})(?:[:.](\d\d))?\s?(am|pm|a\.m\.?|p\.m\.?|o'clock)?(?![\w:])"
+    r"(?:,? in the (morning|afternoon|evening))?"
 )
 _PAST = re.compile(r"\b(half|a quarter|quarter) past (\d{1,2})\b(?: in the (morning|afternoon|evening)| ?(am|pm))?")
 _NUMBER = re.compile(r"(?<![\w.,:+/-])-?(\d{1,3}(?:[,'’\u00a0\u202f ]\d{3})+(?![\d,])|\d+)(\.\d+)?(?![\w:]|[.,]\d)")
