@@ -22,7 +22,7 @@ from k2model.chat.turn import TurnReader
 from k2model.errors import ConfigError
 from k2model.inference.cached_model import CachedModel
 from k2model.inference.request import Generated, Request, RequestFailed
-from k2model.inference.sampling import bias_logits, choose, penalize, tempered
+from k2model.inference.sampling import bias_logits, choose, forbid, penalize, tempered
 from k2model.model import K2Model
 
 LOGITS_AT_ONCE = 2**24  # of a prompt whose log-probabilities are asked for
@@ -308,10 +308,7 @@ class Engine:
         request = slot.request
         with self._alone(row):
             if request.constraint is not None:
-                allowed_V = request.constraint.allowed()
-                if not allowed_V.any():
-                    raise ConfigError("request: its constraint allows no token")
-                logits_V.masked_fill_(~allowed_V, float("-inf"))
+                forbid(logits_V, request.constraint.allowed())
             if request.logit_bias:
                 bias_logits(logits_V, request.logit_bias)
             if slot.counts and (request.frequency_penalty or request.presence_penalty):

@@ -2,20 +2,19 @@
 
 import json
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 from llguidance import LLMatcher, LLTokenizer, TokenizerWrapper
-from llguidance.numpy import allocate_token_bitmask, fill_next_token_bitmask
 
 from k2model.chat.tokenizer import K2Tokenizer
 from k2model.errors import ConfigError
-from k2model.inference.json_schema.begun import scan
+from k2model.inference.json_schema.begun import Begun, scan
 from k2model.inference.json_schema.completion import Completer, SchemaTooBig
-from k2model.inference.json_schema.schema import LEVELS, Schema, Value
+from k2model.inference.json_schema.rules import STYLE, rules
+from k2model.inference.json_schema.schema import LEVELS, Schema, Value, within_widest
 
-# Separators as `json.dumps` writes them; white space is not the model's to choose.
-STYLE = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
 MAX_COMPILED = 1024
 MAX_DEPTH = 100  # readers refuse what is nested much deeper (`chat.model_json`)
 
@@ -61,6 +60,7 @@ class JsonGrammars:
     def __init__(self, tokenizer: K2Tokenizer) -> None:
         self.tokenizer = tokenizer
         self._ll = LLTokenizer(TokenizerWrapper(_Vocabulary(tokenizer)))
+        self.single = {piece[0]: i for i, piece in reversed([*enumerate(tokenizer.token_bytes())]) if len(piece) == 1}
         self._compiled: dict[str, JsonGrammar] = {}
         self._numbers: dict[str, LLMatcher] = {}
 
@@ -84,31 +84,41 @@ class JsonGrammars:
         schema = Schema(value)
         endless = False
         for level in range(len(LEVELS)):
-            held, unheld = schema.held(level)
-            held = _of_object(held, what) if is_object else held
-            try:
-                completer = Completer(held, self._number_held)
-                held, completer = self._pruned(held, completer)
-                shortest = completer.shortest()
-            except (SchemaTooBig, RecursionError):
-                continue
-            endless = shortest is None
-            if shortest is not None:
-                grammar = self._grammar(schema, held, completer, shortest, unheld)
-                if grammar is not None:
-                    return grammar
+            whole, unheld = schema.held(level)
+            whole = _of_object(whole, what) if is_object else whole
+            for plain in (True, False) if rules(whole) is not None else (False,):
+                try:
+                    held, completer = self._pruned(whole, self._completer(whole, plain=plain), plain=plain)
+                    shortest = completer.shortest()
+                except (SchemaTooBig, RecursionError):
+                    continue
+                endless = shortest is None
+                if shortest is not None:
+                    matcher = self._matcher(held, plain=plain)
+                    grammar = self._grammar(schema, matcher, held, completer, shortest, unheld)
+                    if grammar is not None:
+                        return grammar
         if endless:
             raise ConfigError(f"{what}: no finite value satisfies the schema")
         held = _of_object({}, what) if is_object else True
-        completer = Completer(held, self._number_held)
-        grammar = self._grammar(schema, held, completer, completer.shortest() or "", ["/"])
+        completer = self._completer(held, plain=False)
+        matcher = self._matcher(held, plain=False)
+        grammar = self._grammar(schema, matcher, held, completer, completer.shortest() or "", ["/"])
         assert grammar is not None
         return grammar
 
+    def _completer(self, held: Value, *, plain: bool) -> Completer:
+        return Completer(held, partial(self._number_held, plain=plain), any_order=plain)
+
     def _grammar(
-        self, schema: Schema, held: Value, completer: Completer, shortest: str, unheld: list[str]
+        self,
+        schema: Schema,
+        matcher: LLMatcher,
+        held: Value,
+        completer: Completer,
+        shortest: str,
+        unheld: list[str],
     ) -> JsonGrammar | None:
-        matcher = self._matcher(held)
         tokens = self.tokenizer.encode(shortest)
         if matcher.is_error() or matcher.validate_tokens(tokens) != len(tokens):
             return None
@@ -121,24 +131,32 @@ class JsonGrammars:
             schema, matcher, completer, tuple(unheld), tuple(tokens), growth, '"pattern"' in json.dumps(held)
         )
 
-    def _matcher(self, schema: Value) -> LLMatcher:
-        rule = schema | {"x-guidance": STYLE} if isinstance(schema, dict) else schema
-        return LLMatcher(self._ll, LLMatcher.grammar_from_json_schema(json.dumps(rule)), log_level=0)
+    def _matcher(self, held: Value, *, plain: bool) -> LLMatcher:
+        """Of rules of our own for a schema of plain parts, else of llguidance's for a schema."""
+        text = rules(held) if plain else None
+        if text is not None:
+            grammar = LLMatcher.grammar_from_lark(text)
+        else:
+            schema = within_widest(held) | {"x-guidance": STYLE} if isinstance(held, dict) else held
+            grammar = LLMatcher.grammar_from_json_schema(json.dumps(schema))
+        return LLMatcher(self._ll, grammar, log_level=0)
 
-    def _number_held(self, schema: Value, text: str) -> bool:
-        key = json.dumps(schema)
+    def _number_held(self, schema: Value, text: str, *, plain: bool) -> bool:
+        key = json.dumps([schema, plain])
         if key not in self._numbers:
-            self._numbers[key] = self._matcher(schema)
+            if len(self._numbers) >= MAX_COMPILED:
+                del self._numbers[next(iter(self._numbers))]
+            self._numbers[key] = self._matcher(schema, plain=plain)
         matcher = self._numbers[key].deep_copy()
         return not matcher.is_error() and matcher.consume_tokens(self.tokenizer.encode(text)) and matcher.is_accepting()
 
-    def _pruned(self, held: Value, completer: Completer) -> tuple[Value, Completer]:
+    def _pruned(self, held: Value, completer: Completer, *, plain: bool) -> tuple[Value, Completer]:
         """Without the optional members, items and choices that have no finite value: begun, they would never end."""
         endless = [schema for schema in completer.inner(held) if not completer.finite(schema)]
         if not endless:
             return held, completer
         held = _forbidden(held, {id(schema) for schema in endless})
-        return held, Completer(held, self._number_held)
+        return held, self._completer(held, plain=plain)
 
     def mask(self, matcher: LLMatcher) -> np.ndarray:
         """Boolean [tokenizer vocabulary]: what may come next; the end of the turn where the value may be at its end."""
@@ -146,11 +164,10 @@ class JsonGrammars:
         if matcher.is_stopped() and not matcher.is_error():
             only[self.tokenizer.im_end] = True
             return only
-        bits = allocate_token_bitmask(1, self._ll.vocab_size)
-        fill_next_token_bitmask(matcher, bits, 0)
+        bits = np.frombuffer(matcher.compute_bitmask(), dtype=np.uint8)
         if matcher.is_error():
             raise ConfigError(f"the schema is too big for a grammar: {matcher.get_error().strip().splitlines()[0]}")
-        return np.unpackbits(bits[0].view(np.uint8), bitorder="little")[: self.tokenizer.vocab_size].astype(bool)
+        return np.unpackbits(bits, count=self.tokenizer.vocab_size, bitorder="little").view(bool)
 
 
 def _of_object(held: Value, what: str) -> Value:
@@ -186,6 +203,26 @@ def _forbidden(schema: Any, endless: set[int]) -> Any:
     return copy
 
 
+@dataclass(frozen=True)
+class WayOut:
+    """What ends a value: tokens that finish a begun character, and the text behind them."""
+
+    tokenizer: K2Tokenizer
+    character: list[int]
+    text: str
+
+    def tokens(self) -> list[int]:
+        return self.character + self.tokenizer.encode(self.text)
+
+    def fits(self, room: int) -> bool:
+        """True for at most so many tokens."""
+        return self.most() <= room or len(self.tokens()) <= room
+
+    def most(self) -> int:
+        """No fewer than its tokens, for less: a byte takes at most one."""
+        return len(self.character) + len(self.text.encode())
+
+
 class JsonWriter:
     """One value that a model writes under a grammar."""
 
@@ -195,6 +232,7 @@ class JsonWriter:
         self._matcher = grammar.matcher.deep_copy()
         self._pieces = grammars.tokenizer.token_bytes()
         self._written = bytearray()
+        self._begun: Begun | None = None  # what is read of it
         self._in_string = self._escaped = False
         self._depth = 0
 
@@ -210,7 +248,8 @@ class JsonWriter:
         """True inside a string (no key) that may hold any text."""
         if not self._in_string or self.grammar.patterned:
             return False
-        frames, _, _ = scan(self._written.decode("utf-8", "replace"))
+        text = self._written.decode("utf-8", "replace")
+        frames = scan(text, self._begun).frames
         return not frames or frames[-1].state != "key"
 
     def too_deep(self) -> bool:
@@ -233,32 +272,33 @@ class JsonWriter:
         self._written += self._pieces[token]
         return True
 
-    def way_out(self, more: bytes = b"") -> list[int] | None:
-        """The fewest tokens that end the value, after some more bytes; None when there is no end."""
-        written = bytes(self._written) + more
-        begun = written[len(written) - _open_bytes(written) :]
+    def way_out(self, more: bytes = b"") -> WayOut | None:
+        """The shortest end of the value, after some more bytes; None when there is no end."""
+        written = bytes(self._written)
         start: list[int] = []
-        if begun:
+        try:
+            self._begun = scan(written[: len(written) - _open_bytes(written)].decode(), self._begun)
+        except ValueError:
+            return None
+        written += more
+        if _open_bytes(written):
             matcher = self._matcher.deep_copy()
-            if more and not matcher.consume_tokens([self._pieces.index(bytes([byte])) for byte in more]):
+            single = self._grammars.single
+            if more and not matcher.consume_tokens([single[byte] for byte in more]):
                 return None
             while _open_bytes(written):
                 allowed = self._grammars.mask(matcher)
-                token = next((i for i in self._continuing if allowed[i]), None)
+                token = next((single[byte] for byte in range(0x80, 0xC0) if allowed[single[byte]]), None)
                 if token is None or not matcher.consume_token(token):
                     return None
                 start.append(token)
                 written += self._pieces[token]
         try:
-            rest = self.grammar.completer.rest(written.decode())
+            text = written.decode()
+            rest = self.grammar.completer.rest(text, scan(text, self._begun))
         except (ValueError, RecursionError):
             return None
-        return None if rest is None else start + self._grammars.tokenizer.encode(rest)
-
-    @property
-    def _continuing(self) -> list[int]:
-        """Tokens that are one byte which goes on with a character."""
-        return [self._pieces.index(bytes([byte])) for byte in range(0x80, 0xC0)]
+        return None if rest is None else WayOut(self._grammars.tokenizer, start, rest)
 
 
 def _open_bytes(written: bytes) -> int:

@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from k2model.errors import ConfigError
+
 GREEDY_BELOW = 1e-5  # as in vLLM; far below it the division overflows float32
 
 
@@ -23,6 +25,23 @@ def uniforms(seed: Sequence[int], step: Sequence[int]) -> np.ndarray:
             z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
             z = z ^ (z >> np.uint64(31))
     return (z >> np.uint64(11)).astype(np.float64) / 2.0**53
+
+
+def forbid(logits_V: Tensor, allowed_V: Tensor) -> None:
+    """Makes the logits of all tokens −inf but of the allowed, in place.
+
+    Args:
+        allowed_V: boolean, on the CPU.
+
+    Raises:
+        ConfigError: no token is allowed.
+    """
+    if not allowed_V.numpy().any():  # torch's takes as long as the rest
+        raise ConfigError("request: its constraint allows no token")
+    if logits_V.device.type == "cpu":
+        np.putmask(logits_V.numpy(), ~allowed_V.numpy(), -np.inf)  # twice as fast as masked_fill_
+    else:
+        logits_V.masked_fill_(~allowed_V.to(logits_V.device), float("-inf"))
 
 
 def bias_logits(logits_V: Tensor, bias: Mapping[int, float]) -> None:

@@ -33,9 +33,9 @@ class TurnRules:
 
     def tensor(self, mask: np.ndarray) -> Tensor:
         """Boolean [vocabulary of the model]."""
-        wide = torch.zeros(self.vocab_size, dtype=torch.bool)
-        wide[: len(mask)] = torch.from_numpy(mask)
-        return wide
+        wide = np.zeros(self.vocab_size, dtype=bool)
+        wide[: len(mask)] = mask
+        return torch.from_numpy(wide)
 
     def tokens(self, text: bytes) -> int:
         """How many tokens a text takes."""
@@ -280,11 +280,15 @@ class TurnConstraint:
         assert writer is not None
         if self._left > self._look_at and not writer.too_deep():
             return mask
-        way = self._ended(writer.way_out())
-        if way is None or not mask[way[0]]:
+        end, growth = writer.way_out(), writer.grammar.growth
+        if end is None:
             return mask
-        growth = writer.grammar.growth
-        spare = self._left - len(way)
+        spare = self._left - end.most() - len(self._turn_end())
+        if spare <= growth + 1 or writer.too_deep():
+            way = end.tokens() + self._turn_end()
+            spare = self._left - len(way)
+            if not mask[way[0]]:
+                return mask
         if spare > growth + 1 and not writer.too_deep():
             # k tokens on, the way out is at most k · growth longer and k tokens fewer are left.
             self._look_at = self._left - max(1, (spare - growth - 1) // (growth + 1))
@@ -308,10 +312,11 @@ class TurnConstraint:
             return self._only(mask, way[0])
         kept = self._rules.none()
         kept[way[0]] = True
+        room = self._left - 1 - len(self._turn_end())
         for token in tokens:
             if token != way[0]:
-                after = self._ended(self._writer.way_out(self._rules.pieces[token]))
-                kept[token] = after is not None and len(after) <= self._left - 1
+                end = self._writer.way_out(self._rules.pieces[token])
+                kept[token] = end is not None and end.fits(room)
         self._forced = self._forced or int(kept.sum()) < len(tokens)
         return kept
 
@@ -321,9 +326,7 @@ class TurnConstraint:
         only[token] = True
         return only
 
-    def _ended(self, way: list[int] | None) -> list[int] | None:
-        """A way out of a value as one out of the turn."""
-        if way is None:
-            return None
+    def _turn_end(self) -> list[int]:
+        """What ends the turn behind a value."""
         names = (END_CALL, END_SECTION, "<|im_end|>") if self._state == "arguments" else ("<|im_end|>",)
-        return way + [self._mark[name] for name in names]
+        return [self._mark[name] for name in names]

@@ -36,15 +36,40 @@ class Frame:
         else:
             self.items.append(value)
 
+    def again(self, text: str, at: int) -> "Frame":
+        """A copy as it was before the begun part of a text was looked at, which is there again with more behind it."""
+        state = self.state
+        if state == "key":
+            state = "comma"
+        elif state == "comma" and text[at : at + 1] == ",":
+            state = "after"
+        elif state == "comma" and not self.is_object and at < len(text):
+            state = "value"
+        return Frame(self.start, self.is_object, state, dict(self.members), list(self.items), self.key)
 
-def scan(text: str) -> tuple[list[Frame], str, bool]:
-    """(open values from the outermost, what is begun inside the innermost, whether the text is one whole value).
 
-    The begun text is a part of a scalar (a number or word counts as begun up to the next sign), of a key with its
-    quote, or of a separator.
+@dataclass(frozen=True)
+class Begun:
+    """A JSON text as far as it is written.
+
+    Attributes:
+        frames: the open values from the outermost.
+        at: where the part begins that is begun inside the innermost: of a scalar (a number or word counts as begun up
+            to the next sign), of a key with its quote, or of a separator.
+        whole: the text is one whole value.
     """
-    frames: list[Frame] = []
-    at = 0
+
+    frames: list[Frame]
+    at: int
+    whole: bool = False
+
+
+def scan(text: str, before: Begun | None = None) -> Begun:
+    """Reads a text; `before` is what was read of its beginning."""
+    at = 0 if before is None else before.at
+    frames = [] if before is None else [frame.again(text, at) for frame in before.frames]
+    if before is not None and before.whole:
+        return before
     closed: Any
     while at < len(text):
         frame = frames[-1] if frames else None
@@ -61,25 +86,25 @@ def scan(text: str) -> tuple[list[Frame], str, bool]:
                     continue
                 match = (_STRING if sign == '"' else _WORD).match(text, at)
                 if match is None or (sign != '"' and match.end() == len(text)):
-                    return frames, text[at:], False
+                    return Begun(frames, at)
                 at, closed = match.end(), json.loads(match[0])
         elif frame.state in ("first", "comma") and text[at] == '"':
             match = _STRING.match(text, at)
             if match is None:
                 frame.state = "key"
-                return frames, text[at:], False
+                return Begun(frames, at)
             frame.key, frame.state = json.loads(match[0]), "colon"
             at = match.end()
             continue
         elif frame.state == "colon":
             if at + 2 > len(text):
-                return frames, text[at:], False
+                return Begun(frames, at)
             at, frame.state = at + 2, "value"
             continue
         elif frame.state == "after" and text[at] == ",":
             frame.state = "comma"
             if at + 2 > len(text):
-                return frames, text[at:], False
+                return Begun(frames, at)
             at += 2
             if not frame.is_object and at < len(text):
                 frame.state = "value"
@@ -91,6 +116,6 @@ def scan(text: str) -> tuple[list[Frame], str, bool]:
         else:
             raise ValueError(f"not the JSON of a grammar: {text[at : at + 20]!r}")
         if not frames:
-            return [], "", True
+            return Begun([], at, whole=True)
         frames[-1].close(closed)
-    return frames, "", False
+    return Begun(frames, at)

@@ -8,22 +8,23 @@ outwards. Schemas are those that `Schema.held` gives, the text is what a grammar
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from itertools import product
+from itertools import islice, product
 from typing import Any
 
 from jsonschema import Draft202012Validator
 
-from k2model.inference.json_schema.begun import Frame, scan
-from k2model.inference.json_schema.flat import Flat, declared_keys, dumps, in_order, next_keys, types
+from k2model.inference.json_schema.begun import Begun, Frame
+from k2model.inference.json_schema.flat import Flat, declared_keys, dumps, in_order, next_keys, required_keys, types
 from k2model.inference.json_schema.numbers import finish_number
 from k2model.inference.json_schema.patterns import compiled, shortest_rest
-from k2model.inference.json_schema.schema import Value
+from k2model.inference.json_schema.schema import FINITE, Value
 from k2model.inference.json_schema.strings import MAX_LENGTH, SchemaTooBig, finish_string, whole_escapes
 
 MAX_ALTERNATIVES = 256
 MAX_SCHEMAS = 20_000
+MAX_ENDS = 1024
 LITERALS = {"null": "null", "true": "boolean", "false": "boolean"}
-NUMBER_KEYS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf")
+NUMBER_KEYS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", FINITE)
 APPLICATORS = ("$ref", "allOf", "anyOf", "$defs")
 Conjunction = tuple[Value, ...]  # schemas that hold together
 
@@ -34,15 +35,17 @@ class Completer:
     Args:
         schema: as `Schema.held` gives it.
         number_held: whether a grammar of a schema takes a number's text.
+        any_order: of an object's members; without, they come as they are declared.
     """
 
-    def __init__(self, schema: Value, number_held: Callable[[Value, str], bool]) -> None:
+    def __init__(self, schema: Value, number_held: Callable[[Value, str], bool], *, any_order: bool) -> None:
         self._defs = schema.get("$defs", {}) if isinstance(schema, dict) else {}
         self._root: Conjunction = (schema,)
-        self._number_held = number_held
+        self._number_held, self._any_order = number_held, any_order
         self._shortest: dict[tuple[int, ...], str | None] = {}
         self._schemas: dict[tuple[int, ...], Conjunction] = {}
         self._alternatives: dict[tuple[int, ...], list[Flat]] = {}
+        self._ends: dict[tuple[tuple[int, ...], tuple[str, ...], str, bool], str | None] = {}  # of objects
         self._fresh: list[tuple[int, ...]] = []
         self._settled = True
 
@@ -50,12 +53,9 @@ class Completer:
         """The shortest instance; None when there is no finite one."""
         return self._instance(self._root)
 
-    def rest(self, begun: str) -> str | None:
-        """The shortest text that ends a begun one; None when there is none or the text isn't one of the schema."""
-        frames, tail, whole = scan(begun)
-        if whole:
-            return ""
-        return self._finish(self._root, frames, begun, tail)
+    def rest(self, text: str, begun: Begun) -> str | None:
+        """The shortest end of a text that was scanned; None when there is none or the text isn't one of the schema."""
+        return "" if begun.whole else self._finish(self._root, begun.frames, text, text[begun.at :])
 
     def finite(self, schema: Value) -> bool:
         """True for a schema inside that has a finite instance."""
@@ -206,7 +206,8 @@ class Completer:
     def _number(self, flat: Flat, begun: str, kinds: frozenset[str]) -> str | None:
         whole = "fraction" not in kinds
         limits = [{key: schema[key] for key in NUMBER_KEYS if key in schema} for schema in flat]
-        schema: Value = {"type": "integer" if whole else "number", "allOf": limits}
+        kind = {"type": "integer" if whole else "number"}
+        schema: Value = kind | limits[0] if len(limits) == 1 else kind | {"allOf": limits}
         return finish_number(flat, begun, whole=whole, held=lambda text: self._number_held(schema, text))
 
     @staticmethod
@@ -228,7 +229,7 @@ class Completer:
         """True when the closed members of an open value are what a conjunction wants."""
         if frame.is_object:
             keys = [*frame.members, *([frame.key] if frame.state in ("colon", "value") else ())]
-            if not in_order(flat, keys):
+            if not self._any_order and not in_order(flat, keys):
                 return False
             inner = ((self._property(flat, key), value) for key, value in frame.members.items())
         else:
@@ -273,40 +274,59 @@ class Completer:
 
     def _key_ends(self, flat: Flat, used: tuple[str, ...], tail: str) -> Iterator[str | None]:
         """Ends of an object whose next key has begun."""
-        keys, free = next_keys(flat, used)
-        for key in [*keys, *(self._free_keys(flat, used, tail) if free else ())]:
-            written = dumps(key)
+        keys, free = next_keys(flat, used, any_order=self._any_order)
+        start = whole_escapes(tail)[0]
+        begun = json.loads(start + '"')
+        texts = {key: dumps(key) for key in keys}
+        if free:
+            # Without patterns all have the same value, and the first is the shortest.
+            first = None if any("patternProperties" in schema for schema in flat) else 1
+            undeclared = islice(self._free_keys(flat, used, begun), first)
+            texts |= {key: start + dumps(key[len(begun) :])[1:] for key in undeclared}
+        for key, written in texts.items():
             if written.startswith(tail):
                 value, after = self._instance(self._property(flat, key)), self._members(flat, (*used, key), ", ")
                 if value is not None and after is not None:
                     yield f"{written[len(tail) :]}: {value}{after}"
 
-    def _free_keys(self, flat: Flat, used: tuple[str, ...], tail: str = '"') -> list[str]:
+    def _free_keys(self, flat: Flat, used: tuple[str, ...], begun: str = "") -> Iterator[str]:
         """Undeclared keys that are allowed and go on from a begun one: short ones, and the shortest of each pattern."""
-        begun = json.loads(whole_escapes(tail)[0] + '"')
         patterns = [pattern for schema in flat for pattern in schema.get("patternProperties", ())]
         ends = [shortest_rest([compiled(pattern)], begun, 0, None) for pattern in patterns]
         names = [begun + end for end in [*ends, "", *"abcdefghijklmnopqrstuvwxyz"] if end is not None]
         names += [f"{begun}{number}" for number in range(len(used) + 1)]
         taken = {*used, *declared_keys(flat)}
-        return [name for name in dict.fromkeys(names) if name not in taken and False not in self._property(flat, name)]
+        for name in dict.fromkeys(names):
+            if name not in taken and False not in self._property(flat, name):
+                yield name
 
     def _members(self, flat: Flat, used: tuple[str, ...], lead: str, *, more: bool = False) -> str | None:
         """The members that an object still needs, and its end; `lead` comes before the first, `more` wants one."""
-        declared = declared_keys(flat)
-        required = list(dict.fromkeys(key for schema in flat for key in schema.get("required", ())))
+        if not self._settled:
+            return self._needed(flat, used, lead, more=more)
+        key = tuple(map(id, flat)), used, lead, more
+        if key not in self._ends:
+            if len(self._ends) >= MAX_ENDS:
+                self._ends.clear()
+            self._ends[key] = self._needed(flat, used, lead, more=more)
+        return self._ends[key]
+
+    def _needed(self, flat: Flat, used: tuple[str, ...], lead: str, *, more: bool) -> str | None:
+        declared, required = declared_keys(flat), required_keys(flat)
         wanted = [key for key in declared if key in required and key not in used]
         wanted += [key for key in required if key not in declared and key not in used]
-        if wanted and not in_order(flat, [*used, wanted[0]]):
+        if wanted and not self._any_order and not in_order(flat, [*used, wanted[0]]):
             return None
         least = max((schema.get("minProperties", 0) for schema in flat), default=0)
         missing = max(least - len(used) - len(wanted), int(more and not wanted))
         texts = [self._member(flat, key) for key in wanted]
         if missing:
-            passed = max((index for index, key in enumerate(declared) if key in used), default=-1)
-            behind = any(key not in declared for key in used)  # undeclared keys come last
-            optional = [] if behind else [key for key in declared[passed + 1 :] if key not in wanted]
-            free = self._free_keys(flat, (*used, *wanted)) if missing > len(optional) or not wanted else []
+            optional = [key for key in declared if key not in used and key not in wanted]
+            if not self._any_order:
+                passed = max((index for index, key in enumerate(declared) if key in used), default=-1)
+                behind = any(key not in declared for key in used)  # undeclared keys come last
+                optional = [] if behind else [key for key in optional if key in declared[passed + 1 :]]
+            free = list(self._free_keys(flat, (*used, *wanted))) if missing > len(optional) or not wanted else []
             extra = [(text, key) for key in (*optional, *free) if (text := self._member(flat, key)) is not None]
             chosen = {key for _, key in sorted(extra, key=lambda pair: len(pair[0]))[:missing]}
             if len(chosen) < missing:

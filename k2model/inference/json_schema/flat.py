@@ -23,10 +23,15 @@ def declared_keys(flat: Flat) -> list[str]:
     return list(dict.fromkeys(key for schema in flat for key in schema.get("properties", ())))
 
 
-def next_keys(flat: Flat, used: tuple[str, ...]) -> tuple[list[str], bool]:
-    """(keys that may come next in an object, whether undeclared ones may too); none may pass by a required one."""
-    declared = declared_keys(flat)
-    required = list(dict.fromkeys(key for schema in flat for key in schema.get("required", ())))
+def required_keys(flat: Flat) -> list[str]:
+    return list(dict.fromkeys(key for schema in flat for key in schema.get("required", ())))
+
+
+def next_keys(flat: Flat, used: tuple[str, ...], *, any_order: bool) -> tuple[list[str], bool]:
+    """(keys that may come next in an object, whether undeclared ones may); in order, none passes by a required one."""
+    declared, required = declared_keys(flat), required_keys(flat)
+    if any_order:
+        return [key for key in dict.fromkeys([*declared, *required]) if key not in used], True
     passed = max((index for index, key in enumerate(declared) if key in used), default=-1)
     keys: list[str] = []
     if not any(key not in declared for key in used):
@@ -42,7 +47,7 @@ def in_order(flat: Flat, keys: Sequence[str]) -> bool:
     """True for keys in an order that a grammar allows."""
     declared = declared_keys(flat)
     for index, key in enumerate(keys):
-        allowed, free = next_keys(flat, tuple(keys[:index]))
+        allowed, free = next_keys(flat, tuple(keys[:index]), any_order=False)
         if key not in allowed and (key in declared or not free):
             return False
     return True

@@ -20,9 +20,12 @@ def finish_number(
     Args:
         schemas: `minimum`, `maximum`, `exclusiveMinimum`, `exclusiveMaximum` and `multipleOf` count.
         whole: an integer is wanted, written without point and exponent.
-        held: whether the grammar takes a text; asked where limits are fractions, for which it wants certain digits.
+        held: whether the grammar takes a text; asked where limits are fractions, for which it wants certain digits, and
+            of exponents.
     """
-    limits = _Limits(schemas)
+    if "e" in begun.lower():
+        return next((begun + end for end in ("", "0", "1", "-1") if held(begun + end)), None)
+    limits = _Limits(schemas, whole=whole)
     if not limits.fractional:
         at_once = [begun] if begun[-1:].isdigit() else [begun + digit for digit in "0123456789"]
         whole_text = next((text for text in at_once if _is_number(text) and limits.allow(text)), None)
@@ -46,7 +49,8 @@ def _padded(text: str) -> list[str]:
 
 
 class _Limits:
-    def __init__(self, schemas: Sequence[Mapping[str, Any]]) -> None:
+    def __init__(self, schemas: Sequence[Mapping[str, Any]], *, whole: bool) -> None:
+        self._whole = whole
         self.low = max((_exact(s[k]) for s in schemas for k in ("minimum", "exclusiveMinimum") if k in s), default=None)
         self.high = min(
             (_exact(s[k]) for s in schemas for k in ("maximum", "exclusiveMaximum") if k in s), default=None
@@ -59,6 +63,8 @@ class _Limits:
 
     def allow(self, text: str) -> bool:
         value = Fraction(text)
+        if not value and text.startswith("-") and not self._whole:
+            return False  # llguidance's numbers within bounds have no −0.0
         return (
             (self.low is None or value >= self.low)
             and (self.high is None or value <= self.high)
@@ -80,12 +86,9 @@ def _candidates(begun: str, limits: _Limits, *, whole: bool) -> Iterator[Iterato
         if not begun:
             yield from _candidates("-", limits, whole=whole)
         return
-    mantissa, exponent, _ = begun.replace("E", "e").partition("e")
-    if exponent:
-        return  # grammars of bounded numbers have none
     if begun[-1].isdigit():
         yield iter([begun])
-    integer, point, digits = mantissa.partition(".")
+    integer, point, digits = begun.partition(".")
     if not point and integer.lstrip("-") != "0":
         yield _longer(begun, 0, limits)
     if not whole:

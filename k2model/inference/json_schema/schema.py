@@ -22,7 +22,9 @@ from k2model.inference.json_schema.string_formats import FORMATS
 MAX_DEPTH = 48
 PATTERN_S = 1.0  # for one text against one pattern
 MAX_NUMBER = 10**15  # of a bound that a grammar holds exactly
-# Numbers are written out, within 64 bits: an exponent could make one that isn't finite.
+# Marks the numbers of a held schema that must be finite. llguidance's grammars of bounds have no exponents, which could
+# make one that isn't; `rules` has exponents that can't.
+FINITE = "x-finite"
 WIDEST = {"minimum": -9 * 10**18, "maximum": 9 * 10**18}
 TYPES = ("null", "boolean", "integer", "number", "string", "array", "object")
 COUNTS = (
@@ -49,7 +51,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("widest", *COUNTS[:6], *BOUNDS, "patternProperties", "siblings", "multipleOf", "pattern", "format"),
 )
 ANYTHING: dict[str, Any] = {"$ref": "#/$defs/anything"}
-ANY_VALUE = {"type": [*TYPES[:2], *TYPES[3:]], **WIDEST, "items": ANYTHING, "additionalProperties": ANYTHING}
+ANY_VALUE = {"type": [*TYPES[:2], *TYPES[3:]], FINITE: True, "items": ANYTHING, "additionalProperties": ANYTHING}
 FORMAT_CHECKER = Draft202012Validator.FORMAT_CHECKER
 Value = dict[str, Any] | bool
 
@@ -286,18 +288,35 @@ def _held(schema: Value, path: str, level: int, unheld: list[str], *, part: bool
 
 
 def _widen(held: dict[str, Any]) -> None:
-    """Says of what a schema leaves open that it is any value with numbers as wide as `WIDEST`."""
+    """Says of what a schema leaves open that it is any value with finite numbers."""
     if held.keys() & {"enum", "const"}:
         return
     names = held.get("type", TYPES)
     if {"integer", "number"} & {*([names] if isinstance(names, str) else names)}:
-        for bound, exclusive in (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")):
-            if exclusive not in held:
-                held.setdefault(bound, WIDEST[bound])
+        held[FINITE] = True
     if "array" in names:
         held.setdefault("items", ANYTHING)
     if "object" in names:
         held.setdefault("additionalProperties", ANYTHING)
+
+
+def within_widest(schema: Any) -> Any:
+    """A held schema with bounds in place of `FINITE`."""
+    if not isinstance(schema, dict):
+        return schema
+    copy: dict[str, Any] = {}
+    for keyword, value in schema.items():
+        if keyword in ("properties", "patternProperties", "$defs"):
+            copy[keyword] = {name: within_widest(inner) for name, inner in value.items()}
+        elif keyword in ("anyOf", "allOf", "prefixItems"):
+            copy[keyword] = [within_widest(inner) for inner in value]
+        elif keyword != FINITE:
+            copy[keyword] = within_widest(value) if keyword in ("items", "additionalProperties") else value
+    if FINITE in schema:
+        for bound, exclusive in (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")):
+            if exclusive not in schema:
+                copy.setdefault(bound, WIDEST[bound])
+    return copy
 
 
 def _holds(keyword: str, value: Any, schema: Mapping[str, Any]) -> bool:

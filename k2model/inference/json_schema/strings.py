@@ -8,8 +8,12 @@ from typing import Any
 from k2model.inference.json_schema.patterns import compiled, shortest_rest
 
 MAX_LENGTH = 100_000  # characters of a shortest value
-_OPEN_ESCAPE = re.compile(r"(?<!\\)(?:\\\\)*(\\(?:u[0-9A-Fa-f]{0,3})?)$")
+_OPEN_ESCAPE = re.compile(
+    r"(?<!\\)(?:\\\\)*(\\(?:u[0-9A-Fa-f]{0,3})?|\\u[dD][89abAB][0-9A-Fa-f]{2}(?:\\(?:u[0-9A-Fa-f]{0,3})?)?)$"
+)
+_ESCAPE = re.compile(r"\\u(?:[dD][89abAB][0-9A-Fa-f]{2}\\u[dD][c-fC-F]|(?![dD][89a-fA-F])[0-9A-Fa-f]{2})[0-9A-Fa-f]{2}")
 _CONTROLS = [f"\\u{code:04x}" for code in (*range(32), 127)]
+_PATTERNS = ("\\u0000", "\\ud800\\udc00")  # of which the last characters end an escape
 _ESCAPES = ["\\n", '\\"', "\\\\", "\\t", "\\r", "\\b", "\\f", *_CONTROLS]
 
 
@@ -40,8 +44,12 @@ def finish_string(schemas: Sequence[Mapping[str, Any]], begun: str) -> str | Non
 
 
 def whole_escapes(begun: str) -> list[str]:
-    """The begun string with each escape that its begun escape can become."""
+    """The begun string with each escape that its begun escape can become: of a control character, or else the first."""
     match = _OPEN_ESCAPE.search(begun)
     if match is None:
         return [begun]
-    return [begun[: match.start(1)] + escape for escape in _ESCAPES if escape.startswith(match[1].lower())]
+    start, escape = begun[: match.start(1)], match[1]
+    ends = [control for control in _ESCAPES if control.startswith(escape.lower())]
+    if not ends:
+        ends = [text for pattern in _PATTERNS if _ESCAPE.fullmatch(text := escape + pattern[len(escape) :])][:1]
+    return [start + end for end in ends]

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from k2model.inference.sampling import bias_logits, choose, penalize, sample, tempered, uniforms
+from k2model.errors import ConfigError
+from k2model.inference.sampling import bias_logits, choose, forbid, penalize, sample, tempered, uniforms
 
 Cut = tuple[float, int, float]  # top-p, top-k, min-p
 
@@ -145,6 +146,16 @@ def test_sampling_follows_the_distribution_and_top_p() -> None:
     assert set(cut) == {0, 1}
     cold, _ = sample(logits_BV, temperature=[0.0] * 4000, top_p=ones, seed=rows, step=[0] * 4000)
     assert set(cold) == {0}
+
+
+def test_what_is_not_allowed_is_never_sampled_and_the_rest_keeps_its_logits() -> None:
+    logits_V = _logits(1, 9)[0]
+    logits_V[4] = math.nan
+    before, allowed = logits_V.tolist(), [token in (1, 5, 8) for token in range(9)]
+    forbid(logits_V, torch.tensor(allowed))
+    assert logits_V.tolist() == [value if kept else -math.inf for value, kept in zip(before, allowed, strict=True)]
+    with pytest.raises(ConfigError, match="allows no token"):
+        forbid(logits_V, torch.zeros(9, dtype=torch.bool))
 
 
 def test_random_numbers_are_uniform_and_named() -> None:
