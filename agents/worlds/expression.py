@@ -113,12 +113,16 @@ class _Compiler:
         raise ExpressionError(f"{self.text!r}: nothing is called {name!r}")
 
     def _comparison(self, left: ast.expr, ops: list[ast.cmpop], rights: list[ast.expr]) -> Evaluate:
-        operands = [self.of(operand) for operand in (left, *rights)]
-        tests = [COMPARISONS[type(op)] for op in ops]
+        first = self.of(left)
+        rest = [(COMPARISONS[type(op)], self.of(right)) for op, right in zip(ops, rights, strict=True)]
 
         def evaluate(scope: Scope) -> bool:
-            values = [operand(scope) for operand in operands]
-            return all(test(a, b) for test, a, b in zip(tests, values, values[1:], strict=False))
+            value = first(scope)
+            for test, operand in rest:  # as in Python, nothing is computed after the first that does not hold
+                before, value = value, operand(scope)
+                if not test(before, value):
+                    return False
+            return True
 
         return evaluate
 

@@ -69,6 +69,12 @@ def test_it_computes_what_python_does(text: str, a: int, b: int, c: float, d: in
     assert compiled(text, NAMES, set(), set())(scope) == wanted
 
 
+def test_what_follows_a_comparison_that_does_not_hold_is_not_computed() -> None:
+    assert compiled("1 < a <= b / a", NAMES, set(), set())({"a": 0, "b": 4}) is False
+    with pytest.raises(ExpressionError):
+        compiled("-1 < a <= b / a", NAMES, set(), set())({"a": 0, "b": 4})
+
+
 @given(day=days, d=numbers, e=numbers)
 def test_days_move_by_whole_days(day: str, d: int, e: int) -> None:
     scope = {"d": BASE + timedelta(days=d), "e": BASE + timedelta(days=e)}
