@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 
 from agents.conversations.agents import make_agent
-from agents.worlds.application import authored
+from agents.worlds.reading import authored
 from agents.worlds.simulator import Simulator
 from agents.worlds.surface import surface
 from agents.worlds.world import World

@@ -5,7 +5,7 @@ from agents.conversations.agents import make_agent
 from agents.conversations.llm_agent import Acting, act
 from agents.conversations.making import NoTask, make_task
 from agents.conversations.trajectory import QUIET, Case, Trajectory
-from agents.worlds.application import authored
+from agents.worlds.reading import authored
 from agents.worlds.surface import surface
 from k2model.chat.tokenizer import K2Tokenizer
 from k2model.model import K2Model

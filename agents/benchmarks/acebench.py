@@ -14,8 +14,9 @@ from typing import Any
 from agents.conversations.drafting import Drafter, Habits
 from agents.conversations.task import Goal
 from agents.conversations.words import lower_first, upper_first
-from agents.worlds.application import Action, Parameter, authored
+from agents.worlds.application import Action, Parameter
 from agents.worlds.fields import FieldType, draw
+from agents.worlds.reading import authored
 from agents.worlds.simulator import Simulator
 from agents.worlds.surface import Surface, WorldTool, surface
 from agents.worlds.world import World

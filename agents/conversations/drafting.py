@@ -10,9 +10,10 @@ from agents.conversations.finding import Finder, NotFound, Row, Search
 from agents.conversations.phrases import be, described, field_phrase, field_words, of_record, superlative
 from agents.conversations.task import Expected, Goal
 from agents.conversations.words import frame, label, other_unit, spoken, tidied
-from agents.worlds.application import Action, Entity, Parameter, Policy, authored
+from agents.worlds.application import Action, Entity, Parameter, Policy
 from agents.worlds.extras import BY_NAME
 from agents.worlds.fields import draw
+from agents.worlds.reading import authored
 from agents.worlds.simulator import banned, owner_of
 from agents.worlds.surface import Surface, plural
 from agents.worlds.world import Refused, World

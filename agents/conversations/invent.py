@@ -14,9 +14,10 @@ import yaml
 
 from agents.chat.protocol import ChatAnswer, ChatClient, ChatRefusal, ChatRequest, Dialog, Message
 from agents.conversations.solved import ENOUGH, solved_share
-from agents.worlds.application import FOLDER, Application, ApplicationError, parse
+from agents.worlds.application import Application, ApplicationError
 from agents.worlds.expression import ExpressionError
 from agents.worlds.reach import reached, wanted
+from agents.worlds.reading import FOLDER, parse
 from k2model.chat.model_json import ModelJsonError, loads_model_json
 
 REPAIRS = 2

@@ -6,7 +6,7 @@ from itertools import count, islice
 from agents.conversations.agents import Agent
 from agents.conversations.making import NoTask, make_task
 from agents.conversations.trajectory import QUIET, Case, Trajectory, simulate
-from agents.worlds.application import authored
+from agents.worlds.reading import authored
 from agents.worlds.surface import surface
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from agents.conversations.making import NoTask, make_task
 from agents.conversations.users import PERSONAS
-from agents.worlds.application import Application, ApplicationError, authored, load
+from agents.worlds.application import Application, ApplicationError
 from agents.worlds.expression import ExpressionError
+from agents.worlds.reading import authored, load
 from agents.worlds.surface import shaped
 
 TASKS = 18

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from agents.chat.redact import public, redact
 from agents.tools.declaration import declaration
 from agents.tools.harvest import McpToolbox
-from agents.worlds.application import authored
+from agents.worlds.reading import authored
 from agents.worlds.simulator import Simulator
 from agents.worlds.surface import Surface, surface
 from agents.worlds.world import World

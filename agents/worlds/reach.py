@@ -10,9 +10,10 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from agents.worlds.application import Action, Application, ApplicationError, authored, load
+from agents.worlds.application import Action, Application, ApplicationError
 from agents.worlds.expression import ExpressionError
 from agents.worlds.fields import draw
+from agents.worlds.reading import authored, load
 from agents.worlds.world import Refused, World
 
 WORLDS = 40

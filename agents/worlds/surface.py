@@ -13,9 +13,10 @@ from functools import lru_cache
 from random import Random
 from typing import Any, Literal
 
-from agents.worlds.application import Action, Application, Parameter, authored
+from agents.worlds.application import Action, Application, Parameter
 from agents.worlds.extras import BY_NAME, extended
 from agents.worlds.fields import LARGEST
+from agents.worlds.reading import authored
 from agents.worlds.world import Outcome, World, plain
 
 Style = Literal["snake", "camel", "dotted", "noun_first", "kebab"]

@@ -11,7 +11,7 @@ from agents.conversations.making import NoTask, make_task
 from agents.conversations.trajectory import QUIET, Case, Conversation, Trajectory, simulate
 from agents.loop import loop
 from agents.servers.rl_family import score
-from agents.worlds.application import authored
+from agents.worlds.reading import authored
 from agents.worlds.surface import surface
 from gym.tasksets.elementary import Side, side_of
 from gym.tasksets.task import Task, TaskSet

@@ -20,7 +20,8 @@ from agents.tools.everyday import EverydayTool, everyday_tools
 from agents.tools.harvest import McpTool, ServerError, harvest
 from agents.tools.library import functions
 from agents.tools.real import RealTool, SourceMissing, sample
-from agents.worlds.application import DOMAINS, Application, ApplicationError, authored, parse
+from agents.worlds.application import DOMAINS, Application, ApplicationError
+from agents.worlds.reading import authored, parse
 from agents.worlds.surface import Surface, shaped
 from stages.harness.endpoint import EndpointParams
 from stages.harness.errors import InputError

@@ -4,7 +4,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from agents.worlds.application import ApplicationError, authored, parse
+from agents.worlds.application import ApplicationError
+from agents.worlds.reading import authored, parse
 from agents.worlds.surface import Surface, shaped, surface
 from stages.harness.errors import InputError
 

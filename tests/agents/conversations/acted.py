@@ -10,7 +10,7 @@ from agents.conversations.llm_agent import Acting, act
 from agents.conversations.making import make_task
 from agents.conversations.trajectory import QUIET, Case
 from agents.conversations.users import PERSONAS
-from agents.worlds.application import authored
+from agents.worlds.reading import authored
 from agents.worlds.surface import shaped
 
 ACTING = Acting(max_tokens=256, temperature=1.0, context_tokens=100_000, max_steps=60)

@@ -9,7 +9,7 @@ import yaml
 from agents.chat.endpoint import EndpointClient, EndpointOptions
 from agents.chat.protocol import ChatRefusal, ChatRequest
 from agents.conversations.invent import REPAIRS, check, invent
-from agents.worlds.application import FOLDER, authored, parse
+from agents.worlds.reading import FOLDER, authored, parse
 from bench.mock_endpoint import Action, MockEndpoint
 from tests.answering import Answering
 

@@ -26,9 +26,10 @@ from agents.conversations.trajectory import QUIET, Case, Conversation, simulate
 from agents.conversations.users import PERSONAS
 from agents.loop.loop import Refused as ModelRefused
 from agents.loop.loop import Truncated
-from agents.worlds.application import Action, Application, Policy, authored
+from agents.worlds.application import Action, Application, Policy
 from agents.worlds.expression import ExpressionError
 from agents.worlds.fields import FieldType, draw
+from agents.worlds.reading import authored
 from agents.worlds.simulator import REBUILDING, UNAVAILABLE, Noise, banned, owner_of
 from agents.worlds.surface import SCALES, Surface, surface
 from agents.worlds.world import Refused, World

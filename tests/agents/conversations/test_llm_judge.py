@@ -12,7 +12,7 @@ from agents.conversations.llm_judge import NAMES, NO_JUDGE, SHOWN, Question, ask
 from agents.conversations.making import make_task
 from agents.conversations.task import rubric
 from agents.conversations.trajectory import QUIET, Case, simulate
-from agents.worlds.application import authored
+from agents.worlds.reading import authored
 from agents.worlds.surface import surface
 from tests.answering import Answering
 

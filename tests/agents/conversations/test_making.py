@@ -17,7 +17,7 @@ from agents.conversations.solved import solved_share
 from agents.conversations.task import gold_world, rubric
 from agents.conversations.trajectory import QUIET, Case, Conversation, Trajectory, simulate
 from agents.conversations.users import PERSONAS
-from agents.worlds.application import authored
+from agents.worlds.reading import authored
 from agents.worlds.surface import Surface, shaped, surface
 from agents.worlds.world import World
 
@@ -167,7 +167,7 @@ def test_a_user_who_thinks_better_of_a_value_gets_the_new_one() -> None:
 
 ELSEWHERE = """
 from agents.conversations.making import make_task
-from agents.worlds.application import authored
+from agents.worlds.reading import authored
 from agents.worlds.surface import shaped
 for k, app in enumerate(list(authored().values())[::9]):
     print(make_task(shaped(app, k), 7, 3, "fickle"))

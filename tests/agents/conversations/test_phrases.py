@@ -15,9 +15,9 @@ from agents.conversations.phrases import (
     superlative,
 )
 from agents.conversations.words import FRAMES
-from agents.worlds.application import authored
 from agents.worlds.extras import EXTRAS
 from agents.worlds.fields import FieldType
+from agents.worlds.reading import authored
 from agents.worlds.template import parse_template
 
 TRAIN = authored()["rail_tickets"].entities["train"]

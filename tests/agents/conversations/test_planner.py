@@ -12,7 +12,7 @@ from agents.conversations.facts import Reference, facts_of
 from agents.conversations.making import make_task
 from agents.conversations.task import Goal, WorldTask
 from agents.conversations.trajectory import QUIET, Case, Trajectory, simulate
-from agents.worlds.application import authored
+from agents.worlds.reading import authored
 from agents.worlds.surface import Surface, surface
 from agents.worlds.world import World
 

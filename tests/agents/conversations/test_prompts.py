@@ -10,7 +10,7 @@ from agents.chat.endpoint import EndpointClient, EndpointOptions
 from agents.chat.protocol import ChatRefusal, ChatRequest
 from agents.conversations.agents import Agent, make_agent, prompt
 from agents.conversations.prompts import write_prompts
-from agents.worlds.application import authored
+from agents.worlds.reading import authored
 from agents.worlds.surface import surface
 from bench.mock_endpoint import Action, MockEndpoint
 from tests.answering import Answering

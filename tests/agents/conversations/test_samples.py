@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 from agents.conversations.samples import samples
-from agents.worlds.application import authored
+from agents.worlds.reading import authored
 
 PROGRAM = """
 import hashlib, json

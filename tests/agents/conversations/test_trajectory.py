@@ -11,7 +11,7 @@ from agents.conversations.agents import Agent, make_agent, prompt
 from agents.conversations.making import NoTask, make_task
 from agents.conversations.trajectory import NOISE, QUIET, Case, Trajectory, replay, simulate
 from agents.conversations.users import PERSONAS
-from agents.worlds.application import authored
+from agents.worlds.reading import authored
 from agents.worlds.simulator import TIMED_OUT, UNAVAILABLE, Noise
 from agents.worlds.surface import shaped
 from k2model.chat.messages import next_call_index, render

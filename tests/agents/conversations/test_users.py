@@ -12,7 +12,8 @@ from agents.conversations.facts import Reference
 from agents.conversations.task import Goal, WorldTask
 from agents.conversations.users import NO, PERSONAS, YES, ScriptedUser, habits_of
 from agents.conversations.words import frames
-from agents.worlds.application import Application, authored
+from agents.worlds.application import Application
+from agents.worlds.reading import authored
 
 RAIL = authored()["rail_tickets"]
 TICKET = Reference("label", "ticket", "TK101", "the ticket of Ada Vos for the train to Porto")

@@ -12,7 +12,7 @@ from agents.conversations.making import make_task
 from agents.conversations.task import Goal
 from agents.conversations.trajectory import QUIET, Case, simulate
 from agents.conversations.wording import Wish, Wording, lost, reword, wishes, worded
-from agents.worlds.application import authored
+from agents.worlds.reading import authored
 from agents.worlds.surface import surface
 from tests.agents.conversations.wishes import told_as
 from tests.answering import Answering

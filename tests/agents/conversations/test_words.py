@@ -28,8 +28,8 @@ from agents.conversations.words import (
     upper_first,
     without_underscores,
 )
-from agents.worlds.application import authored
 from agents.worlds.fields import FieldType, draw
+from agents.worlds.reading import authored
 from agents.worlds.surface import shaped
 
 TODAY = date(2026, 5, 11)

@@ -10,7 +10,7 @@ import pytest
 from agents.playground.tools import CHANGES, WORLDS, McpSource, Shelf, UnknownWorld, WorldSource, find_world
 from agents.tools import harvest
 from agents.tools.harvest import McpToolbox, ServerError
-from agents.worlds.application import authored
+from agents.worlds.reading import authored
 from k2model.serving.page import OfferedTool
 
 DESK = find_world("rail_tickets")

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
-from agents.worlds.application import FOLDER, authored, parse
 from agents.worlds.expression import ExpressionError
 from agents.worlds.reach import reached, wanted
+from agents.worlds.reading import FOLDER, authored, parse
 
 
 def content() -> dict[str, Any]:

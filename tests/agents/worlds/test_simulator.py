@@ -80,7 +80,7 @@ def test_a_callers_mistake_is_a_reply_that_names_the_place(
 
 
 def test_a_mistake_inside_a_group_names_its_path() -> None:
-    from agents.worlds.application import authored
+    from agents.worlds.reading import authored
     from agents.worlds.surface import shaped
 
     shape, tool = next(
@@ -102,7 +102,7 @@ def test_a_mistake_inside_a_group_names_its_path() -> None:
 
 def test_values_that_nobody_would_give_are_refused_and_never_raise() -> None:
     """A date and a number far out of every calendar, in every tool of some applications."""
-    from agents.worlds.application import authored
+    from agents.worlds.reading import authored
 
     for app in list(authored().values())[::6]:
         shape = surface(app.name, 0)

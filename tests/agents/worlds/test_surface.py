@@ -10,9 +10,10 @@ from typing import Any
 import jsonschema
 import pytest
 
-from agents.worlds.application import Application, Parameter, authored
+from agents.worlds.application import Application, Parameter
 from agents.worlds.fields import FieldType, draw
 from agents.worlds.reach import random_arguments
+from agents.worlds.reading import authored
 from agents.worlds.surface import SCALES, SHOWN, Argument, Surface, WorldTool, imperative, plural, shaped, surface
 from agents.worlds.world import Refused, World
 from stages.tools.__main__ import _of_shape, deduplicate

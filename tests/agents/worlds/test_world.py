@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 import yaml
 
-from agents.worlds.application import FOLDER, Application, authored, parse
+from agents.worlds.application import Application
 from agents.worlds.expression import ExpressionError
 from agents.worlds.reach import random_arguments
+from agents.worlds.reading import FOLDER, authored, parse
 from agents.worlds.world import Outcome, Refused, World
 
 RAIL, BIKES = authored()["rail_tickets"], authored()["bike_workshop"]
@@ -317,7 +318,7 @@ def test_random_actions_leave_no_dangling_reference_and_errors_leave_no_trace(ap
 ELSEWHERE = """
 import json
 from random import Random
-from agents.worlds.application import authored
+from agents.worlds.reading import authored
 from agents.worlds.expression import ExpressionError
 from agents.worlds.reach import random_arguments
 from agents.worlds.world import Refused, World

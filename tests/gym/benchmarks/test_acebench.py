@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from agents.benchmarks.acebench import builtin
-from agents.worlds.application import authored
+from agents.worlds.reading import authored
 from gym.benchmarks import acebench_official
 from gym.benchmarks.acebench import AceBench
 from gym.benchmarks.acebench_rules import (

@@ -7,7 +7,7 @@ import pytest
 
 from agents.conversations.trajectory import simulate
 from agents.servers import rl_family
-from agents.worlds.application import authored
+from agents.worlds.reading import authored
 from gym.tasksets.task import Task
 from gym.verifiers.result import Status
 from k2model.chat.messages import call_id, encode_chat, encode_prompt

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from agents.worlds.application import FOLDER, authored
+from agents.worlds.reading import FOLDER, authored
 from bench.mock_endpoint import Action
 
 

@@ -21,7 +21,7 @@ import yaml
 from agents.conversations.agents import make_agent
 from agents.conversations.trajectory import Case, replay
 from agents.conversations.wording import Wording
-from agents.worlds.application import authored
+from agents.worlds.reading import authored
 from agents.worlds.surface import surface
 from bench.mock_endpoint import Action, MockEndpoint
 from stages.dial import load_params, parse_params

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
-from agents.worlds.application import DOMAINS, FOLDER, ApplicationError, authored, load, parse
+from agents.worlds.application import DOMAINS, ApplicationError
+from agents.worlds.reading import FOLDER, authored, load, parse
 
 Content = dict[str, Any]
 FILES = sorted(FOLDER.glob("*.yaml"))
