@@ -1,6 +1,5 @@
 """A language model in the agent's place, and if wanted in the user's too: each conversation at its own pace."""
 
-import re
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -53,26 +52,29 @@ Asking = Generator[ChatRequest, ChatAnswer, str | None]
 def _dialog(
     client: ChatClient, case_index: int, case: Case, acting: Acting, on_done: Callable[[int, Trajectory], None]
 ) -> Dialog:
-    user = ModelUser(case, acting) if acting.plays_user else None
+    user = ModelUser(case, acting) if acting.plays_user else case.user()
     room = acting.context_tokens - acting.max_tokens
     options = loop.Options(max_steps=acting.max_steps, context_tokens=room, parallel=1)
-    conversation = Conversation(case, user, options)
-    text = (yield from user.says(conversation)) if user is not None else conversation.user.opening()
+    conversation = Conversation(case, options)
+    answer: str | None = None
     for _ in range(TURNS):
+        if isinstance(user, ModelUser):
+            text = yield from user.says(conversation.messages)
+        else:
+            text = user.opening() if answer is None else user.reply(answer)
         if text is None:
             break
-        answer = yield from _served(client, conversation, text, acting)
+        answer = yield from _served(client, conversation, text, user.asked, acting)
         if answer is None:
             break
-        text = (yield from user.says(conversation)) if user is not None else conversation.user.reply(answer)
     on_done(case_index, conversation.ended())
 
 
-def _served(client: ChatClient, conversation: Conversation, text: str, acting: Acting) -> Asking:
-    """The agent's answer to a message of the user; None where it came to none."""
+def _served(client: ChatClient, conversation: Conversation, text: str, asked: Sequence[int], acting: Acting) -> Asking:
+    """The agent's answer to a message of the user that adds the goals `asked`; None where it came to none."""
     case = conversation.case
     tools = tuple(case.declarations)
-    serving = conversation.serve(text)
+    serving = conversation.serve(text, asked)
     try:
         view = next(serving)
         while True:
@@ -117,7 +119,7 @@ patience after {patience} useless answers, write {end} and nothing else."""
 class ModelUser:
     """A model that plays the user under the same wishes; all of them count as told in its first message.
 
-    asked: see `users.User`.
+    asked: numbers of the goals that its last message added.
     """
 
     def __init__(self, case: Case, acting: Acting) -> None:
@@ -130,9 +132,9 @@ class ModelUser:
         )
         self.system: Mapping[str, Any] = {"role": "system", "content": system}
 
-    def says(self, conversation: Conversation) -> Asking:
-        """His next message; None when he has gone, or the model gave none."""
-        turned = _turned(conversation.messages)
+    def says(self, messages: Sequence[Mapping[str, Any]]) -> Asking:
+        """Its next message; None when the user has gone, or the model gave none."""
+        turned = _turned(messages)
         request = ChatRequest(
             (self.system, *turned), self.acting.max_tokens, self.acting.temperature, seed=self.case.seed
         )
@@ -142,12 +144,6 @@ class ModelUser:
         if len(turned) > 1:
             self.asked = ()
         return answer.text.strip()
-
-    def opening(self) -> str:
-        raise NotImplementedError("a model is asked by `says`")
-
-    def reply(self, said: str) -> str | None:
-        raise NotImplementedError("a model is asked by `says`")
 
 
 def _turned(messages: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
@@ -171,6 +167,5 @@ def _conditions(goal: Goal) -> list[str]:
     if goal.expected == "declined":
         lines.append("When you are asked to confirm it, say no and leave it.")
     for name, value in goal.corrected.items():
-        words = re.sub("_", " ", name)
-        lines.append(f"When you are asked to confirm it, say yes, but with {value} as the {words}.")
+        lines.append(f"When you are asked to confirm it, say yes, but with {value} as the {name.replace('_', ' ')}.")
     return lines

@@ -3,15 +3,12 @@
 python -m agents.conversations.solved rail_tickets my_applications/library.yaml
 """
 
-import argparse
 import sys
-from pathlib import Path
 
 from agents.conversations.making import NoTask, make_task
 from agents.conversations.users import PERSONAS
-from agents.worlds.application import Application, ApplicationError
-from agents.worlds.expression import ExpressionError
-from agents.worlds.reading import authored, load
+from agents.worlds.application import Application
+from agents.worlds.command import check_applications
 from agents.worlds.surface import shaped
 
 TASKS = 18
@@ -36,22 +33,11 @@ def solved_share(app: Application, tasks: int = TASKS) -> float:
     return made / (made + failed) if made else 0.0
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("applications", nargs="*", help="names or files; all authored ones when none is given")
-    bad = 0
-    for name in parser.parse_args().applications or authored():
-        try:
-            app = load(Path(name)) if name.endswith(".yaml") else authored()[name]
-            share = solved_share(app)
-        except (ApplicationError, ExpressionError) as error:
-            print(f"{name}: {error}")
-            bad += 1
-            continue
-        bad += share < ENOUGH
-        print(f"{app.name}: {share:.0%} of the tasks are solved")
-    return int(bad > 0)
+def told(app: Application) -> tuple[bool, str]:
+    """(whether enough of its tasks are solved, the line about it)."""
+    share = solved_share(app)
+    return share >= ENOUGH, f"{app.name}: {share:.0%} of the tasks are solved"
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(check_applications(__doc__, told))

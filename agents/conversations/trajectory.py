@@ -1,6 +1,6 @@
 """One conversation: a user, an agent and a world, turn by turn; and its replay from the messages alone."""
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,9 +75,8 @@ Talk = Generator[list[loop.Message], loop.Message, Trajectory]
 class Conversation:
     """The user's turns in the task's world."""
 
-    def __init__(self, case: Case, user: User | None = None, options: loop.Options = OPTIONS) -> None:
+    def __init__(self, case: Case, options: loop.Options = OPTIONS) -> None:
         self.case, self.options = case, options
-        self.user: User = user or case.user()
         self.world = World.generate(case.surface.app, case.task.world_seed)
         self.simulator = Simulator(case.surface, self.world, case.seed, case.noise)
         self.messages: list[dict[str, Any]] = [
@@ -91,35 +90,34 @@ class Conversation:
         reply = self.simulator.call(name, arguments)
         return reply.text, reply.error
 
-    def hear(self, text: str) -> None:
-        """Adds the user's message."""
-        self.asked_at |= dict.fromkeys(self.user.asked, len(self.messages))
-        self.messages.append({"role": "user", "content": text})
-
     def verdict(self) -> Judgement:
         held = Held(self.case.surface, self.case.task, self.messages, self.simulator.log, self.world, self.asked_at)
         known = self.stop in (loop.Stop.REFUSED, loop.Stop.INFRASTRUCTURE)
         return judge(held, self.stop.value, self.detail if known else "")
 
-    def serve(self, text: str) -> Generator[list[loop.Message], loop.Message, str | None]:
+    def serve(self, text: str, asked: Iterable[int]) -> Generator[list[loop.Message], loop.Message, str | None]:
         """Lets the agent serve one message of the user; its answer, or None where it came to none.
+
+        Args:
+            asked: numbers of the goals that the message adds.
 
         Raises:
             ContextExhausted, InfrastructureError, Refused, Truncated: only into it; they end the conversation.
         """
-        self.hear(text)
+        self.asked_at |= dict.fromkeys(asked, len(self.messages))
+        self.messages.append({"role": "user", "content": text})
         result = yield from loop.steps(self.call, self.messages, self.options, tools=self.case.declarations)
         self.messages, self.stop, self.detail = result.messages, result.stop, result.detail
         return str(self.messages[-1].get("content") or "") if self.stop is loop.Stop.ANSWERED else None
 
-    def talk(self) -> Talk:
+    def talk(self, user: User) -> Talk:
         """The whole conversation: yields what the agent sees, takes its message."""
-        text: str | None = self.user.opening()
+        text: str | None = user.opening()
         for _ in range(TURNS):
             if text is None:
                 break
-            answer = yield from self.serve(text)
-            text = None if answer is None else self.user.reply(answer)
+            answer = yield from self.serve(text, user.asked)
+            text = None if answer is None else user.reply(answer)
         return self.ended()
 
     def ended(self) -> Trajectory:
@@ -132,10 +130,9 @@ class Conversation:
 
 def simulate(case: Case) -> Trajectory:
     """Lets the planner serve the user in the agent's place; equal for equal arguments."""
-    user = case.user()
-    conversation = Conversation(case, user)
+    user, conversation = case.user(), Conversation(case)
     planner = Planner(case.agent, case.surface, case.task, user, conversation.world, case.seed)
-    talk = conversation.talk()
+    talk = conversation.talk(user)
     try:
         shown = next(talk)
         while True:

@@ -45,7 +45,7 @@ def habits_of(persona: str) -> Habits:
 
 
 class User(Protocol):
-    """Whoever talks to the agent.
+    """Whoever talks to the agent and decides at once what to say.
 
     Attributes:
         asked: numbers of the goals that his last message added.

@@ -3,17 +3,16 @@
 python -m agents.worlds.reach rail_tickets my_applications/library.yaml
 """
 
-import argparse
 import sys
 from collections import Counter
-from pathlib import Path
 from random import Random
 from typing import Any
 
-from agents.worlds.application import Action, Application, ApplicationError
+from agents.worlds.application import Action, Application
+from agents.worlds.command import check_applications
 from agents.worlds.expression import ExpressionError
 from agents.worlds.fields import draw
-from agents.worlds.reading import authored, load
+from agents.worlds.simulator import banned
 from agents.worlds.world import Refused, World
 
 WORLDS = 40
@@ -36,7 +35,7 @@ def reached(app: Application) -> Counter[str]:
                 try:
                     scope = world.scope(action, arguments)
                     world.lets(action, scope)
-                    banned = [rule.id for rule in app.rules(action.name, "forbid") if rule.test and rule.test(scope)]
+                    bans = banned(app, action, scope)
                     after = world.copy()
                     after.run(action, arguments)
                     if after.broken():
@@ -44,8 +43,8 @@ def reached(app: Application) -> Counter[str]:
                 except Refused as refusal:
                     counts[f"{action.name}: {refusal.error}"] += 1
                 else:
-                    counts.update(f"{action.name} forbidden by {rule}" for rule in banned)
-                    counts[action.name] += not banned
+                    counts.update(f"{action.name} forbidden by {rule}" for rule in bans)
+                    counts[action.name] += not bans
     return counts
 
 
@@ -71,24 +70,13 @@ def random_arguments(world: World, action: Action, rng: Random) -> dict[str, Any
     return arguments
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("applications", nargs="*", help="names or files; all authored ones when none is given")
-    bad = 0
-    for name in parser.parse_args().applications or authored():
-        try:
-            app = load(Path(name)) if name.endswith(".yaml") else authored()[name]
-            counts = reached(app)
-        except (ApplicationError, ExpressionError) as error:
-            print(f"{name}: {error}")
-            bad += 1
-            continue
-        missing = [what for what in wanted(app) if not counts[what]]
-        bad += bool(missing)
-        kinds = f"{len(app.entities)} entities, {len(app.actions)} actions, {len(app.policies)} policies"
-        print(f"{app.name}: {kinds}; {'never: ' + ', '.join(missing) if missing else 'everything is reached'}")
-    return int(bad > 0)
+def told(app: Application) -> tuple[bool, str]:
+    """(whether everything is reached, the line about it)."""
+    counts = reached(app)
+    missing = [what for what in wanted(app) if not counts[what]]
+    kinds = f"{len(app.entities)} entities, {len(app.actions)} actions, {len(app.policies)} policies"
+    return not missing, f"{app.name}: {kinds}; {'never: ' + ', '.join(missing) if missing else 'everything is reached'}"
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(check_applications(__doc__, told))

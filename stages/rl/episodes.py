@@ -150,7 +150,7 @@ class ToolUse:
     def __init__(self, tokenizer: K2Tokenizer, task: Task) -> None:
         self.tokenizer, self.task = tokenizer, task
         self.case = _case(**task.payload)
-        self._talk = Conversation(self.case, options=OPTIONS).talk()
+        self._talk = Conversation(self.case, OPTIONS).talk(self.case.user())
         self.messages = [dict(message) for message in next(self._talk)]  # the first view: what the policy answers
         self.ended: Trajectory | None = None
         self.problem = ""

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from agents.worlds.application import ApplicationError
+from agents.worlds.application import Application, ApplicationError
 from agents.worlds.reading import authored, parse
 from agents.worlds.surface import Surface, shaped, surface
 from stages.harness.errors import InputError
@@ -17,7 +17,7 @@ def surfaces(rows: Sequence[Mapping[str, Any]]) -> list[Surface]:
         InputError: there is none, or one that can't be made again.
     """
     shapes: dict[tuple[str, int], Surface] = {}
-    apps: dict[str, Any] = {}
+    apps: dict[str, Application] = {}
     for row in rows:
         if not row["state_model"]:
             continue
@@ -27,9 +27,9 @@ def surfaces(rows: Sequence[Mapping[str, Any]]) -> list[Surface]:
             continue
         try:
             if "content" in state:
-                app = apps.setdefault(key[0], None) or parse(state["content"])
-                apps[key[0]] = app
-                shapes[key] = shaped(app, key[1])
+                if key[0] not in apps:
+                    apps[key[0]] = parse(state["content"])
+                shapes[key] = shaped(apps[key[0]], key[1])
             elif key[0] in authored():
                 shapes[key] = surface(*key)
             else:

@@ -2111,9 +2111,9 @@ def hold(kind: type[Clerk], setting: Setting) -> Trial | None:
         trajectory = simulate(case)
         return Trial(setting, trajectory.messages, trajectory.verdict)
     guest = Guest(case, rng, kind.other)
-    conversation = Conversation(case, guest)
+    conversation = Conversation(case)
     clerk = kind(case, guest, conversation, rng, rng.choice(targets))
-    talk, serving = conversation.talk(), clerk.serve()
+    talk, serving = conversation.talk(guest), clerk.serve()
     try:
         next(talk)
         message = next(serving)

@@ -91,7 +91,7 @@ def test_the_gold_world_is_what_the_wishes_do_one_after_the_other(
 
 def _judged(case_: Case, done: Trajectory, messages: list[dict[str, object]]) -> bool:
     """Whether a conversation with these messages, their calls run again, is kept."""
-    talk = Conversation(case_, case_.user())
+    talk = Conversation(case_)
     for message in messages:
         for call in message.get("tool_calls") or []:  # type: ignore[attr-defined]
             talk.call(call["function"]["name"], json.loads(call["function"]["arguments"]))
@@ -129,7 +129,8 @@ def test_an_idle_agent_and_one_that_leaves_out_the_last_change_dont_pass() -> No
 
 def test_an_agent_that_says_nothing_but_answers_keeps_no_task(proofs: list[tuple[Surface, int, str, Proof]]) -> None:
     for desk, seed, persona, proof in proofs[::3]:
-        talk = Conversation(case(desk, proof, persona, seed)).talk()
+        made = case(desk, proof, persona, seed)
+        talk = Conversation(made).talk(made.user())
         next(talk)
         try:
             while True:

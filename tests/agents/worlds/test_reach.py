@@ -64,7 +64,7 @@ def test_the_command_names_files_that_are_broken_or_never_reached(tmp_path: Path
     broken = content() | {"application": "broken_desk", "domain": "nowhere"}
     for app in (dead, broken):
         (tmp_path / f"{app['application']}.yaml").write_text(yaml.safe_dump(app), encoding="utf-8")
-    names = [str(tmp_path / "dead_desk.yaml"), str(tmp_path / "broken_desk.yaml"), "bike_workshop"]
+    names = [str(tmp_path / "dead_desk.yaml"), str(tmp_path / "broken_desk.yaml"), "bike_workshop", "bike_shop"]
     command = [sys.executable, "-m", "agents.worlds.reach", *names]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     lines = done.stdout.splitlines()
@@ -74,3 +74,4 @@ def test_the_command_names_files_that_are_broken_or_never_reached(tmp_path: Path
         "broken_desk.yaml: application broken_desk: domain 'nowhere' is none of: " + lines[1].split("none of: ")[1]
     )
     assert lines[2] == "bike_workshop: 4 entities, 10 actions, 4 policies; everything is reached"
+    assert lines[3:] == ["bike_shop: neither an application of agents/worlds/applications nor a file *.yaml"]
