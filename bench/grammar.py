@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from agents.tools.declaration import declaration
 from k2model.chat.messages import encode_prompt
 from k2model.chat.tokenizer import K2Tokenizer
 from k2model.formats.checkpoint import load_checkpoint
@@ -96,7 +97,7 @@ def _requests(grammar: ToolGrammar, rows: int, budget: int) -> tuple[list[Reques
     requests, seconds = [], 0.0
     for _, (name, properties) in zip(range(rows), cycle(TOOLS.items())):
         schema = {"type": "object", "properties": properties, "required": list(properties)[:2]}
-        declared = [{"type": "function", "function": {"name": name, "description": "", "parameters": schema}}]
+        declared = [declaration(name, "", schema)]
         prompt = encode_prompt(tokenizer, [{"role": "user", "content": ASKED}], declared)
         started = time.thread_time()
         constraint = grammar.turn(declared, max_tokens=budget, choice="required")

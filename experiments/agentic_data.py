@@ -6,10 +6,10 @@ Each arm tunes models/base as the stage `sft` does (its rate, rows, schedule, sh
 one kind until as many tokens of the agent were learned; `none` learns plain text alone, `before` the conversations of
 an older trajectories.parquet (`--before`). Measured on BFCL by its official checker, greedy, free and under the grammar
 of the declared tools (one call at least where a call is wanted), on items that no setting was chosen by: `--choose`
-measures on the others; on conversations at the desks of eight applications that no training data touches (judged by
-rule); and on a real MCP server kept for it. Held-out text stands beside. Checkpoints stay in
-work/experiments/agentic_data; lines of docs/experiments/agentic_data.jsonl are not measured again. `--conclude` writes
-the table and the claims.
+measures on the others; and on conversations at the desks of eight applications that no training data touches (judged by
+rule). Held-out text stands beside; a real MCP server kept for measuring is asked by
+`python -m experiments.your_tools --kept`. Checkpoints stay in work/experiments/agentic_data; lines of
+docs/experiments/agentic_data.jsonl are not measured again.
 
 Rules, written before the items of the second half were looked at (budget 8,000; 100 items of each category and seed):
 - requests teach foreign calls better than the worlds of before: simple_python free, `requests` − `before`, paired by
@@ -70,14 +70,16 @@ def conversations(arm: str, count: int, seed: int, before: Path) -> list[Convers
         return []
     if arm == "before":
         return trajectories(before, "simulated")
-    worlds = trajectories(Path("data/trajectories.parquet"), "simulated")
+    worlds = trajectories(Path("data/trajectories.parquet"), "simulated") if arm in ("worlds", "all") else []
+    if arm == "worlds":
+        return worlds
     mix = Mix(**load_section("trajectories", TrajectoriesParams).requests.model_dump(exclude={"count"}))
     if arm == "services":
         mix = replace(mix, everyday=0.0, library=0.0, mcp=0.0, service=1.0)
     rows = read_table(Path("data/tools.parquet"), TOOLS).to_pylist()
     requests = Requests(everyday_tools(), rows, mix, seed)
     made: list[Conversation] = [(one.messages, one.declarations()) for one in map(requests.make, range(count))]
-    return worlds if arm == "worlds" else worlds[: count // 2] + made if arm == "all" else made
+    return worlds[: count // 2] + made
 
 
 def tune(

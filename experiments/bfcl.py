@@ -1,6 +1,7 @@
 """BFCL's single-turn items, answered greedily by a network in memory and judged by the official checker."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from gym.benchmarks.base import Reply, Sample
 from gym.benchmarks.bfcl import Bfcl
@@ -41,8 +42,8 @@ def right_items(
     right = []
     for item, result in zip(items, engine.generate(requests), strict=True):
         parsed = parse_ids(tokenizer, result.ids)
-        calls = parsed.message().get("tool_calls") or ()
-        reply = Reply(parsed.content, tool_calls=tuple(calls))  # type: ignore[arg-type]
+        message: dict[str, Any] = parsed.message()
+        reply = Reply(parsed.content, tool_calls=tuple(message.get("tool_calls") or ()))
         right.append(int(bench.grade(item, reply).result.score == 1.0))
     return right
 

@@ -81,7 +81,6 @@ class Coder:
     def __init__(self, agent: Agent, task: Task, seed: int, shell: bool) -> None:
         self.agent, self.task = agent, task
         self.rng = np.random.default_rng([seed, 43])
-        self.index = 0
         self.right, self.line = gold_edit(task)
         self.plan: list[tuple[str, dict[str, Any], str]] = []
         self._begin(shell)
@@ -139,8 +138,7 @@ class Coder:
 
     def _act(self, name: str, arguments: dict[str, Any], thought: str) -> dict[str, Any]:
         function = {"name": name, "arguments": json.dumps(arguments, ensure_ascii=False)}
-        call = {"id": call_id(name, self.index), "type": "function", "function": function}
-        self.index += 1
+        call = {"id": call_id(name, 0), "type": "function", "function": function}  # the loop numbers it
         return {"role": "assistant", "content": "", "reasoning_content": thought, "tool_calls": [call]}
 
 

@@ -84,10 +84,10 @@ def tools(root: Path) -> Chapter:
 
 
 ROLES = {"system": "Instructions", "user": "User", "assistant": "Agent", "tool": "Result"}
-SIGNS = {  # what a reader may look for, and the text in a tool's result that shows it
-    "timed out": '"error": "timed out',
-    "unavailable": '"error": "unavailable',
-    "not found": '"error": "not_found',
+TROUBLES = {  # by the name of their metrics: the text in a tool's result that shows one, and what it means
+    "timed_out": ('"error": "timed out', "a call timed out, its change made or not"),
+    "unavailable": ('"error": "unavailable', "a tool was unavailable for a moment"),
+    "not_found": ('"error": "not_found', "a record was not there"),
 }
 
 
@@ -177,7 +177,7 @@ def _reader(root: Path, light: list[dict[str, Any]]) -> list[tuple[str, str]]:
     file = pq.ParquetFile(root / "data" / "trajectories.parquet")
     for batch in file.iter_batches(256, columns=["traj_id", "messages", "kept"]):
         for row in batch.to_pylist():
-            for name, sign in SIGNS.items():
+            for name, (sign, _) in TROUBLES.items():
                 if row["kept"] and name not in signed and sign in row["messages"].replace('\\"', '"'):
                     signed[name] = row["traj_id"]
     reasons: dict[str, str] = {}
@@ -186,9 +186,9 @@ def _reader(root: Path, light: list[dict[str, Any]]) -> list[tuple[str, str]]:
         if row["source"] == "coding":
             reasons.setdefault(row["traj_id"], "a repair in a sandbox")
             break
-    for name in SIGNS:
+    for name in TROUBLES:
         if name in signed:
-            reasons.setdefault(signed[name], f"{name}, and coped with")
+            reasons.setdefault(signed[name], f"{name.replace('_', ' ')}, and coped with")
     for row in kept:
         if row["wording"] == "teacher":
             reasons.setdefault(row["traj_id"], "worded by the teacher")
@@ -263,16 +263,10 @@ def _diversity(root: Path) -> str:
 
 def _troubles(root: Path) -> str:
     """How many trajectories met each kind of trouble, and how many of those were kept."""
-    path = root / "metrics" / "trajectories.json"
-    measured = read_json(path)
-    words = {
-        "timed_out": "a call timed out, its change made or not",
-        "unavailable": "a tool was unavailable for a moment",
-        "not_found": "a record was not there",
-    }
+    measured = read_json(root / "metrics" / "trajectories.json")
     rows = [
         [text, f"{int(measured[f'with_{name}']):,}", f"{measured[f'with_{name}_kept'] / measured[f'with_{name}']:.0%}"]
-        for name, text in words.items()
+        for name, (_, text) in TROUBLES.items()
         if measured.get(f"with_{name}")
     ]
     return (

@@ -24,12 +24,11 @@ from stages.posttraining.benchmark_index import read_index
 from stages.posttraining.conversations import Fitted, clean, trajectories
 from stages.posttraining.params import TasksParams
 from stages.rl.backends import RolloutError
-from stages.rl.episodes import TOOLS
+from stages.rl.episodes import CALLING
 from stages.rl.families import open_families
 from stages.rl.loop import Loop, RlSetup
 from stages.rl.params import RlParams
 from stages.rl.ptx import quality_data
-from stages.rl.tasks import OWN_TOOLS
 from stages.tracking.runs import Track
 
 TOKENS = Path("data/tokens")
@@ -96,7 +95,7 @@ def main() -> None:
         stage.track.artifact(stage.place(CURVE))
         gains = [
             f"{family} {first[key]:.0%} to {last[key]:.0%}"
-            for family in (*shared.families, TOOLS, OWN_TOOLS)
+            for family in (*shared.families, *CALLING)
             if (key := f"held_success_{family}") in first
         ]
         refused = f", {loop.state.refused} rollouts refused" if loop.state.refused else ""

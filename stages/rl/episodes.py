@@ -10,6 +10,7 @@ from agents.conversations.agents import Agent
 from agents.conversations.making import NoTask, make_task
 from agents.conversations.trajectory import QUIET, Case, Conversation, Trajectory, simulate
 from agents.loop import loop
+from agents.servers.rl_family import NAME as OWN_TOOLS
 from agents.servers.rl_family import score
 from agents.worlds.reading import authored
 from agents.worlds.surface import surface
@@ -184,3 +185,6 @@ class ToolUse:
     def answer(self) -> str:
         texts = [str(m.get("content") or "") for m in self.messages if m["role"] == "assistant"]
         return texts[-1] if texts else ""
+
+
+CALLING: Mapping[str, type[ToolUse] | type[OneCall]] = {TOOLS: ToolUse, OWN_TOOLS: OneCall}  # families that have tools

@@ -24,14 +24,14 @@ from stages.posttraining.mixture import Mixture
 from stages.posttraining.packing import Example
 from stages.rl import pairwise, records
 from stages.rl.backends import open_backend
-from stages.rl.episodes import TOOLS
+from stages.rl.episodes import CALLING
 from stages.rl.families import Families
 from stages.rl.params import RlParams
 from stages.rl.prompts import Pool
 from stages.rl.sampling import Sampler, tool_success
 from stages.rl.scoring import outcomes, score
 from stages.rl.state import State
-from stages.rl.tasks import OWN_TOOLS, run_tasks
+from stages.rl.tasks import run_tasks
 from stages.rl.update import Group, UpdateReport, update
 
 EVEN = 1e-9  # rewards of a group that differ by no more give no signal
@@ -140,7 +140,7 @@ class Loop:
         state.iteration += 1
         with self._phase("evaluate"):
             summary: dict[str, float] = {"temperature": temperature, "sampled_tokens": sampled, "even_groups": even}
-            summary |= records.summary(rows, reports, [*self.setup.families.tasksets, TOOLS, OWN_TOOLS])
+            summary |= records.summary(rows, reports, [*self.setup.families.tasksets, *CALLING])
             due = state.iteration == p.iterations or state.iteration % p.eval_every == 0
             self._record(summary | (self.engine.led(self._evaluate) if due else {}))
         self.hooks.log({f"rl/seconds_{phase}": spent for phase, spent in self.seconds.items()}, state.iteration)

@@ -5,7 +5,7 @@ they are spread over ranks; the sampler's cache exists only while it samples. Of
 every so many-th group, with its share of the allowance, and then all have all of them.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gym.tasksets.task import Task
@@ -15,13 +15,13 @@ from k2model.model import K2Model
 from k2model.training.engine import TrainEngine
 from stages.harness.seeds import rng, seed32
 from stages.rl.backends import OpenBackend, ServerRollouts, colocated
-from stages.rl.episodes import TOOLS, OneCall, SingleAnswer, ToolUse
+from stages.rl.episodes import CALLING, OWN_TOOLS, TOOLS, SingleAnswer
 from stages.rl.families import Families
 from stages.rl.params import RlParams
 from stages.rl.prompts import shares
 from stages.rl.rollout import Episode, Rollout, advance, replay
 from stages.rl.state import State
-from stages.rl.tasks import OPEN, OWN_TOOLS, RunTasks
+from stages.rl.tasks import OPEN, RunTasks
 
 Judged = tuple[list[Result], list[str]]  # of each answered rollout: what the verifier said, and its answer
 
@@ -49,6 +49,11 @@ def answered(group: list[Rollout]) -> list[Rollout]:
 def _spent(groups: Sequence[list[Rollout]]) -> int:
     """Tokens that were sampled for all of them."""
     return sum(rollout.spent for group in groups for rollout in group)
+
+
+def _budget(task: Task, scale: float) -> int:
+    """Tokens that the policy may sample for a task."""
+    return max(1, round(task.token_budget * scale))
 
 
 @dataclass(frozen=True)
@@ -119,7 +124,7 @@ class Sampler:
         """Empty rollouts of `count` chosen tasks, `samples` of each."""
         groups = []
         for number, (family, index) in enumerate(self._choose(count, state)):
-            budget = max(1, round(self.tasks.train[family][index].token_budget * self.params.budget.scale))
+            budget = _budget(self.tasks.train[family][index], self.params.budget.scale)
             keys = [f"{state.iteration}/{number}/{family}/{index}/{k}" for k in range(self.params.samples)]
             groups.append([Rollout(key, family, index, budget) for key in keys])
         return groups
@@ -150,9 +155,6 @@ class Sampler:
         return episode
 
 
-CALLING: Mapping[str, Callable[[K2Tokenizer, Task], ToolUse | OneCall]] = {TOOLS: ToolUse, OWN_TOOLS: OneCall}
-
-
 def tool_success(
     model: K2Model,
     tokenizer: K2Tokenizer,
@@ -168,7 +170,7 @@ def tool_success(
     Args:
         family: of CALLING. scale: of the tasks' own token budgets. context: tokens that a conversation may have in all.
     """
-    rollouts = [Rollout(task.id, family, k, max(1, round(task.token_budget * scale))) for k, task in enumerate(tasks)]
+    rollouts = [Rollout(task.id, family, k, _budget(task, scale)) for k, task in enumerate(tasks)]
     episodes = {task.id: CALLING[family](tokenizer, task) for task in tasks}
     advance(
         colocated(model, tokenizer, min(max_batch, len(tasks)), context),

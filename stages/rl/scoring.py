@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 from stages.posttraining.comparison import Comparison
 from stages.rl.bradley_terry import rewards
-from stages.rl.episodes import TOOLS
+from stages.rl.episodes import CALLING
 from stages.rl.pairwise import Judge, win_matrix
 from stages.rl.params import RlParams
 from stages.rl.rewards import Parts, Toggle, budget_from, length_rewards
 from stages.rl.sampling import Finished
 from stages.rl.state import State
-from stages.rl.tasks import OPEN, OWN_TOOLS
+from stages.rl.tasks import OPEN
 
 
 def score(group: Finished, state: State, p: RlParams, judge: Judge) -> list[Parts]:
@@ -57,7 +57,7 @@ def _toggle(parts: Sequence[Parts], scores: Sequence[float], lengths: Sequence[i
 
 def outcomes(group: Finished) -> list[Comparison]:
     """What a verifiable group teaches the critic: its right answer, first, against each different wrong one."""
-    if group.family in (OPEN, TOOLS, OWN_TOOLS):
+    if group.family in (OPEN, *CALLING):
         return []
     pairs = zip(group.answers, group.verdicts, strict=True)
     answered = [(text, verdict.score) for text, verdict in pairs if text]

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agents.servers import rl_family
-from agents.servers.rl_family import NAME as OWN_TOOLS
 from gym.decontaminate import Index, clean_tasks
 from gym.tasksets import open_ended
 from gym.tasksets.task import Task
@@ -12,7 +11,7 @@ from stages.harness.errors import InputError
 from stages.harness.seeds import seed32
 from stages.harness.tables import TOOLS as TABLE
 from stages.harness.tables import read_table
-from stages.rl.episodes import TOOLS, tool_tasks
+from stages.rl.episodes import OWN_TOOLS, TOOLS, tool_tasks
 from stages.rl.families import Families
 from stages.rl.params import RlParams
 
@@ -22,7 +21,7 @@ OPEN = "open_ended"  # prompts that the policy itself judges
 
 @dataclass(frozen=True)
 class RunTasks:
-    """train: by family, with `OPEN`, `TOOLS` and OWN_TOOLS. held: of the verifiable families. held_tools: tool tasks,
+    """train: by family, with `OPEN`, `TOOLS` and `OWN_TOOLS`. held: of the verifiable families. held_tools: tool tasks,
     of other applications than those in `train`, and requests to tools of the user's that no other task declares.
 
     overlapping: tasks left out of training, by family/benchmark.

@@ -14,9 +14,20 @@ from typing import Any
 from jsonschema import Draft202012Validator
 
 from k2model.inference.json_schema.begun import Begun, Frame
-from k2model.inference.json_schema.flat import Flat, declared_keys, dumps, in_order, next_keys, required_keys, types
+from k2model.inference.json_schema.flat import (
+    Conjunction,
+    Flat,
+    declared_keys,
+    dumps,
+    free_keys,
+    in_order,
+    item_schemas,
+    member_schemas,
+    next_keys,
+    required_keys,
+    types,
+)
 from k2model.inference.json_schema.numbers import finish_number
-from k2model.inference.json_schema.patterns import compiled, shortest_rest
 from k2model.inference.json_schema.schema import FINITE, Value
 from k2model.inference.json_schema.strings import MAX_LENGTH, SchemaTooBig, finish_string, whole_escapes
 
@@ -26,7 +37,6 @@ MAX_ENDS = 1024
 LITERALS = {"null": "null", "true": "boolean", "false": "boolean"}
 NUMBER_KEYS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", FINITE)
 APPLICATORS = ("$ref", "allOf", "anyOf", "$defs")
-Conjunction = tuple[Value, ...]  # schemas that hold together
 
 
 class Completer:
@@ -231,9 +241,9 @@ class Completer:
             keys = [*frame.members, *([frame.key] if frame.state in ("colon", "value") else ())]
             if not self._any_order and not in_order(flat, keys):
                 return False
-            inner = ((self._property(flat, key), value) for key, value in frame.members.items())
+            inner = ((member_schemas(flat, key), value) for key, value in frame.members.items())
         else:
-            inner = ((self._item(flat, index), value) for index, value in enumerate(frame.items))
+            inner = ((item_schemas(flat, index), value) for index, value in enumerate(frame.items))
         return all(False not in schemas and self._validator(schemas).is_valid(value) for schemas, value in inner)
 
     def _validator(self, schemas: Conjunction) -> Draft202012Validator:
@@ -264,7 +274,7 @@ class Completer:
             return self._members(flat, used, " " if tail == "," else "", more=True)
         if frame.state == "key":
             return _fewest(self._key_ends(flat, used, tail))
-        inner = self._property(flat, frame.key)
+        inner = member_schemas(flat, frame.key)
         if frame.state == "colon":
             value, lead = self._instance(inner), " " if tail == ":" else ": "
         else:
@@ -281,24 +291,13 @@ class Completer:
         if free:
             # Without patterns all have the same value, and the first is the shortest.
             first = None if any("patternProperties" in schema for schema in flat) else 1
-            undeclared = islice(self._free_keys(flat, used, begun), first)
+            undeclared = islice(free_keys(flat, used, begun), first)
             texts |= {key: start + dumps(key[len(begun) :])[1:] for key in undeclared}
         for key, written in texts.items():
             if written.startswith(tail):
-                value, after = self._instance(self._property(flat, key)), self._members(flat, (*used, key), ", ")
+                value, after = self._instance(member_schemas(flat, key)), self._members(flat, (*used, key), ", ")
                 if value is not None and after is not None:
                     yield f"{written[len(tail) :]}: {value}{after}"
-
-    def _free_keys(self, flat: Flat, used: tuple[str, ...], begun: str = "") -> Iterator[str]:
-        """Undeclared keys that are allowed and go on from a begun one: short ones, and the shortest of each pattern."""
-        patterns = [pattern for schema in flat for pattern in schema.get("patternProperties", ())]
-        ends = [shortest_rest([compiled(pattern)], begun, 0, None) for pattern in patterns]
-        names = [begun + end for end in [*ends, "", *"abcdefghijklmnopqrstuvwxyz"] if end is not None]
-        names += [f"{begun}{number}" for number in range(len(used) + 1)]
-        taken = {*used, *declared_keys(flat)}
-        for name in dict.fromkeys(names):
-            if name not in taken and False not in self._property(flat, name):
-                yield name
 
     def _members(self, flat: Flat, used: tuple[str, ...], lead: str, *, more: bool = False) -> str | None:
         """The members that an object still needs, and its end; `lead` comes before the first, `more` wants one."""
@@ -326,7 +325,7 @@ class Completer:
                 passed = max((index for index, key in enumerate(declared) if key in used), default=-1)
                 behind = any(key not in declared for key in used)  # undeclared keys come last
                 optional = [] if behind else [key for key in optional if key in declared[passed + 1 :]]
-            free = list(self._free_keys(flat, (*used, *wanted))) if missing > len(optional) or not wanted else []
+            free = list(free_keys(flat, (*used, *wanted))) if missing > len(optional) or not wanted else []
             extra = [(text, key) for key in (*optional, *free) if (text := self._member(flat, key)) is not None]
             chosen = {key for _, key in sorted(extra, key=lambda pair: len(pair[0]))[:missing]}
             if len(chosen) < missing:
@@ -341,21 +340,8 @@ class Completer:
         return (lead if texts else "") + ", ".join(filter(None, texts)) + "}"
 
     def _member(self, flat: Flat, key: str) -> str | None:
-        value = self._instance(self._property(flat, key))
+        value = self._instance(member_schemas(flat, key))
         return None if value is None else f"{dumps(key)}: {value}"
-
-    def _property(self, flat: Flat, key: str) -> Conjunction:
-        """The schemas of a member."""
-        schemas: list[Value] = []
-        for schema in flat:
-            own = [schema["properties"][key]] if key in schema.get("properties", ()) else []
-            own += [
-                inner
-                for pattern, inner in schema.get("patternProperties", {}).items()
-                if compiled(pattern).matches(key)
-            ]
-            schemas += own or ([schema["additionalProperties"]] if "additionalProperties" in schema else [])
-        return tuple(schemas)
 
     def _finish_array(self, flat: Flat, frames: Sequence[Frame], text: str, tail: str) -> str | None:
         frame = frames[0]
@@ -366,7 +352,8 @@ class Completer:
             return self._items(flat, count, ", ")
         if frame.state == "comma":
             return self._items(flat, count, " " if tail == "," else "", more=True)
-        value, after = self._finish(self._item(flat, count), frames[1:], text, tail), self._items(flat, count + 1, ", ")
+        value = self._finish(item_schemas(flat, count), frames[1:], text, tail)
+        after = self._items(flat, count + 1, ", ")
         return None if value is None or after is None else value + after
 
     def _items(self, flat: Flat, count: int, lead: str, *, more: bool = False) -> str | None:
@@ -380,7 +367,7 @@ class Completer:
         texts: list[str] = []
         length = 0
         for index in range(count, least):
-            text = texts[-1] if index > max(beyond, count) else self._instance(self._item(flat, index))
+            text = texts[-1] if index > max(beyond, count) else self._instance(item_schemas(flat, index))
             if text is None:
                 return None
             texts.append(text)
@@ -388,16 +375,6 @@ class Completer:
             if length > MAX_LENGTH:
                 raise SchemaTooBig
         return (lead if texts or lead == "[" else "") + ", ".join(texts) + "]"
-
-    def _item(self, flat: Flat, index: int) -> Conjunction:
-        schemas: list[Value] = []
-        for schema in flat:
-            prefix = schema.get("prefixItems", ())
-            if index < len(prefix):
-                schemas.append(prefix[index])
-            elif "items" in schema:
-                schemas.append(schema["items"])
-        return tuple(schemas)
 
 
 def _product(ways: Sequence[list[Flat]]) -> list[tuple[Flat, ...]]:

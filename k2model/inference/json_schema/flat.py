@@ -1,10 +1,14 @@
-"""What schemas that hold together say of a value's type and of the order of its members."""
+"""What schemas that hold together say of a value's type, of its members and their order, and of its items."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+from k2model.inference.json_schema.patterns import compiled, shortest_rest
+from k2model.inference.json_schema.schema import Value
+
 ALL_TYPES = frozenset({"null", "boolean", "integer", "fraction", "string", "array", "object"})
+Conjunction = tuple[Value, ...]  # schemas that hold together
 Flat = tuple[dict[str, Any], ...]  # the same without references and choices
 
 
@@ -51,6 +55,40 @@ def in_order(flat: Flat, keys: Sequence[str]) -> bool:
         if key not in allowed and (key in declared or not free):
             return False
     return True
+
+
+def free_keys(flat: Flat, used: tuple[str, ...], begun: str = "") -> Iterator[str]:
+    """Undeclared keys that are allowed and go on from a begun one: short ones, and the shortest of each pattern."""
+    patterns = [pattern for schema in flat for pattern in schema.get("patternProperties", ())]
+    ends = [shortest_rest([compiled(pattern)], begun, 0, None) for pattern in patterns]
+    names = [begun + end for end in [*ends, "", *"abcdefghijklmnopqrstuvwxyz"] if end is not None]
+    names += [f"{begun}{number}" for number in range(len(used) + 1)]
+    taken = {*used, *declared_keys(flat)}
+    for name in dict.fromkeys(names):
+        if name not in taken and False not in member_schemas(flat, name):
+            yield name
+
+
+def member_schemas(flat: Flat, key: str) -> Conjunction:
+    schemas: list[Value] = []
+    for schema in flat:
+        own = [schema["properties"][key]] if key in schema.get("properties", ()) else []
+        own += [
+            inner for pattern, inner in schema.get("patternProperties", {}).items() if compiled(pattern).matches(key)
+        ]
+        schemas += own or ([schema["additionalProperties"]] if "additionalProperties" in schema else [])
+    return tuple(schemas)
+
+
+def item_schemas(flat: Flat, index: int) -> Conjunction:
+    schemas: list[Value] = []
+    for schema in flat:
+        prefix = schema.get("prefixItems", ())
+        if index < len(prefix):
+            schemas.append(prefix[index])
+        elif "items" in schema:
+            schemas.append(schema["items"])
+    return tuple(schemas)
 
 
 def dumps(value: Any) -> str:
