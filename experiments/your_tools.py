@@ -52,9 +52,7 @@ def measure(models: Sequence[str], per_tool: int, kept: int) -> None:
     if not by_server(rows) and not kept:
         raise InputError(f"{TABLE}: no tools of MCP servers; name one in tools.mcp_servers and run the stage tools")
     items = [*own_items(rows, per_tool=per_tool, seed=seed), *(kept_server_items(kept, seed) if kept else [])]
-    columns = []
-    for model in models:
-        columns.append(answered(open_client(model), items))
+    columns = [answered(open_client(model), items) for model in models]
     print("| tool | " + " | ".join(models) + " |\n|---|" + "---|" * len(models))
     for group, places in _groups(items).items():
         print(f"| {group} | " + " | ".join(_share([column[place] for place in places]) for column in columns) + " |")

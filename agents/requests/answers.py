@@ -11,7 +11,7 @@ from typing import Any
 from agents.requests.frames import frame
 from agents.requests.offers import Asked, Offer
 from agents.requests.results import NAMING, PAGING
-from agents.requests.values import words
+from agents.requests.values import enumerated, words
 from agents.requests.wording import upper
 
 MOST_TOLD = 3  # fields of a result; of an entry of a list one less
@@ -81,8 +81,7 @@ def _entry(offer: Offer, entry: Any) -> str:
 
 
 def _sentence(pairs: Sequence[tuple[str, str]], *, plain: bool) -> str:
-    parts = [_clause(name, value) if plain and name else f"{name} {value}".strip() for name, value in pairs]
-    return parts[0] if len(parts) == 1 else ", ".join(parts[:-1]) + f" and {parts[-1]}"
+    return enumerated([_clause(name, value) if plain and name else f"{name} {value}".strip() for name, value in pairs])
 
 
 def _clause(name: str, value: str) -> str:
@@ -123,11 +122,14 @@ def written(value: Any) -> str:
     return text if len(text) <= CUT else text[:CUT] + "…"
 
 
+def filled(rng: Random, *names: str, **parts: Any) -> str:
+    """One of the frames under these keys, with values as an agent writes them."""
+    return frame(rng, *names).format(**{key: written(value) for key, value in parts.items()})
+
+
 def asked_back(missing: Sequence[Asked], rng: Random) -> str:
     """A question for what the call can't be made without."""
-    names = [words(asked.stem) for asked in missing]
-    listed = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and the {names[-1]}"
-    return frame(rng, "answer", "ask").format(p=listed)
+    return frame(rng, "answer", "ask").format(p=enumerated([words(asked.stem) for asked in missing], " and the "))
 
 
 def declined(offer: Offer, rng: Random) -> str:
@@ -140,8 +142,3 @@ def declined(offer: Offer, rng: Random) -> str:
 def act(offer: Offer) -> str:
     """What a tool does, as a verb phrase."""
     return offer.what if offer.verb == "do" else f"{offer.verb} {offer.noun}"
-
-
-def about(name: str, rng: Random, **parts: Any) -> str:
-    """A sentence of the kind `name` about what went otherwise than hoped."""
-    return frame(rng, "answer", name).format(**{key: written(value) for key, value in parts.items()})

@@ -11,11 +11,12 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
-from agents.requests.dialog import Dialog, Message, Wanted, want
+from agents.requests.dialog import Call, Dialog, Message
 from agents.requests.offers import Offer, hide_spelling
 from agents.requests.shelf import Kit, Shelf, alike, simple
 from agents.requests.trees import Tree, draw_tree
 from agents.requests.troubles import bounded, named_new, naming, smaller
+from agents.requests.wanted import Wanted, want
 from agents.requests.wording import Speech, draw_register, request
 from agents.requests.writer import Turn, Writer
 from agents.tools.everyday import EverydayTool
@@ -77,7 +78,7 @@ class Conversation:
     tools: list[Offer]
     messages: list[Message]
     kinds: list[str]
-    gold: list[tuple[str, dict[str, Any]]]
+    gold: list[Call]
 
     def declarations(self) -> list[dict[str, Any]]:
         return [offer.declaration() for offer in self.tools]
@@ -111,10 +112,11 @@ class Requests:
             opening = self._without_its_tool(number - 1, kit, turns)
         tools = list(kit.offers.values())
         rng.shuffle(tools)
-        dialog = Dialog(self.base + number, rng, plan.register, thoughtful=rng.random() < self.mix.thoughts)
+        thoughtful = rng.random() < self.mix.thoughts
+        dialog = Dialog(self.base + number, rng, plan.register, thoughtful=thoughtful, busy=plan.busy)
         if rng.random() < 0.25:
             dialog.messages.append({"role": "system", "content": rng.choice(SYSTEM)})
-        writer = Writer(dialog, kit, busy=plan.busy)
+        writer = Writer(dialog, kit)
         for index, turn in enumerate(turns):
             writer.turn(turn, opening if index == 0 else "")
         return Conversation(dialog.seed, tools, dialog.messages, dialog.kinds, dialog.gold)

@@ -1,29 +1,21 @@
 """A conversation while it is written: messages, calls and their results in the OpenAI shape."""
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from agents.requests.answers import told, told_of_each
-from agents.requests.offers import Asked, Offer
+from agents.requests.answers import act, filled, told, told_of_each
 from agents.requests.results import Path, Simulator
-from agents.requests.thoughts import thought
-from agents.requests.values import later
+from agents.requests.troubles import error, message_of
+from agents.requests.wanted import Wanted
+from agents.requests.wording import Speech, request
+from k2model.chat.messages import call_id
 
 Message = dict[str, Any]
-OPTIONAL = 0.45  # of optional parameters: given
-EARLIER = ("reply_by",)  # dates that come before the others
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """A call that is asked for: what is said of it, and what it must hold, by declared name."""
-
-    offer: Offer
-    said: dict[str, Any]
-    arguments: dict[str, Any]
+Call = tuple[str, dict[str, Any]]  # name and arguments
+GIVEN_UP = 0.12  # of calls that fail for a while: twice, then the agent says so
 
 
 @dataclass(frozen=True)
@@ -34,33 +26,70 @@ class Done:
     result: dict[str, Any]
 
 
+def assistant(text: str, reason: str) -> Message:
+    """A message of the agent; without a reason it has no reasoning."""
+    return {"role": "assistant", "content": text} | ({"reasoning_content": reason} if reason else {})
+
+
+def called(calls: Sequence[Call], results: Sequence[str], first: int, reason: str = "") -> list[Message]:
+    """A message with calls, and one with the result of each.
+
+    Args:
+        first: the number of the first call in the dialog.
+    """
+    made, told_back = [], list[Message]()
+    for number, ((name, arguments), result) in enumerate(zip(calls, results, strict=True), first):
+        function = {"name": name, "arguments": json.dumps(arguments, ensure_ascii=False)}
+        made.append({"id": call_id(name, number), "type": "function", "function": function})
+        told_back.append({"role": "tool", "tool_call_id": call_id(name, number), "name": name, "content": result})
+    return [assistant("", reason) | {"tool_calls": made}, *told_back]
+
+
 @dataclass
 class Dialog:
-    """kinds: what each turn of the user is, of `writer.Turn`. gold: the calls, in order."""
+    """kinds: what each turn of the user is, of `writer.Turn`. gold: the calls, in order.
+
+    busy: a server is, in one call more.
+    """
 
     seed: int
     rng: Random
     register: str = "plain"
     thoughtful: bool = False
+    busy: bool = False
     messages: list[Message] = field(default_factory=list)
     kinds: list[str] = field(default_factory=list)
-    gold: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    gold: list[Call] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.simulator = Simulator(self.seed)
 
+    # ---- words ---------------------------------------------------------------------------------------------------
+
     def think(self, situation: str, **parts: Any) -> str:
-        return thought(self.rng, situation, **parts) if self.thoughtful else ""
+        """What a step is for, in a sentence; empty where the agent does not reason."""
+        return filled(self.rng, "thought", situation, **parts) if self.thoughtful else ""
+
+    def reason_for(self, wanted: Wanted) -> str:
+        return self.think("call", t=wanted.offer.name, b=act(wanted.offer))
+
+    def request_for(self, wanted: Wanted, after: str = "") -> str:
+        """The user's sentence that asks for a call; after: as in `Speech`, or by what was said so far."""
+        spoken = any(message["role"] == "user" for message in self.messages)
+        speech = Speech(wanted.offer, wanted.said, {}, after or ("turn" if spoken else "start"))
+        return request(speech, self.rng, self.register)
+
+    def about(self, name: str, **parts: Any) -> str:
+        """The agent's sentence of this kind about what went otherwise than hoped."""
+        return filled(self.rng, "answer", name, **parts)
+
+    # ---- messages ------------------------------------------------------------------------------------------------
 
     def user(self, text: str) -> None:
         self.messages.append({"role": "user", "content": text})
 
     def say(self, text: str, reason: str) -> None:
-        self._assistant(text, reason)
-
-    def _assistant(self, text: str, reason: str, **more: Any) -> None:
-        reasoning = {"reasoning_content": reason} if reason else {}
-        self.messages.append({"role": "assistant", "content": text} | reasoning | more)
+        self.messages.append(assistant(text, reason))
 
     def call(
         self,
@@ -72,20 +101,30 @@ class Dialog:
         results: Sequence[dict[str, Any]] | None = None,
     ) -> list[Done]:
         """The agent's calls of one message, and what they return: `results`, or what the simulator says."""
-        calls = []
-        for each in wanted:
-            name, arguments = each.offer.name, each.arguments
-            function = {"name": name, "arguments": json.dumps(arguments, ensure_ascii=False)}
-            calls.append({"id": f"functions.{name}:{len(self.gold)}", "type": "function", "function": function})
-            self.gold.append((name, arguments))
-        self._assistant("", reason, tool_calls=calls)
         if results is None:
             results = [self.simulator.call(each.offer, each.arguments, paths, least) for each in wanted]
-        for call, each, given in zip(calls, wanted, results, strict=True):
-            content = json.dumps(given, ensure_ascii=False)
-            message = {"role": "tool", "tool_call_id": call["id"], "name": each.offer.name, "content": content}
-            self.messages.append(message)
-        return [Done(each, given) for each, given in zip(wanted, results, strict=True)]
+        calls = [(each.offer.name, each.arguments) for each in wanted]
+        texts = [json.dumps(result, ensure_ascii=False) for result in results]
+        self.messages += called(calls, texts, len(self.gold), reason)
+        self.gold += calls
+        return [Done(each, result) for each, result in zip(wanted, results, strict=True)]
+
+    def attempt(self, wanted: Wanted, reason: str, paths: Sequence[Path] | None = None, least: int = 0) -> Done | None:
+        """The call, twice where the server is busy; None when the agent gave up and said so.
+
+        Args:
+            paths, least: as in `Simulator.call`, of a call that others may go on from, and which is not given up.
+        """
+        if self.busy and (paths is None or self.rng.random() < 0.6):
+            self.busy = False
+            trouble = error("busy", wanted.offer, self.rng)
+            self.call([wanted], reason, results=[trouble])
+            reason = self.think("again")
+            if paths is None and self.rng.random() < GIVEN_UP:
+                self.call([wanted], reason, results=[trouble])
+                self.say(self.about("unavailable", e=message_of(trouble)), self.think("given_up"))
+                return None
+        return self.call([wanted], reason, paths=paths or (), least=least)[0]
 
     def tell(self, done: Sequence[Done], before: str = "") -> None:
         """The agent's answer about results."""
@@ -93,81 +132,18 @@ class Dialog:
         text = told_of_each(offers, results, self.rng) if len(done) > 1 else told(offers[0], results[0], self.rng)
         self.say(before + text, self.think("tell"))
 
+    def finish(self, wanted: Wanted, reason: str = "", before: str = "") -> None:
+        """The call and the answer about its result, after the sentences `before`."""
+        done = self.attempt(wanted, reason or self.reason_for(wanted))
+        if done is not None and not self.lost(done):
+            self.tell([done], before)
 
-def want(
-    offer: Offer,
-    rng: Random,
-    known: Mapping[str, Any] | None = None,
-    linked: Collection[str] = (),
-    after: str = "",
-) -> Wanted:
-    """A call with values for the required parameters and some of the others, at least one where there is any.
-
-    Dates come one after the other, and two of a kind (cities, units) differ.
-
-    Args:
-        known: values that are not drawn and not said, by declared name, as an earlier call or result held them.
-        linked: parameters whose values are still to come. after: an ISO date that others follow.
-    """
-    known = known or {}
-    open_to = [asked for asked in offer.parameters if asked.name not in linked]
-    chosen = [asked for asked in open_to if asked.required or asked.name in known or rng.random() < OPTIONAL]
-    if not chosen and not linked and offer.parameters:
-        chosen = [rng.choice(offer.parameters)]
-    if offer.tool is not None:
-        order = {parameter.name: place for place, parameter in enumerate(offer.tool.parameters)}
-        chosen.sort(key=lambda asked: order[asked.stem])
-    said: dict[str, Any] = {}
-    arguments: dict[str, Any] = {}
-    days = [after] if after else []
-    times: list[str] = []
-    for asked in chosen:
-        base = asked.type.base if asked.type is not None else ""
-        if asked.name in known:
-            arguments[asked.name] = asked.written(known[asked.name])
-            days += [known[asked.name]] if base == "date" else []
-            continue
-        said[asked.name], arguments[asked.name] = asked.draw(rng)
-        if base == "date":
-            day = later(days[-1], rng) if days else said[asked.name]
-            said[asked.name], arguments[asked.name] = day, asked.spelled(day)
-            days.append(day)
-        elif base == "time":
-            times.append(said[asked.name])
-        elif base in ("pool", "enum") and asked.type is not None and (base == "pool" or asked.stem.endswith("_unit")):
-            for _ in range(4):
-                if not _taken(asked, arguments, chosen):
-                    break
-                said[asked.name], arguments[asked.name] = asked.draw(rng)
-    _sort(offer, said, arguments, times)
-    ordered = [asked.name for asked in offer.parameters]
-    return Wanted(
-        offer,
-        {name: said[name] for name in ordered if name in said},
-        {name: arguments[name] for name in ordered if name in arguments},
-    )
-
-
-def _taken(asked: Asked, arguments: Mapping[str, Any], chosen: Sequence[Asked]) -> bool:
-    """Whether another parameter of the same kind has the value."""
-    return any(
-        other.name != asked.name and other.type == asked.type and arguments.get(other.name) == arguments[asked.name]
-        for other in chosen
-    )
-
-
-def _sort(offer: Offer, said: dict[str, Any], arguments: dict[str, Any], times: Sequence[str]) -> None:
-    """What is before comes before: the times of a call, and a date to answer by before the day."""
-    timed = [a for a in offer.parameters if a.type is not None and a.type.base == "time" and a.name in said]
-    if len(timed) > 1 and offer.tool is not None:
-        order = {parameter.name: place for place, parameter in enumerate(offer.tool.parameters)}
-        timed.sort(key=lambda asked: order[asked.stem])
-        for asked, time in zip(timed, sorted(times), strict=True):
-            said[asked.name] = arguments[asked.name] = time
-    dated = [a for a in offer.parameters if a.type is not None and a.type.base == "date" and a.name in said]
-    early = next((asked for asked in dated if asked.stem in EARLIER), None)
-    other = next((asked for asked in dated if asked.stem not in EARLIER), None)
-    if early is not None and other is not None:
-        days = sorted((said[early.name], said[other.name]))
-        for asked, day in zip((early, other), days, strict=True):
-            said[asked.name], arguments[asked.name] = day, asked.spelled(day)
+    def lost(self, done: Done) -> bool:
+        """Whether a call was about what was deleted before; the agent says so."""
+        if list(done.result) != ["error"]:
+            return False
+        texts = [str(value) for value in done.wanted.arguments.values() if isinstance(value, str)]
+        value = next(text for text in texts if text in message_of(done.result))
+        reason = self.think("missing_record", v=value, p="name")
+        self.say(self.about("not_found_end", v=value, p="record"), reason)
+        return True

@@ -16,6 +16,7 @@ from typing import Any, Literal
 from agents.requests.frames import frame
 from agents.requests.schemas import Schema, draw_by_schema, inline, pruned
 from agents.requests.values import DATE_FORMATS, draw, words, written_date
+from agents.tools.declaration import declaration
 from agents.tools.everyday import EverydayTool, Parameter, Type, Verb
 
 JSON_TYPES = {
@@ -97,15 +98,17 @@ class Offer:
     def noun(self) -> str:
         return noun_of(self.verb, self.what)
 
+    @property
+    def names(self) -> dict[str, str]:
+        """Declared names of parameters by their stems."""
+        return {asked.stem: asked.name for asked in self.parameters}
+
     def declaration(self) -> dict[str, Any]:
         """In the OpenAI shape."""
         properties = {asked.name: dict(asked.schema) for asked in self.parameters}
         required = [asked.name for asked in self.parameters if asked.required]
         schema = {"type": "object", "properties": properties, "required": required}
-        return {
-            "type": "function",
-            "function": {"name": self.name, "description": self.description, "parameters": schema},
-        }
+        return declaration(self.name, self.description, schema)
 
 
 # ---- everyday tools -------------------------------------------------------------------------------------------------
@@ -224,12 +227,17 @@ def _described(parameter: Parameter, schema: dict[str, Any], form: str, rng: Ran
 
 
 def _optional(parameter: Parameter, schema: dict[str, Any], rng: Random) -> str:
-    default = parameter.default
-    if default is None:
+    if parameter.default is None:
         return rng.choice(["", " (optional)", ". Optional"])
     if rng.random() < 0.3 and schema["type"] != "array":
-        schema["default"] = default if schema["type"] == "string" else json.loads(default)
-    return frame(rng, "description", "default").format(default)
+        schema["default"] = default_of(parameter)
+    return frame(rng, "description", "default").format(parameter.default)
+
+
+def default_of(parameter: Parameter) -> Any:
+    """What an optional parameter is when it is left out."""
+    text = parameter.default
+    return text if text is None or parameter.type.base not in JSON_TYPES else json.loads(text)
 
 
 def _drawer(kind: Type, form: str) -> Callable[[Random], tuple[Any, Any]]:

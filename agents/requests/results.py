@@ -13,9 +13,9 @@ from random import Random
 from typing import Any
 
 from agents.requests.frames import frame
-from agents.requests.offers import Offer
+from agents.requests.offers import Offer, default_of
 from agents.requests.schemas import MOST_ITEMS, Schema, draw_by_schema, fits
-from agents.requests.values import SHAPES, between, draw, iso_date, later, words
+from agents.requests.values import ISO, SHAPES, between, draw, iso_date, later, words
 from agents.tools.everyday import EverydayTool, Type, facts
 from agents.tools.formulas import computed
 
@@ -150,8 +150,7 @@ class Simulator:
     def _authored(self, offer: Offer, given: Mapping[str, Any], rng: Random, least: int) -> dict[str, Any]:
         tool = offer.tool
         assert tool is not None
-        values = {parameter.name: _default(parameter.type, parameter.default) for parameter in tool.parameters}
-        values |= given
+        values = {parameter.name: default_of(parameter) for parameter in tool.parameters} | dict(given)
         if tool.verb != "find":
             record = self._record(tool, values, self._known(offer, given), rng)
             return {"status": rng.choice(DONE)} | record if tool.verb == "do" else record
@@ -173,8 +172,8 @@ class Simulator:
     def _record(self, tool: EverydayTool, values: Mapping[str, Any], known: Record, rng: Random) -> Record:
         record: Record = {}
         for name, kind in tool.returns.items():
-            if kind.code is not None:
-                record[name] = computed(kind.code, {**values, **record})
+            if kind.formula is not None:
+                record[name] = computed(kind.formula, {**values, **record})
             elif kind.base == "fact":
                 record[name] = facts()[kind.pool][values[kind.unit]]
             elif plain(name) in known and known[plain(name)] is not None:
@@ -319,18 +318,10 @@ def _named(tool: EverydayTool, kind: Type, values: Mapping[str, Any]) -> list[st
     return []
 
 
-def _default(kind: Type, text: str | None) -> Any:
-    if text is None or kind.base in ("enum", "pool", "date", "time", "text"):
-        return text
-    return json.loads(text)
-
-
 def _drawn(name: str, kind: Type, values: Mapping[str, Any], rng: Random) -> Any:
     """A value of a field within the bounds that the arguments set for it: `max_price`, `minimum_rating`."""
     if kind.base == "date":
-        days = [
-            value for value in values.values() if isinstance(value, str) and re.fullmatch(r"\d{4}-\d\d-\d\d", value)
-        ]
+        days = [value for value in values.values() if isinstance(value, str) and ISO.fullmatch(value)]
         if len(days) > 1:
             return between(min(days), max(days), rng)
         return later(max(days, default="2026-03-01"), rng)

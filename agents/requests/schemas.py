@@ -6,7 +6,8 @@ from importlib import import_module
 from random import Random
 from typing import Any
 
-from agents.requests.values import NAMED, SHAPES, pools, round_int, round_number, words
+from agents.requests.values import NAMED, SHAPES, round_int, round_number, words
+from agents.tools.everyday import pools
 
 Schema = Mapping[str, Any]
 DEPTH = 6  # of references that lead to themselves

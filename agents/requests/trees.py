@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any, Literal
 
-from agents.requests.dialog import Wanted
 from agents.requests.links import Link, Links
 from agents.requests.offers import Action, Offer
 from agents.requests.results import EACH, values_at
 from agents.requests.values import iso_date
+from agents.requests.wanted import Wanted
 
 Mode = Literal["go on", "again", "both"]  # with one entry; as the call before, with another one; with the first two
 ORDINALS = {
@@ -128,25 +128,23 @@ def _extreme(name: str, best: Callable[[Any], Any]) -> Callable[[Sequence[Any]],
 
 def linked(link: Link, offer: Offer, result: Mapping[str, Any], index: int) -> dict[str, Any]:
     """What the second call holds of the first one's result, by declared name."""
-    names = {asked.stem: asked.name for asked in offer.parameters}
-    found = {stem: values_at(result, path) for stem, path in link.takes.items()}
-    return {names[stem]: values[min(index, len(values) - 1)] for stem, values in found.items()}
+    standing = {stem: values_at(result, path) for stem, path in link.takes.items()}
+    return {offer.names[stem]: values[min(index, len(values) - 1)] for stem, values in standing.items()}
 
 
 def repeated(link: Link, offer: Offer, before: Wanted) -> dict[str, Any]:
     """What the second call holds of the first one's arguments, by declared name; dates are ISO."""
-    names = {asked.stem: asked.name for asked in offer.parameters}
     given: dict[str, Any] = {}
     for asked in before.offer.parameters:
         if asked.name in before.arguments:
             value = before.arguments[asked.name]
             given[asked.stem] = iso_date(value, asked.form) if asked.form else value
-    return {names[stem]: given[source] for stem, source in link.repeats.items() if source in given}
+    return {offer.names[stem]: given[source] for stem, source in link.repeats.items() if source in given}
 
 
 def entries_of(result: Mapping[str, Any], link: Link) -> list[Any]:
     """The entries that a link picks from; empty where it takes a value that stands alone."""
-    path = next(path for path in link.takes.values())
+    path = next(iter(link.takes.values()))
     if EACH not in path:
         return []
     where = path[: path.index(EACH)]

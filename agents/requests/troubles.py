@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from random import Random
 from typing import Any
 
-from agents.requests.answers import written
-from agents.requests.frames import frame
+from agents.requests.answers import filled
 from agents.requests.offers import Asked, Offer
 from agents.requests.results import NAMING, plain
 from agents.requests.values import ISO, round_int
@@ -22,13 +21,19 @@ CODES = {
 
 def error(kind: str, offer: Offer, rng: Random, **parts: Any) -> dict[str, Any]:
     """A result that reports an error of this kind, a key of CODES, in the manner of the tool's source."""
-    message = frame(rng, "trouble", kind).format(**{key: written(value) for key, value in parts.items()})
+    message = filled(rng, "trouble", kind, **parts)
     source = offer.group.partition("/")[0]
     if source == "botocore":
         return {"error": {"code": CODES[kind][0], "message": message}}
     if source == "google-api-python-client":
         return {"error": {"status": CODES[kind][1], "message": message}}
     return {"error": message}
+
+
+def message_of(result: Mapping[str, Any]) -> str:
+    """The text of a result that reports an error."""
+    told = result["error"]
+    return str(told["message"]) if isinstance(told, dict) else str(told)
 
 
 def naming(offer: Offer, arguments: Mapping[str, Any]) -> Asked | None:

@@ -7,13 +7,10 @@ import json
 import re
 from collections.abc import Sequence
 from datetime import date, timedelta
-from functools import cache
 from random import Random
 from typing import Any
 
-import yaml
-
-from agents.tools.everyday import FOLDER, Type
+from agents.tools.everyday import Type, pools
 
 MONTHS = "January February March April May June July August September October November December".split()
 ISO = re.compile(r"\d{4}-\d\d-\d\d")
@@ -22,13 +19,6 @@ DATE_FORMATS = {
     "MM/DD/YYYY": "{m:02}/{d:02}/{y:04}",
     "DD.MM.YYYY": "{d:02}.{m:02}.{y:04}",
 }
-
-
-@cache
-def pools() -> dict[str, list[str]]:
-    """The authored lists of values, by name."""
-    value: dict[str, list[str]] = yaml.load((FOLDER / "values.yaml").read_text(encoding="utf-8"), yaml.CSafeLoader)
-    return value
 
 
 # ---- drawn ----------------------------------------------------------------------------------------------------------
@@ -244,6 +234,9 @@ def _say_list(values: Sequence[Any], rng: Random) -> str:
     said = [value if isinstance(value, str) else str(value) for value in values]
     if rng.random() < 0.35 and not isinstance(values[0], str):
         return f"[{', '.join(said)}]"
-    if len(said) == 1:
-        return said[0]
-    return ", ".join(said[:-1]) + rng.choice([" and ", " and ", ", ", ", and "]) + said[-1]
+    return enumerated(said, rng.choice([" and ", " and ", ", ", ", and "]) if len(said) > 1 else "")
+
+
+def enumerated(parts: Sequence[str], last: str = " and ") -> str:
+    """`a, b and c`; last: what stands before the last of several."""
+    return parts[0] if len(parts) == 1 else ", ".join(parts[:-1]) + last + parts[-1]

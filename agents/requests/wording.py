@@ -12,7 +12,7 @@ from typing import Any
 
 from agents.requests.frames import frame
 from agents.requests.offers import Asked, Offer
-from agents.requests.values import ISO, say, words
+from agents.requests.values import ISO, enumerated, say, words
 
 REGISTERS = {"plain": 56, "formal": 11, "casual": 13, "terse": 11, "voice": 9}  # of users, in percent
 TYPOS = 0.03  # of requests
@@ -207,9 +207,7 @@ def _flat(said: Mapping[str, Any], rng: Random) -> list[tuple[str, Any]]:
 
 
 def _listed(bits: Sequence[str], rng: Random) -> str:
-    if len(bits) == 1:
-        return bits[0]
-    return ", ".join(bits[:-1]) + rng.choice([" and ", ", ", ", and ", " and "]) + bits[-1]
+    return enumerated(bits, rng.choice([" and ", ", ", ", and ", " and "]) if len(bits) > 1 else "")
 
 
 # ---- a sentence that goes on from a result ---------------------------------------------------------------------------

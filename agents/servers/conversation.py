@@ -12,30 +12,26 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 from types import TracebackType
 from typing import Any
 
-import yaml
-
-from agents.servers.driver import as_object, fill
-from agents.servers.spec import HELD, Intent, ServerSpec, Step, draw, draw_list, specs, written
+from agents.requests.dialog import Call, Message, called
+from agents.servers.driver import as_objects, fill
+from agents.servers.scene import Scene, Turn, draw_turns, open_turn
+from agents.servers.spec import HELD, ServerSpec, Step, specs
+from agents.servers.wording import sentence, written
+from agents.tools.declaration import declaration
 from gym.sandbox import Job, Limits, Sandbox, SandboxError, Verdict, open_sandbox
 
 DRIVER = Path(__file__).with_name("driver.py").read_text(encoding="utf-8")
 PRELOAD = ("mcp", "mcp.server.mcpserver", "mcp.server.stdio", "pydantic", "anyio", "asyncio", "sqlite3", "subprocess")
 LIMITS = Limits(cpu_s=20.0, wall_s=60.0, memory_mb=2048, output_bytes=1 << 20, file_mb=32, processes=64)
 ENV = {"TZ": "UTC", "LC_ALL": "C.UTF-8", "PYTHONUTF8": "1"}
-TURNS = (1, 2, 3, 3, 4)
-FOLLOWING = 0.7  # of further turns: one that follows from the turn before, where there is one
 DECLINED = 0.06  # of turns: what another server would be needed for
 MOST_OTHERS = 4  # declared tools that nobody needs, unless the whole list is
 WHOLE_LIST = 0.15
-BETWEEN = (datetime(2024, 1, 1, tzinfo=UTC).timestamp(), datetime(2027, 12, 31, tzinfo=UTC).timestamp())
-SENTENCES = yaml.safe_load(Path(__file__).with_name("sentences.yaml").read_text(encoding="utf-8"))
-Message = dict[str, Any]
 
 
 @dataclass
@@ -50,9 +46,14 @@ class ServerConversation:
     tools: list[dict[str, Any]]
     messages: list[Message] = field(default_factory=list)
     kinds: list[str] = field(default_factory=list)
-    gold: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    gold: list[Call] = field(default_factory=list)
     dependent: int = 0
     errors: int = 0
+
+    def call(self, calls: Sequence[Call], results: Sequence[str]) -> None:
+        """Adds a message with calls, and the result of each."""
+        self.messages += called(calls, results, len(self.gold))
+        self.gold += calls
 
 
 class ServerConversations:
@@ -101,7 +102,7 @@ class ServerConversations:
         name = rng.choices(list(self.specs), [spec.weight for spec in self.specs.values()])[0]
         spec = self.specs[name]
         scene = Scene(spec, rng)
-        turns = _turns(spec, scene, rng)
+        turns = draw_turns(spec, scene, rng)
         report = self._run(name, self._plan(spec, scene, turns=turns))
         if report["failed"]:
             self.lost[f"{name}: {report['failed']}"] += 1
@@ -121,7 +122,7 @@ class ServerConversations:
         report: dict[str, Any] = json.loads(outcome.stdout)
         return report
 
-    def _plan(self, spec: ServerSpec, scene: "Scene", **more: Any) -> dict[str, Any]:
+    def _plan(self, spec: ServerSpec, scene: Scene, **more: Any) -> dict[str, Any]:
         return {
             "module": spec.module,
             "args": fill(spec.args, scene.values),
@@ -145,8 +146,8 @@ class ServerConversations:
         self,
         name: str,
         number: int,
-        scene: "Scene",
-        turns: Sequence["Turn"],
+        scene: Scene,
+        turns: Sequence[Turn],
         results: Sequence[Mapping[str, Any]],
         rng: Random,
     ) -> ServerConversation:
@@ -155,19 +156,19 @@ class ServerConversations:
         context = written(rng.choice(scene.spec.context), scene.values, rng) if scene.spec.context else ""
         by_system = bool(context) and rng.random() < 0.6
         if by_system or rng.random() < 0.2:
-            system = rng.choice(SENTENCES["system"])
+            system = sentence("system", rng)
             made.messages.append({"role": "system", "content": f"{system} {context}" if by_system else system})
-        scope = dict(scene.values)
+        scope = scene.values
         for turn, result in zip(turns, results, strict=True):
             if len(self.specs) > 1 and rng.random() < DECLINED:
                 self._decline(made, rng)
-            scope |= {n: as_object(v) for n, v in turn.values.items()}
+            scope |= as_objects(turn.values)
             text = _spoken(written(rng.choice(turn.intent.say), scope, rng), bool(made.kinds), rng)
             if context and not by_system and not made.gold:
                 text = f"{text} {context}" if rng.random() < 0.5 else f"{context} {text}"
             made.messages.append({"role": "user", "content": text})
             for step in result["steps"]:
-                _called(made, step)
+                _add(made, step)
             made.kinds.append(_kind(result["steps"]))
             scope |= result["taken"]
             made.messages.append({"role": "assistant", "content": written(rng.choice(turn.intent.answer), scope, rng)})
@@ -188,109 +189,15 @@ class ServerConversations:
         """A request that another server would be needed for."""
         other = self.specs[rng.choice([name for name in self.specs if name != made.server])]
         scene = Scene(other, rng)
-        turn = _open_turn(other, scene, rng)
-        scope = scene.values | {name: as_object(value) for name, value in turn.values.items()}
+        turn = open_turn(other, scene, rng)
+        scope = scene.values | as_objects(turn.values)
         text = _spoken(written(rng.choice(turn.intent.say), scope, rng), bool(made.kinds), rng)
-        about = {"about": self.specs[made.server].about, "other": other.about}
-        answer = written(rng.choice(SENTENCES["decline"]), about, rng)
+        answer = sentence("decline", rng, about=self.specs[made.server].about, other=other.about)
         made.messages += [{"role": "user", "content": text}, {"role": "assistant", "content": answer}]
         made.kinds.append("no_tool")
 
 
-# ---- scenes and turns ------------------------------------------------------------------------------------------------
-
-
-class Scene:
-    """What a conversation's sandbox holds at the start, drawn from the spec's pools.
-
-    plain: the values as JSON, `now` among them; `values` are the same with elements as objects.
-    now: the clock, in seconds since 1970.
-    """
-
-    def __init__(self, spec: ServerSpec, rng: Random) -> None:
-        self.spec = spec
-        self.now = float(int(rng.uniform(*BETWEEN)))
-        self.plain: dict[str, Any] = {"now": int(self.now)}
-        for name, value in spec.values.items():
-            self.plain[name] = draw(value, self.values, rng)
-        for name, elements in spec.lists.items():
-            self.plain[name] = draw_list(elements, self.values, rng)
-        self.left = {name: rng.sample(self.plain[name], len(self.plain[name])) for name in spec.lists}
-        self.files = {
-            fill(made.path, scope): str(fill(made.text, scope))
-            for made in spec.files
-            for scope in self._scopes(made.each)
-        }
-        self.databases: dict[str, str] = {}
-        for made in spec.databases:
-            path = fill(made.path, self.values)
-            self.databases[path] = self.databases.get(path, "")
-            self.databases[path] += "".join(f"{fill(made.sql, scope)};\n" for scope in self._scopes(made.each))
-        self.commands = [fill(made.run, scope) for made in spec.commands for scope in self._scopes(made.each)]
-
-    def _scopes(self, each: str) -> list[dict[str, Any]]:
-        """The values, or with an element of the list under its name, for every element."""
-        if not each:
-            return [self.values]
-        return [self.values | {each: as_object(element)} for element in self.plain[each]]
-
-    @property
-    def values(self) -> dict[str, Any]:
-        return {name: as_object(value) for name, value in self.plain.items()}
-
-
-@dataclass(frozen=True)
-class Turn:
-    """values: those that the intent drew, as JSON."""
-
-    name: str
-    intent: Intent
-    values: dict[str, Any]
-
-
-def _turns(spec: ServerSpec, scene: Scene, rng: Random) -> list[Turn]:
-    turns = [_open_turn(spec, scene, rng)]
-    for _ in range(rng.choice(TURNS) - 1):
-        after = _fitting(spec, scene, turns, follow=True)
-        if after and rng.random() < FOLLOWING:
-            turns.append(_drawn(_long(after, spec, rng), spec, scene, rng, turns))
-        elif fitting := _fitting(spec, scene, turns):
-            turns.append(_drawn(_long(fitting, spec, rng), spec, scene, rng))
-    return turns
-
-
-def _open_turn(spec: ServerSpec, scene: Scene, rng: Random) -> Turn:
-    return _drawn(_long(_fitting(spec, scene, ()), spec, rng), spec, scene, rng)
-
-
-def _long(names: Sequence[str], spec: ServerSpec, rng: Random) -> str:
-    """One of the intents, those with more steps more often, but not those with an error."""
-    steps = [spec.intents[name].steps for name in names]
-    return rng.choices(names, [1 if any(step.fails for step in own) else len(own) for own in steps])[0]
-
-
-def _fitting(spec: ServerSpec, scene: Scene, turns: Sequence[Turn], *, follow: bool = False) -> list[str]:
-    """New intents that can come next: those that need no turn before them, or those that follow from the last one."""
-    spent = {part for turn in turns for part in turn.intent.spends}
-    return [
-        name
-        for name, intent in spec.intents.items()
-        if (turns[-1].name in intent.after if follow else not intent.after)
-        and name not in {turn.name for turn in turns}
-        and spent.isdisjoint([*intent.needs, *intent.spends])
-        and all(n <= len(scene.left[wanted]) for wanted, n in Counter(intent.uses.values()).items())
-    ]
-
-
-def _drawn(name: str, spec: ServerSpec, scene: Scene, rng: Random, before: Sequence[Turn] = ()) -> Turn:
-    intent = spec.intents[name]
-    values: dict[str, Any] = {used: scene.left[wanted].pop() for used, wanted in intent.uses.items()}
-    scope = scene.values
-    for turn in before:
-        scope |= {n: as_object(v) for n, v in turn.values.items()}
-    for drawn, value in intent.draws.items():
-        values[drawn] = draw(value, scope | {n: as_object(v) for n, v in values.items()}, rng)
-    return Turn(name, intent, values)
+# ---- the plan of a run ----------------------------------------------------------------------------------------------
 
 
 def _turn(turn: Turn) -> dict[str, Any]:
@@ -306,23 +213,14 @@ def _step(step: Step) -> dict[str, Any]:
 
 def _declaration(tool: Mapping[str, Any]) -> dict[str, Any]:
     description = "\n".join(line.strip() for line in tool.get("description", "").strip().splitlines())
-    function = {"name": tool["name"], "description": description, "parameters": tool["inputSchema"]}
-    return {"type": "function", "function": function}
+    return declaration(tool["name"], description, tool["inputSchema"])
 
 
-def _called(made: ServerConversation, step: Sequence[Mapping[str, Any]]) -> None:
+def _add(made: ServerConversation, step: Sequence[Mapping[str, Any]]) -> None:
     """One message with the calls of a step, and a result for each."""
-    calls, results = [], []
-    for call in step:
-        arguments = json.dumps(call["arguments"], ensure_ascii=False)
-        name = call["name"]
-        id_ = f"functions.{name}:{len(made.gold)}"
-        calls.append({"id": id_, "type": "function", "function": {"name": name, "arguments": arguments}})
-        results.append({"role": "tool", "tool_call_id": id_, "name": name, "content": call["text"]})
-        made.gold.append((name, call["arguments"]))
-        made.dependent += call["dependent"]
-        made.errors += call["error"]
-    made.messages += [{"role": "assistant", "content": "", "tool_calls": calls}, *results]
+    made.call([(call["name"], call["arguments"]) for call in step], [call["text"] for call in step])
+    made.dependent += sum(call["dependent"] for call in step)
+    made.errors += sum(call["error"] for call in step)
 
 
 def _kind(steps: Sequence[Sequence[Mapping[str, Any]]]) -> str:
@@ -336,10 +234,10 @@ def _kind(steps: Sequence[Sequence[Mapping[str, Any]]]) -> str:
 def _spoken(text: str, later: bool, rng: Random) -> str:
     """With a word before or after it, or without; some users write no capitals."""
     if rng.random() < 0.25:
-        start = rng.choice(SENTENCES["later" if later else "first"])
+        start = sentence("later" if later else "first", rng)
         text = start + (text[0].lower() + text[1:] if start.rstrip()[-1] not in ".!?" and text[1:2].islower() else text)
     if rng.random() < 0.12:
-        text += " " + rng.choice(SENTENCES["after"])
+        text += " " + sentence("after", rng)
     if rng.random() < 0.08 and text.split()[0].istitle():
         text = text[0].lower() + text[1:]
     return text

@@ -15,6 +15,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any, NoReturn
 
@@ -137,10 +138,14 @@ def as_object(value: Any) -> Any:
     """Mappings as objects with attributes, so that `{note.title}` reads them."""
     if isinstance(value, list):
         return [as_object(part) for part in value]
-    return SimpleNamespace(**{k: as_object(v) for k, v in value.items()}) if isinstance(value, dict) else value
+    return SimpleNamespace(**as_objects(value)) if isinstance(value, dict) else value
 
 
-def lookup(name: str, values: dict[str, Any]) -> Any:
+def as_objects(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: as_object(value) for name, value in values.items()}
+
+
+def lookup(name: str, values: Mapping[str, Any]) -> Any:
     """The value of `note.title`."""
     first, *parts = name.split(".")
     value: Any = values[first]
@@ -149,7 +154,7 @@ def lookup(name: str, values: dict[str, Any]) -> Any:
     return value
 
 
-def fill(template: Any, values: dict[str, Any]) -> Any:
+def fill(template: Any, values: Mapping[str, Any]) -> Any:
     """The template with its values; a string that is one `{name}` alone becomes that value, whatever its type."""
     if isinstance(template, list):
         return [fill(part, values) for part in template]
@@ -246,13 +251,13 @@ def main() -> None:
     report: dict[str, Any] = {"turns": [], "failed": ""}
     if plan["list"]:
         report["tools"] = server.ask("tools/list", {})["result"]["tools"]
-    values = {name: as_object(value) for name, value in plan["values"].items()}
+    values = as_objects(plan["values"])
     taken: set[str] = set()
     try:
         for step in plan["before"]:
             run_step(server, step, values, set())
         for turn in plan["turns"]:
-            fresh = {name: as_object(value) for name, value in turn["values"].items()}
+            fresh = as_objects(turn["values"])
             values |= fresh
             taken -= fresh.keys()
             steps = [run_step(server, step, values, taken) for step in turn["steps"]]

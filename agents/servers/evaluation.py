@@ -14,13 +14,12 @@ from random import Random
 from typing import Any
 
 from agents.chat.protocol import ChatClient, ChatRequest, ChatResponse
-from agents.requests.dialog import want
 from agents.requests.offers import spec_offer
+from agents.requests.wanted import want
 from agents.requests.wording import Speech, request
 from agents.servers.conversation import ServerConversations
-from agents.servers.own import Row, by_server, held
+from agents.servers.own import Row, declarations, measured
 from agents.servers.spec import HELD
-from agents.tools.declaration import declaration
 
 MOST_OTHERS = 5  # declared tools beside the wanted one
 CALL_TOKENS = 160
@@ -39,21 +38,12 @@ class Item:
 
 def own_items(rows: Sequence[Row], *, per_tool: int, seed: int) -> list[Item]:
     """Requests to the held tools of every MCP server of tools.parquet; of servers with few tools, to all of them."""
-    return [
-        item
-        for own in by_server(rows).values()
-        for row in held(own) or own
-        for item in requests(row, own, per_tool, f"{seed}|held")
-    ]
+    return [item for row, own in measured(rows) for item in requests(row, own, per_tool, f"{seed}|held")]
 
 
 def requests(row: Row, own: Sequence[Row], count: int, base: str) -> list[Item]:
     """Requests to a tool, declared in full among others of its server."""
-    offer = spec_offer(row)
-    declared = {
-        other["name"]: declaration(other["name"], other["description"], json.loads(other["parameters"]))
-        for other in own
-    }
+    offer, declared = spec_offer(row), declarations(own)
     others = [name for name in declared if name != offer.name]
     items = []
     for number in range(count):

@@ -6,21 +6,23 @@ a server whose entry says `execute: true` comes here.
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from random import Random
 from typing import Any
 
-from agents.requests.dialog import Wanted, want
+from agents.loop.loop import Toolbox
+from agents.requests.dialog import Call
 from agents.requests.offers import Asked, Offer, spec_offer
+from agents.requests.schemas import KINDS
+from agents.requests.wanted import Wanted, want
 from agents.requests.wording import Speech, followed, request
-from agents.servers.conversation import SENTENCES, ServerConversation
-from agents.tools.declaration import declaration
+from agents.servers.conversation import ServerConversation
+from agents.servers.own import Row, declarations
+from agents.servers.wording import sentence
 
-Toolbox = Callable[[str, Mapping[str, Any]], tuple[str, bool]]
 TURNS = (1, 2, 2, 3, 3, 4)
 PARALLEL = 0.15  # of the turns
 SEEN = 0.8  # of the values that an earlier result held, where there is one
-TYPES: dict[str, tuple[type, ...]] = {"string": (str,), "integer": (int,), "number": (int, float)}
 MOST_ERRORS = 1
 MOST_TOLD = 4  # values of a result in the agent's answer
 SHORT = 160  # characters of a text that is told as it is
@@ -36,20 +38,17 @@ class ExecutedConversations:
         rows: the server's tools, as in tools.parquet. toolbox: makes a call, see `agents/tools/harvest.py`.
     """
 
-    def __init__(self, rows: Sequence[Mapping[str, Any]], toolbox: Toolbox, *, base: int) -> None:
+    def __init__(self, rows: Sequence[Row], toolbox: Toolbox, *, base: int) -> None:
         self.server = str(rows[0]["application"])
         self.offers = [spec_offer(row) for row in rows]
-        self.declared = {
-            str(row["name"]): declaration(row["name"], row["description"], json.loads(row["parameters"]))
-            for row in rows
-        }
+        self.declared = declarations(rows)
         self.toolbox, self.base, self.lost = toolbox, base, 0
         self.known: dict[str, list[Any]] = defaultdict(list)
         for offer in self.offers:
             if offer.action == "read" and not any(asked.required for asked in offer.parameters):
                 text, error = toolbox(offer.name, {})
-                for key, value in () if error else _leaves(text):
-                    self.known[key].append(value)
+                if not error:
+                    _keep(text, self.known)
 
     def make(self, number: int) -> ServerConversation | None:
         """None for one with more errors than MOST_ERRORS."""
@@ -57,7 +56,7 @@ class ExecutedConversations:
         offers = rng.sample(self.offers, min(len(self.offers), rng.choice((2, 3, 4, 6, 8))))
         made = ServerConversation(self.server, self.base + number, [self.declared[offer.name] for offer in offers])
         if rng.random() < 0.3:
-            made.messages.append({"role": "system", "content": rng.choice(SENTENCES["system"])})
+            made.messages.append({"role": "system", "content": sentence("system", rng)})
         seen: dict[str, list[Any]] = defaultdict(list)
         for turn in range(rng.choice(TURNS)):
             offer = rng.choice(offers)
@@ -77,22 +76,19 @@ class ExecutedConversations:
         self, made: ServerConversation, wanted: Sequence[Wanted], seen: dict[str, list[Any]], rng: Random
     ) -> None:
         made.kinds.append("parallel" if len(wanted) > 1 else "call")
-        calls, results, told = [], [], []
-        for one in wanted:
-            name, arguments = one.offer.name, one.arguments
+        calls, texts, told = list[Call](), list[str](), list[str]()
+        for each in wanted:
+            name, arguments = each.offer.name, each.arguments
             known = [value for values in seen.values() for value in values]
             made.dependent += any(value in known for value in arguments.values())
             text, error = self.toolbox(name, arguments)
             made.errors += error
-            id_ = f"functions.{name}:{len(made.gold)}"
-            function = {"name": name, "arguments": json.dumps(arguments, ensure_ascii=False)}
-            calls.append({"id": id_, "type": "function", "function": function})
-            results.append({"role": "tool", "tool_call_id": id_, "name": name, "content": text})
-            made.gold.append((name, arguments))
+            calls.append((name, arguments))
+            texts.append(text)
             told.append(_told(text, error, rng))
-            for key, value in () if error else _leaves(text):
-                seen[key].append(value)
-        made.messages += [{"role": "assistant", "content": "", "tool_calls": calls}, *results]
+            if not error:
+                _keep(text, seen)
+        made.call(calls, texts)
         made.messages.append({"role": "assistant", "content": " ".join(told)})
 
 
@@ -109,11 +105,16 @@ def _want(offer: Offer, sources: Sequence[Mapping[str, list[Any]]], rng: Random)
 
 def _fitting(asked: Asked, seen: Mapping[str, list[Any]]) -> list[Any]:
     """Values of results under the parameter's name, or under `id` for a parameter `…_id`; those of its type."""
-    types = TYPES.get(asked.schema.get("type", ""), ())
+    types = KINDS.get(asked.schema.get("type", ""), ())
     if "enum" in asked.schema:
         return []
     names = [asked.name, *(["id"] if asked.name.endswith(("_id", "Id")) else [])]
     return [value for name in names for value in seen.get(name, ()) if isinstance(value, types)]
+
+
+def _keep(text: str, seen: dict[str, list[Any]]) -> None:
+    for key, value in _leaves(text):
+        seen[key].append(value)
 
 
 def _leaves(text: str) -> Iterator[tuple[str, Any]]:
@@ -139,11 +140,9 @@ def _leaves(text: str) -> Iterator[tuple[str, Any]]:
 
 def _told(text: str, error: bool, rng: Random) -> str:
     """The agent's sentence about a result."""
-    lines = text.strip().splitlines() or [""]
+    line = (text.strip().splitlines() or [""])[0][:SHORT]
     if error:
-        return str(rng.choice(SENTENCES["failed"])).replace("{v}", lines[0][:SHORT])
+        return sentence("failed", rng, v=line)
     pairs = [f"{key.replace('_', ' ')}: {value}" for key, value in _leaves(text)]
-    if pairs:
-        more = f" ({len(pairs) - MOST_TOLD} more)" if len(pairs) > MOST_TOLD else ""
-        return str(rng.choice(SENTENCES["got"])).replace("{v}", ", ".join(pairs[:MOST_TOLD]) + more)
-    return str(rng.choice(SENTENCES["got"])).replace("{v}", lines[0][:SHORT] or "nothing")
+    more = f" ({len(pairs) - MOST_TOLD} more)" if len(pairs) > MOST_TOLD else ""
+    return sentence("got", rng, v=", ".join(pairs[:MOST_TOLD]) + more if pairs else line or "nothing")

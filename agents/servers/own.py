@@ -1,12 +1,15 @@
 """A user's MCP server: what to call it, and which of its tools no conversation to learn from declares."""
 
 import hashlib
+import json
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 from urllib.parse import urlsplit
+
+from agents.tools.declaration import declaration
 
 LAUNCHER = re.compile(r"python[\d.]*|node|npx|uvx?|run|pipx|docker|-.*")
 FEW = 8  # tools; a server with fewer is measured on other requests to the tools that were learned
@@ -38,6 +41,18 @@ def held(rows: Sequence[Row]) -> list[Row]:
     order = sorted(rows, key=lambda row: hashlib.blake2b(str(row["name"]).encode(), digest_size=8).digest())
     kept = {row["name"] for row in order[: round(HELD_SHARE * len(rows))]}
     return [row for row in rows if row["name"] in kept]
+
+
+def measured(rows: Iterable[Row]) -> list[tuple[Row, list[Row]]]:
+    """The tools to measure on, each with all of its server: the held ones, or all of a server with few."""
+    return [(row, own) for own in by_server(rows).values() for row in held(own) or own]
+
+
+def declarations(rows: Iterable[Row]) -> dict[str, dict[str, Any]]:
+    """The tools as a model sees them, in full, by name."""
+    return {
+        str(row["name"]): declaration(row["name"], row["description"], json.loads(row["parameters"])) for row in rows
+    }
 
 
 def learnable(rows: Iterable[Row]) -> list[Row]:

@@ -6,7 +6,7 @@ Tools that are held for measuring are not among them; an episode declares `paylo
 from collections.abc import Sequence
 
 from agents.servers.evaluation import CALL_TOKENS, Call, Item, requests, right
-from agents.servers.own import Row, by_server, held, learnable
+from agents.servers.own import Row, by_server, learnable, measured
 from gym.tasksets.task import Task
 from gym.verifiers.result import Result, Status
 
@@ -20,7 +20,7 @@ def tasks(rows: Sequence[Row], n: int, seed: int) -> list[Task]:
 
 def held_tasks(rows: Sequence[Row], n: int, seed: int) -> list[Task]:
     """`n` tasks over the held tools; of a server with few tools, other requests to those that there are."""
-    return _tasks([(row, own) for own in by_server(rows).values() for row in held(own) or own], n, seed)
+    return _tasks(measured(rows), n, seed)
 
 
 def _tasks(own: Sequence[tuple[Row, Sequence[Row]]], n: int, seed: int) -> list[Task]:

@@ -28,14 +28,13 @@ from typing import Annotated, Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from agents.requests.values import pools
 from agents.servers.driver import fill
+from agents.tools.everyday import pools
 
 FOLDER = Path(__file__).parent / "specs"
 HELD = "spreadsheets"  # no conversation to learn from uses it: models are measured on it
 Frames = Annotated[list[str], Field(min_length=1)]
 RANGE = re.compile(r"int (-?\d+)\.\.(-?\d+)")
-CHOICE = re.compile(r"\[([^\[\]]*\|[^\[\]]*)\]")
 
 
 class _Part(BaseModel):
@@ -161,7 +160,7 @@ def specs() -> Mapping[str, ServerSpec]:
 def read_spec(path: Path) -> ServerSpec:
     """Raises SpecError."""
     try:
-        return ServerSpec.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        return ServerSpec.model_validate(yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader))
     except yaml.YAMLError as error:
         raise SpecError(f"{path.name}: {' '.join(str(error).split())}") from None
     except ValidationError as error:
@@ -173,12 +172,12 @@ def read_spec(path: Path) -> ServerSpec:
 def draw(value: Any, scope: Mapping[str, Any], rng: Random) -> Any:
     """One value: of a list, of `int LOW..HIGH`, of `pool NAME`; anything else is itself, with `{name}`s filled."""
     if isinstance(value, list):
-        return fill(rng.choice(value), dict(scope))
+        return fill(rng.choice(value), scope)
     if isinstance(value, str) and (bounds := RANGE.fullmatch(value)):
         return rng.randint(int(bounds[1]), int(bounds[2]))
     if isinstance(value, str) and value.startswith("pool "):
         return rng.choice(pools()[value[5:]])
-    return fill(value, dict(scope))
+    return fill(value, scope)
 
 
 def draw_list(elements: Elements, scope: Mapping[str, Any], rng: Random) -> list[dict[str, Any]]:
@@ -195,22 +194,3 @@ def draw_list(elements: Elements, scope: Mapping[str, Any], rng: Random) -> list
             for element in made:
                 element[name] = draw(value, {**scope, **element}, rng)
     return made
-
-
-def expand(frame: str, rng: Random) -> str:
-    """A frame with one of the alternatives of every pair of brackets."""
-    while match := CHOICE.search(frame):
-        frame = frame[: match.start()] + rng.choice(match[1].split("|")) + frame[match.end() :]
-    return frame
-
-
-def written(frame: str, scope: Mapping[str, Any], rng: Random) -> str:
-    """A sentence: alternatives chosen, then values put in; a list of values as words."""
-    return str(fill(expand(frame, rng), {name: _in_words(value) for name, value in scope.items()}))
-
-
-def _in_words(value: Any) -> Any:
-    if not isinstance(value, list):
-        return value
-    parts = [str(part) for part in value]
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}" if parts else "nothing"

@@ -24,11 +24,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from types import CodeType
 from typing import Any, Literal, get_args
 
 import yaml
 
+from agents.tools.expression import Evaluate
 from agents.tools.formulas import compiled
 
 FOLDER = Path(__file__).parent / "everyday_tools"
@@ -39,12 +39,29 @@ APART = ("values", "facts")  # files beside those of tools
 RANGED = re.compile(r"(int|number|year) (-?[\d.]+)\.\.(-?[\d.]+)(?: (.+))?")
 
 
+def _read(path: Path) -> dict[str, Any]:
+    content: dict[str, Any] = yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader)
+    return content
+
+
+@cache
+def pools() -> Mapping[str, list[str]]:
+    """The authored lists of values, by name."""
+    return _read(FOLDER / "values.yaml")
+
+
+@cache
+def facts() -> Mapping[str, Mapping[str, Any]]:
+    """Authored tables: what is true of a value, by the table's name and the value."""
+    return _read(FOLDER / "facts.yaml")
+
+
 @dataclass(frozen=True)
 class Type:
     """What values are.
 
     base: int, number, year (with `low`, `high`, `unit`), enum (`values`), list (of `item`), pool (named `pool`), or
-        one of PLAIN; of a result's fields also formula (`code`) and fact (named `pool`, of the argument `unit`).
+        one of PLAIN; of a result's fields also formula (`formula`) and fact (named `pool`, of the argument `unit`).
     """
 
     base: str
@@ -54,10 +71,10 @@ class Type:
     values: tuple[str, ...] = ()
     pool: str = ""
     item: "Type | None" = None
-    code: CodeType | None = None
+    formula: Evaluate | None = None
 
     @classmethod
-    def parse(cls, text: str, pools: frozenset[str]) -> "Type":
+    def parse(cls, text: str) -> "Type":
         """Raises ValueError for what is no type."""
         if ranged := RANGED.fullmatch(text):
             base, low, high, unit = ranged.groups()
@@ -65,10 +82,10 @@ class Type:
         if text.startswith("one of "):
             return cls("enum", values=tuple(value.strip() for value in text[7:].split(",")))
         if text.startswith("list of "):
-            return cls("list", item=cls.parse(text[8:], pools))
+            return cls("list", item=cls.parse(text[8:]))
         if text in PLAIN:
             return cls(text)
-        if text in pools:
+        if text in pools():
             return cls("pool", pool=text)
         raise ValueError(f"no type {text!r}")
 
@@ -102,32 +119,25 @@ class EverydayTool:
         return f"{self.domain}/{self.name}"
 
 
-def _parameter(name: str, text: str, pools: frozenset[str]) -> Parameter:
+def _parameter(name: str, text: str) -> Parameter:
     kind, phrase, *rest = text.split(" | ")
     default = rest[0] if rest else None
-    return Parameter(name, Type.parse(kind, pools), phrase, bool(rest), None if default == "optional" else default)
+    return Parameter(name, Type.parse(kind), phrase, bool(rest), None if default == "optional" else default)
 
 
-def _returns(entry: Mapping[str, Any], parameters: Iterable[Parameter], pools: frozenset[str]) -> dict[str, Type]:
+def _returns(entry: Mapping[str, Any], parameters: Iterable[Parameter]) -> dict[str, Type]:
     returns: dict[str, Type] = {}
     given = [parameter.name for parameter in parameters]
     for name, text in (entry.get("returns") or {}).items():
         if text.startswith("= "):
-            returns[name] = Type("formula", code=compiled(text[2:], [*given, *returns]))
+            returns[name] = Type("formula", formula=compiled(text[2:], [*given, *returns]))
         elif fact := re.fullmatch(r"fact (\w+) of (\w+)", text):
             if fact[1] not in facts() or fact[2] not in given:
                 raise ValueError(f"no fact {text!r}")
             returns[name] = Type("fact", pool=fact[1], unit=fact[2])
         else:
-            returns[name] = Type.parse(text, pools)
+            returns[name] = Type.parse(text)
     return returns
-
-
-@cache
-def facts() -> dict[str, dict[str, Any]]:
-    """Authored tables: what is true of a value, by the table's name and the value."""
-    value: dict[str, dict[str, Any]] = yaml.load((FOLDER / "facts.yaml").read_text(encoding="utf-8"), yaml.CSafeLoader)
-    return value
 
 
 def _linked(tool: EverydayTool, by_name: Mapping[str, EverydayTool]) -> EverydayTool:
@@ -167,21 +177,18 @@ def everyday_tools() -> tuple[EverydayTool, ...]:
     Raises:
         ValueError: a line that can't be read, with its file and tool.
     """
-    pools = frozenset(yaml.load((FOLDER / "values.yaml").read_text(encoding="utf-8"), yaml.CSafeLoader))
     tools = []
     for path in sorted(FOLDER.glob("*.yaml")):
         if path.stem in APART:
             continue
-        content = yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader)
+        content = _read(path)
         for entry in content["tools"]:
             verb = next((verb for verb in VERBS if verb in entry), None)
             if verb is None:
                 raise ValueError(f"{path.name}: {entry.get('name')}: none of {', '.join(VERBS)}")
             try:
-                parameters = tuple(
-                    _parameter(str(name), str(text), pools) for name, text in entry["parameters"].items()
-                )
-                returns = _returns(entry, parameters, pools)
+                parameters = tuple(_parameter(str(name), str(text)) for name, text in entry["parameters"].items())
+                returns = _returns(entry, parameters)
             except ValueError as error:
                 raise ValueError(f"{path.name}: {entry['name']}: {error}") from None
             then = {str(name): dict(takes or {}) for name, takes in (entry.get("then") or {}).items()}

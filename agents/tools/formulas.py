@@ -1,20 +1,17 @@
 """Formulas of authored tools: arithmetic on a call's arguments, checked when it is read.
 
-Only numbers, comparisons, lists and the functions below can be written: no attribute, no other name.
+Beside what `expression` knows: powers, the functions below, and a list made of another one, `[x for x in xs if x > 1]`.
 """
 
 import ast
 import math
-from collections.abc import Iterable, Mapping
+import operator
+from collections.abc import Iterable, Mapping, Set
 from datetime import date
-from types import CodeType
 from typing import Any
 
-PLAIN = (
-    ast.Expression, ast.BinOp, ast.UnaryOp, ast.BoolOp, ast.Compare, ast.IfExp, ast.Call, ast.Constant, ast.Name,
-    ast.List, ast.ListComp, ast.GeneratorExp, ast.comprehension, ast.Subscript, ast.Slice, ast.Starred, ast.operator,
-    ast.unaryop, ast.boolop, ast.cmpop, ast.expr_context,
-)  # fmt: skip
+from agents.tools.expression import ARITHMETIC, Compiler, Evaluate, Scope, numeric
+
 METERS = {"cm": 0.01, "m": 1.0, "km": 1000.0, "inch": 0.0254, "ft": 0.3048, "mile": 1609.344}
 GRAMS = {"g": 1.0, "kg": 1000.0, "oz": 28.349523125, "lb": 453.59237}
 FRICTION = {"dry": 0.7, "wet": 0.45, "snowy": 0.2, "frozen": 0.1}
@@ -37,6 +34,11 @@ def deviation(values: Iterable[float], corrected: bool) -> float:
     center = mean(numbers)
     spread = sum((value - center) ** 2 for value in numbers)
     return math.sqrt(spread / max(len(numbers) - corrected, 1))
+
+
+def windows(values: list[float], size: int) -> list[list[float]]:
+    """All runs of so many neighbours."""
+    return [values[start : start + size] for start in range(max(len(values) - size + 1, 0))]
 
 
 def days(first: str, last: str) -> int:
@@ -77,16 +79,16 @@ def packed(folder: str, form: str) -> str:
 FUNCTIONS: dict[str, Any] = {
     function.__name__: function
     for function in (
-        abs, len, max, min, range, round, sum, mean, median, deviation, days, factors, in_base,
-        renamed, packed,
-        math.atan, math.ceil, math.comb, math.cos, math.degrees, math.gcd, math.radians, math.sin, math.sqrt,
+        abs, len, max, min, round, sum, mean, median, deviation, windows, days, factors, in_base, renamed, packed,
+        math.atan, math.ceil, math.comb, math.cos, math.degrees, math.radians, math.sin, math.sqrt,
     )
 }  # fmt: skip
-FUNCTIONS |= {"pi": math.pi, "meters": METERS.__getitem__, "grams": GRAMS.__getitem__, "friction": FRICTION.__getitem__}
+FUNCTIONS |= {"gcd": lambda numbers: math.gcd(*numbers)}
+FUNCTIONS |= {"meters": METERS.__getitem__, "grams": GRAMS.__getitem__, "friction": FRICTION.__getitem__}
 
 
-def compiled(text: str, names: Iterable[str]) -> CodeType:
-    """The code of a formula over values with these names.
+def compiled(text: str, names: Iterable[str]) -> Evaluate:
+    """A formula over values with these names.
 
     Raises:
         ValueError: it is no expression, or holds what no formula may.
@@ -95,19 +97,48 @@ def compiled(text: str, names: Iterable[str]) -> CodeType:
         tree = ast.parse(text.strip(), mode="eval")
     except SyntaxError:
         raise ValueError(f"no formula {text!r}") from None
-    known = {*FUNCTIONS, *names}
-    known |= {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
-    for node in ast.walk(tree):
-        if not isinstance(node, PLAIN):
-            raise ValueError(f"formula {text!r}: {type(node).__name__} is not allowed")
-        if isinstance(node, ast.Name) and node.id not in known:
-            raise ValueError(f"formula {text!r}: unknown name {node.id}")
-    return compile(tree, text, "eval")
+    return _Formula(text, frozenset(names)).of(tree.body)
 
 
-def computed(code: CodeType, values: Mapping[str, Any]) -> Any:
+class _Formula(Compiler):
+    arithmetic = {**ARITHMETIC, ast.Pow: numeric(operator.pow)}
+    functions = FUNCTIONS
+
+    def __init__(self, text: str, names: Set[str]) -> None:
+        self.text, self.names = text, names
+
+    def of(self, node: ast.expr) -> Evaluate:
+        match node:
+            case ast.ListComp(elt=element, generators=[ast.comprehension(ast.Name(id=name), source, conditions, 0)]):
+                items, inner = self.of(source), _Formula(self.text, self.names | {name})
+                value, tests = inner.of(element), [inner.of(condition) for condition in conditions]
+
+                def evaluate(scope: Scope) -> list[Any]:
+                    scopes = [{**scope, name: item} for item in items(scope)]
+                    return [value(own) for own in scopes if all(test(own) for test in tests)]
+
+                return evaluate
+        return super().of(node)
+
+    def name(self, name: str) -> Evaluate:
+        if name in self.names:
+            return lambda scope: scope[name]
+        if name == "pi":
+            return lambda scope: math.pi
+        raise ValueError(f"formula {self.text!r}: unknown name {name}")
+
+    def refused(self, node: ast.expr) -> ValueError:
+        match node:
+            case ast.Call(func=ast.Name(id=name)) if name not in FUNCTIONS:
+                return ValueError(f"formula {self.text!r}: unknown name {name}")
+            case ast.Call(keywords=[part, *_]) | ast.Call(func=part) if not isinstance(part, ast.Name):
+                return ValueError(f"formula {self.text!r}: {type(part).__name__} is not allowed")
+        return ValueError(f"formula {self.text!r}: {type(node).__name__} is not allowed")
+
+
+def computed(formula: Evaluate, values: Mapping[str, Any]) -> Any:
     """The formula's value; numbers are rounded as people read them."""
-    return _rounded(eval(code, {"__builtins__": {}, **FUNCTIONS, **values}))
+    return _rounded(formula(values))
 
 
 def _rounded(value: Any) -> Any:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Literal
 
-from agents.worlds.expression import Evaluate
+from agents.tools.expression import Evaluate
 from agents.worlds.fields import FieldType
 from agents.worlds.template import Template
 

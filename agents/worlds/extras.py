@@ -3,8 +3,8 @@
 from dataclasses import dataclass, replace
 from random import Random
 
+from agents.tools.expression import Scope
 from agents.worlds.application import Action, Application, Effect, Parameter
-from agents.worlds.expression import Scope
 from agents.worlds.fields import FieldType
 
 

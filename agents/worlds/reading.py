@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from agents.tools.expression import Evaluate
 from agents.worlds.application import (
     DOMAINS,
     Action,
@@ -27,7 +28,7 @@ from agents.worlds.application import (
     owner_paths,
 )
 from agents.worlds.checks import listed, located, mapping, named, only_keys, word_list
-from agents.worlds.expression import Evaluate, ExpressionError, compiled, paths
+from agents.worlds.expression import ExpressionError, compiled, paths
 from agents.worlds.fields import FieldType
 from agents.worlds.template import Template, parse_template
 

@@ -14,8 +14,9 @@ from typing import Any
 
 import jsonschema
 
+from agents.tools.expression import Scope
 from agents.worlds.application import Action, Application, owner_paths
-from agents.worlds.expression import ExpressionError, Scope
+from agents.worlds.expression import ExpressionError
 from agents.worlds.surface import Surface, WorldTool
 from agents.worlds.world import Outcome, Refused, World
 

@@ -10,8 +10,9 @@ from functools import lru_cache
 from random import Random
 from typing import Any
 
+from agents.tools.expression import Scope
 from agents.worlds.application import Action, Application, Entity, order
-from agents.worlds.expression import WORLD, ExpressionError, Scope
+from agents.worlds.expression import WORLD, ExpressionError
 from agents.worlds.fields import FieldType, draw, pools
 from agents.worlds.template import Template, singular
 

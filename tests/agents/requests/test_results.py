@@ -9,9 +9,9 @@ from typing import Any
 import jsonschema
 import pytest
 
-from agents.requests.dialog import want
 from agents.requests.offers import Offer, everyday_offer, spec_offer
 from agents.requests.results import EACH, Simulator, values_at
+from agents.requests.wanted import want
 from agents.tools.everyday import everyday_tools
 from agents.tools.real import RealTool, aws, google, sample
 from stages.tools.__main__ import _specified

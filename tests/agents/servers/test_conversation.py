@@ -11,7 +11,8 @@ from typing import Any
 import jsonschema
 import pytest
 
-from agents.servers.conversation import Scene, ServerConversation, ServerConversations
+from agents.servers.conversation import ServerConversation, ServerConversations
+from agents.servers.scene import Scene
 from agents.servers.spec import HELD, specs
 from agents.tools.harvest import McpToolbox
 from gym.sandbox import SandboxError

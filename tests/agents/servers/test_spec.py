@@ -5,7 +5,8 @@ from random import Random
 
 import pytest
 
-from agents.servers.spec import HELD, SpecError, draw, expand, read_spec, specs, written
+from agents.servers.spec import HELD, SpecError, draw, read_spec, specs
+from agents.servers.wording import expand, written
 
 TOOLS = {  # as the servers list them
     "git": "add branch checkout commit create_branch diff diff_staged diff_unstaged log reset show status",

@@ -4,8 +4,7 @@ from collections import Counter
 
 import pytest
 
-from agents.requests.values import pools
-from agents.tools.everyday import EverydayTool, Type, _linked, everyday_tools, facts
+from agents.tools.everyday import EverydayTool, Type, _linked, everyday_tools, facts, pools
 
 
 def test_there_are_many_and_no_two_are_the_same() -> None:
@@ -38,7 +37,7 @@ def test_pools_have_enough_to_draw_from() -> None:
 
 def test_what_is_no_type_is_named() -> None:
     with pytest.raises(ValueError, match="no type 'citty'"):
-        Type.parse("citty", frozenset({"city"}))
+        Type.parse("citty")
 
 
 def test_every_tool_says_what_comes_back_and_many_have_one_that_goes_on_with_it() -> None:
