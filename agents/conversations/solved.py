@@ -39,5 +39,9 @@ def told(app: Application) -> tuple[bool, str]:
     return share >= ENOUGH, f"{app.name}: {share:.0%} of the tasks are solved"
 
 
+def main() -> int:
+    return check_applications(__doc__, told)
+
+
 if __name__ == "__main__":
-    sys.exit(check_applications(__doc__, told))
+    sys.exit(main())

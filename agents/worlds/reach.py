@@ -78,5 +78,9 @@ def told(app: Application) -> tuple[bool, str]:
     return not missing, f"{app.name}: {kinds}; {'never: ' + ', '.join(missing) if missing else 'everything is reached'}"
 
 
+def main() -> int:
+    return check_applications(__doc__, told)
+
+
 if __name__ == "__main__":
-    sys.exit(check_applications(__doc__, told))
+    sys.exit(main())

@@ -47,8 +47,9 @@ def test_a_rearranged_network_computes_the_same() -> None:
     assert sum(isinstance(module, BlockMLP) for module in model.modules()) == 3  # one dense layer, two shared experts
     assert isinstance(model.lm_head, BlockLinear)
     assert isinstance(model.model.layers[0].self_attn.kv_b_proj, torch.nn.Linear)
-    kl = (before.exp() * (before - _log_probs(model))).sum(-1)
-    assert float(kl.mean()) < 1e-3
+    kl_BL = (before.exp() * (before - _log_probs(model))).sum(-1)
+    assert float(kl_BL.quantile(0.9)) < 1e-4  # beyond it, rounding may choose another expert among near equals
+    assert float(kl_BL.max()) < 0.5
 
 
 @needs_kernels
@@ -78,8 +79,9 @@ def test_what_no_kernel_takes_is_stored_in_what_the_processor_multiplies_fast(mo
     model = prepare(_model())
     assert isinstance(model.lm_head, BlockLinear)
     assert {p.dtype for p in model.parameters()} == {torch.float32}
-    kl = (before.exp() * (before - _log_probs(model))).sum(-1)
-    assert float(kl.mean()) < 1e-3
+    kl_BL = (before.exp() * (before - _log_probs(model))).sum(-1)
+    assert float(kl_BL.quantile(0.9)) < 1e-4  # beyond it, rounding may choose another expert among near equals
+    assert float(kl_BL.max()) < 0.5
 
 
 def test_float32_weights_stay() -> None:
