@@ -9,7 +9,7 @@ of the declared tools (one call at least where a call is wanted), on items that 
 measures on the others; and on conversations at the desks of eight applications that no training data touches (judged by
 rule). Held-out text stands beside; a real MCP server kept for measuring is asked by
 `python -m experiments.your_tools --kept`. Checkpoints stay in work/experiments/agentic_data; lines of
-docs/experiments/agentic_data.jsonl are not measured again.
+docs/experiments/agentic_data.jsonl are not measured again, and end with what follows from them.
 
 Rules, written before the items of the second half were looked at (budget 8,000; 100 items of each category and seed):
 - requests teach foreign calls better than the worlds of before: simple_python free, `requests` − `before`, paired by
@@ -35,6 +35,7 @@ import torch
 
 from agents.requests.conversation import Mix, Requests
 from agents.tools.everyday import everyday_tools
+from experiments.agentic_claims import claims, effects
 from experiments.bfcl import SILENT, right_items
 from experiments.desks import held_cases, served
 from gym.benchmarks.base import Sample
@@ -45,6 +46,7 @@ from k2model.formats.checkpoint import load_checkpoint, save_checkpoint
 from k2model.formats.model_folder import folder_tokenizer
 from k2model.inference.grammar import ToolGrammar
 from k2model.training.engine import TrainEngine
+from stages.harness.files import write_atomic
 from stages.harness.section import load_common, load_section
 from stages.harness.seeds import rng, seed32
 from stages.harness.tables import TOOLS, read_table
@@ -133,6 +135,8 @@ def main() -> None:
     common, p = load_common(), load_section("sft", SftParams)
     torch.set_num_threads(common.threads)
     tokenizer, bench = folder_tokenizer(START), Bfcl()
+    if not recorded(untuned := {"record": "text", "arm": "base"}):
+        record(untuned | {"loss": HeldText(common.seed)(load_checkpoint(START), tokenizer).metrics()["text_loss"]})
     for seed, arm in ((seed, arm) for seed in map(int, args.seeds.split(",")) for arm in args.arms.split(",")):
         run = {"arm": arm, "seed": seed, "budget": args.budget}
         folder = KEPT / f"{arm}-{seed}-{args.budget}"
@@ -154,6 +158,16 @@ def main() -> None:
                     items = chosen(bench, category, args.items, choose=args.choose)
                     right = right_items(model, tokenizer, bench, items, CALL_TOKENS, rules)
                     record(key | {"right": sum(right), "interval": wilson(sum(right), len(items)), "each": right})
+    conclude(args.budget)
+
+
+def conclude(budget: int) -> None:
+    """Writes what follows from the runs into their file, in the place of what followed before."""
+    runs = [line for line in done() if line["record"] not in ("claim", "effect")]
+    found = [{"record": "claim"} | row for row in claims(runs, budget)]
+    found += [{"record": "effect"} | row for row in effects(runs, budget)]
+    with write_atomic(OUT) as tmp:
+        tmp.write_text("".join(f"{json.dumps(line)}\n" for line in [*runs, *found]), encoding="utf-8")
 
 
 def record(line: dict[str, Any]) -> None:

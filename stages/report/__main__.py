@@ -10,6 +10,7 @@ from stages.harness.stage import Stage
 from stages.report.agentic import tools, trajectories
 from stages.report.claims import claims
 from stages.report.corpus import corpus
+from stages.report.effect import effect
 from stages.report.evaluation import scores
 from stages.report.graph import pipeline
 from stages.report.language import language
@@ -32,6 +33,7 @@ SECTIONS = (
     trajectories,
     pretraining,
     tuning,
+    effect,
     reinforcement,
     int4,
     language,

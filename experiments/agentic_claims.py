@@ -1,0 +1,112 @@
+"""What the experiment on agentic data concludes from its lines: the verdicts of its rules, and the report's table.
+
+A line of an arm and seed holds `each`, 1 or 0 for every item, the same items in every arm; their outcomes are averaged
+over the seeds first, so that an interval is one over items.
+"""
+
+import statistics
+from collections.abc import Mapping, Sequence
+
+from experiments.results import Interval, Record, claim, interval
+from gym.intervals import Z95, wilson
+
+K2 = "synthetic tools, agents, tasks with rubrics; no figure"
+FREE_TEXT = 0.05  # nats above the base's loss on held-out text that count as kept
+SILENT_SHARE = 0.6  # of irrelevance items
+FASTER = 0.10  # points between arms
+
+Runs = Mapping[str, list[Record]]  # by arm, in the order of the seeds
+
+
+def _runs(lines: Sequence[Record], **wanted: object) -> Runs:
+    found: dict[str, list[Record]] = {}
+    for line in sorted((line for line in lines if wanted.items() <= line.items()), key=lambda line: line["seed"]):
+        found.setdefault(line["arm"], []).append(line)
+    return found
+
+
+def _items(runs: Sequence[Record]) -> list[float]:
+    """The share right of each item, over the seeds."""
+    return [statistics.fmean(own) for own in zip(*(run["each"] for run in runs), strict=True)]
+
+
+def _difference(a: Sequence[Record], b: Sequence[Record]) -> Interval:
+    """a less b in the seeds that both have, paired by item: mean and 95 % interval."""
+    seeds = {run["seed"] for run in a} & {run["seed"] for run in b}
+    both = [_items([run for run in runs if run["seed"] in seeds]) for runs in (a, b)]
+    gaps = [x - y for x, y in zip(*both, strict=True)]
+    mean, half = statistics.fmean(gaps), Z95 * statistics.stdev(gaps) / len(gaps) ** 0.5
+    return mean, mean - half, mean + half
+
+
+def _share(runs: Sequence[Record]) -> Interval:
+    """Mean over seeds and items, with Wilson's interval for that many items, however many seeds."""
+    items = _items(runs)
+    return statistics.fmean(items), *wilson(round(sum(items)), len(items))
+
+
+def _seeds(runs: Sequence[Record]) -> str:
+    return "one seed" if len(runs) == 1 else f"{len(runs)} seeds"
+
+
+def _against(text: str, runs: Runs, arm: str, other: str) -> list[Record]:
+    """The claim that one arm is at least `FASTER` better than another, where both have run."""
+    if arm not in runs or other not in runs:
+        return []
+    gap = _difference(runs[arm], runs[other])
+    mine, theirs = (_share(runs[name])[0] for name in (arm, other))
+    seeds = _seeds(min(runs[arm], runs[other], key=len))
+    ours = f"{mine:.0%} against {theirs:.0%} of {len(runs[arm][0]['each'])} ({seeds})"
+    return [claim(text, K2, ours, gap, "points", gap[1] > FASTER, gap[2] < 0)]
+
+
+def claims(lines: Sequence[Record], budget: int) -> list[Record]:
+    """The rules in `experiments/agentic_data.py`, of the arms that have run with this budget."""
+    free = {"record": "score", "budget": budget, "grammar": False, "choose": False}
+    rows = _against(
+        "Requests teach calls of functions never seen better than the worlds of before",
+        _runs(lines, category="simple_python", **free),
+        "requests",
+        "before",
+    )
+    silent = _runs(lines, category="irrelevance", **free).get("requests", [])
+    if silent:
+        share = _share(silent)
+        good, bad = share[1] >= SILENT_SHARE, share[2] < SILENT_SHARE
+        ours = f"{share[0]:.0%} of {len(silent[0]['each'])} ({_seeds(silent)})"
+        rows.append(claim("Requests teach when not to call", K2, ours, share, "points", good, bad))
+    base = [line["loss"] for line in lines if line["record"] == "text" and line["arm"] == "base"]
+    text = [line["loss"] for line in _runs(lines, record="text", budget=budget).get("requests", [])]
+    if base and len(text) > 1:
+        gain = interval([loss - base[0] for loss in text])
+        ours = f"{statistics.fmean(text):.3f} against {base[0]:.3f} before, in {len(text)} seeds"
+        good, bad = gain[2] <= FREE_TEXT, gain[1] > FREE_TEXT
+        rows.append(claim("Tuning on requests keeps the language", K2, ours, gain, "nats a token", good, bad))
+    return rows + _against(
+        "Conversations at desks teach work at desks never seen",
+        _runs(lines, record="desks", budget=budget),
+        "all",
+        "before",
+    )
+
+
+def effects(lines: Sequence[Record], budget: int) -> list[Record]:
+    """The report's table: for every arm and measure the share right, its interval, items and seeds."""
+    rows: list[Record] = []
+
+    def add(measure: str, runs: Runs, *, grammar: bool = False) -> None:
+        for arm, own in runs.items():
+            share, low, high = _share(own)
+            sizes = {"items": len(own[0]["each"]), "seeds": len(own)}
+            rows.append({"arm": arm, "measure": measure, "grammar": grammar, "share": share, "low": low, "high": high})
+            rows[-1] |= sizes
+
+    scores = [line for line in lines if line["record"] == "score" and not line["choose"]]
+    for category in dict.fromkeys(line["category"] for line in scores):
+        for grammar in (False, True):
+            add(category, _runs(scores, category=category, budget=budget, grammar=grammar), grammar=grammar)
+    add("desks", _runs(lines, record="desks", budget=budget))
+    for line in lines:
+        if line["record"] == "text" and (line["arm"] == "base" or line["budget"] == budget):
+            rows.append({"arm": line["arm"], "measure": "text", "loss": line["loss"]})
+    return rows
