@@ -1,16 +1,17 @@
 """Tasks drawn backwards: what is possible, impossible or forbidden in a world comes first, its words follow."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
-from agents.conversations.facts import Best, Reference, facts_of
-from agents.conversations.finding import Finder, NotFound, Row, Search
-from agents.conversations.phrases import be, described, field_phrase, field_words, of_record, superlative
+from agents.conversations.facts import Reference
+from agents.conversations.phrases import be, described, field_phrase, field_words, of_record
+from agents.conversations.referring import Referring
 from agents.conversations.task import Expected, Goal
 from agents.conversations.words import frame, label, other_unit, spoken, tidied
-from agents.worlds.application import Action, Entity, Parameter, Policy
+from agents.tools.numbers import whole
+from agents.worlds.application import Action, Policy
 from agents.worlds.extras import BY_NAME
 from agents.worlds.fields import draw
 from agents.worlds.reading import authored
@@ -38,7 +39,6 @@ SUMMED = (
 SHARES: Mapping[str, float] = {
     "done": 0.6, "fails": 0.07, "forbidden": 0.1, "ask": 0.1, "count": 0.04, "total": 0.04, "outside": 0.06,
 }  # fmt: skip
-REFERENCES = ("label",) * 12 + ("id",) * 4 + ("best",) * 3
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,7 @@ class Drafter:
         self.times: dict[str, int] = {}
         self.outcomes: list[tuple[str, str]] = []  # (entity, id) by goal
         self.before: Goal | None = None
+        self.referring = Referring(surface, self.world, self.outcomes, rng, allowed)
 
     def goal(self) -> Goal | None:
         """The next goal; None when the draw leads to none."""
@@ -120,7 +121,7 @@ class Drafter:
             ended = self._end(action, {**ids, **values})
             if ended is None or ended[0] != wanted:
                 continue
-            references = {name: self._reference(action.refs[name], key) for name, key in ids.items()}
+            references = {name: self.referring.reference(action.refs[name], key) for name, key in ids.items()}
             if len({reference.text for reference in references.values()}) < len(references):
                 continue
             if any(self.app.rules(action.name, "identify")) and self._blind(references):
@@ -147,7 +148,7 @@ class Drafter:
             return None
         if self._end(action, {**ids, **before.arguments}) != ("done", ""):
             return None
-        reference = self._reference_once(entity, key)
+        reference = self.referring.once(entity, key)
         says = tidied(frame("user", "same", self.rng, of=reference.text))
         references = {**before.references, name: reference}
         return Goal("do", says, "done", "", action.name, before.arguments, references)
@@ -280,90 +281,13 @@ class Drafter:
             text += frame("user", "fallback", self.rng, what=goal.fallback.says)
         return tidied(text)
 
-    # ---- records in words ----------------------------------------------------------------------------------------
-
-    def _reference(self, entity: str, key: str) -> Reference:
-        """The record in words that lead to it with the tools there are; by its id where no others do."""
-        noun = self.app.entities[entity].noun
-        for number, (kind, before) in enumerate(self.outcomes):
-            if before == key and kind == entity and number == _last(self.outcomes, key) and self.rng.random() < 0.7:
-                forms = ("that {}", "that {}", "the same {}", "this {}", "that same {}", "the {} from before")
-                return Reference("that", entity, key, self.rng.choice(forms).format(noun), goal=number)
-        kind_of = self.rng.choice(REFERENCES)
-        reference = self._best(entity, key) if kind_of == "best" else None
-        if reference is None and kind_of != "id":
-            text = label(self.world, entity, key, self.rng)
-            reference = Reference("label", entity, key, text, facts_of(self.world, entity, key))
-            reference = None if "nobody" in text else reference
-        if reference is not None and self._leads(reference):
-            return reference
-        return Reference("id", entity, key, key if self.rng.random() < 0.5 else f"{noun} {key}")
-
-    def _best(self, entity: str, key: str) -> Reference | None:
-        """The record as the one with the most or least of something among some."""
-        rng, fields = self.rng, self.app.entities[entity].fields
-        finders = [a for a in self.app.actions.values() if a.finds == entity and a.name in self.allowed]
-        names = [name for name, kind in fields.items() if kind.numeric or kind.base in ("date", "time")]
-        row = self.world.tables[entity][key]
-        names = [name for name in names if row[name] is not None and field_words(name, fields[name])]
-        if not finders or not names:
-            return None
-        action, name, highest = rng.choice(finders), rng.choice(names), rng.random() < 0.5
-        values: dict[str, Any] = {}
-        refs: dict[str, Reference] = {}
-        for parameter in action.parameters:
-            value = row[parameter.name]
-            if value is None or parameter.name == name or (parameter.optional and rng.random() < 0.4):
-                continue
-            if parameter.type.base == "ref":
-                refs[parameter.name] = self._reference_once(parameter.type.target, value)
-            elif not _names_one(self.app.entities[entity], parameter):
-                values[parameter.name] = value
-        needed = {parameter.name for parameter in action.parameters if not parameter.optional}
-        if not (values or refs) or needed - {*values, *refs}:
-            return None
-        text = self._superlative(entity, name, values, refs, highest=highest)
-        return Reference("best", entity, key, text, best=Best(action.name, values, refs, name, highest))
-
-    def _reference_once(self, entity: str, key: str) -> Reference:
-        text = label(self.world, entity, key, self.rng)
-        reference = Reference("label", entity, key, text, facts_of(self.world, entity, key))
-        if "nobody" not in text and self._leads(reference):
-            return reference
-        return Reference("id", entity, key, key)
-
-    def _superlative(
-        self, entity: str, name: str, values: Mapping[str, Any], refs: Mapping[str, Reference], *, highest: bool
-    ) -> str:
-        made = self.app.entities[entity]
-        most = superlative(name, made.fields[name], highest=highest)
-        said = self._as_said(entity, values, refs)
-        noun, clause = described(made, said, many=False)
-        if not clause:
-            return f"the {noun} with {most}"
-        noun, clause = described(made, said, many=True)
-        return f"the {made.noun} with {most} among the {noun} {clause}"
-
-    def _as_said(self, entity: str, values: Mapping[str, Any], refs: Mapping[str, Reference]) -> dict[str, str]:
-        fields = self.app.entities[entity].fields
-        said = {name: spoken(fields[name], value, self.rng, self.app.today) for name, value in values.items()}
-        return {**said, **{name: reference.text for name, reference in refs.items()}}
-
-    def _leads(self, reference: Reference) -> bool:
-        """Whether an agent with the tools there are comes to this record."""
-        finder = Finder(self.app, self.allowed, together=False)
-        try:
-            return search(finder.reference(reference), self.surface, self.world) == reference.id
-        except NotFound:
-            return False
-
     # ---- questions -----------------------------------------------------------------------------------------------
 
     def _ask(self) -> Goal | None:
         entity = self.rng.choice([each for each in self.app.entities.values() if self.world.tables[each.name]])
         key = self.rng.choice(list(self.world.tables[entity.name]))
         row = self.world.tables[entity.name][key]
-        reference = self._reference(entity.name, key)
+        reference = self.referring.reference(entity.name, key)
         told = {path[0] for path in entity.label.paths} | set(reference.best.values if reference.best else ())
         fields = [
             name
@@ -386,23 +310,14 @@ class Drafter:
         action = self.rng.choice(finders)
         entity = self.app.entities[action.finds]
         row = self.world.tables[entity.name][self.rng.choice(list(self.world.tables[entity.name]))]
-        values: dict[str, Any] = {}
-        refs: dict[str, Reference] = {}
-        for parameter in action.parameters:
-            value = row[parameter.name]
-            if value is None or (parameter.optional and self.rng.random() < 0.4):
-                continue
-            if parameter.type.base == "ref":
-                refs[parameter.name] = self._reference_once(parameter.type.target, value)
-            elif not _names_one(entity, parameter):
-                values[parameter.name] = value
+        told = self.referring.told(action, row)
         numbers = [n for n, kind in entity.fields.items() if kind.base == "money" or kind.unit in SUMMED]
-        needed = {p.name for p in action.parameters if not p.optional}
-        if not (values or refs) or needed - {*values, *refs} or (summed and not numbers):
+        if told is None or (summed and not numbers):
             return None
+        values, refs = told
         ids = {name: reference.id for name, reference in refs.items()}
         matching = self.world.run(action, {**values, **ids}).ids
-        nouns = " ".join(described(entity, self._as_said(entity.name, values, refs), many=True)).strip()
+        nouns = " ".join(described(entity, self.referring.said(entity.name, values, refs), many=True)).strip()
         if not summed:
             says = tidied(frame("user", "ask_count", self.rng, nouns=nouns))
             return Goal("count", says, "told", "", action.name, values, refs, tells=(len(matching),))
@@ -411,7 +326,9 @@ class Drafter:
         if len(amounts) < 2 or None in amounts:
             return None
         says = frame("user", "ask_total", self.rng, field=field_words(name, entity.fields[name]), nouns=nouns)
-        return Goal("total", tidied(says), "told", "", action.name, values, refs, name, (_sum(amounts),))
+        return Goal(
+            "total", tidied(says), "told", "", action.name, values, refs, name, (whole(round(sum(amounts), 2)),)
+        )
 
     def _outside(self) -> Goal | None:
         """What another desk could do."""
@@ -433,40 +350,7 @@ class Drafter:
         return None if "nobody" in text else Goal("outside", text, "outside")
 
 
-def _names_one(entity: Entity, parameter: Parameter) -> bool:
-    """Whether a value of the parameter leaves one record, so that nothing is to be counted or compared."""
-    named = parameter.type.base == "pool" and (parameter.name,) in entity.label.paths
-    return named or parameter.type.base in ("email", "phone")
-
-
-def _sum(amounts: Sequence[float]) -> float | int:
-    total = round(sum(amounts), 2)
-    return int(total) if float(total).is_integer() else total
-
-
-def _last(outcomes: Sequence[tuple[str, str]], key: str) -> int:
-    return max(number for number, (_, before) in enumerate(outcomes) if before == key)
-
-
 def fill(text: str, values: Mapping[str, str]) -> str:
     for name, value in values.items():
         text = text.replace("{" + name + "}", value)
     return text
-
-
-def search(coroutine: Search[Any], surface: Surface, world: World) -> Any:
-    """Runs a search without trouble; raises NotFound."""
-    results: list[Row] | None = None
-    try:
-        calls = next(coroutine)
-        while True:
-            results = []
-            for call in calls:
-                tool = surface.by_action[call.action]
-                try:
-                    results.append(surface.shown(world, tool, world.run(tool.action, call.arguments)))
-                except Refused as refusal:
-                    results.append({"error": refusal.error})
-            calls = coroutine.send(results)
-    except StopIteration as end:
-        return end.value

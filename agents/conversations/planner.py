@@ -7,7 +7,6 @@ judge does real work.
 """
 
 import json
-import re
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from random import Random
@@ -16,28 +15,25 @@ from typing import Any
 from agents.conversations.agents import Agent
 from agents.conversations.facts import Facts
 from agents.conversations.finding import Call, Finder, NotFound, Row, Search, rows_of
-from agents.conversations.phrases import be, field_phrase, field_words, of_record
-from agents.conversations.said import is_said
+from agents.conversations.phrases import field_words
 from agents.conversations.task import Goal, WorldTask
+from agents.conversations.telling import Telling, neutral
 from agents.conversations.users import NO, ScriptedUser
 from agents.conversations.words import (
     frame,
     lower_first,
     main_clause,
-    spoken,
-    tidied,
     upper_first,
     without_underscores,
 )
+from agents.tools.numbers import whole
 from agents.worlds.application import Action, Policy, owner_paths
 from agents.worlds.simulator import REBUILDING, TIMED_OUT, UNAVAILABLE, banned
 from agents.worlds.surface import Surface, plural
-from agents.worlds.template import Template
 from agents.worlds.world import Refused, World
 from k2model.chat.messages import call_id
 from k2model.chat.model_json import ModelJsonError, loads_arguments
 
-PERSONAL = re.compile(r"\b(I|I'm|I'd|me|my|mine|we|us|our)\b")
 PASSING = (UNAVAILABLE, REBUILDING)
 
 
@@ -71,6 +67,7 @@ class Planner:
         self.agent, self.surface, self.task, self.user, self.world = agent, surface, task, user, world
         self.app = surface.app
         self.rng = Random(f"{seed}|planner")
+        self.words = Telling(agent, surface, self.rng)
         self.allowed = [surface.tools[name].action.name for name in task.tools]
         self.finder = Finder(self.app, self.allowed, together=agent.together)
         self.times: dict[str, int] = {}
@@ -115,7 +112,7 @@ class Planner:
                 self.ended = "answer"
                 said.append((yield from self._goal(number)))
             if said:
-                yield Say(" ".join(said), self._thought(self.ended if len(said) == 1 else "answer"))
+                yield Say(" ".join(said), self.words.thought(self.ended if len(said) == 1 else "answer"))
             else:
                 yield Say(frame("agent", "bye", self.rng), "")
 
@@ -124,7 +121,7 @@ class Planner:
         goal = self.task.goals[number]
         if goal.kind == "outside":
             self.ended = "outside"
-            return frame("agent", "outside", self.rng, what=main_clause(_neutral(goal.says)))
+            return frame("agent", "outside", self.rng, what=main_clause(neutral(goal.says)))
         try:
             return (yield from self._fulfil(number, goal))
         except NotFound as lost:
@@ -133,14 +130,14 @@ class Planner:
     def _fulfil(self, number: int, goal: Goal) -> Generator[Say | Step, Any, str]:
         if goal.missing:
             noun = self.app.entities[goal.references[goal.missing[0]].entity].noun
-            yield Say(frame("agent", "which", self.rng, noun=noun), self._thought("which", noun=noun))
+            yield Say(frame("agent", "which", self.rng, noun=noun), self.words.thought("which", noun=noun))
         if goal.slip:
             yield from self._wrong_id(goal)
         ids = yield from self._search(self.finder.references(goal.references))
         if goal.kind == "ask":
             reference = goal.references["record"]
             row = yield from self._search(self.finder.show(reference.entity, ids["record"], reference.text))
-            return self._told(reference.entity, goal.asked, row[goal.asked], reference.text)
+            return self.words.told(reference.entity, goal.asked, row[goal.asked], reference.text)
         if goal.kind in ("count", "total"):
             why = "count" if goal.kind == "count" else "total"
             (result,) = yield from self._calls([Call(goal.action, {**goal.arguments, **ids}, why)])
@@ -149,8 +146,7 @@ class Planner:
                 noun, value = entity.noun, result.get("count", len(rows))
                 nouns = noun if value == 1 else plural(noun)
                 return frame("agent", "counted", self.rng, value=value, nouns=nouns, plural=plural(noun))
-            total = round(sum(row.get(goal.asked) or 0 for row in rows), 2)
-            value = int(total) if float(total).is_integer() else total
+            value = whole(round(sum(row.get(goal.asked) or 0 for row in rows), 2))
             field = field_words(goal.asked, entity.fields[goal.asked])
             return frame("agent", "totalled", self.rng, value=value, field=field)
         return (yield from self._do(number, goal, ids))
@@ -161,27 +157,16 @@ class Planner:
         call = self.finder.shower(reference.entity, goal.slip, "look", goal.slip)
         if call is None:
             stored = {n: r.id for n, r in goal.references.items()} | dict(goal.arguments) | {name: goal.slip}
-            call = Call(goal.action, stored, "do", _neutral(goal.says))
+            call = Call(goal.action, stored, "do", neutral(goal.says))
         yield from self._calls([call], plainly=True)
-        yield Say(frame("agent", "wrong_id", self.rng, about=goal.slip), self._thought("wrong_id"))
-
-    def _told(self, entity: str, name: str, value: Any, about: str) -> str:
-        """A field of a record as the agent says it."""
-        kind = self.app.entities[entity].fields[name]
-        phrase = field_phrase(name, kind)
-        text = str(value) if kind.numeric else spoken(kind, value, self.rng, self.app.today)
-        if kind.numeric and kind.unit and kind.unit.split()[0] not in phrase:
-            text += f" {kind.unit}"
-        it = of_record(phrase, about)
-        slots = {"it": it, "It": upper_first(it), "field": phrase, "is": be(phrase), "value": text}
-        return tidied(frame("agent", "told", self.rng, about=about, About=upper_first(about), **slots))
+        yield Say(frame("agent", "wrong_id", self.rng, about=goal.slip), self.words.thought("wrong_id"))
 
     # ---- changes -------------------------------------------------------------------------------------------------
 
     def _do(self, number: int, goal: Goal, ids: Mapping[str, str]) -> Generator[Say | Step, Any, str]:
         action = self.app.actions[goal.action]
         stored = {**goal.arguments, **ids}
-        what = self._what(goal, action)
+        what = self.words.what(goal, action)
         forgets = self.rng.random() < self.agent.slip / 3
         if not forgets:
             refusal = yield from self._rules(goal, action, stored, what)
@@ -189,13 +174,13 @@ class Planner:
                 self.ended = "forbidden"
                 return refusal
             if any(self.app.rules(action.name, "confirm")):
-                answer = yield Say(frame("agent", "confirm", self.rng, what=what), self._thought("confirm"))
+                answer = yield Say(frame("agent", "confirm", self.rng, what=what), self.words.thought("confirm"))
                 if NO.search(answer):
                     return frame("agent", "declined", self.rng)
                 if self.user.act == "change":
                     stored |= dict(goal.corrected)
                     goal = replace(goal, arguments={**goal.arguments, **goal.corrected})
-                    what = self._what(goal, action)
+                    what = self.words.what(goal, action)
         if self.rng.random() < self.agent.slip / 3:
             return frame("agent", "done", self.rng, what=what)  # the step is forgotten
         why = action.why or "the user wants it"
@@ -213,7 +198,7 @@ class Planner:
         if "id" in result:
             self.finder.made[number] = result["id"]
             self.finder.seen[result["id"]] = result
-        return self._done(goal, action, result, what)
+        return self.words.done(goal, action, result, what)
 
     def _failed(self, number: int, goal: Goal, result: Row, what: str) -> Generator[Say | Step, Any, str]:
         message = str(result.get("message", result["error"]))
@@ -287,7 +272,7 @@ class Planner:
         noun = self.app.entities[rule.entity].noun
         given = goal.credential.get(rule.id, "")
         if (rule.id, given) not in self.identified and not (given and given in self.heard):
-            yield Say(frame("agent", "identify", self.rng, field=words, noun=noun), self._thought("identify"))
+            yield Say(frame("agent", "identify", self.rng, field=words, noun=noun), self.words.thought("identify"))
         self.identified.add((rule.id, given))
         row = yield from self._owner(rule, action, stored, given)
         if row is None or str(row.get(rule.value, "")).casefold() != given.casefold():
@@ -352,15 +337,17 @@ class Planner:
             plainly: no step goes wrong.
         """
         made = list(calls) if plainly else [self._slip(call) for call in calls]
-        results: list[Row] = list((yield Step(tuple(made), self._thought(made[0].why, made[0], what=what, why=why))))
+        results: list[Row] = list(
+            (yield Step(tuple(made), self.words.thought(made[0].why, made[0], what=what, why=why)))
+        )
         for k, call in enumerate(calls):
             tries = 0
             while results[k].get("message") in PASSING and tries < self.agent.patience:
                 tries += 1
-                (results[k],) = yield Step((made[k],), self._thought("retry", made[k]))
+                (results[k],) = yield Step((made[k],), self.words.thought("retry", made[k]))
             if made[k] != call and "error" in results[k] and self.rng.random() < self.agent.recover:
                 reason = lower_first(str(results[k].get("message", "it failed")))
-                (results[k],) = yield Step((call,), self._thought("repair", call, why=reason))
+                (results[k],) = yield Step((call,), self.words.thought("repair", call, why=reason))
             self.finder.note(call, results[k])
         return results
 
@@ -429,79 +416,6 @@ class Planner:
                 return Call(action.name, given, "check")
         return None
 
-    # ---- words ---------------------------------------------------------------------------------------------------
-
-    def _what(self, goal: Goal, action: Action) -> str:
-        """The wish as the agent says it: with as much of what is known as a sentence holds, and no reasons."""
-        known = {name: reference.text for name, reference in goal.references.items()}
-        for name, value in goal.arguments.items():
-            known[name] = spoken(action.parameter(name).type, value, self.rng, self.app.today)
-        asks = [(ask, {path[0] for path in ask.paths}) for ask in action.asks if not PERSONAL.search(ask.text)]
-        held = [len(names) for _, names in asks if names <= known.keys()]
-        able = [ask for ask, names in asks if names <= known.keys() and len(names) == max(held)]
-        if not able:
-            return action.name.replace("_", " ")
-        return tidied(_without_reason(self.rng.choice(able)).fill(lambda path: known[path[0]]))
-
-    def _done(self, goal: Goal, action: Action, result: Row, what: str) -> str:
-        """What was done, with nothing that the agent can't know."""
-        assert action.done is not None
-        unknown = False
-
-        def value(path: Sequence[str]) -> Any:
-            nonlocal unknown
-            known = self._known(goal, action, result, path)
-            unknown |= known is None
-            return known
-
-        text = upper_first(tidied(action.done.fill(value)))
-        if unknown or self.rng.random() < 0.1:
-            text = frame("agent", "done", self.rng, what=what)
-        for rule in self.app.rules(action.name, "tell"):
-            told = result.get(rule.value)
-            if told is not None and not is_said(told, [text], self.app.today):
-                words = without_underscores(rule.value)
-                slots = {"field": words, "Field": upper_first(words), "is": be(words), "value": told}
-                text += " " + frame("agent", "told_after", self.rng, **slots)
-        return text
-
-    def _known(self, goal: Goal, action: Action, result: Row, path: Sequence[str]) -> Any:
-        root, *rest = path
-        if root in action.lets and not rest:
-            value = result.get(root)
-            return without_underscores(value) if isinstance(value, str) else value
-        parameter = next((p for p in action.parameters if p.name == root), None)
-        if parameter is not None and parameter.type.base != "ref" and not rest:
-            value = goal.arguments.get(root, parameter.default)
-            return None if value is None else spoken(parameter.type, value, self.rng, self.app.today)
-        reference = goal.references.get(root)
-        if reference is not None and not rest:
-            return reference.text
-        if (reference is not None and reference.id == result.get("id")) or (parameter is None and "id" in result):
-            name = rest[0] if rest else "id"
-            kind = self.app.entities[_entity(self.app.actions[action.name], root)].fields.get(name)
-            if len(rest) > 1 or (kind is not None and kind.base == "ref"):
-                return None
-            value = result.get(name)
-            return value if kind is None or value is None else spoken(kind, value, self.rng, self.app.today)
-        if reference is not None and rest == ["id"]:
-            return reference.id
-        return None
-
-    def _thought(self, kind: str, call: Call | None = None, **words: str) -> str:
-        if not self.agent.thinks:
-            return ""
-        tool = self.surface.by_action[call.action].name if call is not None else ""
-        about = (call.about if call is not None else "") or "the record"
-        slots = {"why": "", **words, "about": about, "tool": tool, "what": main_clause(words.get("what") or about)}
-        text = tidied(frame("thoughts", kind, self.rng, **slots))
-        return text if tool and text.startswith(tool) else upper_first(text)
-
-
-def _entity(action: Action, root: str) -> str:
-    """The entity that a name in an action's words stands for."""
-    return action.refs.get(root, root)
-
 
 def _parsed(message: Mapping[str, Any]) -> Row:
     """A tool's result as JSON values; what is none counts as a passing failure."""
@@ -509,24 +423,3 @@ def _parsed(message: Mapping[str, Any]) -> Row:
         return loads_arguments(str(message.get("content") or ""))
     except ModelJsonError:
         return {"error": "unavailable", "message": "not run"}
-
-
-REASON = re.compile(r"([,;] | because of (an? )?|, because )[^{}]*$")
-
-
-def _without_reason(ask: Template) -> Template:
-    """The sentence without what its user gives as a reason, which the agent can't know."""
-    shorter = REASON.sub("", ask.text)
-    return Template(shorter, ask.paths) if shorter.count("{") == ask.text.count("{") else ask
-
-
-ADDRESSED = {
-    "my": "your", "our": "your", "me": "you", "us": "you", "i": "you", "we": "you", "i'm": "you're", "i am": "you are",
-    "i was": "you were", "i'd": "you'd", "we're": "you're", "mine": "yours", "ours": "yours", "myself": "yourself",
-}  # fmt: skip
-
-
-def _neutral(text: str) -> str:
-    """A wish of the user in the agent's mouth."""
-    words = re.compile(rf"\b({'|'.join(sorted(ADDRESSED, key=len, reverse=True))})\b", re.I)
-    return words.sub(lambda match: ADDRESSED[match[0].lower()], text).rstrip(".")

@@ -11,6 +11,7 @@ from random import Random
 from typing import Any
 
 from agents.tools.everyday import Type, pools
+from agents.tools.numbers import whole
 
 MONTHS = "January February March April May June July August September October November December".split()
 ISO = re.compile(r"\d{4}-\d\d-\d\d")
@@ -67,7 +68,7 @@ def round_number(low: float, high: float, rng: Random) -> float | int:
     value = rng.uniform(low, high)
     places = rng.choice([0, 1, 1, 2]) if high - low > 2 else rng.choice([1, 2, 2])
     value = min(max(round(value, places), low), high)
-    return int(value) if float(value).is_integer() else value
+    return whole(value)
 
 
 def _date(rng: Random) -> str:

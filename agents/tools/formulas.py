@@ -11,6 +11,7 @@ from datetime import date
 from typing import Any
 
 from agents.tools.expression import ARITHMETIC, Compiler, Evaluate, Scope, numeric
+from agents.tools.numbers import whole
 
 METERS = {"cm": 0.01, "m": 1.0, "km": 1000.0, "inch": 0.0254, "ft": 0.3048, "mile": 1609.344}
 GRAMS = {"g": 1.0, "kg": 1000.0, "oz": 28.349523125, "lb": 453.59237}
@@ -147,4 +148,4 @@ def _rounded(value: Any) -> Any:
     if not isinstance(value, float):
         return value
     rounded = round(value, 2) if abs(value) >= 1 else round(float(f"{value:.3g}"), 6)
-    return int(rounded) if rounded.is_integer() else rounded
+    return whole(rounded)

@@ -23,6 +23,7 @@ from typing import Any
 import yaml
 
 from agents.tools.everyday import FOLDER
+from agents.tools.numbers import whole
 
 PLAIN = ("time", "bool", "text", "email", "phone")
 RANGED = re.compile(r"(int|number|money|date) (-?[\d.]+)\.\.(-?[\d.]+)(?: (.+))?")
@@ -130,10 +131,10 @@ def draw(kind: FieldType, rng: Random, today: date) -> Any:
     if kind.base == "int":
         return rng.randint(int(kind.low), int(kind.high))
     if kind.base == "number":
-        return _tidy(round(rng.uniform(kind.low, kind.high), 1 if kind.high - kind.low > 2 else 2))
+        return whole(round(rng.uniform(kind.low, kind.high), 1 if kind.high - kind.low > 2 else 2))
     if kind.base == "money":
         wide = kind.high - kind.low > 40
-        return _tidy(round(rng.uniform(kind.low, kind.high), 0 if wide and rng.random() < 0.6 else 2))
+        return whole(round(rng.uniform(kind.low, kind.high), 0 if wide and rng.random() < 0.6 else 2))
     if kind.base == "date":
         return (today + timedelta(days=rng.randint(int(kind.low), int(kind.high)))).isoformat()
     if kind.base == "enum":
@@ -143,10 +144,6 @@ def draw(kind: FieldType, rng: Random, today: date) -> Any:
     if kind.base == "pool":
         return rng.choice(pools()[kind.pool])
     return SHAPES[kind.base](rng)
-
-
-def _tidy(value: float) -> float | int:
-    return int(value) if float(value).is_integer() else value
 
 
 def _word(rng: Random) -> str:

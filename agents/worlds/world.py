@@ -11,6 +11,7 @@ from random import Random
 from typing import Any
 
 from agents.tools.expression import Scope
+from agents.tools.numbers import whole
 from agents.worlds.application import Action, Application, Entity, order
 from agents.worlds.expression import WORLD, ExpressionError
 from agents.worlds.fields import FieldType, draw, pools
@@ -285,7 +286,7 @@ def plain(value: Any) -> Any:
         if not math.isfinite(value):
             raise ExpressionError(f"{value} is no number")
         rounded = round(value, 2)
-        return int(rounded) if rounded.is_integer() else rounded
+        return whole(rounded)
     return value
 
 
