@@ -9,9 +9,10 @@ conversations repeat the first request of the one before them without the tool t
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from random import Random
-from typing import Any
+from typing import Any, ClassVar
 
 from agents.requests.dialog import Call, Dialog, Message
+from agents.requests.mix import Mix
 from agents.requests.offers import Offer, hide_spelling
 from agents.requests.shelf import Kit, Shelf, alike, simple
 from agents.requests.trees import Tree, draw_tree
@@ -22,8 +23,6 @@ from agents.requests.writer import Turn, Writer
 from agents.tools.everyday import EverydayTool
 
 TROUBLES = {"missing": 22, "search": 14, "busy": 24, "limit": 12, "exists": 8, "spelling": 12, "denied": 8}
-TOOLS = (2, 3, 3, 3, 3, 4, 4, 4, 5, 6, 8)  # declared at least
-WALKED = 2  # services that a conversation declares in their order, so that each is seen
 NEAR = 0.6  # of further tools: near one that is asked for
 PAIRED = 0.45  # of every second conversation that follows one with a single call first
 PAIRS = 0.07  # of all conversations that this makes
@@ -38,27 +37,6 @@ SYSTEM = (
     "Work step by step: call a tool, read its result, then decide what comes next.",
     "Never make up values. They come from the user or from a tool.",
 )
-
-
-@dataclass(frozen=True)
-class Mix:
-    """Where the tools that are asked for come from (weights), and shares.
-
-    beside: of everyday tools among those declared beside. Of conversations: dependent (two calls or more that go on
-    with an earlier result), errors (in a result), parallel, no_tool, ask_back, thoughts.
-    """
-
-    everyday: float
-    library: float
-    service: float
-    mcp: float
-    parallel: float
-    no_tool: float
-    ask_back: float
-    dependent: float
-    errors: float
-    beside: float
-    thoughts: float
 
 
 @dataclass(frozen=True)
@@ -91,9 +69,16 @@ class Requests:
         everyday: the authored tools. rows: of tools.parquet; those of a simulated world, and the authored, don't count.
         base: the seed of number 0.
 
+    Attributes:
+        tools: of these numbers one is drawn: so many are declared at least.
+        walked: services that a conversation declares in their order, so that each is seen.
+
     Raises:
         ValueError: a source has a weight but no tool that can be asked for.
     """
+
+    tools: ClassVar[tuple[int, ...]] = (2, 3, 3, 3, 3, 4, 4, 4, 5, 6, 8)
+    walked: ClassVar[int] = 2
 
     def __init__(
         self, everyday: Sequence[EverydayTool], rows: Sequence[Mapping[str, Any]], mix: Mix, base: int
@@ -130,7 +115,11 @@ class Requests:
         turns[:] = [Turn("no_tool", others[0].wanted), *further]
         kit.offers = {key: offer for key, offer in kit.offers.items() if not alike(offer, fitting)}
         for offer in other.offers.values():
-            if offer.key != fitting.key and len(kit.offers) < max(TOOLS):
+            if offer.key != fitting.key and len(kit.offers) < max(self.tools):
+                kit.add(offer)
+        rng = Random(f"{self.base}|{before}|other")
+        while not kit.offers:  # all it had was like the tool that fitted
+            if not alike(offer := self.shelf.beside(rng), fitting):
                 kit.add(offer)
         return self._opening(before, plan, others[0])
 
@@ -165,12 +154,12 @@ class Requests:
     def _setup(self, number: int, plan: Plan) -> tuple[Kit, list[Turn]]:
         """The tools of a conversation, and what is asked for in its turns."""
         rng, kit, shelf = Random(f"{self.base}|{number}|setup"), Kit(), self.shelf
-        for step in range(WALKED if self.walk else 0):
-            kit.add(self.walk[(WALKED * number + step) % len(self.walk)])
+        for step in range(self.walked if self.walk else 0):
+            kit.add(self.walk[(self.walked * number + step) % len(self.walk)])
         kit.walked = set(kit.offers)
         turns = [self._turn(name, kit, rng) for name in plan.kinds]
         asked = [offer for key, offer in kit.offers.items() if key not in kit.walked] or [shelf.fresh(rng)]
-        most = rng.choice(TOOLS)
+        most = rng.choice(self.tools)
         for _ in range(3 * most):
             if len(kit.offers) < most:
                 near = shelf.near(rng.choice(asked), rng) if rng.random() < NEAR else None

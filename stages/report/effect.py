@@ -12,7 +12,8 @@ ARMS = {
     "before": "worlds of before: one table, four actions",
     "services": "requests to service specifications",
     "worlds": "conversations at desks",
-    "requests": "requests to everyday tools, library functions, services",
+    "requests": "whole conversations on everyday tools, library functions, services",
+    "singles": "single turns on such tools, a third without a fitting one",
     "all": "requests and desks",
 }
 MEASURES = {"desks": "held desks"}  # the others have BFCL's names

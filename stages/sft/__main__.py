@@ -89,7 +89,8 @@ def main() -> None:
         pools = [
             Pool("trajectory", conversations["trajectories"].examples, p.trajectory_share),
             Pool("request", conversations["requests"].examples, p.request_share),
-            Pool("demonstration", demonstrations, 1 - p.trajectory_share - p.request_share - p.text_share),
+            Pool("single", conversations["singles"].examples, p.single_share),
+            Pool("demonstration", demonstrations, p.demonstration_share),
             Pool(TEXT, text, p.text_share),
         ]
         mixture = Mixture(pools, p.sequence_length, stage.seed32("order"))
@@ -142,6 +143,7 @@ def main() -> None:
         data = [
             made_here("trajectories of simulated tool use and of repairs", f"{learned['trajectories']:,} kept"),
             made_here("conversations on declared tools", f"{learned['requests']:,} kept"),
+            made_here("single turns on declared tools", f"{learned['singles']:,} kept"),
             made_here("demonstrations of elementary tasks, and answered questions", f"{len(demonstrations):,}"),
         ]
         made = records(stage, stage.start, data, metrics)
@@ -150,8 +152,8 @@ def main() -> None:
         write_csv(curve, rows)
         stage.track.artifact(curve)
         stage.finish(
-            f"{p.steps} steps on {learned['trajectories']:,} trajectories, {learned['requests']:,} requests and "
-            f"{len(demonstrations):,} demonstrations, "
+            f"{p.steps} steps on {learned['trajectories']:,} trajectories, {learned['requests']:,} requests, "
+            f"{learned['singles']:,} single turns and {len(demonstrations):,} demonstrations, "
             f"loss {losses[0]:.3f} to {metrics['loss']:.3f}, {metrics.get('call_accuracy', 0):.1%} of "
             f"{metrics['call_accuracy_n']} held calls exact, held-out text {metrics['text_loss']:.3f} nats a token "
             f"({metrics['text_loss_change']:+.3f})",

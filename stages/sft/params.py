@@ -8,8 +8,8 @@ from stages.harness.optimizer import TrainingSection
 class SftParams(TrainingSection):
     """Supervised tuning on kept trajectories, on demonstrations of the RL tasksets, and on plain text.
 
-    trajectory_share, request_share, text_share: of the rows: conversations in worlds and coding sessions, conversations
-    on declared tools alone, plain text; the others hold demonstrations.
+    trajectory_share, request_share, single_share, text_share: of the rows: conversations in worlds and coding sessions,
+    whole conversations on declared tools, single turns on such, plain text; the others hold demonstrations.
     facts: questions about training documents with their answers, among the demonstrations.
     cut_long: a trajectory longer than a row is learned up to the last whole turn that fits, else it is left out.
     """
@@ -24,6 +24,7 @@ class SftParams(TrainingSection):
     fake_quant: bool
     trajectory_share: float = Field(ge=0, le=1)
     request_share: float = Field(ge=0, le=1)
+    single_share: float = Field(ge=0, le=1)
     text_share: float = Field(ge=0, lt=1)
     demonstrations: dict[str, int]
     facts: int = Field(ge=0)
@@ -39,6 +40,12 @@ class SftParams(TrainingSection):
                 f"rows_per_step {self.rows_per_step} is no multiple of micro_rows × ranks "
                 f"({self.micro_rows} × {self.ranks})"
             )
-        if self.trajectory_share + self.request_share + self.text_share > 1:
-            raise ValueError("trajectory_share, request_share and text_share are more than 1 together")
+        if self.demonstration_share < 0:
+            raise ValueError("trajectory_share, request_share, single_share and text_share are more than 1 together")
         return self
+
+    @property
+    def demonstration_share(self) -> float:
+        """Of the rows."""
+        shares = self.trajectory_share, self.request_share, self.single_share, self.text_share
+        return round(1 - sum(shares), 9)

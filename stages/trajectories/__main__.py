@@ -87,7 +87,7 @@ def main() -> None:
             }
         except ChatError as error:
             raise InputError(f"trajectories.agent, teacher, judge: {error}") from None
-        paths += requested(stage, tools) if p.requests.count else []
+        paths += requested(stage, tools)
         paths += served(stage) if p.servers else []
         paths += executed(stage, tools)
         paths += coding(stage, agents, stack)

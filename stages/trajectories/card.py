@@ -55,6 +55,7 @@ def measure(paths: Sequence[Path], real: Set[str]) -> dict[str, float]:
             if row["kept"]:
                 diversity.add(row)
             count["requests"] += row["source"] == "request"
+            count["singles"] += row["source"] == "single"
             count["servers"] += row["source"] in ("server", "executed")
             count["coding"] += row["source"] == "coding"
             count["coding_kept"] += row["source"] == "coding" and row["kept"]
@@ -115,8 +116,8 @@ def card(p: TrajectoriesParams, metrics: Mapping[str, float], judged_by: str, sh
         "# Trajectories",
         "",
         f"{counts['trajectories']:,} trajectories, {counts['kept']:,} kept; {counts['coding']:,} are coding sessions,",
-        f"{counts['requests']:,} conversations on declared tools without a world, {counts['servers']:,} with real MCP",
-        "servers.",
+        f"{counts['requests']:,} conversations on declared tools without a world, {counts['singles']:,} of one turn",
+        f"that end with the call, {counts['servers']:,} with real MCP servers.",
         "",
         f"Who acts: {who}",
         f"Users: {'played by the same model' if p.user == 'agent' else 'state machines over dialogue acts'}.",

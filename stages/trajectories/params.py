@@ -1,9 +1,10 @@
 """`trajectories` in params.yaml."""
 
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from agents.requests.mix import Mix
 from stages.harness.endpoint import check_teacher
 from stages.harness.inputs import ModelSpec
 from stages.harness.section import Section
@@ -18,13 +19,13 @@ class ActingParams(Section):
     max_steps: int = Field(ge=1)
 
 
-class RequestParams(Section):
-    """Conversations on declared tools without a world; see `agents/requests/conversation.py`.
+class SingleParams(Section):
+    """Conversations of one turn on declared tools, which end with the call; see `agents/requests/singles.py`.
 
     everyday, library, service, mcp: weights of authored everyday tools, functions of Python packages, operations of
     services, and tools of harvested MCP servers, which count where there are some.
-    beside: share of everyday tools among those declared beside. dependent, errors, parallel, no_tool, ask_back,
-    thoughts: shares of conversations.
+    beside: share of everyday tools among those declared beside. parallel, no_tool, ask_back, thoughts: shares of
+    conversations.
     """
 
     count: int = Field(ge=0)
@@ -33,18 +34,34 @@ class RequestParams(Section):
     service: float = Field(ge=0)
     mcp: float = Field(ge=0)
     beside: float = Field(ge=0, le=1)
-    dependent: float = Field(ge=0, le=1)
-    errors: float = Field(ge=0, le=1)
     parallel: float = Field(ge=0, le=1)
     no_tool: float = Field(ge=0, le=1)
     ask_back: float = Field(ge=0, le=1)
     thoughts: float = Field(ge=0, le=1)
 
     @model_validator(mode="after")
-    def _weights(self) -> "RequestParams":
+    def _weights(self) -> Self:
         if not self.everyday + self.library + self.service:
             raise ValueError("everyday, library and service are all 0")
         return self
+
+    @property
+    def mix(self) -> Mix:
+        return Mix(dependent=0.0, errors=0.0, **self.model_dump(exclude={"count"}))
+
+
+class RequestParams(SingleParams):
+    """Whole conversations on declared tools without a world; see `agents/requests/conversation.py`.
+
+    dependent, errors: shares of conversations.
+    """
+
+    dependent: float = Field(ge=0, le=1)
+    errors: float = Field(ge=0, le=1)
+
+    @property
+    def mix(self) -> Mix:
+        return Mix(**self.model_dump(exclude={"count"}))
 
 
 class TrajectoriesParams(Section):
@@ -81,6 +98,7 @@ class TrajectoriesParams(Section):
     judge: ModelSpec
     judged: int = Field(ge=0)
     requests: RequestParams
+    singles: SingleParams
 
     @model_validator(mode="after")
     def _known(self) -> "TrajectoriesParams":

@@ -12,16 +12,17 @@ from k2model.chat.messages import render
 Row = dict[str, Any]
 SUCCESS = {
     "request": "exactly these calls, in their turns, and no other",
+    "single": "exactly these calls, at once, and no other",
     "server": "these calls, made again from a clean state, give the same results",
     "executed": "the server took the calls",
 }
 
 
-def rows(requests: Requests, numbers: Sequence[int]) -> list[Row]:
+def rows(requests: Requests, numbers: Sequence[int], source: str) -> list[Row]:
     """The conversations on declared tools with these numbers, in order."""
     made = [(number, requests.make(number)) for number in numbers]
     return [
-        _row("request", number, one.tools[0].group, one.seed, one.declarations(), one.messages, one.kinds, one.gold)
+        _row(source, number, one.tools[0].group, one.seed, one.declarations(), one.messages, one.kinds, one.gold)
         for number, one in made
     ]
 

@@ -14,7 +14,8 @@ from agents.conversations.llm_agent import Acting
 from agents.conversations.llm_judge import Question, ask_llm
 from agents.conversations.wording import Wording, reword
 from agents.loop.loop import InfrastructureError
-from agents.requests.conversation import Mix, Requests
+from agents.requests.conversation import Requests
+from agents.requests.singles import Singles
 from agents.servers.conversation import ServerConversations
 from agents.servers.executed import ExecutedConversations
 from agents.servers.own import by_server, learnable
@@ -105,24 +106,27 @@ def coding(stage: OwnStage, agents: Sequence[Agent], stack: ExitStack) -> list[P
 
 
 def requested(stage: OwnStage, tools: Sequence[Row]) -> list[Path]:
-    """Makes the shards of conversations on declared tools that are not there yet.
+    """Makes the shards of conversations on declared tools, whole ones and single turns, that are not there yet.
 
     Tools of the user's servers that are held for measuring are not declared, nor those of servers that are called.
     """
     p = stage.params
-    todo = shards.ranges(p.requests.count, p.shard)
-    paths = [shards.path_of(stage.work, "request", numbers) for numbers in todo]
-    mix = Mix(**p.requests.model_dump(exclude={"count"}))
     executed = {server.called for server in own_servers() if server.execute}
     rows = [row for row in learnable(tools) if row["source"] != "mcp" or row["application"] not in executed]
-    try:
-        maker = Requests(everyday_tools(), rows, mix, stage.seed32("requests"))
-    except ValueError as error:
-        raise InputError(
-            f"trajectories.requests.{error}; keep more of them in tools, or give it the weight 0"
-        ) from None
-    for path, numbers in zip(paths, todo, strict=True):
-        shards.make(path, partial(requested_rows, maker, numbers))
+    paths = []
+    for source, kind, section in (("request", Requests, p.requests), ("single", Singles, p.singles)):
+        if not section.count:
+            continue
+        name = f"{source}s"
+        try:
+            maker = kind(everyday_tools(), rows, section.mix, stage.seed32(name))
+        except ValueError as error:
+            raise InputError(
+                f"trajectories.{name}.{error}; keep more of them in tools, or give it the weight 0"
+            ) from None
+        for numbers in shards.ranges(section.count, p.shard):
+            paths.append(shards.path_of(stage.work, source, numbers))
+            shards.make(paths[-1], partial(requested_rows, maker, numbers, source))
     return paths
 
 

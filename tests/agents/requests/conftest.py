@@ -4,7 +4,8 @@ from itertools import islice
 
 import pytest
 
-from agents.requests.conversation import Conversation, Mix, Requests
+from agents.requests.conversation import Conversation, Requests
+from agents.requests.mix import Mix
 from agents.tools.everyday import everyday_tools
 from agents.tools.library import functions
 from agents.tools.real import aws, google

@@ -199,7 +199,8 @@ def test_sources_without_weight_are_not_declared(requests: Requests) -> None:
 
 def test_two_processes_make_the_same_bytes() -> None:
     code = (
-        "import json; from itertools import islice; from agents.requests.conversation import *;"
+        "import json; from itertools import islice;"
+        "from agents.requests.conversation import *; from agents.requests.mix import *;"
         "from agents.tools.everyday import everyday_tools; from agents.tools.real import aws;"
         "from stages.tools.__main__ import _specified;"
         "rows = [_specified(tool) for tool in islice(aws(), 60)];"

@@ -90,8 +90,9 @@ def test_a_killed_run_goes_on_at_the_next_shard_and_gives_the_same_bytes(
     run_in(folder, *command)
     assert _hashes(folder) == resumed
     table = read_table(folder / "data" / "trajectories.parquet", TRAJECTORIES)
-    assert table.num_rows == 143
-    assert Counter(table["source"].to_pylist()) == {"simulated": 120, "request": 20, "server": 2, "coding": 1}
+    assert table.num_rows == 163
+    counted = {"simulated": 120, "request": 20, "single": 20, "server": 2, "coding": 1}
+    assert Counter(table["source"].to_pylist()) == counted
     assert pq.ParquetFile(folder / "data" / "trajectories.parquet").num_row_groups == 16
     _replays(folder)
 
@@ -283,7 +284,7 @@ def test_a_users_server_is_called_only_when_its_entry_says_so(tmp_path: Path, ru
         rows = read_table(folder / "data/trajectories.parquet", TRAJECTORIES).to_pylist()
         declaring = {row["source"] for row in rows if '"open_repair"' in row["tools"]}
         assert calls.exists() == execute
-        assert declaring == ({"executed"} if execute else {"request"})
+        assert declaring == ({"executed"} if execute else {"request", "single"})
         held = ("add_parts", "estimate_price", "book_slot")  # kept for measuring
         assert not any(f'"{name}"' in row["tools"] for row in rows for name in held)
     executed = [row for row in rows if row["source"] == "executed"]
