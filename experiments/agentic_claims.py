@@ -63,25 +63,28 @@ def _against(text: str, runs: Runs, arm: str, other: str) -> list[Record]:
 def claims(lines: Sequence[Record], budget: int) -> list[Record]:
     """The rules in `experiments/agentic_data.py`, of the arms that have run with this budget."""
     free = {"record": "score", "budget": budget, "grammar": False, "choose": False}
-    rows = _against(
-        "Requests teach calls of functions never seen better than the worlds of before",
-        _runs(lines, category="simple_python", **free),
-        "requests",
-        "before",
-    )
-    silent = _runs(lines, category="irrelevance", **free).get("requests", [])
-    if silent:
-        share = _share(silent)
-        good, bad = share[1] >= SILENT_SHARE, share[2] < SILENT_SHARE
-        ours = f"{share[0]:.0%} of {len(silent[0]['each'])} ({_seeds(silent)})"
-        rows.append(claim("Requests teach when not to call", K2, ours, share, "points", good, bad))
+    simple, silent = _runs(lines, category="simple_python", **free), _runs(lines, category="irrelevance", **free)
+    losses = _runs(lines, record="text", budget=budget)
     base = [line["loss"] for line in lines if line["record"] == "text" and line["arm"] == "base"]
-    text = [line["loss"] for line in _runs(lines, record="text", budget=budget).get("requests", [])]
-    if base and len(text) > 1:
-        gain = interval([loss - base[0] for loss in text])
-        ours = f"{statistics.fmean(text):.3f} against {base[0]:.3f} before, in {len(text)} seeds"
-        good, bad = gain[2] <= FREE_TEXT, gain[1] > FREE_TEXT
-        rows.append(claim("Tuning on requests keeps the language", K2, ours, gain, "nats a token", good, bad))
+    rows = []
+    for arm, words in {"requests": "Whole conversations", "singles": "Single turns"}.items():
+        rows += _against(
+            f"{words} on many tools teach calls of functions never seen better than the worlds of before",
+            simple,
+            arm,
+            "before",
+        )
+        if arm in silent:
+            share = _share(silent[arm])
+            good, bad = share[1] >= SILENT_SHARE, share[2] < SILENT_SHARE
+            ours = f"{share[0]:.0%} of {len(silent[arm][0]['each'])} ({_seeds(silent[arm])})"
+            rows.append(claim(f"{words} on many tools teach when not to call", K2, ours, share, "points", good, bad))
+        text = [line["loss"] for line in losses.get(arm, [])]
+        if base and len(text) > 1:
+            gain = interval([loss - base[0] for loss in text])
+            ours = f"{statistics.fmean(text):.3f} against {base[0]:.3f} before, in {len(text)} seeds"
+            good, bad = gain[2] <= FREE_TEXT, gain[1] > FREE_TEXT
+            rows.append(claim(f"{words} on many tools keep the language", K2, ours, gain, "nats a token", good, bad))
     return rows + _against(
         "Conversations at desks teach work at desks never seen",
         _runs(lines, record="desks", budget=budget),

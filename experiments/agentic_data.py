@@ -1,6 +1,6 @@
 """Which conversations teach a model to call functions that it has never seen, at equal budgets of target tokens.
 
-    python -m experiments.agentic_data --arms none,before,services,worlds,requests,all --seeds 0,1,2
+    python -m experiments.agentic_data --arms none,before,services,worlds,requests,singles,all --seeds 0,1,2
 
 Each arm tunes models/base as the stage `sft` does (its rate, rows, schedule, share of plain text) on conversations of
 one kind until as many tokens of the agent were learned; `none` learns plain text alone, `before` the conversations of
@@ -11,15 +11,15 @@ rule). Held-out text stands beside; a real MCP server kept for measuring is aske
 `python -m experiments.your_tools --kept`. Checkpoints stay in work/experiments/agentic_data; lines of
 docs/experiments/agentic_data.jsonl are not measured again, and end with what follows from them.
 
-Rules, written before the items of the second half were looked at (budget 8,000; 100 items of each category and seed):
-- requests teach foreign calls better than the worlds of before: simple_python free, `requests` − `before`, paired by
-  item and seed; it reproduces when the 95 % interval of the difference lies above +10 points, does not when it lies
-  below 0.
-- requests teach when not to call: irrelevance free of `requests`; reproduces at 60 % or more by the interval's low end.
-- language is kept: loss on held-out text of `requests` at most 0.05 nats above models/base.
+Rules, written before the items of the second half were looked at by these arms (100 items of each category and seed),
+for `requests` and for `singles`, each against `before`:
+- they teach foreign calls better than the worlds of before: simple_python free, paired by item; it reproduces when the
+  95 % interval of the difference lies above +10 points, does not when it lies below 0.
+- they teach when not to call: irrelevance free; reproduces at 60 % or more by the interval's low end.
+- language is kept: loss on held-out text at most 0.05 nats above models/base.
 Written before any arm was measured at a desk:
 - conversations at desks teach multi-turn work at desks never seen: share kept of the held cases, `all` − `before`,
-  paired by case and seed; reproduces when the 95 % interval lies above +10 points, does not when it lies below 0.
+  paired by case; reproduces when the 95 % interval lies above +10 points, does not when it lies below 0.
 Fewer than three seeds are reported as such.
 """
 
@@ -33,7 +33,8 @@ from typing import Any
 
 import torch
 
-from agents.requests.conversation import Mix, Requests
+from agents.requests.conversation import Requests
+from agents.requests.singles import Singles
 from agents.tools.everyday import everyday_tools
 from experiments.agentic_claims import claims, effects
 from experiments.bfcl import SILENT, right_items
@@ -63,7 +64,7 @@ START, CORPUS, TOKENS = Path("models/base"), Path("data/corpus.parquet"), Path("
 OUT, KEPT = Path("docs/experiments/agentic_data.jsonl"), Path("work/experiments/agentic_data")
 CALLING = ("simple_python", "multiple", "parallel", "live_simple")
 CALL_TOKENS = 160
-ARMS = ("none", "before", "services", "worlds", "requests", "all")
+ARMS = ("none", "before", "services", "worlds", "requests", "singles", "all")
 
 
 def conversations(arm: str, count: int, seed: int, before: Path) -> list[Conversation]:
@@ -75,11 +76,12 @@ def conversations(arm: str, count: int, seed: int, before: Path) -> list[Convers
     worlds = trajectories(Path("data/trajectories.parquet"), "simulated") if arm in ("worlds", "all") else []
     if arm == "worlds":
         return worlds
-    mix = Mix(**load_section("trajectories", TrajectoriesParams).requests.model_dump(exclude={"count"}))
+    section = load_section("trajectories", TrajectoriesParams)
+    mix = section.singles.mix if arm == "singles" else section.requests.mix
     if arm == "services":
         mix = replace(mix, everyday=0.0, library=0.0, mcp=0.0, service=1.0)
     rows = read_table(Path("data/tools.parquet"), TOOLS).to_pylist()
-    requests = Requests(everyday_tools(), rows, mix, seed)
+    requests = (Singles if arm == "singles" else Requests)(everyday_tools(), rows, mix, seed)
     made: list[Conversation] = [(one.messages, one.declarations()) for one in map(requests.make, range(count))]
     return worlds[: count // 2] + made
 
@@ -124,7 +126,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--arms", default=",".join(ARMS))
     parser.add_argument("--seeds", default="0")
-    parser.add_argument("--budget", type=int, default=8000, help="tokens of the agent")
+    parser.add_argument("--budget", type=int, default=4000, help="tokens of the agent")
     parser.add_argument("--items", type=int, default=100, help="of each category, at most half of it")
     parser.add_argument("--categories", default=",".join((*CALLING, *SILENT)))
     parser.add_argument("--desks", type=int, default=80, help="conversations at held desks")

@@ -55,6 +55,12 @@ def test_other_budgets_the_grammar_and_items_that_settings_are_chosen_by_are_no_
         assert claims([line | odd for line in _scores(0.6, 0.2)], BUDGET) == []
 
 
+def test_single_turns_are_judged_by_the_same_rules() -> None:
+    lines = [line | {"arm": "singles" if line["arm"] == "requests" else "before"} for line in _scores(0.6, 0.2)]
+    (claimed,) = claims(lines, BUDGET)
+    assert claimed["claim"].startswith("Single turns") and claimed["verdict"] == "reproduces"
+
+
 def test_silence_is_judged_by_the_interval_over_items() -> None:
     for share, verdict in ((0.9, "reproduces"), (0.6, "not settled at this size"), (0.2, "does not reproduce")):
         lines = [_score("requests", seed, _drawn(share, seed), "irrelevance") for seed in range(3)]
