@@ -58,6 +58,11 @@ class Conversation:
     kinds: list[str]
     gold: list[Call]
 
+    @property
+    def group(self) -> str:
+        """What its first tool is of: a domain, a service, a package."""
+        return self.tools[0].group
+
     def declarations(self) -> list[dict[str, Any]]:
         return [offer.declaration() for offer in self.tools]
 

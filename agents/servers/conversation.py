@@ -50,6 +50,13 @@ class ServerConversation:
     dependent: int = 0
     errors: int = 0
 
+    @property
+    def group(self) -> str:
+        return self.server
+
+    def declarations(self) -> list[dict[str, Any]]:
+        return self.tools
+
     def call(self, calls: Sequence[Call], results: Sequence[str]) -> None:
         """Adds a message with calls, and the result of each."""
         self.messages += called(calls, results, len(self.gold))

@@ -1,17 +1,14 @@
 """Coding sessions: repairs of real modules in a sandbox, each judged by running its tests on a fresh copy."""
 
-import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 from agents.coding.repairs import gold_edit, replay, solve
 from agents.conversations.agents import Agent
 from gym.sandbox import Sandbox
 from gym.tasksets.repair import Repair
 from k2model.chat.messages import render
-
-Row = dict[str, Any]
+from stages.trajectories.rows import Row, whole
 
 
 def rows(box: Sandbox, agents: Sequence[Agent], numbers: Sequence[int], base: int, workers: int) -> list[Row]:
@@ -38,42 +35,34 @@ def rows(box: Sandbox, agents: Sequence[Agent], numbers: Sequence[int], base: in
             "expected_tools": ["bash", "edit", "view"],
             "checkpoints": ["tests run", f"line {line} found", "edited", "tests run again"],
         }
-        return {
-            "trajectory": {
-                "traj_id": f"code-{number:07d}",
-                "task_id": task.id,
-                "agent_id": agent.id,
-                "domain": task.domain,
-                "messages": json.dumps(done.messages, ensure_ascii=False),
-                "tools": json.dumps(done.tools, ensure_ascii=False),
-                "state_hash": done.state_hash,
-                "verdict": done.verdict.verdict,
-                "reason": done.verdict.reason,
-                "kept": done.verdict.kept,
-                "n_turns": done.n_turns,
-                "n_calls": done.n_calls,
-                "source": "coding",
-                "seed": base + number,
-                "persona": "issue",
-                "wording": "script",
-                "unsolved": 0,
-                "patch": done.patch,
-                "llm_verdict": "",
-                "llm_reason": "",
-            },
-            "task": {
-                "task_id": task.id,
-                "domain": task.domain,
-                "application": payload["module"],
-                "world_seed": base + number,
-                "goals": 1,
-                "request": task.messages[0]["content"],
-                "rubric": json.dumps(rubric, ensure_ascii=False),
-                "gold": json.dumps([{"tool": "edit", "arguments": {"old_str": edit.old, "new_str": edit.new}}]),
-                "tools": json.dumps(names),
-                "kinds": "[]",
-            },
+        trajectory = {
+            "traj_id": f"code-{number:07d}",
+            "agent_id": agent.id,
+            "domain": task.domain,
+            "messages": done.messages,
+            "tools": done.tools,
+            "state_hash": done.state_hash,
+            "verdict": done.verdict.verdict,
+            "reason": done.verdict.reason,
+            "kept": done.verdict.kept,
+            "n_turns": done.n_turns,
+            "n_calls": done.n_calls,
+            "source": "coding",
+            "seed": base + number,
+            "persona": "issue",
+            "patch": done.patch,
         }
+        asked = {
+            "domain": task.domain,
+            "application": payload["module"],
+            "world_seed": base + number,
+            "goals": 1,
+            "request": task.messages[0]["content"],
+            "rubric": rubric,
+            "gold": [{"tool": "edit", "arguments": {"old_str": edit.old, "new_str": edit.new}}],
+            "tools": names,
+        }
+        return whole(task.id, trajectory, asked)
 
     with ThreadPoolExecutor(workers) as pool:
         return list(pool.map(session, numbers))

@@ -3,12 +3,10 @@
 import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from k2model.chat.model_json import well_formed
 from stages.harness.files import write_atomic
-
-Row = dict[str, Any]
+from stages.trajectories.rows import Row
 
 
 def ranges(count: int, size: int) -> list[range]:

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Sequence
 from random import Random
-from typing import Any
 
 from agents.chat.spec import is_endpoint
 from agents.conversations.agents import Agent
@@ -15,8 +14,8 @@ from agents.worlds.surface import Surface
 from k2model.chat.messages import render
 from stages.harness.errors import InputError
 from stages.trajectories.params import TrajectoriesParams
+from stages.trajectories.rows import Row, whole
 
-Row = dict[str, Any]
 TRIES = 8  # agents that are asked for a task
 
 
@@ -108,47 +107,39 @@ def row(case: Case, done: Trajectory, proof: Proof, wording: str, number: int, s
     if hashed != done.state_hash:
         raise RuntimeError(f"{done.task.id}: the replay ends in another state")
     render(done.messages, done.tools)  # every conversation fits the chat format, kept or not
-    return {
-        "trajectory": {
-            "traj_id": f"traj-{number:07d}",
-            "task_id": done.task.id,
-            "agent_id": done.agent.id,
-            "domain": done.task.domain,
-            "messages": json.dumps(done.messages, ensure_ascii=False),
-            "tools": json.dumps(done.tools, ensure_ascii=False),
-            "state_hash": done.state_hash,
-            "verdict": done.verdict.verdict,
-            "reason": done.verdict.reason,
-            "kept": done.verdict.kept,
-            "n_turns": done.n_turns,
-            "n_calls": done.n_calls,
-            "source": source,
-            "seed": case.seed,
-            "persona": done.persona,
-            "wording": wording,
-            "unsolved": proof.failed,
-            "patch": "",
-            "llm_verdict": "",
-            "llm_reason": "",
-        },
-        "task": task_row(case.surface, case.task),
+    trajectory = {
+        "agent_id": done.agent.id,
+        "domain": done.task.domain,
+        "messages": done.messages,
+        "tools": done.tools,
+        "state_hash": done.state_hash,
+        "verdict": done.verdict.verdict,
+        "reason": done.verdict.reason,
+        "kept": done.verdict.kept,
+        "n_turns": done.n_turns,
+        "n_calls": done.n_calls,
+        "source": source,
+        "seed": case.seed,
+        "persona": done.persona,
+        "wording": wording,
+        "unsolved": proof.failed,
     }
+    trajectory |= {"traj_id": f"traj-{number:07d}"}
+    return whole(done.task.id, trajectory, _task(case.surface, case.task))
 
 
-def task_row(surface: Surface, task: WorldTask) -> Row:
+def _task(surface: Surface, task: WorldTask) -> Row:
     wanted = [goal.wanted() for goal in task.goals]
-    gold = [{"action": goal.action, "with": goal.stored()} for goal in wanted if goal is not None]
     return {
-        "task_id": task.id,
         "domain": task.domain,
         "application": task.application,
         "world_seed": task.world_seed,
         "goals": len(task.goals),
         "request": " ".join(goal.says for goal in task.goals),
-        "rubric": json.dumps(rubric(surface.app, task), ensure_ascii=False),
-        "gold": json.dumps(gold, ensure_ascii=False),
-        "tools": json.dumps(list(task.tools)),
-        "kinds": json.dumps([goal.expected for goal in task.goals]),
+        "rubric": rubric(surface.app, task),
+        "gold": [{"action": goal.action, "with": goal.stored()} for goal in wanted if goal is not None],
+        "tools": list(task.tools),
+        "kinds": [goal.expected for goal in task.goals],
     }
 
 
