@@ -135,7 +135,6 @@ class ServerConversations:
             "args": fill(spec.args, scene.values),
             "env": ENV | fill(spec.env, scene.values),
             "now": scene.now,
-            "dated": spec.dated,
             "errors": spec.errors,
             "files": scene.files,
             "databases": scene.databases,

@@ -7,6 +7,7 @@ A plan's strings may hold `{name}`: a value of the plan's `values`, or one that 
 """
 
 import datetime
+import functools
 import json
 import os
 import re
@@ -21,6 +22,7 @@ from typing import Any, NoReturn
 
 SHOWN = "/workspace"  # what the folder of the sandbox is called, in arguments and results
 NAME = re.compile(r"\{([a-z_][a-z_0-9.]*)\}")
+SQL_CLOCK = {"current_timestamp": "%Y-%m-%d %H:%M:%S", "current_date": "%Y-%m-%d", "current_time": "%H:%M:%S"}
 
 
 class Failed(Exception):
@@ -31,7 +33,7 @@ class Failed(Exception):
 
 
 def stand_still(now: float) -> None:
-    """The clock of this process shows one moment, in UTC, for code that is imported from here on."""
+    """The clock of this process shows one moment, in UTC, for code that is imported from here on; SQLite's too."""
 
     class Still(datetime.datetime):
         @classmethod
@@ -49,10 +51,15 @@ def stand_still(now: float) -> None:
     datetime.datetime = Still  # type: ignore[misc]
     time.time = lambda: now
     time.perf_counter = lambda: now
+    connect, moment = sqlite3.connect, Still.utcnow()
 
+    def connect_still(*args: Any, **options: Any) -> sqlite3.Connection:
+        connection = connect(*args, **options)
+        for name, form in SQL_CLOCK.items():
+            connection.create_function(name, 0, functools.partial(moment.strftime, form))
+        return connection
 
-def day_of(seconds: float) -> str:
-    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).date().isoformat()
+    sqlite3.connect = connect_still  # type: ignore[assignment]
 
 
 def serve(plan: dict[str, Any], stdin: int, stdout: int) -> NoReturn:
@@ -86,7 +93,6 @@ class Server:
         self.back = open(to_us, encoding="utf-8")
         self.number = 0
         self.errors = plan["errors"]
-        self.days = [(day_of(time.time()), day_of(plan["now"]))] if plan["dated"] else []
         client = {"name": "client", "version": "1"}
         self.ask("initialize", {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": client})
         self._send({"method": "notifications/initialized"})
@@ -115,11 +121,8 @@ class Server:
         return text, bool(result.get("isError") or (self.errors and re.search(self.errors, text)))
 
     def shown(self, text: str) -> str:
-        """The text without what differs from run to run: where the sandbox lies and, if asked for, the real day."""
-        text = text.replace(os.getcwd(), SHOWN)
-        for real, told in self.days:
-            text = text.replace(real, told)
-        return text
+        """The text without what differs from run to run: where the sandbox lies."""
+        return text.replace(os.getcwd(), SHOWN)
 
 
 def inside(value: Any) -> Any:

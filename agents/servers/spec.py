@@ -110,7 +110,7 @@ class Command(_Part):
 class ServerSpec(_Part):
     """context: sentences that tell what a caller must know, such as a folder; said by system or user.
 
-    before: calls that no conversation shows. dated: results hold the day; it is written as that of the conversation.
+    before: calls that no conversation shows.
     errors: a pattern that errors match in results of a server that does not mark them.
     """
 
@@ -120,7 +120,6 @@ class ServerSpec(_Part):
     env: dict[str, str] = {}
     preload: list[str] = []
     weight: float = 1.0
-    dated: bool = False
     errors: str = ""
     values: dict[str, Any] = {}
     lists: dict[str, Elements] = {}
