@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 
 from agents.conversations.agents import make_agent
-from agents.worlds.reading import authored
+from agents.worlds.reading import apart
 from agents.worlds.simulator import Simulator
 from agents.worlds.surface import surface
 from agents.worlds.world import World
@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=4000)
     parser.add_argument("--alive", type=int, default=10_000)
     args = parser.parse_args()
-    desks = [surface(name, k) for name, app in authored().items() if not app.held for k in range(SHAPES)]
+    desks = [surface(app.name, k) for app in apart(held=False) for k in range(SHAPES)]
     process = psutil.Process(os.getpid())
     p = load_params().trajectories.model_copy(update={"count": args.count, "judge": "none"})
     maker = Maker(desks, [make_agent(number, 0, desks, p.thoughts) for number in range(p.agents)], p, 0)

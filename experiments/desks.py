@@ -5,7 +5,7 @@ from agents.conversations.agents import make_agent
 from agents.conversations.llm_agent import Acting, act
 from agents.conversations.making import NoTask, make_task
 from agents.conversations.trajectory import QUIET, Case, Trajectory
-from agents.worlds.reading import authored
+from agents.worlds.reading import apart
 from agents.worlds.surface import surface
 from k2model.chat.tokenizer import K2Tokenizer
 from k2model.model import K2Model
@@ -17,7 +17,7 @@ PERSONAS = ("plain", "polite", "terse", "chatty", "formal")
 
 def held_cases(count: int) -> list[Case]:
     """The same cases for everybody: one wish each, in turn at the desks of the applications kept for measuring."""
-    held = [app for app in authored().values() if app.held]
+    held = apart(held=True)
     cases: list[Case] = []
     seed = 0
     while len(cases) < count:

@@ -8,7 +8,7 @@ from typing import Any
 
 from agents.worlds.application import Action, Parameter
 from agents.worlds.fields import FieldType, draw
-from agents.worlds.reading import authored
+from agents.worlds.reading import apart
 from agents.worlds.surface import Surface, WorldTool, surface
 from agents.worlds.template import Template
 from agents.worlds.world import World
@@ -18,7 +18,7 @@ SEED = 2501
 
 @functools.cache
 def desks() -> list[Surface]:
-    return [surface(name, 0) for name, app in authored().items() if app.held]
+    return [surface(app.name, 0) for app in apart(held=True)]
 
 
 def worded(desk: Surface, kind: FieldType, value: Any) -> str:

@@ -14,7 +14,7 @@ from agents.tools.numbers import whole
 from agents.worlds.application import Action, Policy
 from agents.worlds.extras import BY_NAME
 from agents.worlds.fields import draw
-from agents.worlds.reading import authored
+from agents.worlds.reading import apart
 from agents.worlds.simulator import banned, owner_of
 from agents.worlds.surface import Surface, plural
 from agents.worlds.world import Refused, World
@@ -332,7 +332,7 @@ class Drafter:
 
     def _outside(self) -> Goal | None:
         """What another desk could do."""
-        others = [app for app in authored().values() if app.domain != self.app.domain and not app.held]
+        others = [app for app in apart(held=False) if app.domain != self.app.domain]
         if not others:
             return None
         app = self.rng.choice(others)

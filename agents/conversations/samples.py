@@ -6,7 +6,7 @@ from itertools import count, islice
 from agents.conversations.agents import Agent
 from agents.conversations.making import NoTask, make_task
 from agents.conversations.trajectory import QUIET, Case, Trajectory, simulate
-from agents.worlds.reading import authored
+from agents.worlds.reading import apart
 from agents.worlds.surface import surface
 
 
@@ -16,7 +16,7 @@ def samples(n: int, seed: int) -> list[Trajectory]:
 
 
 def _all(seed: int) -> Iterator[Trajectory]:
-    apps = [name for name, app in authored().items() if not app.held]
+    apps = [app.name for app in apart(held=False)]
     for number in count():
         desk = surface(apps[number % len(apps)], number // len(apps))
         try:

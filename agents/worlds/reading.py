@@ -44,6 +44,11 @@ def authored() -> Mapping[str, Application]:
     return {path.stem: load(path) for path in sorted(FOLDER.glob("*.yaml"))}
 
 
+def apart(*, held: bool) -> list[Application]:
+    """Those that are held for evaluation, or the others, which data may be made of."""
+    return [app for app in authored().values() if app.held == held]
+
+
 def load(path: Path) -> Application:
     """The application of a file.
 

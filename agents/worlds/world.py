@@ -87,7 +87,7 @@ class World:
         for k in range(entity.count):
             row: Row = {}
             for key, kind in entity.fields.items():
-                row[key] = decks[key][k] if key in decks else self._first(kind, k, rng)
+                row[key] = decks[key][k] if key in decks else self._first(kind, rng)
                 if kind.nullable and rng.random() < 0.5:
                     row[key] = None
             for key, formula in entity.formulas.items():
@@ -95,7 +95,7 @@ class World:
                 row[key] = stored(entity.fields[key], formula({**scope, "today": self.app.today, WORLD: self}))
             self.tables[entity.name][f"{entity.ids}{start + k}"] = row
 
-    def _first(self, kind: FieldType, k: int, rng: Random) -> Any:
+    def _first(self, kind: FieldType, rng: Random) -> Any:
         if kind.formula:
             return None
         if kind.base == "ref":
@@ -112,9 +112,6 @@ class World:
 
     def records(self, entity: str) -> list[Any]:
         return [Record(self, entity, key) for key in self.tables[entity]]
-
-    def record(self, entity: str, key: str) -> Record:
-        return Record(self, entity, key)
 
     def copy(self) -> "World":
         """A world of its own; values are never changed in place."""

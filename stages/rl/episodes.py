@@ -12,7 +12,7 @@ from agents.conversations.trajectory import QUIET, Case, Conversation, Trajector
 from agents.loop import loop
 from agents.servers.rl_family import NAME as OWN_TOOLS
 from agents.servers.rl_family import score
-from agents.worlds.reading import authored
+from agents.worlds.reading import apart
 from agents.worlds.surface import surface
 from gym.tasksets.elementary import Side, side_of
 from gym.tasksets.task import Task, TaskSet
@@ -101,7 +101,7 @@ def tool_tasks(n: int, seed: int, side: Side) -> list[Task]:
     An application is on one side for good, and those held for evaluation alone are on neither. What the user says
     after his first message depends on the policy's, so the candidate sees one message.
     """
-    apps = [name for name, app in authored().items() if not app.held and side_of(name) == side]
+    apps = [app.name for app in apart(held=False) if side_of(app.name) == side]
     tasks: list[Task] = []
     for number in range(DRAWS * n):
         if len(tasks) == n:
