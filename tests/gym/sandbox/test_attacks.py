@@ -214,9 +214,28 @@ def test_proc_tricks(box: Sandbox, path: str) -> None:
     assert _attack(box, source).verdict is Verdict.WRONG_EXIT
 
 
-@pytest.mark.parametrize("call", ["os.setuid(0)", "os.setgid(0)", "os.setresuid(0, 0, 0)", "os.setgroups([0])"])
+@pytest.mark.parametrize("call", ["os.setuid(0)", "os.setgid(0)", "os.setreuid(0, 0)", "os.setgroups([0])"])
 def test_becoming_another_user(box: Sandbox, call: str) -> None:
     assert _attack(box, f"import os\n{call}\nprint('ESCAPED')").verdict is Verdict.DENIED
+
+
+@pytest.mark.parametrize("call", ["setresuid(0, 0, 0)", "setresuid(-1, 0, -1)", "setresgid(0, 0, 0)", "seteuid(1)"])
+def test_calls_that_make_needs_change_no_user(spaces: Sandbox, call: str) -> None:
+    source = (
+        "import os\nbefore = os.getresuid(), os.getresgid()\n"
+        f"try:\n    os.{call}\nexcept PermissionError:\n    print('refused')\n"
+        "assert (os.getresuid(), os.getresgid()) == before"
+    )
+    outcome = _attack(spaces, source)
+    assert outcome.verdict is Verdict.OK and outcome.stdout == "refused\n", outcome
+
+
+def test_make_runs_its_commands(spaces: Sandbox) -> None:
+    makefile = "all: made.txt\n\t@cat made.txt\nmade.txt:\n\t@echo by make > made.txt\n"
+    outcome = spaces.run(Job(argv=["make", "-s"], files={"Makefile": makefile}))
+    if outcome.exit_status == 127:
+        pytest.skip("no make on this machine")
+    assert (outcome.verdict, outcome.stdout) == (Verdict.OK, "by make\n"), outcome
 
 
 def test_setuid_programs_give_nothing(spaces: Sandbox) -> None:
