@@ -39,7 +39,8 @@ from stages.harness.hooks import Hooks
 from stages.harness.seeds import rng, seed32, sub_seed
 from stages.measure.loss import mean_loss, stream_loss
 from stages.measure.tasks import elementary_scores
-from stages.posttraining.conversations import Conversation, encode, trajectories
+from stages.posttraining.benchmark_index import read_index
+from stages.posttraining.conversations import Conversation, clean, encode, trajectories
 from stages.posttraining.packing import Packed, pack, plan
 from stages.rl.families import open_families
 from stages.rl.loop import Loop, RlSetup
@@ -103,7 +104,8 @@ class Lab:
         dial = load_params()
         self.params, self.shared = dial.rl, dial.tasks
         self.tokenizer: K2Tokenizer = load_tokenizer(START)
-        kept = trajectories(TRAJECTORIES)
+        self.index = read_index(TOKENS)
+        kept, _ = clean(trajectories(TRAJECTORIES), self.index)
         examples, places, _ = encode(self.tokenizer, kept, self.params.ptx_length)
         held = set(list(dict.fromkeys(places))[-HELD_CONVERSATIONS:])  # of those that fit
         self.kept_conversations = [conversation for k, conversation in enumerate(kept) if k not in held]
@@ -190,7 +192,7 @@ class Lab:
         ptx = None
         if p.ptx > 0:
             ptx, _ = quality_data(
-                self.tokenizer, p, self.shared.difficulty, self.kept_conversations, sub_seed(seed, "ptx")
+                self.tokenizer, p, self.shared.difficulty, self.kept_conversations, sub_seed(seed, "ptx"), self.index
             )
         with open_families(self.shared.families, FACTS) as families:
             setup = RlSetup(
