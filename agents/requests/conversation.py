@@ -163,7 +163,8 @@ class Requests:
             kit.add(self.walk[(self.walked * number + step) % len(self.walk)])
         kit.walked = set(kit.offers)
         turns = [self._turn(name, kit, rng) for name in plan.kinds]
-        asked = [offer for key, offer in kit.offers.items() if key not in kit.walked] or [shelf.fresh(rng)]
+        # What is declared must not tell whether a tool fits: where none is asked for, one that could be is there too.
+        asked = [offer for key, offer in kit.offers.items() if key not in kit.walked] or [self._asked(kit, rng)]
         most = rng.choice(self.tools)
         for _ in range(3 * most):
             if len(kit.offers) < most:

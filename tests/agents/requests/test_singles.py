@@ -59,6 +59,17 @@ def test_calls_are_valid_and_of_a_declared_tool(singles: list[Conversation]) -> 
             jsonschema.validate(json.loads(call["arguments"]), declared[call["name"]])
 
 
+def test_what_is_declared_does_not_tell_whether_a_tool_fits(singles: list[Conversation]) -> None:
+    """As often authored tools, and as often one alone: a network would learn that instead of reading the request."""
+    fitting = [one.tools for one in singles if one.kinds[0] in ("call", "ask_back")]
+    without = [one.tools for one in singles if one.kinds[0] == "no_tool"]
+    for share in (
+        lambda kits: sum(offer.tool is not None for kit in kits for offer in kit) / sum(map(len, kits)),
+        lambda kits: sum(len(kit) == 1 for kit in kits) / len(kits),
+    ):
+        assert share(fitting) == pytest.approx(share(without), abs=0.1)
+
+
 def test_many_repeat_a_request_without_the_tool_that_fitted(singles: list[Conversation]) -> None:
     pairs = 0
     for one, other in zip(singles, singles[1:], strict=False):
