@@ -17,7 +17,7 @@ from tests.agents.requests.conftest import LIBRARY, MIX
 
 COUNT = 1000
 SINGLE_MIX = replace(
-    MIX, everyday=0.6, library=0.4, service=0.0, no_tool=0.35, ask_back=0.05, parallel=0.08, beside=0.6, thoughts=0.1
+    MIX, everyday=0.6, library=0.4, service=0.0, no_tool=0.35, ask_back=0.05, parallel=0.08, beside=0.2, thoughts=0.1
 )
 
 
