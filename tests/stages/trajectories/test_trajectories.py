@@ -56,7 +56,8 @@ def _checkout(folder: Path, requests: int = 0, **trajectories: Any) -> Path:
     params = yaml.safe_load((made / "params.yaml").read_text())
     params["tools"] |= {"real": 0, "functions": 0, "near_dup_threshold": 1.0, "shapes": 1}
     params["trajectories"] |= {"agents": 50, "worded": 0, "coding": 0, "servers": 0} | trajectories
-    params["trajectories"]["requests"] |= {"count": requests, "library": 0.0, "service": 0.0}
+    for kind in ("requests", "singles"):
+        params["trajectories"][kind] |= {"count": requests, "library": 0.0, "service": 0.0}
     (made / "params.yaml").write_text(yaml.safe_dump(params))
     return made
 
@@ -93,7 +94,7 @@ def test_a_killed_run_goes_on_at_the_next_shard_and_gives_the_same_bytes(
     assert table.num_rows == 163
     counted = {"simulated": 120, "request": 20, "single": 20, "server": 2, "coding": 1}
     assert Counter(table["source"].to_pylist()) == counted
-    assert pq.ParquetFile(folder / "data" / "trajectories.parquet").num_row_groups == 16
+    assert pq.ParquetFile(folder / "data" / "trajectories.parquet").num_row_groups == 18
     _replays(folder)
 
 
@@ -274,7 +275,8 @@ def test_a_users_server_is_called_only_when_its_entry_says_so(tmp_path: Path, ru
     calls = tmp_path / "calls.jsonl"
     server = [sys.executable, str(ROOT / "agents" / "servers" / "workshop.py"), str(calls)]
     params = yaml.safe_load((folder / "params.yaml").read_text())
-    params["trajectories"]["requests"]["mcp"] = 1.0
+    for kind in ("requests", "singles"):
+        params["trajectories"][kind]["mcp"] = 1.0
     for execute in (False, True):
         params["tools"]["mcp_servers"] = [{"server": server, "name": "workshop", "execute": execute}]
         (folder / "params.yaml").write_text(yaml.safe_dump(params))
