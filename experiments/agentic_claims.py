@@ -78,7 +78,9 @@ def claims(lines: Sequence[Record], budget: int) -> list[Record]:
             share = _share(silent[arm])
             good, bad = share[1] >= SILENT_SHARE, share[2] < SILENT_SHARE
             ours = f"{share[0]:.0%} of {len(silent[arm][0]['each'])} ({_seeds(silent[arm])})"
-            rows.append(claim(f"{words} on many tools teach when not to call", K2, ours, share, "points", good, bad))
+            rows.append(
+                claim(f"{words} on many tools teach when not to call", K2, ours, share, "of the items", good, bad)
+            )
         text = [line["loss"] for line in losses.get(arm, [])]
         if base and len(text) > 1:
             gain = interval([loss - base[0] for loss in text])
