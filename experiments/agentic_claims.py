@@ -11,9 +11,9 @@ from experiments.results import Interval, Record, claim, interval
 from gym.intervals import Z95, wilson
 
 K2 = "synthetic tools, agents, tasks with rubrics; no figure"
-FREE_TEXT = 0.05  # nats above the base's loss on held-out text that count as kept
+TEXT_KEPT = 0.05  # nats above the base's loss on held-out text that count as kept
 SILENT_SHARE = 0.6  # of irrelevance items
-FASTER = 0.10  # points between arms
+BETTER = 0.10  # points between arms
 
 Runs = Mapping[str, list[Record]]  # by arm, in the order of the seeds
 
@@ -50,14 +50,14 @@ def _seeds(runs: Sequence[Record]) -> str:
 
 
 def _against(text: str, runs: Runs, arm: str, other: str) -> list[Record]:
-    """The claim that one arm is at least `FASTER` better than another, where both have run."""
+    """The claim that one arm is at least `BETTER` better than another, where both have run."""
     if arm not in runs or other not in runs:
         return []
     gap = _difference(runs[arm], runs[other])
     mine, theirs = (_share(runs[name])[0] for name in (arm, other))
     seeds = _seeds(min(runs[arm], runs[other], key=len))
     ours = f"{mine:.0%} against {theirs:.0%} of {len(runs[arm][0]['each'])} ({seeds})"
-    return [claim(text, K2, ours, gap, "points", gap[1] > FASTER, gap[2] < 0)]
+    return [claim(text, K2, ours, gap, "points", gap[1] > BETTER, gap[2] < 0)]
 
 
 def claims(lines: Sequence[Record], budget: int) -> list[Record]:
@@ -85,7 +85,7 @@ def claims(lines: Sequence[Record], budget: int) -> list[Record]:
         if base and len(text) > 1:
             gain = interval([loss - base[0] for loss in text])
             ours = f"{statistics.fmean(text):.3f} against {base[0]:.3f} before, in {len(text)} seeds"
-            good, bad = gain[2] <= FREE_TEXT, gain[1] > FREE_TEXT
+            good, bad = gain[2] <= TEXT_KEPT, gain[1] > TEXT_KEPT
             rows.append(claim(f"{words} on many tools keep the language", K2, ours, gain, "nats a token", good, bad))
     return rows + _against(
         "Conversations at desks teach work at desks never seen",
@@ -110,7 +110,7 @@ def effects(lines: Sequence[Record], budget: int) -> list[Record]:
     for category in dict.fromkeys(line["category"] for line in scores):
         for grammar in (False, True):
             add(category, _runs(scores, category=category, budget=budget, grammar=grammar), grammar=grammar)
-    add("desks", _runs(lines, record="desks", budget=budget))
+    add("held desks", _runs(lines, record="desks", budget=budget))
     for line in lines:
         if line["record"] == "text" and (line["arm"] == "base" or line["budget"] == budget):
             rows.append({"arm": line["arm"], "measure": "text", "loss": line["loss"]})

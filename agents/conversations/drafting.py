@@ -17,6 +17,7 @@ from agents.worlds.fields import draw
 from agents.worlds.reading import apart
 from agents.worlds.simulator import banned, owner_of
 from agents.worlds.surface import Surface, plural
+from agents.worlds.template import Template
 from agents.worlds.world import Refused, World
 
 TRIES = 24
@@ -128,7 +129,7 @@ class Drafter:
                 continue
             goal = Goal("do", "", wanted, ended[1], action.name, values, references)
             goal = goal if plainly else self._troubled(goal, action)
-            return replace(goal, says=self._said(goal, action, ask.text))
+            return replace(goal, says=self._said(goal, action, ask))
         return None
 
     def _same(self) -> Goal | None:
@@ -257,7 +258,7 @@ class Drafter:
             if all(wrong not in table for table in self.world.tables.values()):
                 return wrong
 
-    def _said(self, goal: Goal, action: Action, ask: str) -> str:
+    def _said(self, goal: Goal, action: Action, ask: Template) -> str:
         values = {}
         slipped = False
         for name, reference in goal.references.items():
@@ -269,9 +270,9 @@ class Drafter:
             values[name] = text
         for name, value in goal.arguments.items():
             values[name] = spoken(action.parameter(name).type, value, self.rng, self.app.today)
-        text = other_unit(fill(ask, values), self.rng)
+        text = other_unit(ask.fill(lambda path: values[path[0]]), self.rng)
         for name in goal.arguments:
-            if name in BY_NAME and "{" + name + "}" not in ask:
+            if name in BY_NAME and (name,) not in ask.paths:
                 text += ", " + BY_NAME[name].phrase.format(values[name])
         for rule in self.app.rules(action.name, "identify"):
             if rule.id in goal.credential and self.rng.random() < self.habits.upfront:
@@ -310,11 +311,11 @@ class Drafter:
         action = self.rng.choice(finders)
         entity = self.app.entities[action.finds]
         row = self.world.tables[entity.name][self.rng.choice(list(self.world.tables[entity.name]))]
-        told = self.referring.told(action, row)
+        narrowed = self.referring.narrowed(action, row)
         numbers = [n for n, kind in entity.fields.items() if kind.base == "money" or kind.unit in SUMMED]
-        if told is None or (summed and not numbers):
+        if narrowed is None or (summed and not numbers):
             return None
-        values, refs = told
+        values, refs = narrowed
         ids = {name: reference.id for name, reference in refs.items()}
         matching = self.world.run(action, {**values, **ids}).ids
         nouns = " ".join(described(entity, self.referring.said(entity.name, values, refs), many=True)).strip()
@@ -346,11 +347,5 @@ class Drafter:
                 values[name] = label(world, kind.target, self.rng.choice(list(world.tables[kind.target])), self.rng)
             else:
                 values[name] = spoken(kind, draw(kind, self.rng, app.today), self.rng, self.app.today)
-        text = tidied(fill(ask.text, values))
+        text = tidied(ask.fill(lambda path: values[path[0]]))
         return None if "nobody" in text else Goal("outside", text, "outside")
-
-
-def fill(text: str, values: Mapping[str, str]) -> str:
-    for name, value in values.items():
-        text = text.replace("{" + name + "}", value)
-    return text

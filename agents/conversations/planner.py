@@ -8,52 +8,31 @@ judge does real work.
 
 import json
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from random import Random
 from typing import Any
 
 from agents.conversations.agents import Agent
+from agents.conversations.calling import PASSING, Caller, Moves, Say, Step
 from agents.conversations.facts import Facts
-from agents.conversations.finding import Call, Finder, NotFound, Row, Search, rows_of
+from agents.conversations.finding import Call, Finder, NotFound, Row, rows_of
 from agents.conversations.phrases import field_words
 from agents.conversations.task import Goal, WorldTask
 from agents.conversations.telling import Telling, neutral
 from agents.conversations.users import NO, ScriptedUser
 from agents.conversations.words import (
     frame,
-    lower_first,
     main_clause,
     upper_first,
     without_underscores,
 )
 from agents.tools.numbers import whole
 from agents.worlds.application import Action, Policy, owner_paths
-from agents.worlds.simulator import REBUILDING, TIMED_OUT, UNAVAILABLE, banned
+from agents.worlds.simulator import TIMED_OUT, banned
 from agents.worlds.surface import Surface, plural
 from agents.worlds.world import Refused, World
 from k2model.chat.messages import call_id
 from k2model.chat.model_json import ModelJsonError, loads_arguments
-
-PASSING = (UNAVAILABLE, REBUILDING)
-
-
-@dataclass(frozen=True)
-class Say:
-    """A message to the user."""
-
-    text: str
-    thought: str
-
-
-@dataclass(frozen=True)
-class Step:
-    """Calls made at once, by the names of their actions."""
-
-    calls: tuple[Call, ...]
-    thought: str
-
-
-Moves = Generator[Say | Step, Any, Any]
 
 
 class Planner:
@@ -68,8 +47,9 @@ class Planner:
         self.app = surface.app
         self.rng = Random(f"{seed}|planner")
         self.words = Telling(agent, surface, self.rng)
-        self.allowed = [surface.tools[name].action.name for name in task.tools]
-        self.finder = Finder(self.app, self.allowed, together=agent.together)
+        allowed = [surface.tools[name].action.name for name in task.tools]
+        self.finder = Finder(self.app, allowed, together=agent.together)
+        self.caller = Caller(agent, self.app, task, world, self.finder, self.words, self.rng)
         self.times: dict[str, int] = {}
         self.identified: set[tuple[str, str]] = set()
         self.index = 0
@@ -133,14 +113,14 @@ class Planner:
             yield Say(frame("agent", "which", self.rng, noun=noun), self.words.thought("which", noun=noun))
         if goal.slip:
             yield from self._wrong_id(goal)
-        ids = yield from self._search(self.finder.references(goal.references))
+        ids = yield from self.caller.search(self.finder.references(goal.references))
         if goal.kind == "ask":
             reference = goal.references["record"]
-            row = yield from self._search(self.finder.show(reference.entity, ids["record"], reference.text))
+            row = yield from self.caller.search(self.finder.show(reference.entity, ids["record"], reference.text))
             return self.words.told(reference.entity, goal.asked, row[goal.asked], reference.text)
         if goal.kind in ("count", "total"):
             why = "count" if goal.kind == "count" else "total"
-            (result,) = yield from self._calls([Call(goal.action, {**goal.arguments, **ids}, why)])
+            (result,) = yield from self.caller.make([Call(goal.action, {**goal.arguments, **ids}, why)])
             rows, entity = rows_of(result), self.app.entities[self.app.actions[goal.action].finds]
             if goal.kind == "count":
                 noun, value = entity.noun, result.get("count", len(rows))
@@ -158,7 +138,7 @@ class Planner:
         if call is None:
             stored = {n: r.id for n, r in goal.references.items()} | dict(goal.arguments) | {name: goal.slip}
             call = Call(goal.action, stored, "do", neutral(goal.says))
-        yield from self._calls([call], plainly=True)
+        yield from self.caller.make([call], plainly=True)
         yield Say(frame("agent", "wrong_id", self.rng, about=goal.slip), self.words.thought("wrong_id"))
 
     # ---- changes -------------------------------------------------------------------------------------------------
@@ -184,11 +164,11 @@ class Planner:
         if self.rng.random() < self.agent.slip / 3:
             return frame("agent", "done", self.rng, what=what)  # the step is forgotten
         why = action.why or "the user wants it"
-        expected = self._expected(action, stored)
-        (result,) = yield from self._calls([Call(action.name, stored, "do", what)], what=what, why=why)
+        expected = self.caller.expected(action, stored)
+        (result,) = yield from self.caller.make([Call(action.name, stored, "do", what)], what=what, why=why)
         error = str(result.get("error", ""))
         if error == TIMED_OUT:
-            result = yield from self._after_timeout(action, stored, expected, what)
+            result = yield from self.caller.after_timeout(action, stored, expected, what)
             error = str(result.get("error", ""))
         if error == TIMED_OUT:
             return frame("agent", "unsure", self.rng)
@@ -208,7 +188,7 @@ class Planner:
         told = frame("agent", "failed", self.rng, what=main_clause(what), why=without_underscores(message))
         if goal.fallback is None:
             return told
-        ids = yield from self._search(self.finder.references(goal.fallback.references))
+        ids = yield from self.caller.search(self.finder.references(goal.fallback.references))
         times = self.times.get(goal.fallback.action, 0)
         done = yield from self._do(number, goal.fallback, ids)
         self.finder.made.pop(number, None)
@@ -229,7 +209,7 @@ class Planner:
             key = next(stored[name] for name, target in action.refs.items() if target == rule.entity)
             if (rule.value, key) not in self.finder.read:
                 shown = self.app.actions[rule.value].parameters[0].name
-                yield from self._calls([Call(rule.value, {shown: key}, "rule", key)])
+                yield from self.caller.make([Call(rule.value, {shown: key}, "rule", key)])
         try:
             scope = self.world.scope(action, stored)
         except Refused:
@@ -254,7 +234,7 @@ class Planner:
             entity, key = action.refs[root], str(stored[root])
             for name in rest:
                 try:
-                    row = yield from self._search(self.finder.show(entity, key, key), why="rule")
+                    row = yield from self.caller.search(self.finder.show(entity, key, key), why="rule")
                 except NotFound:
                     if needed:
                         raise
@@ -291,19 +271,19 @@ class Planner:
         entity, key = action.refs[root], str(stored[root])
         try:
             for name in rest:
-                row = yield from self._search(self.finder.show(entity, key, key), why="identity")
+                row = yield from self.caller.search(self.finder.show(entity, key, key), why="identity")
                 entity, key = self.app.entities[entity].fields[name].target, str(row[f"{name}_id"])
         except NotFound:
-            lister = self._lister(entity, {rest[0]: key}) if len(rest) == 1 else None
+            lister = self.caller.lister(entity, {rest[0]: key}) if len(rest) == 1 else None
             owner = yield from self._by_credential(rule, given)
             if lister is None:
                 raise
             if owner is None:
                 return None
-            own = yield from self._calls([Call(lister.action, {rest[0]: owner["id"]}, "identity", key)])
+            own = yield from self.caller.make([Call(lister.action, {rest[0]: owner["id"]}, "identity", key)])
             return owner if any(row["id"] == key for row in rows_of(own[0])) else None
         if key in self.finder.seen or self.finder.shower(entity, key, "identity") is not None:
-            return (yield from self._search(self.finder.show(entity, key, key), why="identity"))
+            return (yield from self.caller.search(self.finder.show(entity, key, key), why="identity"))
         owner = yield from self._by_credential(rule, given)
         return owner if owner is not None and owner["id"] == key else None
 
@@ -311,110 +291,10 @@ class Planner:
         noun = self.app.entities[rule.entity].noun
         facts = Facts(rule.entity, {rule.value: given})
         try:
-            key = yield from self._search(self.finder.find(facts, f"the {noun} with {given}"), why="identity")
+            key = yield from self.caller.search(self.finder.find(facts, f"the {noun} with {given}"), why="identity")
         except NotFound:
             return None
         return self.finder.seen[key]
-
-    # ---- calls ---------------------------------------------------------------------------------------------------
-
-    def _search(self, search: Search[Any], why: str = "") -> Generator[Say | Step, Any, Any]:
-        """Makes the calls of a search, until it is at its end."""
-        try:
-            calls = next(search)
-            while True:
-                given = yield from self._calls([replace(call, why=why) for call in calls] if why else calls)
-                calls = search.send(given)
-        except StopIteration as end:
-            return end.value
-
-    def _calls(
-        self, calls: Sequence[Call], *, plainly: bool = False, what: str = "", why: str = ""
-    ) -> Generator[Say | Step, Any, list[Row]]:
-        """The results of calls made at once, in order; what failed for a moment is repeated, mistakes are repaired.
-
-        Args:
-            plainly: no step goes wrong.
-        """
-        made = list(calls) if plainly else [self._slip(call) for call in calls]
-        results: list[Row] = list(
-            (yield Step(tuple(made), self.words.thought(made[0].why, made[0], what=what, why=why)))
-        )
-        for k, call in enumerate(calls):
-            tries = 0
-            while results[k].get("message") in PASSING and tries < self.agent.patience:
-                tries += 1
-                (results[k],) = yield Step((made[k],), self.words.thought("retry", made[k]))
-            if made[k] != call and "error" in results[k] and self.rng.random() < self.agent.recover:
-                reason = lower_first(str(results[k].get("message", "it failed")))
-                (results[k],) = yield Step((call,), self.words.thought("repair", call, why=reason))
-            self.finder.note(call, results[k])
-        return results
-
-    def _slip(self, call: Call) -> Call:
-        """The call as the agent makes it."""
-        if self.rng.random() >= self.agent.slip / 2:
-            return call
-        action, arguments = self.app.actions[call.action], dict(call.arguments)
-        refs = [name for name in arguments if name in action.refs]
-        numbers = [n for n, v in arguments.items() if isinstance(v, (int, float)) and not isinstance(v, bool)]
-        kind = self.rng.choice(("wrong_id", "wrong_id", "missing", "missing", "wrong_value"))
-        if kind == "wrong_id" and refs:
-            arguments[refs[0]] = f"{arguments[refs[0]]}0"
-        elif kind == "missing" and len(arguments) > 1:
-            del arguments[self.rng.choice(list(arguments))]
-        elif kind == "wrong_value" and numbers and not action.reads:
-            arguments[numbers[0]] += 1
-        return replace(call, arguments=arguments)
-
-    def _expected(self, action: Action, stored: Mapping[str, Any]) -> tuple[str, str, Row] | None:
-        """Entity, id and row of the record as the action will leave it; None where it will fail."""
-        trial = self.world.copy()
-        try:
-            outcome = trial.run(action, stored)
-        except Refused:
-            return None
-        if not outcome.ids:
-            return None
-        return outcome.entity, outcome.created, trial.tables[outcome.entity][outcome.ids[0]] | {"id": outcome.ids[0]}
-
-    def _after_timeout(
-        self, action: Action, stored: Mapping[str, Any], expected: tuple[str, str, Row] | None, what: str
-    ) -> Generator[Say | Step, Any, Row]:
-        """Looks whether the change was made and makes it again if not; the time-out itself where no tool tells."""
-        timed_out: Row = {"error": TIMED_OUT}
-        if expected is None:
-            return timed_out
-        entity, created, row = expected
-        look = self._lister(entity, stored) if created else self.finder.shower(entity, row["id"], "check")
-        if look is None or self.rng.random() > self.agent.recover:
-            return timed_out
-        (result,) = yield from self._calls([look], plainly=True)
-        shown = rows_of(result) if created else [result]
-        fields = self.app.entities[entity].fields
-        for seen in shown:
-            same = all(seen.get(f"{n}_id" if fields[n].base == "ref" else n) == row[n] for n in fields)
-            if same and (not created or seen["id"] not in self._known_before(entity)):
-                return seen
-        if "error" in result:
-            return timed_out
-        call = Call(action.name, stored, "repeat", what)
-        (again,) = yield from self._calls([call], plainly=True)
-        return again
-
-    def _known_before(self, entity: str) -> set[str]:
-        """Records of the entity that were there when the conversation began."""
-        return set(World.generate(self.app, self.task.world_seed).tables[entity]) | set(self.finder.made.values())
-
-    def _lister(self, entity: str, stored: Mapping[str, Any]) -> Call | None:
-        """A search that shows a new record of the entity."""
-        for action in self.app.actions.values():
-            if action.finds != entity or action.name not in self.allowed:
-                continue
-            given = {p.name: stored[p.name] for p in action.parameters if stored.get(p.name) is not None}
-            if given and all(p.name in given for p in action.parameters if not p.optional):
-                return Call(action.name, given, "check")
-        return None
 
 
 def _parsed(message: Mapping[str, Any]) -> Row:

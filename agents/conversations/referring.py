@@ -37,9 +37,7 @@ class Referring:
         kind_of = self.rng.choice(REFERENCES)
         reference = self._best(entity, key) if kind_of == "best" else None
         if reference is None and kind_of != "id":
-            text = label(self.world, entity, key, self.rng)
-            reference = Reference("label", entity, key, text, facts_of(self.world, entity, key))
-            reference = None if "nobody" in text else reference
+            reference = self._labelled(entity, key)
         if reference is not None and self._leads(reference):
             return reference
         return Reference("id", entity, key, key if self.rng.random() < 0.5 else f"{noun} {key}")
@@ -54,21 +52,26 @@ class Referring:
         if not finders or not names:
             return None
         action, name, highest = rng.choice(finders), rng.choice(names), rng.random() < 0.5
-        told = self.told(action, row, but=name)
-        if told is None:
+        narrowed = self.narrowed(action, row, but=name)
+        if narrowed is None:
             return None
-        values, refs = told
+        values, refs = narrowed
         text = self._superlative(entity, name, values, refs, highest=highest)
         return Reference("best", entity, key, text, best=Best(action.name, values, refs, name, highest))
 
     def once(self, entity: str, key: str) -> Reference:
-        text = label(self.world, entity, key, self.rng)
-        reference = Reference("label", entity, key, text, facts_of(self.world, entity, key))
-        if "nobody" not in text and self._leads(reference):
-            return reference
-        return Reference("id", entity, key, key)
+        """The record by its own words, or by its id where they don't lead to it."""
+        reference = self._labelled(entity, key)
+        return reference if reference is not None and self._leads(reference) else Reference("id", entity, key, key)
 
-    def told(self, action: Action, row: Row, *, but: str = "") -> tuple[dict[str, Any], dict[str, Reference]] | None:
+    def _labelled(self, entity: str, key: str) -> Reference | None:
+        """The record by its own words; None where they say that nobody is there."""
+        text = label(self.world, entity, key, self.rng)
+        return None if "nobody" in text else Reference("label", entity, key, text, facts_of(self.world, entity, key))
+
+    def narrowed(
+        self, action: Action, row: Row, *, but: str = ""
+    ) -> tuple[dict[str, Any], dict[str, Reference]] | None:
         """Values and records of the row that a search may take, but one; None where they don't narrow it down."""
         entity = self.app.entities[action.finds]
         values: dict[str, Any] = {}

@@ -18,7 +18,7 @@ class Mix:
     parallel: float
     no_tool: float
     ask_back: float
-    dependent: float
-    errors: float
     beside: float
     thoughts: float
+    dependent: float = 0.0
+    errors: float = 0.0

@@ -16,7 +16,6 @@ ARMS = {
     "singles": "single turns on such tools, a third without a fitting one",
     "all": "requests and desks",
 }
-MEASURES = {"desks": "held desks"}  # the others have BFCL's names
 LEAD = (
     "The same base tuned on equally many tokens of an agent's, of different kinds of conversations: the share right on "
     "BFCL by its official checker and at desks of applications that no training data touches, the mean over seeds with "
@@ -47,8 +46,7 @@ def effect(root: Path) -> Chapter:
 
 
 def _measure(row: dict[str, Any]) -> str:
-    name = MEASURES.get(row["measure"], row["measure"])
-    return f"{name}, grammar" if row["grammar"] else name
+    return f"{row['measure']}, grammar" if row["grammar"] else str(row["measure"])
 
 
 def _share(row: dict[str, Any] | None) -> str:

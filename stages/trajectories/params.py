@@ -47,7 +47,7 @@ class SingleParams(Section):
 
     @property
     def mix(self) -> Mix:
-        return Mix(dependent=0.0, errors=0.0, **self.model_dump(exclude={"count"}))
+        return Mix(**self.model_dump(exclude={"count"}))
 
 
 class RequestParams(SingleParams):
@@ -58,10 +58,6 @@ class RequestParams(SingleParams):
 
     dependent: float = Field(ge=0, le=1)
     errors: float = Field(ge=0, le=1)
-
-    @property
-    def mix(self) -> Mix:
-        return Mix(**self.model_dump(exclude={"count"}))
 
 
 class TrajectoriesParams(Section):

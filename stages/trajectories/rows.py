@@ -6,6 +6,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from agents.coding.repairs import CodingTrajectory
+from agents.conversations.trajectory import Trajectory
 from stages.harness.tables import TASKS, TRAJECTORIES
 
 Row = dict[str, Any]
@@ -22,6 +24,20 @@ def whole(name: str, trajectory: Mapping[str, Any], task: Mapping[str, Any]) -> 
     return {
         "trajectory": _whole(TRAJECTORIES, {"traj_id": name, "task_id": name} | dict(trajectory)),
         "task": _whole(TASKS, {"task_id": name} | dict(task)),
+    }
+
+
+def ended(done: Trajectory | CodingTrajectory) -> Row:
+    """What a conversation that has ended, at a desk or in a sandbox, leaves in its row."""
+    return {
+        "messages": done.messages,
+        "tools": done.tools,
+        "state_hash": done.state_hash,
+        "verdict": done.verdict.verdict,
+        "reason": done.verdict.reason,
+        "kept": done.verdict.kept,
+        "n_turns": done.n_turns,
+        "n_calls": done.n_calls,
     }
 
 

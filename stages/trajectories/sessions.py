@@ -8,7 +8,7 @@ from agents.conversations.agents import Agent
 from gym.sandbox import Sandbox
 from gym.tasksets.repair import Repair
 from k2model.chat.messages import render
-from stages.trajectories.rows import Row, whole
+from stages.trajectories.rows import Row, ended, whole
 
 
 def rows(box: Sandbox, agents: Sequence[Agent], numbers: Sequence[int], base: int, workers: int) -> list[Row]:
@@ -39,14 +39,7 @@ def rows(box: Sandbox, agents: Sequence[Agent], numbers: Sequence[int], base: in
             "traj_id": f"code-{number:07d}",
             "agent_id": agent.id,
             "domain": task.domain,
-            "messages": done.messages,
-            "tools": done.tools,
-            "state_hash": done.state_hash,
-            "verdict": done.verdict.verdict,
-            "reason": done.verdict.reason,
-            "kept": done.verdict.kept,
-            "n_turns": done.n_turns,
-            "n_calls": done.n_calls,
+            **ended(done),
             "source": "coding",
             "seed": base + number,
             "persona": "issue",

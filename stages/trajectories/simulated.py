@@ -14,7 +14,7 @@ from agents.worlds.surface import Surface
 from k2model.chat.messages import render
 from stages.harness.errors import InputError
 from stages.trajectories.params import TrajectoriesParams
-from stages.trajectories.rows import Row, whole
+from stages.trajectories.rows import Row, ended, whole
 
 TRIES = 8  # agents that are asked for a task
 
@@ -110,14 +110,7 @@ def row(case: Case, done: Trajectory, proof: Proof, wording: str, number: int, s
     trajectory = {
         "agent_id": done.agent.id,
         "domain": done.task.domain,
-        "messages": done.messages,
-        "tools": done.tools,
-        "state_hash": done.state_hash,
-        "verdict": done.verdict.verdict,
-        "reason": done.verdict.reason,
-        "kept": done.verdict.kept,
-        "n_turns": done.n_turns,
-        "n_calls": done.n_calls,
+        **ended(done),
         "source": source,
         "seed": case.seed,
         "persona": done.persona,

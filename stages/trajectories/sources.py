@@ -113,9 +113,12 @@ def requested(stage: OwnStage, tools: Sequence[Row]) -> list[Path]:
     p = stage.params
     executed = {server.called for server in own_servers() if server.execute}
     rows = [row for row in learnable(tools) if row["source"] != "mcp" or row["application"] not in executed]
-    paths = []
+    paths: list[Path] = []
     for source, kind, section in (("request", Requests, p.requests), ("single", Singles, p.singles)):
-        if not section.count:
+        todo = shards.ranges(section.count, p.shard)
+        own = [shards.path_of(stage.work, source, numbers) for numbers in todo]
+        paths += own
+        if all(path.exists() for path in own):
             continue
         name = f"{source}s"
         try:
@@ -124,9 +127,8 @@ def requested(stage: OwnStage, tools: Sequence[Row]) -> list[Path]:
             raise InputError(
                 f"trajectories.{name}.{error}; keep more of them in tools, or give it the weight 0"
             ) from None
-        for numbers in shards.ranges(section.count, p.shard):
-            paths.append(shards.path_of(stage.work, source, numbers))
-            shards.make(paths[-1], partial(requested_rows, maker, numbers, source))
+        for path, numbers in zip(own, todo, strict=True):
+            shards.make(path, partial(requested_rows, maker, numbers, source))
     return paths
 
 

@@ -204,7 +204,7 @@ def test_two_processes_make_the_same_bytes() -> None:
         "from agents.tools.everyday import everyday_tools; from agents.tools.real import aws;"
         "from stages.tools.__main__ import _specified;"
         "rows = [_specified(tool) for tool in islice(aws(), 60)];"
-        "r = Requests(everyday_tools(), rows, Mix(2, 0, 1, 0, 0.1, 0.2, 0.1, 0.6, 0.2, 0.15, 0.3), 3);"
+        "r = Requests(everyday_tools(), rows, Mix(2, 0, 1, 0, 0.1, 0.2, 0.1, 0.15, 0.3, 0.6, 0.2), 3);"
         "print(json.dumps([[c.messages, c.declarations()] for c in map(r.make, range(60))]))"
     )
     said = {

@@ -214,7 +214,9 @@ def test_proc_tricks(box: Sandbox, path: str) -> None:
     assert _attack(box, source).verdict is Verdict.WRONG_EXIT
 
 
-@pytest.mark.parametrize("call", ["os.setuid(0)", "os.setgid(0)", "os.setreuid(0, 0)", "os.setgroups([0])"])
+@pytest.mark.parametrize(
+    "call", ["os.setuid(0)", "os.setgid(0)", "os.setreuid(0, 0)", "os.setresuid(0, 0, 0)", "os.setgroups([0])"]
+)
 def test_becoming_another_user(box: Sandbox, call: str) -> None:
     assert _attack(box, f"import os\n{call}\nprint('ESCAPED')").verdict is Verdict.DENIED
 
