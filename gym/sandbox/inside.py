@@ -119,13 +119,20 @@ def run(command: str, seconds: float, characters: int, shell: bool) -> tuple[int
     deadline = time.monotonic() + seconds
     status: int | None = None
     open_end = True
+
+    def take(wait: float) -> bool:
+        """Reads once what there is, or comes in time."""
+        nonlocal open_end, size
+        if not open_end or not select.select([read], [], [], wait)[0]:
+            return False
+        data = os.read(read, 65536)
+        open_end = bool(data)
+        size += len(data)
+        kept.extend(data[: max(0, 4 * characters - len(kept))])
+        return True
+
     while status is None:
-        if open_end and select.select([read], [], [], 0.02)[0]:
-            data = os.read(read, 65536)
-            open_end = bool(data)
-            size += len(data)
-            kept += data[: max(0, 4 * characters - len(kept))]
-        else:
+        if not take(0.02):
             done, wait_status = os.waitpid(pid, os.WNOHANG)
             if done:
                 status = os.waitstatus_to_exitcode(wait_status)
@@ -137,6 +144,7 @@ def run(command: str, seconds: float, characters: int, shell: bool) -> tuple[int
             status = 124
     with contextlib.suppress(ProcessLookupError):
         os.killpg(pid, signal.SIGKILL)  # what it left running must not write while the changes are read
+    take(0.0)  # what it wrote between the last look and its end: a pipe holds no more than one read takes
     text = kept.decode("utf-8", "replace").replace(os.getcwd(), "/workspace")
     cut = size - len(kept) + max(0, len(text) - characters)
     text = text[:characters] + (f"[{cut} characters cut]\n" if cut else "")
