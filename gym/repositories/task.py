@@ -1,7 +1,9 @@
 """A repair task: a repository with a bug, the tests that it fails, and an issue that tells what goes wrong."""
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,35 @@ class RepairTask:
     @property
     def kinds(self) -> tuple[str, ...]:
         return tuple(edit.kind for edit in self.edits)
+
+    def row(self) -> dict[str, Any]:
+        """As a row of a table of tasks, with lists as JSON; an unknown chain is −1, no snippet an empty text."""
+        return asdict(self) | {
+            "edits": json.dumps([asdict(edit) for edit in self.edits]),
+            "kinds": json.dumps(self.kinds),
+            "fail_to_pass": json.dumps(self.fail_to_pass),
+            "pass_to_pass": json.dumps(self.pass_to_pass),
+            "shown": json.dumps(self.shown),
+            "snippet": "" if self.snippet is None else json.dumps(asdict(self.snippet)),
+            "chain": -1 if self.chain is None else self.chain,
+        }
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> "RepairTask":
+        """The task that `row` wrote; further columns are passed over."""
+        return cls(
+            id=row["id"],
+            project=row["project"],
+            version=row["version"],
+            edits=tuple(Edit(**edit) for edit in json.loads(row["edits"])),
+            fail_to_pass=tuple(json.loads(row["fail_to_pass"])),
+            pass_to_pass=tuple(json.loads(row["pass_to_pass"])),
+            shown=tuple(json.loads(row["shown"])),
+            issue=row["issue"],
+            form=row["form"],
+            snippet=Snippet(**json.loads(row["snippet"])) if row["snippet"] else None,
+            chain=None if row["chain"] < 0 else row["chain"],
+        )
 
 
 def apply_edits(files: Mapping[str, bytes], edits: tuple[Edit, ...]) -> dict[str, bytes]:
