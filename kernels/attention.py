@@ -66,34 +66,77 @@ class _Tile:
         return x_GQK
 
 
-def _groups(q: slice, k: slice, shape: torch.Size, segment_ids_BL: Tensor | None) -> Iterator[_Tile]:
-    """Tiles of as many heads as keep the float32 scores near the size of a cache.
+@dataclass(frozen=True)
+class _Span:
+    """Positions first..end−1 of some of the G = batch × heads, which see nothing outside; ids where not all they see
+    each other."""
 
-    With segments a tile is of one row of the batch, and without the keys before the first one that any of its queries
-    sees and the queries after the last one that sees any of its keys.
-    """
-    batch, heads = shape[:2]
-    if segment_ids_BL is None:
-        for g in _slices(0, batch * heads, q, k):
-            yield _Tile(g, q, k, None)
-        return
-    own_BL, prefix_BL = _own_and_prefix(segment_ids_BL)
-    place_L = torch.arange(own_BL.shape[1], device=own_BL.device)
-    for b in range(batch):
-        own_Q1, prefix_Q1, key_1K = own_BL[b, q, None], prefix_BL[b, q, None], own_BL[b, None, k]
+    g: slice
+    first: int
+    end: int
+    ids: tuple[Tensor, Tensor] | None  # own and prefix, over all positions of this row
+
+    def chunks(self) -> Iterator[slice]:
+        for start in range(self.first, self.end, CHUNK):
+            yield slice(start, min(start + CHUNK, self.end))
+
+    def tiles(self, q: slice, k: slice) -> Iterator[_Tile]:
+        """Tiles of as many heads as keep the float32 scores near the size of a cache.
+
+        With ids a tile is without the keys before the first one that any of its queries sees and the queries after the
+        last one that sees any of its keys.
+        """
+        if self.ids is None:
+            yield from (_Tile(g, q, k, None) for g in self._heads(q, k))
+            return
+        own_L, prefix_L = self.ids
+        place_L = torch.arange(len(own_L), device=own_L.device)
+        own_Q1, prefix_Q1, key_1K = own_L[q, None], prefix_L[q, None], own_L[None, k]
         hidden_QK = (own_Q1 != key_1K) & (prefix_Q1 != key_1K) | (place_L[q, None] < place_L[k])
         seen_k, seeing_q = (~hidden_QK).any(0).nonzero(), (~hidden_QK).any(1).nonzero()
         first_k, end_q = int(seen_k[0]), int(seeing_q[-1]) + 1  # every position sees itself
-        hidden_1QK = hidden_QK[None, :end_q, first_k:]
         own_q, own_k = slice(q.start, q.start + end_q), slice(k.start + first_k, k.stop)
-        for g in _slices(b * heads, (b + 1) * heads, own_q, own_k):
-            yield _Tile(g, own_q, own_k, hidden_1QK)
+        for g in self._heads(own_q, own_k):
+            yield _Tile(g, own_q, own_k, hidden_QK[None, :end_q, first_k:])
+
+    def _heads(self, q: slice, k: slice) -> Iterator[slice]:
+        size = max(1, TILE // ((q.stop - q.start) * (k.stop - k.start)))
+        for start in range(self.g.start, self.g.stop, size):
+            yield slice(start, min(start + size, self.g.stop))
 
 
-def _slices(first: int, end: int, q: slice, k: slice) -> Iterator[slice]:
-    size = max(1, TILE // ((q.stop - q.start) * (k.stop - k.start)))
-    for start in range(first, end, size):
-        yield slice(start, min(start + size, end))
+def _spans(shape: torch.Size, segment_ids_BL: Tensor | None) -> list[_Span]:
+    """The whole of it without segments; else every segment where each is one run of positions, so that nothing is
+    computed between segments; else the rows of the batch."""
+    batch, heads, length = shape[:3]
+    if segment_ids_BL is None:
+        return [_Span(slice(0, batch * heads), 0, length, None)]
+    spans = []
+    for b in range(batch):
+        g, ids = slice(b * heads, (b + 1) * heads), segment_ids_BL[b]
+        if ids.ndim == 1:
+            runs, counts = ids.unique_consecutive(return_counts=True)
+            if len(runs) == len(runs.unique()):
+                ends = counts.cumsum(0).tolist()
+                spans += [_Span(g, end - size, end, None) for end, size in zip(ends, counts.tolist(), strict=True)]
+                continue
+        own_BL, prefix_BL = _own_and_prefix(segment_ids_BL)
+        spans.append(_Span(g, 0, length, (own_BL[b], prefix_BL[b])))
+    return spans
+
+
+def _forward_tiles(shape: torch.Size, segment_ids_BL: Tensor | None) -> Iterator[_Tile]:
+    """Chunks of queries against all keys that they see."""
+    for span in _spans(shape, segment_ids_BL):
+        for q in span.chunks():
+            yield from span.tiles(q, slice(span.first, q.stop))
+
+
+def _backward_tiles(shape: torch.Size, segment_ids_BL: Tensor | None) -> Iterator[_Tile]:
+    """Chunks of keys against all queries that see them: dk and dv are each one product, only dq is summed up."""
+    for span in _spans(shape, segment_ids_BL):
+        for k in span.chunks():
+            yield from span.tiles(slice(k.start, span.end), k)
 
 
 class _Attention(torch.autograd.Function):
@@ -111,18 +154,14 @@ class _Attention(torch.autograd.Function):
         out_GLV = v_GLV.new_empty(batch * heads, length, v_GLV.shape[-1])
         lse_GL1 = torch.empty(batch * heads, length, 1, dtype=torch.float32, device=q_GLD.device)
         max_GL1 = torch.empty_like(lse_GL1)
-        for start in range(0, length, CHUNK):
-            q, k = slice(start, min(start + CHUNK, length)), slice(0, min(start + CHUNK, length))
-            for tile in _groups(q, k, q_BHLD.shape, segment_ids_BL):
-                logits_GQK = (q_GLD[tile.g, tile.q] @ k_GLD[tile.g, tile.k].transpose(-1, -2)).float().mul_(scale)
-                top_GQ1 = tile.hide(logits_GQK, float("-inf")).amax(-1, keepdim=True)
-                p_GQK = logits_GQK.sub_(top_GQ1).exp_()
-                total_GQ1 = p_GQK.sum(-1, keepdim=True)
-                max_GL1[tile.g, tile.q] = top_GQ1
-                lse_GL1[tile.g, tile.q] = total_GQ1.log().add_(top_GQ1)
-                out_GLV[tile.g, tile.q] = (p_GQK.to(v_GLV.dtype) @ v_GLV[tile.g, tile.k]).div_(
-                    total_GQ1.to(v_GLV.dtype)
-                )
+        for tile in _forward_tiles(q_BHLD.shape, segment_ids_BL):
+            logits_GQK = (q_GLD[tile.g, tile.q] @ k_GLD[tile.g, tile.k].transpose(-1, -2)).float().mul_(scale)
+            top_GQ1 = tile.hide(logits_GQK, float("-inf")).amax(-1, keepdim=True)
+            p_GQK = logits_GQK.sub_(top_GQ1).exp_()
+            total_GQ1 = p_GQK.sum(-1, keepdim=True)
+            max_GL1[tile.g, tile.q] = top_GQ1
+            lse_GL1[tile.g, tile.q] = total_GQ1.log().add_(top_GQ1)
+            out_GLV[tile.g, tile.q] = (p_GQK.to(v_GLV.dtype) @ v_GLV[tile.g, tile.k]).div_(total_GQ1.to(v_GLV.dtype))
         ctx.save_for_backward(q_GLD, k_GLD, v_GLV, out_GLV, lse_GL1, segment_ids_BL)
         ctx.scale, ctx.shape = scale, q_BHLD.shape  # type: ignore[attr-defined]
         max_H = max_GL1.view(batch, heads, length).amax(dim=(0, 2))
@@ -136,23 +175,19 @@ class _Attention(torch.autograd.Function):
         q_GLD, k_GLD, v_GLV, out_GLV, lse_GL1, segment_ids_BL = ctx.saved_tensors  # type: ignore[attr-defined]
         scale: float = ctx.scale  # type: ignore[attr-defined]
         shape: torch.Size = ctx.shape  # type: ignore[attr-defined]
-        length = shape[2]
         grad_GLV = grad_BHLV.flatten(0, 1).contiguous()
         dq_GLD = torch.zeros_like(q_GLD, dtype=torch.float32)
         dk_GLD, dv_GLV = torch.empty_like(k_GLD), torch.empty_like(v_GLV)
         delta_GL1 = (grad_GLV.float() * out_GLV.float()).sum(-1, keepdim=True)
-        # Key chunks outside: dk and dv are each one product, only dq is summed up.
-        for start in range(0, length, CHUNK):
-            q, k = slice(start, length), slice(start, min(start + CHUNK, length))
-            for tile in _groups(q, k, shape, segment_ids_BL):
-                q_GQD, k_GKD, grad_GQV = q_GLD[tile.g, tile.q], k_GLD[tile.g, tile.k], grad_GLV[tile.g, tile.q]
-                logits_GQK = (q_GQD @ k_GKD.transpose(-1, -2)).float().mul_(scale)
-                p_GQK = tile.hide(logits_GQK.sub_(lse_GL1[tile.g, tile.q]).exp_(), 0.0)
-                dv_GLV[tile.g, tile.k] = p_GQK.to(grad_GQV.dtype).transpose(-1, -2) @ grad_GQV
-                dp_GQK = (grad_GQV @ v_GLV[tile.g, tile.k].transpose(-1, -2)).float()
-                ds_GQK = p_GQK.mul_(dp_GQK.sub_(delta_GL1[tile.g, tile.q])).mul_(scale).to(q_GLD.dtype)
-                dk_GLD[tile.g, tile.k] = ds_GQK.transpose(-1, -2) @ q_GQD
-                dq_GLD[tile.g, tile.q] += ds_GQK @ k_GKD
+        for tile in _backward_tiles(shape, segment_ids_BL):
+            q_GQD, k_GKD, grad_GQV = q_GLD[tile.g, tile.q], k_GLD[tile.g, tile.k], grad_GLV[tile.g, tile.q]
+            logits_GQK = (q_GQD @ k_GKD.transpose(-1, -2)).float().mul_(scale)
+            p_GQK = tile.hide(logits_GQK.sub_(lse_GL1[tile.g, tile.q]).exp_(), 0.0)
+            dv_GLV[tile.g, tile.k] = p_GQK.to(grad_GQV.dtype).transpose(-1, -2) @ grad_GQV
+            dp_GQK = (grad_GQV @ v_GLV[tile.g, tile.k].transpose(-1, -2)).float()
+            ds_GQK = p_GQK.mul_(dp_GQK.sub_(delta_GL1[tile.g, tile.q])).mul_(scale).to(q_GLD.dtype)
+            dk_GLD[tile.g, tile.k] = ds_GQK.transpose(-1, -2) @ q_GQD
+            dq_GLD[tile.g, tile.q] += ds_GQK @ k_GKD
         grads = (dq_GLD.to(q_GLD.dtype), dk_GLD, dv_GLV)
         dq_BHLD, dk_BHLD, dv_BHLV = (x.unflatten(0, shape[:2]) for x in grads)
         return dq_BHLD, dk_BHLD, dv_BHLV, None, None

@@ -50,6 +50,17 @@ def test_float32_equals_the_definition(shape: tuple[int, int, int, int, int], pa
         torch.testing.assert_close(ours.double(), exact, rtol=1e-4, atol=2e-5)
 
 
+def test_a_segment_in_several_pieces_is_one() -> None:
+    shape = (2, 2, 530, 24, 16)
+    segments = torch.randint(0, 3, (2, 530), generator=torch.Generator().manual_seed(3))
+    segments[1] = segments[1].sort().values  # of one row alone
+    (out, top, grads), (out64, top64, grads64) = _both(_inputs(shape, torch.float32), segments)
+    torch.testing.assert_close(out.double(), out64, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(top.double(), top64, rtol=1e-6, atol=1e-5)
+    for ours, exact in zip(grads, grads64, strict=True):
+        torch.testing.assert_close(ours.double(), exact, rtol=1e-4, atol=2e-5)
+
+
 def test_branches_see_their_shared_prefix_and_not_each_other() -> None:
     q, k, v = _inputs((1, 2, 300, 24, 16), torch.float32)
     trunk, branch = 260, 20  # the second branch begins in another chunk
