@@ -1,13 +1,16 @@
 """Runs inside a sandbox: one command in a working copy, then a record of its output and of what it changed.
 
 `python main.py COMMAND SECONDS CHARACTERS SHELL`; uses only the standard library. A plain `python …` command runs in
-a fork of this interpreter; anything else goes to `sh`, where the sandbox lets programs start (SHELL is 1).
+a fork of this interpreter; anything else goes to `sh`, where the sandbox lets programs start (SHELL is 1). Folders in
+PYTHONPATH are relative to the working copy; there its Python files are imported from.
 """
 
 import base64
 import contextlib
+import importlib.util
 import json
 import os
+import re
 import runpy
 import select
 import shlex
@@ -20,8 +23,12 @@ from types import ModuleType, TracebackType
 
 SAVED = ".workspace.json"
 LINKS = ".workspace-bin"
-SKIPPED = {"__pycache__", ".git", LINKS}
+SKIPPED = {"__pycache__", ".git", ".pytest_cache", LINKS}
 PLAIN = set("|&;<>()$`*?[]#~\n")
+QUOTED = re.compile(r"""'[^']*'|"(?:[^"\\]|\\.)*\"""", re.DOTALL)
+EXPANDED = re.compile(r"""^(?:[^'"]|'[^']*')*"[^"]*[$`]""", re.DOTALL)  # by a shell, in its first double quotes
+SECONDS = re.compile(r"^(=* ?(?:\d+ \w+(?:, )?)+|=* ?no tests ran|Ran \d+ tests?) in \d+\.\d+s", re.MULTILINE)
+ADDRESS = re.compile(r"(?<= at )0x[0-9a-f]{6,}")
 
 
 def stamps() -> dict[str, tuple[int, int]]:
@@ -37,6 +44,20 @@ def stamps() -> dict[str, tuple[int, int]]:
     return by_path
 
 
+def library() -> str | None:
+    """The folder that the tests' own packages are in, where this interpreter has one."""
+    found = importlib.util.find_spec("pytest")
+    return None if found is None or found.origin is None else os.path.dirname(os.path.dirname(found.origin))
+
+
+def steady(text: str, libraries: str | None) -> str:
+    """Without what differs between equal runs: places of files and objects, and how long tests took."""
+    for path, name in ((libraries, "site-packages"), (os.path.dirname(os.__file__), "python")):
+        text = text.replace(path, f"/usr/lib/{name}") if path else text
+    text = text.replace(os.getcwd(), "/workspace")
+    return ADDRESS.sub("0x7f0000000000", SECONDS.sub(r"\1 in 0.01s", text))
+
+
 def python_words(command: str) -> list[str] | None:
     """The arguments of a plain `python …` command, or None for anything that needs a shell."""
     try:
@@ -45,13 +66,13 @@ def python_words(command: str) -> list[str] | None:
         return None
     if not words or words[0] not in ("python", "python3"):
         return None
-    quoted = any(mark in command for mark in "'\"")
-    return None if not quoted and PLAIN & set(command) else words[1:]
+    return None if PLAIN & set(QUOTED.sub("", command)) or EXPANDED.search(command) else words[1:]
 
 
 def run_python(words: list[str]) -> int:
     """Runs what `python WORDS` would, and gives its exit status."""
     sys.path[0] = os.getcwd()
+    sys.path[1:1] = [path for path in os.environ["PYTHONPATH"].split(":") if path]
     error: BaseException
     trace: TracebackType | None
     try:
@@ -145,7 +166,7 @@ def run(command: str, seconds: float, characters: int, shell: bool) -> tuple[int
     with contextlib.suppress(ProcessLookupError):
         os.killpg(pid, signal.SIGKILL)  # what it left running must not write while the changes are read
     take(0.0)  # what it wrote between the last look and its end: a pipe holds no more than one read takes
-    text = kept.decode("utf-8", "replace").replace(os.getcwd(), "/workspace")
+    text = steady(kept.decode("utf-8", "replace"), library())
     cut = size - len(kept) + max(0, len(text) - characters)
     text = text[:characters] + (f"[{cut} characters cut]\n" if cut else "")
     if status == 124 and time.monotonic() > deadline:
@@ -162,10 +183,16 @@ def main() -> None:
                 os.chmod(path, 0o755)
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
     os.environ["GIT_CONFIG_NOSYSTEM"] = "1"  # not readable here, which git takes for an error
+    os.environ["PYTHONHASHSEED"] = "0"
+    roots = [os.path.abspath(root) for root in os.environ.get("PYTHONPATH", "").split(":") if root]
+    os.environ["PYTHONPATH"] = ":".join([*roots, *filter(None, [library()])])
     system = shutil.which("python3")
-    if shell == "1" and system and not shutil.which("python"):
+    if shell == "1" and system:
         os.mkdir(LINKS)
-        os.symlink(system, f"{LINKS}/python")
+        for name in ("python", "python3"):  # the machine's own packages are not the repository's
+            with open(f"{LINKS}/{name}", "w") as wrapper:
+                wrapper.write(f'#!/bin/sh\nexec {system} -S -s "$@"\n')
+            os.chmod(f"{LINKS}/{name}", 0o755)
         os.environ["PATH"] = f"{os.getcwd()}/{LINKS}:{os.environ['PATH']}"
     before = stamps()
     status, output = run(command, float(seconds), int(characters), shell == "1")

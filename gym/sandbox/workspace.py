@@ -13,7 +13,8 @@ import base64
 import difflib
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -27,8 +28,12 @@ from gym.sandbox.pool import Sandbox, open_sandbox
 LIMITS = Limits(cpu_s=60.0, wall_s=120.0, memory_mb=1024, file_mb=32, processes=64)
 OUTPUT = 16_000
 SHOWN = 200
+FOUND, WIDTH = 40, 160  # lines of a search, and characters of each
 _INSIDE = Path(__file__).with_name("inside.py").read_text(encoding="utf-8")
+_SEARCHING = Path(__file__).with_name("searching.py").read_text(encoding="utf-8")
+_SEARCH_LIMITS = Limits(cpu_s=2.0, wall_s=20.0)
 _SAVED = ".workspace.json"
+_HERE = re.compile(r"^\s*cd /workspace/?\s*(?:&&|;)\s*")
 _TEXT = {"type": "string"}
 _LINE = {"type": "integer", "minimum": 1}
 
@@ -45,10 +50,16 @@ def _declaration(name: str, description: str, required: Mapping[str, Any], **opt
 
 VIEW = _declaration(
     "view",
-    f"Shows a file with line numbers, at most {SHOWN} lines from `start` on; or lists the files below a folder.",
+    f"Shows lines `start` to `end` of a file with their numbers, at most {SHOWN}; or lists the files below a folder.",
     {"path": _TEXT},
     start=_LINE,
     end=_LINE,
+)
+SEARCH = _declaration(
+    "search",
+    "Finds the lines of a file, or of all files below a folder, that match a Python regular expression.",
+    {"pattern": _TEXT},
+    path=_TEXT,
 )
 EDIT = _declaration(
     "edit",
@@ -57,18 +68,18 @@ EDIT = _declaration(
 )
 BASH = _declaration(
     "bash",
-    "Runs a shell command in the repository and returns its output and exit status. Files it changes stay changed.",
+    "Runs a shell command in the repository. Files it changes stay changed.",
     {"command": _TEXT},
 )
 PYTHON_ONLY = _declaration(
     "bash",
-    "Runs `python FILE`, `python -c CODE` or `python -m MODULE` in the repository and returns its output and exit "
-    "status; no other program can be started. Files it changes stay changed.",
+    "Runs `python FILE`, `python -c CODE` or `python -m MODULE` in the repository; no other program can be started. "
+    "Files it changes stay changed.",
     {"command": _TEXT},
 )
 _CHECKS = {
     tool["function"]["name"]: jsonschema.Draft202012Validator(tool["function"]["parameters"])
-    for tool in (VIEW, EDIT, BASH)
+    for tool in (VIEW, SEARCH, EDIT, BASH)
 }
 
 
@@ -98,12 +109,23 @@ class Workspace:
         files: content by relative path; anything below `.git` is left out, so that no history tells the answer.
         box: where commands run; its level decides whether `bash` is a shell or runs Python alone.
         limits: of one command.
+        roots: folders that stand on `sys.path` of every `python`, besides where it starts.
+        environment: variables of every command.
     """
 
-    def __init__(self, files: Mapping[str, bytes], box: Sandbox, *, limits: Limits = LIMITS) -> None:
+    def __init__(
+        self,
+        files: Mapping[str, bytes],
+        box: Sandbox,
+        *,
+        limits: Limits = LIMITS,
+        roots: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self.start = {path: content for path, content in files.items() if ".git" not in path.split("/")}
         self.files = dict(self.start)
         self.box = box
+        self.environment = {**(environment or {}), "PYTHONPATH": ":".join(root or "." for root in roots)}
         megabytes = sum(map(len, self.start.values())) >> 20
         self.limits = replace(limits, file_mb=limits.file_mb + 4 * megabytes)
 
@@ -114,7 +136,7 @@ class Workspace:
 
     def tools(self) -> list[dict[str, Any]]:
         """Declarations in the OpenAI shape."""
-        return [BASH if self.shell else PYTHON_ONLY, VIEW, EDIT]
+        return [BASH if self.shell else PYTHON_ONLY, VIEW, SEARCH, EDIT]
 
     def call(self, name: str, arguments: Mapping[str, Any]) -> tuple[str, bool]:
         """Runs a tool; gives its text and whether the caller made a mistake (a failing command is none).
@@ -129,15 +151,29 @@ class Workspace:
             return f"error: invalid arguments: {problem.message}", True
         if name == "bash":
             return self.bash(arguments["command"]), False
-        path = str(arguments["path"]).removeprefix("/workspace").strip("/").removeprefix("./")
+        path = str(arguments.get("path", "")).removeprefix("/workspace").strip("/").removeprefix("./")
+        if name == "search":
+            return self.search(arguments["pattern"], path)
         if name == "view":
             return self.view(path, arguments.get("start", 1), arguments.get("end"))
         return self.edit(path, arguments["old_str"], arguments["new_str"])
 
     def bash(self, command: str) -> str:
-        """Output and exit status of a command; the files it wrote or deleted are taken over."""
+        """Output and exit status of a command; the files it wrote or deleted are taken over.
+
+        Equal commands on equal files give equal texts, as far as the program does: addresses of objects, and how long
+        tests took, are not shown.
+        """
+        command = _HERE.sub("", command)  # the copy is where the command starts; it has no other name there
         args = (command, str(max(1.0, self.limits.wall_s - 5.0)), str(OUTPUT), str(int(self.shell)))
-        job = Job(source=_INSIDE, files=self.files, args=args, limits=self.limits, keep=(_SAVED,))
+        job = Job(
+            source=_INSIDE,
+            files=self.files,
+            args=args,
+            env=self.environment,
+            limits=self.limits,
+            keep=(_SAVED,),
+        )
         outcome = self.box.run(job)
         if outcome.verdict is Verdict.INFRASTRUCTURE_ERROR:
             raise SandboxError(outcome.detail)
@@ -153,8 +189,7 @@ class Workspace:
     def view(self, path: str, start: int = 1, end: int | None = None) -> tuple[str, bool]:
         """A part of a file with line numbers, or the files below a folder."""
         if path not in self.files:
-            inside = "" if path in ("", ".") else f"{path}/"
-            below = sorted(name for name in self.files if name.startswith(inside))
+            below = self._below(path)
             if not below:
                 return f"error: no file or folder {path}", True
             more = f"\n[{len(below) - SHOWN} more]" if len(below) > SHOWN else ""
@@ -164,8 +199,32 @@ class Workspace:
         last = min(len(lines), start + SHOWN - 1, end or len(lines))
         if start > max(1, len(lines)):
             return f"error: {path} has {len(lines)} lines", True
-        shown = [f"{number:5} {lines[number - 1]}" for number in range(start, last + 1)]
+        shown = [f"{number}\t{lines[number - 1]}" for number in range(start, last + 1)]
         return "\n".join([*shown, *([f"[{len(lines) - last} more lines]"] if last < len(lines) else [])]), False
+
+    def _below(self, path: str) -> list[str]:
+        """The file of this name, or the files below this folder, in order."""
+        inside = "" if path in ("", ".") else f"{path}/"
+        return sorted(name for name in self.files if name == path or name.startswith(inside))
+
+    def search(self, pattern: str, path: str = "") -> tuple[str, bool]:
+        """`path:line: text` of lines that match, at most 40; a pattern that takes too long is the caller's mistake."""
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            return f"error: invalid pattern: {error}", True
+        paths = self._below(path)
+        if not paths:
+            return f"error: no file or folder {path}", True
+        asked = {"pattern": pattern, "paths": paths, "most": FOUND, "width": WIDTH}
+        limits = replace(_SEARCH_LIMITS, file_mb=self.limits.file_mb)
+        files = {name: self.files[name] for name in paths}
+        outcome = self.box.run(Job(source=_SEARCHING, files=files, stdin=json.dumps(asked), limits=limits))
+        if outcome.verdict is Verdict.INFRASTRUCTURE_ERROR:
+            raise SandboxError(outcome.detail)
+        if outcome.verdict is not Verdict.OK:
+            return f"error: the search was stopped: {outcome.verdict.value.replace('_', ' ')}", True
+        return outcome.stdout.rstrip("\n") or "no line matches", False
 
     def edit(self, path: str, old: str, new: str) -> tuple[str, bool]:
         """Replaces `old`, which must be there once, or creates a file when `old` is empty."""
