@@ -210,9 +210,11 @@ def private_mounts() -> None:
 
 
 def bind(source: str, target: str) -> None:
-    """Shows a folder at a second place, read only."""
-    _check(_libc.mount(source.encode(), target.encode(), None, 0x5000, None), f"bind {source}")  # MS_BIND | MS_REC
+    """Shows a folder, or a file, at a second place, read only."""
+    flags = 0x5000  # MS_BIND | MS_REC
+    _check(_libc.mount(source.encode(), target.encode(), None, flags, None), f"bind {source} at {target}")
     flags = 0x1000 | 0x20 | 0x1 | 0x2 | 0x4  # MS_BIND | MS_REMOUNT | read only, nosuid, nodev
+    flags |= os.statvfs(target).f_flag & os.ST_NOEXEC  # a user namespace may not take it away
     _check(_libc.mount(b"none", target.encode(), None, flags, None), f"bind {source} read only")
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from gym.sandbox.job import Job, Outcome, SandboxError, Verdict
+from gym.sandbox.third_party import hidden_places
 from gym.sandbox.zygote_link import receive, send
 
 Level = Literal["fork", "namespaces", "container"]
@@ -26,26 +27,34 @@ START_S = 120.0
 class Worker:
     """One zygote process; runs one job at a time."""
 
-    def __init__(self, slot: int, level: Level, preload: Sequence[str]) -> None:
+    def __init__(self, slot: int, level: Level, preload: Sequence[str], libraries: Path | None = None) -> None:
         self.slot, self.level, self.preload = slot, level, list(preload)
+        self.libraries = libraries
         self._start()
 
     def _start(self) -> None:
         shared = Path("/dev/shm")
         self.base = tempfile.mkdtemp(prefix="sandbox-", dir=shared if os.access(shared, os.W_OK) else None)
         mine, theirs = socket.socketpair()
-        boot = [sys.executable, "-I", "-X", "utf8", "-c", _BOOT, str(Path(__file__).parent)]
+        env = {"PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+        alone = ["-I"]
+        if self.libraries is not None:  # no site-packages, and hashes that are the same in every sandbox
+            alone, env = ["-P", "-s", "-S"], {**env, "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"}
+        boot = [sys.executable, *alone, "-X", "utf8", "-c", _BOOT, str(Path(__file__).parent)]
+        arguments = [self.base, str(self.slot), self.level, json.dumps(self.preload)]
         self.process = subprocess.Popen(
-            [*boot, str(theirs.fileno()), self.base, str(self.slot), self.level, json.dumps(self.preload)],
+            [*boot, str(theirs.fileno()), *arguments, "libraries" if self.libraries else ""],
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
-            env={"PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
+            env=env,
             start_new_session=True,
         )
         theirs.close()
         self.link = mine
         self.link.settimeout(START_S)
+        if self.libraries is not None:
+            send(self.link, {"folder": str(self.libraries), "hidden": hidden_places()})
         hello = receive(self.link)
         if hello is None or "failed" in hello:
             self.close()
@@ -127,15 +136,17 @@ def _verdict(reason: str, status: int, stderr: str, cpu_s: float, job: Job) -> t
 class Sandbox:
     """A pool of workers; `run` and `map` may be called from any thread."""
 
-    def __init__(self, level: Level, workers: int, preload: Sequence[str]) -> None:
+    def __init__(self, level: Level, workers: int, preload: Sequence[str] = (), libraries: Path | None = None) -> None:
         if level == "container":
             raise SandboxError("level container needs an image: see gym.sandbox.container and gym.sandbox.kubernetes")
+        if libraries is not None and not libraries.is_dir():
+            raise SandboxError(f"libraries {libraries}: no such folder")
         self.level = level
         self._idle: queue.SimpleQueue[Worker] = queue.SimpleQueue()
         self._all: list[Worker] = []
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="sandbox")
         for slot in range(workers):
-            worker = Worker(_slot(slot), level, preload)
+            worker = Worker(_slot(slot), level, preload, libraries)
             self._all.append(worker)
             self._idle.put(worker)
 
@@ -174,16 +185,21 @@ def _slot(index: int) -> int:
 
 
 @contextmanager
-def open_sandbox(level: Level = "fork", workers: int = 2, preload: Sequence[str] = ()) -> Iterator[Sandbox]:
+def open_sandbox(
+    level: Level = "fork", workers: int = 2, preload: Sequence[str] = (), libraries: Path | None = None
+) -> Iterator[Sandbox]:
     """A sandbox of the named level.
 
     Args:
         preload: modules that every program finds imported already, e.g. numpy.
+        libraries: folder of the packages that programs find beside the standard library, in place of this environment's
+            own. Every other Python code of the machine is hidden from them, copies inside other packages and wheels
+            included. Strings hash alike in every such sandbox.
 
     Raises:
         SandboxError: a layer of this level is missing on this machine.
     """
-    sandbox = Sandbox(level, workers, preload)
+    sandbox = Sandbox(level, workers, preload, None if libraries is None else libraries.resolve())
     try:
         probe = sandbox.run(Job(source="print(1)") if level == "fork" else Job(argv=["true"]))
         if probe.verdict is not Verdict.OK:

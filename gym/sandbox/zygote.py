@@ -23,7 +23,7 @@ from types import ModuleType
 from typing import Any, TextIO
 
 import lockdown
-from zygote_libraries import readable_trees, show_libraries
+from zygote_libraries import readable_trees, show_libraries, show_only
 from zygote_link import receive, send
 from zygote_processes import anonymous_pages, clean_up, living, usage_of
 
@@ -327,6 +327,7 @@ def warm() -> None:
 def main() -> None:
     link = socket.socket(fileno=int(sys.argv[1]))
     base, slot, level, preload = sys.argv[2], int(sys.argv[3]), sys.argv[4], json.loads(sys.argv[5])
+    own = receive(link) if sys.argv[6] == "libraries" else None
     lockdown.prctl(36, 1)  # PR_SET_CHILD_SUBREAPER
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -337,7 +338,9 @@ def main() -> None:
             lockdown.own_user_namespace()
         lockdown.unshare("mnt")
         lockdown.private_mounts()
-        if os.geteuid() == 0:
+        if own is not None:
+            show_only(base, own["folder"], own["hidden"])
+        elif os.geteuid() == 0:
             show_libraries(base)
         for name in (*COMMON, *preload):
             importlib.import_module(name)
