@@ -1,0 +1,103 @@
+"""The library folder of a project: pytest and what the project needs, pinned, and nothing else to import.
+
+It is kept as one tar that projects with equal needs share, and unpacked for as long as a sandbox shows it.
+"""
+
+import hashlib
+import io
+import platform
+import shutil
+import sysconfig
+import tarfile
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from gym.repositories.errors import RepositoryError
+from gym.repositories.packages import tool
+from gym.repositories.pip import run_pip
+from gym.repositories.project import Project
+from gym.repositories.suite import PRELOAD
+from gym.sandbox import Job, Sandbox, SandboxError, Verdict, open_sandbox
+
+# What pip adds about its own run, with paths of this machine.
+_OF_PIP = {"RECORD", "INSTALLER", "REQUESTED", "direct_url.json"}
+_FOUND = """
+import importlib.util, sys
+for name in sys.argv[1:]:
+    found = importlib.util.find_spec(name)
+    if found is not None:
+        print(name, flush=True)
+"""
+
+
+def write_tar(path: Path, files: Mapping[str, bytes]) -> None:
+    """Equal files give equal bytes: sorted, without owners and times. Written beside its place first, then renamed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(f"{path.name}.new")
+    with tarfile.open(fresh, "w", format=tarfile.PAX_FORMAT) as tar:
+        for name, content in sorted(files.items()):
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    fresh.replace(path)
+
+
+def read_tar(path: Path) -> dict[str, bytes]:
+    """What `write_tar` wrote."""
+    with tarfile.open(path, "r:") as tar:
+        return {member.name: held.read() for member in tar if (held := tar.extractfile(member)) is not None}
+
+
+def library(needs: Sequence[str], store: Path) -> Path:
+    """The tar of a library folder in `store`; made by pip where it isn't there yet.
+
+    Args:
+        needs: requirements with version and hashes, everything that they need themselves included.
+
+    Raises:
+        RepositoryError: one of them can't be had.
+    """
+    lines = sorted(set(needs))
+    kind = [platform.python_version(), sysconfig.get_platform(), *lines]
+    path = store / f"{hashlib.sha256(chr(10).join(kind).encode()).hexdigest()[:16]}.tar"
+    if not path.exists():
+        with tempfile.TemporaryDirectory() as folder:
+            names = ", ".join(line.split("==")[0] for line in lines)
+            run_pip(["install", "--quiet", "--no-compile", "--target", folder], lines, f"libraries {names}")
+            shutil.rmtree(Path(folder) / "bin", ignore_errors=True)
+            places = {str(place.relative_to(folder)): place for place in Path(folder).rglob("*") if place.is_file()}
+            kept = {name: place.read_bytes() for name, place in places.items() if place.name not in _OF_PIP}
+        write_tar(path, kept)
+    return path
+
+
+@contextmanager
+def open_project(
+    project: Project, store: Path, workers: int = 2, *, tools: Sequence[str] = ("pytest",)
+) -> Iterator[Sandbox]:
+    """A sandbox with the project's library folder and nothing else to import; pytest is loaded already.
+
+    Args:
+        store: folder of library tars.
+        tools: of `packages.yaml`, that lie in the folder beside the project's needs.
+
+    Raises:
+        RepositoryError: a library can't be had, or the project's own name can be imported without its files: its
+            tests could pass on another copy.
+        SandboxError: the sandbox can't be opened.
+    """
+    needs = [*project.needs, *(line for name in tools for line in tool(name))]
+    packed = library(needs, store)
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        with tarfile.open(packed, "r:") as tar:
+            tar.extractall(folder, filter="data")
+        with open_sandbox("namespaces", workers, PRELOAD, libraries=Path(folder)) as box:
+            found = box.run(Job(source=_FOUND, args=project.packages))
+            if found.verdict is not Verdict.OK:
+                raise SandboxError(f"{project.name}: {found.detail}")
+            if found.stdout:
+                raise RepositoryError(f"{project.name}: can be imported without it: {', '.join(found.stdout.split())}")
+            yield box

@@ -1,0 +1,145 @@
+"""A user's own repositories: a folder or anything that git can clone, with a pytest suite found by rule."""
+
+import configparser
+import os
+import re
+import subprocess
+import tempfile
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+
+from gym.repositories.errors import RepositoryError
+from gym.repositories.layout import TEST_FILES, belongs, check_size, code_files, is_test
+from gym.repositories.project import Project
+
+# Of a repository without `src`: Python that is not the product.
+_ASIDE = {"build", "dist", "doc", "docs", "example", "examples", "benchmark", "benchmarks", "scripts", "tools"}
+_ASIDE |= {"setup.py", "noxfile.py", "tasks.py"}
+_REMOTE = re.compile(r"[a-z+]+://|[\w.-]+@[\w.-]+:")
+
+
+@dataclass(frozen=True)
+class _Suite:
+    """What a repository's own settings say; empty where they say nothing."""
+
+    paths: tuple[str, ...]
+    patterns: tuple[str, ...]
+
+
+def read_repository(source: str, work: Path, *, held: bool = False) -> Project:
+    """A folder's files as they are now, of a git repository those that git does not ignore; or a fresh shallow clone.
+
+    Args:
+        source: a folder, a bare git repository, or an address for `git clone`.
+        work: where clones are made and removed again.
+        held: for evaluation alone.
+
+    Raises:
+        RepositoryError: it can't be read or cloned, or has no tests by pytest's rules, or no other Python code.
+    """
+    folder = Path(source)
+    if _REMOTE.match(source) or (folder / "HEAD").is_file():
+        work.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=work) as fresh:
+            clone = Path(fresh) / "clone"
+            place = source if _REMOTE.match(source) else folder.resolve().as_uri()
+            _git(source, "clone", "--quiet", "--depth", "1", "--", place, str(clone))
+            version = _git(source, "-C", str(clone), "rev-parse", "HEAD").decode().strip()
+            files = _read(source, clone)
+        name = source.rstrip("/").replace(":", "/").rpartition("/")[2].removesuffix(".git")
+        return _project(name, version, files, held=held)
+    if not folder.is_dir():
+        raise RepositoryError(f"{source}: neither a folder nor an address that git clones")
+    return _project(folder.resolve().name, "", _read(source, folder), held=held)
+
+
+def _git(source: str, *words: str) -> bytes:
+    environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
+    try:
+        done = subprocess.run(["git", *words], capture_output=True, check=False, env=environment)
+    except FileNotFoundError:
+        raise RepositoryError(f"{source}: git is not installed") from None
+    if done.returncode:
+        said = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        raise RepositoryError(f"{source}: git {words[0]} failed: {said[-1] if said else done.returncode}")
+    return done.stdout
+
+
+def _read(source: str, folder: Path) -> dict[str, bytes]:
+    """Regular files that belong to the repository; links only where they stay inside."""
+    if (folder / ".git").exists():
+        listed = _git(source, "-C", str(folder), "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+        paths = sorted(set(os.fsdecode(listed).split("\0")) - {""})
+    else:
+        paths = sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+    inside = folder.resolve()
+    places = {path: folder / path for path in filter(belongs, paths)}
+    kept = {path: place for path, place in places.items() if place.is_file() and place.resolve().is_relative_to(inside)}
+    check_size(source, sum(place.stat().st_size for place in kept.values()))
+    return {path: place.read_bytes() for path, place in kept.items()}
+
+
+def _settings(files: Mapping[str, bytes]) -> _Suite:
+    """`testpaths` and `python_files` from the first file that pytest itself would take them from."""
+
+    def words(value: object) -> tuple[str, ...]:
+        return tuple(map(str, value)) if isinstance(value, list) else tuple(str(value or "").split())
+
+    found: Mapping[str, object] = {}
+    for name in ("pytest.ini", ".pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg"):
+        if name not in files:
+            continue
+        text = files[name].decode("utf-8", "replace")
+        if name == "pyproject.toml":
+            try:
+                tool = tomllib.loads(text).get("tool", {}).get("pytest", {})
+            except tomllib.TOMLDecodeError as error:
+                raise RepositoryError(f"{name} can't be read: {error}") from error
+            found = tool.get("ini_options", {})
+        else:
+            parser = configparser.RawConfigParser(strict=False)
+            try:
+                parser.read_string(text)
+            except configparser.Error as error:
+                raise RepositoryError(f"{name} can't be read: {error.message}") from error
+            section = "tool:pytest" if name == "setup.cfg" else "pytest"
+            found = dict(parser[section]) if section in parser else {}
+        if found or name.endswith("pytest.ini"):
+            break
+    return _Suite(words(found.get("testpaths")), words(found.get("python_files")) or TEST_FILES)
+
+
+def _project(name: str, version: str, files: Mapping[str, bytes], *, held: bool) -> Project:
+    try:
+        suite = _settings(files)
+    except RepositoryError as error:
+        raise RepositoryError(f"{name}: {error}") from error
+    tests = _tests(files, suite)
+    if not tests:
+        raise RepositoryError(f"{name}: no pytest suite: no file named {' or '.join(suite.patterns)}")
+    roots: Sequence[str] = ("src", "") if any(re.fullmatch(r"src/.+\.py", path) for path in files) else ("",)
+    code = code_files(files, [roots[0]], suite.patterns)
+    if not roots[0]:
+        code = tuple(path for path in code if path.split("/")[0] not in _ASIDE)
+    if not code:
+        raise RepositoryError(f"{name}: no Python code beside the tests")
+    return Project(name=name, version=version, files=files, roots=tuple(roots), code=code, tests=tests, held=held)
+
+
+def _tests(files: Mapping[str, bytes], suite: _Suite) -> tuple[str, ...]:
+    """The paths that the settings name, or the topmost folders called `test` or `tests` and single files elsewhere."""
+    found = [path for path in files if any(fnmatch(path.rpartition("/")[2], pattern) for pattern in suite.patterns)]
+    if suite.paths:
+        places = [place.removeprefix("./").rstrip("/") for place in suite.paths]
+        return tuple(
+            place for place in places if any(place in ("", ".") or f"{path}/".startswith(f"{place}/") for path in found)
+        )
+    tops = set()
+    for path in found:
+        parts = path.split("/")
+        among = [number for number, part in enumerate(parts[:-1]) if is_test(f"{part}/x.py")]
+        tops.add("/".join(parts[: among[0] + 1]) if among else path)
+    return tuple(sorted(tops))
