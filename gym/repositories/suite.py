@@ -26,7 +26,7 @@ OPTIONS = (
     "-W", "ignore::pytest.PytestUnknownMarkWarning",
 )  # fmt: skip
 _INSIDE = Path(__file__).with_name("suite_inside.py").read_text(encoding="utf-8")
-_TREE = "tree"
+TREE = "tree"
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ class SuiteRun:
     """outcomes: passed, failed, error or skipped by node id; a file that can't be collected is an error by its path.
     seconds: of each. texts: of failures, when asked for. ended: whether the runner itself reached its end, and all that
     came over the pipe was its own. cpu_s: processor seconds of the whole run. detail: what kept it from its end.
+    timed_out: by the clock, which says nothing about the tests.
     """
 
     outcomes: Mapping[str, str]
@@ -42,6 +43,7 @@ class SuiteRun:
     cpu_s: float
     detail: str = ""
     texts: Mapping[str, str] = field(default_factory=dict)
+    timed_out: bool = False
 
 
 def run_suite(
@@ -51,12 +53,14 @@ def run_suite(
     tests: Sequence[str] = (),
     *,
     texts: bool = False,
+    plain: bool = False,
     limits: Limits = LIMITS,
 ) -> SuiteRun:
     """Tests of `files`, which stand in for the project's own; node ids or paths in `tests`, all of it without.
 
     Args:
         box: opened with the project's library folder; faster with `preload=PRELOAD`.
+        plain: assert statements are Python's own, not rewritten by pytest.
         texts: also the text of each failure, as pytest's short form shows it; files of the tree are below `/tree`.
 
     Raises:
@@ -68,7 +72,7 @@ def run_suite(
         return SuiteRun({}, {}, ended=False, cpu_s=0.0, detail=f"no tests at {', '.join(named)}")
     first, second = secrets.token_hex(16), secrets.token_hex(16)
     run = {
-        "arguments": [*OPTIONS, *project.options, *paths],
+        "arguments": [*OPTIONS, *(["--assert=plain"] if plain else []), *project.options, *paths],
         "wanted": list(tests),
         "roots": list(project.roots),
         "environment": dict(project.environment or {}),
@@ -78,7 +82,7 @@ def run_suite(
     outcome = box.run(
         Job(
             source=_INSIDE,
-            files={f"{_TREE}/{path}": content for path, content in files.items()},
+            files={f"{TREE}/{path}": content for path, content in files.items()},
             stdin=f"{first}\n{json.dumps(run)}\n{second}\n",
             limits=replace(limits, output_bytes=OUTPUT_BYTES, file_mb=limits.file_mb + 2 * megabytes),
         )
@@ -108,6 +112,7 @@ def run_suite(
         outcome.cpu_s,
         detail,
         {record["id"]: record["text"] for record in done if record["text"]},
+        outcome.verdict is Verdict.WALL_LIMIT,
     )
 
 
