@@ -26,7 +26,6 @@ Fewer than three seeds are reported as such.
 import argparse
 import gc
 import json
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -39,14 +38,14 @@ from agents.tools.everyday import everyday_tools
 from experiments.agentic_claims import claims, effects
 from experiments.bfcl import SILENT, right_items
 from experiments.desks import held_cases, served
+from experiments.tuning import START, tune
 from gym.benchmarks.base import Sample
 from gym.benchmarks.bfcl import Bfcl
 from gym.intervals import wilson
 from k2model.chat.tokenizer import K2Tokenizer
-from k2model.formats.checkpoint import load_checkpoint, save_checkpoint
+from k2model.formats.checkpoint import load_checkpoint
 from k2model.formats.model_folder import folder_tokenizer
 from k2model.inference.grammar import ToolGrammar
-from k2model.training.engine import TrainEngine
 from stages.harness.files import write_atomic
 from stages.harness.section import load_common, load_section
 from stages.harness.seeds import rng, seed32
@@ -54,13 +53,13 @@ from stages.harness.tables import TOOLS, read_table
 from stages.measure.text_loss import HeldText
 from stages.posttraining.benchmark_index import read_index
 from stages.posttraining.conversations import Conversation, clean, encode, trajectories
-from stages.posttraining.mixture import Mixture, Pool
+from stages.posttraining.mixture import Pool
 from stages.posttraining.text import text_examples
-from stages.sft.batches import TEXT, train_step
+from stages.sft.batches import TEXT
 from stages.sft.params import SftParams
 from stages.trajectories.params import TrajectoriesParams
 
-START, CORPUS, TOKENS = Path("models/base"), Path("data/corpus.parquet"), Path("data/tokens")
+CORPUS, TOKENS = Path("data/corpus.parquet"), Path("data/tokens")
 OUT, KEPT = Path("docs/experiments/agentic_data.jsonl"), Path("work/experiments/agentic_data")
 CALLING = ("simple_python", "multiple", "parallel", "live_simple")
 CALL_TOKENS = 160
@@ -86,32 +85,14 @@ def conversations(arm: str, count: int, seed: int, before: Path) -> list[Convers
     return worlds[: count // 2] + made
 
 
-def tune(
-    arm: str, budget: int, p: SftParams, seed: int, tokenizer: K2Tokenizer, out: Path, before: Path
-) -> dict[str, Any]:
-    """Learns `budget` tokens of the agent (plain text in as many steps as `sft` has, for `none`); what that took."""
-    began = time.perf_counter()
+def pools(arm: str, p: SftParams, seed: int, tokenizer: K2Tokenizer, before: Path) -> list[Pool]:
+    """Conversations of an arm, and plain text in the share that it has in `sft`."""
     index = read_index(TOKENS)
     kept, _ = clean(conversations(arm, 3000, seed32(seed, "requests"), before), index)
     examples = encode(tokenizer, kept, p.sequence_length, cut_long=p.cut_long)[0]
     text = text_examples(CORPUS, tokenizer, 40 * p.sequence_length, p.sequence_length, index, rng(seed, "text"))
     share = p.text_share if examples else 1.0
-    pools = [Pool("conversation", examples, 1 - share), Pool(TEXT, text, share)]
-    mixture = Mixture(pools, p.sequence_length, seed32(seed, "order"))
-    steps, targets, read = 0, 0, 0
-    while targets < budget and (examples or steps < p.steps):
-        rows = [mixture.row(steps * p.rows_per_step + k) for k in range(p.rows_per_step)]
-        learned = [example for row in rows if row.kind != TEXT for example in row.examples]
-        targets += sum(example.targets for example in learned)
-        read += sum(example.inputs for example in learned)
-        steps += 1
-    p = p.model_copy(update={"steps": steps})
-    micro_batches = p.rows_per_step // p.micro_rows
-    engine = TrainEngine(START, p.optimizer.options(tokenizer.names), micro_batches=micro_batches, layout=p.layout)
-    for step in range(steps):
-        train_step(engine, mixture, p, step, tokenizer.pad)
-    save_checkpoint(engine.model, out, tensors=engine.tensors())
-    return {"targets": targets, "inputs": read, "steps": steps, "seconds": round(time.perf_counter() - began)}
+    return [Pool("conversation", examples, 1 - share), Pool(TEXT, text, share)]
 
 
 def chosen(bench: Bfcl, category: str, n: int, *, choose: bool) -> list[Sample]:
@@ -143,7 +124,8 @@ def main() -> None:
         run = {"arm": arm, "seed": seed, "budget": args.budget}
         folder = KEPT / f"{arm}-{seed}-{args.budget}"
         if not folder.exists():
-            record({"record": "tuned"} | run | tune(arm, args.budget, p, seed, tokenizer, folder, args.before))
+            made = pools(arm, p, seed, tokenizer, args.before)
+            record({"record": "tuned"} | run | tune(made, args.budget, p, seed, tokenizer, folder))
             gc.collect()
         model = load_checkpoint(folder).eval()
         if not recorded(text := {"record": "text"} | run):
