@@ -2,11 +2,11 @@
 
     python -m experiments.coding --arms without,with --seeds 0,1,2
 
-Both arms tune models/base as the stage `sft` does (its rate, schedule, share of plain text) on rows of 2,048 tokens until
-as many tokens of the agent were learned: `without` on conversations of every other kind, `with` on these and, in half of the rows, on
-coding sessions. Measured on held tasks of data/repairs.parquet: `repairs_python` with an agent (greedy; limits below)
-and functions to complete, by hidden tests. Held-out text stands beside. Lines of docs/experiments/coding.jsonl are not
-measured again, and end with what follows from them.
+Both arms tune models/base as the stage `sft` does (its rate, schedule, share of plain text) on rows of 2,048 tokens
+until as many tokens of the agent were learned: `without` on conversations of every other kind, `with` on these and, in
+half of the rows, on coding sessions. Measured on held tasks of data/repairs.parquet: `repairs_python` with an agent
+(greedy; limits below) and functions to complete, by hidden tests. Held-out text stands beside. Lines of
+docs/experiments/coding.jsonl are not measured again, and end with what follows from them.
 
 Rules, written before any arm was run:
 - sessions teach valid calls in a repository: share of calls without a mistake, a task's mean, `with` − `without`,
