@@ -81,10 +81,10 @@ def reliable(runs: Sequence[SuiteRun]) -> tuple[dict[str, float], dict[str, int]
     for test in everywhere:
         outcomes = {run.outcomes[test] for run in runs}
         shortest = min(run.seconds[test] for run in runs)
-        if len(outcomes) > 1:
-            reasons["flaky"] += 1
-        elif outcomes != {"passed"}:
+        if "passed" not in outcomes:
             reasons["skipped" if outcomes == {"skipped"} else "failed"] += 1
+        elif len(outcomes) > 1:
+            reasons["flaky"] += 1
         elif shortest >= SLOW_S:
             reasons["slow"] += 1
         else:

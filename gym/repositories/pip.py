@@ -8,17 +8,6 @@ from pathlib import Path
 
 from gym.repositories.errors import RepositoryError
 
-_UNREACHABLE = (
-    "connection broken",
-    "failed to establish",
-    "connection error",
-    "name resolution",
-    "timed out",
-    "could not fetch url",
-    "connection refused",
-    "max retries",
-)
-
 
 def run_pip(command: Sequence[str], requirements: Sequence[str], what: str) -> None:
     """`pip COMMAND --require-hashes -r REQUIREMENTS`, without dependencies of theirs.
@@ -58,10 +47,10 @@ def _reason(output: str) -> str:
     if "do not match the hashes" in lower:
         return "what the registry gave has another hash than the pinned one"
     errors = [line for line in lines if line.startswith("ERROR:")]
+    if "from versions: none" in lower:  # pip tells no difference, unless it has retries left to tell of
+        return "the package registry can't be reached, or has no such package"
     if "no matching distribution" in lower:
-        if any(mark in lower for mark in _UNREACHABLE):
-            return "the package registry can't be reached"
-        return f"the package registry does not have it ({errors[0] if errors else lines[-1]})"
+        return f"the package registry does not have this version ({errors[0] if errors else lines[-1]})"
     if any(mark in lower for mark in ("metadata-generation-failed", "subprocess-exited-with-error", "failed to build")):
         return f"it can't be built here ({errors[-1] if errors else lines[-1]})"
     return f"pip failed: {(errors or lines or ['without a word'])[-1]}"

@@ -1,7 +1,12 @@
 """A small package with a suite of every kind of test that a repository may hold."""
 
+import importlib.metadata
+from pathlib import Path
+
 import pytest
 
+from gym.repositories.libraries import library_path, write_tar
+from gym.repositories.packages import tool
 from gym.repositories.project import Project
 
 _INIT = '''"""Polygons in the plane, and boxes in rows."""
@@ -377,3 +382,16 @@ def toy_project() -> Project:
         code=("shapes/__init__.py", "shapes/layout.py", "shapes/plane.py"),
         tests=("tests",),
     )
+
+
+@pytest.fixture(scope="session")
+def library_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store of library folders that holds pytest, as it is installed here: no network is needed."""
+    store = tmp_path_factory.mktemp("libraries")
+    files = {}
+    for line in tool("pytest"):
+        for path in importlib.metadata.files(line.split("==")[0]) or ():
+            if ".." not in path.parts and path.suffix != ".pyc":
+                files[str(path)] = Path(str(path.locate())).read_bytes()
+    write_tar(library_path(tool("pytest"), store), files)
+    return store
