@@ -64,7 +64,9 @@ def _block(source: Source, block: list[ast.stmt], function: Function) -> Iterato
         for below in _blocks(statement):
             yield from _block(source, below, function)
         for child in ast.iter_child_nodes(statement):
-            if isinstance(child, ast.expr) and not (isinstance(statement, ast.AnnAssign) and child is statement.annotation):
+            if isinstance(child, ast.expr) and not (
+                isinstance(statement, ast.AnnAssign) and child is statement.annotation
+            ):
                 yield from expression_changes(source, child)
             elif isinstance(child, ast.withitem):
                 yield from expression_changes(source, child.context_expr)

@@ -120,7 +120,11 @@ def _swapped(source: Source, kind: str, first: ast.expr, second: ast.expr) -> Ch
 
 def swapped_pair(source: Source, value: ast.expr | None) -> Iterator[Change]:
     """The two values of a tuple."""
-    if isinstance(value, ast.Tuple) and len(value.elts) == 2 and not any(isinstance(e, ast.Starred) for e in value.elts):
+    if (
+        isinstance(value, ast.Tuple)
+        and len(value.elts) == 2
+        and not any(isinstance(e, ast.Starred) for e in value.elts)
+    ):
         yield _swapped(source, "swapped_values", *value.elts)
 
 

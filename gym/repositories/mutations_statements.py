@@ -37,11 +37,9 @@ def statement_changes(source: Source, node: ast.stmt, block: list[ast.stmt], *, 
             yield from swapped_pair(source, value)
         case ast.Return():
             yield from swapped_pair(source, node.value)
-            value = node.value
-            if isinstance(value, ast.Call) and isinstance(value.func, ast.Name) and len(value.args) == 1:
-                if not value.keywords and not isinstance(value.args[0], ast.Starred):
-                    new = source.text(value.args[0])
-                    yield "removed_conversion", source.start(value), source.end(value), new
+            match node.value:
+                case ast.Call(func=ast.Name(), args=[only], keywords=[]) as call if not isinstance(only, ast.Starred):
+                    yield "removed_conversion", source.start(call), source.end(call), source.text(only)
             if not last:
                 yield _removed(source, "removed_return", node, block)
         case ast.Raise():

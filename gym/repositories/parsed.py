@@ -26,7 +26,9 @@ class Function:
     @property
     def body(self) -> list[ast.stmt]:
         first = self.node.body[0]
-        doc = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str)
+        doc = (
+            isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str)
+        )
         return self.node.body[1:] if doc else self.node.body
 
     @property
@@ -103,9 +105,7 @@ class Source:
         return range(first, last + 1)
 
 
-def _functions(
-    node: ast.stmt, prefix: str, outermost: FunctionNode | None, statement: ast.stmt
-) -> Iterator[Function]:
+def _functions(node: ast.stmt, prefix: str, outermost: FunctionNode | None, statement: ast.stmt) -> Iterator[Function]:
     if isinstance(node, ast.If) and _never_imported(node):
         return
     if isinstance(node, FunctionNode):
