@@ -88,6 +88,11 @@ def _compile(folder: str) -> None:
     compileall.compile_dir(folder, quiet=2, rx=rarely, invalidation_mode=PycInvalidationMode.UNCHECKED_HASH)
 
 
+def needed(project: Project, tools: Sequence[str] = ("pytest",)) -> list[str]:
+    """Requirements of its library folder: its own needs and those of the tools, which `packages.yaml` names."""
+    return [*project.needs, *(line for name in tools for line in tool(name))]
+
+
 @contextmanager
 def open_project(
     project: Project, store: Path, workers: int = 2, *, tools: Sequence[str] = ("pytest",)
@@ -103,8 +108,7 @@ def open_project(
             tests could pass on another copy.
         SandboxError: the sandbox can't be opened.
     """
-    needs = [*project.needs, *(line for name in tools for line in tool(name))]
-    packed = library(needs, store)
+    packed = library(needed(project, tools), store)
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
         with tarfile.open(packed, "r:") as tar:
