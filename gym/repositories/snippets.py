@@ -1,0 +1,258 @@
+"""From failing tests calls that show the bug, each proven: run on the good and on the broken files.
+
+failures = describe(box, project, broken, tests, edits)
+prove(box, project, broken, [c for f in failures for c in f.candidates], edits)
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from gym.repositories.project import Project
+from gym.repositories.suite import OPTIONS
+from gym.repositories.task import Edit, Snippet
+from gym.sandbox import Job, Limits, Sandbox, SandboxError, Verdict
+
+LIMITS = Limits(cpu_s=90.0, wall_s=300.0, memory_mb=2048, file_mb=64, processes=64)
+VALUE = 600  # characters of what a call gives
+ENDLESS = "!Endless: no result"
+_ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]+|\b0x[0-9a-f]{8,}")
+_IMPORT = re.compile(r"from (\S+) import (.+)")
+_INSIDE = Path(__file__).parent
+_BESIDE = {
+    name: (_INSIDE / name).read_text(encoding="utf-8")
+    for name in ("slice_inside.py", "statements_inside.py", "claims_inside.py", "frames_inside.py")
+}
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A call that may show the bug.
+
+    relation: equal, raises, works, condition or documented. holds: a condition over `value`, what `expression` gave,
+    and `want`, what `expected` gives after the lines of `extra`.
+    """
+
+    imports: tuple[str, ...]
+    setup: tuple[str, ...]
+    expression: str
+    relation: str
+    holds: str
+    expected: str
+    extra: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A failing test as it looked on the broken files; without `test`, what the documentation of a function promises.
+
+    source: the whole test where it is short. statement: the first line of the one that failed. why: where there are no
+    candidates, what stood against it.
+    """
+
+    test: str
+    candidates: tuple[Candidate, ...]
+    error: str = ""
+    message: str = ""
+    source: str = ""
+    statement: str = ""
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Proven:
+    """A snippet and what the runs told beside its values.
+
+    chain: calls of the project's functions from the reported to the changed one, that one included; None where it was
+    not seen. frames: (path or `report.py`, line, function, text) of the broken run's exception, outermost first.
+    """
+
+    snippet: Snippet
+    imports: tuple[str, ...]
+    setup: tuple[str, ...]
+    relation: str
+    chain: int | None
+    frames: tuple[tuple[str, int, str, str], ...] = ()
+
+    @property
+    def symptom(self) -> str:
+        """wrong, crash, silent (no exception where one is due), other (another exception) or endless."""
+        good, broken = self.snippet.good, self.snippet.broken
+        if broken == ENDLESS:
+            return "endless"
+        if good.startswith("!"):
+            return "other" if broken.startswith("!") else "silent"
+        return "crash" if broken.startswith("!") else "wrong"
+
+
+def describe(
+    box: Sandbox, project: Project, broken: Mapping[str, bytes], tests: Sequence[str], edits: Sequence[Edit]
+) -> list[Failure]:
+    """What each failing test says, by one run on the broken files; at the end the documentation of what was changed.
+
+    Tests that did not fail are missing. An endless test is one that took 8 processor seconds.
+
+    Raises:
+        SandboxError: the sandbox itself failed.
+    """
+    ask = {"options": [*OPTIONS, *project.options], "tests": list(tests)}
+    rows = _job(box, project, broken, "snippet_inside.py", "told.jsonl", ask, edits)
+    failures = []
+    for row in rows:
+        row.pop("function", None)
+        candidates = tuple(_candidate(held) for held in row.pop("candidates"))
+        failures.append(Failure(candidates=candidates, **row))
+    return failures
+
+
+def prove(
+    box: Sandbox, project: Project, broken: Mapping[str, bytes], candidates: Sequence[Candidate], edits: Sequence[Edit]
+) -> list[Proven | None]:
+    """For each candidate the proven snippet, or None.
+
+    It is proven when its claim holds on the project's own files and not on the broken ones, both give the same on a
+    second run years later by the clock, what they give differs, and neither depends on an address, on the order of a
+    set or on the place of the files.
+
+    Raises:
+        SandboxError: the sandbox itself failed.
+    """
+    good = _run(box, project, project.files, candidates, edits, watch=False)
+    kept, wrapped = [], {}
+    for number, (candidate, told) in enumerate(zip(candidates, good)):
+        if told.get("holds") and told["unordered"] and told.get("set"):
+            wrapped[number] = Candidate(
+                **asdict(candidate)
+                | {
+                    "expression": f"sorted({candidate.expression})",
+                    "relation": "condition",
+                    "holds": "True",
+                    "expected": "",
+                }
+            )
+        elif told.get("holds") and _certain(told):
+            kept.append(number)
+    again = dict(zip(wrapped, _run(box, project, project.files, list(wrapped.values()), edits, watch=False)))
+    kept += [number for number, told in again.items() if told.get("holds") and _certain(told)]
+    final = [wrapped.get(number, candidate) for number, candidate in enumerate(candidates)]
+    ran = dict(zip(kept, _run(box, project, broken, [final[number] for number in kept], edits, watch=True)))
+    proven: list[Proven | None] = [None] * len(candidates)
+    for number, told in ran.items():
+        right, candidate = again.get(number, good[number])["value"], final[number]
+        wrong = ENDLESS if told.get("endless") else told.get("value", "")
+        fails = number in wrapped or not told.get("holds")
+        if wrong and wrong != right and fails and (wrong == ENDLESS or _certain(told)):
+            imports = merged(candidate.imports)
+            code = "\n".join([*imports, *candidate.setup, candidate.expression])
+            if not _ADDRESS.search(code):
+                snippet = Snippet(code, candidate.expression, right, wrong)
+                frames = _frames(told)
+                proven[number] = Proven(snippet, imports, candidate.setup, candidate.relation, told["chain"], frames)
+    return proven
+
+
+def run_snippets(box: Sandbox, project: Project, files: Mapping[str, bytes], snippets: Sequence[Snippet]) -> list[str]:
+    """What each snippet prints on these files, as in `Snippet.good`; empty where the program itself was ended.
+
+    Raises:
+        SandboxError: the sandbox itself failed.
+    """
+    bare = [
+        Candidate((), (snippet.code.removesuffix(snippet.expression),), snippet.expression, "works", "True", "", ())
+        for snippet in snippets
+    ]
+    ran = _run(box, project, files, bare, (), watch=False)
+    return [ENDLESS if told.get("endless") else str(told.get("value", "")) for told in ran]
+
+
+def merged(imports: Sequence[str]) -> tuple[str, ...]:
+    """One statement a module, plain imports first."""
+    plain = sorted({line for line in imports if not _IMPORT.fullmatch(line)})
+    names: dict[str, set[str]] = {}
+    for line in imports:
+        if found := _IMPORT.fullmatch(line):
+            names.setdefault(found[1], set()).update(found[2].split(", "))
+    return (*plain, *(f"from {module} import {', '.join(sorted(held))}" for module, held in sorted(names.items())))
+
+
+def _candidate(held: Mapping[str, Any]) -> Candidate:
+    lists = {name: tuple(held[name]) for name in ("imports", "setup", "extra")}
+    return Candidate(**{**held, **lists})
+
+
+def _certain(told: Mapping[str, Any]) -> bool:
+    """Whether what came out would come out anywhere and at any time."""
+    value, again = told["value"], told["again"]
+    if again is None or _dates(value) != _dates(again) or told["unordered"]:
+        return False
+    return len(value) <= VALUE and not _ADDRESS.search(value) and told["place"] not in value and "/tmp/" not in value
+
+
+def _dates(value: str) -> str:
+    return value.replace("datetime.datetime(", "datetime(").replace("datetime.date(", "date(")
+
+
+def _frames(told: Mapping[str, Any]) -> tuple[tuple[str, int, str, str], ...]:
+    work = f"{told['work']}/"
+    rows = [row for row in told.get("frames", ())]
+    return tuple(
+        (PurePosixPath(path.removeprefix(work)).as_posix(), line, name, text) for path, line, name, text in rows
+    )
+
+
+def _run(
+    box: Sandbox,
+    project: Project,
+    files: Mapping[str, bytes],
+    candidates: Sequence[Candidate],
+    edits: Sequence[Edit],
+    watch: bool,
+) -> list[dict[str, Any]]:
+    if not candidates:
+        return []
+    ask = {"watch": watch, "programs": [asdict(candidate) for candidate in candidates]}
+    rows = _job(box, project, files, "program_inside.py", "ran.jsonl", ask, edits)
+    return rows + [{} for _ in range(len(candidates) - len(rows))]
+
+
+def _job(
+    box: Sandbox,
+    project: Project,
+    files: Mapping[str, bytes],
+    source: str,
+    result: str,
+    ask: Mapping[str, Any],
+    edits: Sequence[Edit],
+) -> list[dict[str, Any]]:
+    """Rows that an inside program wrote; it may have been ended before all of them."""
+    told = {
+        **ask,
+        "roots": project.roots,
+        "code": project.code,
+        "packages": project.packages,
+        "changed": [[edit.path, edit.function] for edit in edits],
+    }
+    environment = {"PYTHONHASHSEED": "0", "TZ": "UTC", **(project.environment or {})}
+    tree = {f"tree/{path}": content for path, content in files.items()}
+    outcome = box.run(
+        Job(
+            source=(_INSIDE / source).read_text(encoding="utf-8"),
+            files={**tree, **_BESIDE, "ask.json": json.dumps(told)},
+            env=environment,
+            limits=LIMITS,
+            keep=[result],
+        )
+    )
+    if outcome.verdict is Verdict.INFRASTRUCTURE_ERROR:
+        raise SandboxError(f"{project.name}: {outcome.detail}")
+    text = outcome.files.get(result, b"").decode("utf-8", "replace")
+    rows = []
+    for line in text.splitlines():
+        if line.endswith("}"):
+            rows.append(json.loads(line))
+    if not rows:
+        raise SandboxError(f"{project.name}: {source} told nothing: {outcome.detail or outcome.stderr[-300:]}")
+    return rows
