@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gym.repositories.parsed import FunctionNode
+from gym.repositories.parsed import FunctionNode, first_line
 
 SHOW_ONE = 0.5  # share of tasks that keep one failing test in the tree
 HIDE = 1 / 3  # of the tests that pass
@@ -35,8 +35,7 @@ def definitions(files: Mapping[str, bytes], tests: Iterable[str]) -> dict[str, D
                 trees[path] = _Tests(ast.parse(files[path]))
             node = trees[path].find(names.split("::"))
             if node is not None:
-                first = min([node.lineno, *(one.lineno for one in node.decorator_list)])
-                found[test] = Definition(path, first, node.end_lineno or first)
+                found[test] = Definition(path, first_line(node), node.end_lineno or node.lineno)
     return found
 
 
@@ -122,9 +121,7 @@ def _emptied(body: Sequence[ast.stmt], gone: set[int]) -> set[int]:
     found = set()
     for node in body:
         if isinstance(node, ast.ClassDef):
-            starts = [
-                min([one.lineno, *(line.lineno for line in getattr(one, "decorator_list", []))]) for one in node.body
-            ]
+            starts = [first_line(one) for one in node.body]
             if gone.issuperset(starts):
                 found.add(starts[0])
             found |= _emptied(node.body, gone)

@@ -10,7 +10,7 @@ import builtins
 import symtable
 from collections.abc import Iterator
 
-from gym.repositories.parsed import Source
+from gym.repositories.parsed import Source, first_line
 from gym.repositories.task import Edit
 
 _BUILT_IN = {*dir(builtins), "__file__", "__path__", "__class__", "__module__", "__qualname__"}
@@ -24,8 +24,7 @@ def obvious(source: Source, edit: Edit) -> bool:
     if function is None:
         return False
     statement = function.statement
-    first = min([statement.lineno, *(one.lineno for one in getattr(statement, "decorator_list", []))])
-    low, high = source.offsets[first - 1], source.offsets[statement.end_lineno or 0]
+    low, high = source.offsets[first_line(statement) - 1], source.offsets[statement.end_lineno or 0]
     good = source.content[low:high].decode()
     bad = (source.content[low : edit.start] + edit.new.encode() + source.content[edit.end : high]).decode()
     return bool(findings(bad, _names_of(source)) - findings(good, _names_of(source)))

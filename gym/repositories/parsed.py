@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
-Placed = ast.expr | ast.stmt | ast.keyword | ast.excepthandler | ast.arg
+Placed = ast.expr | ast.stmt | ast.keyword | ast.excepthandler
 STUBS = {"overload", "abstractmethod", "abstractproperty"}
 
 
@@ -35,6 +35,11 @@ class Function:
     def stub(self) -> bool:
         names = {ast.unparse(one).rsplit(".", 1)[-1] for one in self.node.decorator_list}
         return bool(names & STUBS) or all(_empty(statement) for statement in self.body)
+
+
+def first_line(node: Placed) -> int:
+    """From 1; decorators belong to what they decorate."""
+    return min([node.lineno, *(one.lineno for one in getattr(node, "decorator_list", []))])
 
 
 def _empty(statement: ast.stmt) -> bool:
@@ -67,7 +72,7 @@ class Source:
             self.offsets.append(self.offsets[-1] + len(line))
 
     def start(self, node: Placed) -> int:
-        return self.offsets[node.lineno - 1] + node.col_offset
+        return self.offsets[first_line(node) - 1] + node.col_offset
 
     def end(self, node: Placed) -> int:
         assert node.end_lineno is not None and node.end_col_offset is not None

@@ -8,7 +8,7 @@ from itertools import zip_longest
 from pathlib import Path
 
 from gym.repositories.baseline import Baseline
-from gym.repositories.parsed import Source
+from gym.repositories.parsed import Source, first_line
 from gym.repositories.project import Project
 from gym.repositories.suite import LIMITS, OPTIONS
 from gym.repositories.task import Edit
@@ -96,8 +96,7 @@ def _part(source: Source, edit: Edit) -> dict[str, object]:
     function = source.function_at(edit.start)
     assert function is not None, edit
     statement, outermost = function.statement, function.outermost
-    decorators = getattr(statement, "decorator_list", [])
-    line = min([statement.lineno, *(one.lineno for one in decorators)])
+    line = first_line(statement)
     low, high = source.offsets[line - 1], source.offsets[statement.end_lineno or 0]
     new = source.content[low : edit.start] + edit.new.encode() + source.content[edit.end : high]
     names = [one.name for one in source.functions if one.node is outermost]
