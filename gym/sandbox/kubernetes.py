@@ -1,8 +1,8 @@
-"""Level `container` on a cluster: each job is a batch/v1 Job without rights and retries.
+"""Back end `kubernetes`: each job is a batch/v1 Job without rights, retries and network, in one namespace of a cluster.
 
-Files and standard input travel in a ConfigMap, standard error comes back as the container's termination message
-(its last 4 KiB), standard output as its log. Needs `kubectl` with a context; the namespace should have a NetworkPolicy
-that denies everything, which is checked before the first job. Files can't be read back.
+The pod waits for its job on standard input and answers on standard output, over `kubectl attach`: nothing of it lies in
+the cluster's store, and files come back. A NetworkPolicy refuses every connection of these pods; before the first job
+a probe tries to get out, and as long as it can nothing runs.
 """
 
 import base64
@@ -10,59 +10,65 @@ import json
 import shutil
 import subprocess
 import time
-import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from gym.sandbox.job import Job, Outcome, SandboxError, Verdict
+from gym.sandbox import remote, rootfs
+from gym.sandbox.box import Queued, check_libraries
+from gym.sandbox.job import Job, Outcome, SandboxError
+from gym.sandbox.verdict import failed
 
 COMMAND_S = 30.0
 START_S = 600.0  # a node may have to be added and an image fetched
 POLL_S = 0.5
-# Copies the files to a writable place, then becomes the program: processor limit, input, standard error.
-SHELL = 'cp -rL /files/. /work && ulimit -t "$1" && shift && exec "$@" < /files/.stdin 2> /dev/termination-log'
+TALK_S = 60.0
+PROBES, PROBE_PAUSE_S = 4, 5.0  # a network plugin may need some seconds to put a new policy into force
+LABELS = {"app": "k2-sandbox"}
+POLICY = {
+    "apiVersion": "networking.k8s.io/v1",
+    "kind": "NetworkPolicy",
+    "metadata": {"name": "k2-sandbox", "labels": LABELS},
+    "spec": {"podSelector": {"matchLabels": LABELS}, "policyTypes": ["Ingress", "Egress"], "ingress": [], "egress": []},
+}
+HOPELESS = {"ErrImageNeverPull", "InvalidImageName", "ErrImagePull", "ImagePullBackOff", "CreateContainerConfigError"}
 
 
-def manifests(job: Job, name: str, image: str, python: str = "python3") -> list[dict[str, Any]]:
-    """The ConfigMap and the Job of a job."""
+def manifest(job: Job, name: str, image: str, libraries: str = "") -> dict[str, Any]:
+    """The Job of a job.
+
+    Args:
+        libraries: the folder of packages in the image, when others take its place.
+    """
     limits = job.limits
-    files = {**job.files, ".stdin": job.stdin}
-    if job.source is not None:
-        files["main.py"] = job.source
-    keys = {f"file{number}": path for number, path in enumerate(sorted(files))}
-    data = {
-        key: base64.b64encode(content.encode() if isinstance(content, str) else content).decode()
-        for key, path in keys.items()
-        for content in [files[path]]
-    }
-    program = list(job.argv) if job.argv else [python, "-I", "main.py", *job.args]
-    seconds = str(max(1, int(limits.cpu_s + 0.999)))
-    resources = {"cpu": "1", "memory": f"{limits.memory_mb}Mi", "ephemeral-storage": f"{limits.file_mb + 16}Mi"}
-    labels = {"app": "k2-sandbox"}
+    sizes = {"cpu": "1", "memory": f"{remote.memory_mb(job) + (64 if libraries else 0)}Mi", "ephemeral-storage": "16Mi"}
+    mounts = [{"name": "box", "mountPath": remote.PLACE}]
+    volumes = [{"name": "box", "emptyDir": {"medium": "Memory", "sizeLimit": f"{max(1, limits.file_mb)}Mi"}}]
+    if libraries:
+        mounts.append({"name": "libraries", "mountPath": libraries})
+        volumes.append({"name": "libraries", "emptyDir": {"medium": "Memory", "sizeLimit": "64Mi"}})
+    user = remote.new_user()
+    variables = remote.environment(libraries=bool(libraries))
     container = {
         "name": "job",
         "image": image,
-        "command": ["sh", "-c", SHELL, "sandbox", seconds, *program],
-        "workingDir": "/work",
-        "env": [{"name": key, "value": value} for key, value in sorted({"HOME": "/work", **job.env}.items())],
-        "resources": {"limits": resources, "requests": resources},
+        "command": ["python3", *remote.python_words(libraries=bool(libraries))],
+        "stdin": True,
+        "stdinOnce": True,
+        "workingDir": "/",
+        "env": [{"name": key, "value": value} for key, value in variables.items()],
+        "resources": {"limits": sizes, "requests": sizes},
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "readOnlyRootFilesystem": True,
             "runAsNonRoot": True,
-            "runAsUser": 65534,
+            "runAsUser": user,
+            "runAsGroup": user,
             "capabilities": {"drop": ["ALL"]},
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        "volumeMounts": [
-            {"name": "files", "mountPath": "/files", "readOnly": True},
-            {"name": "work", "mountPath": "/work"},
-        ],
+        "volumeMounts": mounts,
     }
-    volumes = [
-        {"name": "files", "configMap": {"name": name, "items": [{"key": k, "path": p} for k, p in keys.items()]}},
-        {"name": "work", "emptyDir": {"medium": "Memory", "sizeLimit": f"{limits.file_mb}Mi"}},
-    ]
     pod = {
         "restartPolicy": "Never",
         "automountServiceAccountToken": False,
@@ -73,36 +79,56 @@ def manifests(job: Job, name: str, image: str, python: str = "python3") -> list[
     spec = {
         "backoffLimit": 0,
         "ttlSecondsAfterFinished": 600,
-        "template": {"metadata": {"labels": labels}, "spec": pod},
+        "activeDeadlineSeconds": int(START_S + limits.wall_s + TALK_S),
+        "template": {"metadata": {"labels": LABELS}, "spec": pod},
     }
-    return [
-        {
-            "apiVersion": "v1",
-            "kind": "ConfigMap",
-            "metadata": {"name": name, "labels": labels},
-            "binaryData": data,
-            "immutable": True,
-        },
-        {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name, "labels": labels}, "spec": spec},
-    ]
+    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name, "labels": LABELS}, "spec": spec}
 
 
-class KubernetesSandbox:
-    """Runs jobs in one namespace of a cluster.
+class KubernetesSandbox(Queued):
+    """Args:
+        image: one that the cluster has or can fetch, with Python 3.11 or later as `python3`; `gym.sandbox.rootfs`
+            makes one of this machine's Python.
+        workers: Jobs at once.
+        libraries: folder of Python packages that stands in the place of site-packages; it travels with every job, so
+            that a program could write into its own copy.
 
     Raises:
-        SandboxError: no kubectl, no cluster, or no policy in the namespace that denies all traffic of the jobs.
+        SandboxError: no kubectl, no cluster, no such image, or a program that is not confined.
     """
 
-    def __init__(self, image: str, namespace: str, python: str = "python3") -> None:
+    level = "container"
+
+    def __init__(self, image: str, namespace: str, workers: int = 2, libraries: Path | None = None) -> None:
+        super().__init__(workers)
         kubectl = shutil.which("kubectl")
         if kubectl is None:
-            raise SandboxError("level container on Kubernetes needs kubectl on PATH")
-        self.image, self.python = image, python
+            raise SandboxError("kubernetes: needs kubectl on PATH")
+        sent = None if libraries is None else check_libraries(libraries)
+        self.image, self._packages = image, ""
+        self._folders: dict[str, str] = {}
         self._command = [kubectl, f"--namespace={namespace}"]
-        policies = self._json("get", "networkpolicies", "-o", "json")["items"]
-        if not any(_denies_all(policy["spec"]) for policy in policies):
-            raise SandboxError(f"level container: namespace {namespace} has no NetworkPolicy that denies all traffic")
+        self._kubectl("apply", "-f", "-", stdin=json.dumps(POLICY))
+        for policy in self._json("get", "networkpolicies", "-o", "json")["items"]:
+            if _opens(policy["spec"]):
+                raise SandboxError(
+                    f"kubernetes: NetworkPolicy {policy['metadata']['name']} in {namespace} lets sandboxes connect"
+                )
+        packages = self._probe(namespace)
+        if sent is not None:
+            self._packages = packages
+            self._folders = {packages: base64.b64encode(rootfs.packed(sent)).decode()}
+
+    def _probe(self, namespace: str) -> str:
+        for attempt in range(PROBES):
+            try:
+                return remote.probe(self)
+            except SandboxError as error:
+                network = "reaches" in str(error) or "answers" in str(error)
+                if not network or attempt == PROBES - 1:
+                    raise SandboxError(f"kubernetes: namespace {namespace}: {error}") from None
+                time.sleep(PROBE_PAUSE_S)
+        raise AssertionError
 
     def _kubectl(self, *arguments: str, stdin: str = "") -> str:
         try:
@@ -119,72 +145,59 @@ class KubernetesSandbox:
         value: dict[str, Any] = json.loads(self._kubectl(*arguments))
         return value
 
-    def run(self, job: Job) -> Outcome:
-        """One Job, deleted whatever happens; the wall limit starts when its container does."""
-        if job.keep:
-            raise SandboxError("level container on Kubernetes can't read files back")
-        name = f"sandbox-{uuid.uuid4().hex[:12]}"
+    def run_now(self, job: Job) -> Outcome:
+        """One Job, deleted whatever happens; the wall limit starts when its program does."""
+        name = remote.new_name()
         try:
-            listed = {"apiVersion": "v1", "kind": "List", "items": manifests(job, name, self.image, self.python)}
-            self._kubectl("create", "-f", "-", stdin=json.dumps(listed))
-            return self._wait(job, name)
+            self._kubectl("create", "-f", "-", stdin=json.dumps(manifest(job, name, self.image, self._packages)))
+            pod = self._running(name)
+            attach = [*self._command, "attach", "--stdin", "--quiet", pod, "--container=job"]
+            reply = remote.exchange(attach, job, TALK_S, self._folders)
+            if reply.started and reply.answer is None:
+                lost = self._lost(name)
+                return failed(lost) if lost else reply.outcome(job)
+            return reply.outcome(job)
         except SandboxError as error:
-            return Outcome(Verdict.INFRASTRUCTURE_ERROR, 0, "", "", 0.0, 0.0, 0.0, str(error))
+            return failed(str(error))
         finally:
             subprocess.run(
-                [*self._command, "delete", f"job/{name}", f"configmap/{name}", "--wait=false", "--ignore-not-found"],
+                [*self._command, "delete", f"job/{name}", "--wait=false", "--ignore-not-found"],
                 capture_output=True, check=False, timeout=COMMAND_S,
             )  # fmt: skip
 
-    def _wait(self, job: Job, name: str) -> Outcome:
-        created = time.monotonic()
-        started: float | None = None
-        reason = ""
+    def _pods(self, name: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self._json("get", "pods", f"--selector=job-name={name}", "-o", "json")["items"]
+        return found
+
+    def _running(self, name: str) -> str:
+        """The pod of a Job, once its container runs."""
+        end = time.monotonic() + START_S
         state: Mapping[str, Any] = {}
-        while "terminated" not in state and not reason:
-            pods = self._json("get", "pods", f"--selector=job-name={name}", "-o", "json")["items"]
-            statuses = [container for pod in pods for container in pod.get("status", {}).get("containerStatuses", [])]
-            state = statuses[0]["state"] if statuses else {}
-            now = time.monotonic()
-            if "running" in state:
-                started = started or now
-                reason = "wall_limit" if now - started > job.limits.wall_s else ""
-            elif "terminated" not in state and now - created > START_S:
-                raise SandboxError(f"{name} did not start: {state}")
-            if "terminated" not in state and not reason:
-                time.sleep(POLL_S)
-        wall = time.monotonic() - (started or created)
-        limit = job.limits.output_bytes
-        out = self._kubectl("logs", f"job/{name}", f"--limit-bytes={limit + 1}")
-        ended = state.get("terminated", {})
-        status, err = int(ended.get("exitCode", -9)), str(ended.get("message", ""))
-        if len(out.encode()) > limit:
-            reason = reason or "output_limit"
-        verdict, detail = _verdict(reason, status, str(ended.get("reason", "")), err)
-        return Outcome(verdict, status, out.encode()[:limit].decode("utf-8", "ignore"), err, 0.0, wall, 0.0, detail)
+        while time.monotonic() < end:
+            for pod in self._pods(name):
+                states = [one["state"] for one in pod.get("status", {}).get("containerStatuses", [])]
+                state = states[0] if states else {}
+                if "running" in state:
+                    return str(pod["metadata"]["name"])
+                waiting = state.get("waiting", {}).get("reason", "")
+                if "terminated" in state or waiting in HOPELESS:
+                    raise SandboxError(f"{name} did not start: {json.dumps(state)[:300]}")
+            time.sleep(POLL_S)
+        raise SandboxError(f"{name} did not start in {START_S:.0f} s: {json.dumps(state)[:300]}")
 
-    def map(self, jobs: Sequence[Job]) -> list[Outcome]:
-        """Outcomes in the order of the jobs, one after the other."""
-        return [self.run(job) for job in jobs]
+    def _lost(self, name: str) -> str:
+        """Why the cluster itself ended a pod; empty when its program did."""
+        for pod in self._pods(name):
+            reason = str(pod.get("status", {}).get("reason", ""))
+            if reason:
+                return f"{name}: {reason}"
+            if any("running" in one["state"] for one in pod["status"].get("containerStatuses", [])):
+                return f"{name}: the connection to it broke"
+            return ""
+        return f"{name}: its pod is gone"
 
 
-def _denies_all(spec: Mapping[str, Any]) -> bool:
-    selector = spec.get("podSelector", {})
-    covers = selector == {} or selector == {"matchLabels": {"app": "k2-sandbox"}}
-    both = {"Ingress", "Egress"} <= set(spec.get("policyTypes", []))
-    return covers and both and not spec.get("ingress") and not spec.get("egress")
-
-
-def _verdict(reason: str, status: int, ended: str, stderr: str) -> tuple[Verdict, str]:
-    last = stderr.strip().rsplit("\n", 1)[-1][:200]
-    if reason:
-        return Verdict(reason), f"stopped: {reason.replace('_', ' ')}"
-    if ended in ("ContainerCannotRun", "StartError") or status in (126, 127):
-        return Verdict.INFRASTRUCTURE_ERROR, f"{ended}: {last}"
-    if ended == "OOMKilled" or last.startswith("MemoryError"):
-        return Verdict.MEMORY_LIMIT, last or ended
-    if status in (152, 137):  # SIGXCPU, or SIGKILL at the hard limit; memory has its own reason
-        return Verdict.CPU_LIMIT, "processor time"
-    if status != 0:
-        return Verdict.WRONG_EXIT, last or f"exit status {status}"
-    return Verdict.OK, ""
+def _opens(spec: Mapping[str, Any]) -> bool:
+    """Whether a policy that may hold for sandboxes allows a connection; policies add up. Expressions count as met."""
+    chosen = spec.get("podSelector", {}).get("matchLabels", {})
+    return chosen.items() <= LABELS.items() and bool(spec.get("ingress") or spec.get("egress"))

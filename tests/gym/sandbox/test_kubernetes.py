@@ -1,82 +1,71 @@
-"""The cluster adapter against a kubectl of our own on PATH, which runs the Job's command on this machine."""
+"""The cluster back end against a kubectl of our own on PATH, which runs a pod's command on this machine."""
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
 
 from gym.sandbox import Job, Limits, SandboxError, Verdict
 from gym.sandbox import kubernetes as module
-from gym.sandbox.kubernetes import KubernetesSandbox, manifests
+from gym.sandbox.kubernetes import KubernetesSandbox, manifest
+from tests.gym.sandbox.stand_in import script
 
-DENY = {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
-KUBECTL = f"""#!{sys.executable}
-import base64, json, os, pathlib, subprocess, sys
+KUBECTL = """
+import pathlib
 state = pathlib.Path(os.environ["CLUSTER"])
 verb, rest = sys.argv[2], sys.argv[3:]
 open(state / "log", "a").write(" ".join(sys.argv[1:]) + chr(10))
-if verb == "get" and rest[0] == "networkpolicies":
-    print(json.dumps({{"items": [{{"spec": spec}} for spec in json.loads((state / "policies").read_text())]}}))
+if verb == "apply":
+    (state / "applied").write_text(sys.stdin.read())
+elif verb == "get" and rest[0] == "networkpolicies":
+    print((state / "policies").read_text())
 elif verb == "create":
-    config, job = json.load(sys.stdin)["items"]
     if "deny" in os.environ:
         sys.exit("quota exceeded")
-    files, work = state / "files", state / "work"
-    for one in (files, work):
-        one.mkdir()
-    pod = job["spec"]["template"]["spec"]
-    for item in pod["volumes"][0]["configMap"]["items"]:
-        path = files / item["path"]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(base64.b64decode(config["binaryData"][item["key"]]))
-    command = [one.replace("/files", str(files)).replace("/work", str(work)) for one in pod["containers"][0]["command"]]
-    command[2] = command[2].replace("/dev/termination-log", str(state / "message"))
-    command = [sys.executable if one == "python3" else one for one in command]
-    with open(state / "out", "wb") as out:
-        process = subprocess.Popen(command, cwd=work, stdout=out)
-    try:
-        code = process.wait(float(os.environ["PATIENCE"]))
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-        code = None
-    ended = {{"exitCode": 128 - code if code and code < 0 else code, "reason": "Error" if code else "Completed"}}
-    if code is not None:
-        ended["message"] = (state / "message").read_text()[-4096:]
-    (state / "state").write_text(json.dumps({{"running": {{}}}} if code is None else {{"terminated": ended}}))
+    (state / "job").write_text(sys.stdin.read())
+    (state / "state").write_text(os.environ.get("STATE", '{"running": {}}'))
 elif verb == "get":
-    state_ = json.loads((state / "state").read_text())
-    print(json.dumps({{"items": [{{"status": {{"containerStatuses": [{{"state": state_}}]}}}}]}}))
-elif verb == "logs":
-    print((state / "out").read_text()[: int(rest[1].split("=")[1])], end="")
-elif verb == "delete":
-    import shutil
-    for one in ("files", "work"):
-        shutil.rmtree(state / one, ignore_errors=True)
+    status = {"containerStatuses": [{"state": json.loads((state / "state").read_text())}]}
+    status["reason"] = os.environ.get("LOST", "")
+    print(json.dumps({"items": [{"metadata": {"name": "pod-1"}, "status": status}]}))
+elif verb == "attach":
+    tries = state / "tries"
+    tries.write_text(str(int(tries.read_text()) + 1 if tries.exists() else 1))
+    found = os.environ["FOUND"] if int(tries.read_text()) <= int(os.environ["OPEN_FOR"]) else "[]"
+    container = json.loads((state / "job").read_text())["spec"]["template"]["spec"]["containers"][0]
+    status = stand_in.serve(container["command"][1:], found)
+    (state / "state").write_text(json.dumps({"terminated": {"exitCode": status}}))
+    sys.exit(status)
 """
 
 
 @pytest.fixture
 def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     kubectl = tmp_path / "kubectl"
-    kubectl.write_text(KUBECTL)
+    kubectl.write_text(script(KUBECTL))
     kubectl.chmod(0o755)
-    (tmp_path / "policies").write_text(json.dumps([DENY]))
+    (tmp_path / "policies").write_text('{"items": []}')
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     monkeypatch.setenv("CLUSTER", str(tmp_path))
-    monkeypatch.setenv("PATIENCE", "30")
+    monkeypatch.setenv("PACKAGES", str(tmp_path / "packages"))
+    monkeypatch.setenv("FOUND", '["it reaches 1.1.1.1:443"]')
+    monkeypatch.setenv("OPEN_FOR", "0")
     monkeypatch.setattr(module, "POLL_S", 0.02)
+    monkeypatch.setattr(module, "PROBE_PAUSE_S", 0.02)
     return tmp_path
 
 
-def test_a_job_runs_and_is_deleted(cluster: Path) -> None:
+def test_a_job_runs_its_files_come_back_and_it_is_deleted(cluster: Path) -> None:
     box = KubernetesSandbox("tiny", "lab")
-    source = "import sys\nopen('new', 'w').write('w')\nprint(open('data/in.txt').read() + input(), *sys.argv[1:])"
-    outcome = box.run(Job(source=source, files={"data/in.txt": b"a"}, stdin="b", args=["c"]))
-    assert (outcome.verdict, outcome.stdout) == (Verdict.OK, "ab c\n"), outcome
+    source = (
+        "import sys\nopen('new', 'wb').write(bytes([0, 255]))\nprint(open('data/in.txt').read() + input(), *sys.argv)"
+    )
+    outcome = box.run(Job(source=source, files={"data/in.txt": b"a"}, stdin="b", args=["c"], keep=["new"]))
+    assert (outcome.verdict, outcome.stdout) == (Verdict.OK, "ab main.py c\n"), outcome
+    assert outcome.files == {"new": b"\x00\xff"}
     lines = (cluster / "log").read_text().splitlines()
     assert all(line.startswith("--namespace=lab ") for line in lines)
+    assert "attach --stdin --quiet pod-1" in lines[-2]
     assert " delete job/sandbox-" in lines[-1]
 
 
@@ -86,61 +75,115 @@ def test_a_job_runs_and_is_deleted(cluster: Path) -> None:
         ("raise SystemExit(3)", Verdict.WRONG_EXIT),
         ("while True: pass", Verdict.CPU_LIMIT),
         ("import time; time.sleep(60)", Verdict.WALL_LIMIT),
-        ("print('x' * 1000)", Verdict.OUTPUT_LIMIT),
+        ("print('x' * 5000)", Verdict.OUTPUT_LIMIT),
         ("raise MemoryError", Verdict.MEMORY_LIMIT),
+        ("killed", Verdict.MEMORY_LIMIT),
+        ("dies", Verdict.DENIED),
     ],
 )
-def test_verdicts(cluster: Path, source: str, verdict: Verdict, monkeypatch: pytest.MonkeyPatch) -> None:
-    if verdict is Verdict.WALL_LIMIT:
-        monkeypatch.setenv("PATIENCE", "0.3")
-    box = KubernetesSandbox("tiny", "lab")
-    outcome = box.run(Job(source=source, limits=Limits(cpu_s=1.0, wall_s=0.1, output_bytes=100)))
+def test_verdicts(cluster: Path, source: str, verdict: Verdict) -> None:
+    wall = 0.5 if verdict is Verdict.WALL_LIMIT else 20.0
+    limits = Limits(cpu_s=1.0, wall_s=wall, output_bytes=2000)
+    outcome = KubernetesSandbox("tiny", "lab").run(Job(source=source, limits=limits))
     assert outcome.verdict is verdict, outcome
-    assert len(outcome.stdout) <= 100
+    assert len(outcome.stdout) <= 2000
 
 
 def test_a_refusal_of_the_cluster_is_no_verdict_on_the_program(cluster: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    box = KubernetesSandbox("tiny", "lab")
+    monkeypatch.setenv("LOST", "Evicted")
+    lost = box.run(Job(source="dies"))
+    assert (lost.verdict, "Evicted" in lost.detail) == (Verdict.INFRASTRUCTURE_ERROR, True)
+    monkeypatch.setenv("STATE", '{"waiting": {"reason": "ErrImagePull"}}')
+    missing = box.run(Job(source="print(1)"))
+    assert (missing.verdict, "ErrImagePull" in missing.detail) == (Verdict.INFRASTRUCTURE_ERROR, True)
     monkeypatch.setenv("deny", "1")
-    outcome = KubernetesSandbox("tiny", "lab").run(Job(source="print(1)"))
-    assert outcome.verdict is Verdict.INFRASTRUCTURE_ERROR
-    assert "quota exceeded" in outcome.detail
+    denied = box.run(Job(source="print(1)"))
+    assert (denied.verdict, "quota exceeded" in denied.detail) == (Verdict.INFRASTRUCTURE_ERROR, True)
+
+
+def test_the_policy_is_applied_before_anything_runs(cluster: Path) -> None:
+    KubernetesSandbox("tiny", "lab")
+    policy = json.loads((cluster / "applied").read_text())
+    assert policy["spec"]["podSelector"] == {"matchLabels": {"app": "k2-sandbox"}}
+    assert sorted(policy["spec"]["policyTypes"]) == ["Egress", "Ingress"]
+    assert not policy["spec"]["egress"]
+    assert not policy["spec"]["ingress"]
+    verbs = [line.split()[1] for line in (cluster / "log").read_text().splitlines()]
+    assert verbs.index("apply") < verbs.index("create")
+    pod = json.loads((cluster / "job").read_text())["spec"]["template"]
+    assert policy["spec"]["podSelector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
 
 
 @pytest.mark.parametrize(
-    "policies",
+    "spec",
     [
-        [],
-        [{"podSelector": {}, "policyTypes": ["Ingress"]}],
-        [{**DENY, "egress": [{}]}],
-        [{**DENY, "podSelector": {"matchLabels": {"app": "other"}}}],
+        {"podSelector": {}, "policyTypes": ["Egress"], "egress": [{}]},
+        {"podSelector": {"matchLabels": {"app": "k2-sandbox"}}, "ingress": [{"from": []}]},
+        {"podSelector": {"matchExpressions": [{"key": "app", "operator": "Exists"}]}, "egress": [{}]},
     ],
 )
-def test_an_open_network_fails_closed(cluster: Path, policies: list[dict[str, object]]) -> None:
-    (cluster / "policies").write_text(json.dumps(policies))
-    with pytest.raises(SandboxError, match="namespace lab has no NetworkPolicy that denies all traffic"):
+def test_a_policy_of_others_that_opens_the_network_fails_closed(cluster: Path, spec: dict[str, object]) -> None:
+    (cluster / "policies").write_text(json.dumps({"items": [{"metadata": {"name": "theirs"}, "spec": spec}]}))
+    with pytest.raises(SandboxError, match="NetworkPolicy theirs in lab lets sandboxes connect"):
+        KubernetesSandbox("tiny", "lab")
+    assert " create " not in (cluster / "log").read_text()
+
+
+def test_policies_of_other_pods_do_not_matter(cluster: Path) -> None:
+    spec = {"podSelector": {"matchLabels": {"app": "other"}}, "egress": [{}]}
+    (cluster / "policies").write_text(json.dumps({"items": [{"metadata": {"name": "theirs"}, "spec": spec}]}))
+    KubernetesSandbox("tiny", "lab")
+
+
+def test_as_long_as_a_probe_gets_out_nothing_runs(cluster: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPEN_FOR", "2")  # the plugin takes a moment
+    KubernetesSandbox("tiny", "lab")
+    assert (cluster / "tries").read_text() == "3"
+    monkeypatch.setenv("OPEN_FOR", "1000")
+    with pytest.raises(SandboxError, match=r"namespace lab: a program is not confined: it reaches 1\.1\.1\.1:443"):
         KubernetesSandbox("tiny", "lab")
 
 
-def test_no_kubectl_and_files_to_read_back_are_refused(cluster: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(SandboxError, match="can't read files back"):
-        KubernetesSandbox("tiny", "lab").run(Job(source="1", keep=["x"]))
+def test_a_pod_that_runs_as_root_is_refused_at_once(cluster: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPEN_FOR", "1000")
+    monkeypatch.setenv("FOUND", '["it runs as root"]')
+    with pytest.raises(SandboxError, match="it runs as root"):
+        KubernetesSandbox("tiny", "lab")
+    assert (cluster / "tries").read_text() == "1"
+
+
+def test_libraries_travel_with_a_job(cluster: Path) -> None:
+    own = cluster / "own"
+    own.mkdir()
+    (own / "only_here.py").write_text("VALUE = 6\n")
+    box = KubernetesSandbox("tiny", "lab", libraries=own)
+    place = str(cluster / "packages")
+    outcome = box.run(Job(source=f"import sys; sys.path.append({place!r})\nimport only_here; print(only_here.VALUE)"))
+    assert outcome.stdout == "6\n", outcome
+    pod = json.loads((cluster / "job").read_text())["spec"]["template"]["spec"]
+    assert {"name": "libraries", "mountPath": place} in pod["containers"][0]["volumeMounts"]
+    assert {"name": "PYTHONHASHSEED", "value": "0"} in pod["containers"][0]["env"]
+
+
+def test_no_kubectl_is_one_line(cluster: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(cluster / "none"))
     with pytest.raises(SandboxError, match="needs kubectl on PATH"):
         KubernetesSandbox("tiny", "lab")
 
 
 def test_a_job_has_no_rights_and_no_retries() -> None:
-    config, job = manifests(Job(source="print(1)", env={"A": "1"}), "job-7", "tiny")
+    job = manifest(Job(source="print(1)"), "job-7", "tiny")
     spec = job["spec"]["template"]["spec"]
     container = spec["containers"][0]
-    assert config["immutable"] is True
     assert job["spec"]["backoffLimit"] == 0
     assert spec["restartPolicy"] == "Never"
     assert spec["automountServiceAccountToken"] is False
     rights = container["securityContext"]
     assert rights["runAsNonRoot"]
+    assert rights["runAsUser"] > 0
     assert rights["readOnlyRootFilesystem"]
     assert rights["allowPrivilegeEscalation"] is False
     assert rights["capabilities"] == {"drop": ["ALL"]}
-    assert container["resources"]["limits"]["memory"] == "512Mi"
-    assert container["command"][-3:] == ["python3", "-I", "main.py"]
+    assert container["resources"]["limits"]["memory"] == "624Mi"
+    assert "print(1)" not in json.dumps(job)
