@@ -145,6 +145,8 @@ class Search:
 
     def tried(self, items: dict[str, pytest.Item], candidate: dict[str, Any], swaps: list[Swap]) -> dict[str, Any]:
         chosen = [items[test] for test in candidate["tests"] if test in items]
+        if not chosen:
+            return {"status": "untested", "why": "its tests were not collected"}
         read, pipe = os.pipe()
         pid = os.fork()
         if pid == 0:
