@@ -90,9 +90,11 @@ def _changes(source: bytes, body: list[ast.stmt]) -> Iterator[tuple[str, tuple[i
             test = statement.test
             yield "negated", place, f"assert not {text(test)}"
             if isinstance(test, ast.Compare) and len(test.ops) == 1 and isinstance(test.ops[0], ast.Eq):
-                right = test.comparators[0]
-                yield "right", place, f"assert {text(test.left)} == {_another(right, text(right))}"
-                yield "left", place, f"assert {_another(test.left, text(test.left))} == {text(right)}"
+                left, right = test.left, test.comparators[0]
+                if _written(left):
+                    yield "another", place, f"assert {_another(left, text(left))} == {text(right)}"
+                else:
+                    yield "another", place, f"assert {text(left)} == {_another(right, text(right))}"
         elif isinstance(statement, ast.Expr) and isinstance(call := statement.value, ast.Call):
             function = call.func
             if isinstance(function, ast.Attribute) and function.attr in _OPPOSITE:
@@ -103,10 +105,10 @@ def _changes(source: bytes, body: list[ast.stmt]) -> Iterator[tuple[str, tuple[i
                     _OPPOSITE[function.attr],
                 )
                 if function.attr == "assertEqual" and len(call.args) >= 2:
-                    for kind, argument in (("left", call.args[0]), ("right", call.args[1])):
-                        spot = (argument.lineno, argument.col_offset)
-                        stop = (argument.end_lineno or 0, argument.end_col_offset or 0)
-                        yield kind, (*spot, *stop), _another(argument, text(argument))
+                    argument = call.args[0] if _written(call.args[0]) else call.args[1]
+                    spot = (argument.lineno, argument.col_offset)
+                    stop = (argument.end_lineno or 0, argument.end_col_offset or 0)
+                    yield "another", (*spot, *stop), _another(argument, text(argument))
         elif isinstance(statement, ast.With) and _expects(statement):
             first = statement.body[0]
             if first.lineno > statement.lineno:
@@ -121,6 +123,11 @@ def _changes(source: bytes, body: list[ast.stmt]) -> Iterator[tuple[str, tuple[i
             return
 
 
+def _written(node: ast.expr) -> bool:
+    """Whether a value stands there as such."""
+    return isinstance(node, ast.Constant | ast.List | ast.Tuple | ast.Set | ast.Dict)
+
+
 def _another(node: ast.expr, text: str) -> str:
     """A value that the written one does not equal; of its type where it is written out, so that no type tells."""
     if isinstance(node, ast.Constant):
@@ -129,8 +136,10 @@ def _another(node: ast.expr, text: str) -> str:
             return repr(not value)
         if isinstance(value, int | float):
             return repr(value + 1)
-        if isinstance(value, str | bytes):
-            return repr(value + value[:1] + ("s" if isinstance(value, str) else b"s"))
+        if isinstance(value, str):
+            return repr(value + (value[:1] or "a"))
+        if isinstance(value, bytes):
+            return repr(value + (value[:1] or b"a"))
     if isinstance(node, ast.List):
         return f"[*{text}, 1]"
     if isinstance(node, ast.Tuple):

@@ -1,0 +1,60 @@
+"""Whether a program in a sandbox can read a project before its tree is there: then its sessions may not start."""
+
+import json
+import re
+from pathlib import Path
+
+from gym.repositories.project import Project
+from gym.sandbox import Job, Limits, Sandbox, SandboxError, Verdict
+
+LIMITS = Limits(cpu_s=120.0, wall_s=300.0, memory_mb=1024)
+SHORTEST = 30  # characters of a line that tells a file; shorter ones stand in many
+LINES, WORDS = 8, 20  # that a file must have to be known by them
+_INSIDE = Path(__file__).with_name("reach_inside.py").read_text(encoding="utf-8")
+
+
+def distinctive_lines(content: bytes) -> list[str]:
+    """Lines of code or text, without their indentation, by which a copy of a file is known; none of imports."""
+    lines = {line.strip() for line in content.decode("utf-8", "replace").splitlines()}
+    return sorted(line for line in lines if len(line) >= SHORTEST and not line.startswith(("import ", "from ", "# ")))
+
+
+def _words(content: bytes) -> list[str]:
+    """Long names and words of a file; those of comments are not in its bytecode."""
+    code = "\n".join(line.partition("#")[0] for line in content.decode("utf-8", "replace").splitlines())
+    return sorted(set(re.findall(r"[A-Za-z_]\w{5,}", code, re.ASCII)))
+
+
+def copies(box: Sandbox, project: Project) -> list[str]:
+    """What is found of the project, each with its place; seconds of one processor.
+
+    By import, by name and by content: a package or distribution of the project's names, as a folder, file, bytecode,
+    wheel, egg or other archive; and any text, bytecode or archive with half of the distinctive lines of a file of the
+    project's code, whatever its name. The text of the standard library's own modules is not looked at.
+
+    Raises:
+        SandboxError: the search failed.
+    """
+    known = {path: distinctive_lines(project.files[path]) for path in project.code}
+    ask = {
+        "packages": list(project.packages),
+        "distribution": project.name,
+        "words": {path: words for path in project.code if len(words := _words(project.files[path])) >= WORDS},
+        "lines": {path: lines for path, lines in known.items() if len(lines) >= LINES},
+    }
+    outcome = box.run(Job(source=_INSIDE, files={"ask.json": json.dumps(ask)}, limits=LIMITS))
+    if outcome.verdict is not Verdict.OK:
+        raise SandboxError(f"{project.name}: the search for copies failed: {outcome.detail or outcome.stderr[-200:]}")
+    found: list[str] = json.loads(outcome.stdout)
+    return found
+
+
+def refuse_if_found(box: Sandbox, project: Project) -> None:
+    """Lets a sandbox pass in which no program can read the project before its tree is there.
+
+    Raises:
+        SandboxError: the project was found, with what was found where; or the search failed.
+    """
+    if found := copies(box, project):
+        more = f", and {len(found) - 1} more" if len(found) > 1 else ""
+        raise SandboxError(f"{project.name} can be read before a session starts: {found[0]}{more}")
