@@ -24,6 +24,7 @@ from stages.posttraining.params import TasksParams
 from stages.pretrain.params import PretrainParams
 from stages.qat.params import QatParams
 from stages.rephrase.params import RephraseParams
+from stages.repositories.params import RepositoriesParams
 from stages.rl.params import RlParams
 from stages.sft.params import SftParams
 from stages.tokenizer.params import TokenizerParams
@@ -62,6 +63,7 @@ class Params(Common):
     upcycle: UpcycleParams
     rephrase: RephraseParams
     tools: ToolsParams
+    repositories: RepositoriesParams
     trajectories: TrajectoriesParams
     tokens: TokensParams
     pretrain: PretrainParams

@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
+from gym.repositories.stored import StoredTasks
 from gym.sandbox import Sandbox
 from gym.tasksets.task import TaskSet
 
 REASONING = "reasoning/"
-NEED_SANDBOX = frozenset({"code", "repair"})
-OTHERS = frozenset({"arithmetic_expressions", "arithmetic_words", "instructions", "facts", *NEED_SANDBOX})
+REPOSITORY = frozenset({"repair", "completion"})
+OTHERS = frozenset({"arithmetic_expressions", "arithmetic_words", "instructions", "facts", "code", *REPOSITORY})
 
 
 def known(name: str) -> bool:
@@ -21,13 +22,16 @@ def known(name: str) -> bool:
     return name in FAMILIES or name in OTHERS
 
 
-def open_taskset(name: str, *, box: Sandbox | None = None, facts: Path | None = None) -> TaskSet:
+def open_taskset(
+    name: str, *, box: Sandbox | None = None, facts: Path | None = None, stored: StoredTasks | None = None
+) -> TaskSet:
     """Opens a family of elementary tasks, `arithmetic_expressions`, `arithmetic_words`, `reasoning/<family>`,
-    `instructions`, `facts`, `code` or `repair`. Packages load when a taskset that needs them is opened.
+    `instructions`, `facts`, `code`, `repair` or `completion`. Packages load when a taskset that needs them is opened.
 
     Args:
-        box: an open sandbox, for `code` and `repair`.
+        box: an open sandbox, for `code`.
         facts: the parquet file of `facts`.
+        stored: tasks of real repositories, for `repair` and `completion`.
 
     Raises:
         ValueError: an unknown name, or what this taskset needs is not given.
@@ -50,13 +54,18 @@ def open_taskset(name: str, *, box: Sandbox | None = None, facts: Path | None = 
         if facts is None:
             raise ValueError("taskset facts needs the path of its parquet file")
         return Facts(facts)
-    if name in NEED_SANDBOX:
+    if name == "code":
         from gym.tasksets.code import Code
-        from gym.tasksets.repair import Repair
 
         if box is None:
-            raise ValueError(f"taskset {name} needs an open sandbox")
-        return Code(box) if name == "code" else Repair(box)
+            raise ValueError("taskset code needs an open sandbox")
+        return Code(box)
+    if name in REPOSITORY:
+        from gym.tasksets.repository import Functions
+
+        if stored is None:
+            raise ValueError(f"taskset {name} needs the tasks of repositories")
+        return Functions("repair" if name == "repair" else "completion", stored)
     from gym.tasksets.elementary import FAMILIES, Elementary
 
     if name not in FAMILIES:

@@ -20,6 +20,7 @@ class Task:
         token_budget: tokens of an answer that count as concise for this type of task.
         payload: gold and tests, for the verifier alone; never shown.
         tools: names of the functions that are declared to the candidate.
+        entity: what the task is about, which decides the side that it is on; empty where the question's text does.
     """
 
     id: str
@@ -31,6 +32,7 @@ class Task:
     token_budget: int
     payload: dict[str, Any] = field(repr=False)
     tools: tuple[str, ...] = ()
+    entity: str = ""
 
 
 class TaskSet(Protocol):

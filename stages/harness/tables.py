@@ -111,6 +111,25 @@ TOOLS = pa.schema(
     ]
 )
 
+# Repair tasks as `gym.repositories.task.RepairTask.row` gives them; lists and the snippet as JSON.
+REPAIRS = pa.schema(
+    [
+        pa.field("id", pa.string(), nullable=False),
+        pa.field("project", pa.string(), nullable=False),
+        pa.field("version", pa.string(), nullable=False),
+        pa.field("edits", pa.string(), nullable=False),
+        pa.field("kinds", pa.string(), nullable=False),
+        pa.field("fail_to_pass", pa.string(), nullable=False),
+        pa.field("pass_to_pass", pa.string(), nullable=False),
+        pa.field("shown", pa.string(), nullable=False),
+        pa.field("issue", pa.string(), nullable=False),
+        pa.field("form", pa.string(), nullable=False),
+        pa.field("snippet", pa.string(), nullable=False),
+        pa.field("chain", pa.int32(), nullable=False),
+        pa.field("held", pa.bool_(), nullable=False),
+    ]
+)
+
 AGENTS = pa.schema(
     [
         pa.field("agent_id", pa.string(), nullable=False),

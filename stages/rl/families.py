@@ -4,9 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from gym.repositories.errors import RepositoryError
+from gym.repositories.stored import TABLE, StoredTasks
 from gym.sandbox import open_sandbox
 from gym.tasksets.elementary import FAMILIES, Elementary, Side, side_of
-from gym.tasksets.open import NEED_SANDBOX, known, open_taskset
+from gym.tasksets.open import REPOSITORY, known, open_taskset
 from gym.tasksets.task import Task, TaskSet
 from stages.harness.errors import InputError
 from stages.harness.seeds import seed32
@@ -21,7 +23,8 @@ class Families:
         self.tasksets = tasksets
 
     def tasks(self, name: str, side: Side, n: int, seed: int, difficulty: float) -> list[Task]:
-        """Up to `n` different problems of one side; the side follows from the question's text, so none is on both.
+        """Up to `n` different problems of one side; the side follows from what a problem is about, or from its text, so
+        none is on both.
 
         Raises:
             InputError: the family has no problem on this side.
@@ -31,7 +34,7 @@ class Families:
         for draw in range(DRAWS):
             for task in taskset.tasks(n, seed32(seed, draw), difficulty):
                 text = str(task.messages[-1]["content"])
-                if side_of(text) == side:
+                if side_of(task.entity or text) == side:
                     tasks.setdefault(text, task)
             if len(tasks) >= n:
                 break
@@ -48,12 +51,17 @@ def open_families(names: Sequence[str], facts: Path) -> Iterator[Families]:
         facts: the parquet file of family `facts`.
 
     Raises:
-        InputError: no taskset has such a name.
+        InputError: no taskset has such a name, or what it is made of is missing.
         SandboxError: this machine lacks a layer of the sandbox.
     """
     for name in names:
         if not known(name):
             raise InputError(f"tasks.families: no taskset {name!r}")
     with ExitStack() as stack:
-        box = stack.enter_context(open_sandbox()) if NEED_SANDBOX & set(names) else None
-        yield Families({name: open_taskset(name, box=box, facts=facts) for name in names})
+        box = stack.enter_context(open_sandbox()) if "code" in names else None
+        try:
+            stored = stack.enter_context(StoredTasks(TABLE)) if REPOSITORY & set(names) else None
+            tasksets = {name: open_taskset(name, box=box, facts=facts, stored=stored) for name in names}
+        except (RepositoryError, ValueError) as error:
+            raise InputError(f"tasks.families: {error}") from None
+        yield Families(tasksets)
