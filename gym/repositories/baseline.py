@@ -57,13 +57,13 @@ def measure_baseline(project: Project, store: Path) -> Baseline:
         SandboxError: the sandbox itself failed.
     """
     with open_project(project, store, workers=1) as box:
-        runs = [run_suite(box, project, project.files, limits=WHOLE) for _ in range(RUNS)]
+        runs = [run_suite(box, project, project.files, texts=True, limits=WHOLE) for _ in range(RUNS)]
     for run in runs:
         if not run.ended:
             raise RepositoryError(f"{project.name}: its suite does not reach its end: {run.detail}")
     seconds, left_out = reliable(runs)
     if not seconds:
-        raise RepositoryError(f"{project.name}: no test can be relied on: {_counts(left_out) or 'none was found'}")
+        raise RepositoryError(f"{project.name}: no test can be relied on: {_why(runs[0], left_out)}")
     with open_project(project, store, workers=1, tools=("pytest", "coverage")) as box:
         groups, lines = _coverage(box, project, list(seconds))
     return Baseline(tuple(seconds), seconds, groups, lines, left_out, min(run.cpu_s for run in runs))
@@ -92,8 +92,12 @@ def reliable(runs: Sequence[SuiteRun]) -> tuple[dict[str, float], dict[str, int]
     return seconds, {reason: count for reason, count in sorted(reasons.items()) if count}
 
 
-def _counts(left_out: Mapping[str, int]) -> str:
-    return ", ".join(f"{count} {reason}" for reason, count in left_out.items())
+def _why(run: SuiteRun, left_out: Mapping[str, int]) -> str:
+    """Numbers by reason, and the first failure's last line: often a library that the repository needs."""
+    counts = ", ".join(f"{count} {reason}" for reason, count in left_out.items())
+    for test, text in run.texts.items():
+        return f"{counts}; {test}: {text.strip().splitlines()[-1].removeprefix('E').strip()}"
+    return counts or "there is none"
 
 
 def _coverage(

@@ -6,10 +6,11 @@ import re
 import subprocess
 import tempfile
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import Any
 
 from gym.repositories.errors import RepositoryError
 from gym.repositories.layout import TEST_FILES, belongs, check_size, code_files, is_test
@@ -82,51 +83,62 @@ def _read(source: str, folder: Path) -> dict[str, bytes]:
     return {path: place.read_bytes() for path, place in kept.items()}
 
 
-def _settings(files: Mapping[str, bytes]) -> _Suite:
+def _pyproject(name: str, files: Mapping[str, bytes]) -> dict[str, Any]:
+    try:
+        return tomllib.loads(files.get("pyproject.toml", b"").decode("utf-8", "replace"))
+    except tomllib.TOMLDecodeError as error:
+        raise RepositoryError(f"{name}: pyproject.toml can't be read: {error}") from None
+
+
+def _settings(name: str, files: Mapping[str, bytes]) -> _Suite:
     """`testpaths` and `python_files` from the first file that pytest itself would take them from."""
 
     def words(value: object) -> tuple[str, ...]:
         return tuple(map(str, value)) if isinstance(value, list) else tuple(str(value or "").split())
 
     found: Mapping[str, object] = {}
-    for name in ("pytest.ini", ".pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg"):
-        if name not in files:
+    for path in ("pytest.ini", ".pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg"):
+        if path not in files:
             continue
-        text = files[name].decode("utf-8", "replace")
-        if name == "pyproject.toml":
-            try:
-                tool = tomllib.loads(text).get("tool", {}).get("pytest", {})
-            except tomllib.TOMLDecodeError as error:
-                raise RepositoryError(f"{name} can't be read: {error}") from error
-            found = tool.get("ini_options", {})
+        if path == "pyproject.toml":
+            found = _pyproject(name, files).get("tool", {}).get("pytest", {}).get("ini_options", {})
         else:
             parser = configparser.RawConfigParser(strict=False)
             try:
-                parser.read_string(text)
+                parser.read_string(files[path].decode("utf-8", "replace"))
             except configparser.Error as error:
-                raise RepositoryError(f"{name} can't be read: {error.message}") from error
-            section = "tool:pytest" if name == "setup.cfg" else "pytest"
+                raise RepositoryError(f"{name}: {path} can't be read: {error.message.splitlines()[0]}") from None
+            section = "tool:pytest" if path == "setup.cfg" else "pytest"
             found = dict(parser[section]) if section in parser else {}
-        if found or name.endswith("pytest.ini"):
+        if found or path.endswith("pytest.ini"):
             break
     return _Suite(words(found.get("testpaths")), words(found.get("python_files")) or TEST_FILES)
 
 
+def _metadata(name: str, files: Mapping[str, bytes], root: str) -> dict[str, bytes]:
+    """What `importlib.metadata` finds of a package that is not installed; many ask for their own version."""
+    project = _pyproject(name, files).get("project", {})
+    if "name" not in project:
+        return {}
+    version = str(project.get("version", "0"))  # others compute it when they are built
+    folder = f"{str(project['name']).replace('-', '_')}-{version}.dist-info"
+    text = f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {version}\n"
+    return {f"{root}/{folder}/METADATA".lstrip("/"): text.encode()}
+
+
 def _project(name: str, version: str, files: Mapping[str, bytes], *, held: bool) -> Project:
-    try:
-        suite = _settings(files)
-    except RepositoryError as error:
-        raise RepositoryError(f"{name}: {error}") from error
+    suite = _settings(name, files)
     tests = _tests(files, suite)
     if not tests:
         raise RepositoryError(f"{name}: no pytest suite: no file named {' or '.join(suite.patterns)}")
-    roots: Sequence[str] = ("src", "") if any(re.fullmatch(r"src/.+\.py", path) for path in files) else ("",)
+    roots = ("src", "") if any(re.fullmatch(r"src/.+\.py", path) for path in files) else ("",)
     code = code_files(files, [roots[0]], suite.patterns)
     if not roots[0]:
         code = tuple(path for path in code if path.split("/")[0] not in _ASIDE)
     if not code:
         raise RepositoryError(f"{name}: no Python code beside the tests")
-    return Project(name=name, version=version, files=files, roots=tuple(roots), code=code, tests=tests, held=held)
+    files = {**files, **_metadata(name, files, roots[0])}
+    return Project(name=name, version=version, files=files, roots=roots, code=code, tests=tests, held=held)
 
 
 def _tests(files: Mapping[str, bytes], suite: _Suite) -> tuple[str, ...]:

@@ -149,6 +149,13 @@ def test_a_link_that_leaves_the_archive(package: Package, tmp_path: Path, link: 
         read_archive(package, path)
 
 
+def test_a_file_that_leaves_the_archive(package: Package, tmp_path: Path) -> None:
+    path = tmp_path / "shapes-1.0.tar.gz"
+    pack(path, {**SDIST, "../../outside.py": b""})
+    with pytest.raises(RepositoryError, match="can't be unpacked"):
+        read_archive(package, path)
+
+
 def test_no_archive_at_all(package: Package, tmp_path: Path) -> None:
     path = tmp_path / "shapes-1.0.tar.gz"
     path.write_bytes(b"<html>not found</html>")

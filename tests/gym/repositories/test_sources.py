@@ -9,6 +9,8 @@ from gym.repositories.errors import RepositoryError
 from gym.repositories.sources import read_repository
 from tests.gym.repositories.conftest import TOY_FILES
 
+METADATA = {"shapes-1.0.dist-info/METADATA": b"Metadata-Version: 2.1\nName: shapes\nVersion: 1.0\n"}
+
 
 def write(folder: Path, files: Mapping[str, bytes]) -> Path:
     for path, content in files.items():
@@ -39,7 +41,7 @@ def test_a_folder(tmp_path: Path) -> None:
         tmp_path / "shapes", {**TOY_FILES, "shapes/__pycache__/plane.cpython-311.pyc": b"", "CLAUDE.md": b""}
     )
     project = read_repository(str(folder), tmp_path / "work")
-    assert project.files == TOY_FILES
+    assert project.files == {**TOY_FILES, **METADATA}
     assert (project.name, project.version, project.roots, project.tests) == ("shapes", "", ("",), ("tests",))
     assert project.code == ("shapes/__init__.py", "shapes/layout.py", "shapes/plane.py")
     assert project.packages == ("shapes",)
@@ -61,7 +63,7 @@ def test_a_clone(checkout: Path, tmp_path: Path, kind: str) -> None:
         git(tmp_path, "clone", "--bare", str(checkout), "shapes.git")
         source = str(tmp_path / "shapes.git")
     project = read_repository(source, tmp_path / "work", held=True)
-    assert project.files == {**TOY_FILES, ".gitignore": b"*.log\n"}
+    assert project.files == {**TOY_FILES, **METADATA, ".gitignore": b"*.log\n"}
     assert project.name == "shapes"
     assert len(project.version) == 40
     assert project.held
@@ -81,10 +83,12 @@ def test_neither_folder_nor_address(tmp_path: Path) -> None:
 
 def test_code_below_src(tmp_path: Path) -> None:
     files = {"src/app/core.py": b"", "src/app/core_test.py": b"", "setup.py": b"", "docs/conf.py": b""}
+    files["pyproject.toml"] = b'[project]\nname = "my-app"\ndynamic = ["version"]\n'
     project = read_repository(str(write(tmp_path / "app", files)), tmp_path / "work")
     assert project.roots == ("src", "")
     assert project.code == ("src/app/core.py",)
     assert project.tests == ("src/app/core_test.py",)
+    assert b"Name: my-app\n" in project.files["src/my_app-0.dist-info/METADATA"]
 
 
 def test_code_without_src(tmp_path: Path) -> None:
