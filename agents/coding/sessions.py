@@ -1,0 +1,177 @@
+"""Coding sessions on repair tasks: a programmer, scripted or a model, works in a copy and is judged by hidden tests.
+
+with open_project(project, store) as box:
+    sessions = CodingSessions(project, box)
+    done = sessions.solve(task, agent, seed)
+    done.verdict.kept
+"""
+
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from agents.chat.protocol import ChatClient, ChatRefusal, ChatRequest
+from agents.coding.expert import Expert
+from agents.conversations.agents import Agent
+from agents.conversations.judge import Judgement
+from agents.conversations.llm_agent import Acting
+from agents.conversations.trajectory import Counted
+from agents.loop import loop
+from gym.repositories.grading import grade
+from gym.repositories.project import Project
+from gym.repositories.reach import refuse_if_found
+from gym.repositories.solving import solver_tree
+from gym.repositories.task import RepairTask
+from gym.sandbox import Limits, Sandbox
+from gym.sandbox.workspace import Workspace
+from gym.verifiers.result import Status
+from k2model.chat.model_json import loads_arguments
+
+SYSTEM = (
+    "You are a software engineer. The repository is the current folder, /workspace. Find the cause of the issue, make "
+    "the smallest change to the source and run the tests."
+)
+OPTIONS = loop.Options(max_steps=60, parallel=1)  # calls of one step see each other's changes
+LIMITS = Limits(cpu_s=30.0, wall_s=60.0, memory_mb=1024, file_mb=32, processes=64)
+# Of pytest in the copy: the project's own options may want what is not there; short tracebacks are enough.
+PYTEST = ("-o", "addopts=", "-p", "no:cacheprovider", "--tb=short", "--color=no", "-W", "ignore::pytest.PytestWarning")
+_OWNS_UP = re.compile(
+    r"\b(?:I|we) (?:could not|couldn't|can't|cannot|can not|was not able|wasn't able|am unable|was unable|"
+    r"did not (?:find|manage|succeed)|didn't (?:find|manage|succeed)|failed to)\b"
+    r"|\b(?:is|are) (?:not|still not|not yet) (?:repaired|fixed|solved|resolved)\b|\bstill (?:fails?|wrong|broken)\b",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class CodingTrajectory(Counted):
+    """The messages, the final files' hash, the patch, and the verdict of the tests."""
+
+    task: RepairTask
+    agent: Agent
+    messages: list[dict[str, Any]]
+    tools: list[dict[str, Any]]
+    state_hash: str
+    patch: str
+    verdict: Judgement
+
+
+class CodingSessions:
+    """Sessions on tasks of one project; its methods may be called from several threads.
+
+    Args:
+        box: a sandbox of the project's library folder (`gym.repositories.libraries.open_project`).
+
+    Raises:
+        SandboxError: a copy of the project can be read in the sandbox, so that a session could look the repair up.
+    """
+
+    def __init__(self, project: Project, box: Sandbox) -> None:
+        refuse_if_found(box, project)
+        self.project, self.box = project, box
+
+    def solve(self, task: RepairTask, agent: Agent, seed: int) -> CodingTrajectory:
+        """Lets the scripted programmer work on the task; equal for equal arguments and sandbox level.
+
+        Raises:
+            InfrastructureError: the sandbox failed.
+        """
+        copy = self.working_copy(task)
+        expert = Expert(self.project, task, copy.start, agent, seed, shell=copy.shell)
+        return self._session(expert, copy, task, agent, OPTIONS)
+
+    def attend(
+        self, model: loop.Model, task: RepairTask, agent: Agent, options: loop.Options = OPTIONS
+    ) -> CodingTrajectory:
+        """Lets any model work on the task.
+
+        Raises:
+            InfrastructureError: the sandbox or the model's server failed.
+        """
+        return self._session(model, self.working_copy(task), task, agent, options)
+
+    def replay(self, task: RepairTask, messages: Sequence[Mapping[str, Any]]) -> tuple[str, list[str]]:
+        """(hash of the files, tool results) of the calls in `messages`, run again in a new working copy."""
+        copy = self.working_copy(task)
+        outputs = {m["tool_call_id"]: str(m["content"]) for m in messages if m["role"] == "tool"}
+        results = []
+        for call in (call for message in messages for call in message.get("tool_calls") or []):
+            if outputs[call["id"]].startswith(loop.NOT_RUN):
+                results.append(outputs[call["id"]])
+                continue
+            text, _ = copy.call(call["function"]["name"], loads_arguments(call["function"]["arguments"]))
+            results.append(text)
+        return copy.state_hash(), results
+
+    def working_copy(self, task: RepairTask) -> Workspace:
+        """The broken repository without the tests that are hidden, as the programmer finds it."""
+        project = self.project
+        environment = {**(project.environment or {}), "PYTEST_ADDOPTS": shlex.join([*PYTEST, *project.options])}
+        files = solver_tree(project, task)
+        return Workspace(files, self.box, limits=LIMITS, roots=project.roots, environment=environment)
+
+    def _session(
+        self, model: loop.Model, copy: Workspace, task: RepairTask, agent: Agent, options: loop.Options
+    ) -> CodingTrajectory:
+        opening = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": task.issue}]
+        run = loop.run(model, copy.call, opening, copy.tools(), options)
+        if run.stop is loop.Stop.INFRASTRUCTURE:
+            raise loop.InfrastructureError(run.detail)
+        judged = self.verdict(task, copy.files, run)
+        return CodingTrajectory(task, agent, run.messages, copy.tools(), copy.state_hash(), copy.patch(), judged)
+
+    def verdict(self, task: RepairTask, files: Mapping[str, bytes], run: loop.Run) -> Judgement:
+        """The hidden tests' verdict on the final files, then whether the answer says what is so.
+
+        Raises:
+            InfrastructureError: the tests could not be run.
+        """
+        if run.stop is not loop.Stop.ANSWERED:
+            return Judgement(False, "no_answer", f"stopped by {run.stop}{f': {run.detail}' if run.detail else ''}")
+        if not run.answer.strip():
+            return Judgement(False, "no_answer", "an empty answer")
+        result = grade(self.box, self.project, task, files)
+        if result.status is Status.VERIFIER_ERROR:
+            raise loop.InfrastructureError(result.reason)
+        owns_up = _OWNS_UP.search(run.answer) is not None
+        if result.score == 1.0 and not owns_up:
+            return Judgement(True, "success", result.reason)
+        if result.score == 1.0:
+            return Judgement(False, "false_report", "the answer reports a failure although every test passes")
+        if not owns_up:
+            return Judgement(False, "false_report", f"the answer claims a repair: {result.reason}")
+        kind = "not_changed" if result.status is Status.NO_ANSWER else "tests_fail"
+        return Judgement(False, kind, result.reason)
+
+
+class Served:
+    """A chat client in the programmer's place; the seed is of every turn."""
+
+    def __init__(self, client: ChatClient, acting: Acting, seed: int) -> None:
+        self.client, self.acting, self.seed = client, acting, seed
+
+    def __call__(self, messages: Sequence[loop.Message], tools: Sequence[Mapping[str, Any]]) -> loop.Message:
+        """
+        Raises:
+            InfrastructureError, Refused, Truncated: there is no whole turn.
+            ChatError: no request can be answered.
+        """
+        acting = self.acting
+        limits = acting.max_tokens, acting.temperature
+        request = ChatRequest(tuple(messages), *limits, seed=self.seed, tools=tuple(tools))
+        if not self.client.fits(request):
+            raise loop.Truncated("the model's context is full")
+        (answer,) = self.client.complete([request])
+        if isinstance(answer, ChatRefusal):
+            kinds = {"refused": loop.Refused, "too_long": loop.Truncated, "failed": loop.InfrastructureError}
+            raise kinds[answer.kind](answer.reason)
+        if answer.finish_reason == "length":
+            raise loop.Truncated(f"a turn of {acting.max_tokens} tokens was cut")
+        return loop.assistant(answer.text, answer.reasoning, answer.tool_calls)
+
+    def options(self) -> loop.Options:
+        """Limits of its sessions."""
+        room = self.acting.context_tokens - self.acting.max_tokens
+        return loop.Options(max_steps=self.acting.max_steps, context_tokens=room, parallel=1)
