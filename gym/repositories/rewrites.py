@@ -48,9 +48,25 @@ def rewrites(complete: Callable[[str], str], sources: Mapping[str, Source], seed
 
 def _text(source: Source, function: Function) -> str:
     """The function without the indent of its place."""
-    lines = source.lines[first_line(function.node) - 1 : function.node.end_lineno]
-    indent = len(lines[0]) - len(lines[0].lstrip())
-    return b"".join(line[indent:] if not line[:indent].strip() else line for line in lines).decode().rstrip()
+    first, indent = first_line(function.node), function.node.col_offset
+    strings = _in_strings(function)
+    numbered = enumerate(source.lines[first - 1 : function.node.end_lineno], first)
+    return (
+        b"".join(line if number in strings or line[:indent].strip() else line[indent:] for number, line in numbered)
+        .decode()
+        .rstrip()
+    )
+
+
+def _in_strings(function: Function) -> set[int]:
+    """Lines that begin inside a string, whose indent is part of the program; the docstring's own is not."""
+    strings = [
+        node
+        for statement in function.body
+        for node in ast.walk(statement)
+        if isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str | bytes))
+    ]
+    return {line for node in strings for line in range(node.lineno + 1, (node.end_lineno or 0) + 1)}
 
 
 def rewritten(source: Source, function: Function, answer: str) -> Edit | None:
@@ -66,7 +82,7 @@ def rewritten(source: Source, function: Function, answer: str) -> Edit | None:
     start, end = source.offsets[first_line(first) - 1], source.offsets[last.end_lineno or 0]
     old = source.content[start:end].decode().splitlines(keepends=True)
     indent = " " * first.col_offset
-    new = [f"{indent}{line[depth:]}\n" if line.strip() and not line[:depth].strip() else f"{line}\n" for line in lines]
+    new = [f"{indent}{line[depth:]}\n" if shifts else f"{line}\n" for line, shifts in lines]
     while old and new and old[0] == new[0]:
         start += len(old[0].encode())
         old, new = old[1:], new[1:]
@@ -82,8 +98,8 @@ def rewritten(source: Source, function: Function, answer: str) -> Edit | None:
     return Edit(source.path, start, end, text, KIND, function.name, line)
 
 
-def _body(function: Function, answer: str) -> tuple[list[str], int] | None:
-    """(lines of the answer's function after its docstring, their indent); its comments stay."""
+def _body(function: Function, answer: str) -> tuple[list[tuple[str, bool]], int] | None:
+    """(lines of the answer's function after its docstring, and whether each shifts with the code; their indent)."""
     text = answer.split("```")[1].removeprefix("python") if answer.count("```") >= 2 else answer
     text = text.strip("\n") + "\n"
     try:
@@ -100,7 +116,10 @@ def _body(function: Function, answer: str) -> tuple[list[str], int] | None:
     made = Function(node.name, node, node, node)
     if not made.body or made.body[0].lineno == node.lineno:
         return None
-    return text.splitlines()[first_line(made.body[0]) - 1 : node.end_lineno], made.body[0].col_offset
+    strings, depth = _in_strings(made), made.body[0].col_offset
+    numbered = enumerate(text.split("\n"), 1)
+    lines = [(line, number not in strings and line[:depth].isspace()) for number, line in numbered]
+    return lines[first_line(made.body[0]) - 1 : node.end_lineno], depth
 
 
 def _head(node: FunctionNode) -> tuple[str, str, str | None, list[str]]:
