@@ -134,7 +134,7 @@ def _project(name: str, version: str, files: Mapping[str, bytes], *, held: bool)
     roots = ("src", "") if any(re.fullmatch(r"src/.+\.py", path) for path in files) else ("",)
     code = code_files(files, [roots[0]], suite.patterns)
     if not roots[0]:
-        code = tuple(path for path in code if path.split("/")[0] not in _ASIDE)
+        code = tuple(path for path in code if path.split("/")[0] not in _ASIDE and not path.startswith("."))
     if not code:
         raise RepositoryError(f"{name}: no Python code beside the tests")
     files = {**files, **_metadata(name, files, roots[0])}

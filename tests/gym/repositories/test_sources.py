@@ -93,6 +93,7 @@ def test_code_below_src(tmp_path: Path) -> None:
 
 def test_code_without_src(tmp_path: Path) -> None:
     files = {"core.py": b"", "part/more.py": b"", "setup.py": b"", "docs/conf.py": b"", "conftest.py": b""}
+    files[".tools/check.py"] = b""
     project = read_repository(str(write(tmp_path / "app", {**files, "test_core.py": b""})), tmp_path / "work")
     assert project.code == ("core.py", "part/more.py")
     assert project.tests == ("test_core.py",)
