@@ -1,7 +1,8 @@
 """Sandboxes by the name of their back end: the same jobs, the same verdicts."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -11,49 +12,71 @@ from gym.sandbox.job import SandboxError
 from gym.sandbox.kubernetes import KubernetesSandbox
 from gym.sandbox.pool import open_sandbox
 
-Backend = Literal["fork", "container", "kubernetes"]
+BackendName = Literal["fork", "container", "kubernetes"]
 
 
-@contextmanager
-def open_box(
-    backend: Backend,
-    *,
-    work: Path,
-    workers: int = 2,
-    image: str = "",
-    namespace: str = "",
-    libraries: Path | None = None,
-    shell: bool = True,
-) -> Iterator[Box]:
-    """A sandbox of the back end.
+@dataclass(frozen=True)
+class Backend:
+    """Where jobs run.
 
-    Args:
-        work: folder for what a back end keeps, such as a root file system.
-        workers: jobs at once.
+    Attributes:
+        name: `fork` is this machine's own kernel, `container` is podman or docker on it, `kubernetes` a cluster.
+        workers: jobs at once in a box.
         image: of `container` and `kubernetes`; empty for `container` is this machine's own Python.
         namespace: of `kubernetes`.
-        libraries: folder of Python packages that programs find beside the standard library, in place of all others.
-        shell: of `fork`: whether jobs may start programs, where this machine can confine them; Python alone is faster.
-
-    Raises:
-        SandboxError: the back end can't run a job here, confined.
+        work: folder for what a back end keeps, such as a root file system.
     """
-    with ExitStack() as stack:
-        if backend == "container":
-            yield stack.enter_context(closing(ContainerSandbox(image, work, workers, libraries)))
-        elif backend == "kubernetes":
-            yield stack.enter_context(closing(KubernetesSandbox(image, namespace, workers, libraries)))
-        else:
-            yield stack.enter_context(_local(workers, libraries, shell=shell))
+
+    name: BackendName = "fork"
+    workers: int = 2
+    image: str = ""
+    namespace: str = ""
+    work: Path = Path("work/sandbox")
+
+    @contextmanager
+    def open(
+        self,
+        libraries: Path | None = None,
+        *,
+        shell: bool = True,
+        preload: Sequence[str] = (),
+        workers: int | None = None,
+    ) -> Iterator[Box]:
+        """A box, until the end of the block.
+
+        Args:
+            libraries: folder of Python packages that programs find beside the standard library, in place of all others.
+            shell: of `fork`: whether jobs may start programs, where this machine can confine them; Python alone is
+                faster.
+            preload: modules that every program finds imported already.
+            workers: other than the back end's own number.
+
+        Raises:
+            SandboxError: the back end can't run a job here, confined.
+        """
+        count = workers or self.workers
+        with ExitStack() as stack:
+            if self.name == "container":
+                made = ContainerSandbox(self.image, self.work, count, libraries, preload)
+                yield stack.enter_context(closing(made))
+            elif self.name == "kubernetes":
+                pods = KubernetesSandbox(self.image, self.namespace, count, libraries, preload)
+                yield stack.enter_context(closing(pods))
+            else:
+                yield stack.enter_context(_local(count, libraries, preload, shell=shell))
+
+
+LOCAL = Backend()
 
 
 @contextmanager
-def _local(workers: int, libraries: Path | None, *, shell: bool) -> Iterator[Box]:
+def _local(workers: int, libraries: Path | None, preload: Sequence[str], *, shell: bool) -> Iterator[Box]:
     with ExitStack() as stack:
         try:
-            box = stack.enter_context(open_sandbox("namespaces" if shell else "fork", workers, libraries=libraries))
+            opened = open_sandbox("namespaces" if shell else "fork", workers, preload, libraries)
+            box = stack.enter_context(opened)
         except SandboxError:
             if not shell:
                 raise
-            box = stack.enter_context(open_sandbox("fork", workers, libraries=libraries))
+            box = stack.enter_context(open_sandbox("fork", workers, preload, libraries))
         yield box

@@ -8,6 +8,7 @@ user; nor can the program reach its descriptors or memory, since it can't be tra
 import base64
 import contextlib
 import gc
+import importlib
 import io
 import json
 import os
@@ -188,8 +189,10 @@ def serve(request: dict[str, Any]) -> None:
         for place, packed in request["folders"].items():
             with tarfile.open(fileobj=io.BytesIO(base64.b64decode(packed))) as archive:
                 archive.extractall(place, filter="data")
+        for name in request["preload"]:
+            importlib.import_module(name)
         put(folder, request["job"])
-    except (OSError, ValueError, tarfile.TarError) as error:
+    except (OSError, ValueError, ImportError, tarfile.TarError) as error:
         say(out, {"failed": f"{type(error).__name__}: {error}"})
         return
     warm()

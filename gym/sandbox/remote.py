@@ -100,14 +100,23 @@ class Reply:
         return Outcome(ended, self.status, "", "", 0.0, 0.0, 0.0, f"the container ended with status {self.status}")
 
 
-def exchange(command: Sequence[str], job: Job, seconds: float, folders: Mapping[str, str] | None = None) -> Reply:
+def exchange(
+    command: Sequence[str],
+    job: Job,
+    seconds: float,
+    *,
+    preload: Sequence[str] = (),
+    folders: Mapping[str, str] | None = None,
+) -> Reply:
     """Starts `command`, gives the container behind it the job and waits at most `seconds` longer than the job may take.
 
     Args:
+        preload: modules that are imported before the program starts.
         folders: archives in base64 that are unpacked before the program starts, by their place in the container.
     """
     modules = {name: (HERE / f"{name}.py").read_text(encoding="utf-8") for name in MODULES}
-    body = json.dumps({"modules": modules, "job": job.to_json(), "folders": dict(folders or {})}).encode()
+    request = {"modules": modules, "job": job.to_json(), "preload": list(preload), "folders": dict(folders or {})}
+    body = json.dumps(request).encode()
     late = threading.Event()
     with tempfile.TemporaryFile() as errors:
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gym.sandbox import Box, Job, SandboxError, Verdict, open_sandbox
-from gym.sandbox.backend import open_box
+from gym.sandbox.backend import Backend
 from tests.gym.sandbox.conformance import CASES, Case
 
 BACKENDS = ("fork", "namespaces", pytest.param("container", marks=pytest.mark.slow))
@@ -23,7 +23,7 @@ def box_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str],
             if name not in opened:
                 try:
                     opened[name] = stack.enter_context(
-                        open_box("container", work=tmp_path_factory.mktemp("work"))
+                        Backend("container", work=tmp_path_factory.mktemp("work")).open()
                         if name == "container"
                         else open_sandbox(name, workers=2)  # type: ignore[arg-type]
                     )
@@ -73,10 +73,10 @@ def test_many_jobs_at_once_keep_their_order_and_see_nothing_of_each_other(
 
 
 def test_a_local_box_starts_programs_unless_they_are_not_wanted(tmp_path: Path) -> None:
-    with open_box("fork", work=tmp_path, workers=1, shell=False) as box:
+    with Backend(work=tmp_path, workers=1).open(shell=False) as box:
         assert box.level == "fork"
         assert box.run(Job(source="print(1)")).stdout == "1\n"
-    with open_box("fork", work=tmp_path, workers=1) as box:
+    with Backend(work=tmp_path, workers=1).open() as box:
         assert box.level in ("namespaces", "fork")
     assert list(tmp_path.iterdir()) == []
 
@@ -84,18 +84,18 @@ def test_a_local_box_starts_programs_unless_they_are_not_wanted(tmp_path: Path) 
 def test_where_programs_cannot_be_confined_a_local_box_runs_python_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def open_one(level: str, workers: int, libraries: Path | None = None) -> object:
+    def open_one(level: str, workers: int, *rest: object) -> object:
         if level == "namespaces":
             raise SandboxError("no namespaces")
         return open_sandbox("fork", workers)
 
     monkeypatch.setattr("gym.sandbox.backend.open_sandbox", open_one)
-    with open_box("fork", work=tmp_path, workers=1) as box:
+    with Backend(work=tmp_path, workers=1).open() as box:
         assert box.level == "fork"
 
 
 def test_a_back_end_that_is_not_here_is_no_other_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    for backend, needs in (("container", "podman or docker"), ("kubernetes", "kubectl")):
-        with pytest.raises(SandboxError, match=f"needs {needs} on PATH"), open_box(backend, work=tmp_path):  # type: ignore[arg-type]
+    for backend, needs in ((Backend("container"), "podman or docker"), (Backend("kubernetes"), "kubectl")):
+        with pytest.raises(SandboxError, match=f"needs {needs} on PATH"), backend.open():
             pass
