@@ -48,7 +48,7 @@ class Backend:
             libraries: folder of Python packages that programs find beside the standard library, in place of all others.
             shell: of `fork`: whether jobs may start programs, where this machine can confine them; Python alone is
                 faster.
-            preload: modules that every program finds imported already.
+            preload: of `fork`: modules that every program finds imported already, which saves their time.
             workers: other than the back end's own number.
 
         Raises:
@@ -57,10 +57,10 @@ class Backend:
         count = workers or self.workers
         with ExitStack() as stack:
             if self.name == "container":
-                made = ContainerSandbox(self.image, self.work, count, libraries, preload)
+                made = ContainerSandbox(self.image, self.work, count, libraries)
                 yield stack.enter_context(closing(made))
             elif self.name == "kubernetes":
-                pods = KubernetesSandbox(self.image, self.namespace, count, libraries, preload)
+                pods = KubernetesSandbox(self.image, self.namespace, count, libraries)
                 yield stack.enter_context(closing(pods))
             else:
                 yield stack.enter_context(_local(count, libraries, preload, shell=shell))

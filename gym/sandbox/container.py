@@ -6,7 +6,7 @@ verdict is held inside, by the rules of the other levels. `gym.sandbox.kubernete
 
 import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 from gym.sandbox import remote, rootfs
@@ -23,7 +23,6 @@ class ContainerSandbox(Queued):
         work: where the root file system of an empty `image` is kept.
         workers: containers at once.
         libraries: folder of Python packages that stands in the place of site-packages, read only.
-        preload: modules that every program finds imported already.
 
     Raises:
         SandboxError: no runtime on PATH that can run a job of the image, confined; every reason is named.
@@ -31,11 +30,8 @@ class ContainerSandbox(Queued):
 
     level = "container"
 
-    def __init__(
-        self, image: str, work: Path, workers: int = 2, libraries: Path | None = None, preload: Sequence[str] = ()
-    ) -> None:
+    def __init__(self, image: str, work: Path, workers: int = 2, libraries: Path | None = None) -> None:
         super().__init__(workers)
-        self._preload: Sequence[str] = ()
         mounted = None if libraries is None else check_libraries(libraries)
         self._libraries = ""
         reasons = []
@@ -48,8 +44,7 @@ class ContainerSandbox(Queued):
                 continue
             if mounted is not None:
                 self._libraries = f"{mounted}:{packages}:ro"
-            self._preload = preload
-            return
+                return
         self.close()
         raise SandboxError(f"container: {'; '.join(reasons) or 'needs podman or docker on PATH'}")
 
@@ -99,7 +94,7 @@ class ContainerSandbox(Queued):
     def run_now(self, job: Job) -> Outcome:
         """One container; it is removed whatever happens."""
         name = remote.new_name()
-        reply = remote.exchange(self.command(job, name), job, START_S, preload=self._preload)
+        reply = remote.exchange(self.command(job, name), job, START_S)
         if reply.answer is None:
             _call([*self._runtime, "rm", "--force", name])
         return reply.outcome(job)

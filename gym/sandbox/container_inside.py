@@ -8,7 +8,6 @@ user; nor can the program reach its descriptors or memory, since it can't be tra
 import base64
 import contextlib
 import gc
-import importlib
 import io
 import json
 import os
@@ -25,7 +24,7 @@ import lockdown
 from zygote import FAILED_LAYER, SCAN_S, drain, open_streams, run_python, sealed, warm
 from zygote_processes import anonymous_pages, clean_up, living, usage_of
 
-PLACE = "/box"  # a file system in memory
+PLACE = "/sandbox/box"  # a file system in memory; as deep as the place of the other levels
 POLL_S = 0.02
 OWN = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8"}
 OOM_COUNTS = ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control")
@@ -189,10 +188,8 @@ def serve(request: dict[str, Any]) -> None:
         for place, packed in request["folders"].items():
             with tarfile.open(fileobj=io.BytesIO(base64.b64decode(packed))) as archive:
                 archive.extractall(place, filter="data")
-        for name in request["preload"]:
-            importlib.import_module(name)
         put(folder, request["job"])
-    except (OSError, ValueError, ImportError, tarfile.TarError) as error:
+    except (OSError, ValueError, tarfile.TarError) as error:
         say(out, {"failed": f"{type(error).__name__}: {error}"})
         return
     warm()

@@ -10,7 +10,7 @@ import json
 import shutil
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +92,6 @@ class KubernetesSandbox(Queued):
         workers: Jobs at once.
         libraries: folder of Python packages that stands in the place of site-packages; it travels with every job, so
             that a program could write into its own copy.
-        preload: modules that every program finds imported already.
 
     Raises:
         SandboxError: no kubectl, no cluster, no such image, or a program that is not confined.
@@ -100,11 +99,8 @@ class KubernetesSandbox(Queued):
 
     level = "container"
 
-    def __init__(
-        self, image: str, namespace: str, workers: int = 2, libraries: Path | None = None, preload: Sequence[str] = ()
-    ) -> None:
+    def __init__(self, image: str, namespace: str, workers: int = 2, libraries: Path | None = None) -> None:
         super().__init__(workers)
-        self._preload: Sequence[str] = ()
         kubectl = shutil.which("kubectl")
         if kubectl is None:
             raise SandboxError("kubernetes: needs kubectl on PATH")
@@ -122,7 +118,6 @@ class KubernetesSandbox(Queued):
         if sent is not None:
             self._packages = packages
             self._folders = {packages: base64.b64encode(rootfs.packed(sent)).decode()}
-        self._preload = preload
 
     def _probe(self, namespace: str) -> str:
         for attempt in range(PROBES):
@@ -157,7 +152,7 @@ class KubernetesSandbox(Queued):
             self._kubectl("create", "-f", "-", stdin=json.dumps(manifest(job, name, self.image, self._packages)))
             pod = self._running(name)
             attach = [*self._command, "attach", "--stdin", "--quiet", pod, "--container=job"]
-            reply = remote.exchange(attach, job, TALK_S, preload=self._preload, folders=self._folders)
+            reply = remote.exchange(attach, job, TALK_S, folders=self._folders)
             if reply.started and reply.answer is None:
                 lost = self._lost(name)
                 return failed(lost) if lost else reply.outcome(job)

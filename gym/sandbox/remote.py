@@ -21,7 +21,7 @@ from gym.sandbox.job import Job, Limits, Outcome, SandboxError, Verdict
 
 HERE = Path(__file__).parent
 MODULES = ("container_inside", "lockdown", "zygote", "zygote_libraries", "zygote_link", "zygote_processes")
-PLACE = "/box"  # where jobs live in a container, a file system in memory
+PLACE = "/sandbox/box"  # where jobs live in a container, a file system in memory
 OVERHEAD_MB = 96  # of the first process and the runtime's own
 PROCESSES_BESIDE = 4  # the first process and the runtime's own
 LAST_S = 15.0
@@ -105,17 +105,15 @@ def exchange(
     job: Job,
     seconds: float,
     *,
-    preload: Sequence[str] = (),
     folders: Mapping[str, str] | None = None,
 ) -> Reply:
     """Starts `command`, gives the container behind it the job and waits at most `seconds` longer than the job may take.
 
     Args:
-        preload: modules that are imported before the program starts.
         folders: archives in base64 that are unpacked before the program starts, by their place in the container.
     """
     modules = {name: (HERE / f"{name}.py").read_text(encoding="utf-8") for name in MODULES}
-    request = {"modules": modules, "job": job.to_json(), "preload": list(preload), "folders": dict(folders or {})}
+    request = {"modules": modules, "job": job.to_json(), "folders": dict(folders or {})}
     body = json.dumps(request).encode()
     late = threading.Event()
     with tempfile.TemporaryFile() as errors:

@@ -23,7 +23,6 @@ from pathlib import Path
 
 from gym.sandbox.job import SandboxError
 
-VERSION = "1"  # of what is written beside the copied files
 PROGRAMS = """
     sh bash env cat cp mv rm ls ln mkdir rmdir touch chmod head tail wc sort uniq cut tr tee seq date sleep true false
     echo printf test pwd basename dirname realpath readlink stat du df id expr yes nl paste comm join fold tac od split
@@ -32,7 +31,7 @@ PROGRAMS = """
 """.split()
 LEFT_OUT = set("__pycache__ site-packages test tests idlelib tkinter turtledemo ensurepip".split())
 ZONES = Path("/usr/share/zoneinfo")
-FOLDERS = ("box", "dev", "etc", "proc", "run", "sys", "tmp", "usr/bin", "usr/lib", "usr/lib64", "var/tmp")
+FOLDERS = ("sandbox/box", "dev", "etc", "proc", "run", "sys", "tmp", "usr/bin", "usr/lib", "usr/lib64", "var/tmp")
 LINKS = {"bin": "usr/bin", "sbin": "usr/bin", "lib": "usr/lib", "lib64": "usr/lib64", "usr/local/bin/python": "python3"}
 TEXTS = {
     "etc/passwd": "root:x:0:0:root:/:/bin/sh\n",
@@ -82,7 +81,7 @@ def sources() -> dict[str, Path]:
 
 def key_of(files: dict[str, Path]) -> str:
     """A name for the content."""
-    digest = hashlib.sha256(f"{VERSION} {sorted(TEXTS.items())} {sorted(LINKS.items())}".encode())
+    digest = hashlib.sha256(Path(__file__).read_bytes())  # it says what is written beside the files
     for target, path in sorted(files.items()):
         digest.update(f"{target} {hashlib.sha256(path.read_bytes()).hexdigest()} {os.access(path, os.X_OK)}".encode())
     return digest.hexdigest()[:16]
@@ -110,7 +109,7 @@ def build(folder: Path, files: dict[str, Path]) -> None:
     if compiled.returncode:
         raise SandboxError(f"root file system: {compiled.stdout.strip()[-300:]}")
     for root, _, names in os.walk(folder):
-        os.chmod(root, 0o1777 if root == str(folder / "box") else 0o755)  # a mount there takes the mode over
+        os.chmod(root, 0o1777 if root == str(folder / "sandbox/box") else 0o755)  # a mount there takes the mode over
         for name in names:
             with contextlib.suppress(FileNotFoundError):
                 os.utime(os.path.join(root, name), (0, 0), follow_symlinks=False)

@@ -49,7 +49,7 @@ def serve(words: list[str], found: str = "[]") -> int:
         return 125
     with tempfile.TemporaryDirectory() as place:
         inside = request["modules"]["container_inside"]
-        request["modules"]["container_inside"] = inside.replace('PLACE = "/box"', f"PLACE = {place!r}")
+        request["modules"]["container_inside"] = inside.replace('PLACE = "/sandbox/box"', f"PLACE = {place!r}")
         body = json.dumps(request).encode()
         environment = {"PATH": os.environ["PATH"]}
         process = subprocess.Popen([sys.executable, *words], stdin=subprocess.PIPE, env=environment)

@@ -51,7 +51,7 @@ def test_a_job_runs_with_every_limit_on_the_command_line(log: Path, tmp_path: Pa
     for word in (
         "--network=none", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--read-only", "--memory=167m",
         "--memory-swap=167m", "--pids-limit=9", "--cpus=1", "--pull=never", "--log-driver=none",
-        "--tmpfs=/box:rw,exec,nosuid,nodev,mode=1777,size=7m", "tiny",
+        "--tmpfs=/sandbox/box:rw,exec,nosuid,nodev,mode=1777,size=7m", "tiny",
     ):  # fmt: skip
         assert word in words
     users = [word for word in words if word.startswith("--user=")]
@@ -183,7 +183,7 @@ def test_a_real_container_is_closed(real: ContainerSandbox) -> None:
     for call in CALLS:
         assert real.run(Job(source=f"import ctypes; ctypes.CDLL(None).{call}")).verdict is Verdict.DENIED
     assert said(READS) == []
-    assert set(said(WRITABLE)) <= {"/box", "/box/job"}
+    assert set(said(WRITABLE)) <= {"/sandbox/box", "/sandbox/box/job"}
     assert said(FIRST) == ["alive"]
     assert said("import os; print(sorted(os.environ), os.listdir('/home') if os.path.isdir('/home') else [])") == [
         "['HOME', 'LANG', 'PATH', 'TMPDIR'] []"
