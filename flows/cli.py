@@ -13,6 +13,7 @@ COMMANDS = {  # name: module, what it does, an example
     "sandbox": ("flows.sandbox", "a file of sandbox jobs, here or on a work pool", "k2 sandbox jobs.jsonl outcomes.jsonl --shard 500"),
     "doctor": ("flows.doctor", "what this machine has, and what each missing thing disables", "k2 doctor"),
     "params": ("stages.dial", "checks params.yaml, or applies a size", "k2 params --size smoke --write"),
+    "repositories": ("stages.repositories.__main__", "repair tasks of your own repository", "k2 repositories docs/parcels --out work/parcels"),
     "sft": ("stages.sft.__main__", "supervised tuning of a model folder", "k2 sft --model FOLDER --out FOLDER"),
     "rl": ("stages.rl.__main__", "RL from a model folder", "k2 rl --model FOLDER --out FOLDER"),
     "qat": ("stages.qat.__main__", "INT4 QAT of a model folder, and the export", "k2 qat --model FOLDER --out FOLDER"),
@@ -27,7 +28,7 @@ COMMANDS = {  # name: module, what it does, an example
 
 
 def usage() -> str:
-    lines = [f"  {name:<10}  {text}\n{'':14}{example}" for name, (_, text, example) in COMMANDS.items()]
+    lines = [f"  {name:<12}  {text}\n{'':16}{example}" for name, (_, text, example) in COMMANDS.items()]
     after = "A stage is `python -m stages.NAME`, all of them `dvc repro`; `make help` lists what make does."
     return "\n".join(["usage: k2 COMMAND [options]; k2 COMMAND --help says more", "", *lines, "", after])
 

@@ -19,6 +19,7 @@ SECTIONS = {  # which section of the page shows a stage's result
     "tokens": "corpus",
     "rephrase": "rephrasing",
     "tools": "tools",
+    "repositories": "trajectories",
     "trajectories": "trajectories",
     "base": "pretraining",
     "pretrain": "pretraining",

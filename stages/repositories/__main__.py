@@ -1,7 +1,15 @@
-"""`python -m stages.repositories`: real repositories with proven bugs, issues that tell of them, and hidden tests."""
+"""`python -m stages.repositories`: real repositories with proven bugs, issues that tell of them, and hidden tests.
 
+With a repository's folder or address it makes tasks of that one, beside the pipeline:
+
+    python -m stages.repositories docs/parcels --out work/parcels --tasks 12
+"""
+
+import argparse
 import json
-from collections.abc import Mapping
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
@@ -16,22 +24,21 @@ from gym.sandbox import SandboxError
 from stages.harness.endpoint import EndpointParams
 from stages.harness.errors import InputError
 from stages.harness.files import write_atomic, write_json
-from stages.harness.section import load_section
+from stages.harness.progress import Progress
+from stages.harness.section import load_common, load_section
+from stages.harness.seeds import seed32
 from stages.harness.stage import Stage
 from stages.harness.tables import REPAIRS, write_table
 from stages.harness.teacher import Teacher
 from stages.repositories.card import card, measure
-from stages.repositories.making import Made, Wanted, Helping, make, read_project
+from stages.repositories.making import Helping, Made, Wanted, make, read_project
 from stages.repositories.params import RepositoriesParams
 from stages.tracking.runs import Track
 
-OUT, FOLDER = Path("data/repairs.parquet"), Path("data/repositories")
-CARD = Path("data/repairs_card.md")
+TABLE, FOLDER, CARD = "repairs.parquet", "repositories", "repairs_card.md"
 FETCHED = Path("work/repositories-fetched")  # archives, libraries and baselines, which no parameter changes
 LEAST = 2  # packages to learn from, where as many are asked for
 MAX_TOKENS = 2048
-
-OwnStage = Stage[RepositoriesParams]
 
 
 def wanted(p: RepositoriesParams) -> list[Wanted]:
@@ -79,21 +86,26 @@ def answer(client: ChatClient, prompt: str) -> str:
     return "" if isinstance(given, ChatRefusal) else given.text
 
 
-def every(stage: OwnStage, todo: list[Wanted], found: Mapping[str, Project], helping: Helping) -> dict[str, Made]:
-    """What came of each repository, by its name; what a killed run finished is found again."""
-    seed, threads = stage.seed32("bugs"), stage.common.threads
+def every(
+    todo: Sequence[Wanted], found: Mapping[str, Project], work: Path, seed: int, threads: int, helping: Helping
+) -> dict[str, Made]:
+    """What came of each repository, by its name; what a killed run finished in `work` is found again.
+
+    Raises:
+        InputError: one has no suite that can be relied on, or the sandbox failed.
+    """
     ready = [one for one in todo if one.source in found]
     workers = max(1, threads // max(1, len(ready)))
 
     def one_of(one: Wanted) -> Made:
         project = found[one.source]
-        path = stage.work / f"{project.name}.json"
+        path = work / f"{project.name}.json"
         if not path.exists():
             write_json(path, asdict(make(one, project, FETCHED, seed, helping, workers)))
         return Made(**json.loads(path.read_text(encoding="utf-8")))
 
     made: dict[str, Made] = {}
-    with ThreadPoolExecutor(threads) as pool, stage.progress(len(ready), "repository") as progress:
+    with ThreadPoolExecutor(threads) as pool, Progress("repositories", len(ready), "repository") as progress:
         for one, later in [(one, pool.submit(one_of, one)) for one in ready]:
             try:
                 made[found[one.source].name] = later.result()
@@ -104,33 +116,87 @@ def every(stage: OwnStage, todo: list[Wanted], found: Mapping[str, Project], hel
     return made
 
 
+def publish(
+    out: Path,
+    made: Mapping[str, Made],
+    found: Mapping[str, Project],
+    missing: Mapping[str, str],
+    teacher: str,
+    seed: int,
+) -> None:
+    """The table of tasks, the projects that it needs, and the card."""
+    rows = [row for one in made.values() for row in one.rows]
+    write_table(out / TABLE, rows, REPAIRS)
+    used = {row["project"] for row in rows}
+    with write_atomic(out / FOLDER) as tmp:
+        tmp.mkdir(exist_ok=True)
+        for project in found.values():
+            if project.name in used:
+                write_project(tmp, project, FETCHED / LIBRARIES)
+    with write_atomic(out / CARD) as tmp:
+        tmp.write_text(card(made, missing, teacher, seed), encoding="utf-8")
+
+
+def told(metrics: Mapping[str, float], repositories: int, missing: Sequence[str]) -> str:
+    line = f"{metrics['tasks']:,.0f} tasks to learn from and {metrics['held_tasks']:,.0f} held, of {repositories} "
+    line += f"repositories; {metrics['proven_share']:.0%} of {metrics['candidates']:,.0f} candidates proven"
+    return line + (f"; left out: {listed(sorted(missing))}" if missing else "")
+
+
+def alone(arguments: Sequence[str]) -> None:
+    """Tasks of one repository, into a folder of the user's.
+
+    Raises:
+        InputError: it can't be had, or has no suite that can be relied on.
+    """
+    parser = argparse.ArgumentParser(prog="python -m stages.repositories", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("repository", help="a folder, or what git clone takes, with a pytest suite")
+    parser.add_argument("--out", type=Path, required=True, help="a folder for the table, the repository and the card")
+    parser.add_argument("--tasks", type=int, default=20)
+    parser.add_argument("--held-tasks", type=int, default=5, help="in functions that no other task touches")
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args(arguments)
+    started = time.monotonic()
+    one = Wanted(args.repository, True, args.tasks, args.held_tasks)
+    try:
+        found = {one.source: read_project(one, FETCHED)}
+    except RepositoryError as error:
+        raise InputError(str(error)) from None
+    seed = seed32(args.seed, "repositories", "bugs")
+    args.out.mkdir(parents=True, exist_ok=True)
+    work = args.out / "work" / found[one.source].content()[:16] / f"{args.tasks}-{args.held_tasks}-{args.seed}"
+    made = every([one], found, work, seed, load_common().threads, Helping(None, 0.0, 0.0))
+    publish(args.out, made, found, {}, "", seed32(args.seed, "repositories", "card"))
+    print(f"repositories: {told(measure(made), 1, ())}, {args.out / TABLE}, {time.monotonic() - started:,.1f} s")
+
+
 def main() -> None:
+    if sys.argv[1:]:
+        try:
+            alone(sys.argv[1:])
+        except InputError as error:
+            print(f"repositories: {error}", file=sys.stderr)
+            raise SystemExit(2) from None
+        return
     with Stage("repositories", RepositoriesParams, Track) as stage:
-        p = stage.params
+        p, threads = stage.params, stage.common.threads
         endpoint = load_section("endpoint", EndpointParams)
         todo = wanted(p)
         found, missing = projects(p, todo)
-        with Teacher(p.teacher, endpoint, stage.common.threads) as teacher:
+        with Teacher(p.teacher, endpoint, threads) as teacher:
+            asked: Callable[[str], str] | None = None
+            if is_endpoint(p.teacher):
+                asked = lambda prompt: teacher.submit(answer, prompt).result()  # noqa: E731
             try:
-                asked = (lambda prompt: teacher.submit(answer, prompt).result()) if is_endpoint(p.teacher) else None
-                made = every(stage, todo, found, Helping(asked, p.rewritten, p.worded))
+                helping = Helping(asked, p.rewritten, p.worded)
+                made = every(todo, found, stage.work, stage.seed32("bugs"), threads, helping)
                 losses = teacher.settle()
             except ChatError as error:
                 raise InputError(f"repositories.teacher: {error}") from None
-        rows = [row for one in made.values() for row in one.rows]
-        write_table(OUT, rows, REPAIRS)
-        with write_atomic(FOLDER) as tmp:
-            for name in sorted({row["project"] for row in rows}):
-                (project,) = (one for one in found.values() if one.name == name)
-                write_project(tmp, project, FETCHED / LIBRARIES)
-        with write_atomic(CARD) as tmp:
-            tmp.write_text(card(made, missing, teacher.model, stage.seed32("card")), encoding="utf-8")
+        publish(Path("data"), made, found, missing, teacher.model, stage.seed32("card"))
         metrics = measure(made) | {"left_out": len(missing), "requests_failed": losses.failed}
-        line = f"{metrics['tasks']:,.0f} tasks to learn from and {metrics['held_tasks']:,.0f} held, of {len(made)} "
-        line += f"repositories; {metrics['proven_share']:.0%} of {metrics['candidates']:,.0f} candidates proven"
-        if missing:
-            line += f"; left out: {listed(sorted(missing))}"
-        stage.finish(line, metrics)
+        stage.finish(told(metrics, len(made), list(missing)), metrics)
 
 
 if __name__ == "__main__":

@@ -50,9 +50,9 @@ def card(made: Mapping[str, Made], left_out: Mapping[str, str], teacher: str, se
     lines = [
         "# Repair tasks",
         "",
-        f"{sum(not row['held'] for row in rows):,} to learn from, {sum(row['held'] for row in rows):,} for evaluation alone,",
-        f"of {len(made):,} repositories. Each is proven by running: some tests fail with the bug, in two runs, that passed",
-        "three times without it; others still pass. The good files are in no task.",
+        f"{sum(not row['held'] for row in rows):,} to learn from, {sum(row['held'] for row in rows):,} for evaluation",
+        f"alone, of {len(made):,} repositories. Each is proven by running: some tests fail with the bug, in two runs,",
+        "that passed three times without it; others still pass. The good files are in no task.",
         f"Teacher: {teacher or 'not asked'}.",
         "",
         "| repository | licence | tests that count | left out | candidates | tasks | held |",
