@@ -67,6 +67,11 @@ def claims_of(statement: ast.stmt, guards: list[ast.With]) -> Iterator[Claim]:
         if found is not None:
             last = guard.body[-1]
             value = getattr(last, "value", None)
+            match last:
+                case ast.Assign(targets=[ast.Attribute(value=owner, attr=name)], value=given):
+                    value = ast.Call(ast.Name("setattr", ast.Load()), [owner, ast.Constant(name), given], [])
+                case ast.Delete(targets=[ast.Attribute(value=owner, attr=name)]):
+                    value = ast.Call(ast.Name("delattr", ast.Load()), [owner, ast.Constant(name)], [])
             if isinstance(last, ast.For):
                 value = ast.Call(ast.Name("list", ast.Load()), [last.iter], [])
             if isinstance(value, ast.expr):

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from gym.repositories.snippets import Proven
+from gym.repositories.snippets import ProvenCall
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class Facts:
 
     project: str
     version: str
-    proven: tuple[Proven, ...]
+    proven: tuple[ProvenCall, ...]
     name: str
     quote: str = ""
     tests: tuple[str, ...] = ()
@@ -30,7 +30,7 @@ def error_of(value: str) -> tuple[str, str]:
     return name, text
 
 
-def got(one: Proven) -> str:
+def got(one: ProvenCall) -> str:
     """What came, as a person would copy it."""
     if one.symptom == "endless":
         return ""
@@ -38,7 +38,7 @@ def got(one: Proven) -> str:
     return broken[1:].removesuffix(": ") if broken.startswith("!") else broken
 
 
-def want(one: Proven) -> str:
+def want(one: ProvenCall) -> str:
     """What should come; of an exception its name, and its text where that alone differs."""
     good, broken = one.snippet.good, one.snippet.broken
     if not good.startswith("!"):
@@ -50,6 +50,6 @@ def want(one: Proven) -> str:
     )
 
 
-def holds_facts(text: str, one: Proven) -> bool:
+def holds_facts(text: str, one: ProvenCall) -> bool:
     """Whether the call and both values stand in the text, letter by letter."""
     return one.snippet.expression in text and want(one) in text and got(one) in text

@@ -8,7 +8,7 @@ import numpy as np
 
 from gym.repositories import issue_phrases as phrases
 from gym.repositories.issue_facts import Facts, got, want
-from gym.repositories.snippets import Proven
+from gym.repositories.snippets import ProvenCall, merged
 
 INLINE = 90  # characters that fit into a sentence
 
@@ -44,7 +44,7 @@ def ticked(text: str) -> str:
     return f"`{text}`"
 
 
-def _short(one: Proven) -> bool:
+def _short(one: ProvenCall) -> bool:
     parts = (one.snippet.expression, got(one), want(one))
     return not one.setup and all(len(part) <= INLINE and "\n" not in part for part in parts)
 
@@ -61,12 +61,12 @@ def _said(phrase: str, word: str, value: str, voice: Voice) -> str:
     return f"{lead}:\n\n{fence(value)}"
 
 
-def _expected(one: Proven, voice: Voice) -> str:
+def _expected(one: ProvenCall, voice: Voice) -> str:
     kind = "error" if one.snippet.good.startswith("!") else "value"
     return _said(_raw(voice, phrases.EXPECTED[kind]), "want", want(one), voice)
 
 
-def _actual(one: Proven, voice: Voice) -> str:
+def _actual(one: ProvenCall, voice: Voice) -> str:
     kind = "endless" if one.symptom == "endless" else "error" if one.snippet.broken.startswith("!") else "value"
     return _said(_raw(voice, phrases.ACTUAL[kind]), "got", got(one), voice)
 
@@ -75,7 +75,7 @@ def _raw(voice: Voice, choices: Sequence[str]) -> str:
     return choices[int(voice.rng.integers(len(choices)))]
 
 
-def _session(one: Proven) -> str:
+def _session(one: ProvenCall) -> str:
     """An interactive session, as Python's own prompt shows it."""
     rows = []
     for part in [*one.imports, *one.setup, one.snippet.expression]:
@@ -92,18 +92,18 @@ def _session(one: Proven) -> str:
     return "\n".join(rows)
 
 
-def _script(one: Proven, last: str) -> str:
+def _script(one: ProvenCall, last: str) -> str:
     head = "\n".join(one.imports)
     gap = "\n\n" if one.imports else ""
     return head + gap + "\n".join([*one.setup, last])
 
 
-def _printed(one: Proven, voice: Voice) -> str:
+def _printed(one: ProvenCall, voice: Voice) -> str:
     expression = one.snippet.expression
     return _script(one, voice.draw((expression, expression, f"print(repr({expression}))", f"result = {expression}")))
 
 
-def _lead(one: Proven, voice: Voice) -> str:
+def _lead(one: ProvenCall, voice: Voice) -> str:
     return voice.draw(phrases.LEADS["setup" if one.setup and voice.chance(0.5) else ""])
 
 
@@ -162,7 +162,7 @@ def prose(facts: Facts, voice: Voice) -> str | None:
     return joined(told + (f" ({voice.draw(('after', 'with', 'first'))} {start})" if one.imports else ""))
 
 
-def _sentence(one: Proven, voice: Voice) -> str:
+def _sentence(one: ProvenCall, voice: Voice) -> str:
     values = {"call": one.snippet.expression, "got": got(one), "want": want(one)}
     return voice.draw(phrases.SENTENCES[one.symptom], **{name: ticked(value) for name, value in values.items()})
 
@@ -216,7 +216,7 @@ def calls(facts: Facts, voice: Voice) -> str | None:
     short = [one for one in facts.proven if _short(one)][:3]
     if len(short) < 2 or facts.proven[0] not in short:
         return None
-    imports = sorted({line for one in short for line in one.imports})
+    imports = merged([line for one in short for line in one.imports])
     opening = voice.draw(phrases.LISTS)
     start = fence("\n".join(imports), "python") if imports else ""
     if voice.chance(0.35) and not any(

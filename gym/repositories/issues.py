@@ -15,9 +15,9 @@ from gym.repositories.issue_facts import Facts, got, holds_facts, want
 from gym.repositories.issue_forms import FORMS
 from gym.repositories.issue_text import write_test_text, write_text
 from gym.repositories.project import Project
-from gym.repositories.snippets import Candidate, Failure, Proven, describe, prove
+from gym.repositories.snippets import Candidate, Failure, ProvenCall, describe, prove
 from gym.repositories.task import Edit, Snippet, apply_edits
-from gym.sandbox import Sandbox
+from gym.sandbox import Box
 
 TESTS = 8  # failing tests that are looked at
 CANDIDATES = 20  # calls that are run
@@ -46,7 +46,7 @@ class Issue:
     chain: int | None
     quoted: tuple[str, ...]
     names: tuple[str, ...]
-    proven: Proven | None = None
+    proven: ProvenCall | None = None
 
 
 def gives_away(text: str, project: Project, edits: Sequence[Edit]) -> tuple[str, ...]:
@@ -75,7 +75,7 @@ def _names_function(text: str, owners: Sequence[str], function: str) -> bool:
 
 
 def write_issue(
-    box: Sandbox, project: Project, edits: Sequence[Edit], fail_to_pass: Sequence[str], rng: np.random.Generator
+    box: Box, project: Project, edits: Sequence[Edit], fail_to_pass: Sequence[str], rng: np.random.Generator
 ) -> Issue | None:
     """An issue for the bug, by a call that is proven to show it, else by a quoted failing test; None where neither is.
 
@@ -98,7 +98,7 @@ def _spread(tests: Sequence[str], count: int) -> list[str]:
 
 
 def _from_calls(
-    box: Sandbox,
+    box: Box,
     project: Project,
     broken: dict[str, bytes],
     edits: Sequence[Edit],
@@ -116,11 +116,12 @@ def _from_calls(
     if not proven:
         return None
     ranked = sorted(proven, key=lambda one: (len(_says_of(one, project, edits)), _plainness(one)))
-    best = [one for one in ranked if _says_of(one, project, edits) == _says_of(ranked[0], project, edits)]
+    first = _says_of(ranked[0], project, edits), _plainness(ranked[0])[0]
+    best = [one for one in ranked if (_says_of(one, project, edits), _plainness(one)[0]) == first]
     main = best[int(rng.integers(min(3, len(best))))]
-    rest: dict[str, Proven] = {}
+    rest: dict[str, ProvenCall] = {}
     for one in best:
-        if one.snippet.expression != main.snippet.expression and _plainness(one)[0] == _plainness(main)[0]:
+        if one.snippet.expression != main.snippet.expression:
             rest.setdefault(one.snippet.good + one.snippet.broken, one)
     least = set(_says_of(main, project, edits))
     name = called(main, project)
@@ -129,7 +130,7 @@ def _from_calls(
         version=project.version,
         proven=(main, *list(rest.values())[:2]),
         name=name,
-        quote=sentence_about(project, name),
+        quote=sentence_about(project, name) if len(_imported(main, project)) == 1 else "",
         tests=tuple(_spread(fail_to_pass, 2)),
         failing=len(fail_to_pass),
         hidden=tuple(edit.path for edit in edits),
@@ -156,12 +157,12 @@ def _candidates(failures: Sequence[Failure]) -> list[Candidate]:
     return list(dict.fromkeys(drawn))[:CANDIDATES]
 
 
-def _says_of(one: Proven, project: Project, edits: Sequence[Edit]) -> tuple[str, ...]:
+def _says_of(one: ProvenCall, project: Project, edits: Sequence[Edit]) -> tuple[str, ...]:
     """What the facts alone give away, however they are told."""
     return gives_away("\n".join([one.snippet.code, want(one), got(one)]), project, edits)
 
 
-def _plainness(one: Proven) -> tuple[bool, int]:
+def _plainness(one: ProvenCall) -> tuple[bool, int]:
     """Small for what reads well: a value rather than a truth about it, little text."""
     truth = one.relation == "condition" and one.snippet.good in ("True", "False")
     return truth, (len(one.snippet.code) + len(one.snippet.good)) // 60 + 3 * one.snippet.code.count("\ndef ")
@@ -182,17 +183,23 @@ def _from_test(
     return best if best is not None and not any(name.startswith(("file", "kind")) for name in best.names) else None
 
 
-def called(one: Proven, project: Project) -> str:
-    """What of the project the reported program calls, as a user would name it: `take`, `Box.turned`."""
-    imported = set()
+def _imported(one: ProvenCall, project: Project) -> set[str]:
+    """Names that the program has of the project."""
+    found = set()
     for statement in ast.parse("\n".join(one.imports)).body:
         if isinstance(statement, ast.Import | ast.ImportFrom):
             for alias in statement.names:
                 module = statement.module or "" if isinstance(statement, ast.ImportFrom) else alias.name
                 if module.split(".")[0] in project.packages:
-                    imported.add((alias.asname or alias.name).split(".")[0])
+                    found.add((alias.asname or alias.name).split(".")[0])
+    return found
+
+
+def called(one: ProvenCall, project: Project) -> str:
+    """What of the project the reported program calls, as a user would name it: `take`, `Box.turned`."""
+    imported = _imported(one, project)
     for part in (one.snippet.expression, *reversed(one.setup)):
-        for node in _outermost(ast.parse(part)):
+        for node in ast.walk(ast.parse(part)):
             match node:
                 case ast.Call(func=ast.Attribute(value=ast.Call(func=ast.Name(id=owner)), attr=name)) if (
                     owner in imported
@@ -203,11 +210,6 @@ def called(one: Proven, project: Project) -> str:
                 case ast.Attribute() if _root(node) in imported:
                     return ast.unparse(node)
     return sorted(imported)[0] if imported else project.name
-
-
-def _outermost(tree: ast.AST) -> list[ast.AST]:
-    """Nodes with those nearer to the root first."""
-    return list(ast.walk(tree))
 
 
 def _root(node: ast.expr) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 from statements_inside import Attributes, Names, free, history, judges, parsed, stores, written
 
 INLINE = 48  # of one that may stand in the place of its name
+TINY = 8  # of one that may stand there each time
 HELPER = 12  # lines of a helper of the tests that is taken over
 LINES = 16  # of all set-up
 
@@ -72,32 +73,31 @@ class Slice:
         return lines
 
     def inlined(self, node: ast.expr) -> ast.expr:
-        """Short values and expressions in the place of names that occur once."""
+        """Short values in the place of names, and short expressions in the place of names that occur once."""
         for _ in range(4):
             seen = [part.id for part in ast.walk(node) if isinstance(part, ast.Name)]
-            values: dict[str, ast.expr] = {}
-            for name in sorted(free(node)):
-                found = self.short(name) if seen.count(name) == 1 else None
-                if found is not None:
-                    values[name] = found
+            found = {name: self.short(name, seen.count(name) == 1) for name in sorted(free(node))}
+            values = {name: value for name, value in found.items() if value is not None}
             if not values:
                 break
             node = Names(values).visit(node)
         return node
 
-    def short(self, name: str) -> ast.expr | None:
+    def short(self, name: str, once: bool) -> ast.expr | None:
         place = self.place
         stored, touched = history(place.before, name)
         if touched:
             return None
-        if len(stored) == 1 and not self.literal:
+        if not stored and place.owner is not None and name not in place.local:
+            stored = self.set_up(name)
+        if len(stored) == 1 and not self.literal and once:
             match stored[0]:
-                case ast.Assign(targets=[ast.Name()], value=value) if len(ast.unparse(value)) <= 2 * INLINE:
+                case ast.Assign(value=value) if len(ast.unparse(value)) <= 2 * INLINE and not judges(stored[0]):
                     copy = ast.parse(ast.unparse(value), mode="eval").body
                     return Attributes(place.owner).visit(copy)  # type: ignore[no-any-return]
         known, value = self.value(name)
         text = written(value) if known and (self.literal or not stored) else None
-        if text is not None and len(text[0]) <= INLINE:
+        if text is not None and len(text[0]) <= (INLINE if once else TINY):
             self.imports.update(text[1])
             return ast.parse(text[0], mode="eval").body
         return None
@@ -129,7 +129,10 @@ class Slice:
         elif name in place.fixtures:
             self.fixture(name, place.fixtures[name])
         elif known and place.owner is not None and name not in place.local:
-            self.attribute(name)
+            made = self.set_up(name)
+            if len(made) != 1:
+                raise CannotSlice(f"the attribute {name}")
+            self.statement(made[0], name, Place(place.module, owner=place.owner))
         elif known:
             if not self.importable(name, value, place):
                 raise CannotSlice(f"the value of {name}")
@@ -176,19 +179,17 @@ class Slice:
                 return self.add(2, last.lineno, f"{name} = {ast.unparse(value)}")
         raise CannotSlice(f"the fixture {name}")
 
-    def attribute(self, name: str) -> None:
-        """`self.x = …` of setUp and the like."""
-        owner = self.place.owner
-        place = Place(sys.modules[type(owner).__module__].__dict__, owner=owner)
-        for node in ast.walk(parsed(place.module)):
-            if isinstance(node, ast.FunctionDef) and node.name in ("setUp", "setup_method", "setUpClass", "__init__"):
-                for statement in node.body:
-                    if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) in (
-                        f"self.{name}",
-                        f"cls.{name}",
-                    ):
-                        return self.statement(statement, name, place)
-        raise CannotSlice(f"the attribute {name}")
+    def set_up(self, name: str) -> list[ast.stmt]:
+        """`self.x = …` of setUp and the like, where it is the only one."""
+        module = vars(sys.modules[type(self.place.owner).__module__])
+        return [
+            statement
+            for node in ast.walk(parsed(module))
+            if isinstance(node, ast.FunctionDef) and node.name in ("setUp", "setup_method", "setUpClass")
+            for statement in node.body
+            if isinstance(statement, ast.Assign)
+            and ast.unparse(statement.targets[0]) in (f"self.{name}", f"cls.{name}")
+        ]
 
     def definition(self, name: str, place: Place) -> None:
         """A helper that a module of the tests defines, or takes from another one of them."""

@@ -14,17 +14,23 @@ from typing import Any
 from gym.repositories.project import Project
 from gym.repositories.suite import OPTIONS
 from gym.repositories.task import Edit, Snippet
-from gym.sandbox import Job, Limits, Sandbox, SandboxError, Verdict
+from gym.sandbox import Box, Job, Limits, SandboxError, Verdict
 
 LIMITS = Limits(cpu_s=90.0, wall_s=300.0, memory_mb=2048, file_mb=64, processes=64)
 VALUE = 600  # characters of what a call gives
 ENDLESS = "!Endless: no result"
 _ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]+|\b0x[0-9a-f]{8,}")
 _IMPORT = re.compile(r"from (\S+) import (.+)")
-_INSIDE = Path(__file__).parent
-_BESIDE = {
-    name: (_INSIDE / name).read_text(encoding="utf-8")
-    for name in ("slice_inside.py", "statements_inside.py", "claims_inside.py", "frames_inside.py")
+_INSIDE = {
+    name: Path(__file__).with_name(f"{name}.py").read_text(encoding="utf-8")
+    for name in (
+        "snippet_inside",
+        "program_inside",
+        "slice_inside",
+        "statements_inside",
+        "claims_inside",
+        "frames_inside",
+    )
 }
 
 
@@ -63,7 +69,7 @@ class Failure:
 
 
 @dataclass(frozen=True)
-class Proven:
+class ProvenCall:
     """A snippet and what the runs told beside its values.
 
     chain: calls of the project's functions from the reported to the changed one, that one included; None where it was
@@ -89,7 +95,7 @@ class Proven:
 
 
 def describe(
-    box: Sandbox, project: Project, broken: Mapping[str, bytes], tests: Sequence[str], edits: Sequence[Edit]
+    box: Box, project: Project, broken: Mapping[str, bytes], tests: Sequence[str], edits: Sequence[Edit]
 ) -> list[Failure]:
     """What each failing test says, by one run on the broken files; at the end the documentation of what was changed.
 
@@ -99,7 +105,7 @@ def describe(
         SandboxError: the sandbox itself failed.
     """
     ask = {"options": [*OPTIONS, *project.options], "tests": list(tests)}
-    rows = _job(box, project, broken, "snippet_inside.py", "told.jsonl", ask, edits)
+    rows = _job(box, project, broken, "snippet_inside", "told.jsonl", ask, edits)
     failures = []
     for row in rows:
         row.pop("function", None)
@@ -109,8 +115,8 @@ def describe(
 
 
 def prove(
-    box: Sandbox, project: Project, broken: Mapping[str, bytes], candidates: Sequence[Candidate], edits: Sequence[Edit]
-) -> list[Proven | None]:
+    box: Box, project: Project, broken: Mapping[str, bytes], candidates: Sequence[Candidate], edits: Sequence[Edit]
+) -> list[ProvenCall | None]:
     """For each candidate the proven snippet, or None.
 
     It is proven when its claim holds on the project's own files and not on the broken ones, both give the same on a
@@ -139,7 +145,7 @@ def prove(
     kept += [number for number, told in again.items() if told.get("holds") and _certain(told)]
     final = [wrapped.get(number, candidate) for number, candidate in enumerate(candidates)]
     ran = dict(zip(kept, _run(box, project, broken, [final[number] for number in kept], edits, watch=True)))
-    proven: list[Proven | None] = [None] * len(candidates)
+    proven: list[ProvenCall | None] = [None] * len(candidates)
     for number, told in ran.items():
         right, candidate = again.get(number, good[number])["value"], final[number]
         wrong = ENDLESS if told.get("endless") else told.get("value", "")
@@ -150,11 +156,13 @@ def prove(
             if not _ADDRESS.search(code):
                 snippet = Snippet(code, candidate.expression, right, wrong)
                 frames = _frames(told)
-                proven[number] = Proven(snippet, imports, candidate.setup, candidate.relation, told["chain"], frames)
+                proven[number] = ProvenCall(
+                    snippet, imports, candidate.setup, candidate.relation, told["chain"], frames
+                )
     return proven
 
 
-def run_snippets(box: Sandbox, project: Project, files: Mapping[str, bytes], snippets: Sequence[Snippet]) -> list[str]:
+def run_snippets(box: Box, project: Project, files: Mapping[str, bytes], snippets: Sequence[Snippet]) -> list[str]:
     """What each snippet prints on these files, as in `Snippet.good`; empty where the program itself was ended.
 
     Raises:
@@ -204,7 +212,7 @@ def _frames(told: Mapping[str, Any]) -> tuple[tuple[str, int, str, str], ...]:
 
 
 def _run(
-    box: Sandbox,
+    box: Box,
     project: Project,
     files: Mapping[str, bytes],
     candidates: Sequence[Candidate],
@@ -214,12 +222,12 @@ def _run(
     if not candidates:
         return []
     ask = {"watch": watch, "programs": [asdict(candidate) for candidate in candidates]}
-    rows = _job(box, project, files, "program_inside.py", "ran.jsonl", ask, edits)
+    rows = _job(box, project, files, "program_inside", "ran.jsonl", ask, edits)
     return rows + [{} for _ in range(len(candidates) - len(rows))]
 
 
 def _job(
-    box: Sandbox,
+    box: Box,
     project: Project,
     files: Mapping[str, bytes],
     source: str,
@@ -236,11 +244,12 @@ def _job(
         "changed": [[edit.path, edit.function] for edit in edits],
     }
     environment = {"PYTHONHASHSEED": "0", "TZ": "UTC", **(project.environment or {})}
+    beside = {f"{name}.py": text for name, text in _INSIDE.items()}
     tree = {f"tree/{path}": content for path, content in files.items()}
     outcome = box.run(
         Job(
-            source=(_INSIDE / source).read_text(encoding="utf-8"),
-            files={**tree, **_BESIDE, "ask.json": json.dumps(told)},
+            source=_INSIDE[source],
+            files={**tree, **beside, "ask.json": json.dumps(told)},
             env=environment,
             limits=LIMITS,
             keep=[result],
