@@ -18,6 +18,7 @@ from stages.corpus.params import CorpusParams
 from stages.evaluate.params import EvaluateParams
 from stages.harness.endpoint import EndpointParams
 from stages.harness.errors import InputError
+from stages.harness.sandbox import SandboxParams
 from stages.harness.section import PARAMS, Common, Section, load_yaml, validate
 from stages.measure.params import TextLossParams
 from stages.posttraining.params import TasksParams
@@ -56,6 +57,7 @@ class Params(Common):
     """The one dial: the laptop default is what stands in `params.yaml`."""
 
     endpoint: EndpointParams
+    sandbox: SandboxParams
     tasks: TasksParams
     text_loss: TextLossParams
     corpus: CorpusParams

@@ -17,7 +17,7 @@ from agents.conversations.agents import Agent
 from agents.conversations.judge import Judgement
 from agents.conversations.trajectory import Counted
 from agents.loop import loop
-from gym.sandbox import Sandbox
+from gym.sandbox import Box
 from gym.sandbox.workspace import Workspace
 from gym.tasksets.repair import MODULE, TESTS, Repair, mutants, repository, source_of
 from gym.tasksets.task import Task
@@ -176,7 +176,7 @@ def verdict(
     return Judgement(True, "success", "every test passes")
 
 
-def solve(taskset: Repair, task: Task, agent: Agent, seed: int, box: Sandbox) -> CodingTrajectory:
+def solve(taskset: Repair, task: Task, agent: Agent, seed: int, box: Box) -> CodingTrajectory:
     """Lets the agent work on the task's repository; equal for equal arguments and sandbox level."""
     copy = Workspace(repository(task), box)
     question = {"role": "user", "content": task.messages[0]["content"]}
@@ -188,7 +188,7 @@ def solve(taskset: Repair, task: Task, agent: Agent, seed: int, box: Sandbox) ->
     return CodingTrajectory(task, agent, run.messages, copy.tools(), copy.state_hash(), copy.patch(), judged)
 
 
-def replay(task: Task, messages: Sequence[Mapping[str, Any]], box: Sandbox) -> str:
+def replay(task: Task, messages: Sequence[Mapping[str, Any]], box: Box) -> str:
     """The hash of the files after the calls in `messages`, run again on a new working copy."""
     copy = Workspace(repository(task), box)
     for call in (call for message in messages for call in message.get("tool_calls") or []):

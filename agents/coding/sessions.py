@@ -24,7 +24,7 @@ from gym.repositories.project import Project
 from gym.repositories.reach import refuse_if_found
 from gym.repositories.solving import solver_tree
 from gym.repositories.task import RepairTask
-from gym.sandbox import Limits, Sandbox
+from gym.sandbox import Box, Limits
 from gym.sandbox.workspace import Workspace
 from gym.verifiers.result import Status
 from k2model.chat.model_json import loads_arguments
@@ -68,7 +68,7 @@ class CodingSessions:
         SandboxError: a copy of the project can be read in the sandbox, so that a session could look the repair up.
     """
 
-    def __init__(self, project: Project, box: Sandbox) -> None:
+    def __init__(self, project: Project, box: Box) -> None:
         refuse_if_found(box, project)
         self.project, self.box = project, box
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from gym.sandbox import Sandbox, open_sandbox
+from gym.sandbox import LOCAL, Box
 from gym.verifiers.result import Result, Status
 
 Message = Mapping[str, Any]
@@ -121,6 +121,7 @@ class Benchmark(ABC):
         name: the stable name of its metric.
         manifest: of the data behind `samples`.
         sandbox: whether episodes run programs; then `box` is set before the first one.
+        backend: where they run; the evaluation sets it.
         stratified: the headline is made of groups: a part of the items has some of each, and `overall` weighs them.
         agent: who works where an episode gives a model tools; the evaluation sets it.
     """
@@ -133,11 +134,12 @@ class Benchmark(ABC):
     presets: Mapping[str, Settings] = {"k2": K2, "k2-thinking": K2_THINKING}
 
     def __init__(self) -> None:
-        self.box: Sandbox | None = None
+        self.box: Box | None = None
+        self.backend = LOCAL
 
-    def open_box(self) -> AbstractContextManager[Sandbox]:
+    def open_box(self) -> AbstractContextManager[Box]:
         """The sandbox that `box` is to be."""
-        return open_sandbox()
+        return self.backend.open(shell=False)
 
     @abstractmethod
     def items(self) -> list[Sample]:
@@ -176,7 +178,7 @@ class Benchmark(ABC):
         """Further metrics by suffix, from rows with `id`, `group`, `score` and `parts`."""
         return {}
 
-    def needed_box(self) -> Sandbox:
+    def needed_box(self) -> Box:
         if self.box is None:
             raise DataError(f"{self.name}: its answers run in a sandbox, and none is open")
         return self.box

@@ -23,7 +23,7 @@ from gym.repositories.solving import solver_tree
 from gym.repositories.stored import TABLE, StoredTasks
 from gym.repositories.suite import run_suite
 from gym.repositories.task import RepairTask, apply_edits
-from gym.sandbox import Sandbox, SandboxError
+from gym.sandbox import Box, SandboxError
 from gym.sandbox.workspace import Workspace, file_diff
 from gym.verifiers.code_text import blocks
 from gym.verifiers.result import Result, Status
@@ -120,8 +120,9 @@ class Repairs(Benchmark):
         self.manifest = base.builtin_manifest("repairs-python", [task.row() for task in self.tasks.values()])
 
     @contextmanager
-    def open_box(self) -> Iterator[Sandbox]:
+    def open_box(self) -> Iterator[Box]:
         """Every repository has a sandbox of its own; that of the first stands for all."""
+        self.stored.backend = self.backend
         with self.stored:
             yield self.stored.box(next(iter(self.tasks.values())).project)
 

@@ -14,7 +14,7 @@ from gym.benchmarks import base
 from gym.benchmarks.base import Ask, Benchmark, DataError, Episode, Grade, Message, Reply, Sample, Settings
 from gym.benchmarks.estimators import best_of_n
 from gym.benchmarks.swe_instances import Instance, apply_patch, multilingual_instances, python_instances, run_tests
-from gym.sandbox import Sandbox, SandboxError
+from gym.sandbox import Box, SandboxError
 from gym.sandbox.workspace import Workspace, coding_sandbox, file_diff
 from gym.verifiers.code_text import program
 from gym.verifiers.result import Result, Status
@@ -110,8 +110,8 @@ class SweBench(Benchmark):
         data = f"swe-repair-{'-'.join(languages)}"
         self.manifest = base.builtin_manifest(data, [instance.row() for instance in instances], version="2")
 
-    def open_box(self) -> AbstractContextManager[Sandbox]:
-        return coding_sandbox()
+    def open_box(self) -> AbstractContextManager[Box]:
+        return self.backend.open()
 
     def items(self) -> list[Sample]:
         return [

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gym.sandbox import Job, Limits, Sandbox, SandboxError, Verdict
+from gym.sandbox import Box, Job, Limits, SandboxError, Verdict
 from gym.sandbox.workspace import file_diff
 from gym.tasksets import repair
 
@@ -82,7 +82,7 @@ def apply_patch(files: Mapping[str, bytes], patch: str) -> dict[str, bytes] | No
     return None
 
 
-def run_tests(box: Sandbox, instance: Instance, files: Mapping[str, bytes]) -> dict[str, str]:
+def run_tests(box: Box, instance: Instance, files: Mapping[str, bytes]) -> dict[str, str]:
     """Official statuses (PASSED, FAILED) of the tests on these files; a test that never ended is absent.
 
     Raises:
@@ -93,7 +93,7 @@ def run_tests(box: Sandbox, instance: Instance, files: Mapping[str, bytes]) -> d
     return {test: "PASSED" if result == instance.expected[test] else "FAILED" for test, result in results.items()}
 
 
-def _outcome(box: Sandbox, job: Job) -> str:
+def _outcome(box: Box, job: Job) -> str:
     outcome = box.run(job)
     if outcome.verdict is Verdict.INFRASTRUCTURE_ERROR:
         raise SandboxError(outcome.detail)
@@ -106,14 +106,14 @@ def _blocks(stdout: str, mark: str, tests: Sequence[str]) -> dict[str, str]:
     return {test: part.strip("\n") for test, part in zip(tests, parts[:-1], strict=False)}
 
 
-def _run_python(box: Sandbox, repo: str, files: Mapping[str, bytes], tests: Sequence[str]) -> dict[str, str]:
+def _run_python(box: Box, repo: str, files: Mapping[str, bytes], tests: Sequence[str]) -> dict[str, str]:
     source = files.get(repair.MODULE, b"").decode("utf-8", "replace")
     target = repair.Target(repo.rpartition("/")[2], tuple(tests))
     results = repair.run_calls(box, target, source)
     return {} if results is None else dict(zip(tests, results, strict=True))
 
 
-def _run_c(box: Sandbox, repo: str, files: Mapping[str, bytes], tests: Sequence[str]) -> dict[str, str]:
+def _run_c(box: Box, repo: str, files: Mapping[str, bytes], tests: Sequence[str]) -> dict[str, str]:
     mark = f"@@{secrets.token_hex(8)}@@"
     functions = "\n".join(f"static void test_{k}(void) {{ {code} }}" for k, code in enumerate(tests))
     calls = "\n".join(f'  puts("{mark}"); test_{k}(); puts(""); fflush(stdout);' for k in range(len(tests)))
@@ -140,7 +140,7 @@ write(mark);
 """
 
 
-def _run_javascript(box: Sandbox, repo: str, files: Mapping[str, bytes], tests: Sequence[str]) -> dict[str, str]:
+def _run_javascript(box: Box, repo: str, files: Mapping[str, bytes], tests: Sequence[str]) -> dict[str, str]:
     mark = f"@@{secrets.token_hex(8)}@@"
     stdin = json.dumps({"tests": list(tests), "mark": mark})
     job = Job(argv=["node", "driver.js"], files={**files, "driver.js": _JS_DRIVER}, stdin=stdin, limits=LIMITS)
@@ -218,7 +218,7 @@ def _js_tests(tests: Mapping[str, str]) -> tuple[dict[str, bytes], str]:
     return {"tests/kit.test.js": "\n".join([*lines, ""]).encode(), "tests/run.sh": run.encode()}, "sh tests/run.sh"
 
 
-def _from_repository(name: str, language: str, box: Sandbox, count: int, seed: int) -> list[Instance]:
+def _from_repository(name: str, language: str, box: Box, count: int, seed: int) -> list[Instance]:
     """`count` proven mutants of a repository in `repos/`, each with another first failing test."""
     folder = REPOS / name
     tests: list[str] = json.loads((folder / "tests.json").read_text(encoding="utf-8"))
@@ -257,7 +257,7 @@ def _from_repository(name: str, language: str, box: Sandbox, count: int, seed: i
     return instances
 
 
-def python_instances(box: Sandbox, count: int, seed: int) -> list[Instance]:
+def python_instances(box: Box, count: int, seed: int) -> list[Instance]:
     """Repairs of Python modules (the taskset `repair`)."""
     instances = []
     for number, task in enumerate(repair.Repair(box).tasks(count, seed)):
@@ -285,7 +285,7 @@ LANGUAGES = {"c": "gcc", "javascript": "node"}
 _NAMES = {"c": ("c_text", "c_numbers"), "javascript": ("js_text", "js_collections")}
 
 
-def multilingual_instances(box: Sandbox, count: int, seed: int) -> list[Instance]:
+def multilingual_instances(box: Box, count: int, seed: int) -> list[Instance]:
     """`count` repairs of each repository whose language's tool runs in this sandbox."""
     instances: list[Instance] = []
     for language, tool in LANGUAGES.items():

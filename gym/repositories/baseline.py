@@ -10,7 +10,7 @@ from gym.repositories.errors import RepositoryError
 from gym.repositories.libraries import open_project
 from gym.repositories.project import Project
 from gym.repositories.suite import LIMITS, OPTIONS, SuiteRun, run_suite
-from gym.sandbox import Job, Sandbox, SandboxError, Verdict
+from gym.sandbox import Box, Job, SandboxError, Verdict
 
 RUNS = 3
 SLOW_S = 1.0
@@ -101,7 +101,7 @@ def _why(run: SuiteRun, left_out: Mapping[str, int]) -> str:
 
 
 def _coverage(
-    box: Sandbox, project: Project, tests: list[str]
+    box: Box, project: Project, tests: list[str]
 ) -> tuple[tuple[tuple[int, ...], ...], dict[str, dict[int, int]]]:
     run = {
         "arguments": [*OPTIONS, *project.options, *project.tests],

@@ -17,7 +17,7 @@ from gym.repositories.refusals import new_words
 from gym.repositories.snippets import run_snippets
 from gym.repositories.suite import SuiteRun, run_suite
 from gym.repositories.task import RepairTask, apply_edits
-from gym.sandbox import Limits, Sandbox, SandboxError
+from gym.sandbox import Box, Limits, SandboxError
 from gym.verifiers.result import Result, Status
 
 LIMITS = Limits(cpu_s=60.0, wall_s=300.0, memory_mb=2048, file_mb=64, processes=64)
@@ -25,7 +25,7 @@ CANARIES = 4
 AGAIN = 40  # tests that must pass beside the canaries
 
 
-def grade(box: Sandbox, project: Project, task: RepairTask, repaired: Mapping[str, bytes]) -> Result:
+def grade(box: Box, project: Project, task: RepairTask, repaired: Mapping[str, bytes]) -> Result:
     """1.0 for a repair after which every test of the task passes, else 0.0; `no_answer` where no code was changed.
 
     Args:
@@ -55,7 +55,7 @@ def grade(box: Sandbox, project: Project, task: RepairTask, repaired: Mapping[st
         return Result(None, Status.VERIFIER_ERROR, str(error)[:200])
 
 
-def _judge(box: Sandbox, project: Project, task: RepairTask, tree: Mapping[str, bytes]) -> Result:
+def _judge(box: Box, project: Project, task: RepairTask, tree: Mapping[str, bytes]) -> Result:
     wanted = [*task.fail_to_pass, *task.pass_to_pass]
     run = run_suite(box, project, tree, wanted, limits=LIMITS)
     if (verdict := _verdict(run, wanted)) is not None:
@@ -85,7 +85,7 @@ def _verdict(run: SuiteRun, wanted: Sequence[str]) -> Result | None:
     return None
 
 
-def _must_fail(box: Sandbox, project: Project, task: RepairTask, tree: Mapping[str, bytes]) -> Result | None:
+def _must_fail(box: Box, project: Project, task: RepairTask, tree: Mapping[str, bytes]) -> Result | None:
     """What tests turned into their opposite say against the repair."""
     planted = _planted(project, task)
     files = {

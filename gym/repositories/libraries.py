@@ -23,7 +23,7 @@ from gym.repositories.packages import tool
 from gym.repositories.pip import run_pip
 from gym.repositories.project import Project
 from gym.repositories.suite import PRELOAD
-from gym.sandbox import Job, Sandbox, SandboxError, Verdict, open_sandbox
+from gym.sandbox import LOCAL, Backend, Box, Job, SandboxError, Verdict
 
 # What pip adds about its own run, with paths of this machine.
 _OF_PIP = {"RECORD", "INSTALLER", "REQUESTED", "direct_url.json"}
@@ -95,13 +95,19 @@ def needed(project: Project, tools: Sequence[str] = ("pytest",)) -> list[str]:
 
 @contextmanager
 def open_project(
-    project: Project, store: Path, workers: int = 2, *, tools: Sequence[str] = ("pytest",)
-) -> Iterator[Sandbox]:
+    project: Project,
+    store: Path,
+    workers: int = 2,
+    *,
+    tools: Sequence[str] = ("pytest",),
+    backend: Backend = LOCAL,
+) -> Iterator[Box]:
     """A sandbox with the project's library folder and nothing else to import; pytest is loaded already.
 
     Args:
         store: folder of library tars.
         tools: of `packages.yaml`, that lie in the folder beside the project's needs.
+        backend: where the sandbox is.
 
     Raises:
         RepositoryError: a library can't be had, or the project's own name can be imported without its files: its
@@ -114,7 +120,7 @@ def open_project(
         with tarfile.open(packed, "r:") as tar:
             tar.extractall(folder, filter="data")
         _compile(folder)
-        with open_sandbox("namespaces", workers, PRELOAD, libraries=Path(folder)) as box:
+        with backend.open(Path(folder), preload=PRELOAD, workers=workers) as box:
             found = box.run(Job(source=_FOUND, args=project.packages))
             if found.verdict is not Verdict.OK:
                 raise SandboxError(f"{project.name}: {found.detail}")

@@ -18,7 +18,7 @@ from gym.repositories.project import Project
 from gym.repositories.search import MOST_FAILURES, Trial, search
 from gym.repositories.suite import LIMITS, run_suite
 from gym.repositories.task import Edit, apply_edits
-from gym.sandbox import Sandbox
+from gym.sandbox import Box
 
 BATCH = 64  # candidates at once: the suite is collected once for each worker's share of them
 SHARE = 0.5  # of the candidates are tasks at least, as a batch is sized
@@ -71,7 +71,7 @@ class _Suspect:
 
 
 def prove(
-    box: Sandbox,
+    box: Box,
     project: Project,
     baseline: Baseline,
     count: int,
@@ -115,7 +115,7 @@ def prove(
 
 
 def _suspects(
-    box: Sandbox,
+    box: Box,
     project: Project,
     baseline: Baseline,
     batch: Sequence[tuple[Edit, ...]],
@@ -167,7 +167,7 @@ def _own_tests(trials: Sequence[Trial]) -> Iterator[frozenset[str]]:
         yield frozenset(trial.failed) - others
 
 
-def _proof(box: Sandbox, project: Project, baseline: Baseline, suspect: _Suspect) -> tuple[Proven | None, str, float]:
+def _proof(box: Box, project: Project, baseline: Baseline, suspect: _Suspect) -> tuple[Proven | None, str, float]:
     """(task whose shown tests are not chosen yet, outcome, processor seconds)."""
     broken = apply_edits(project.files, suspect.edits)
     limits = replace(LIMITS, cpu_s=10.0 + 3.0 * baseline.cpu_s)

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 from gym.repositories.project import Project
-from gym.sandbox import Job, Limits, Sandbox, SandboxError, Verdict
+from gym.sandbox import Box, Job, Limits, SandboxError, Verdict
 
 LIMITS = Limits(cpu_s=120.0, wall_s=300.0, memory_mb=1024)
 SHORTEST = 30  # characters of a line that tells a file; shorter ones stand in many
@@ -25,7 +25,7 @@ def _words(content: bytes) -> list[str]:
     return sorted(set(re.findall(r"[A-Za-z_]\w{5,}", code, re.ASCII)))
 
 
-def copies(box: Sandbox, project: Project) -> list[str]:
+def copies(box: Box, project: Project) -> list[str]:
     """What is found of the project, each with its place; seconds of one processor.
 
     By import, by name and by content: a package or distribution of the project's names, as a folder, file, bytecode,
@@ -49,7 +49,7 @@ def copies(box: Sandbox, project: Project) -> list[str]:
     return found
 
 
-def refuse_if_found(box: Sandbox, project: Project) -> None:
+def refuse_if_found(box: Box, project: Project) -> None:
     """Lets a sandbox pass in which no program can read the project before its tree is there.
 
     Raises:

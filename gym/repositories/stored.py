@@ -14,7 +14,7 @@ from gym.repositories.libraries import open_project
 from gym.repositories.project import Project
 from gym.repositories.store import LIBRARIES, read_project
 from gym.repositories.task import RepairTask
-from gym.sandbox import Sandbox
+from gym.sandbox import LOCAL, Backend, Box
 
 TABLE, FOLDER = Path("data/repairs.parquet"), "repositories"  # the folder of projects stands beside the table
 
@@ -30,7 +30,7 @@ class StoredTasks:
         RepositoryError: no such table, or one of another kind.
     """
 
-    def __init__(self, table: Path = TABLE, workers: int = 1) -> None:
+    def __init__(self, table: Path = TABLE, workers: int = 1, backend: Backend = LOCAL) -> None:
         try:
             rows = pq.read_table(table).to_pylist()
             tasks = [(RepairTask.from_row(row), row["held"]) for row in rows]
@@ -39,8 +39,8 @@ class StoredTasks:
         except (pa.ArrowException, OSError, KeyError) as error:
             raise RepositoryError(f"{table}: no table of repair tasks: {error}") from None
         self._sides = {side: [task for task, held in tasks if held is side] for side in (False, True)}
-        self.folder, self.workers = table.parent / FOLDER, workers
-        self._opened: dict[str, Sandbox] = {}
+        self.folder, self.workers, self.backend = table.parent / FOLDER, workers, backend
+        self._opened: dict[str, Box] = {}
         self._lock, self._stack = threading.Lock(), ExitStack()
         self.project = lru_cache(maxsize=None)(self._project)
 
@@ -54,7 +54,7 @@ class StoredTasks:
         except FileNotFoundError:
             raise RepositoryError(f"{self.folder}: no project {name}") from None
 
-    def box(self, name: str) -> Sandbox:
+    def box(self, name: str) -> Box:
         """The sandbox of a project, open until this is closed.
 
         Raises:
@@ -62,7 +62,8 @@ class StoredTasks:
         """
         with self._lock:
             if name not in self._opened:
-                opened = open_project(self.project(name), self.folder / LIBRARIES, self.workers)
+                store = self.folder / LIBRARIES
+                opened = open_project(self.project(name), store, self.workers, backend=self.backend)
                 self._opened[name] = self._stack.enter_context(opened)
             return self._opened[name]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gym.repositories.project import Project
-from gym.sandbox import Job, Limits, Sandbox, SandboxError, Verdict
+from gym.sandbox import Box, Job, Limits, SandboxError, Verdict
 
 LIMITS = Limits(cpu_s=60.0, wall_s=180.0, memory_mb=2048, file_mb=64, processes=64)
 OUTPUT_BYTES = 64 << 20
@@ -47,7 +47,7 @@ class SuiteRun:
 
 
 def run_suite(
-    box: Sandbox,
+    box: Box,
     project: Project,
     files: Mapping[str, bytes],
     tests: Sequence[str] = (),

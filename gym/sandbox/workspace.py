@@ -22,6 +22,7 @@ from typing import Any
 
 import jsonschema
 
+from gym.sandbox.box import Box
 from gym.sandbox.job import Job, Limits, SandboxError, Verdict
 from gym.sandbox.pool import Sandbox, open_sandbox
 
@@ -116,7 +117,7 @@ class Workspace:
     def __init__(
         self,
         files: Mapping[str, bytes],
-        box: Sandbox,
+        box: Box,
         *,
         limits: Limits = LIMITS,
         roots: Sequence[str] = (),

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from gym.sandbox import Sandbox
+from gym.sandbox import Box
 from gym.tasksets.task import Task
 from gym.verifiers.code import CallTest, by_calls
 from gym.verifiers.code_text import program
@@ -91,7 +91,7 @@ class Code:
 
     name = "code"
 
-    def __init__(self, box: Sandbox) -> None:
+    def __init__(self, box: Box) -> None:
         self.box = box
 
     def tasks(self, n: int, seed: int, difficulty: float = 0.5) -> list[Task]:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from gym.repositories.stored import StoredTasks
-from gym.sandbox import Sandbox
+from gym.sandbox import Box
 from gym.tasksets.task import TaskSet
 
 REASONING = "reasoning/"
@@ -23,7 +23,7 @@ def known(name: str) -> bool:
 
 
 def open_taskset(
-    name: str, *, box: Sandbox | None = None, facts: Path | None = None, stored: StoredTasks | None = None
+    name: str, *, box: Box | None = None, facts: Path | None = None, stored: StoredTasks | None = None
 ) -> TaskSet:
     """Opens a family of elementary tasks, `arithmetic_expressions`, `arithmetic_words`, `reasoning/<family>`,
     `instructions`, `facts`, `code`, `repair` or `completion`. Packages load when a taskset that needs them is opened.

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from gym.sandbox import Job, Limits, Sandbox, SandboxError, Verdict
+from gym.sandbox import Box, Job, Limits, SandboxError, Verdict
 from gym.tasksets.task import Task
 from gym.verifiers.result import Result, Status
 
@@ -183,7 +183,7 @@ for line in json.loads(sys.stdin.read()):
 """
 
 
-def run_calls(box: Sandbox, target: Target, source: str, limits: Limits = LIMITS) -> list[str] | None:
+def run_calls(box: Box, target: Target, source: str, limits: Limits = LIMITS) -> list[str] | None:
     """What each call gives, as text; None when the module does not even import.
 
     Raises:
@@ -215,7 +215,7 @@ class Repair:
 
     name = "repair"
 
-    def __init__(self, box: Sandbox) -> None:
+    def __init__(self, box: Box) -> None:
         self.box = box
         self._originals: dict[str, tuple[str, list[str]]] = {}
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from gym.sandbox import Job, Limits, Sandbox, Verdict
+from gym.sandbox import Box, Job, Limits, Verdict
 from gym.verifiers.result import Result, Status
 from k2model.chat.model_json import loads_model_json
 
@@ -37,7 +37,7 @@ def _failure(verdict: Verdict, detail: str, which: str) -> Result:
 
 
 def call_many(
-    box: Sandbox,
+    box: Box,
     source: str,
     function: str,
     arguments: Sequence[Sequence[Any]],
@@ -118,7 +118,7 @@ def _equal(value: Any, wanted: Any) -> bool:
 
 
 def by_calls(
-    box: Sandbox, source: str, function: str, tests: Sequence[CallTest], nonce: str, limits: Limits = LIMITS
+    box: Box, source: str, function: str, tests: Sequence[CallTest], nonce: str, limits: Limits = LIMITS
 ) -> Result:
     """1.0 when the function returns what every test expects; expectations never enter the sandbox."""
     if not source.strip():
@@ -191,7 +191,7 @@ else:
 """
 
 
-def by_assertions(box: Sandbox, source: str, function: str, tests: str, nonce: str, limits: Limits = LIMITS) -> Result:
+def by_assertions(box: Box, source: str, function: str, tests: str, nonce: str, limits: Limits = LIMITS) -> Result:
     """`tests` defines `check(candidate)` with assertions, as HumanEval does.
 
     Three processes: one finds which arguments the tests use, one runs the candidate on them, one runs the tests on

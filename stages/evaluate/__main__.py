@@ -26,6 +26,7 @@ from stages.evaluate.text import facts_asked, validation
 from stages.harness.endpoint import EndpointParams
 from stages.harness.errors import InputError
 from stages.harness.files import write_atomic, write_json
+from stages.harness.sandbox import sandboxes
 from stages.harness.section import load_section
 from stages.harness.stage import Stage
 from stages.harness.tables import SAMPLES, write_table
@@ -50,6 +51,7 @@ def benchmarks(stage: Stage[EvaluateParams], folder: Path) -> dict[str, float]:
     p = stage.params
     deadline = time.monotonic() + 60 * p.minutes
     client = open_client(str(CHAT), store=stage.work / "answers.sqlite", rows=p.batch_size)
+    backend = sandboxes()
     metrics: dict[str, float] = {}
     for asked in p.benchmarks:
         name = asked.name
@@ -68,6 +70,7 @@ def benchmarks(stage: Stage[EvaluateParams], folder: Path) -> dict[str, float]:
                 seed=stage.common.seed,
                 items=asked.items,
                 context_policy=p.context_policy,
+                backend=backend,
                 deadline=deadline,
                 on_answer=bar.update,
             )

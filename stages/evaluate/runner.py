@@ -18,6 +18,7 @@ from agents.loop.benchmark_agent import agent
 from agents.loop.context import DEFAULT, ContextPolicy
 from agents.loop.loop import Options
 from gym.benchmarks.base import Ask, Benchmark, ContextExceeded, Episode, Grade, Reply, Sample, Settings
+from gym.sandbox import LOCAL, Backend
 from gym.verifiers.result import Status
 from stages.harness.errors import InputError
 from stages.harness.seeds import seed32, sub_seed
@@ -63,6 +64,7 @@ def run_benchmark(
     items: int = 0,
     context_policy: ContextPolicy = DEFAULT,
     user: ChatClient | None = None,
+    backend: Backend = LOCAL,
     deadline: float | None = None,
     on_answer: Callable[[], None] = lambda: None,
 ) -> list[dict[str, Any]]:
@@ -74,6 +76,7 @@ def run_benchmark(
     Args:
         context_policy: of an agent whose history exceeds the context.
         user: the model behind the simulated user of a dialogue.
+        backend: where a benchmark's programs run.
         deadline: on time.monotonic(); samples not answered by then get the status `not_run`.
         on_answer: called for every answer that arrives.
 
@@ -86,6 +89,7 @@ def run_benchmark(
     rows: dict[int, dict[str, Any]] = {}
     with ExitStack() as stack:
         if bench.sandbox:
+            bench.backend = backend
             bench.box = stack.enter_context(bench.open_box())
         bench.agent = agent(_limits(settings, context_policy))
         active: dict[int, _Active] = {}

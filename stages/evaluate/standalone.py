@@ -22,7 +22,7 @@ from agents.chat.protocol import ChatError
 from agents.loop.context import DEFAULT, RULES, ContextPolicy
 from gym.benchmarks.base import PRESETS, Benchmark, DataError, Settings
 from gym.benchmarks.open import NAMES
-from gym.sandbox import SandboxError
+from gym.sandbox import LOCAL, SandboxError
 from k2model.errors import CheckpointError, ConfigError
 from k2model.formats.int4_checkpoint import load_any
 from k2model.formats.model_folder import folder_tokenizer
@@ -34,7 +34,8 @@ from stages.evaluate.text import CORPUS_PATH, FACTS_PATH, facts_asked
 from stages.harness.errors import InputError
 from stages.harness.files import fingerprint, write_atomic, write_json
 from stages.harness.progress import Progress
-from stages.harness.section import load_common, load_section
+from stages.harness.sandbox import sandboxes
+from stages.harness.section import PARAMS, load_common, load_section
 from stages.harness.tables import SAMPLES, write_table
 from stages.measure.published import PUBLISHED
 from stages.measure.text_loss import HeldText
@@ -226,6 +227,7 @@ def _evaluate(args: argparse.Namespace) -> None:
     open_model = arena.opener(arena.STORE, options, args.tokenizer)
     client = open_model(target)
     user = open_model(args.user) if args.user else None
+    backend = sandboxes() if PARAMS.exists() else LOCAL
     identity = {
         "model": client.model,
         "seed": args.seed,
@@ -250,7 +252,8 @@ def _evaluate(args: argparse.Namespace) -> None:
         with Progress(name, asked, "answer") as bar:
             rows = run_benchmark(
                 bench, client, asking.settings, seed=args.seed, items=asking.items,
-                context_policy=asking.context_policy, user=user, deadline=deadline, on_answer=bar.update,
+                context_policy=asking.context_policy, user=user, backend=backend, deadline=deadline,
+                on_answer=bar.update,
             )  # fmt: skip
         with write_atomic(out / f"{name}.parquet") as tmp:
             write_table(tmp, rows, SAMPLES)

@@ -22,7 +22,7 @@ from gym.repositories.rewrites import rewrites
 from gym.repositories.sources import read_repository
 from gym.repositories.store import LIBRARIES, read_baseline, write_baseline
 from gym.repositories.task import Edit, RepairTask
-from gym.sandbox import Sandbox
+from gym.sandbox import Box
 from gym.tasksets.elementary import side_of
 from stages.harness.seeds import rng, seed32
 
@@ -141,7 +141,7 @@ def _baseline(project: Project, folder: Path, libraries: Path) -> Baseline:
     return read_baseline(path)
 
 
-def _issue(box: Sandbox, project: Project, bug: Proven, seed: int, teacher: Helping) -> Issue | None:
+def _issue(box: Box, project: Project, bug: Proven, seed: int, teacher: Helping) -> Issue | None:
     own = rng(seed, _name(project, bug.edits))
     issue = write_issue(box, project, bug.edits, bug.fail_to_pass, own)
     if issue is None or teacher.complete is None or own.random() >= teacher.worded:

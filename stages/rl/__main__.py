@@ -15,6 +15,7 @@ from stages.harness.files import write_csv
 from stages.harness.hooks import Hooks
 from stages.harness.own_model import own_model
 from stages.harness.ranks import on_ranks
+from stages.harness.sandbox import sandboxes
 from stages.harness.section import load_section
 from stages.harness.stage import Stage
 from stages.harness.tables import ROLLOUTS, write_table
@@ -54,7 +55,10 @@ def main() -> None:
             ptx, fitted = quality_data(tokenizer, p, shared.difficulty, kept, stage.seed("ptx"), index)
         held_text = HeldText(stage.common.seed)
         text_before = held_text(load_any(stage.start), tokenizer) if stage.leads else None
-        with open_families(shared.families, FACTS) as families, stage.progress(p.iterations, "iteration") as progress:
+        with (
+            open_families(shared.families, FACTS, sandboxes()) as families,
+            stage.progress(p.iterations, "iteration") as progress,
+        ):
             setup = RlSetup(
                 p, stage.start, stage.work, stage.seed("rl"), tokenizer, ptx, families, shared.difficulty, index
             )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from gym.repositories.errors import RepositoryError
 from gym.repositories.stored import TABLE, StoredTasks
-from gym.sandbox import open_sandbox
+from gym.sandbox import LOCAL, Backend
 from gym.tasksets.elementary import FAMILIES, Elementary, Side, side_of
 from gym.tasksets.open import REPOSITORY, known, open_taskset
 from gym.tasksets.task import Task, TaskSet
@@ -44,11 +44,12 @@ class Families:
 
 
 @contextmanager
-def open_families(names: Sequence[str], facts: Path) -> Iterator[Families]:
+def open_families(names: Sequence[str], facts: Path, backend: Backend = LOCAL) -> Iterator[Families]:
     """Opens the tasksets `names`, with a sandbox when one of them runs code.
 
     Args:
         facts: the parquet file of family `facts`.
+        backend: where code runs.
 
     Raises:
         InputError: no taskset has such a name, or what it is made of is missing.
@@ -58,9 +59,9 @@ def open_families(names: Sequence[str], facts: Path) -> Iterator[Families]:
         if not known(name):
             raise InputError(f"tasks.families: no taskset {name!r}")
     with ExitStack() as stack:
-        box = stack.enter_context(open_sandbox()) if "code" in names else None
+        box = stack.enter_context(backend.open(shell=False)) if "code" in names else None
         try:
-            stored = stack.enter_context(StoredTasks(TABLE)) if REPOSITORY & set(names) else None
+            stored = stack.enter_context(StoredTasks(TABLE, backend=backend)) if REPOSITORY & set(names) else None
             tasksets = {name: open_taskset(name, box=box, facts=facts, stored=stored) for name in names}
         except (RepositoryError, ValueError) as error:
             raise InputError(f"tasks.families: {error}") from None
