@@ -138,8 +138,8 @@ TESTS = {
         "area([(0, 0), (0, 2), (2, 2)]) ** 0.5",
     ),
     "a statement that fails before the assertion": (
-        "    side = math.sqrt(area([(0, 0), (0, 2), (2, 2)]))\n    double = 2 * side\n    assert double > 2\n",
-        "import math\nfrom shapes import area\n2 * math.sqrt(area([(0, 0), (0, 2), (2, 2)]))",
+        "    some = iter(range(int(math.sqrt(area([(0, 0), (0, 2), (2, 2)])))))\n    assert next(some) == 0\n",
+        "next(iter(range(int(math.sqrt(area([(0, 0), (0, 2), (2, 2)]))))))",
     ),
     "a helper": (
         "    def check(points, due):\n        assert area(points) == due\n    check([(0, 0), (0, 2), (2, 2)], 2.0)\n",
@@ -235,6 +235,7 @@ def test_a_set_is_sorted(box: Sandbox, toy_project: Project, no_abs: Edit) -> No
     assert (proven.snippet.good, proven.snippet.broken) == ("['2.0', 'a']", "['-2.0', 'a']")
 
 
+@pytest.mark.slow
 def test_endless(box: Sandbox, toy_project: Project) -> None:
     edit = edit_of(toy_project, "shapes/plane.py", "total = 0.0", "while True:\n        pass", "perimeter")
     broken = apply_edits(toy_project.files, (edit,))
