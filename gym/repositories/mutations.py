@@ -11,7 +11,7 @@ from types import CodeType
 
 from gym.repositories.mutations_expressions import EXPRESSIONS, Change, changed_defaults, expression_changes
 from gym.repositories.mutations_statements import STATEMENTS, statement_changes
-from gym.repositories.parsed import Function, Source, first_line
+from gym.repositories.parsed import Function, Source
 from gym.repositories.task import Edit
 
 KINDS = ("blank_body", "wrong_variable", "changed_default", *EXPRESSIONS, *STATEMENTS)
@@ -36,8 +36,7 @@ def mutations(source: Source) -> list[Edit]:
 
 def compiled(source: Source, function: Function, start: int, end: int, new: str) -> CodeType | None:
     """The outermost function with bytes [start, end) replaced; None where that is no program."""
-    outermost = function.outermost
-    low, high = source.offsets[first_line(outermost) - 1], source.offsets[outermost.end_lineno or 0]
+    low, high = source.whole_lines(function.outermost)
     content = source.content[low:start] + new.encode() + source.content[end:high]
     head = b"if 1:\n" if content[:1].isspace() else b""
     try:

@@ -10,7 +10,7 @@ import builtins
 import symtable
 from collections.abc import Iterator
 
-from gym.repositories.parsed import Source, first_line
+from gym.repositories.parsed import Source
 from gym.repositories.task import Edit
 
 _BUILT_IN = {*dir(builtins), "__file__", "__path__", "__class__", "__module__", "__qualname__"}
@@ -23,26 +23,17 @@ def obvious(source: Source, edit: Edit) -> bool:
     function = source.function_at(edit.start)
     if function is None:
         return False
-    statement = function.statement
-    low, high = source.offsets[first_line(statement) - 1], source.offsets[statement.end_lineno or 0]
+    low, high = source.whole_lines(function.outermost)
     good = source.content[low:high].decode()
     bad = (source.content[low : edit.start] + edit.new.encode() + source.content[edit.end : high]).decode()
-    return bool(findings(bad, _names_of(source)) - findings(good, _names_of(source)))
+    return bool(findings(bad, source.names) - findings(good, source.names))
 
 
-def _names_of(source: Source) -> set[str] | None:
-    """Names of the module; None when a star imports others."""
-    if any(isinstance(node, ast.ImportFrom) and node.names[0].name == "*" for node in ast.walk(source.tree)):
-        return None
-    table = symtable.symtable(source.content.decode(), source.path, "exec")
-    declared = {name for node in ast.walk(source.tree) if isinstance(node, ast.Global) for name in node.names}
-    return {one.get_name() for one in table.get_symbols() if one.is_assigned() or one.is_imported()} | declared
-
-
-def findings(text: str, known: set[str] | None) -> set[str]:
-    """What a linter reports of a statement of a module whose names are `known`."""
+def findings(text: str, known: frozenset[str] | None) -> set[str]:
+    """What a linter reports of a function, in whole lines, of a module whose names are `known`."""
+    text = f"if 1:\n{text}" if text[:1].isspace() else text
     found = {f"compares {ast.unparse(node)}" for node in ast.walk(ast.parse(text)) if _same_sides(node)}
-    for scope in _scopes(symtable.symtable(text, "statement", "exec")):
+    for scope in _scopes(symtable.symtable(text, "function", "exec")):
         for symbol in scope.get_symbols():
             name = symbol.get_name()
             if symbol.is_global() and known is not None and name not in known and name not in _BUILT_IN:

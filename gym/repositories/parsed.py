@@ -2,6 +2,7 @@
 
 import ast
 import io
+import symtable
 import tokenize
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -78,6 +79,10 @@ class Source:
         assert node.end_lineno is not None and node.end_col_offset is not None
         return self.offsets[node.end_lineno - 1] + node.end_col_offset
 
+    def whole_lines(self, node: ast.stmt) -> tuple[int, int]:
+        """Span of the lines of a statement, decorators included."""
+        return self.offsets[first_line(node) - 1], self.offsets[node.end_lineno or node.lineno]
+
     def text(self, node: Placed) -> str:
         return self.content[self.start(node) : self.end(node)].decode()
 
@@ -89,6 +94,18 @@ class Source:
             if not before.endswith(b"(") or not after.lstrip().startswith(b")"):
                 return start, end
             start, end = low + len(before) - 1, end + len(after) - len(after.lstrip()) + 1
+
+    @cached_property
+    def names(self) -> frozenset[str] | None:
+        """Names of the module; None when a star imports others."""
+        nodes = list(ast.walk(self.tree))
+        if any(isinstance(node, ast.ImportFrom) and node.names[0].name == "*" for node in nodes):
+            return None
+        table = symtable.symtable(self.content.decode(), self.path, "exec")
+        declared = {name for node in nodes if isinstance(node, ast.Global) for name in node.names}
+        return frozenset(
+            {one.get_name() for one in table.get_symbols() if one.is_assigned() or one.is_imported()} | declared
+        )
 
     @cached_property
     def functions(self) -> tuple[Function, ...]:

@@ -12,7 +12,7 @@ from gym.repositories.parsed import Source, first_line
 from gym.repositories.project import Project
 from gym.repositories.suite import LIMITS, OPTIONS
 from gym.repositories.task import Edit
-from gym.sandbox import Job, Limits, Sandbox, SandboxError, Verdict
+from gym.sandbox import Box, Job, Limits, SandboxError, Verdict
 
 MOST_TESTS = 60  # that a candidate is tried with
 MOST_FAILURES = 30
@@ -43,7 +43,7 @@ class Trial:
 
 
 def search(
-    box: Sandbox,
+    box: Box,
     project: Project,
     baseline: Baseline,
     candidates: Sequence[tuple[Edit, ...]],
@@ -96,14 +96,13 @@ def _part(source: Source, edit: Edit) -> dict[str, object]:
     function = source.function_at(edit.start)
     assert function is not None, edit
     statement, outermost = function.statement, function.outermost
-    line = first_line(statement)
-    low, high = source.offsets[line - 1], source.offsets[statement.end_lineno or 0]
+    low, high = source.whole_lines(statement)
     new = source.content[low : edit.start] + edit.new.encode() + source.content[edit.end : high]
     names = [one.name for one in source.functions if one.node is outermost]
     return {
         "path": source.path,
         "name": names[0],
-        "line": line,
+        "line": first_line(statement),
         "old": source.content[low:high].decode(),
         "new": new.decode(),
         "flags": _future(source.tree),
@@ -117,7 +116,7 @@ def _future(tree: ast.Module) -> int:
     return code.co_flags & ~0xFFFF
 
 
-def _run(box: Sandbox, project: Project, asked: Sequence[Mapping[str, object]]) -> tuple[list[Trial], float]:
+def _run(box: Box, project: Project, asked: Sequence[Mapping[str, object]]) -> tuple[list[Trial], float]:
     seconds = COLLECT_S + sum(float(str(one["limit"])) for one in asked)
     megabytes = sum(map(len, project.files.values())) >> 20
     job = {

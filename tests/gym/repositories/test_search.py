@@ -17,7 +17,9 @@ from gym.repositories.suite import run_suite
 from gym.repositories.task import Edit, apply_edits
 from gym.sandbox import Sandbox, SandboxError
 
-CODE = '''import functools
+CODE = '''from __future__ import annotations
+
+import functools
 import os
 
 
@@ -87,6 +89,13 @@ TOTAL = at_import()
 del at_import
 
 
+def typed(a):
+    def inner(b: Unknown) -> Unknown:
+        return a - b
+
+    return inner(1)
+
+
 def unused(a):
     b = a + 1
     return b
@@ -124,6 +133,10 @@ def test_numbers():
 
 def test_plus():
     assert c.Child.plus(1, 2) == 3
+
+
+def test_typed():
+    assert c.typed(3) == 2
 
 
 def test_total():
@@ -188,6 +201,7 @@ BUGS: Mapping[str, tuple[str, str, list[str]]] = {
     "blanked with super": ('text = super().name()\n        return text + "!"', "raise OSError", ["test_name"]),
     "shorter": ('        text = "base"\n', '        text = ""\n', ["test_name"]),
     "comprehension in a generator": ("number * number", "number", ["test_numbers"]),
+    "annotations that are never evaluated": ("a - b", "-b + a", []),
     "harmless": ("number * factor", "factor * number", []),
 }
 
