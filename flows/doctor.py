@@ -13,8 +13,11 @@ from typing import Literal
 
 import psutil
 
-from gym.sandbox import SandboxError, open_sandbox
+from gym.sandbox import Job, SandboxError, open_sandbox
 from gym.sandbox.lockdown import landlock_abi, seccomp_filter
+from stages.harness.errors import InputError
+from stages.harness.sandbox import sandboxes
+from stages.harness.section import PARAMS
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,22 @@ def _sandbox(level: Literal["fork", "namespaces"]) -> Finding:
         return Finding(f"sandbox {level}", False, str(error), disables)
 
 
+def _backend() -> Iterator[Finding]:
+    """The back end that params.yaml names, when it is another than this machine's kernel."""
+    if not PARAMS.exists():
+        return
+    try:
+        backend = sandboxes()
+        if backend.name == "fork":
+            return
+        with backend.open() as box:
+            said = box.run(Job(source="import platform; print(platform.python_version())"))
+            yield Finding(f"sandbox {backend.name}", True, f"Python {said.stdout.strip()}", "")
+    except (InputError, SandboxError) as error:
+        disables = "code tasks of rl, and code benchmarks; sandbox.backend: fork needs nothing of it"
+        yield Finding("sandbox.backend", False, str(error), disables)
+
+
 def _port(port: int, option: str) -> Finding:
     with socket.socket() as connection:
         connection.settimeout(0.5)
@@ -108,6 +127,7 @@ def examine() -> Iterator[Finding]:
     yield from _layers()
     yield _sandbox("fork")
     yield _sandbox("namespaces")
+    yield from _backend()
     yield _program("node", "jobs in JavaScript")
     yield _program("docker", "the official SWE-bench harness; repairs are graded in our sandbox", "podman")
     yield _program("chromium", "new screenshots, and the browser tests of the report and the chat page")

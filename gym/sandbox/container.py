@@ -44,7 +44,7 @@ class ContainerSandbox(Queued):
                 continue
             if mounted is not None:
                 self._libraries = f"{mounted}:{packages}:ro"
-                return
+            return
         self.close()
         raise SandboxError(f"container: {'; '.join(reasons) or 'needs podman or docker on PATH'}")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from gym.repositories.errors import RepositoryError
 from gym.repositories.stored import TABLE, StoredTasks
-from gym.sandbox import LOCAL, Backend
+from gym.sandbox import LOCAL, Backend, SandboxError
 from gym.tasksets.elementary import FAMILIES, Elementary, Side, side_of
 from gym.tasksets.open import REPOSITORY, known, open_taskset
 from gym.tasksets.task import Task, TaskSet
@@ -52,17 +52,18 @@ def open_families(names: Sequence[str], facts: Path, backend: Backend = LOCAL) -
         backend: where code runs.
 
     Raises:
-        InputError: no taskset has such a name, or what it is made of is missing.
-        SandboxError: this machine lacks a layer of the sandbox.
+        InputError: no taskset has such a name, or what it is made of is missing; or the back end can't run code here.
     """
     for name in names:
         if not known(name):
             raise InputError(f"tasks.families: no taskset {name!r}")
     with ExitStack() as stack:
-        box = stack.enter_context(backend.open(shell=False)) if "code" in names else None
         try:
+            box = stack.enter_context(backend.open(shell=False)) if "code" in names else None
             stored = stack.enter_context(StoredTasks(TABLE, backend=backend)) if REPOSITORY & set(names) else None
             tasksets = {name: open_taskset(name, box=box, facts=facts, stored=stored) for name in names}
         except (RepositoryError, ValueError) as error:
             raise InputError(f"tasks.families: {error}") from None
+        except SandboxError as error:
+            raise InputError(f"sandbox.backend {backend.name}: {error}") from None
         yield Families(tasksets)
