@@ -1,33 +1,33 @@
-"""SWE-bench Verified and Multilingual: an agent repairs a repository; hidden tests grade its patch in a fresh copy.
+"""What SWE-bench and repairs share, an agent's copy and the official rule; `repairs_multilingual` in C and JavaScript.
 
-Built in are small repositories that need no Docker (gym/benchmarks/swe_instances.py). The user's official instances run
-in their images by Docker and are graded by the package `swebench` (gym/benchmarks/swe_official.py). `*_agentless` asks
-for one answer without tools. Whose agent works on the copy is not the benchmark's matter: the evaluation brings it.
+The user's official instances run in their images by Docker and are graded by the package `swebench`
+(gym/benchmarks/swe_official.py), Python repairs of real repositories in gym/benchmarks/repairs.py. Whose agent works on
+a copy is not the benchmark's matter: the evaluation brings it.
 """
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Protocol
 
 from gym.benchmarks import base
 from gym.benchmarks.base import Ask, Benchmark, DataError, Episode, Grade, Message, Reply, Sample, Settings
 from gym.benchmarks.estimators import best_of_n
-from gym.benchmarks.swe_instances import Instance, apply_patch, multilingual_instances, python_instances, run_tests
+from gym.benchmarks.swe_instances import Instance, apply_patch, multilingual_instances, run_tests
 from gym.sandbox import Box, SandboxError
-from gym.sandbox.workspace import Workspace, coding_sandbox, file_diff
+from gym.sandbox.workspace import Workspace, coding_sandbox
 from gym.verifiers.code_text import program
 from gym.verifiers.result import Result, Status
 
 PASSING, KEPT = frozenset({"PASSED", "XFAIL"}), frozenset({"PASSED", "XFAIL", "SKIPPED"})
 SEED = 20251106
-PYTHON, EACH = 12, 3  # instances of Python, and of every other repository
+EACH = 3  # instances of a repository
 SYSTEM = (
     "You are a software engineer. The repository is the current folder, /workspace. Use the tools to find the cause of "
     "the issue, change the source and run the tests. Leave the tests as they are. When you are done, say so without "
     "calling a tool."
 )
-AGENTLESS = "{issue}\n\n{path}:\n```{language}\n{source}\n```\n\nAnswer with the whole repaired file in one ``` block."
 K2_SOURCE = "K2 report, table 3 and appendix C: bash and editor tools; its number of steps isn't published, 250 is ours"
 THINKING_SOURCE = "K2 Thinking model card, note on coding: mean of 5 runs, T 1.0; 16k tokens a step, 256k in all"
 AGENT_PRESETS: Mapping[str, Settings] = {
@@ -79,35 +79,36 @@ def resolved(
     return fixed and all(_status(test, statuses) in KEPT for test in pass_to_pass)
 
 
-class SweBench(Benchmark):
-    """Built-in instances with an agent (multi-turn), or agentless (one answer).
+class RepairsMultilingual(Benchmark):
+    """Small repositories that need no Docker (gym/benchmarks/swe_instances.py), worked on by an agent.
+
+    Args:
+        path: none is taken.
+        count: instances of each repository.
 
     Raises:
-        DataError: no sandbox, or no tool for any of the languages.
+        DataError: data is given, no sandbox, or no tool for any of the languages.
     """
 
+    name = "repairs_multilingual"
     sandbox = True
+    presets = AGENT_PRESETS
     agent: Agent | None = None
 
-    def __init__(self, name: str, *, agentless: bool = False, count: int | None = None) -> None:
+    def __init__(self, path: Path | None = None, count: int = EACH) -> None:
         super().__init__()
-        self.name, self.agentless = name, agentless
-        self.presets = AGENTLESS_PRESETS if agentless else AGENT_PRESETS
-        multilingual = "multilingual" in name
+        if path is not None:
+            raise DataError(f"{path}: this benchmark is generated and takes no data")
         try:
             with coding_sandbox() as box:
-                instances = (
-                    multilingual_instances(box, count or EACH, SEED)
-                    if multilingual
-                    else python_instances(box, count or PYTHON, SEED)
-                )
+                instances = multilingual_instances(box, count, SEED)
         except SandboxError as error:
-            raise DataError(f"{name}: {error}") from None
+            raise DataError(f"{self.name}: {error}") from None
         if not instances:
-            raise DataError(f"{name}: needs gcc or node, and a sandbox of level namespaces")
+            raise DataError(f"{self.name}: needs gcc or node, and a sandbox of level namespaces")
         self.instances = {instance.id: instance for instance in instances}
         languages = sorted({instance.language for instance in instances})
-        data = f"swe-repair-{'-'.join(languages)}"
+        data = f"repairs-{'-'.join(languages)}"
         self.manifest = base.builtin_manifest(data, [instance.row() for instance in instances], version="2")
 
     def open_box(self) -> AbstractContextManager[Box]:
@@ -120,20 +121,12 @@ class SweBench(Benchmark):
         ]
 
     def _messages(self, instance: Instance) -> tuple[Message, ...]:
-        if not self.agentless:
-            return (
-                {"role": "system", "content": SYSTEM},
-                *base.user(f"{instance.statement}\n\nTests: `{instance.command}`"),
-            )
-        source = instance.files[instance.source].decode()
-        return base.user(
-            AGENTLESS.format(issue=instance.statement, path=instance.source, language=instance.language, source=source)
+        return (
+            {"role": "system", "content": SYSTEM},
+            *base.user(f"{instance.statement}\n\nTests: `{instance.command}`"),
         )
 
     def episode(self, sample: Sample) -> Episode:
-        if self.agentless:
-            reply = yield Ask(sample.messages)
-            return self.grade(sample, reply)
         if self.agent is None:
             raise DataError(f"{self.name}: no agent works on the repository")
         copy = Workspace(self.instances[sample.id].files, self.needed_box())
@@ -143,15 +136,8 @@ class SweBench(Benchmark):
         return self.grade_patch(sample.id, copy.patch(), steps=float(steps))
 
     def grade(self, sample: Sample, reply: Reply) -> Grade:
-        """An answer with a patch (```diff), or with the whole repaired file."""
-        instance = self.instances[sample.id]
-        text = program(reply.text)
-        if not text.strip():
-            return base.no_answer("empty answer")
-        patch = text if text.startswith(("diff --git", "--- ")) else file_diff(
-            instance.source, instance.files[instance.source], text.encode()
-        )  # fmt: skip
-        return self.grade_patch(sample.id, patch)
+        """The verdict on a patch (```diff)."""
+        return self.grade_patch(sample.id, program(reply.text))
 
     def grade_patch(self, name: str, patch: str, **parts: float) -> Grade:
         """The official rule on every test, hidden ones too, of a fresh copy with the patch and its own tests."""

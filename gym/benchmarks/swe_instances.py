@@ -1,8 +1,8 @@
-"""Repairs in SWE-bench's form that need no Docker: small repositories with one proven mutation each.
+"""Repairs in C and JavaScript in SWE-bench's form: the small repositories of `repos/` with one proven mutation each.
 
-Python: modules of the standard library (gym/tasksets/repair.py). C and JavaScript: the repositories in `repos/`, made
-here. A test is a call; what it must give is known from the unbroken source and never enters the sandbox. FAIL_TO_PASS
-and PASS_TO_PASS are proven by running: a mutant counts when every test ends, some give another result and some don't.
+They need no Docker. A test is a call; what it must give is known from the unbroken source and never enters the sandbox.
+FAIL_TO_PASS and PASS_TO_PASS are proven by running: a mutant counts when every test ends, some give another result and
+some don't.
 """
 
 import json
@@ -18,7 +18,6 @@ import numpy as np
 
 from gym.sandbox import Box, Job, Limits, SandboxError, Verdict
 from gym.sandbox.workspace import file_diff
-from gym.tasksets import repair
 
 REPOS = Path(__file__).with_name("repos")
 VISIBLE = 3  # two of three passing tests, and one failing, are in the repository; the others are hidden
@@ -106,13 +105,6 @@ def _blocks(stdout: str, mark: str, tests: Sequence[str]) -> dict[str, str]:
     return {test: part.strip("\n") for test, part in zip(tests, parts[:-1], strict=False)}
 
 
-def _run_python(box: Box, repo: str, files: Mapping[str, bytes], tests: Sequence[str]) -> dict[str, str]:
-    source = files.get(repair.MODULE, b"").decode("utf-8", "replace")
-    target = repair.Target(repo.rpartition("/")[2], tuple(tests))
-    results = repair.run_calls(box, target, source)
-    return {} if results is None else dict(zip(tests, results, strict=True))
-
-
 def _run_c(box: Box, repo: str, files: Mapping[str, bytes], tests: Sequence[str]) -> dict[str, str]:
     mark = f"@@{secrets.token_hex(8)}@@"
     functions = "\n".join(f"static void test_{k}(void) {{ {code} }}" for k, code in enumerate(tests))
@@ -147,7 +139,7 @@ def _run_javascript(box: Box, repo: str, files: Mapping[str, bytes], tests: Sequ
     return _blocks(_outcome(box, job), f"{mark}\n", tests)
 
 
-_RUN = {"python": _run_python, "c": _run_c, "javascript": _run_javascript}
+_RUN = {"c": _run_c, "javascript": _run_javascript}
 _HIDDEN_TEXT = re.compile(
     r"//[^\n]*|/\*.*?\*/|^#[^\n]*|\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*'|`[^`]*`", re.DOTALL | re.M
 )
@@ -254,30 +246,6 @@ def _from_repository(name: str, language: str, box: Box, count: int, seed: int) 
             Instance(number, f"builtin/{name}", language, text, given, broken_path, command, patch, tuple(fails),
                      tuple(passes), dict(expected))
         )  # fmt: skip
-    return instances
-
-
-def python_instances(box: Box, count: int, seed: int) -> list[Instance]:
-    """Repairs of Python modules (the taskset `repair`)."""
-    instances = []
-    for number, task in enumerate(repair.Repair(box).tasks(count, seed)):
-        module, payload = task.payload["module"], task.payload
-        broken, right = payload["files"][repair.MODULE].encode(), repair.source_of(task.payload["module"]).encode()
-        instances.append(
-            Instance(
-                f"builtin__{module}-{number + 1}",
-                f"builtin/{module}",
-                "python",
-                task.messages[-1]["content"],
-                repair.repository(task),
-                repair.MODULE,
-                f"python {repair.TESTS}",
-                file_diff(repair.MODULE, broken, right),
-                tuple(payload["FAIL_TO_PASS"]),
-                tuple(payload["PASS_TO_PASS"]),
-                payload["expected"],
-            )
-        )
     return instances
 
 

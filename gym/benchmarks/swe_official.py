@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 
 from gym.benchmarks import base
 from gym.benchmarks.base import Benchmark, DataError, Episode, Grade, Manifest, Reply, Sample
-from gym.benchmarks.swe_bench import AGENT_PRESETS, SYSTEM, Agent, SweBench, best_by_verifier
+from gym.benchmarks.swe_bench import AGENT_PRESETS, SYSTEM, Agent, best_by_verifier
 from gym.sandbox import SandboxError
 from gym.sandbox.workspace import BASH, EDIT, OUTPUT, VIEW
 from gym.verifiers.result import Result, Status
@@ -210,14 +210,16 @@ class OfficialSwe(Benchmark):
     """The user's official instances.
 
     Raises:
-        DataError: no Docker, no harness, or rows that aren't in the official schema.
+        DataError: no path, no Docker, no harness, or rows that aren't in the official schema.
     """
 
     presets = AGENT_PRESETS
     agent: Agent | None = None
 
-    def __init__(self, name: str, path: Path) -> None:
+    def __init__(self, name: str, path: Path | None) -> None:
         super().__init__()
+        if path is None:
+            raise DataError(f"{name}: needs the official instances, by path; repairs_python runs without them")
         self.name, self.path = name, path
         self.rows = {str(row["instance_id"]): row for row in read_instances(path)}
         needed_docker()
@@ -266,17 +268,3 @@ class OfficialSwe(Benchmark):
 
     def summary(self, rows: Any) -> dict[str, float]:
         return best_by_verifier(rows)
-
-
-def open_swe(name: str, path: Path | None) -> Benchmark:
-    """The built-in instances, or the user's official ones.
-
-    Raises:
-        DataError: see `SweBench` and `OfficialSwe`.
-    """
-    agentless = name.endswith("_agentless")
-    if path is None:
-        return SweBench(name, agentless=agentless)
-    if agentless:
-        raise DataError(f"{path}: official instances are worked on by an agent: {name.removesuffix('_agentless')}")
-    return OfficialSwe(name, path)

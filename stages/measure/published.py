@@ -26,7 +26,6 @@ PUBLISHED = (
         _fractions(
             swe_bench_verified=65.8,
             swe_bench_verified_best_of_n=71.6,
-            swe_bench_verified_agentless=51.8,
             swe_bench_multilingual=47.3,
             livecodebench_v6=53.7,
             tau2_retail=70.6,

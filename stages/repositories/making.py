@@ -100,18 +100,23 @@ def make(wanted: Wanted, project: Project, folder: Path, seed: int, teacher: Hel
         for side, count in (("train", wanted.tasks), ("held", wanted.held)):
             own_seed = seed32(seed, project.name, side)
             drawn = _candidates(project, own_seed, side if wanted.own else None, teacher)
-            bugs, funnel = prove(box, project, baseline, count, own_seed, candidates=drawn, workers=workers)
-            reasons += funnel.reasons
-            proven.update({kind: done for kind, (done, _) in funnel.kinds.items()})
-            tried.update({kind: every for kind, (_, every) in funnel.kinds.items()})
-            issues = [pool.submit(_issue, box, project, bug, own_seed, teacher) for bug in bugs]
-            for bug, later in zip(bugs, issues, strict=True):
-                issue = later.result()
-                if issue is None:
-                    reasons[SILENT] += 1
-                    continue
-                names += any(name.startswith("function") for name in issue.names)
-                rows.append(_task(project, bug, issue).row() | {"held": side == "held"})
+            missing = count
+            while missing:  # a bug about which nothing can be said is no task
+                bugs, funnel = prove(box, project, baseline, missing, own_seed, candidates=drawn, workers=workers)
+                reasons += funnel.reasons
+                proven.update({kind: done for kind, (done, _) in funnel.kinds.items()})
+                tried.update({kind: every for kind, (_, every) in funnel.kinds.items()})
+                issues = [pool.submit(_issue, box, project, bug, own_seed, teacher) for bug in bugs]
+                for bug, later in zip(bugs, issues, strict=True):
+                    issue = later.result()
+                    if issue is None:
+                        reasons[SILENT] += 1
+                        continue
+                    missing -= 1
+                    names += any(name.startswith("function") for name in issue.names)
+                    rows.append(_task(project, bug, issue).row() | {"held": side == "held"})
+                if not bugs:
+                    break
     kinds = {kind: (proven[kind], tried[kind]) for kind in sorted(tried)}
     return Made(rows, len(baseline.tests), baseline.left_out, dict(sorted(reasons.items())), kinds, names)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from agents.coding.repairs import CodingTrajectory
+from agents.coding.sessions import CodingTrajectory
 from agents.conversations.trajectory import Trajectory
 from stages.harness.tables import TASKS, TRAJECTORIES
 

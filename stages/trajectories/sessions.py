@@ -1,61 +1,99 @@
-"""Coding sessions: repairs of real modules in a sandbox, each judged by running its tests on a fresh copy."""
+"""Coding sessions: repairs in real repositories, each judged by hidden tests on a fresh tree."""
 
+import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from functools import lru_cache
 
-from agents.coding.repairs import gold_edit, replay, solve
+import numpy as np
+
+from agents.coding.sessions import CodingSessions, CodingTrajectory
 from agents.conversations.agents import Agent
-from gym.sandbox import Sandbox
-from gym.tasksets.repair import Repair
+from gym.repositories.stored import StoredTasks
+from gym.repositories.task import RepairTask
 from k2model.chat.messages import render
 from stages.trajectories.rows import Row, ended, whole
 
 
-def rows(box: Sandbox, agents: Sequence[Agent], numbers: Sequence[int], base: int, workers: int) -> list[Row]:
-    """The sessions with these numbers, in order; each is replayed to the same files.
+class Engineers:
+    """Sessions by number: which task, who works on it.
+
+    Args:
+        stored: the tasks to learn from are taken; each comes once before one comes again.
 
     Raises:
-        InfrastructureError: the sandbox failed.
+        ValueError: there is no task.
     """
-    taskset = Repair(box)
-    taskset.tasks(1, base)  # the originals are read before threads share them
 
-    def session(number: int) -> Row:
-        (task,) = taskset.tasks(1, base + number)
-        agent = agents[number % len(agents)]
-        done = solve(taskset, task, agent, base + number, box)
-        if replay(task, done.messages, box) != done.state_hash:
+    def __init__(self, stored: StoredTasks, agents: Sequence[Agent], base: int) -> None:
+        self.stored, self.agents, self.base = stored, agents, base
+        tasks = stored.of(held=False)
+        if not tasks:
+            raise ValueError("no task to learn from; repositories.tasks makes them")
+        self.tasks = [tasks[k] for k in np.random.default_rng([base, 47]).permutation(len(tasks)).tolist()]
+        self._sessions = lru_cache(maxsize=None)(self._opened)
+
+    def _opened(self, project: str) -> CodingSessions:
+        return CodingSessions(self.stored.project(project), self.stored.box(project))
+
+    def session(self, number: int) -> tuple[CodingSessions, RepairTask, Agent, int]:
+        """(sessions of its project, task, agent, seed).
+
+        Raises:
+            SandboxError: the project's sandbox can't be opened, or holds a copy of the good code.
+        """
+        task = self.tasks[number % len(self.tasks)]
+        return self._sessions(task.project), task, self.agents[number % len(self.agents)], self.base + number
+
+    def rows(self, numbers: Sequence[int], workers: int) -> list[Row]:
+        """Sessions of a scripted engineer, in order; each is replayed to the same files.
+
+        Raises:
+            InfrastructureError, SandboxError: the sandbox failed.
+        """
+        for number in numbers:
+            self.session(number)  # sandboxes are opened before threads share them
+        with ThreadPoolExecutor(workers) as pool:
+            return list(pool.map(self._row, numbers))
+
+    def _row(self, number: int) -> Row:
+        sessions, task, agent, seed = self.session(number)
+        done = sessions.solve(task, agent, seed)
+        state, _ = sessions.replay(task, done.messages)
+        if state != done.state_hash:
             raise RuntimeError(f"{task.id}: the replay ends in other files")
-        render(done.messages, done.tools)
-        payload = task.payload
-        edit, line = gold_edit(task)
-        names = [tool["function"]["name"] for tool in done.tools]
-        rubric = {
-            "success": ["every test passes on a fresh copy, hidden ones too", "the answer says what is so"],
-            "expected_tools": ["bash", "edit", "view"],
-            "checkpoints": ["tests run", f"line {line} found", "edited", "tests run again"],
-        }
-        trajectory = {
-            "traj_id": f"code-{number:07d}",
-            "agent_id": agent.id,
-            "domain": task.domain,
-            **ended(done),
-            "source": "coding",
-            "seed": base + number,
-            "persona": "issue",
-            "patch": done.patch,
-        }
-        asked = {
-            "domain": task.domain,
-            "application": payload["module"],
-            "world_seed": base + number,
-            "goals": 1,
-            "request": task.messages[0]["content"],
-            "rubric": rubric,
-            "gold": [{"tool": "edit", "arguments": {"old_str": edit.old, "new_str": edit.new}}],
-            "tools": names,
-        }
-        return whole(task.id, trajectory, asked)
+        return row(done, number, seed, "coding")
 
-    with ThreadPoolExecutor(workers) as pool:
-        return list(pool.map(session, numbers))
+
+def row(done: CodingTrajectory, number: int, seed: int, source: str) -> Row:
+    """Of a session and its task."""
+    task = done.task
+    render(done.messages, done.tools)
+    rubric = {
+        "success": ["every test passes on a fresh tree, hidden ones too", "the answer says what is so"],
+        "expected_tools": ["bash", "edit"],
+        "checkpoints": [f"{edit.path}: {edit.function}" for edit in task.edits],
+    }
+    trajectory = {
+        "traj_id": f"code-{number:07d}",
+        "agent_id": done.agent.id,
+        "domain": "swe",
+        **ended(done),
+        "source": source,
+        "seed": seed,
+        "persona": "issue",
+        "patch": done.patch,
+    }
+    asked = {
+        "domain": "swe",
+        "application": task.project,
+        "world_seed": seed,
+        "goals": len(task.edits),
+        "request": task.issue,
+        "rubric": rubric,
+        "gold": [json.loads(json.dumps(asdict(edit))) for edit in task.edits],
+        "tools": [tool["function"]["name"] for tool in done.tools],
+        "kinds": list(task.kinds),
+    }
+    return whole(f"{task.id}-{number}", trajectory, asked)

@@ -21,17 +21,18 @@ from agents.servers.executed import ExecutedConversations
 from agents.servers.own import by_server, learnable
 from agents.tools.everyday import everyday_tools
 from agents.tools.harvest import McpToolbox, ServerError
+from gym.repositories.stored import TABLE, StoredTasks
 from gym.sandbox import SandboxError
-from gym.sandbox.workspace import coding_sandbox
 from stages.harness.errors import InputError
 from stages.harness.mcp_servers import own_servers
 from stages.harness.stage import Stage
 from stages.harness.teacher import Teacher
-from stages.trajectories import sessions, shards
+from stages.trajectories import shards
 from stages.trajectories.acted import acted
 from stages.trajectories.params import TrajectoriesParams
 from stages.trajectories.requested import called
 from stages.trajectories.requested import rows as requested_rows
+from stages.trajectories.sessions import Engineers
 from stages.trajectories.shards import Row
 from stages.trajectories.simulated import Maker
 
@@ -93,14 +94,14 @@ def coding(stage: OwnStage, agents: Sequence[Agent], stack: ExitStack) -> list[P
     if all(path.exists() for path in paths):
         return paths
     workers = stage.common.threads
-    base = stage.seed32("coding")
     try:
-        box = stack.enter_context(coding_sandbox(workers))
+        stored = stack.enter_context(StoredTasks(TABLE, workers))
+        engineers = Engineers(stored, agents, stage.seed32("coding"))
         with stage.progress(stage.params.coding, "session") as progress:
             for path, numbers in zip(paths, todo, strict=True):
-                shards.make(path, partial(sessions.rows, box, agents, numbers, base, workers))
+                shards.make(path, partial(engineers.rows, numbers, workers))
                 progress.update(len(numbers))
-    except (SandboxError, InfrastructureError) as error:
+    except (SandboxError, InfrastructureError, ValueError) as error:
         raise InputError(f"trajectories.coding: {error}; 0 makes none") from None
     return paths
 

@@ -16,7 +16,7 @@ from agents.chat.protocol import ChatRequest, ChatResponse
 from gym.benchmarks import swe_bench
 from gym.benchmarks.base import DataError, Reply, package_folder
 from gym.benchmarks.open import open_benchmark
-from gym.benchmarks.swe_bench import SweBench, best_by_verifier, resolved
+from gym.benchmarks.swe_bench import RepairsMultilingual, best_by_verifier, resolved
 from gym.benchmarks.swe_instances import Instance, apply_patch, mutants, run_tests
 from gym.sandbox import Sandbox, SandboxError, open_sandbox
 from gym.sandbox.workspace import Workspace, coding_sandbox
@@ -33,35 +33,32 @@ def box() -> Iterator[Sandbox]:
 
 
 @pytest.fixture(scope="module")
-def benches() -> dict[str, SweBench]:
-    found = {"python": SweBench("swe_bench_verified", count=1)}
+def bench() -> RepairsMultilingual:
     try:
-        found["multilingual"] = SweBench("swe_bench_multilingual", count=1)
-    except DataError as error:  # no gcc and no node, or no namespaces here
-        assert "needs gcc or node" in str(error)
-    return found
+        return RepairsMultilingual(count=1)
+    except DataError as error:
+        pytest.skip(str(error))  # no gcc and no node, or no namespaces here
 
 
-def test_gold_patches_are_resolved_and_nothing_else_is(benches: dict[str, SweBench], box: Sandbox) -> None:
-    for bench in benches.values():
-        bench.box = box
-        assert bench.manifest.name.startswith("builtin-swe-repair-")
-        for sample in bench.items():
-            one = bench.instances[sample.id]
-            gold = bench.grade(sample, bench.gold_reply(sample))
-            assert (gold.result.score, gold.parts["f2p"], gold.parts["p2p"]) == (1.0, 1.0, 1.0)
-            assert bench.grade_patch(sample.id, "").result.status is Status.NO_ANSWER
-            assert bench.grade_patch(sample.id, one.patch.replace("\n-", "\n-x")).result.reason.endswith("not apply")
-            cheat = "diff --git a/tests/x.sh b/tests/x.sh\nnew file mode 100644\n--- /dev/null\n+++ b/tests/x.sh\n"
-            cheated = bench.grade_patch(sample.id, f"{cheat}@@ -0,0 +1 @@\n+exit 0\n")
-            assert cheated.result.score == 0.0
-            assert cheated.parts.get("verifier", 0.0) == 0.0
-            broken = run_tests(box, one, one.files)
-            assert {test for test, status in broken.items() if status != "PASSED"} == set(one.fail_to_pass)
-            assert set(one.fail_to_pass) | set(one.pass_to_pass) == set(one.expected)
-            assert Workspace(one.files, box).bash(one.command).endswith("[exit status 1]")
-            hidden = set(one.expected) - {test for test in one.expected if _shown(one, test)}
-            assert hidden and all(test in one.pass_to_pass or test in one.fail_to_pass for test in hidden)
+def test_gold_patches_are_resolved_and_nothing_else_is(bench: RepairsMultilingual, box: Sandbox) -> None:
+    bench.box = box
+    assert bench.manifest.name.startswith("builtin-repairs-")
+    for sample in bench.items():
+        one = bench.instances[sample.id]
+        gold = bench.grade(sample, bench.gold_reply(sample))
+        assert (gold.result.score, gold.parts["f2p"], gold.parts["p2p"]) == (1.0, 1.0, 1.0)
+        assert bench.grade_patch(sample.id, "").result.status is Status.NO_ANSWER
+        assert bench.grade_patch(sample.id, one.patch.replace("\n-", "\n-x")).result.reason.endswith("not apply")
+        cheat = "diff --git a/tests/x.sh b/tests/x.sh\nnew file mode 100644\n--- /dev/null\n+++ b/tests/x.sh\n"
+        cheated = bench.grade_patch(sample.id, f"{cheat}@@ -0,0 +1 @@\n+exit 0\n")
+        assert cheated.result.score == 0.0
+        assert cheated.parts.get("verifier", 0.0) == 0.0
+        broken = run_tests(box, one, one.files)
+        assert {test for test, status in broken.items() if status != "PASSED"} == set(one.fail_to_pass)
+        assert set(one.fail_to_pass) | set(one.pass_to_pass) == set(one.expected)
+        assert Workspace(one.files, box).bash(one.command).endswith("[exit status 1]")
+        hidden = set(one.expected) - {test for test in one.expected if _shown(one, test)}
+        assert hidden and all(test in one.pass_to_pass or test in one.fail_to_pass for test in hidden)
 
 
 def _shown(one: Instance, test: str) -> bool:
@@ -90,29 +87,17 @@ def test_patches_stay_in_their_folder() -> None:
     assert apply_patch(files, "no patch") is None
 
 
-def test_agentless_answers_with_the_whole_file(benches: dict[str, SweBench], box: Sandbox) -> None:
-    bench = benches["python"]
-    sample = bench.items()[0]
-    bench.box, one = box, bench.instances[sample.id]
-    whole = apply_patch(one.files, one.patch)
-    assert whole is not None
-    for text, score in ((whole[one.source].decode(), 1.0), (one.files[one.source].decode(), 0.0)):
-        assert bench.grade(sample, Reply(f"Here:\n```python\n{text}```")).result.score == score
-    asked = next(SweBench("swe_bench_verified_agentless", agentless=True, count=1).episode(sample))
-    assert asked.tools == ()
-
-
 def _call(name: str, **arguments: str) -> ChatResponse:
     function = {"name": name, "arguments": json.dumps(arguments)}
     return ChatResponse("", tool_calls=({"id": "same", "type": "function", "function": function},))
 
 
-def _solver(bench: SweBench, wrong: bool = False) -> Callable[[ChatRequest], ChatResponse]:
+def _solver(bench: RepairsMultilingual, wrong: bool = False) -> Callable[[ChatRequest], ChatResponse]:
     def answer(request: ChatRequest) -> ChatResponse:
         text = str(request.messages[1]["content"])
         one = next(one for one in bench.instances.values() if text.startswith(one.statement))
         step = sum(message["role"] == "assistant" for message in request.messages)
-        assert {tool["function"]["name"] for tool in request.tools} == {"bash", "view", "edit"}
+        assert {tool["function"]["name"] for tool in request.tools} == {"bash", "view", "search", "edit"}
         if step == 0:
             return _call("bash", command=one.command)
         if step == 1:
@@ -126,16 +111,14 @@ def _solver(bench: SweBench, wrong: bool = False) -> Callable[[ChatRequest], Cha
     return answer
 
 
-def test_an_agent_repairs_in_a_copy_and_is_judged_by_its_patch(benches: dict[str, SweBench]) -> None:
-    for bench in benches.values():
-        settings = bench.presets["k2"]
-        rows = run_benchmark(bench, Answering(_solver(bench)), settings, seed=1)
-        assert [row["score"] for row in rows] == [1.0] * len(rows)
-        assert all(row["extracted"].startswith("diff --git") for row in rows)
-        assert all(json.loads(row["parts"])["steps"] == 4 for row in rows)
-    bench = benches["python"]
+def test_an_agent_repairs_in_a_copy_and_is_judged_by_its_patch(bench: RepairsMultilingual) -> None:
+    settings = bench.presets["k2"]
+    rows = run_benchmark(bench, Answering(_solver(bench)), settings, seed=1)
+    assert [row["score"] for row in rows] == [1.0] * len(rows)
+    assert all(row["extracted"].startswith("diff --git") for row in rows)
+    assert all(json.loads(row["parts"])["steps"] == 4 for row in rows)
     rows = run_benchmark(bench, Answering(_solver(bench, wrong=True)), settings, seed=1)
-    assert [row["score"] for row in rows] == [0.0]
+    assert {row["score"] for row in rows} == {0.0}
     idle = run_benchmark(bench, Answering(lambda request: ChatResponse("Done.")), settings, seed=1)
     assert {row["status"] for row in idle} == {"no_answer"}
     few = run_benchmark(bench, Answering(_solver(bench)), replace(settings, max_steps=1), seed=1)
@@ -144,12 +127,11 @@ def test_an_agent_repairs_in_a_copy_and_is_judged_by_its_patch(benches: dict[str
     full = run_benchmark(
         bench, Answering(_solver(bench), fits=lambda request: len(request.messages) < 6), settings, seed=1
     )
-    assert [row["score"] for row in full] == [1.0]
+    assert {row["score"] for row in full} == {1.0}
     assert all(row["reason"].startswith("context full; F2P") for row in full)
 
 
-def test_best_of_n_by_a_verifier_is_not_pass_at_n(benches: dict[str, SweBench]) -> None:
-    bench = benches["python"]
+def test_best_of_n_by_a_verifier_is_not_pass_at_n(bench: RepairsMultilingual) -> None:
     rights = [_solver(bench), _solver(bench, wrong=True)]
 
     def answer(request: ChatRequest) -> ChatResponse:
@@ -175,7 +157,7 @@ def test_a_sandbox_without_programs_has_no_multilingual_set(monkeypatch: pytest.
 
     monkeypatch.setattr(swe_bench, "coding_sandbox", small)
     with pytest.raises(DataError, match="needs gcc or node, and a sandbox of level namespaces"):
-        SweBench("swe_bench_multilingual", count=1)
+        RepairsMultilingual(count=1)
 
     @contextmanager
     def none(workers: int = 1) -> Iterator[Sandbox]:
@@ -184,7 +166,7 @@ def test_a_sandbox_without_programs_has_no_multilingual_set(monkeypatch: pytest.
 
     monkeypatch.setattr(swe_bench, "coding_sandbox", none)
     with pytest.raises(DataError, match="a layer is missing"):
-        SweBench("swe_bench_verified", count=1)
+        RepairsMultilingual(count=1)
 
 
 LOGS = {
@@ -362,5 +344,5 @@ def test_official_instances_need_docker_the_harness_and_the_schema(
     official.write_text(json.dumps({k: v for k, v in ROW.items() if k != "eval_script"}) + "\n")
     with pytest.raises(DataError, match="row 0: no field 'eval_script'"):
         open_benchmark("swe_bench_verified", official)
-    with pytest.raises(DataError, match="worked on by an agent"):
-        open_benchmark("swe_bench_verified_agentless", official)
+    with pytest.raises(DataError, match="swe_bench_verified: needs the official instances"):
+        open_benchmark("swe_bench_verified")
