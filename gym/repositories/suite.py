@@ -103,6 +103,8 @@ def run_suite(
         detail = f"the tests' process ended with status {status} before its end"
     elif ends[0]["count"] != len(done):
         detail = f"{len(done)} of {ends[0]['count']} records came"
+    elif ends[0]["missing"] > 0:
+        detail = f"pytest ended before {ends[0]['missing']} of the tests"
     elif ends[0]["end"] not in (0, 1, 5):
         detail = f"pytest ended with status {ends[0]['end']}"
     return SuiteRun(

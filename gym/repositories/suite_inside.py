@@ -26,7 +26,7 @@ class Reporter:
     def __init__(self, write: Callable[[dict[str, Any]], None], wanted: Iterable[str], *, texts: bool) -> None:
         self.write, self.wanted, self.texts = write, set(wanted), texts
         self.outcome, self.seconds, self.text = "", 0.0, ""
-        self.count = 0
+        self.count, self.collected, self.ran = 0, 0, 0
 
     def tell(self, node: str, outcome: str, seconds: float, text: str) -> None:
         self.count += 1
@@ -36,6 +36,9 @@ class Reporter:
         """Only the wanted ones: as arguments, one that is missing would keep all others from running."""
         if self.wanted:
             items[:] = [item for item in items if not self.wanted.isdisjoint(containers(item.nodeid))]
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        self.collected = len(session.items)
 
     def pytest_runtest_logstart(self) -> None:
         self.outcome, self.seconds, self.text = "", 0.0, ""
@@ -51,6 +54,7 @@ class Reporter:
             self.outcome = self.outcome or "passed"
 
     def pytest_runtest_logfinish(self, nodeid: str) -> None:
+        self.ran += 1
         self.tell(nodeid, self.outcome or "error", self.seconds, self.text)
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
@@ -93,7 +97,7 @@ def child(word: str, run: dict[str, Any]) -> int:
     sys.argv = ["pytest"]
     reporter = Reporter(write, run["wanted"], texts=run["texts"])
     status = pytest.main(run["arguments"], plugins=[reporter])
-    write({"end": int(status), "count": reporter.count})
+    write({"end": int(status), "count": reporter.count, "missing": reporter.collected - reporter.ran})
     return 0
 
 

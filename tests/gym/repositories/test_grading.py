@@ -12,14 +12,21 @@ from gym.repositories.grading import grade
 from gym.repositories.libraries import open_project
 from gym.repositories.project import Project
 from gym.repositories.task import Edit, RepairTask, Snippet, apply_edits
-from gym.sandbox import Sandbox
+from gym.sandbox import Box
 from gym.sandbox.workspace import Workspace
 from gym.verifiers.result import Result, Status
 
 PLANE = "shapes/plane.py"
 TESTS = "tests/test_plane.py"
 GOOD, BAD = b"half = twice / 2\n", b"half = twice / 3\n"
-PASSED = ("distance", "distance_backwards", "perimeter", "perimeter_of_doubled_point", "two_points", "bounds")
+PASSED: tuple[str, ...] = (
+    "distance",
+    "distance_backwards",
+    "perimeter",
+    "perimeter_of_doubled_point",
+    "two_points",
+    "bounds",
+)
 PASSED += ("bounds_of_nothing", "inside[point0-True]", "moved", "scaled", "scaled_by_nothing", "unequal_to_others")
 
 
@@ -48,7 +55,7 @@ def task(toy_project: Project) -> RepairTask:
 
 
 @pytest.fixture(scope="module")
-def project_box(toy_project: Project, library_store: Path) -> Iterator[Sandbox]:
+def project_box(toy_project: Project, library_store: Path) -> Iterator[Box]:
     with open_project(toy_project, library_store, workers=1) as box:
         yield box
 
@@ -91,7 +98,7 @@ CHEATS = {
 }
 
 
-def test_a_repair_passes(project_box: Sandbox, toy_project: Project, task: RepairTask) -> None:
+def test_a_repair_passes(project_box: Box, toy_project: Project, task: RepairTask) -> None:
     repaired = apply_edits(toy_project.files, task.edits)
     repaired[PLANE] = repaired[PLANE].replace(BAD, b"half = twice * 0.5\n")
     result = grade(project_box, toy_project, task, repaired)
@@ -99,13 +106,13 @@ def test_a_repair_passes(project_box: Sandbox, toy_project: Project, task: Repai
     assert grade(project_box, toy_project, task, repaired) == result
 
 
-def test_nothing_changed_is_no_answer(project_box: Sandbox, toy_project: Project, task: RepairTask) -> None:
+def test_nothing_changed_is_no_answer(project_box: Box, toy_project: Project, task: RepairTask) -> None:
     result = grade(project_box, toy_project, task, apply_edits(toy_project.files, task.edits))
     assert (result.score, result.status) == (0.0, Status.NO_ANSWER)
 
 
 def test_a_sandbox_that_fails_is_a_verifier_error(
-    project_box: Sandbox, toy_project: Project, task: RepairTask, monkeypatch: pytest.MonkeyPatch
+    project_box: Box, toy_project: Project, task: RepairTask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(grading, "LIMITS", replace(grading.LIMITS, file_mb=-1))
     result = grade(project_box, toy_project, task, toy_project.files)
@@ -113,20 +120,20 @@ def test_a_sandbox_that_fails_is_a_verifier_error(
 
 
 def test_a_clock_that_ran_out_is_a_timeout(
-    project_box: Sandbox, toy_project: Project, task: RepairTask, monkeypatch: pytest.MonkeyPatch
+    project_box: Box, toy_project: Project, task: RepairTask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(grading, "LIMITS", replace(grading.LIMITS, wall_s=0.1))
     result = grade(project_box, toy_project, task, toy_project.files)
     assert (result.score, result.status) == (None, Status.TIMEOUT)
 
 
-def test_tasks_of_other_versions_are_refused(project_box: Sandbox, toy_project: Project, task: RepairTask) -> None:
+def test_tasks_of_other_versions_are_refused(project_box: Box, toy_project: Project, task: RepairTask) -> None:
     with pytest.raises(ValueError, match="shapes 0.9, not shapes 1.0"):
         grade(project_box, toy_project, replace(task, version="0.9"), toy_project.files)
 
 
 @pytest.mark.parametrize("name", CHEATS)
-def test_cheats_fail(project_box: Sandbox, toy_project: Project, task: RepairTask, name: str) -> None:
+def test_cheats_fail(project_box: Box, toy_project: Project, task: RepairTask, name: str) -> None:
     cheat = CHEATS[name]
     result = grade(project_box, toy_project, task, cheat.tree(apply_edits(toy_project.files, task.edits)))
     assert result.score == 0.0
@@ -136,7 +143,7 @@ def test_cheats_fail(project_box: Sandbox, toy_project: Project, task: RepairTas
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name, cheat in CHEATS.items() if cheat.judge])
 def test_the_judge_alone_stops_cheats(
-    project_box: Sandbox, toy_project: Project, task: RepairTask, name: str, monkeypatch: pytest.MonkeyPatch
+    project_box: Box, toy_project: Project, task: RepairTask, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(grading, "new_words", lambda *_: [])
     tree = CHEATS[name].tree(apply_edits(toy_project.files, task.edits))
@@ -148,9 +155,7 @@ def test_the_judge_alone_stops_cheats(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CHEATS)
-def test_an_exit_status_lets_cheats_pass(
-    project_box: Sandbox, toy_project: Project, task: RepairTask, name: str
-) -> None:
+def test_an_exit_status_lets_cheats_pass(project_box: Box, toy_project: Project, task: RepairTask, name: str) -> None:
     tree = CHEATS[name].tree(apply_edits(toy_project.files, task.edits))
     tree.pop("tests/test_unfit.py")
     said = Workspace(tree, project_box).bash("python -m pytest -q -p no:cacheprovider")
