@@ -1,11 +1,8 @@
 """A root file system of this machine's own interpreter, its standard library and a few programs: no registry is asked.
 
-    python -m gym.sandbox.rootfs image.tar     then `docker import image.tar NAME`, wherever containers are to run
-
 Packages are not in it: a sandbox's library folder stands in the place of the empty site-packages.
 """
 
-import argparse
 import contextlib
 import gzip
 import hashlib
@@ -31,7 +28,20 @@ PROGRAMS = """
 """.split()
 LEFT_OUT = set("__pycache__ site-packages test tests idlelib tkinter turtledemo ensurepip".split())
 ZONES = Path("/usr/share/zoneinfo")
-FOLDERS = ("sandbox/box", "dev", "etc", "proc", "run", "sys", "tmp", "usr/bin", "usr/lib", "usr/lib64", "var/tmp")
+FOLDERS = (
+    "sandbox/box",
+    "dev",
+    "etc",
+    "proc",
+    "run",
+    "sys",
+    "tmp",
+    "usr/bin",
+    "usr/lib",
+    "usr/lib64",
+    "usr/local/bin",
+    "var/tmp",
+)
 LINKS = {"bin": "usr/bin", "sbin": "usr/bin", "lib": "usr/lib", "lib64": "usr/lib64", "usr/local/bin/python": "python3"}
 TEXTS = {
     "etc/passwd": "root:x:0:0:root:/:/bin/sh\n",
@@ -160,16 +170,3 @@ def packed(folder: Path) -> bytes:
         with gzip.GzipFile(fileobj=into, mode="wb", mtime=0, compresslevel=6) as squeezed:
             squeezed.write(plain.read_bytes())
     return into.getvalue()
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description="Writes this machine's Python and a few programs as an image.")
-    parser.add_argument("out", type=Path)
-    out = parser.parse_args().out
-    with tempfile.TemporaryDirectory(dir=out.absolute().parent) as work:
-        write_tar(root_folder(Path(work)), out)
-    print(f"{out}: {out.stat().st_size / 2**20:.0f} MiB")
-
-
-if __name__ == "__main__":
-    main()

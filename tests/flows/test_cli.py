@@ -2,6 +2,7 @@ import importlib
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -48,3 +49,16 @@ def test_the_doctor_says_what_a_missing_thing_disables(monkeypatch: pytest.Monke
     assert not bare["Landlock"].good and not bare["git"].good
     assert "k2 ui --mlflow-port N" in taken.line()
     assert all(finding.disables for finding in bare.values() if not finding.good)
+
+
+def test_the_doctor_tries_the_chosen_back_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (ROOT / "params.yaml").read_text()
+    monkeypatch.chdir(tmp_path)
+    assert list(doctor._backend()) == []  # no pipeline here
+    (tmp_path / "params.yaml").write_text(text)
+    assert list(doctor._backend()) == []  # this machine's kernel, which has its own lines
+    (tmp_path / "params.yaml").write_text(text.replace("  backend: fork ", "  backend: container "))
+    monkeypatch.setenv("PATH", "/nowhere")
+    (finding,) = doctor._backend()
+    assert not finding.good
+    assert "needs podman or docker on PATH: code tasks of rl" in finding.line()
