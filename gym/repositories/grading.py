@@ -8,6 +8,7 @@ fail; and a snippet of the issue must print the right value in a process without
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -23,6 +24,11 @@ from gym.verifiers.result import Result, Status
 LIMITS = Limits(cpu_s=60.0, wall_s=300.0, memory_mb=2048, file_mb=64, processes=64)
 CANARIES = 4
 AGAIN = 40  # tests that must pass beside the canaries
+# A sandbox has pytest loaded already: code that asks whether it is tested is told no where it isn't.
+_UNTESTED = """import sys
+for name in [name for name in sys.modules if name.partition(".")[0] in ("pytest", "_pytest")]:
+    del sys.modules[name]
+"""
 
 
 def grade(box: Box, project: Project, task: RepairTask, repaired: Mapping[str, bytes]) -> Result:
@@ -63,7 +69,8 @@ def _judge(box: Box, project: Project, task: RepairTask, tree: Mapping[str, byte
     if (verdict := _must_fail(box, project, task, tree)) is not None:
         return verdict
     if task.snippet is not None:
-        value = run_snippets(box, project, tree, [task.snippet])[0]
+        snippet = replace(task.snippet, code=_UNTESTED + task.snippet.code)
+        value = run_snippets(box, project, tree, [snippet])[0]
         if value != task.snippet.good:
             return _failed(f"the issue's call gives {value[:80]!r}, not {task.snippet.good[:80]!r}")
     return Result(1.0, Status.SCORED, f"{len(wanted)} tests passed")

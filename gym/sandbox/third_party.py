@@ -2,8 +2,9 @@
 
 import functools
 import os
+import sys
 import sysconfig
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from gym.sandbox.job import SandboxError
 
@@ -16,23 +17,28 @@ SHARED = {"bin", "include", "lib", "lib32", "lib64", "libexec", "local", "sbin",
 MOST = 3_000_000
 
 
-def hidden_places(trees: Iterable[str] = ()) -> list[str]:
-    """Folders and files to hide below every tree that a program may read, the standard library's among them.
-
-    A folder named as one for installed or copied packages, one that holds mostly Python files, a package in a folder
-    of other things, a single Python file, an archive. The standard library itself is told by `os.py` beside
-    `encodings`; of it only installed packages and wheels are hidden.
+@functools.cache
+def hidden_places() -> list[str]:
+    """Places to hide below every tree that a program may read, the standard library's among them.
 
     Raises:
         SandboxError: the trees hold too many files to search.
     """
-    wanted = [*TREES, sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"), *trees]
-    roots = sorted({os.path.realpath(tree) for tree in wanted if os.path.isdir(tree)})
-    return list(_search(tuple(root for root in roots if not any(root.startswith(f"{other}/") for other in roots))))
+    trees = [*TREES, sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"), f"{sys.base_prefix}/lib"]
+    roots = sorted({os.path.realpath(tree) for tree in trees if os.path.isdir(tree)})
+    return search([root for root in roots if not any(root.startswith(f"{other}/") for other in roots)])
 
 
-@functools.cache
-def _search(roots: tuple[str, ...]) -> tuple[str, ...]:
+def search(roots: Sequence[str]) -> list[str]:
+    """Folders and files of Python code below the roots, none inside of another.
+
+    A folder named as one for installed or copied packages, one that holds mostly Python files, a package in a folder
+    of other things, a single Python file, an archive. A standard library is told by `os.py` beside `encodings`; of it
+    only installed packages and wheels are found.
+
+    Raises:
+        SandboxError: the roots hold too many files.
+    """
     left = MOST
     found: list[str] = []
     for root in roots:
@@ -51,7 +57,7 @@ def _search(roots: tuple[str, ...]) -> tuple[str, ...]:
     for path in sorted(found, key=lambda path: path.split("/")):
         if not places or not path.startswith(f"{places[-1]}/"):
             places.append(path)
-    return tuple(places)
+    return places
 
 
 def _loose(root: str, folders: list[tuple[str, list[str], list[str]]]) -> list[str]:
