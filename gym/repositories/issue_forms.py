@@ -110,7 +110,8 @@ def _lead(one: ProvenCall, voice: Voice) -> str:
 def session(facts: Facts, voice: Voice) -> str | None:
     one = facts.proven[0]
     told = f"\n\n{_actual(one, voice)}" if got(one) == "None" or one.symptom == "endless" else ""
-    return joined(_lead(one, voice), f"{fence(_session(one), 'pycon')}{told}", _expected(one, voice))
+    lead = voice.draw(phrases.LEADS[""])
+    return joined(lead, f"{fence(_session(one), 'pycon')}{told}", _expected(one, voice))
 
 
 def block(facts: Facts, voice: Voice) -> str | None:

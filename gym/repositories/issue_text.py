@@ -28,7 +28,7 @@ def write_text(facts: Facts, form: str, rng: np.random.Generator) -> str | None:
     voice = Voice(rng, words)
     symptom = "message" if one.symptom == "other" and words["e"] == words["w"] else one.symptom
     title = _titled(voice, phrases.TITLES[symptom], facts.name)
-    opening = joined(voice.draw(phrases.GREETINGS), voice.draw(phrases.CONTEXTS))
+    opening = joined(voice.draw(phrases.GREETINGS), voice.draw(phrases.CONTEXTS) if form != "report" else "")
     body = FORMS[form](facts, voice)
     if body is None:
         return None

@@ -20,7 +20,7 @@ from gym.repositories.task import Edit, Snippet, apply_edits
 from gym.sandbox import Box
 
 TESTS = 8  # failing tests that are looked at
-CANDIDATES = 20  # calls that are run
+CANDIDATES = 16  # calls that are run
 TRIES = 12  # forms that are tried
 QUOTED_TEST = "quoted_test"
 _DIAGNOSES = re.compile(

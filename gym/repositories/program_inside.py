@@ -1,8 +1,8 @@
 """Runs inside a sandbox: small programs, each in forks of its own, and what the last expression of each gives.
 
 Reads `ask.json`, writes `ran.jsonl`; the repository's files are below `tree`. Standard library only. Each program runs
-twice, the second time years later by the clock, so that what depends on the time shows; where asked, once more under a
-profile hook.
+twice, the second time years later by the clock, so that what depends on the time shows, and under a profile hook; once
+where its claim already settles that it is no use.
 """
 
 import ast
@@ -189,11 +189,10 @@ def main() -> None:
             with contextlib.suppress(Exception):
                 exec(line, {})
         for program in ask["programs"]:
-            depth = Depth(work, ask["code"], ask["changed"])
             told = forked(program, False, None)
-            again = forked(program, True, None) if "value" in told else {}
-            watched = forked(program, False, depth) if "value" in told and ask["watch"] else {}
-            told |= {"again": again.get("value"), "chain": watched.get("chain"), "work": work}
+            worth = "value" in told and told["holds"] is not ask["useless"]
+            again = forked(program, True, Depth(work, ask["code"], ask["changed"])) if worth else {}
+            told |= {"again": again.get("value"), "chain": again.get("chain"), "work": work}
             told["place"] = os.path.dirname(os.path.dirname(work))
             out.write(json.dumps(told) + "\n")
 

@@ -40,6 +40,7 @@ class Watcher:
 
     def __init__(self, ask: dict[str, Any], out: Any) -> None:
         self.ask, self.out, self.work = ask, out, os.getcwd()
+        self.place = os.path.dirname(os.path.dirname(self.work))  # of the sandbox
         self.told: set[str] = set()
 
     def pytest_collection_modifyitems(self, items: list[Any]) -> None:
@@ -58,7 +59,8 @@ class Watcher:
             return
         self.told.add(node.nodeid)
         error = call.excinfo.value
-        message = "" if self.work in str(error) or ADDRESS.search(str(error)) else str(error)[:2000]
+        told = [line for line in str(error)[:2000].splitlines() if self.place not in line and not ADDRESS.search(line)]
+        message = "\n".join(told)
         record: dict[str, Any] = {"test": node.nodeid, "error": type(error).__name__, "message": message}
         record |= {"source": "", "candidates": [], "why": ""}
         frames = list(self.frames(call.excinfo.tb))

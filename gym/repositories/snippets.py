@@ -7,7 +7,7 @@ prove(box, project, broken, [c for f in failures for c in f.candidates], edits)
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -38,8 +38,8 @@ _INSIDE = {
 class Candidate:
     """A call that may show the bug.
 
-    relation: equal, raises, works, condition or documented. holds: a condition over `value`, what `expression` gave,
-    and `want`, what `expected` gives after the lines of `extra`.
+    relation: equal, raises, works, condition, sorted or documented. holds: a condition over `value`, what `expression`
+    gave, and `want`, what `expected` gives after the lines of `extra`.
     """
 
     imports: tuple[str, ...]
@@ -121,49 +121,40 @@ def prove(
 
     It is proven when its claim holds on the project's own files and not on the broken ones, both give the same on a
     second run years later by the clock, what they give differs, and neither depends on an address, on the order of a
-    set or on the place of the files.
+    set or on the place of the files. Of an exception whose text does, the name alone is told: `!ValueError`.
 
     Raises:
         SandboxError: the sandbox itself failed.
     """
-    good = _run(box, project, project.files, candidates, edits, watch=False)
-    kept, wrapped = [], {}
-    for number, (candidate, told) in enumerate(zip(candidates, good)):
-        if told.get("holds") and told["unordered"] and told.get("set"):
-            wrapped[number] = Candidate(
-                **asdict(candidate)
-                | {
-                    "expression": f"sorted({candidate.expression})",
-                    "relation": "condition",
-                    "holds": "True",
-                    "expected": "",
-                }
-            )
-        elif told.get("holds") and _certain(told):
-            kept.append(number)
-    again = dict(zip(wrapped, _run(box, project, project.files, list(wrapped.values()), edits, watch=False)))
-    kept += [number for number, told in again.items() if told.get("holds") and _certain(told)]
-    final = [wrapped.get(number, candidate) for number, candidate in enumerate(candidates)]
-    ran = dict(zip(kept, _run(box, project, broken, [final[number] for number in kept], edits, watch=True)))
-    proven: list[ProvenCall | None] = [None] * len(candidates)
-    for number, told in ran.items():
-        right, candidate = again.get(number, good[number])["value"], final[number]
-        wrong = ENDLESS if told.get("endless") else told.get("value", "")
-        fails = number in wrapped or not told.get("holds")
-        if wrong and wrong != right and fails and (wrong == ENDLESS or _certain(told)):
-            imports = merged(candidate.imports)
-            code = "\n".join([*imports, *candidate.setup, candidate.expression])
+    final = list(candidates)
+    good = _run(box, project, project.files, final, edits, useless=False)
+    sets = [number for number, told in enumerate(good) if told.get("holds") and told["unordered"] and told.get("set")]
+    for number in sets:  # a set of texts has no order of its own: its elements are shown sorted
+        final[number] = replace(
+            final[number],
+            expression=f"sorted({final[number].expression})",
+            relation="sorted",
+            holds="True",
+            expected="",
+        )
+    for number, told in zip(sets, _run(box, project, project.files, [final[k] for k in sets], edits, useless=False)):
+        good[number] = told
+        final[number] = replace(final[number], holds=f"repr(value) == {told.get('value')!r}")
+    kept = [number for number, told in enumerate(good) if told.get("holds") and _certain(told)]
+    proven: list[ProvenCall | None] = [None] * len(final)
+    for number, told in zip(kept, _run(box, project, broken, [final[k] for k in kept], edits, useless=True)):
+        one, right, wrong = final[number], _certain(good[number]), _certain(told)
+        if right and wrong and wrong != right and not told.get("holds"):
+            imports = merged(one.imports)
+            code = "\n".join([*imports, *one.setup, one.expression])
             if not _ADDRESS.search(code):
-                snippet = Snippet(code, candidate.expression, right, wrong)
-                frames = _frames(told)
-                proven[number] = ProvenCall(
-                    snippet, imports, candidate.setup, candidate.relation, told["chain"], frames
-                )
+                snippet = Snippet(code, one.expression, right, wrong)
+                proven[number] = ProvenCall(snippet, imports, one.setup, one.relation, told["chain"], _frames(told))
     return proven
 
 
 def run_snippets(box: Box, project: Project, files: Mapping[str, bytes], snippets: Sequence[Snippet]) -> list[str]:
-    """What each snippet prints on these files, as in `Snippet.good`; empty where the program itself was ended.
+    """What each snippet prints on these files, as in `Snippet.good`; empty where that is not certain or nothing came.
 
     Raises:
         SandboxError: the sandbox itself failed.
@@ -172,8 +163,8 @@ def run_snippets(box: Box, project: Project, files: Mapping[str, bytes], snippet
         Candidate((), (snippet.code.removesuffix(snippet.expression),), snippet.expression, "works", "True", "", ())
         for snippet in snippets
     ]
-    ran = _run(box, project, files, bare, (), watch=False)
-    return [ENDLESS if told.get("endless") else str(told.get("value", "")) for told in ran]
+    ran = _run(box, project, files, bare, (), useless=None)
+    return [_certain(told) or "" for told in ran]
 
 
 def merged(imports: Sequence[str]) -> tuple[str, ...]:
@@ -191,12 +182,18 @@ def _candidate(held: Mapping[str, Any]) -> Candidate:
     return Candidate(**{**held, **lists})
 
 
-def _certain(told: Mapping[str, Any]) -> bool:
-    """Whether what came out would come out anywhere and at any time."""
-    value, again = told["value"], told["again"]
-    if again is None or _dates(value) != _dates(again) or told["unordered"]:
-        return False
-    return len(value) <= VALUE and not _ADDRESS.search(value) and told["place"] not in value and "/tmp/" not in value
+def _certain(told: Mapping[str, Any]) -> str | None:
+    """What came out, if it would come out anywhere and at any time; of an exception at least its name."""
+    if told.get("endless"):
+        return ENDLESS
+    value, again = str(told.get("value", "")), told.get("again")
+    if again is None or told["unordered"]:
+        return None
+    same = _dates(value) == _dates(str(again)) and len(value) <= VALUE
+    if same and not _ADDRESS.search(value) and told["place"] not in value and "/tmp/" not in value:
+        return value
+    name = value.partition(":")[0]
+    return name if value.startswith("!") and str(again).partition(":")[0] == name else None
 
 
 def _dates(value: str) -> str:
@@ -217,11 +214,11 @@ def _run(
     files: Mapping[str, bytes],
     candidates: Sequence[Candidate],
     edits: Sequence[Edit],
-    watch: bool,
+    useless: bool | None,
 ) -> list[dict[str, Any]]:
     if not candidates:
         return []
-    ask = {"watch": watch, "programs": [asdict(candidate) for candidate in candidates]}
+    ask = {"useless": useless, "programs": [asdict(candidate) for candidate in candidates]}
     rows = _job(box, project, files, "program_inside", "ran.jsonl", ask, edits)
     return rows + [{} for _ in range(len(candidates) - len(rows))]
 
