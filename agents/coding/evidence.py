@@ -8,6 +8,7 @@ from agents.coding.hands import Hands, Work, python, tail
 from agents.coding.notes import frames
 from gym.repositories.task import RepairTask, Snippet
 
+SUITE = ""  # in place of a test file: all of them
 SCRIPTS = ("repro.py", "reproduce.py", "issue.py", "check_issue.py", "example.py")
 _FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+?)(?: - .*)?$", re.MULTILINE)
 _COUNTS = re.compile(r"^(?:=+ )?((?:\d+ \w+(?:, )?)+) in ", re.MULTILINE)
@@ -32,6 +33,7 @@ class Evidence:
         self.example: bool | None = None
         self.passed: dict[str, None] = {}
         self.traced = False
+        self.whole = False  # whether the whole suite was run: from then on it is what tells
 
     # ---- the example ------------------------------------------------------------------------------------------------
 
@@ -67,7 +69,7 @@ class Evidence:
             return
         created = {"path": self.script, "old_str": "", "new_str": f"{code}\n"}
         yield from hands.act(hands.words.say(why if after else "write", file=self.script), ("edit", created))
-        self._look((yield from hands.bash(hands.words.say("run"), self.command)))
+        self._look((yield from hands.bash(hands.words.say("again" if after else "run"), self.command)))
 
     def _look(self, result: str) -> None:
         """Takes in what the example gave."""
@@ -104,14 +106,19 @@ class Evidence:
 
     @property
     def can_trace(self) -> bool:
-        return self.hands.shell and bool(self.script) and not self.traced
+        return self.hands.shell and self.snippet is not None and not self.traced
 
     def trace(self, folder: str) -> Work[None]:
         """Which functions below a folder the example's script calls."""
+        assert self.snippet is not None
         self.traced = True
+        write = ""
+        if not self.script:
+            self.script = SCRIPTS[self.hands.between(0, len(SCRIPTS) - 1)]
+            write = f"cat > {self.script} <<'EOF'\n{program(self.snippet)}\nEOF\n"
         names = rf"s|.*/\({re.escape(folder)}/[^,]*\),.*funcname: \(.*\)|\1 \2|p"
-        command = f"python -m trace --listfuncs {self.script} | grep -v '<' | sed -n '{names}' | head -n 30"
-        yield from self.hands.bash(self.hands.words.say("trace"), command)
+        listed = f"python -m trace --listfuncs {self.script} | grep -v '<' | sed -n '{names}' | head -n 30"
+        yield from self.hands.bash(self.hands.words.say("trace"), write + listed)
 
     # ---- tests ------------------------------------------------------------------------------------------------------
 
@@ -156,8 +163,19 @@ class Evidence:
         self.judge(path, result)
         self.hands.remark = "" if self.red else self.hands.words.say("passed")
 
+    def run_suite(self) -> Work[None]:
+        """Every test that is there."""
+        lines = self.hands.between(14, 22)
+        command = tail("python -m pytest -q", lines, shell=self.hands.shell)
+        self.judge(SUITE, (yield from self.hands.bash(self.hands.words.say("suite"), command)))
+        self.whole = True
+        self.hands.remark = "" if self.red else self.hands.words.say("passed")
+
     def judge(self, path: str, result: str) -> None:
-        """Takes in how a file's tests went; a test that belongs to no list says nothing about the bug."""
+        """Takes in how tests went; one that belongs to no list says nothing about the bug."""
+        if result.startswith("stopped:"):
+            self.red = False
+            return
         counts = " ".join(_COUNTS.findall(result))
         failed = _FAILED.findall(result)
         ours = {*self.task.fail_to_pass, *self.task.pass_to_pass}

@@ -4,13 +4,14 @@ It knows the repair and which functions lead to it; nothing else. What it opens,
 in the issue or in a result before, and what it does next depends on what really came back.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from agents.coding.code_map import CodeMap, Definition
-from agents.coding.evidence import Evidence, cut_down
+from agents.coding.evidence import SUITE, Evidence, cut_down
 from agents.coding.finding import Finder
 from agents.coding.fixes import Change, broken_files, misremembered, print_change, right_change, wrong_change
 from agents.coding.hands import Hands, Work
@@ -89,11 +90,15 @@ class Expert:
             self.evidence.files = {**self.evidence.files, **{path: files[path] for path in self.project.code}}
             code = CodeMap(files, self.project.code)
             bug = self._nearest(code)
-            if bug is None and self.evidence.red is None and self._can_run_tests():
-                yield from self._tests(first=True)
+            if bug is None:
+                if self.done and not self.evidence.whole:
+                    yield from self.evidence.run_suite()
+                elif self.evidence.red is None:
+                    yield from self._tests(first=True)
                 bug = self._nearest(code)
             if bug is None and self.done:
-                break
+                yield self._say("failed")
+                return
             bug = bug or self.bugs[0]
             change = right_change(self.project, self.bugs, bug, around=self.hands.between(0, 1))
             target = self._target(code, bug, change)
@@ -104,6 +109,8 @@ class Expert:
             if not (yield from self._repair(files, bug, target, change)):
                 return
             yield from self._check(target)
+            if self.bugs and not self.evidence.red and not self.evidence.whole:
+                yield from self.evidence.run_suite()
             if not self.evidence.red:
                 break
             if not self.bugs:
@@ -166,12 +173,11 @@ class Expert:
 
     def _names(self) -> list[str]:
         """What tests could be found by: what was changed or is called, as far as it was read."""
-        code = CodeMap(self.evidence.files, self.project.code)
+        named = CodeMap(self.evidence.files, self.project.code).by_name
         changed = [bug.function.rpartition(".")[2] for bug in self.task.edits]
-        return [name for name in [*changed, *sorted(code.by_name)] if name in self.hands.notes.words]
-
-    def _can_run_tests(self) -> bool:
-        return bool(self.evidence.test_file(self._names()))
+        reported = [word for word in re.findall(r"\w+", self.task.issue) if word in named and len(word) > 2]
+        others = [name for name in sorted(named) if len(name) > 3]
+        return [name for name in dict.fromkeys([*changed, *reported, *others]) if name in self.hands.notes.words]
 
     def _tests(self, *, first: bool) -> Work[None]:
         names = self._names()
@@ -278,7 +284,14 @@ class Expert:
         evidence, hands = self.evidence, self.hands
         names = [target.name, *self._names()]
         path = evidence.test_file(names)
-        if evidence.command and path and hands.notes.knows_path(path) and self.agent.together and hands.chance(0.5):
+        if (
+            evidence.command
+            and path
+            and not evidence.whole
+            and hands.notes.knows_path(path)
+            and self.agent.together
+            and hands.chance(0.5)
+        ):
             yield from evidence.both(path)
             return
         if evidence.command:
@@ -287,6 +300,9 @@ class Expert:
             yield from evidence.reproduce(after=True)
             hands.remark = "" if evidence.red else hands.words.say("passed")
         if evidence.red and evidence.example is False:
+            return
+        if evidence.whole:
+            yield from evidence.run_suite()
             return
         if (thorough or evidence.example is None) and path and (yield from evidence.find_tests(path, names)):
             yield from evidence.run_tests(path, first=False)
@@ -308,7 +324,7 @@ class Expert:
             parts.append(say(key, function=function, path=change.path, what=told(change)))
         if self.evidence.example:
             parts.append(say("shown"))
-        parts += [say("green", path=path) for path in self.evidence.passed]
+        parts += [say("green", path=path) if path != SUITE else say("green_suite") for path in self.evidence.passed]
         if not self.evidence.example and not self.evidence.passed:
             parts.append(say("unchecked"))
         return {"role": "assistant", "content": " ".join(filter(None, parts)), "reasoning_content": ""}

@@ -65,9 +65,10 @@ def _lines(content: bytes) -> list[str]:
 def _change(path: str, lines: list[str], first: int, last: int, new: list[str], around: int = 0) -> Change:
     """Replaces lines [first, last), from 0, named with as many around them as make the text unique."""
     text = "\n".join(lines)
-    low, high = max(0, first - around), min(len(lines), last + around)
+    end = max(last, len(lines) - (lines[-1] == ""))  # behind the last line's end nothing is shown
+    low, high = max(0, first - around), min(end, last + around)
     while low == high or text.count("\n".join(lines[low:high])) != 1:
-        low, high = max(0, low - 1), min(len(lines), high + 1)
+        low, high = max(0, low - 1), min(end, high + 1)
     old = "\n".join(lines[low:high])
     put = "\n".join([*lines[low:first], *new, *lines[last:high]])
     return Change(path, old, put, low + 1, high, tuple(lines[first:last]), tuple(new))

@@ -10,7 +10,7 @@ import yaml
 from agents.coding.fixes import Change
 from gym.repositories.task import Edit
 
-LINE = 72  # characters of a line of code that are quoted in a sentence
+LINE = 96  # characters of a line of code that are quoted in a sentence
 
 
 @cache

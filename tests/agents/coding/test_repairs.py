@@ -13,6 +13,7 @@ from gym.tasksets.repair import MODULE, TESTS, Repair, repository
 from gym.tasksets.task import Task
 from k2model.chat.messages import render
 
+
 @pytest.fixture(scope="module")
 def box() -> Iterator[Sandbox]:
     with coding_sandbox(workers=1) as one:

@@ -1,0 +1,131 @@
+"""Coding sessions on a made-up package: judged by hidden tests, replayed, and open to any model."""
+
+import json
+from typing import Any
+
+import pytest
+
+from agents.chat.protocol import ChatRefusal, ChatRequest, ChatResponse
+from agents.coding import sessions
+from agents.coding.sessions import OPTIONS, CodingSessions, Served
+from agents.conversations.llm_agent import Acting
+from agents.loop import loop
+from gym.repositories.task import RepairTask
+from gym.sandbox import SandboxError
+from k2model.chat.messages import call_id, render
+from tests.agents.coding.conftest import agent
+from tests.answering import Answering
+
+ACTING = Acting(max_tokens=200, temperature=0.0, context_tokens=8000, max_steps=9)
+
+
+def test_a_session_ends_in_a_repair_and_replays(coding: CodingSessions, tasks: list[RepairTask]) -> None:
+    for seed, task in enumerate(tasks):
+        done = coding.solve(task, agent(), seed)
+        assert done.verdict.kept, (task.id, done.verdict, done.messages[-1])
+        assert (
+            done.patch.startswith(f"diff --git a/{task.edits[0].path}")
+            or "repro" in done.patch
+            or "issue" in done.patch
+        )
+        render(done.messages, done.tools)
+        outputs = [message["content"] for message in done.messages if message["role"] == "tool"]
+        assert coding.replay(task, done.messages) == (done.state_hash, outputs)
+
+
+def test_equal_arguments_give_equal_sessions(coding: CodingSessions, tasks: list[RepairTask]) -> None:
+    first, second = (coding.solve(tasks[0], agent(slip=0.3), 5) for _ in range(2))
+    assert first == second
+
+
+def test_two_bugs_are_both_repaired(coding: CodingSessions, pair: RepairTask) -> None:
+    done = coding.solve(pair, agent(), 1)
+    assert done.verdict.kept, (done.verdict, done.messages[-1])
+    assert "half = twice / 2" in done.messages[-1]["content"] and "endswith" in done.messages[-1]["content"]
+
+
+def test_what_the_solver_sees_holds_no_hidden_test(coding: CodingSessions, tasks: list[RepairTask]) -> None:
+    copy = coding.working_copy(tasks[0])
+    text = copy.files["tests/test_plane.py"].decode()
+    assert "def test_perimeter()" in text and "def test_area()" not in text
+    assert "following != point" in copy.files["shapes/plane.py"].decode()
+
+
+def answered(text: str) -> loop.Run:
+    return loop.Run([{"role": "assistant", "content": text}], loop.Stop.ANSWERED, 1, 1)
+
+
+def test_the_verdict_weighs_files_and_words(coding: CodingSessions, tasks: list[RepairTask]) -> None:
+    task = tasks[0]
+    broken = coding.working_copy(task).files
+    good = broken | {"shapes/plane.py": coding.project.files["shapes/plane.py"]}
+    cases = {
+        "success": (good, answered("Fixed: the comparison was reversed, so edges could not be found.")),
+        "false_report": (broken | {"shapes/plane.py": broken["shapes/plane.py"] + b"\n# x\n"}, answered("Fixed.")),
+        "not_changed": (broken, answered("I could not find the cause.")),
+        "no_answer": (good, loop.Run([], loop.Stop.STEP_LIMIT, 9, 1)),
+    }
+    for wanted, (files, run) in cases.items():
+        judged = coding.verdict(task, files, run)
+        assert (judged.verdict, judged.kept) == (wanted, wanted == "success"), judged
+    assert coding.verdict(task, good, answered("It still fails.")).verdict == "false_report"
+    tried = broken | {"shapes/plane.py": broken["shapes/plane.py"].replace(b"twice / 2", b"twice / 3")}
+    assert coding.verdict(task, tried, answered("I was unable to repair it.")).verdict == "tests_fail"
+
+
+def test_changed_tests_repair_nothing(coding: CodingSessions, tasks: list[RepairTask]) -> None:
+    files = coding.working_copy(tasks[0]).files | {"tests/test_plane.py": b"", "conftest.py": b"raise SystemExit(0)"}
+    assert coding.verdict(tasks[0], files, answered("Repaired.")).verdict == "false_report"
+
+
+def test_no_session_where_the_project_can_be_looked_up(coding: CodingSessions, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(box: object, project: object) -> None:
+        raise SandboxError("shapes can be read before a session starts: /usr/lib/shapes.py")
+
+    monkeypatch.setattr(sessions, "refuse_if_found", refuse)
+    with pytest.raises(SandboxError, match="can be read"):
+        CodingSessions(coding.project, coding.box)
+
+
+# ---- a model in the programmer's place ------------------------------------------------------------------------
+
+
+def called(name: str, **arguments: Any) -> ChatResponse:
+    function = {"name": name, "arguments": json.dumps(arguments)}
+    return ChatResponse("", "I act.", ({"id": call_id(name, 0), "type": "function", "function": function},))
+
+
+def test_a_model_works_through_the_same_loop(coding: CodingSessions, tasks: list[RepairTask]) -> None:
+    edit = {"old_str": "if following != point:", "new_str": "if following == point:"}
+    turns = [
+        called("bash", command="cd /workspace && grep -rn following shapes | head -n 3"),
+        called("edit", path="shapes/plane.py", **edit),
+        ChatResponse("The comparison was the wrong way round; it is fixed."),
+    ]
+
+    def answer(request: ChatRequest) -> ChatResponse:
+        assert [tool["function"]["name"] for tool in request.tools] == ["bash", "view", "search", "edit"]
+        assert request.seed == 7 and request.messages[1]["content"] == tasks[0].issue
+        return turns[sum(message["role"] == "assistant" for message in request.messages)]
+
+    model = Served(Answering(answer), ACTING, 7)
+    done = coding.attend(model, tasks[0], agent(), model.options())
+    assert done.verdict.kept and "following" in done.messages[3]["content"]
+    assert coding.replay(tasks[0], done.messages)[0] == done.state_hash
+
+
+def test_a_model_that_comes_to_no_end_gives_no_answer(coding: CodingSessions, tasks: list[RepairTask]) -> None:
+    cut = ChatResponse("I thi", finish_reason="length")
+    for reply, stop in (
+        (cut, "token_limit"),
+        (ChatRefusal("refused", "a filter"), "refused"),
+        (called("view", path="."), "step_limit"),
+    ):
+        client = Answering(lambda request, reply=reply: reply)  # type: ignore[misc]
+        done = coding.attend(Served(client, ACTING, 1), tasks[0], agent(), loop.Options(max_steps=2))
+        assert done.verdict.verdict == "no_answer" and stop in done.verdict.reason, done.verdict
+    full = Served(Answering(lambda request: "x", fits=lambda request: False), ACTING, 1)
+    assert "context is full" in coding.attend(full, tasks[0], agent(), OPTIONS).verdict.reason
+    lost = Served(Answering(lambda request: ChatRefusal("failed", "no connection")), ACTING, 1)
+    with pytest.raises(loop.InfrastructureError, match="no connection"):
+        coding.attend(lost, tasks[0], agent(), OPTIONS)
