@@ -203,21 +203,19 @@ class Repairs(Benchmark):
         return Grade(result, patch, {**parts, "verifier": vote})
 
     def gold_reply(self, sample: Sample) -> Reply:
-        """Every changed line back, with as many around it as make the text the only one."""
+        """All lines from the first to the last change, with as many around them as make the text the only one."""
         task = self.tasks[sample.id]
         path = task.edits[0].path
         broken, good = (files[path].decode() for files in (self._broken(task), self.stored.project(task.project).files))
         ours, theirs = broken.split("\n"), good.split("\n")
-        made = []
-        for kind, a, b, c, d in difflib.SequenceMatcher(None, ours, theirs, autojunk=False).get_opcodes():
-            low, high = a, b
-            while kind != "equal" and (low == high or broken.count("\n".join(ours[low:high])) != 1):
-                low, high = max(0, low - 1), min(len(ours), high + 1)
-            if kind != "equal":
-                new = [*ours[low:a], *theirs[c:d], *ours[b:high]]
-                lines = ["<<<<<<< SEARCH", *ours[low:high], "=======", *new, ">>>>>>> REPLACE"]
-                made.append("\n".join(["~~~~~~", *lines, "~~~~~~"]))
-        return Reply("\n\n".join(made))
+        found = difflib.SequenceMatcher(None, ours, theirs, autojunk=False).get_opcodes()
+        first, *_, last = [op for op in found if op[0] != "equal"] * 2
+        low, high = first[1], last[2]
+        while low == high or broken.count("\n".join(ours[low:high])) != 1:
+            low, high = max(0, low - 1), min(len(ours), high + 1)
+        new = [*ours[low : first[1]], *theirs[first[3] : last[4]], *ours[last[2] : high]]
+        lines = ["<<<<<<< SEARCH", *ours[low:high], "=======", *new, ">>>>>>> REPLACE"]
+        return Reply("\n".join(["~~~~~~", *lines, "~~~~~~"]))
 
     def summary(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         names = ("opened_file", "opened_function", "edited_file", "edited_function", "valid_calls")

@@ -5,6 +5,7 @@ It is kept as one tar that projects with equal needs share, and unpacked for as 
 
 import compileall
 import hashlib
+import importlib.metadata
 import io
 import json
 import platform
@@ -61,7 +62,10 @@ def library_path(needs: Sequence[str], store: Path) -> Path:
 
 
 def library(needs: Sequence[str], store: Path) -> Path:
-    """The tar of a library folder in `store`; made by pip where it isn't there yet.
+    """The tar of a library folder in `store`; made where it isn't there yet.
+
+    What is installed beside this program in the pinned version is taken from there, so that pytest alone needs no
+    registry; pip gets the rest.
 
     Args:
         needs: requirements with version and hashes, everything that they need themselves included.
@@ -71,15 +75,39 @@ def library(needs: Sequence[str], store: Path) -> Path:
     """
     path = library_path(needs, store)
     if not path.exists():
-        lines = sorted(set(needs))
-        with tempfile.TemporaryDirectory() as folder:
-            names = ", ".join(line.split("==")[0] for line in lines)
-            run_pip(["install", "--quiet", "--no-compile", "--target", folder], lines, f"libraries {names}")
-            shutil.rmtree(Path(folder) / "bin", ignore_errors=True)
-            places = {str(place.relative_to(folder)): place for place in Path(folder).rglob("*") if place.is_file()}
-            kept = {name: place.read_bytes() for name, place in places.items() if place.name not in _OF_PIP}
-        write_tar(path, kept)
+        kept: dict[str, bytes] = {}
+        missing = []
+        for line in sorted(set(needs)):
+            found = _installed(line)
+            kept |= found
+            if not found:
+                missing.append(line)
+        write_tar(path, kept | (_fetched(missing) if missing else {}))
     return path
+
+
+def _installed(requirement: str) -> dict[str, bytes]:
+    """Files of a distribution that is installed here in exactly this version; none where it isn't."""
+    name, _, version = requirement.split()[0].partition("==")
+    try:
+        distribution = importlib.metadata.distribution(name)
+    except importlib.metadata.PackageNotFoundError:
+        return {}
+    if distribution.version != version:
+        return {}
+    # Scripts lie outside of the folder.
+    files = [path for path in distribution.files or () if ".." not in path.parts and path.suffix != ".pyc"]
+    return {str(path): Path(str(path.locate())).read_bytes() for path in files if path.name not in _OF_PIP}
+
+
+def _fetched(requirements: Sequence[str]) -> dict[str, bytes]:
+    """Raises RepositoryError."""
+    with tempfile.TemporaryDirectory() as folder:
+        names = ", ".join(line.split("==")[0] for line in requirements)
+        run_pip(["install", "--quiet", "--no-compile", "--target", folder], requirements, f"libraries {names}")
+        shutil.rmtree(Path(folder) / "bin", ignore_errors=True)
+        places = {str(place.relative_to(folder)): place for place in Path(folder).rglob("*") if place.is_file()}
+        return {name: place.read_bytes() for name, place in places.items() if place.name not in _OF_PIP}
 
 
 def _compile(folder: str) -> None:
