@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from gym.repositories.baseline import Baseline
+from gym.repositories.covering import covering
 from gym.repositories.mutations import mutations
 from gym.repositories.parsed import Function, Source
 from gym.repositories.project import Project
@@ -30,13 +32,13 @@ def parse_code(project: Project) -> dict[str, Source]:
 
 
 class Draw:
-    """Iterates over candidates: edits of one function, or of two or three. No edit comes twice.
+    """Iterates over candidates: edits of one function, or of two or three, that tests run. No edit comes twice.
 
     A function gives `PER_FUNCTION` edits at most, those in combinations too, and the iterator ends when no function has
     one left. Equal projects and seeds give equal candidates.
     """
 
-    def __init__(self, project: Project, sources: Mapping[str, Source], seed: int) -> None:
+    def __init__(self, project: Project, baseline: Baseline, sources: Mapping[str, Source], seed: int) -> None:
         self._rng = np.random.default_rng([seed, 20_614])
         self._left: dict[tuple[str, str], dict[str, list[Edit]]] = defaultdict(lambda: defaultdict(list))
         self._used: Counter[tuple[str, str]] = Counter()
@@ -45,6 +47,8 @@ class Draw:
         for path, source in sources.items():
             functions = {one.name: one for one in source.functions}
             for edit in mutations(source):
+                if not covering(baseline, sources, (edit,)):
+                    continue
                 if edit.kind != "blank_body" or not twins.has(source, functions[edit.function]):
                     self._left[path, edit.function][edit.kind].append(edit)
         self._round: list[tuple[str, str]] = []

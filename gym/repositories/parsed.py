@@ -4,6 +4,7 @@ import ast
 import io
 import symtable
 import tokenize
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -112,19 +113,33 @@ class Source:
         """All that an import of the file defines, the nested ones too, in the order of the text."""
         return tuple(found for statement in self.tree.body for found in _functions(statement, "", None, statement))
 
+    @cached_property
+    def _starts(self) -> list[int]:
+        return [self.start(one.node) for one in self.functions]
+
     def function_at(self, offset: int) -> Function | None:
         """The innermost function that holds a byte."""
-        holds = [one for one in self.functions if self.start(one.node) <= offset < self.end(one.node)]
-        return max(holds, key=lambda one: self.start(one.node), default=None)
+        for place in reversed(range(bisect_right(self._starts, offset))):
+            if offset < self.end(self.functions[place].node):
+                return self.functions[place]
+        return None
+
+    @cached_property
+    def _simple(self) -> dict[int, range]:
+        """Lines of the statement without a block that a line belongs to."""
+        found = {}
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.stmt) and not hasattr(node, "body") and not isinstance(node, ast.Match):
+                lines = range(node.lineno, (node.end_lineno or node.lineno) + 1)
+                found.update(dict.fromkeys(lines, lines))
+        return found
 
     def lines_of(self, start: int, end: int) -> range:
-        """Lines that run when a changed span runs: of the statements that it lies in or that lie in it, from 1."""
-        first, last = self.content.count(b"\n", 0, start) + 1, self.content.count(b"\n", 0, max(start, end - 1)) + 1
-        for node in ast.walk(self.tree):
-            simple = isinstance(node, ast.stmt) and not hasattr(node, "body") and not isinstance(node, ast.Match)
-            if simple and isinstance(node, ast.stmt) and node.lineno <= first and last <= (node.end_lineno or 0):
-                return range(node.lineno, (node.end_lineno or 0) + 1)
-        return range(first, last + 1)
+        """Lines that run when a changed span runs: its own, and all of the statement that it lies in, from 1."""
+        first = bisect_right(self.offsets, start)
+        last = bisect_right(self.offsets, max(start, end - 1))
+        whole = self._simple.get(first, range(0))
+        return whole if last in whole else range(first, last + 1)
 
 
 def _functions(node: ast.stmt, prefix: str, outermost: FunctionNode | None, statement: ast.stmt) -> Iterator[Function]:

@@ -82,6 +82,9 @@ def prove(
 ) -> tuple[list[Proven], Funnel]:
     """Up to `count` tasks, fewer where the candidates end before.
 
+    Equal arguments give equal tasks however many workers there are, but for a candidate that runs close to its limit of
+    processor time.
+
     Args:
         box: opened with the project's library folder and `preload=PRELOAD`.
         candidates: drawn from the project's own places without.
@@ -91,7 +94,7 @@ def prove(
         SandboxError: the sandbox itself failed, or the suite could not be collected.
     """
     sources = parse_code(project)
-    stream = iter(Draw(project, sources, seed) if candidates is None else candidates)
+    stream = iter(Draw(project, baseline, sources, seed) if candidates is None else candidates)
     rng = np.random.default_rng([seed, 60_318])
     made: list[Proven] = []
     funnel = Funnel()

@@ -8,13 +8,13 @@ from itertools import zip_longest
 from pathlib import Path
 
 from gym.repositories.baseline import Baseline
+from gym.repositories.covering import covering
 from gym.repositories.parsed import Source, first_line
 from gym.repositories.project import Project
 from gym.repositories.suite import LIMITS, OPTIONS
 from gym.repositories.task import Edit
 from gym.sandbox import Box, Job, Limits, SandboxError, Verdict
 
-MOST_TESTS = 60  # that a candidate is tried with
 MOST_FAILURES = 30
 START_S, USUAL = (
     2.0,
@@ -73,22 +73,6 @@ def search(
         for number, answer in zip_longest(asked, answers):
             trials[number] = answer or Trial("died", why="the search ended before it")
     return [trials[number] for number in range(len(candidates))], cpu_s
-
-
-def covering(baseline: Baseline, sources: Mapping[str, Source], edits: Sequence[Edit]) -> list[str]:
-    """Tests that run the lines of any of the edits; of more than 60 every n-th, so that the choice needs no luck."""
-    found: set[str] = set()
-    for edit in edits:
-        source = sources[edit.path]
-        function = source.function_at(edit.start)
-        lines = source.lines_of(edit.start, edit.end)
-        if function is not None and lines.start < function.body[0].lineno:  # a default: the import ran that line
-            first = function.body[0]
-            lines = range(first.lineno, (first.end_lineno or first.lineno) + 1)
-        for line in lines:
-            found.update(baseline.covering(edit.path, line))
-    tests = sorted(found)
-    return tests[:: -(-len(tests) // MOST_TESTS)] if tests else []
 
 
 def _part(source: Source, edit: Edit) -> dict[str, object]:

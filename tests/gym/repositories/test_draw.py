@@ -3,13 +3,22 @@
 from collections import Counter
 from dataclasses import replace
 
+from gym.repositories.baseline import Baseline
 from gym.repositories.draw import PER_FUNCTION, Draw, parse_code
 from gym.repositories.project import Project
 from gym.repositories.task import Edit, apply_edits
 
 
-def drawn(project: Project, seed: int) -> list[tuple[Edit, ...]]:
-    return list(Draw(project, parse_code(project), seed))
+def drawn(project: Project, seed: int, lines: range = range(1, 500)) -> list[tuple[Edit, ...]]:
+    """As if one test ran these lines of each file."""
+    covered = {path: dict.fromkeys(lines, 0) for path in project.code}
+    baseline = Baseline(("tests/test_a.py::test",), {"tests/test_a.py::test": 0.1}, ((0,),), covered, {}, 1.0)
+    return list(Draw(project, baseline, parse_code(project), seed))
+
+
+def test_only_what_a_test_runs_is_drawn(toy_project: Project) -> None:
+    edits = [edit for one in drawn(toy_project, 1, range(40, 43)) for edit in one]
+    assert {edit.function for edit in edits} == {"area", "rows"}
 
 
 def test_equal_seeds_give_equal_candidates(toy_project: Project) -> None:

@@ -13,6 +13,7 @@ from gym.repositories.hidden import without_tests
 from gym.repositories.libraries import open_project
 from gym.repositories.project import Project
 from gym.repositories.proof import Funnel, Proven, prove
+from gym.repositories.rewrites import KIND, rewrites
 from gym.repositories.suite import run_suite
 from gym.repositories.task import Edit, apply_edits
 from gym.sandbox import Sandbox
@@ -91,7 +92,7 @@ def test_equal_seeds_give_equal_tasks(
 def test_each_bug_of_a_combination_has_a_failing_test_of_its_own(
     box: Sandbox, project: Project, measured: Baseline
 ) -> None:
-    pairs = [one for one in Draw(project, parse_code(project), 6) if len(one) > 1][:8]
+    pairs = [one for one in Draw(project, measured, parse_code(project), 6) if len(one) > 1][:8]
     tasks, funnel = prove(box, project, measured, 3, seed=0, candidates=pairs)
     assert len(tasks) == 3, funnel
     for task in tasks:
@@ -99,6 +100,20 @@ def test_each_bug_of_a_combination_has_a_failing_test_of_its_own(
             others = tuple(other for other in task.edits if other != bug)
             fixed = run_suite(box, project, apply_edits(project.files, others))
             assert [test for test in task.fail_to_pass if fixed.outcomes[test] == "passed"], task
+
+
+def test_rewrites_of_a_model_are_proven_like_all_others(box: Sandbox, project: Project, measured: Baseline) -> None:
+    def complete(prompt: str) -> str:
+        return (
+            prompt.replace("signed=False", "signed=True")
+            .replace("total +=", "total -=")
+            .replace("x < crossing", "x > crossing")
+        )
+
+    answers = rewrites(complete, parse_code(project), seed=0)
+    tasks, _ = prove(box, project, measured, 5, seed=0, candidates=answers)
+    assert sorted(edit.function for task in tasks for edit in task.edits) == ["fit", "inside", "perimeter"]
+    assert {edit.kind for task in tasks for edit in task.edits} == {KIND}
 
 
 def test_what_is_no_task_is_counted_by_reason(
