@@ -105,6 +105,7 @@ PROOF = {
     r"k2 sweep .*": "tests/flows/test_sweep.py::test_a_grid_gives_experiments_that_dvc_and_the_table_agree_on",
     r"k2 deploy.*": "tests/flows/test_pipeline.py::test_deployments_are_served_scheduled_and_take_parameters",
     r"python -m flows\.sandbox .*": "tests/flows/test_pipeline.py::test_sandbox_jobs_run_on_the_workers_of_a_pool",
+    r"python -m gym\.sandbox\.image .*": "tests/gym/sandbox/test_rootfs.py::test_the_image_is_one_file",
     r"pip install swebench==.*": (
         "tests/gym/benchmarks/test_swe.py::test_official_instances_need_docker_the_harness_and_the_schema"
     ),
