@@ -124,6 +124,9 @@ def of_condition(test: ast.expr) -> Iterator[Claim]:
             yield test, "condition", "value", None
         case ast.UnaryOp(op=ast.Not(), operand=operand):
             yield operand, "condition", "not value", None
+        case ast.Call(func=ast.Name(id="isinstance"), args=[value, kind]):
+            yield value, "condition", "isinstance(value, want)", kind
+            yield test, "condition", "value", None
         case ast.Call(args=[_, _, *_]) if raising(test) is not None:
             yield from of_raising(test)
         case _:

@@ -57,7 +57,7 @@ def _said(phrase: str, word: str, value: str, voice: Voice) -> str:
     """A phrase with a value: within the line where it is short, below it else."""
     if not value or (len(value) <= INLINE and "\n" not in value):
         return _filled(phrase, {word: ticked(value) if voice.chance(0.7) or "*" in value or "_" in value else value})
-    lead = phrase.replace(f"{{{word}}}", "").strip().rstrip(".,:;")
+    lead = phrase.replace(f"{{{word}}}", "").rstrip(" .,:;")
     return f"{lead}:\n\n{fence(value)}"
 
 
@@ -109,6 +109,8 @@ def _lead(one: ProvenCall, voice: Voice) -> str:
 
 def session(facts: Facts, voice: Voice) -> str | None:
     one = facts.proven[0]
+    if one.in_setup:
+        return None
     told = f"\n\n{_actual(one, voice)}" if got(one) == "None" or one.symptom == "endless" else ""
     lead = voice.draw(phrases.LEADS[""])
     return joined(lead, f"{fence(_session(one), 'pycon')}{told}", _expected(one, voice))
@@ -125,7 +127,7 @@ def block(facts: Facts, voice: Voice) -> str | None:
 def comments(facts: Facts, voice: Voice) -> str | None:
     """A script whose comments tell what comes."""
     one = facts.proven[0]
-    if any("\n" in part for part in (got(one), want(one))):
+    if one.in_setup or any("\n" in part for part in (got(one), want(one))):
         return None
     if one.symptom == "endless":
         came = "# does not come back"
@@ -189,6 +191,8 @@ def line(facts: Facts, voice: Voice) -> str | None:
 
 def documentation(facts: Facts, voice: Voice) -> str | None:
     one = facts.proven[0]
+    if one.in_setup:
+        return None
     body = fence(_session(one), "pycon")
     told = f"\n\n{_actual(one, voice)}" if got(one) == "None" or one.symptom == "endless" else ""
     if one.relation == "documented":

@@ -5,6 +5,7 @@ Offline, all words are drawn; where there is a teacher, `rewritten` has it tell 
 
 import ast
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -19,7 +20,8 @@ from gym.repositories.snippets import Candidate, Failure, ProvenCall, describe, 
 from gym.repositories.task import Edit, Snippet, apply_edits
 from gym.sandbox import Box
 
-TESTS = 8  # failing tests that are looked at
+TESTS = 8  # failing tests that are looked at at once
+BATCHES = 3
 CANDIDATES = 16  # calls that are run
 TRIES = 12  # forms that are tried
 QUOTED_TEST = "quoted_test"
@@ -83,18 +85,29 @@ def write_issue(
         SandboxError: the sandbox itself failed.
     """
     broken = apply_edits(project.files, tuple(edits))
-    failures = describe(box, project, broken, _spread(fail_to_pass, TESTS), edits)
-    issue = _from_calls(box, project, broken, edits, fail_to_pass, failures, rng)
-    return issue or _from_test(project, edits, failures, rng)
+    seen: list[Failure] = []
+    order = _spread(fail_to_pass)
+    for start in range(0, min(len(order), BATCHES * TESTS), TESTS):
+        failures = describe(box, project, broken, order[start : start + TESTS], edits)
+        issue = _from_calls(box, project, broken, edits, fail_to_pass, failures, rng)
+        if issue is not None:
+            return issue
+        seen += failures
+    return _from_test(project, edits, seen, rng)
 
 
-def _spread(tests: Sequence[str], count: int) -> list[str]:
-    """At most `count`, of as many test functions as there are: the first parameters of each, then the second."""
-    by_function: dict[str, list[str]] = {}
+def _spread(tests: Sequence[str]) -> list[str]:
+    """The first parameters of each test function before the second ones, and files by turns."""
+    functions: Counter[str] = Counter()
+    files: Counter[tuple[str, int]] = Counter()
+    ranked = []
     for test in tests:
-        by_function.setdefault(test.partition("[")[0], []).append(test)
-    rounds = max(map(len, by_function.values()), default=0)
-    return [held[k] for k in range(rounds) for held in by_function.values() if k < len(held)][:count]
+        function, file = test.partition("[")[0], test.partition("::")[0]
+        turn = functions[function]
+        functions[function] += 1
+        ranked.append((turn, files[file, turn], test))
+        files[file, turn] += 1
+    return [test for _, _, test in sorted(ranked, key=lambda one: one[:2])]
 
 
 def _from_calls(
@@ -131,7 +144,7 @@ def _from_calls(
         proven=(main, *list(rest.values())[:2]),
         name=name,
         quote=sentence_about(project, name) if len(_imported(main, project)) == 1 else "",
-        tests=tuple(_spread(fail_to_pass, 2)),
+        tests=tuple(_spread(fail_to_pass)[:2]),
         failing=len(fail_to_pass),
         hidden=tuple(edit.path for edit in edits),
     )
@@ -163,9 +176,11 @@ def _says_of(one: ProvenCall, project: Project, edits: Sequence[Edit]) -> tuple[
 
 
 def _plainness(one: ProvenCall) -> tuple[bool, int]:
-    """Small for what reads well: a value rather than a truth about it, little text."""
+    """Small for what reads well: a value rather than a truth about it, no failure on the way to it, little text."""
     truth = one.relation == "condition" and one.snippet.good in ("True", "False")
-    return truth, (len(one.snippet.code) + len(one.snippet.good)) // 60 + 3 * one.snippet.code.count("\ndef ")
+    return truth or one.in_setup, (len(one.snippet.code) + len(one.snippet.good)) // 60 + 3 * one.snippet.code.count(
+        "\ndef "
+    )
 
 
 def _from_test(

@@ -11,9 +11,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from statements_inside import Attributes, Names, free, history, judges, parsed, stores, written
+from statements_inside import Attributes, Names, Plain, free, history, judges, parsed, stores, written
 
 INLINE = 48  # of one that may stand in the place of its name
+WHOLE = 200  # of one that is the whole expression
 TINY = 8  # of one that may stand there each time
 HELPER = 12  # lines of a helper of the tests that is taken over
 LINES = 16  # of all set-up
@@ -59,7 +60,7 @@ class Slice:
             CannotSlice: it needs what can't be written down.
         """
         copy = ast.parse(ast.unparse(node), mode="eval").body
-        made = self.inlined(Attributes(self.place.owner).visit(copy))
+        made = Plain().visit(self.inlined(Attributes(self.place.owner).visit(copy)))
         self.supply(free(made), self.place)
         text = ast.unparse(ast.fix_missing_locations(made))
         if "\n" in text or len(text) > 240:
@@ -74,6 +75,8 @@ class Slice:
 
     def inlined(self, node: ast.expr) -> ast.expr:
         """Short values in the place of names, and short expressions in the place of names that occur once."""
+        if isinstance(node, ast.Name):  # nothing but a variable: what it was made from says more
+            node = self.short(node.id, True, WHOLE) or node
         for _ in range(4):
             seen = [part.id for part in ast.walk(node) if isinstance(part, ast.Name)]
             found = {name: self.short(name, seen.count(name) == 1) for name in sorted(free(node))}
@@ -83,7 +86,7 @@ class Slice:
             node = Names(values).visit(node)
         return node
 
-    def short(self, name: str, once: bool) -> ast.expr | None:
+    def short(self, name: str, once: bool, longest: int = 2 * INLINE) -> ast.expr | None:
         place = self.place
         stored, touched = history(place.before, name)
         if touched:
@@ -92,7 +95,7 @@ class Slice:
             stored = self.set_up(name)
         if len(stored) == 1 and not self.literal and once:
             match stored[0]:
-                case ast.Assign(value=value) if len(ast.unparse(value)) <= 2 * INLINE and not judges(stored[0]):
+                case ast.Assign(value=value) if len(ast.unparse(value)) <= longest and not judges(stored[0]):
                     copy = ast.parse(ast.unparse(value), mode="eval").body
                     return Attributes(place.owner).visit(copy)  # type: ignore[no-any-return]
         known, value = self.value(name)

@@ -74,6 +74,7 @@ class ProvenCall:
 
     chain: calls of the project's functions from the reported to the changed one, that one included; None where it was
     not seen. frames: (path or `report.py`, line, function, text) of the broken run's exception, outermost first.
+    in_setup: whether that came before the expression was reached.
     """
 
     snippet: Snippet
@@ -82,6 +83,7 @@ class ProvenCall:
     relation: str
     chain: int | None
     frames: tuple[tuple[str, int, str, str], ...] = ()
+    in_setup: bool = False
 
     @property
     def symptom(self) -> str:
@@ -149,7 +151,8 @@ def prove(
             code = "\n".join([*imports, *one.setup, one.expression])
             if not _ADDRESS.search(code):
                 snippet = Snippet(code, one.expression, right, wrong)
-                proven[number] = ProvenCall(snippet, imports, one.setup, one.relation, told["chain"], _frames(told))
+                shown = _frames(told), not told.get("ready", True)
+                proven[number] = ProvenCall(snippet, imports, one.setup, one.relation, told["chain"], *shown)
     return proven
 
 

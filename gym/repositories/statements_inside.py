@@ -118,6 +118,36 @@ class Names(ast.NodeTransformer):
         return self.values.get(node.id, node) if isinstance(node.ctx, ast.Load) else node
 
 
+class Plain(ast.NodeTransformer):
+    """`(lambda x: f(x))(1)` becomes `f(1)`, and `f(**{"k": 1})` becomes `f(k=1)`."""
+
+    def visit_Call(self, node: ast.Call) -> ast.expr:
+        self.generic_visit(node)
+        words = []
+        for word in node.keywords:
+            match word:
+                case ast.keyword(arg=None, value=ast.Dict(keys=keys, values=values)) if all(
+                    isinstance(key, ast.Constant) and isinstance(key.value, str) and key.value.isidentifier()
+                    for key in keys
+                ):
+                    words += [ast.keyword(key.value, value) for key, value in zip(keys, values)]  # type: ignore[union-attr]
+                case _:
+                    words.append(word)
+        node.keywords = words
+        match node:
+            case ast.Call(
+                func=ast.Lambda(args=ast.arguments(args=names, defaults=[]) as formal, body=body), keywords=[]
+            ):
+                plain = not (formal.posonlyargs or formal.vararg or formal.kwonlyargs or formal.kwarg)
+                if (
+                    plain
+                    and len(names) == len(node.args)
+                    and not any(isinstance(arg, ast.Starred) for arg in node.args)
+                ):
+                    return Names(dict(zip([one.arg for one in names], node.args))).visit(body)  # type: ignore[no-any-return]
+        return node
+
+
 class Attributes(ast.NodeTransformer):
     """`self.x` becomes `x` where the test case holds a value by that name."""
 

@@ -1,5 +1,7 @@
 """Every form holds the facts, and the words vary."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -80,6 +82,13 @@ def test_long_values_stand_in_blocks(form: str) -> None:
     assert text is not None
     assert f"```\n{LONG.snippet.good}\n```" in text
     assert "'one\\n`two`'" in text
+
+
+def test_what_fails_before_the_expression_is_no_session() -> None:
+    one = replace(LONG, in_setup=True)
+    for form in ("session", "comments", "documentation"):
+        assert write_text(facts(one), form, np.random.default_rng(3)) is None
+    assert write_text(facts(one), "block", np.random.default_rng(3)) is not None
 
 
 def test_traceback_ends_before_the_changed_file() -> None:

@@ -154,6 +154,18 @@ TESTS = {
         "    assert area(corner.points) == 2.0\n",
         "start = [(0, 0), (0, 2)]\ncorner = Polygon(start + [(2, 2)])\narea(corner.points)",
     ),
+    "a lambda": (
+        "    scaled = lambda k, **more: area([(0, 0), (0, k), (k, k)], **more)\n    assert scaled(2) == 2.0\n",
+        "scaled = lambda k, **more: area([(0, 0), (0, k), (k, k)], **more)\nscaled(2)",
+    ),
+    "a plain lambda": (
+        "    scaled = lambda k: area([(0, 0), (0, k), (k, k)], **{'signed': False})\n    assert scaled(2) == 2.0\n",
+        "from shapes import area\narea([(0, 0), (0, 2), (2, 2)], signed=False)",
+    ),
+    "a type": (
+        "    assert isinstance(math.sqrt(area([(0, 0), (0, 2), (2, 2)])), float)\n",
+        "from shapes import area\nmath.sqrt(area([(0, 0), (0, 2), (2, 2)]))",
+    ),
     "a mocked module": ("    import unittest.mock as m\n    assert area(m.MagicMock()) == 2.0\n", None),
 }
 
