@@ -214,23 +214,20 @@ def tests_command(path: str, lines: int, *, shell: bool) -> str:
 
 
 def cut_down(snippet: Snippet) -> str:
-    """The example with the first half of its longest literal; empty where it has none to cut."""
-    try:
-        tree = ast.parse(snippet.expression, mode="eval")
-    except SyntaxError:
-        return ""
+    """The example with the first half of its longest literal, as a script; empty where it has none to cut."""
+    tree = ast.parse(snippet.code)
     nodes = [
         node
         for node in ast.walk(tree)
         if (isinstance(node, ast.List | ast.Tuple) and len(node.elts) > 2)
         or (isinstance(node, ast.Constant) and isinstance(node.value, str) and len(node.value) > 3)
     ]
-    if not nodes:
+    if not nodes or not isinstance(tree.body[-1], ast.Expr):
         return ""
-    longest = max(nodes, key=lambda node: (node.end_col_offset or 0) - node.col_offset)
+    longest = max(nodes, key=lambda node: len(ast.unparse(node)))
     if isinstance(longest, ast.Constant):
         longest.value = str(longest.value)[: len(str(longest.value)) // 2]
     elif isinstance(longest, ast.List | ast.Tuple):
         longest.elts = longest.elts[: len(longest.elts) // 2]
-    expression = ast.unparse(tree)
-    return f"{snippet.code.removesuffix(snippet.expression)}print(repr({expression}))"
+    lines = [ast.unparse(statement) for statement in tree.body]
+    return "\n".join([*lines[:-1], f"print(repr({lines[-1]}))"])
