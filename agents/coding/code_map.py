@@ -1,7 +1,7 @@
 """Which functions, classes and values the files of a repository define, and which of them each one names."""
 
 import ast
-from collections import deque
+import heapq
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,8 +11,9 @@ _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 @dataclass(frozen=True)
 class Definition:
-    """Lines [first, last] of a file, from 1. kind: `def`, `class` or `value`. names: what its text refers to, and what
-    is defined in it. parameters: of a function. body: line of its first statement behind the documentation.
+    """Lines [first, last] of a file, from 1. kind: `def`, `class` or `value`. names: what its text refers to and what
+    is defined in it, of a class without the texts of its methods. parameters: of a function. body: line of its first
+    statement behind the documentation.
     """
 
     path: str
@@ -54,26 +55,34 @@ class CodeMap:
         return min(functions or there, key=lambda one: one.last - one.first, default=None)
 
     def way(self, names: Iterable[str], target: Definition) -> list[Definition] | None:
-        """The shortest chain from a definition with one of the names to the target, each named by the one before."""
-        starts = sorted(
-            (one for name in set(names) for one in self.by_name.get(name, ())),
-            key=lambda one: (one.path != target.path, one.kind == "value", one.path, one.first),
-        )
-        before: dict[Definition, Definition | None] = dict.fromkeys(starts, None)
-        waiting = deque(starts)
+        """The chain with least to read from a definition with one of the names to the target; each names the next."""
+        starts = [one for name in sorted(set(names)) for one in self.by_name.get(name, ())]
+        before: dict[Definition, Definition | None] = {}
+        waiting: list[tuple[float, int, Definition, Definition | None]] = []
+        for one in starts:
+            heapq.heappush(waiting, (_effort(one), len(waiting), one, None))
+        pushed = len(waiting)
         while waiting:
-            here = waiting.popleft()
+            effort, _, here, previous = heapq.heappop(waiting)
+            if here in before:
+                continue
+            before[here] = previous
             if here == target:
                 chain = [here]
-                while (previous := before[chain[0]]) is not None:
-                    chain.insert(0, previous)
+                while (earlier := before[chain[0]]) is not None:
+                    chain.insert(0, earlier)
                 return chain
             for name in sorted(here.names):
                 for one in self.by_name.get(name, ()):
                     if one not in before:
-                        before[one] = here
-                        waiting.append(one)
+                        pushed += 1
+                        heapq.heappush(waiting, (effort + _effort(one), pushed, one, here))
         return None
+
+
+def _effort(one: Definition) -> float:
+    """Of finding and reading a definition; of a class its outline alone is read."""
+    return 1.5 if one.kind == "class" else 1.0 + (one.last - one.first) / 40
 
 
 def _definitions(path: str, tree: ast.AST) -> list[Definition]:
@@ -113,11 +122,16 @@ def _definition(path: str, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Cl
 
 def _names(node: ast.AST) -> frozenset[str]:
     names = set()
-    for child in ast.walk(node):
-        if isinstance(child, ast.Name):
-            names.add(child.id)
-        elif isinstance(child, ast.Attribute):
-            names.add(child.attr)
-        elif isinstance(child, (*_FUNCTIONS, ast.ClassDef)) and child is not node:
-            names.add(child.name)
+    parts = list(ast.iter_child_nodes(node)) if isinstance(node, ast.ClassDef) else [node]
+    for part in parts:
+        if isinstance(node, ast.ClassDef) and isinstance(part, (*_FUNCTIONS, ast.ClassDef)):
+            names.add(part.name)
+            continue
+        for child in ast.walk(part):
+            if isinstance(child, ast.Name):
+                names.add(child.id)
+            elif isinstance(child, ast.Attribute):
+                names.add(child.attr)
+            elif isinstance(child, (*_FUNCTIONS, ast.ClassDef)) and child is not node:
+                names.add(child.name)
     return frozenset(names)

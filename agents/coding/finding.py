@@ -9,7 +9,7 @@ from agents.coding.evidence import Evidence
 from agents.coding.hands import Hands, Work
 
 WINDOW = 30  # lines of a view
-LONGEST_WAY = 4
+LONGEST_WAY = 4  # definitions on it; a list of the functions that run tells more then
 WINDOWS = 6  # of one function
 
 
