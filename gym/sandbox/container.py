@@ -81,7 +81,7 @@ class ContainerSandbox(Queued):
             *self._runtime, "run", "--rm", "-i", f"--name={name}", "--log-driver=none", "--pull=never",
             "--network=none", "--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges",
             f"--user={user}:{user}", f"--memory={memory}m", f"--memory-swap={memory}m",
-            f"--pids-limit={limits.processes + remote.PROCESSES_BESIDE}", "--cpus=1", "--ulimit=nofile=1024:1024",
+            f"--pids-limit={limits.processes + remote.PROCESSES_BESIDE}", "--ulimit=nofile=1024:1024",
             "--ulimit=nproc=4096:4096", "--ulimit=core=0:0",
             f"--shm-size={1 << 20}", f"--tmpfs={remote.PLACE}:rw,exec,nosuid,nodev,mode=1777,"
             f"size={max(1, limits.file_mb)}m", "--workdir=/", "--entrypoint=",

@@ -143,6 +143,7 @@ def exchange(
             status = process.wait()
         finally:
             timer.cancel()
+            process.kill()
             process.stdout.close()
         errors.seek(0)
         lines = errors.read().decode("utf-8", "replace").strip().splitlines()
@@ -154,7 +155,10 @@ def _read(pipe: BinaryIO | Any) -> dict[str, Any] | None:
     body = pipe.read(int.from_bytes(head, "big")) if len(head) == 4 else b""
     if not body or len(body) < int.from_bytes(head, "big"):
         return None
-    value: dict[str, Any] = json.loads(body)
+    try:
+        value: dict[str, Any] = json.loads(body)
+    except ValueError:  # an image's own words
+        return None
     return value
 
 

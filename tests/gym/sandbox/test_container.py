@@ -50,7 +50,7 @@ def test_a_job_runs_with_every_limit_on_the_command_line(log: Path, tmp_path: Pa
     words = last_call(log)
     for word in (
         "--network=none", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--read-only", "--memory=167m",
-        "--memory-swap=167m", "--pids-limit=9", "--cpus=1", "--pull=never", "--log-driver=none",
+        "--memory-swap=167m", "--pids-limit=9", "--pull=never", "--log-driver=none",
         "--tmpfs=/sandbox/box:rw,exec,nosuid,nodev,mode=1777,size=7m", "tiny",
     ):  # fmt: skip
         assert word in words
