@@ -99,7 +99,7 @@ def make(wanted: Wanted, project: Project, folder: Path, seed: int, teacher: Hel
         refuse_if_found(box, project)
         for side, count in (("train", wanted.tasks), ("held", wanted.held)):
             own_seed = seed32(seed, project.name, side)
-            drawn = _candidates(project, own_seed, side if wanted.own else None, teacher)
+            drawn = _candidates(project, baseline, own_seed, side if wanted.own else None, teacher)
             missing = count
             while missing:  # a bug about which nothing can be said is no task
                 bugs, funnel = prove(box, project, baseline, missing, own_seed, candidates=drawn, workers=workers)
@@ -121,10 +121,12 @@ def make(wanted: Wanted, project: Project, folder: Path, seed: int, teacher: Hel
     return Made(rows, len(baseline.tests), baseline.left_out, dict(sorted(reasons.items())), kinds, names)
 
 
-def _candidates(project: Project, seed: int, side: str | None, teacher: Helping) -> Iterator[tuple[Edit, ...]]:
+def _candidates(
+    project: Project, baseline: Baseline, seed: int, side: str | None, teacher: Helping
+) -> Iterator[tuple[Edit, ...]]:
     """Drawn ones and a teacher's; of a user's repository those whose functions all are on one side."""
     sources = parse_code(project)
-    drawn, draw = iter(Draw(project, sources, seed)), rng(seed, "who")
+    drawn, draw = iter(Draw(project, baseline, sources, seed)), rng(seed, "who")
     written: Iterator[tuple[Edit, ...]] = iter(())
     if teacher.complete is not None and teacher.rewritten:
         written = rewrites(teacher.complete, sources, seed)

@@ -96,7 +96,8 @@ def test_a_registry_out_of_reach(package: Package, tmp_path: Path, monkeypatch: 
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
     monkeypatch.setenv("PIP_RETRIES", "0")
     started = time.monotonic()
-    with pytest.raises(RepositoryError, match=r"^shapes==1\.0: the package registry can't be reached, or has no such package$"):
+    line = r"^shapes==1\.0: the package registry can't be reached, or has no such package$"
+    with pytest.raises(RepositoryError, match=line):
         fetch(package, tmp_path / "archives")
     assert time.monotonic() - started < 60
 

@@ -130,4 +130,3 @@ def test_tasksets_open_by_name() -> None:
         open_taskset("facts")
     with open_sandbox("fork", workers=1) as box:
         assert open_taskset("code", box=box).name == "code"
-        assert open_taskset("repair", box=box).name == "repair"
