@@ -8,15 +8,15 @@ with open_project(project, store) as box:
 
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from agents.chat.protocol import ChatClient, ChatRefusal, ChatRequest
+from agents.chat.protocol import ChatClient, Dialog
 from agents.coding.expert import Expert
 from agents.conversations.agents import Agent
 from agents.conversations.judge import Judgement
-from agents.conversations.llm_agent import Acting
+from agents.conversations.llm_agent import Acting, led
 from agents.conversations.trajectory import Counted
 from agents.loop import loop
 from gym.repositories.grading import grade
@@ -58,6 +58,11 @@ class CodingTrajectory(Counted):
     verdict: Judgement
 
 
+def opening(task: RepairTask) -> list[dict[str, Any]]:
+    """What the programmer is told."""
+    return [{"role": "system", "content": SYSTEM}, {"role": "user", "content": task.issue}]
+
+
 class CodingSessions:
     """Sessions on tasks of one project; its methods may be called from several threads.
 
@@ -80,17 +85,8 @@ class CodingSessions:
         """
         copy = self.working_copy(task)
         expert = Expert(self.project, task, copy.start, agent, seed, shell=copy.shell)
-        return self._session(expert, copy, task, agent, OPTIONS)
-
-    def attend(
-        self, model: loop.Model, task: RepairTask, agent: Agent, options: loop.Options = OPTIONS
-    ) -> CodingTrajectory:
-        """Lets any model work on the task.
-
-        Raises:
-            InfrastructureError: the sandbox or the model's server failed.
-        """
-        return self._session(model, self.working_copy(task), task, agent, options)
+        run = loop.run(expert, copy.call, opening(task), copy.tools(), OPTIONS)
+        return self.ended(task, agent, copy, run)
 
     def replay(self, task: RepairTask, messages: Sequence[Mapping[str, Any]]) -> tuple[str, list[str]]:
         """(hash of the files, tool results) of the calls in `messages`, run again in a new working copy."""
@@ -112,11 +108,12 @@ class CodingSessions:
         files = solver_tree(project, task)
         return Workspace(files, self.box, limits=LIMITS, roots=project.roots, environment=environment)
 
-    def _session(
-        self, model: loop.Model, copy: Workspace, task: RepairTask, agent: Agent, options: loop.Options
-    ) -> CodingTrajectory:
-        opening = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": task.issue}]
-        run = loop.run(model, copy.call, opening, copy.tools(), options)
+    def ended(self, task: RepairTask, agent: Agent, copy: Workspace, run: loop.Run) -> CodingTrajectory:
+        """The session of a run that has come to its end in a working copy.
+
+        Raises:
+            InfrastructureError: the sandbox or the model's server failed.
+        """
         if run.stop is loop.Stop.INFRASTRUCTURE:
             raise loop.InfrastructureError(run.detail)
         judged = self.verdict(task, copy.files, run)
@@ -146,32 +143,34 @@ class CodingSessions:
         return Judgement(False, kind, result.reason)
 
 
-class Served:
-    """A chat client in the programmer's place; the seed is of every turn."""
+@dataclass(frozen=True)
+class Case:
+    """Who works on which task; the seed is of the model's turns."""
 
-    def __init__(self, client: ChatClient, acting: Acting, seed: int) -> None:
-        self.client, self.acting, self.seed = client, acting, seed
+    sessions: CodingSessions
+    task: RepairTask
+    agent: Agent
+    seed: int
 
-    def __call__(self, messages: Sequence[loop.Message], tools: Sequence[Mapping[str, Any]]) -> loop.Message:
-        """
-        Raises:
-            InfrastructureError, Refused, Truncated: there is no whole turn.
-            ChatError: no request can be answered.
-        """
-        acting = self.acting
-        limits = acting.max_tokens, acting.temperature
-        request = ChatRequest(tuple(messages), *limits, seed=self.seed, tools=tuple(tools))
-        if not self.client.fits(request):
-            raise loop.Truncated("the model's context is full")
-        (answer,) = self.client.complete([request])
-        if isinstance(answer, ChatRefusal):
-            kinds = {"refused": loop.Refused, "too_long": loop.Truncated, "failed": loop.InfrastructureError}
-            raise kinds[answer.kind](answer.reason)
-        if answer.finish_reason == "length":
-            raise loop.Truncated(f"a turn of {acting.max_tokens} tokens was cut")
-        return loop.assistant(answer.text, answer.reasoning, answer.tool_calls)
 
-    def options(self) -> loop.Options:
-        """Limits of its sessions."""
-        room = self.acting.context_tokens - self.acting.max_tokens
-        return loop.Options(max_steps=self.acting.max_steps, context_tokens=room, parallel=1)
+def act(
+    client: ChatClient, cases: Iterable[Case], acting: Acting, on_done: Callable[[int, CodingTrajectory], None]
+) -> None:
+    """Lets a model work, on as many tasks at once as the client asks at once; commands and tests run one by one.
+
+    Args:
+        cases: taken when there is room for another one.
+        on_done: called in the calling thread with (index of the case, its session) when it has ended.
+
+    Raises:
+        ChatError: no request can be answered; what was answered before is in the client's store.
+        InfrastructureError: the sandbox failed, or the model's server did at every try.
+    """
+
+    def dialog(index: int, case: Case) -> Dialog:
+        copy = case.sessions.working_copy(case.task)
+        asking = loop.steps(copy.call, opening(case.task), acting.options(), tools=copy.tools())
+        run = yield from led(client, asking, copy.tools(), acting, case.seed)
+        on_done(index, case.sessions.ended(case.task, case.agent, copy, run))
+
+    client.converse(dialog(index, case) for index, case in enumerate(cases))

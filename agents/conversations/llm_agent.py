@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from agents.chat.protocol import ChatAnswer, ChatClient, ChatRefusal, ChatRequest, Dialog
 from agents.conversations.task import Goal, WorldTask
@@ -29,6 +29,11 @@ class Acting:
     max_steps: int
     plays_user: bool = False
 
+    def options(self) -> loop.Options:
+        """The loop's: what a request may have is the context without the answer."""
+        room = self.context_tokens - self.max_tokens
+        return loop.Options(max_steps=self.max_steps, context_tokens=room, parallel=1)
+
 
 def act(client: ChatClient, cases: Iterable[Case], acting: Acting, on_done: Callable[[int, Trajectory], None]) -> None:
     """Leads the conversations to their ends, as many at once as the client asks at once; none waits for another.
@@ -46,6 +51,7 @@ def act(client: ChatClient, cases: Iterable[Case], acting: Acting, on_done: Call
     client.converse(_dialog(client, case_index, case, acting, on_done) for case_index, case in enumerate(cases))
 
 
+T = TypeVar("T")
 Asking = Generator[ChatRequest, ChatAnswer, str | None]
 
 
@@ -53,9 +59,7 @@ def _dialog(
     client: ChatClient, case_index: int, case: Case, acting: Acting, on_done: Callable[[int, Trajectory], None]
 ) -> Dialog:
     user = ModelUser(case, acting) if acting.plays_user else case.user()
-    room = acting.context_tokens - acting.max_tokens
-    options = loop.Options(max_steps=acting.max_steps, context_tokens=room, parallel=1)
-    conversation = Conversation(case, options)
+    conversation = Conversation(case, acting.options())
     answer: str | None = None
     for _ in range(TURNS):
         if isinstance(user, ModelUser):
@@ -73,26 +77,35 @@ def _dialog(
 def _served(client: ChatClient, conversation: Conversation, text: str, asked: Sequence[int], acting: Acting) -> Asking:
     """The agent's answer to a message of the user that adds the goals `asked`; None where it came to none."""
     case = conversation.case
-    tools = tuple(case.declarations)
-    serving = conversation.serve(text, asked)
+    return (yield from led(client, conversation.serve(text, asked), case.declarations, acting, case.seed))
+
+
+def led(
+    client: ChatClient,
+    working: Generator[list[loop.Message], loop.Message, T],
+    tools: Sequence[Mapping[str, Any]],
+    acting: Acting,
+    seed: int,
+) -> Generator[ChatRequest, ChatAnswer, T]:
+    """Lets the model act in a loop (see `agents.loop.loop.steps`): yields its requests, returns what the loop does."""
     try:
-        view = next(serving)
+        view = next(working)
         while True:
             request = ChatRequest(
-                tuple(view), max_tokens=acting.max_tokens, temperature=acting.temperature, seed=case.seed, tools=tools
+                tuple(view), max_tokens=acting.max_tokens, temperature=acting.temperature, seed=seed, tools=tuple(tools)
             )
             if not client.fits(request):
-                view = serving.throw(ContextExhausted("the model's context is full"))
+                view = working.throw(ContextExhausted("the model's context is full"))
                 continue
             answer = yield request
             if isinstance(answer, ChatRefusal):
-                view = serving.throw(_END[answer.kind](answer.reason))
+                view = working.throw(_END[answer.kind](answer.reason))
             elif answer.finish_reason == "length":
-                view = serving.throw(loop.Truncated(f"a turn of {acting.max_tokens} tokens was cut"))
+                view = working.throw(loop.Truncated(f"a turn of {acting.max_tokens} tokens was cut"))
             else:
-                view = serving.send(loop.assistant(answer.text, answer.reasoning, answer.tool_calls))
+                view = working.send(loop.assistant(answer.text, answer.reasoning, answer.tool_calls))
     except StopIteration as end:
-        said: str | None = end.value
+        said: T = end.value
         return said
 
 

@@ -1,18 +1,21 @@
 """Coding sessions on a made-up package: judged by hidden tests, replayed, and open to any model."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from agents.chat.protocol import ChatRefusal, ChatRequest, ChatResponse
+from agents.chat.open import open_client
+from agents.chat.protocol import ChatClient, ChatRefusal, ChatResponse
 from agents.coding import sessions
-from agents.coding.sessions import OPTIONS, CodingSessions, Served
+from agents.coding.sessions import Case, CodingSessions, CodingTrajectory, act
 from agents.conversations.llm_agent import Acting
 from agents.loop import loop
+from bench.mock_endpoint import Action, MockEndpoint
 from gym.repositories.task import RepairTask
 from gym.sandbox import SandboxError
-from k2model.chat.messages import call_id, render
+from k2model.chat.messages import render
 from tests.agents.coding.conftest import agent
 from tests.answering import Answering
 
@@ -90,42 +93,52 @@ def test_no_session_where_the_project_can_be_looked_up(coding: CodingSessions, m
 # ---- a model in the programmer's place ------------------------------------------------------------------------
 
 
-def called(name: str, **arguments: Any) -> ChatResponse:
+def called(name: str, **arguments: Any) -> dict[str, Any]:
     function = {"name": name, "arguments": json.dumps(arguments)}
-    return ChatResponse("", "I act.", ({"id": call_id(name, 0), "type": "function", "function": function},))
+    return {"content": "", "tool_calls": [{"id": "call_x", "type": "function", "function": function}]}
 
 
-def test_a_model_works_through_the_same_loop(coding: CodingSessions, tasks: list[RepairTask]) -> None:
+def served(coding: CodingSessions, task: RepairTask, client: ChatClient, **limits: Any) -> CodingTrajectory:
+    done: list[CodingTrajectory] = []
+    acting = replace(ACTING, **limits)
+    act(client, [Case(coding, task, agent(), 7)], acting, lambda index, session: done.append(session))
+    return done[0]
+
+
+def test_a_model_behind_a_url_works_through_the_same_loop(coding: CodingSessions, tasks: list[RepairTask]) -> None:
     edit = {"old_str": "if following != point:", "new_str": "if following == point:"}
     turns = [
         called("bash", command="cd /workspace && grep -rn following shapes | head -n 3"),
         called("edit", path="shapes/plane.py", **edit),
-        ChatResponse("The comparison was the wrong way round; it is fixed."),
+        {"content": "The comparison was the wrong way round; it is fixed."},
     ]
+    bodies = []
 
-    def answer(request: ChatRequest) -> ChatResponse:
-        assert [tool["function"]["name"] for tool in request.tools] == ["bash", "view", "search", "edit"]
-        assert request.seed == 7 and request.messages[1]["content"] == tasks[0].issue
-        return turns[sum(message["role"] == "assistant" for message in request.messages)]
+    def behave(body: dict[str, Any], before: int) -> Action:
+        bodies.append(body)
+        turn = turns[sum(message["role"] == "assistant" for message in body["messages"])]
+        reply = {"choices": [{"index": 0, "message": {"role": "assistant", **turn}, "finish_reason": "stop"}]}
+        return Action(raw=json.dumps(reply).encode())
 
-    model = Served(Answering(answer), ACTING, 7)
-    done = coding.attend(model, tasks[0], agent(), model.options())
-    assert done.verdict.kept and "following" in done.messages[3]["content"]
+    with MockEndpoint(behave) as server:
+        done = served(coding, tasks[0], open_client(f"{server.url}#m"))
+    assert done.verdict.kept and "following" in done.messages[3]["content"], done.verdict
+    assert [tool["function"]["name"] for tool in bodies[0]["tools"]] == ["bash", "view", "search", "edit"]
+    assert bodies[0]["messages"][1]["content"] == tasks[0].issue and bodies[0]["seed"] == 7
     assert coding.replay(tasks[0], done.messages)[0] == done.state_hash
 
 
 def test_a_model_that_comes_to_no_end_gives_no_answer(coding: CodingSessions, tasks: list[RepairTask]) -> None:
-    cut = ChatResponse("I thi", finish_reason="length")
-    for reply, stop in (
-        (cut, "token_limit"),
-        (ChatRefusal("refused", "a filter"), "refused"),
-        (called("view", path="."), "step_limit"),
-    ):
-        client = Answering(lambda request, reply=reply: reply)  # type: ignore[misc]
-        done = coding.attend(Served(client, ACTING, 1), tasks[0], agent(), loop.Options(max_steps=2))
+    function = {"name": "view", "arguments": '{"path": "."}'}
+    look = ChatResponse("", "", ({"id": "x", "type": "function", "function": function},))
+    replies = {
+        "token_limit": ChatResponse("I thi", finish_reason="length"),
+        "refused": ChatRefusal("refused", "a filter"),
+        "context_exhausted": ChatRefusal("too_long", "over 4096"),
+        "step_limit": look,
+    }
+    for stop, reply in replies.items():
+        done = served(coding, tasks[0], Answering(lambda request, reply=reply: reply), max_steps=2)  # type: ignore[misc]
         assert done.verdict.verdict == "no_answer" and stop in done.verdict.reason, done.verdict
-    full = Served(Answering(lambda request: "x", fits=lambda request: False), ACTING, 1)
-    assert "context is full" in coding.attend(full, tasks[0], agent(), OPTIONS).verdict.reason
-    lost = Served(Answering(lambda request: ChatRefusal("failed", "no connection")), ACTING, 1)
     with pytest.raises(loop.InfrastructureError, match="no connection"):
-        coding.attend(lost, tasks[0], agent(), OPTIONS)
+        served(coding, tasks[0], Answering(lambda request: ChatRefusal("failed", "no connection")))
