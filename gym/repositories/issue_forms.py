@@ -79,7 +79,7 @@ def _session(one: ProvenCall) -> str:
     """An interactive session, as Python's own prompt shows it."""
     rows = []
     for part in [*one.imports, *one.setup, one.snippet.expression]:
-        first, *rest = part.split("\n")
+        first, *rest = [row for row in part.split("\n") if row]
         rows += [f">>> {first}", *(f"... {line}" for line in rest)]
         if rest and first.startswith(("def ", "class ", "@", "for ", "if ", "with ")):
             rows.append("...")
@@ -93,9 +93,12 @@ def _session(one: ProvenCall) -> str:
 
 
 def _script(one: ProvenCall, last: str) -> str:
-    head = "\n".join(one.imports)
-    gap = "\n\n" if one.imports else ""
-    return head + gap + "\n".join([*one.setup, last])
+    text = "\n".join(one.imports) + ("\n\n" if one.imports else "")
+    parts = [*one.setup, last]
+    for part, following in zip(parts, [*parts[1:], ""]):
+        near = any(held.startswith(("def ", "class ", "@")) for held in (part, following))
+        text += part + ("\n\n\n" if near and following else "\n" if following else "")
+    return text
 
 
 def _printed(one: ProvenCall, voice: Voice) -> str:

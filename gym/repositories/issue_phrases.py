@@ -226,3 +226,11 @@ TESTS = (
     "Running the test-suite, I get a failure here:",
 )
 MESSAGES = ("It ends with", "The message is", "What pytest says:", "Output:")
+FURTHER = (
+    "There is something else:",
+    "A second thing that I ran into:",
+    "And another one, maybe not related:",
+    "While I am at it:",
+    "I also see this:",
+    "One more:",
+)

@@ -14,8 +14,11 @@ from gym.repositories.issue_forms import FORMS, Voice, fence, joined, ticked
 from gym.repositories.snippets import Failure
 
 
-def write_text(facts: Facts, form: str, rng: np.random.Generator) -> str | None:
+def write_text(facts: Facts, form: str, rng: np.random.Generator, *, further: bool = False) -> str | None:
     """An issue in one of FORMS; None where the facts don't fit it.
+
+    Args:
+        further: it goes on from another matter in the same issue, so it has neither title nor greeting.
 
     Raises:
         KeyError: no such form.
@@ -32,13 +35,15 @@ def write_text(facts: Facts, form: str, rng: np.random.Generator) -> str | None:
     body = FORMS[form](facts, voice)
     if body is None:
         return None
+    if further:
+        return joined(voice.draw(phrases.FURTHER), body)
     return joined(
         title, opening if form != "line" else "", body, voice.draw(phrases.CLOSINGS) if form != "line" else ""
     )
 
 
-def write_test_text(failure: Failure, project: str, rng: np.random.Generator) -> str:
-    """An issue that quotes a failing test whole."""
+def write_test_text(failure: Failure, project: str, rng: np.random.Generator, *, further: bool = False) -> str:
+    """An issue that quotes a failing test whole; `further` as in `write_text`."""
     name = failure.test.rsplit("::", 1)[-1]
     voice = Voice(rng, {"p": project, "t": _name(name, rng), "f": _name(name, rng)})
     title = _titled(voice, phrases.TEST_TITLES, name)
@@ -48,13 +53,13 @@ def write_test_text(failure: Failure, project: str, rng: np.random.Generator) ->
     where = f"`{path}`" if voice.chance(0.6) else ""
     told = [voice.draw(phrases.MESSAGES), fence(message)] if message else []
     return joined(
-        title,
-        opening,
+        voice.draw(phrases.FURTHER) if further else title,
+        "" if further else opening,
         voice.draw(phrases.TESTS),
         where,
         fence(failure.source, "python"),
         *told,
-        voice.draw(phrases.CLOSINGS),
+        "" if further else voice.draw(phrases.CLOSINGS),
     )
 
 

@@ -3,17 +3,16 @@
 Offline, all words are drawn; where there is a teacher, `rewritten` has it tell the same facts in its own words.
 """
 
-import ast
-import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 import numpy as np
 
 from gym.repositories.issue_facts import Facts, got, holds_facts, want
 from gym.repositories.issue_forms import FORMS
+from gym.repositories.issue_leaks import gives_away
+from gym.repositories.issue_naming import called, imported, sentence_about
 from gym.repositories.issue_text import write_test_text, write_text
 from gym.repositories.project import Project
 from gym.repositories.snippets import Candidate, Failure, ProvenCall, describe, prove
@@ -25,21 +24,17 @@ BATCHES = 3
 CANDIDATES = 16  # calls that are run
 TRIES = 12  # forms that are tried
 QUOTED_TEST = "quoted_test"
-_DIAGNOSES = re.compile(
-    r"off[- ]by[- ]one|\b(swapped|inverted|negated|reversed)\b (argument|condition|comparison|operand|value)"
-    r"|wrong (variable|operator|comparison|default)"
-    r"|(missing|removed|dropped|forgotten) (return|branch|raise|break|continue|condition|argument|assignment|else)\b",
-    re.IGNORECASE,
-)
+TEACHER = "teacher"
 
 
 @dataclass(frozen=True)
 class Issue:
-    """An issue and what it rests on.
+    """An issue and what it rests on; of several bugs each is told.
 
-    form: a name of FORMS, or `quoted_test`. chain: calls from the reported to the changed function, that one included.
-    quoted: ids of tests that the text shows or names: the solver may see them. names: what it gives away, where that
-    could not be avoided.
+    form: a name of FORMS, `quoted_test` or `teacher`; of several bugs joined by `+`. snippet, chain: the first proven
+    call, and the calls from it to the changed function, that one included. quoted: ids of tests that the text shows or
+    names: the solver may see them. names: what it gives away, where that could not be avoided. proven: all calls that
+    it must hold.
     """
 
     text: str
@@ -48,52 +43,72 @@ class Issue:
     chain: int | None
     quoted: tuple[str, ...]
     names: tuple[str, ...]
-    proven: ProvenCall | None = None
+    proven: tuple[ProvenCall, ...] = ()
 
 
-def gives_away(text: str, project: Project, edits: Sequence[Edit]) -> tuple[str, ...]:
-    """What a text says about the place and the kind of a bug: `file PATH`, `kind KIND`, `function NAME`."""
-    found = []
-    for edit in edits:
-        name = edit.path.rsplit("/", 1)[-1]
-        if edit.path in text or re.search(rf"(?<![\w/.]){re.escape(name)}", text):
-            found.append(f"file {edit.path}")
-        kind = edit.kind.replace("_", "[ _-]")
-        if "_" in edit.kind and re.search(rf"\b{kind}\b", text, re.IGNORECASE):
-            found.append(f"kind {edit.kind}")
-        if said := _DIAGNOSES.search(text):
-            found.append(f"kind {said[0]}")
-        *owners, function = edit.function.split(".")
-        if function and _names_function(text, owners, function):
-            found.append(f"function {edit.function}")
-    return tuple(dict.fromkeys(found))
+@dataclass(frozen=True)
+class _Matter:
+    """What one issue is about. further: whether another bug was told before it in the same text."""
 
+    box: Box
+    project: Project
+    edits: Sequence[Edit]
+    fail_to_pass: Sequence[str]
+    rng: np.random.Generator
+    further: bool = False
 
-def _names_function(text: str, owners: Sequence[str], function: str) -> bool:
-    """A method by its name after a dot; `__init__` and `__call__` by their class, which is what one calls."""
-    if function in ("__init__", "__call__", "__new__") and owners:
-        return re.search(rf"\b{re.escape(owners[-1])}\b", text) is not None
-    return re.search(rf"(?<!\w)(?:test_)?{re.escape(function)}(?!\w)", text) is not None
+    def away(self, text: str) -> tuple[str, ...]:
+        return gives_away(text, self.project, self.edits)
+
+    def facts_away(self, one: ProvenCall) -> tuple[str, ...]:
+        """What a call gives away however it is told."""
+        return self.away("\n".join([one.snippet.code, want(one), got(one)]))
 
 
 def write_issue(
     box: Box, project: Project, edits: Sequence[Edit], fail_to_pass: Sequence[str], rng: np.random.Generator
 ) -> Issue | None:
-    """An issue for the bug, by a call that is proven to show it, else by a quoted failing test; None where neither is.
+    """An issue that tells of every edit, by a call that is proven to show it, else by a quoted failing test.
+
+    None where nothing can be said of one of them.
 
     Raises:
         SandboxError: the sandbox itself failed.
     """
-    broken = apply_edits(project.files, tuple(edits))
+    parts: list[Issue] = []
+    for edit in edits:
+        part = _one(_Matter(box, project, edits, fail_to_pass, rng, further=bool(parts)), edit)
+        if part is None:
+            return None
+        parts.append(part)
+    if len(parts) == 1:
+        return parts[0]
+    first = next((part for part in parts if part.snippet is not None), parts[0])
+    text = "\n\n".join(part.text for part in parts)
+    return Issue(
+        text=text,
+        form="+".join(part.form for part in parts),
+        snippet=first.snippet,
+        chain=first.chain,
+        quoted=tuple(dict.fromkeys(test for part in parts for test in part.quoted)),
+        names=gives_away(text, project, edits),
+        proven=tuple(one for part in parts for one in part.proven),
+    )
+
+
+def _one(matter: _Matter, edit: Edit) -> Issue | None:
+    """The part of an issue that one of the edits is the cause of; its calls are proven with all of them made."""
+    alone = apply_edits(matter.project.files, (edit,))
     seen: list[Failure] = []
-    order = _spread(fail_to_pass)
+    order = _spread(matter.fail_to_pass)
     for start in range(0, min(len(order), BATCHES * TESTS), TESTS):
-        failures = describe(box, project, broken, order[start : start + TESTS], edits)
-        issue = _from_calls(box, project, broken, edits, fail_to_pass, failures, rng)
+        failures = describe(matter.box, matter.project, alone, order[start : start + TESTS], (edit,))
+        proven = _proven(matter, edit, failures)
+        issue = _from_calls(matter, proven) if proven else None
         if issue is not None:
             return issue
         seen += failures
-    return _from_test(project, edits, seen, rng)
+    return _from_test(matter, seen)
 
 
 def _spread(tests: Sequence[str]) -> list[str]:
@@ -110,55 +125,46 @@ def _spread(tests: Sequence[str]) -> list[str]:
     return [test for _, _, test in sorted(ranked, key=lambda one: one[:2])]
 
 
-def _from_calls(
-    box: Box,
-    project: Project,
-    broken: dict[str, bytes],
-    edits: Sequence[Edit],
-    fail_to_pass: Sequence[str],
-    failures: Sequence[Failure],
-    rng: np.random.Generator,
-) -> Issue | None:
+def _proven(matter: _Matter, edit: Edit, failures: Sequence[Failure]) -> list[ProvenCall]:
+    """Proven calls that tell neither file nor kind, those that give least away and read best first."""
     candidates = _candidates(failures)
-    if not candidates:
-        return None
-    proven = [one for one in prove(box, project, broken, candidates, edits) if one is not None]
-    proven = [
-        one for one in proven if not any(name.startswith(("file", "kind")) for name in _says_of(one, project, edits))
-    ]
-    if not proven:
-        return None
-    ranked = sorted(proven, key=lambda one: (len(_says_of(one, project, edits)), _plainness(one)))
-    first = _says_of(ranked[0], project, edits), _plainness(ranked[0])[0]
-    best = [one for one in ranked if (_says_of(one, project, edits), _plainness(one)[0]) == first]
-    main = best[int(rng.integers(min(3, len(best))))]
+    broken = apply_edits(matter.project.files, tuple(matter.edits))
+    proven = prove(matter.box, matter.project, broken, candidates, (edit,)) if candidates else []
+    away = {one: matter.facts_away(one) for one in proven if one is not None}
+    kept = [one for one, names in away.items() if not any(name.startswith(("file", "kind")) for name in names)]
+    return sorted(kept, key=lambda one: (len(away[one]), _plainness(one)))
+
+
+def _from_calls(matter: _Matter, proven: Sequence[ProvenCall]) -> Issue | None:
+    least, truth = matter.facts_away(proven[0]), _plainness(proven[0])[0]
+    best = [one for one in proven if (matter.facts_away(one), _plainness(one)[0]) == (least, truth)]
+    main = best[int(matter.rng.integers(min(3, len(best))))]
     rest: dict[str, ProvenCall] = {}
     for one in best:
         if one.snippet.expression != main.snippet.expression:
             rest.setdefault(one.snippet.good + one.snippet.broken, one)
-    least = set(_says_of(main, project, edits))
-    name = called(main, project)
+    project, name = matter.project, called(main, matter.project)
     facts = Facts(
         project=project.name,
         version=project.version,
         proven=(main, *list(rest.values())[:2]),
         name=name,
-        quote=sentence_about(project, name) if len(_imported(main, project)) == 1 else "",
-        tests=tuple(_spread(fail_to_pass)[:2]),
-        failing=len(fail_to_pass),
-        hidden=tuple(edit.path for edit in edits),
+        quote=sentence_about(project, name) if len(imported(main, project)) == 1 else "",
+        tests=() if len(matter.edits) > 1 else tuple(_spread(matter.fail_to_pass)[:2]),
+        failing=len(matter.fail_to_pass),
+        hidden=tuple(edit.path for edit in matter.edits),
     )
     issue = None
     for _ in range(TRIES):
-        form = list(FORMS)[int(rng.integers(len(FORMS)))]
-        text = write_text(facts, form, rng)
+        form = list(FORMS)[int(matter.rng.integers(len(FORMS)))]
+        text = write_text(facts, form, matter.rng, further=matter.further)
         if text is None or not holds_facts(text, main):
             continue
-        names = gives_away(text, project, edits)
+        names = matter.away(text)
         quoted = facts.tests if form == "report" else ()
         if issue is None or len(names) < len(issue.names):
-            issue = Issue(text, form, main.snippet, main.chain, quoted, names, main)
-        if set(names) <= least:
+            issue = Issue(text, form, main.snippet, main.chain, quoted, names, (main,))
+        if set(names) <= set(least):
             return issue
     return issue
 
@@ -170,11 +176,6 @@ def _candidates(failures: Sequence[Failure]) -> list[Candidate]:
     return list(dict.fromkeys(drawn))[:CANDIDATES]
 
 
-def _says_of(one: ProvenCall, project: Project, edits: Sequence[Edit]) -> tuple[str, ...]:
-    """What the facts alone give away, however they are told."""
-    return gives_away("\n".join([one.snippet.code, want(one), got(one)]), project, edits)
-
-
 def _plainness(one: ProvenCall) -> tuple[bool, int]:
     """Small for what reads well: a value rather than a truth about it, no failure on the way to it, little text."""
     truth = one.relation == "condition" and one.snippet.good in ("True", "False")
@@ -183,81 +184,17 @@ def _plainness(one: ProvenCall) -> tuple[bool, int]:
     )
 
 
-def _from_test(
-    project: Project, edits: Sequence[Edit], failures: Sequence[Failure], rng: np.random.Generator
-) -> Issue | None:
-    quotable = [failure for failure in failures if failure.source]
-    if not quotable:
-        return None
+def _from_test(matter: _Matter, failures: Sequence[Failure]) -> Issue | None:
+    """The shortest failing test that gives least away."""
     best: Issue | None = None
-    for failure in sorted(quotable, key=lambda one: len(one.source))[:4]:
-        text = write_test_text(failure, project.name, rng)
-        names = gives_away(text, project, edits)
-        if best is None or len(names) < len(best.names):
+    for failure in sorted((one for one in failures if one.source), key=lambda one: len(one.source))[:4]:
+        text = write_test_text(failure, matter.project.name, matter.rng, further=matter.further)
+        names = matter.away(text)
+        if not any(name.startswith(("file", "kind")) for name in names) and (
+            best is None or len(names) < len(best.names)
+        ):
             best = Issue(text, QUOTED_TEST, None, None, (failure.test,), names)
-    return best if best is not None and not any(name.startswith(("file", "kind")) for name in best.names) else None
-
-
-def _imported(one: ProvenCall, project: Project) -> set[str]:
-    """Names that the program has of the project."""
-    found = set()
-    for statement in ast.parse("\n".join(one.imports)).body:
-        if isinstance(statement, ast.Import | ast.ImportFrom):
-            for alias in statement.names:
-                module = statement.module or "" if isinstance(statement, ast.ImportFrom) else alias.name
-                if module.split(".")[0] in project.packages:
-                    found.add((alias.asname or alias.name).split(".")[0])
-    return found
-
-
-def called(one: ProvenCall, project: Project) -> str:
-    """What of the project the reported program calls, as a user would name it: `take`, `Box.turned`."""
-    imported = _imported(one, project)
-    for part in (one.snippet.expression, *reversed(one.setup)):
-        for node in ast.walk(ast.parse(part)):
-            match node:
-                case ast.Call(func=ast.Attribute(value=ast.Call(func=ast.Name(id=owner)), attr=name)) if (
-                    owner in imported
-                ):
-                    return f"{owner}.{name}" if owner[:1].isupper() else owner
-                case ast.Call(func=ast.Name() | ast.Attribute() as func) if _root(func) in imported:
-                    return ast.unparse(func)
-                case ast.Attribute() if _root(node) in imported:
-                    return ast.unparse(node)
-    return sorted(imported)[0] if imported else project.name
-
-
-def _root(node: ast.expr) -> str:
-    while isinstance(node, ast.Attribute):
-        node = node.value
-    return node.id if isinstance(node, ast.Name) else ""
-
-
-def sentence_about(project: Project, name: str) -> str:
-    """The first sentence of the documentation of what is called; empty where its name is not one function's alone."""
-    found = [text for one, text in _documentation(project) if one == name.rsplit(".", 1)[-1]]
-    if len(found) != 1:
-        return ""
-    first = " ".join(found[0].split("\n\n")[0].split())
-    return first if 15 < len(first) < 200 and ">>>" not in first else ""
-
-
-@lru_cache(maxsize=8)
-def _documentation_of(contents: tuple[bytes, ...]) -> tuple[tuple[str, str], ...]:
-    found = []
-    for content in contents:
-        try:
-            tree = ast.parse(content)
-        except (SyntaxError, ValueError):
-            continue
-        for node in ast.walk(tree):
-            if isinstance(node, ast.FunctionDef | ast.ClassDef):
-                found.append((node.name, ast.get_docstring(node) or ""))
-    return tuple(found)
-
-
-def _documentation(project: Project) -> tuple[tuple[str, str], ...]:
-    return _documentation_of(tuple(project.files[path] for path in project.code))
+    return best
 
 
 def rewritten(
@@ -268,13 +205,17 @@ def rewritten(
     Args:
         complete: gives a model's answer to a prompt.
     """
-    if issue.proven is None:
+    if not issue.proven:
         return issue
     for _ in range(tries):
         text = complete(_prompt(issue, project.name)).strip()
         names = gives_away(text, project, edits)
-        if 40 < len(text) < 4000 and holds_facts(text, issue.proven) and set(names) <= set(issue.names):
-            return replace(issue, text=text, form="teacher", names=names)
+        if (
+            40 < len(text) < 4000
+            and all(holds_facts(text, one) for one in issue.proven)
+            and set(names) <= set(issue.names)
+        ):
+            return replace(issue, text=text, form=TEACHER, names=names)
     return issue
 
 

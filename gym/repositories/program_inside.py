@@ -179,22 +179,29 @@ def forked(program: dict[str, Any], later: bool, depth: Depth | None) -> dict[st
 def main() -> None:
     with open("ask.json", encoding="utf-8") as handle:
         ask = json.load(handle)
-    with open("ran.jsonl", "w", encoding="utf-8") as out:
-        os.chdir("tree")
-        work = os.getcwd()
-        roots = [os.path.normpath(os.path.join(work, root)) for root in ask["roots"]]
-        sys.path[:] = [*roots, *(path for path in sys.path[1:] if path not in roots)]
-        sys.dont_write_bytecode = True
-        for line in sorted({line for program in ask["programs"] for line in program["imports"]}):
-            with contextlib.suppress(Exception):
-                exec(line, {})
-        for program in ask["programs"]:
-            told = forked(program, False, None)
-            worth = "value" in told and told["holds"] is not ask["useless"]
-            again = forked(program, True, Depth(work, ask["code"], ask["changed"])) if worth else {}
-            told |= {"again": again.get("value"), "chain": again.get("chain"), "work": work}
-            told["place"] = os.path.dirname(os.path.dirname(work))
-            out.write(json.dumps(told) + "\n")
+    place = os.getcwd()
+    os.chdir("tree")
+    work = os.getcwd()
+    roots = [os.path.normpath(os.path.join(work, root)) for root in ask["roots"]]
+    sys.path[:] = [*roots, *(path for path in sys.path[1:] if path not in roots)]
+    sys.dont_write_bytecode = True
+    for line in sorted({line for program in ask["programs"] for line in program["imports"]}):
+        with contextlib.suppress(Exception):
+            exec(line, {})
+    rows = []
+    for program in ask["programs"]:
+        told = forked(program, False, None)
+        worth = "value" in told and told["holds"] is not ask["useless"]
+        again = forked(program, True, Depth(work, ask["code"], ask["changed"])) if worth else {}
+        told |= {
+            "again": again.get("value"),
+            "chain": again.get("chain"),
+            "work": work,
+            "place": os.path.dirname(place),
+        }
+        rows.append(json.dumps(told))
+    with open(f"{place}/ran.jsonl", "w", encoding="utf-8") as out:  # after every program, so that none writes to it
+        out.write("".join(f"{row}\n" for row in rows))
 
 
 main()

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from gym.repositories.issue_facts import holds_facts
-from gym.repositories.issues import Issue, called, gives_away, rewritten, sentence_about, write_issue
+from gym.repositories.issue_leaks import gives_away
+from gym.repositories.issue_naming import called, sentence_about
+from gym.repositories.issues import Issue, rewritten, write_issue
 from gym.repositories.libraries import open_project
 from gym.repositories.project import Project
 from gym.repositories.snippets import ProvenCall
@@ -42,9 +44,9 @@ def edge_issue(box: Sandbox, toy_project: Project, edge_bug: Edit) -> Issue:
 
 
 def test_a_bug_in_a_helper_is_told_by_its_caller(edge_issue: Issue) -> None:
-    assert edge_issue.snippet is not None and edge_issue.proven is not None
+    assert edge_issue.snippet is not None
     assert "perimeter" in edge_issue.text and "_edges" not in edge_issue.text
-    assert holds_facts(edge_issue.text, edge_issue.proven)
+    assert holds_facts(edge_issue.text, edge_issue.proven[0])
     assert (edge_issue.chain, edge_issue.names) == (2, ())
 
 
@@ -75,6 +77,18 @@ def test_a_failing_test_is_quoted_where_no_call_can_be_told(box: Sandbox, toy_pr
     assert made is not None
     assert (made.form, made.snippet, made.quoted) == ("quoted_test", None, (test,))
     assert "with self.assertRaises(ValueError):\n        Box(-1, 2)" in made.text
+
+
+def test_each_of_two_bugs_is_told(box: Sandbox, toy_project: Project, edge_bug: Edit) -> None:
+    other = edit_of(toy_project, "total += gap", "pass", "fit", "operator", "shapes/layout.py")
+    tests = ["tests/test_plane.py::test_perimeter", "tests/test_layout.py::FitTest::test_fit_in_rows"]
+    made = write_issue(box, toy_project, (edge_bug, other), tests, np.random.default_rng(0))
+    assert made is not None
+    assert "perimeter(" in made.text and "fit(" in made.text
+    assert [one.symptom for one in made.proven] == ["wrong", "wrong"]
+    assert all(holds_facts(made.text, one) for one in made.proven)
+    assert len(made.form.split("+")) == 2
+    assert write_issue(box, toy_project, (edge_bug, other), tests[:1], np.random.default_rng(0)) is None
 
 
 def test_nothing_can_be_said_without_a_failing_test(box: Sandbox, toy_project: Project, edge_bug: Edit) -> None:

@@ -1,0 +1,68 @@
+"""What a program calls, and what the documentation says about it."""
+
+import ast
+import re
+from functools import lru_cache
+
+from gym.repositories.project import Project
+from gym.repositories.snippets import ProvenCall
+
+
+def imported(one: ProvenCall, project: Project) -> set[str]:
+    """Names that the program has of the project."""
+    found = set()
+    for statement in ast.parse("\n".join(one.imports)).body:
+        if isinstance(statement, ast.Import | ast.ImportFrom):
+            for alias in statement.names:
+                module = statement.module or "" if isinstance(statement, ast.ImportFrom) else alias.name
+                if module.split(".")[0] in project.packages:
+                    found.add((alias.asname or alias.name).split(".")[0])
+    return found
+
+
+def called(one: ProvenCall, project: Project) -> str:
+    """What of the project the reported program calls, as a user would name it: `take`, `Box.turned`."""
+    known = imported(one, project)
+    for part in (one.snippet.expression, *reversed(one.setup)):
+        for node in ast.walk(ast.parse(part)):
+            match node:
+                case ast.Call(func=ast.Attribute(value=ast.Call(func=ast.Name(id=owner)), attr=name)) if owner in known:
+                    return f"{owner}.{name}" if owner[:1].isupper() else owner
+                case ast.Call(func=ast.Name() | ast.Attribute() as func) if _root(func) in known:
+                    return ast.unparse(func)
+                case ast.Attribute() if _root(node) in known:
+                    return ast.unparse(node)
+    return sorted(known)[0] if known else project.name
+
+
+def _root(node: ast.expr) -> str:
+    while isinstance(node, ast.Attribute):
+        node = node.value
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def sentence_about(project: Project, name: str) -> str:
+    """The first sentence of the documentation of what is called; empty where its name is not one function's alone."""
+    found = [text for one, text in _documentation(project) if one == name.rsplit(".", 1)[-1]]
+    if len(found) != 1:
+        return ""
+    first = re.split(r"(?<=[.!?])\s+(?=[A-Z])", " ".join(found[0].split("\n\n")[0].split()))[0]
+    return first if 15 < len(first) < 200 and ">>>" not in first else ""
+
+
+@lru_cache(maxsize=8)
+def _documentation_of(contents: tuple[bytes, ...]) -> tuple[tuple[str, str], ...]:
+    found = []
+    for content in contents:
+        try:
+            tree = ast.parse(content)
+        except (SyntaxError, ValueError):
+            continue
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef):
+                found.append((node.name, ast.get_docstring(node) or ""))
+    return tuple(found)
+
+
+def _documentation(project: Project) -> tuple[tuple[str, str], ...]:
+    return _documentation_of(tuple(project.files[path] for path in project.code))
