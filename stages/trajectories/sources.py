@@ -25,6 +25,7 @@ from gym.repositories.stored import TABLE, StoredTasks
 from gym.sandbox import SandboxError
 from stages.harness.errors import InputError
 from stages.harness.mcp_servers import own_servers
+from stages.harness.sandbox import sandboxes
 from stages.harness.stage import Stage
 from stages.harness.teacher import Teacher
 from stages.trajectories import shards
@@ -95,7 +96,7 @@ def coding(stage: OwnStage, agents: Sequence[Agent], stack: ExitStack) -> list[P
         return paths
     workers = stage.common.threads
     try:
-        stored = stack.enter_context(StoredTasks(TABLE, workers))
+        stored = stack.enter_context(StoredTasks(TABLE, workers, sandboxes()))
         engineers = Engineers(stored, agents, stage.seed32("coding"))
         with stage.progress(stage.params.coding, "session") as progress:
             for path, numbers in zip(paths, todo, strict=True):
