@@ -197,11 +197,12 @@ class Workspace:
             return "\n".join(below[:SHOWN]) + more, False
         text = self.files[path].decode("utf-8", "replace").replace("\r\n", "\n")
         lines = text.removesuffix("\n").split("\n") if text else []  # as editors and `grep -n` count them
-        last = min(len(lines), start + SHOWN - 1, end or len(lines))
+        wanted = min(len(lines), end or len(lines))
+        last = min(wanted, start + SHOWN - 1)
         if start > max(1, len(lines)):
             return f"error: {path} has {len(lines)} lines", True
         shown = [f"{number}\t{lines[number - 1]}" for number in range(start, last + 1)]
-        return "\n".join([*shown, *([f"[{len(lines) - last} more lines]"] if last < len(lines) else [])]), False
+        return "\n".join([*shown, *([f"[{wanted - last} more lines]"] if last < wanted else [])]), False
 
     def _below(self, path: str) -> list[str]:
         """The file of this name, or the files below this folder, in order."""
