@@ -96,6 +96,9 @@ def claims_of(statement: ast.stmt, guards: list[ast.With]) -> Iterator[Claim]:
                     yield args[0], "condition", SINGLES[name], None
             elif not name.startswith("assert"):
                 yield call, "works", "True", None
+                for part in args:  # what failed may have been made for a helper that judges
+                    if any(isinstance(below, ast.Call) for below in ast.walk(part)):
+                        yield part, "works", "True", None
         case ast.Assign(value=value) | ast.Return(value=ast.expr() as value) | ast.Expr(value=value):
             yield value, "works", "True", None
         case ast.For(iter=value):

@@ -2,21 +2,23 @@
 
 import ast
 import re
+from collections.abc import Mapping
 from functools import lru_cache
 
 from gym.repositories.project import Project
 from gym.repositories.snippets import ProvenCall
 
 
-def imported(one: ProvenCall, project: Project) -> set[str]:
-    """Names that the program has of the project."""
-    found = set()
+def imported(one: ProvenCall, project: Project) -> dict[str, str]:
+    """What the program has of the project: its own names by those that the program uses."""
+    found = {}
     for statement in ast.parse("\n".join(one.imports)).body:
         if isinstance(statement, ast.Import | ast.ImportFrom):
             for alias in statement.names:
                 module = statement.module or "" if isinstance(statement, ast.ImportFrom) else alias.name
                 if module.split(".")[0] in project.packages:
-                    found.add((alias.asname or alias.name).split(".")[0])
+                    name = alias.name.split(".")[0] if alias.asname is None else alias.name
+                    found[(alias.asname or alias.name).split(".")[0]] = name
     return found
 
 
@@ -27,12 +29,17 @@ def called(one: ProvenCall, project: Project) -> str:
         for node in ast.walk(ast.parse(part)):
             match node:
                 case ast.Call(func=ast.Attribute(value=ast.Call(func=ast.Name(id=owner)), attr=name)) if owner in known:
-                    return f"{owner}.{name}" if owner[:1].isupper() else owner
+                    return f"{known[owner]}.{name}" if known[owner][:1].isupper() else known[owner]
                 case ast.Call(func=ast.Name() | ast.Attribute() as func) if _root(func) in known:
-                    return ast.unparse(func)
+                    return _named(func, known)
                 case ast.Attribute() if _root(node) in known:
-                    return ast.unparse(node)
-    return sorted(known)[0] if known else project.name
+                    return _named(node, known)
+    return min(known.values()) if known else project.name
+
+
+def _named(node: ast.expr, known: Mapping[str, str]) -> str:
+    root, dot, rest = ast.unparse(node).partition(".")
+    return known[root] + dot + rest
 
 
 def _root(node: ast.expr) -> str:

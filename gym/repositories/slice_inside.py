@@ -217,7 +217,7 @@ class Slice:
                     if (alias.asname or alias.name).split(".")[0] == name and self.public(alias.name):
                         self.note(name, alias.name, f"import {alias.name}" + (f" as {name}" if alias.asname else ""))
                         return True
-            if isinstance(node, ast.ImportFrom) and stores(node, name):
+            if isinstance(node, ast.ImportFrom) and (stores(node, name) or node.names[0].name == "*"):
                 modules.append((source_of(node, place.module).get("__name__", ""), original(node, name)))
         if isinstance(value, types.ModuleType):
             parent, _, last = value.__name__.rpartition(".")

@@ -134,10 +134,11 @@ def test_methods_are_named_by_their_class_or_name(toy_project: Project, edge_bug
         ("shapes.area([1]) + 1", "shapes.area"),
         ("shapes.UNITS", "shapes.UNITS"),
         ("made.turned()", "Box"),
+        ("B(2, 3).turned()", "Box.turned"),
     ],
 )
 def test_name_of_what_is_called(toy_project: Project, expression: str, name: str) -> None:
-    imports = ("import shapes", "from shapes import Box, area")
+    imports = ("import shapes", "from shapes import Box, Box as B, area")
     setup = ("made = Box(1, 2)",) if "made" in expression else ()
     one = ProvenCall(Snippet("", expression, "1", "2"), imports, setup, "equal", None)
     assert called(one, toy_project) == name

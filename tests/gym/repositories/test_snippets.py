@@ -166,13 +166,22 @@ TESTS = {
         "    assert isinstance(math.sqrt(area([(0, 0), (0, 2), (2, 2)])), float)\n",
         "from shapes import area\nmath.sqrt(area([(0, 0), (0, 2), (2, 2)]))",
     ),
+    "what was made for a helper that judges": (
+        "    def check(value):\n        assert value > 0\n    check(math.sqrt(area([(0, 0), (0, 2), (2, 2)])))\n",
+        "from shapes import area\nmath.sqrt(area([(0, 0), (0, 2), (2, 2)]))",
+    ),
+    "a name of a starred import": (
+        "    assert [area([(0, 0), (0, 2), (2, 2)]), parse_size('1')] == [2.0, 1]\n",
+        "from shapes import area, parse_size\n[area([(0, 0), (0, 2), (2, 2)]), parse_size('1')]",
+    ),
     "a mocked module": ("    import unittest.mock as m\n    assert area(m.MagicMock()) == 2.0\n", None),
 }
 
 
 @pytest.fixture(scope="module")
 def more(toy_project: Project) -> Project:
-    head = "import math\n\nimport pytest\n\nfrom shapes import Polygon, area\n\n\n@pytest.fixture\ndef corner():\n"
+    head = "import math\n\nimport pytest\n\nfrom shapes import Polygon, area\nfrom shapes.layout import *\n\n\n"
+    head += "@pytest.fixture\ndef corner():\n"
     head += "    start = [(0, 0), (0, 2)]\n    return Polygon(start + [(2, 2)])\n\n\n"
     head += "def same(expected, value):\n    assert expected == value\n\n\n"
     head += "def twice(points):\n    return [(2 * x, 2 * y) for x, y in points]\n"
