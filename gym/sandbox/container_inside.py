@@ -26,6 +26,7 @@ from zygote_processes import anonymous_pages, clean_up, living, usage_of
 
 PLACE = "/sandbox/box"  # a file system in memory; as deep as the place of the other levels
 POLL_S = 0.02
+READY = 3  # descriptor
 OWN = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8"}
 OOM_COUNTS = ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control")
 Streams = tuple[TextIO, TextIO, TextIO]
@@ -59,13 +60,14 @@ def limit(job: dict[str, Any]) -> None:
 
 
 def child(job: dict[str, Any], folder: str, streams: Streams, pipes: list[int]) -> None:
-    """Becomes the program; never returns."""
+    """Becomes the program; never returns. The last of the pipes learns that all limits are set, from this code alone."""
     status = FAILED_LAYER
     try:
         os.setsid()
         for target, source in enumerate(pipes):
             os.dup2(source, target)
-        os.closerange(3, 1 << 16)
+        os.set_inheritable(READY, False)
+        os.closerange(READY + 1, 1 << 16)
         os.chdir(folder)
         os.umask(0o077)
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -75,6 +77,8 @@ def child(job: dict[str, Any], folder: str, streams: Streams, pipes: list[int]) 
         lockdown.seccomp(allow_exec=True)
         os.environ.clear()
         os.environ.update({**OWN, "HOME": folder, "TMPDIR": folder, **job["env"]})
+        os.write(READY, b"1")
+        os.close(READY)
         if job["argv"]:
             signal.signal(signal.SIGPIPE, signal.SIG_DFL)
             os.execvp(job["argv"][0], job["argv"])
@@ -113,13 +117,13 @@ def watch(job: dict[str, Any], folder: str, asked: int) -> dict[str, Any]:
     lim = job["limits"]
     streams = open_streams()
     stdin = sealed(job["stdin"].encode())
-    (out_r, out_w), (err_r, err_w) = os.pipe(), os.pipe()
+    (out_r, out_w), (err_r, err_w), (ready_r, ready_w) = os.pipe(), os.pipe(), os.pipe()
     own_pages, killed_before = anonymous_pages(os.getpid()), oom_kills()
     started = time.monotonic()
     pid = os.fork()
     if pid == 0:
-        child(job, folder, streams, [stdin, out_w, err_w])
-    for fd in (stdin, out_w, err_w):
+        child(job, folder, streams, [stdin, out_w, err_w, ready_w])
+    for fd in (stdin, out_w, err_w, ready_w):
         os.close(fd)
     pidfd = os.pidfd_open(pid)
     poller = select.poll()
@@ -155,6 +159,10 @@ def watch(job: dict[str, Any], folder: str, asked: int) -> dict[str, Any]:
         os.set_blocking(fd, False)
         reason = drain(fd, pipes, poller, lim["output_bytes"]) or reason
         os.close(fd)
+    if not os.read(ready_r, 1):
+        return {
+            "failed": pipes[err_r].decode("utf-8", "replace").strip().rpartition("\n")[2] or "the program did not start"
+        }
     space = os.statvfs(folder)
     if not reason and not (space.f_bavail and space.f_ffree):
         reason = "output_limit"

@@ -4,8 +4,6 @@ from typing import Any
 
 from gym.sandbox.job import Job, Outcome, Verdict
 
-FAILED_LAYER = 120  # exit status of a child that could not lock itself down
-
 
 def failed(detail: str) -> Outcome:
     """The outcome that says nothing about the program."""
@@ -36,8 +34,6 @@ def _verdict(reason: str, status: int, stderr: str, cpu_s: float, job: Job) -> t
     last = stderr.strip().rsplit("\n", 1)[-1]
     if reason:
         return Verdict(reason), f"stopped: {reason.replace('_', ' ')}"
-    if status == FAILED_LAYER and "lockdown" in stderr:
-        return Verdict.INFRASTRUCTURE_ERROR, f"a layer is missing: {last}"
     if status in (-24, 152) or (status in (-9, 137) and cpu_s >= job.limits.cpu_s):
         return Verdict.CPU_LIMIT, f"{cpu_s:.1f} s of processor time"
     if status in (-31, 159):

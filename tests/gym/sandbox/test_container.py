@@ -82,6 +82,16 @@ def test_a_program_that_ends_its_container_gets_no_second_chance(log: Path, tmp_
     assert last_call(log, "rm")[-1] == last_call(log)[3].removeprefix("--name=")
 
 
+def test_no_program_can_pass_for_a_failure_of_the_sandbox(log: Path, tmp_path: Path) -> None:
+    box = ContainerSandbox("tiny", tmp_path)
+    forged = "import os, sys\nos.write(2, b'OSError: lockdown')\nfor fd in range(3, 99):\n    try: os.write(fd, b'0')\n"
+    forged += "    except OSError: pass\nos._exit(120)"
+    assert box.run(Job(source=forged)).verdict is Verdict.WRONG_EXIT
+    failed = box.run(Job(source="print(1)", env={"A=": "1"}))
+    assert failed.verdict is Verdict.INFRASTRUCTURE_ERROR
+    assert failed.detail == "ValueError: illegal environment variable name"
+
+
 def test_libraries_stand_read_only_in_the_place_of_the_images_packages(log: Path, tmp_path: Path) -> None:
     own = tmp_path / "own"
     own.mkdir()
