@@ -214,7 +214,7 @@ def report(facts: Facts, voice: Voice) -> str | None:
     one = facts.proven[0]
     named = "\n".join(f"FAILED {test}" for test in facts.tests)
     choices = phrases.REPORTS if facts.failing > len(facts.tests) else phrases.REPORTS_ALL
-    opening = voice.draw(choices, count=str(facts.failing))
+    opening = voice.draw(choices)
     code = fence(_printed(one, voice), "python")
     return joined(opening, fence(named), voice.draw(phrases.BOILS), code, _actual(one, voice), _expected(one, voice))
 

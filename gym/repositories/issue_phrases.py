@@ -187,10 +187,10 @@ EXAMPLES = (
     "I tried the example from the docs of {f}:",
 )
 REPORTS = (
-    "CI is red. {count} of the tests fail, among them",
-    "The test run fails ({count} failures). The ones that I looked at:",
-    "{count} failures in the test-suite, e.g.",
-    "Our build runs the tests of {p}, and {count} fail, for instance",
+    "CI is red. Several tests fail, among them",
+    "The test run fails. The ones that I looked at:",
+    "Failures in the test-suite, e.g.",
+    "Our build runs the tests of {p}, and several fail, for instance",
 )
 REPORTS_ALL = (
     "CI is red:",

@@ -44,7 +44,7 @@ def write_text(facts: Facts, form: str, rng: np.random.Generator, *, further: bo
 
 def write_test_text(failure: Failure, project: str, rng: np.random.Generator, *, further: bool = False) -> str:
     """An issue that quotes a failing test whole; `further` as in `write_text`."""
-    name = failure.test.rsplit("::", 1)[-1]
+    name = failure.test.partition("[")[0].rsplit("::", 1)[-1]
     voice = Voice(rng, {"p": project, "t": _name(name, rng), "f": _name(name, rng)})
     title = _titled(voice, phrases.TEST_TITLES, name)
     opening = voice.draw(phrases.GREETINGS)

@@ -119,7 +119,7 @@ class Names(ast.NodeTransformer):
 
 
 class Plain(ast.NodeTransformer):
-    """`(lambda x: f(x))(1)` becomes `f(1)`, and `f(**{"k": 1})` becomes `f(k=1)`."""
+    """`(lambda x: f(x))(1)` and `f(*[1])` become `f(1)`, and `f(**{"k": 1})` becomes `f(k=1)`."""
 
     def visit_Call(self, node: ast.Call) -> ast.expr:
         self.generic_visit(node)
@@ -134,6 +134,8 @@ class Plain(ast.NodeTransformer):
                 case _:
                     words.append(word)
         node.keywords = words
+        spread = [arg.value.elts if _starred(arg) else [arg] for arg in node.args]  # type: ignore[attr-defined]
+        node.args = [arg for held in spread for arg in held]
         match node:
             case ast.Call(
                 func=ast.Lambda(args=ast.arguments(args=names, defaults=[]) as formal, body=body), keywords=[]
@@ -146,6 +148,10 @@ class Plain(ast.NodeTransformer):
                 ):
                     return Names(dict(zip([one.arg for one in names], node.args))).visit(body)  # type: ignore[no-any-return]
         return node
+
+
+def _starred(node: ast.expr) -> bool:
+    return isinstance(node, ast.Starred) and isinstance(node.value, ast.List | ast.Tuple)
 
 
 class Attributes(ast.NodeTransformer):

@@ -159,7 +159,7 @@ TESTS = {
         "scaled = lambda k, **more: area([(0, 0), (0, k), (k, k)], **more)\nscaled(2)",
     ),
     "a plain lambda": (
-        "    scaled = lambda k: area([(0, 0), (0, k), (k, k)], **{'signed': False})\n    assert scaled(2) == 2.0\n",
+        "    scaled = lambda k: area([(0, 0), (0, k), (k, k)], **{'signed': False})\n    assert scaled(*[2]) == 2.0\n",
         "from shapes import area\narea([(0, 0), (0, 2), (2, 2)], signed=False)",
     ),
     "a type": (
