@@ -108,15 +108,15 @@ class Evidence:
     def can_trace(self) -> bool:
         return self.hands.shell and self.snippet is not None and not self.traced
 
-    def trace(self, folder: str) -> Work[None]:
-        """Which functions below a folder the example's script calls."""
+    def trace(self, package: str) -> Work[None]:
+        """Which functions of a package the example's script calls."""
         assert self.snippet is not None
         self.traced = True
         write = ""
         if not self.script:
             self.script = SCRIPTS[self.hands.between(0, len(SCRIPTS) - 1)]
             write = f"cat > {self.script} <<'EOF'\n{program(self.snippet)}\nEOF\n"
-        names = rf"s|.*/\({re.escape(folder)}/[^,]*\),.*funcname: \(.*\)|\1 \2|p"
+        names = rf"s|.*/\({re.escape(package)}/[^,]*\),.*funcname: \(.*\)|\1 \2|p"
         listed = f"python -m trace --listfuncs {self.script} | grep -v '<' | sed -n '{names}' | head -n 30"
         yield from self.hands.bash(self.hands.words.say("trace"), write + listed)
 

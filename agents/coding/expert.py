@@ -4,7 +4,6 @@ It knows the repair and which functions lead to it; nothing else. What it opens,
 in the issue or in a result before, and what it does next depends on what really came back.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,6 +14,7 @@ from agents.coding.evidence import SUITE, Evidence, cut_down
 from agents.coding.finding import Finder
 from agents.coding.fixes import Change, broken_files, misremembered, print_change, right_change, wrong_change
 from agents.coding.hands import Hands, Work
+from agents.coding.suite import Tests
 from agents.coding.wording import Words, told
 from agents.conversations.agents import Agent
 from gym.repositories.project import Project
@@ -50,11 +50,13 @@ class Expert:
         rng = np.random.default_rng([seed, 43])
         self.hands = Hands(task.issue, Words(rng, aloud=agent.thinks), rng, shell=shell)
         self.evidence = Evidence(self.hands, task, files)
+        self.tests = Tests(self.hands, self.evidence, project, task)
         self.bugs = task.edits
         self.order = self._order(rng)
         self.steps = ORDERS[self.order][0]
         astray = bool(rng.random() < ASTRAY)
-        self.finder = Finder(self.hands, self.evidence, astray=astray, prefers_trace="trace" in self.steps)
+        tracing = "trace" in self.steps
+        self.finder = Finder(self.hands, self.evidence, project.packages, astray=astray, prefers_trace=tracing)
         self.slips = 0
         self.done: list[tuple[Change, str]] = []
         self.work: Work[None] | None = None
@@ -94,7 +96,7 @@ class Expert:
                 if self.done and not self.evidence.whole:
                     yield from self.evidence.run_suite()
                 elif self.evidence.red is None:
-                    yield from self._tests(first=True)
+                    yield from self.tests.run(first=True)
                 bug = self._nearest(code)
             if bug is None and self.done:
                 yield self._say("failed")
@@ -130,10 +132,10 @@ class Expert:
         if "smaller" in self.steps:
             yield from self.evidence.smaller()
         if "tests" in self.steps:
-            yield from self._tests(first=True)
-            yield from self._failing_test()
+            yield from self.tests.run(first=True)
+            yield from self.tests.read_failing()
         if "specification" in self.steps:
-            yield from self._specification()
+            yield from self.tests.read_about()
 
     def _tree(self) -> Work[None]:
         hands = self.hands
@@ -168,45 +170,6 @@ class Expert:
             if distance is not None:
                 near[bug] = distance
         return min(near, key=lambda bug: near[bug], default=None)
-
-    # ---- tests ------------------------------------------------------------------------------------------------------
-
-    def _names(self) -> list[str]:
-        """What tests could be found by: what was changed or is called, as far as it was read."""
-        named = CodeMap(self.evidence.files, self.project.code).by_name
-        changed = [bug.function.rpartition(".")[2] for bug in self.task.edits]
-        reported = [word for word in re.findall(r"\w+", self.task.issue) if word in named and len(word) > 2]
-        others = [name for name in sorted(named) if len(name) > 3]
-        return [name for name in dict.fromkeys([*changed, *reported, *others]) if name in self.hands.notes.words]
-
-    def _tests(self, *, first: bool) -> Work[None]:
-        names = self._names()
-        path = self.evidence.test_file(names)
-        if path and (yield from self.evidence.find_tests(path, names)):
-            yield from self.evidence.run_tests(path, first=first)
-
-    def _failing_test(self) -> Work[None]:
-        """Reads a test that failed, where the run said in which line."""
-        tests = {test.split("::")[-1].split("[")[0]: test.split("::")[0] for test in self.evidence.shown_failing}
-        for path, line, name in self.evidence.frames:
-            if tests.get(name) == path:
-                thought = self.hands.words.say("view_test", name=name)
-                first, last = line - self.hands.between(4, 10), line + self.hands.between(1, 5)
-                yield from self.hands.view(thought, path, first, last)
-                return
-
-    def _specification(self) -> Work[None]:
-        """Reads what the tests say of what was reported, before the code."""
-        names = self._names()
-        path = self.evidence.test_file(names)
-        if not path or not (yield from self.evidence.find_tests(path, names)):
-            return
-        lines = self.evidence.files[path].decode("utf-8", "replace").split("\n")
-        for name in names:
-            hits = [k for k, line in enumerate(lines, 1) if name in line and not line.startswith(("import", "from"))]
-            if 0 < len(hits) <= 15:
-                yield from self.hands.search(self.hands.words.say("find_tests", name=name), rf"\b{name}\b", path)
-                return
 
     # ---- the repair -------------------------------------------------------------------------------------------------
 
@@ -282,7 +245,7 @@ class Expert:
     def _check(self, target: Definition, *, thorough: bool = True) -> Work[None]:
         """The example, and the tests unless the example alone settles a guess."""
         evidence, hands = self.evidence, self.hands
-        names = [target.name, *self._names()]
+        names = [target.name, *self.tests.names()]
         path = evidence.test_file(names)
         if (
             evidence.command

@@ -16,6 +16,7 @@ WINDOWS = 6  # of one function
 class Finder:
     """
     Args:
+        packages: names that the project's code is imported by.
         astray: whether it reads a function first that is not the one.
         prefers_trace: whether it lists the functions that run before it reads any.
 
@@ -23,8 +24,10 @@ class Finder:
         guilty: definitions with the bugs that are there, which are never taken for a wrong one.
     """
 
-    def __init__(self, hands: Hands, evidence: Evidence, *, astray: bool, prefers_trace: bool) -> None:
-        self.hands, self.evidence = hands, evidence
+    def __init__(
+        self, hands: Hands, evidence: Evidence, packages: Sequence[str], *, astray: bool, prefers_trace: bool
+    ) -> None:
+        self.hands, self.evidence, self.packages = hands, evidence, packages
         self.astray, self.prefers_trace = astray, prefers_trace
         self.guilty: list[Definition] = []
         self.visited: set[tuple[str, str]] = set()
@@ -46,9 +49,10 @@ class Finder:
             return (yield from self._up(there, target, goal))
         way = code.way(notes.words, target)
         far = way is None or len(way) > LONGEST_WAY or self.prefers_trace
-        if far and self.evidence.can_trace:
+        package = next((name for name in self.packages if name in notes.words and f"{name}/" in target.path), "")
+        if far and package and self.evidence.can_trace:
             before = target.name in notes.words
-            yield from self.evidence.trace(target.path.rpartition("/")[0].split("/")[-1] or ".")
+            yield from self.evidence.trace(package)
             if target.name in notes.words and not before:
                 self.hands.remark = self.hands.words.say("traced", name=target.name, path=target.path)
             way = code.way(notes.words, target)
