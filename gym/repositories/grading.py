@@ -23,6 +23,7 @@ from gym.verifiers.result import Result, Status
 
 LIMITS = Limits(cpu_s=60.0, wall_s=300.0, memory_mb=2048, file_mb=64, processes=64)
 CANARIES = 4
+CASES = 10  # of a function with parameters
 AGAIN = 40  # tests that must pass beside the canaries
 # A sandbox has pytest loaded already: code that asks whether it is tested is told no where it isn't.
 _UNTESTED = """import sys
@@ -101,8 +102,10 @@ def _must_fail(box: Box, project: Project, task: RepairTask, tree: Mapping[str, 
     }
     wanted = [*task.fail_to_pass, *task.pass_to_pass]
     named = dict.fromkeys(f"{canary.file}::{canary.function}" for canary in planted)
-    opposite = [test for test in wanted if test.partition("[")[0] in named]
-    opposite += [name for name in named if not any(test.partition("[")[0] == name for test in wanted)]
+    opposite = []
+    for name in named:
+        cases = [test for test in wanted if test.partition("[")[0] == name] or [name]
+        opposite += cases[:: -(-len(cases) // CASES)]
     others = [test for test in task.fail_to_pass if test not in opposite][:AGAIN]
 
     def wrong(files_there: Mapping[str, bytes]) -> tuple[list[str], SuiteRun]:
@@ -132,12 +135,14 @@ def _planted(project: Project, task: RepairTask) -> list[Canary]:
     """The same for equal tasks; FAIL_TO_PASS first, in the files that they are in."""
     rng = np.random.default_rng(int.from_bytes(hashlib.sha256(task.id.encode()).digest()[:8]))
     planted: list[Canary] = []
+    seen: set[str] = set()
     for tests in (task.fail_to_pass, task.pass_to_pass):
         functions: dict[str, list[str]] = {}
-        for test in tests:
-            file, _, name = test.partition("[")[0].partition("::")
-            if name and name not in functions.setdefault(file, []):
-                functions[file].append(name)
+        for function in dict.fromkeys(test.partition("[")[0] for test in tests):
+            file, _, name = function.partition("::")
+            if name and function not in seen:
+                functions.setdefault(file, []).append(name)
+            seen.add(function)
         files = [file for file in functions if file in project.files]
         if tests is task.pass_to_pass:
             failing = {test.partition("::")[0] for test in task.fail_to_pass}
