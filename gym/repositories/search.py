@@ -2,6 +2,7 @@
 
 import ast
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -15,7 +16,9 @@ from gym.repositories.suite import LIMITS, OPTIONS
 from gym.repositories.task import Edit
 from gym.sandbox import Box, Job, Limits, SandboxError, Verdict
 
+MOST_TESTS = 60  # that a candidate is tried with: of more every n-th
 MOST_FAILURES = 30
+SURELY = 1.5  # times more failures than that, as those that were tried let expect, are too many
 START_S, USUAL = (
     2.0,
     2.0,
@@ -32,8 +35,9 @@ _INSIDE = Path(__file__).with_name("search_inside.py").read_text(encoding="utf-8
 class Trial:
     """What a candidate did in memory.
 
-    status: failed, survived, endless, died (its process ended before its tests), untested (no test runs its lines) or
-    unswapped (no living function has that code: only a run on disk can tell). failed: node ids, of those tried.
+    status: failed, fails too much, survived, endless, died (its process ended before its tests), untested (no test runs
+    its lines) or unswapped (no living function has that code: only a run on disk can tell). failed: node ids, of those
+    tried.
     """
 
     status: str
@@ -61,12 +65,15 @@ def search(
     trials: dict[int, Trial] = {}
     asked: dict[int, dict[str, object]] = {}
     for number, edits in enumerate(candidates):
-        tests = covering(baseline, sources, edits)
-        if not tests:
+        every = covering(baseline, sources, edits)
+        if not every:
             trials[number] = Trial("untested")
             continue
+        tests = every[:: math.ceil(len(every) / MOST_TESTS)]
+        most = min(MOST_FAILURES, math.ceil(SURELY * MOST_FAILURES * len(tests) / len(every)))
         limit = START_S + USUAL * sum(baseline.seconds[test] for test in tests)
-        asked[number] = {"tests": tests, "limit": limit, "parts": [_part(sources[edit.path], edit) for edit in edits]}
+        parts = [_part(sources[edit.path], edit) for edit in edits]
+        asked[number] = {"tests": tests, "most": most, "limit": limit, "parts": parts}
     cpu_s = 0.0
     if asked:
         answers, cpu_s = _run(box, project, list(asked.values()))
@@ -107,7 +114,6 @@ def _run(box: Box, project: Project, asked: Sequence[Mapping[str, object]]) -> t
         "arguments": [*OPTIONS, *_QUICK, *project.options, *project.tests],
         "roots": list(project.roots),
         "environment": dict(project.environment or {}),
-        "most": MOST_FAILURES,
         "candidates": asked,
     }
     outcome = box.run(

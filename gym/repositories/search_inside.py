@@ -118,8 +118,8 @@ class Functions:
 class Search:
     """A plugin of pytest: serves candidates in the place of the loop over the tests."""
 
-    def __init__(self, candidates: list[dict[str, Any]], most: int, out: int) -> None:
-        self.candidates, self.most, self.out = candidates, most, out
+    def __init__(self, candidates: list[dict[str, Any]], out: int) -> None:
+        self.candidates, self.out = candidates, out
         self.failed: set[str] = set()
         self.pipe = -1
 
@@ -151,7 +151,7 @@ class Search:
         pid = os.fork()
         if pid == 0:
             os.close(read)
-            self.become(chosen, swaps, candidate["limit"], pipe)
+            self.become(chosen, swaps, candidate, pipe)
         os.close(pipe)
         failed, late = told(read, time.monotonic() + WALL * candidate["limit"] + 5.0)
         with contextlib.suppress(ProcessLookupError):
@@ -166,10 +166,11 @@ class Search:
             verdict = "died"
         else:
             verdict = "failed" if failed[:-1] else "survived"
+            verdict = "fails too much" if len(failed) - 1 > candidate["most"] else verdict
         named = sorted({test for test in failed if test is not None})
         return {"status": verdict, "failed": named, "cpu_s": usage.ru_utime + usage.ru_stime}
 
-    def become(self, chosen: list[pytest.Item], swaps: list[Swap], limit: float, pipe: int) -> None:
+    def become(self, chosen: list[pytest.Item], swaps: list[Swap], candidate: dict[str, Any], pipe: int) -> None:
         """Runs tests until too many of them failed; never returns."""
         status = 1
         try:
@@ -178,10 +179,10 @@ class Search:
             for function, code, values, named in swaps:
                 function.__code__, function.__defaults__, function.__kwdefaults__ = code, values, named
             signal.signal(signal.SIGPROF, signal.SIG_DFL)
-            signal.setitimer(signal.ITIMER_PROF, limit)
+            signal.setitimer(signal.ITIMER_PROF, candidate["limit"])
             for item, following in zip(chosen, [*chosen[1:], None]):
                 item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
-                if len(self.failed) > self.most:
+                if len(self.failed) > candidate["most"]:
                     break
             write(pipe, None)
             status = 0
@@ -228,7 +229,7 @@ def main() -> None:
     os.environ["PYTHONPATH"] = ":".join(roots)
     sys.argv = ["pytest"]
     random.seed(0)
-    sys.exit(pytest.main(job["arguments"], plugins=[Search(job["candidates"], job["most"], out)]))
+    sys.exit(pytest.main(job["arguments"], plugins=[Search(job["candidates"], out)]))
 
 
 if __name__ == "__main__":

@@ -247,6 +247,15 @@ def test_a_loop_without_end_is_stopped_and_the_search_goes_on(
     assert 0.2 < trials[0].cpu_s < 2.0
 
 
+def test_a_bug_that_fails_more_tests_than_a_task_may_is_left_early(
+    box: Sandbox, measured: Baseline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search_module, "MOST_FAILURES", 1)
+    two, one = replaced(PROJECT, "number * factor", "number"), replaced(PROJECT, "number * number", "number")
+    trials, _ = search(box, PROJECT, measured, [(two,), (one,)], parse_code(PROJECT))
+    assert [trial.status for trial in trials] == ["fails too much", "failed"]
+
+
 def test_a_suite_that_is_not_collected_stops_the_search(box: Sandbox, measured: Baseline) -> None:
     broken = replace(PROJECT, tests=("nowhere",))
     with pytest.raises(SandboxError, match="code_of_it: no search"):
