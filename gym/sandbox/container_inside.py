@@ -60,7 +60,7 @@ def limit(job: dict[str, Any]) -> None:
 
 
 def child(job: dict[str, Any], folder: str, streams: Streams, pipes: list[int]) -> None:
-    """Becomes the program; never returns. The last of the pipes learns that all limits are set, from this code alone."""
+    """Becomes the program; never returns. The last pipe is told that all limits are set, and closed before it runs."""
     status = FAILED_LAYER
     try:
         os.setsid()
