@@ -2,6 +2,7 @@
 
 import ast
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from agents.coding.hands import Hands, Work, python, tail
@@ -127,16 +128,28 @@ class Evidence:
         return [test for test in self.task.fail_to_pass if test in set(self.task.shown)]
 
     def test_file(self, names: Sequence[str]) -> str:
-        """The file whose tests tell most: one that fails, else one that names what is changed; empty for none."""
+        """The file whose tests tell most; empty for none.
+
+        One with a failing test, as long as it has not passed; else the one that has the first of the names most often.
+        """
         failing = [test.split("::")[0] for test in self.shown_failing]
+        for path in failing:
+            if path in self.files and path not in self.passed:
+                return path
         shown = dict.fromkeys(test.split("::")[0] for test in self.task.shown)
-        naming = [path for path in shown if self._naming(path, names)]
-        found = [path for path in [*failing, *naming] if path in self.files]
-        return found[0] if found else ""
+        words = {path: Counter(re.findall(r"\w+", self._text(path))) for path in shown if path in self.files}
+        for name in names:
+            best = max(words, key=lambda path: words[path][name], default="")
+            if best and words[best][name]:
+                return best
+        return next((path for path in failing if path in self.files), "")
+
+    def _text(self, path: str) -> str:
+        return self.files.get(path, b"").decode("utf-8", "replace")
 
     def _naming(self, path: str, names: Sequence[str]) -> str:
         """The first of the names that a file has; empty for none."""
-        words = set(re.findall(r"\w+", self.files.get(path, b"").decode("utf-8", "replace")))
+        words = set(re.findall(r"\w+", self._text(path)))
         return next((name for name in names if name in words), "")
 
     def find_tests(self, path: str, names: Sequence[str]) -> Work[bool]:

@@ -52,6 +52,7 @@ class Expert:
         self.evidence = Evidence(self.hands, task, files)
         self.tests = Tests(self.hands, self.evidence, project, task)
         self.bugs = task.edits
+        self.reported = task.form.count("+") + 1  # matters that the issue tells of
         self.order = self._order(rng)
         self.steps = ORDERS[self.order][0]
         astray = bool(rng.random() < ASTRAY)
@@ -111,6 +112,9 @@ class Expert:
             if not (yield from self._repair(files, bug, target, change)):
                 return
             yield from self._check(target)
+            if self.bugs and not self.evidence.red and self.reported > len(self.done):
+                self.hands.remark = self.hands.words.say("further")
+                continue
             if self.bugs and not self.evidence.red and not self.evidence.whole:
                 yield from self.evidence.run_suite()
             if not self.evidence.red:
