@@ -14,11 +14,14 @@ from gym.repositories.issue_forms import FORMS, Voice, fence, joined, ticked
 from gym.repositories.snippets import Failure
 
 
-def write_text(facts: Facts, form: str, rng: np.random.Generator, *, further: bool = False) -> str | None:
+def write_text(
+    facts: Facts, form: str, rng: np.random.Generator, *, further: bool = False, more: bool = False
+) -> str | None:
     """An issue in one of FORMS; None where the facts don't fit it.
 
     Args:
         further: it goes on from another matter in the same issue, so it has neither title nor greeting.
+        more: another matter follows, so it has no closing.
 
     Raises:
         KeyError: no such form.
@@ -37,13 +40,16 @@ def write_text(facts: Facts, form: str, rng: np.random.Generator, *, further: bo
         return None
     if further:
         return joined(voice.draw(phrases.FURTHER), body)
-    return joined(
-        title, opening if form != "line" else "", body, voice.draw(phrases.CLOSINGS) if form != "line" else ""
-    )
+    closing = voice.draw(phrases.CLOSINGS)
+    if form == "line":
+        return joined(title, body)
+    return joined(title, opening, body, "" if more else closing)
 
 
-def write_test_text(failure: Failure, project: str, rng: np.random.Generator, *, further: bool = False) -> str:
-    """An issue that quotes a failing test whole; `further` as in `write_text`."""
+def write_test_text(
+    failure: Failure, project: str, rng: np.random.Generator, *, further: bool = False, more: bool = False
+) -> str:
+    """An issue that quotes a failing test whole; `further` and `more` as in `write_text`."""
     name = failure.test.partition("[")[0].rsplit("::", 1)[-1]
     voice = Voice(rng, {"p": project, "t": _name(name, rng), "f": _name(name, rng)})
     title = _titled(voice, phrases.TEST_TITLES, name)
@@ -59,7 +65,7 @@ def write_test_text(failure: Failure, project: str, rng: np.random.Generator, *,
         where,
         fence(failure.source, "python"),
         *told,
-        "" if further else voice.draw(phrases.CLOSINGS),
+        "" if further or more else voice.draw(phrases.CLOSINGS),
     )
 
 

@@ -48,7 +48,7 @@ class Issue:
 
 @dataclass(frozen=True)
 class _Matter:
-    """What one issue is about. further: whether another bug was told before it in the same text."""
+    """What one issue is about. further, more: whether another bug is told before it, after it in the same text."""
 
     box: Box
     project: Project
@@ -56,6 +56,7 @@ class _Matter:
     fail_to_pass: Sequence[str]
     rng: np.random.Generator
     further: bool = False
+    more: bool = False
 
     def away(self, text: str) -> tuple[str, ...]:
         return gives_away(text, self.project, self.edits)
@@ -76,8 +77,8 @@ def write_issue(
         SandboxError: the sandbox itself failed.
     """
     parts: list[Issue] = []
-    for edit in edits:
-        part = _one(_Matter(box, project, edits, fail_to_pass, rng, further=bool(parts)), edit)
+    for number, edit in enumerate(edits, 1):
+        part = _one(_Matter(box, project, edits, fail_to_pass, rng, number > 1, number < len(edits)), edit)
         if part is None:
             return None
         parts.append(part)
@@ -157,7 +158,7 @@ def _from_calls(matter: _Matter, proven: Sequence[ProvenCall]) -> Issue | None:
     issue = None
     for _ in range(TRIES):
         form = list(FORMS)[int(matter.rng.integers(len(FORMS)))]
-        text = write_text(facts, form, matter.rng, further=matter.further)
+        text = write_text(facts, form, matter.rng, further=matter.further, more=matter.more)
         if text is None or not holds_facts(text, main):
             continue
         names = matter.away(text)
@@ -188,7 +189,7 @@ def _from_test(matter: _Matter, failures: Sequence[Failure]) -> Issue | None:
     """The shortest failing test that gives least away."""
     best: Issue | None = None
     for failure in sorted((one for one in failures if one.source), key=lambda one: len(one.source))[:4]:
-        text = write_test_text(failure, matter.project.name, matter.rng, further=matter.further)
+        text = write_test_text(failure, matter.project.name, matter.rng, further=matter.further, more=matter.more)
         names = matter.away(text)
         if not any(name.startswith(("file", "kind")) for name in names) and (
             best is None or len(names) < len(best.names)
