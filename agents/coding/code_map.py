@@ -55,8 +55,12 @@ class CodeMap:
         return min(functions or there, key=lambda one: one.last - one.first, default=None)
 
     def way(self, names: Iterable[str], target: Definition) -> list[Definition] | None:
-        """The chain with least to read from a definition with one of the names to the target; each names the next."""
-        starts = [one for name in sorted(set(names)) for one in self.by_name.get(name, ())]
+        """The chain with least to read from a definition with one of the names to the target; each names the next.
+
+        A special method is reached by its class: its name alone tells nothing.
+        """
+        told = sorted({name for name in names if not name.startswith("__")})
+        starts = [one for name in told for one in self.by_name.get(name, ())]
         before: dict[Definition, Definition | None] = {}
         waiting: list[tuple[float, int, Definition, Definition | None]] = []
         for one in starts:

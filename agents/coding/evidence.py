@@ -118,7 +118,8 @@ class Evidence:
             self.script = SCRIPTS[self.hands.between(0, len(SCRIPTS) - 1)]
             write = f"cat > {self.script} <<'EOF'\n{program(self.snippet)}\nEOF\n"
         names = rf"s|.*/\({re.escape(package)}/[^,]*\),.*funcname: \(.*\)|\1 \2|p"
-        listed = f"python -m trace --listfuncs {self.script} | grep -v '<' | sed -n '{names}' | head -n 30"
+        bodies = r"grep -v '<\| [A-Z]\w*$'"  # of modules and classes, which every import runs
+        listed = f"python -m trace --listfuncs {self.script} | {bodies} | sed -n '{names}' | head -n 30"
         yield from self.hands.bash(self.hands.words.say("trace"), write + listed)
 
     # ---- tests ------------------------------------------------------------------------------------------------------
