@@ -106,6 +106,12 @@ def test_a_repair_passes(project_box: Box, toy_project: Project, task: RepairTas
     assert grade(project_box, toy_project, task, repaired) == result
 
 
+def test_cases_of_one_function_in_both_lists(project_box: Box, toy_project: Project, task: RepairTask) -> None:
+    cases = [f"{TESTS}::test_inside[point{number}-{value}]" for number, value in enumerate((True, False, False, True))]
+    split = replace(task, fail_to_pass=tuple(cases[:1]), pass_to_pass=tuple(cases[1:]), snippet=None)
+    assert grade(project_box, toy_project, split, toy_project.files) == Result(1.0, Status.SCORED, "4 tests passed")
+
+
 def test_nothing_changed_is_no_answer(project_box: Box, toy_project: Project, task: RepairTask) -> None:
     result = grade(project_box, toy_project, task, apply_edits(toy_project.files, task.edits))
     assert (result.score, result.status) == (0.0, Status.NO_ANSWER)
