@@ -162,6 +162,7 @@ def _name(project: Project, edits: Sequence[Edit]) -> str:
 
 
 def _task(project: Project, bug: Proven, issue: Issue) -> RepairTask:
+    tests = (*bug.fail_to_pass, *bug.pass_to_pass)
     return RepairTask(
         id=_name(project, bug.edits),
         project=project.name,
@@ -169,7 +170,7 @@ def _task(project: Project, bug: Proven, issue: Issue) -> RepairTask:
         edits=bug.edits,
         fail_to_pass=bug.fail_to_pass,
         pass_to_pass=bug.pass_to_pass,
-        shown=bug.shown,
+        shown=tuple(test for test in tests if test in bug.shown or test in issue.quoted),
         issue=issue.text,
         form=issue.form,
         snippet=issue.snippet,
