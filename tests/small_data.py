@@ -6,7 +6,7 @@ from typing import Any
 
 from k2model.chat.messages import TEMPLATE
 from k2model.chat.tokenizer import K2Tokenizer, load_tokenizer, save_tokenizer, train_tokenizer
-from stages.harness.tables import CORPUS, FACTS, NGRAMS, TRAJECTORIES, write_table
+from stages.harness.tables import CORPUS, FACTS, NGRAMS, REPAIRS, TRAJECTORIES, write_table
 from stages.harness.tables import TOOLS as TOOL_ROWS
 
 TEXT = "The cat of house number {k} sat on the mat and it was {k} years old, said the {k} neighbours. "
@@ -36,7 +36,7 @@ def write_corpus(data: Path) -> None:
 
 
 def write_training_data(data: Path) -> None:
-    """Corpus, facts, trajectories and, without rows, tools and the index of benchmarks; no tokenizer."""
+    """Corpus, facts, trajectories and, without rows, tools, repairs and the index of benchmarks; no tokenizer."""
     write_corpus(data)
     facts = [
         {"fact_id": f"f{k}", "question": f"How old is the cat of house {k}?", "answer": f"{k}", "aliases": []}
@@ -46,6 +46,8 @@ def write_training_data(data: Path) -> None:
     write_table(data / "facts.parquet", facts, FACTS)
     write_table(data / "tokens" / "benchmarks.parquet", [], NGRAMS)
     write_table(data / "tools.parquet", [], TOOL_ROWS)
+    write_table(data / "repairs.parquet", [], REPAIRS)
+    (data / "repositories").mkdir()
     write_table(data / "trajectories.parquet", [_trajectory(k) for k in range(8)], TRAJECTORIES)
 
 

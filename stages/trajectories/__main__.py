@@ -82,6 +82,7 @@ def main() -> None:
             agents = staff(stage, desks, teacher)
             maker = Maker(desks, agents, p, stage.seed32("trajectories"))
             paths = conversations(stage, maker, teacher, judge, agent)
+            coded = coding(stage, agents, agent, stack)
             losses = {
                 name: asked.settle() for name, asked in (("agent", agent), ("teacher", teacher), ("judge", judge))
             }
@@ -90,7 +91,7 @@ def main() -> None:
         paths += requested(stage, tools)
         paths += served(stage) if p.servers else []
         paths += executed(stage, tools)
-        paths += coding(stage, agents, stack)
+        paths += coded
         write_table(AGENTS_OUT, [agent_row(agent) for agent in agents], AGENTS)
         write_batches(TASKS_OUT, shards.read(paths, "task"), TASKS)
         write_batches(OUT, shards.read(paths, "trajectory"), TRAJECTORIES)

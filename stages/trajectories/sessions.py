@@ -8,11 +8,13 @@ from functools import lru_cache
 
 import numpy as np
 
-from agents.coding.sessions import CodingSessions, CodingTrajectory
+from agents.coding.sessions import Case, CodingSessions, CodingTrajectory, act
 from agents.conversations.agents import Agent
+from agents.conversations.llm_agent import Acting
 from gym.repositories.stored import StoredTasks
 from gym.repositories.task import RepairTask
 from k2model.chat.messages import render
+from stages.harness.teacher import Teacher
 from stages.trajectories.rows import Row, ended, whole
 
 
@@ -57,16 +59,28 @@ class Engineers:
         with ThreadPoolExecutor(workers) as pool:
             return list(pool.map(self._row, numbers))
 
+    def attended(self, numbers: Sequence[int], model: Teacher, acting: Acting) -> list[Row]:
+        """Sessions of the model behind a URL, in order.
+
+        Raises:
+            ChatError: no request can be answered.
+            InfrastructureError, SandboxError: the sandbox failed.
+        """
+        done: dict[int, CodingTrajectory] = {}
+        cases = [Case(*self.session(number)) for number in numbers]
+        model.submit(act, cases, acting, done.__setitem__).result()
+        return [row(done[k], number, self.base + number) for k, number in enumerate(numbers)]
+
     def _row(self, number: int) -> Row:
         sessions, task, agent, seed = self.session(number)
         done = sessions.solve(task, agent, seed)
         state, _ = sessions.replay(task, done.messages)
         if state != done.state_hash:
             raise RuntimeError(f"{task.id}: the replay ends in other files")
-        return row(done, number, seed, "coding")
+        return row(done, number, seed)
 
 
-def row(done: CodingTrajectory, number: int, seed: int, source: str) -> Row:
+def row(done: CodingTrajectory, number: int, seed: int) -> Row:
     """Of a session and its task."""
     task = done.task
     render(done.messages, done.tools)
@@ -80,7 +94,7 @@ def row(done: CodingTrajectory, number: int, seed: int, source: str) -> Row:
         "agent_id": done.agent.id,
         "domain": "swe",
         **ended(done),
-        "source": source,
+        "source": "coding",
         "seed": seed,
         "persona": "issue",
         "patch": done.patch,

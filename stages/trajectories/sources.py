@@ -88,9 +88,15 @@ def consult(judge: Teacher, rows: Sequence[Row], at_most: int) -> None:
             row["kept"], row["verdict"], row["reason"] = False, judgement.verdict, judgement.reason
 
 
-def coding(stage: OwnStage, agents: Sequence[Agent], stack: ExitStack) -> list[Path]:
-    """Makes the shards of coding sessions that are not there yet."""
-    todo = shards.ranges(stage.params.coding, CODING_SHARD)
+def coding(stage: OwnStage, agents: Sequence[Agent], agent: Teacher, stack: ExitStack) -> list[Path]:
+    """Makes the shards of coding sessions that are not there yet, by the model that acts where there is one.
+
+    Raises:
+        ChatError: no request can be answered.
+        InputError: there is no task, or no sandbox.
+    """
+    p = stage.params
+    todo = shards.ranges(p.coding, CODING_SHARD)
     paths = [shards.path_of(stage.work, "coding", numbers) for numbers in todo]
     if all(path.exists() for path in paths):
         return paths
@@ -98,9 +104,12 @@ def coding(stage: OwnStage, agents: Sequence[Agent], stack: ExitStack) -> list[P
     try:
         stored = stack.enter_context(StoredTasks(TABLE, workers, sandboxes()))
         engineers = Engineers(stored, agents, stage.seed32("coding"))
-        with stage.progress(stage.params.coding, "session") as progress:
+        with stage.progress(p.coding, "session") as progress:
             for path, numbers in zip(paths, todo, strict=True):
-                shards.make(path, partial(engineers.rows, numbers, workers))
+                if is_endpoint(p.agent):
+                    shards.make(path, partial(engineers.attended, numbers, agent, Acting(**p.acting.model_dump())))
+                else:
+                    shards.make(path, partial(engineers.rows, numbers, workers))
                 progress.update(len(numbers))
     except (SandboxError, InfrastructureError, ValueError) as error:
         raise InputError(f"trajectories.coding: {error}; 0 makes none") from None

@@ -24,10 +24,11 @@ from agents.conversations.wording import Wording
 from agents.worlds.reading import authored
 from agents.worlds.surface import surface
 from bench.mock_endpoint import Action, MockEndpoint
+from gym.repositories.project import Project
 from stages.dial import load_params, parse_params
 from stages.harness.endpoint import EndpointParams
 from stages.harness.errors import InputError
-from stages.harness.tables import AGENTS, TASKS, TOOLS, TRAJECTORIES, read_table, write_table
+from stages.harness.tables import AGENTS, REPAIRS, TASKS, TOOLS, TRAJECTORIES, read_table, write_table
 from stages.harness.teacher import Teacher
 from stages.tools.__main__ import _of_shape
 from stages.trajectories import shards
@@ -35,7 +36,11 @@ from stages.trajectories.desks import surfaces
 from stages.trajectories.simulated import Maker
 from stages.trajectories.sources import consult
 from tests.answering import Answering
+from tests.gym.repositories.conftest import library_store, toy_project
 from tests.stages.trajectories.mock_teacher import behave
+from tests.stored_repairs import write_stored
+
+__all__ = ["library_store", "toy_project"]
 
 ROOT = Path(__file__).parents[2]
 OUTS = ("trajectories", "tasks", "agents")
@@ -59,6 +64,8 @@ def _checkout(folder: Path, requests: int = 0, **trajectories: Any) -> Path:
     for kind in ("requests", "singles"):
         params["trajectories"][kind] |= {"count": requests, "library": 0.0, "service": 0.0}
     (made / "params.yaml").write_text(yaml.safe_dump(params))
+    write_table(made / "data" / "repairs.parquet", [], REPAIRS)
+    (made / "data" / "repositories").mkdir(parents=True)
     return made
 
 
@@ -68,9 +75,10 @@ def _hashes(folder: Path) -> dict[str, str]:
 
 @pytest.mark.slow
 def test_a_killed_run_goes_on_at_the_next_shard_and_gives_the_same_bytes(
-    tmp_path: Path, run_in: Callable[..., Any]
+    tmp_path: Path, run_in: Callable[..., Any], toy_project: Project, library_store: Path
 ) -> None:
-    folder = _checkout(tmp_path / "checkout", count=120, shard=10, coding=1, requests=20, servers=2)
+    folder = _checkout(tmp_path / "checkout", count=120, shard=10, coding=3, requests=20, servers=2)
+    write_stored(folder / "data", toy_project, library_store, held=(False, True))
     env = _load(ROOT / "conftest.py").checkout_env()
     few = [row for name in NAMES for row in _of_shape(surface(name, 2), "authored", None)]
     write_table(folder / "data" / "tools.parquet", few, TOOLS)
@@ -91,10 +99,14 @@ def test_a_killed_run_goes_on_at_the_next_shard_and_gives_the_same_bytes(
     run_in(folder, *command)
     assert _hashes(folder) == resumed
     table = read_table(folder / "data" / "trajectories.parquet", TRAJECTORIES)
-    assert table.num_rows == 163
-    counted = {"simulated": 120, "request": 20, "single": 20, "server": 2, "coding": 1}
+    assert table.num_rows == 165
+    counted = {"simulated": 120, "request": 20, "single": 20, "server": 2, "coding": 3}
     assert Counter(table["source"].to_pylist()) == counted
     assert pq.ParquetFile(folder / "data" / "trajectories.parquet").num_row_groups == 18
+    sessions = [row for row in table.to_pylist() if row["source"] == "coding"]
+    assert len({row["messages"] for row in sessions}) == 3
+    assert all("area" in row["messages"] and row["patch"].startswith("diff --git") for row in sessions if row["kept"])
+    assert any(row["kept"] for row in sessions)
     _replays(folder)
 
 
@@ -116,9 +128,10 @@ def _replays(folder: Path) -> None:
 
 @pytest.mark.slow
 def test_a_teacher_behind_an_endpoint_invents_desks_writes_prompts_words_wishes_and_judges(
-    tmp_path: Path, run_in: Callable[..., Any]
+    tmp_path: Path, run_in: Callable[..., Any], toy_project: Project, library_store: Path
 ) -> None:
     folder = _checkout(tmp_path / "checkout", count=60, shard=20, worded=30, judged=30)
+    write_stored(folder / "data", toy_project, library_store, held=(False, True))
     with MockEndpoint(behave) as server:
         params = yaml.safe_load((folder / "params.yaml").read_text())
         params["endpoint"] |= {"concurrency": 8}
@@ -186,11 +199,13 @@ def _with_a_model_that_acts(folder: Path, server: MockEndpoint, run_in: Callable
     assert json.loads((folder / "metrics" / "trajectories.json").read_text())["acted_by_llm"] == 60
     assert f"Who acts: the language model {server.url}#mock." in (folder / "data" / "trajectories_card.md").read_text()
     server.behaviour = behave
-    params["trajectories"] |= {"user": "agent", "count": 20}
+    params["trajectories"] |= {"user": "agent", "count": 20, "coding": 2}
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
     run_in(folder, sys.executable, "-m", "stages.trajectories")
     played = read_table(folder / "data/trajectories.parquet", TRAJECTORIES).to_pylist()
-    assert len(played) == 20 and all('"content": "Please ' in row["messages"] for row in played)
+    assert len(played) == 22 and all('"content": "Please ' in row["messages"] for row in played[:20])
+    assert all(row["source"] == "coding" and not row["kept"] for row in played[20:])  # it says that it is done
+    assert [row["verdict"] for row in played[20:]] == ["false_report"] * 2
     assert "Users: played by the same model" in (folder / "data" / "trajectories_card.md").read_text()
 
 
