@@ -60,11 +60,12 @@ class _Tests:
         return functions[0] if alone else None
 
     def _with_bases(self, node: ast.ClassDef) -> list[ast.stmt]:
-        """Its own body, and below it those of the bases in this file that it does not override."""
+        """Its own body, and below it those of the bases above it in this file that it does not override."""
         body = list(node.body)
         for base in node.bases:
             for other in self.body:
-                if isinstance(other, ast.ClassDef) and isinstance(base, ast.Name) and other.name == base.id:
+                named = isinstance(other, ast.ClassDef) and isinstance(base, ast.Name) and other.name == base.id
+                if named and isinstance(other, ast.ClassDef) and other.lineno < node.lineno:
                     own = {one.name for one in body if isinstance(one, FunctionNode)}
                     inherited = self._with_bases(other)
                     body += [one for one in inherited if not isinstance(one, FunctionNode) or one.name not in own]
