@@ -8,7 +8,8 @@ from gym.tasksets.task import TaskSet
 
 REASONING = "reasoning/"
 REPOSITORY = frozenset({"repair", "completion"})
-OTHERS = frozenset({"arithmetic_expressions", "arithmetic_words", "instructions", "facts", "code", *REPOSITORY})
+SANDBOXED = frozenset({"code", *REPOSITORY})  # an answer runs in a sandbox, for up to seconds
+OTHERS = frozenset({"arithmetic_expressions", "arithmetic_words", "instructions", "facts", *SANDBOXED})
 
 
 def known(name: str) -> bool:

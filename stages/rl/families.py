@@ -17,10 +17,14 @@ DRAWS = 4  # times that a taskset is asked again for problems that were not draw
 
 
 class Families:
-    """Open tasksets by name."""
+    """Open tasksets by name.
 
-    def __init__(self, tasksets: Mapping[str, TaskSet]) -> None:
-        self.tasksets = tasksets
+    Args:
+        workers: answers that their sandbox judges at once.
+    """
+
+    def __init__(self, tasksets: Mapping[str, TaskSet], workers: int = 1) -> None:
+        self.tasksets, self.workers = tasksets, workers
 
     def tasks(self, name: str, side: Side, n: int, seed: int, difficulty: float) -> list[Task]:
         """Up to `n` different problems of one side; the side follows from what a problem is about, or from its text, so
@@ -60,10 +64,12 @@ def open_families(names: Sequence[str], facts: Path, backend: Backend = LOCAL) -
     with ExitStack() as stack:
         try:
             box = stack.enter_context(backend.open(shell=False)) if "code" in names else None
-            stored = stack.enter_context(StoredTasks(TABLE, backend=backend)) if REPOSITORY & set(names) else None
+            stored = (
+                stack.enter_context(StoredTasks(TABLE, backend.workers, backend)) if REPOSITORY & set(names) else None
+            )
             tasksets = {name: open_taskset(name, box=box, facts=facts, stored=stored) for name in names}
         except (RepositoryError, ValueError) as error:
             raise InputError(f"tasks.families: {error}") from None
         except SandboxError as error:
             raise InputError(f"sandbox.backend {backend.name}: {error}") from None
-        yield Families(tasksets)
+        yield Families(tasksets, backend.workers)

@@ -4,7 +4,7 @@ A rollout is a list of tokens of which the policy sampled some; the rest are pro
 one can wait: its state is plain JSON, and its episode is rebuilt by replaying the finished turns.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -96,10 +96,12 @@ def advance(
     stop_ids: frozenset[int],
     context: int,
     token_limit: int,
+    on_stop: Callable[[Rollout], None] = lambda rollout: None,
 ) -> int:
     """Samples until every rollout has stopped or `token_limit` tokens were sampled.
 
     Args:
+        on_stop: called when a rollout has stopped, while others are sampled.
         context: tokens that a rollout may have in all.
         seed: the tokens of a rollout follow from this, its key and its position, whoever shares the batch.
 
@@ -112,6 +114,7 @@ def advance(
         room = min(rollout.budget - rollout.spent, context - len(rollout.tokens))
         if room < 1:
             rollout.stop = "budget" if rollout.spent >= rollout.budget else "context"
+            on_stop(rollout)
             return
         own_seed = seed32(seed, rollout.key, len(rollout.tokens))
         request = Request(rollout.tokens, room, temperature=temperature, seed=own_seed, stop_ids=stop_ids)
@@ -127,12 +130,14 @@ def advance(
             rollout.add(follows)
             if follows:
                 submit(rollout)
-            else:
-                rollout.stop = "done"
+                return
+            rollout.stop = "done"
         elif result.finish_reason == "refused":
             rollout.stop = "refused"
         elif result.finish_reason == "length":
             rollout.stop = "budget" if rollout.spent >= rollout.budget else "context"
+        if rollout.stop:
+            on_stop(rollout)
 
     for rollout in rollouts:
         if not rollout.tokens:

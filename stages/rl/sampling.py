@@ -6,8 +6,10 @@ every so many-th group, with its share of the allowance, and then all have all o
 """
 
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
+from gym.tasksets.open import SANDBOXED
 from gym.tasksets.task import Task
 from gym.verifiers.result import Result
 from k2model.chat.tokenizer import K2Tokenizer
@@ -98,26 +100,43 @@ class Sampler:
     def _advance(
         self, policy: K2Model, groups: Sequence[list[Rollout]], temperature: float, number: int, token_limit: int
     ) -> list[tuple[list[Rollout], Judged | None]]:
-        """Each group with what is judged of it, None while a rollout runs."""
+        """Each group with what is judged of it, None while a rollout runs.
+
+        What runs in a sandbox is judged as soon as it has stopped, beside the sampling of the others.
+        """
         if not groups:
             return []
         p, rollouts = self.params, [rollout for group in groups for rollout in group]
         episodes = {rollout.key: self._episode(rollout) for rollout in rollouts}
-        advance(
-            self.open_backend(policy, self.tokenizer, p.max_batch, self.context),
-            rollouts,
-            episodes,
-            temperature=temperature,
-            seed=seed32(self.seed, "rollouts", number),
-            stop_ids=self.tokenizer.ends,
-            context=self.context,
-            token_limit=token_limit,
-        )
+        verdicts: dict[str, Future[Result]] = {}
+        with ThreadPoolExecutor(self.families.workers, thread_name_prefix="verdict") as judges:
+
+            def judge(rollout: Rollout) -> None:
+                if rollout.family in SANDBOXED and rollout.stop != "refused":
+                    verdicts[rollout.key] = judges.submit(episodes[rollout.key].verdict)
+
+            advance(
+                self.open_backend(policy, self.tokenizer, p.max_batch, self.context),
+                rollouts,
+                episodes,
+                temperature=temperature,
+                seed=seed32(self.seed, "rollouts", number),
+                stop_ids=self.tokenizer.ends,
+                context=self.context,
+                token_limit=token_limit,
+                on_stop=judge,
+            )
+
+        def verdict(rollout: Rollout) -> Result:
+            key = rollout.key
+            return verdicts[key].result() if key in verdicts else episodes[key].verdict()
+
         done: list[tuple[list[Rollout], Judged | None]] = []
         for group in groups:
-            own = [episodes[rollout.key] for rollout in answered(group)]
+            own = answered(group)
             over = all(rollout.stop for rollout in group)
-            done.append((group, ([one.verdict() for one in own], [one.answer() for one in own]) if over else None))
+            texts = [episodes[rollout.key].answer() for rollout in own]
+            done.append((group, ([verdict(rollout) for rollout in own], texts) if over else None))
         return done
 
     def _fresh(self, count: int, state: State) -> list[list[Rollout]]:
