@@ -16,7 +16,7 @@ from gym.benchmarks.base import Ask, Benchmark, DataError, Episode, Grade, Messa
 from gym.benchmarks.estimators import best_of_n
 from gym.benchmarks.swe_instances import Instance, apply_patch, multilingual_instances, run_tests
 from gym.sandbox import Box, SandboxError
-from gym.sandbox.workspace import Workspace, coding_sandbox
+from gym.sandbox.workspace import Workspace
 from gym.verifiers.code_text import program
 from gym.verifiers.result import Result, Status
 
@@ -100,7 +100,7 @@ class RepairsMultilingual(Benchmark):
         if path is not None:
             raise DataError(f"{path}: this benchmark is generated and takes no data")
         try:
-            with coding_sandbox() as box:
+            with self.backend.open() as box:
                 instances = multilingual_instances(box, count, SEED)
         except SandboxError as error:
             raise DataError(f"{self.name}: {error}") from None

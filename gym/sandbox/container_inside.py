@@ -7,26 +7,24 @@ user; nor can the program reach its descriptors or memory, since it can't be tra
 
 import base64
 import contextlib
+import functools
 import gc
 import io
 import json
 import os
 import resource
-import select
 import signal
 import sys
 import tarfile
-import time
 import traceback
 from typing import Any, TextIO
 
 import lockdown
-from zygote import FAILED_LAYER, SCAN_S, drain, open_streams, run_python, sealed, warm
-from zygote_processes import anonymous_pages, clean_up, living, usage_of
+from zygote import open_streams, run_python, warm
+from zygote_processes import anonymous_pages
+from zygote_watch import NOT_STARTED, confined, take_streams, watch
 
 PLACE = "/sandbox/box"  # a file system in memory; as deep as the place of the other levels
-POLL_S = 0.02
-READY = 3  # descriptor
 OWN = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8"}
 OOM_COUNTS = ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control")
 Streams = tuple[TextIO, TextIO, TextIO]
@@ -59,15 +57,12 @@ def limit(job: dict[str, Any]) -> None:
         resource.setrlimit(which, value)
 
 
-def child(job: dict[str, Any], folder: str, streams: Streams, pipes: list[int]) -> None:
-    """Becomes the program; never returns. The last pipe is told that all limits are set, and closed before it runs."""
-    status = FAILED_LAYER
+def child(job: dict[str, Any], folder: str, opened: Streams, streams: list[int], ready: int) -> None:
+    """Becomes the program; never returns."""
+    status = NOT_STARTED
     try:
         os.setsid()
-        for target, source in enumerate(pipes):
-            os.dup2(source, target)
-        os.set_inheritable(READY, False)
-        os.closerange(READY + 1, 1 << 16)
+        take_streams(streams, ready)
         os.chdir(folder)
         os.umask(0o077)
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -77,13 +72,12 @@ def child(job: dict[str, Any], folder: str, streams: Streams, pipes: list[int]) 
         lockdown.seccomp(allow_exec=True)
         os.environ.clear()
         os.environ.update({**OWN, "HOME": folder, "TMPDIR": folder, **job["env"]})
-        os.write(READY, b"1")
-        os.close(READY)
+        confined(ready)
         if job["argv"]:
             signal.signal(signal.SIGPIPE, signal.SIG_DFL)
             os.execvp(job["argv"][0], job["argv"])
         status = 1
-        status = run_python(streams, job["source"], job["args"], folder)
+        status = run_python(opened, job["source"], job["args"], folder)
     except BaseException:
         os.write(2, traceback.format_exc().encode()[-4000:])
     finally:
@@ -112,80 +106,6 @@ def put(folder: str, job: dict[str, Any]) -> None:
             handle.write(bytes.fromhex(content))
 
 
-def watch(job: dict[str, Any], folder: str, asked: int) -> dict[str, Any]:
-    """Runs the program to its end or to a limit; it also ends when nobody waits any more, the other end of `asked`."""
-    lim = job["limits"]
-    streams = open_streams()
-    stdin = sealed(job["stdin"].encode())
-    (out_r, out_w), (err_r, err_w), (ready_r, ready_w) = os.pipe(), os.pipe(), os.pipe()
-    own_pages, killed_before = anonymous_pages(os.getpid()), oom_kills()
-    started = time.monotonic()
-    pid = os.fork()
-    if pid == 0:
-        child(job, folder, streams, [stdin, out_w, err_w, ready_w])
-    for fd in (stdin, out_w, err_w, ready_w):
-        os.close(fd)
-    pidfd = os.pidfd_open(pid)
-    poller = select.poll()
-    pipes = {out_r: bytearray(), err_r: bytearray()}
-    for fd in (*pipes, pidfd, asked):
-        poller.register(fd, select.POLLIN)
-    reason, ended, next_scan = "", False, started + SCAN_S
-    while not ended and not reason:
-        for fd, _ in poller.poll(POLL_S * 1000):
-            if fd == pidfd:
-                ended = True
-            elif fd == asked:
-                reason = "infrastructure_error"
-            else:
-                reason = drain(fd, pipes, poller, lim["output_bytes"]) or reason
-        now = time.monotonic()
-        if now - started > lim["wall_s"]:
-            reason = reason or "wall_limit"
-        if now > next_scan and not ended:
-            next_scan = now + SCAN_S
-            cpu, size = usage_of(living(), own_pages)
-            if cpu > lim["cpu_s"]:
-                reason = reason or "cpu_limit"
-            if size > lim["memory_mb"] << 20:
-                reason = reason or "memory_limit"
-    if reason:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-    _, wait_status, usage = os.wait4(pid, 0)
-    wall = time.monotonic() - started
-    cpu = usage.ru_utime + usage.ru_stime + clean_up()
-    for fd in list(pipes):
-        os.set_blocking(fd, False)
-        reason = drain(fd, pipes, poller, lim["output_bytes"]) or reason
-        os.close(fd)
-    if not os.read(ready_r, 1):
-        return {
-            "failed": pipes[err_r].decode("utf-8", "replace").strip().rpartition("\n")[2] or "the program did not start"
-        }
-    space = os.statvfs(folder)
-    if not reason and not (space.f_bavail and space.f_ffree):
-        reason = "output_limit"
-    if not reason and oom_kills() > killed_before:
-        reason = "memory_limit"
-    kept = {}
-    for name in job["keep"]:
-        path = os.path.join(folder, name)
-        if os.path.isfile(path) and not os.path.islink(path) and os.lstat(path).st_nlink == 1:
-            with open(path, "rb") as handle:
-                kept[name] = handle.read(lim["file_mb"] << 20).hex()
-    return {
-        "reason": reason,
-        "status": os.waitstatus_to_exitcode(wait_status),
-        "stdout": bytes(pipes[out_r]).decode("utf-8", "replace"),
-        "stderr": bytes(pipes[err_r]).decode("utf-8", "replace"),
-        "cpu_s": cpu,
-        "wall_s": wall,
-        "max_rss_mb": usage.ru_maxrss / 1024,
-        "files": kept,
-    }
-
-
 def serve(request: dict[str, Any]) -> None:
     """Runs the job of a request and answers; called with the whole request read from standard input."""
     lockdown.prctl(lockdown.PR_SET_DUMPABLE, 0)
@@ -204,4 +124,10 @@ def serve(request: dict[str, Any]) -> None:
     lockdown.seccomp_filter(allow_exec=True)
     gc.freeze()
     say(out, {"started": True})
-    say(out, watch(request["job"], folder, asked))  # what goes wrong from here on is the program's own doing
+    # What goes wrong from here on is the program's own doing.
+    start = functools.partial(child, request["job"], folder, open_streams())
+    killed_before = oom_kills()
+    answer = watch(start, request["job"], folder, asked, anonymous_pages(os.getpid()))
+    if answer.get("reason") == "" and oom_kills() > killed_before:
+        answer["reason"] = "memory_limit"
+    say(out, answer)

@@ -13,14 +13,14 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from gym.sandbox.job import Job, Outcome, SandboxError, Verdict
 from gym.sandbox.third_party import hidden_places
+from gym.sandbox.verdict import failed, outcome
 from gym.sandbox.zygote_link import receive, send
 
-Level = Literal["fork", "namespaces", "container"]
-FAILED_LAYER = 120
+Level = Literal["fork", "namespaces"]
 START_S = 120.0
 
 
@@ -75,8 +75,8 @@ class Worker:
         if answer is None:
             self.close()
             self._start()
-            return Outcome(Verdict.INFRASTRUCTURE_ERROR, 0, "", "", 0.0, 0.0, 0.0, "the zygote ended")
-        return _outcome(answer, job)
+            return failed("the zygote ended")
+        return outcome(answer, job)
 
     def close(self) -> None:
         """Ends the zygote and everything below it."""
@@ -93,52 +93,10 @@ class Worker:
 _BOOT = "import sys; sys.path.insert(0, sys.argv.pop(1)); import zygote; zygote.main()"
 
 
-def _outcome(answer: dict[str, Any], job: Job) -> Outcome:
-    if "failed" in answer:
-        return Outcome(Verdict.INFRASTRUCTURE_ERROR, 0, "", "", 0.0, 0.0, 0.0, answer["failed"])
-    status, stderr = int(answer["status"]), str(answer["stderr"])
-    verdict, detail = _verdict(answer["reason"], status, stderr, float(answer["cpu_s"]), job)
-    files = {name: bytes.fromhex(content) for name, content in answer["files"].items()}
-    return Outcome(
-        verdict,
-        status,
-        answer["stdout"],
-        stderr,
-        answer["cpu_s"],
-        answer["wall_s"],
-        answer["max_rss_mb"],
-        detail,
-        files,
-    )
-
-
-def _verdict(reason: str, status: int, stderr: str, cpu_s: float, job: Job) -> tuple[Verdict, str]:
-    last = stderr.strip().rsplit("\n", 1)[-1]
-    if reason:
-        return Verdict(reason), f"stopped: {reason.replace('_', ' ')}"
-    if status == FAILED_LAYER and "lockdown" in stderr:
-        return Verdict.INFRASTRUCTURE_ERROR, f"a layer is missing: {last}"
-    if status in (-24, 152) or (status in (-9, 137) and cpu_s >= job.limits.cpu_s):
-        return Verdict.CPU_LIMIT, f"{cpu_s:.1f} s of processor time"
-    if status in (-31, 159):
-        return Verdict.DENIED, "a forbidden system call"
-    if status in (-25, 153):
-        return Verdict.OUTPUT_LIMIT, "a file grew beyond its limit"
-    if status != 0 and last.startswith(("MemoryError", "numpy._core._exceptions._ArrayMemoryError")):
-        return Verdict.MEMORY_LIMIT, last
-    if status != 0 and ("[Errno 27]" in last or "[Errno 28]" in last):
-        return Verdict.OUTPUT_LIMIT, last
-    if status != 0:
-        return Verdict.WRONG_EXIT, last[:200] or f"exit status {status}"
-    return Verdict.OK, ""
-
-
 class Sandbox:
     """A pool of workers; `run` and `map` may be called from any thread."""
 
     def __init__(self, level: Level, workers: int, preload: Sequence[str] = (), libraries: Path | None = None) -> None:
-        if level == "container":
-            raise SandboxError("level container needs an image: see gym.sandbox.container and gym.sandbox.kubernetes")
         if libraries is not None and not libraries.is_dir():
             raise SandboxError(f"libraries {libraries}: no such folder")
         self.level = level

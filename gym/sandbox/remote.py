@@ -20,7 +20,9 @@ from gym.sandbox.box import Box
 from gym.sandbox.job import Job, Limits, Outcome, SandboxError, Verdict
 
 HERE = Path(__file__).parent
-MODULES = ("container_inside", "lockdown", "zygote", "zygote_libraries", "zygote_link", "zygote_processes")
+MODULES = (
+    "container_inside", "lockdown", "zygote", "zygote_libraries", "zygote_link", "zygote_processes", "zygote_watch",
+)  # fmt: skip
 PLACE = "/sandbox/box"  # where jobs live in a container, a file system in memory
 OVERHEAD_MB = 96  # of the first process and the runtime's own
 PROCESSES_BESIDE = 4  # the first process and the runtime's own

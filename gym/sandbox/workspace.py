@@ -1,6 +1,6 @@
 """A working copy of a repository in a sandbox, with the tools of a coding agent executed for real.
 
-    with coding_sandbox() as box:
+    with LOCAL.open() as box:
         copy = Workspace({"app.py": b"..."}, box)
         copy.call("bash", {"command": "python app.py"})
         copy.patch()
@@ -14,8 +14,7 @@ import difflib
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,6 @@ import jsonschema
 
 from gym.sandbox.box import Box
 from gym.sandbox.job import Job, Limits, SandboxError, Verdict
-from gym.sandbox.pool import Sandbox, open_sandbox
 
 LIMITS = Limits(cpu_s=60.0, wall_s=120.0, memory_mb=1024, file_mb=32, processes=64)
 OUTPUT = 16_000
@@ -82,25 +80,6 @@ _CHECKS = {
     tool["function"]["name"]: jsonschema.Draft202012Validator(tool["function"]["parameters"])
     for tool in (VIEW, SEARCH, EDIT, BASH)
 }
-
-
-@contextmanager
-def coding_sandbox(workers: int = 2) -> Iterator[Sandbox]:
-    """A sandbox of level `namespaces`, where a shell can run; where that is missing, of level `fork` (Python only).
-
-    Raises:
-        SandboxError: neither can be opened on this machine.
-    """
-    try:
-        opened = open_sandbox("namespaces", workers=workers)
-        box = opened.__enter__()
-    except SandboxError:
-        opened = open_sandbox("fork", workers=workers)
-        box = opened.__enter__()
-    try:
-        yield box
-    finally:
-        opened.__exit__(None, None, None)
 
 
 class Workspace:

@@ -5,19 +5,16 @@ descriptors. Started by `gym/sandbox/pool.py`; uses only the standard library an
 """
 
 import contextlib
-import fcntl
+import functools
 import gc
 import importlib
 import json
 import os
 import resource
-import select
-import shutil
 import signal
 import socket
 import sys
 import threading
-import time
 import traceback
 from types import ModuleType
 from typing import Any, TextIO
@@ -25,26 +22,21 @@ from typing import Any, TextIO
 import lockdown
 from zygote_libraries import readable_trees, show_libraries, show_only
 from zygote_link import receive, send
-from zygote_processes import anonymous_pages, clean_up, living, usage_of
+from zygote_processes import anonymous_pages, clean_up
+from zygote_watch import NOT_STARTED, confined, sealed, take_streams, watch
 
 FIRST_UID = 200_000
 COMMON = ("json", "math", "re", "collections", "itertools", "functools", "heapq", "string", "threading", "traceback")
-POLL_S = 0.02
-SCAN_S = 0.05
-FAILED_LAYER = 120  # exit status of a child that could not lock itself down
 
 
-def child(jail: "Jail", job: dict[str, Any], folder: str, pipes: list[int]) -> None:
+def child(jail: "Jail", job: dict[str, Any], streams: list[int], ready: int) -> None:
     """Becomes the program; never returns."""
-    status, rules = FAILED_LAYER, jail.rules
+    status, rules = NOT_STARTED, jail.rules
     try:
         os.setsid()
         lockdown.prctl(lockdown.PR_SET_PDEATHSIG, signal.SIGKILL)
-        for target, source in enumerate(pipes):
-            os.dup2(source, target)
-        os.closerange(3, rules)
-        os.closerange(rules + 1, 1 << 16)
-        os.chdir(folder)
+        take_streams(streams, rules, ready)
+        os.chdir(jail.folder)
         os.umask(0o077)
         lim = job["limits"]
         namespaces = jail.level == "namespaces"
@@ -70,10 +62,11 @@ def child(jail: "Jail", job: dict[str, Any], folder: str, pipes: list[int]) -> N
         os.close(rules)
         lockdown.seccomp(allow_exec=namespaces)
         os.environ.update(job["env"])
+        confined(ready)
         if job["argv"]:
             os.execvp(job["argv"][0], job["argv"])
         status = 1
-        status = run_python(jail.streams, job["source"], job["args"], folder)
+        status = run_python(jail.streams, job["source"], job["args"], jail.folder)
     except BaseException:
         os.write(2, traceback.format_exc().encode()[-4000:])
     finally:
@@ -137,7 +130,10 @@ def allowed(box: str, trees: list[str], *, execute: bool) -> int:
 
 
 def empty(box: str) -> None:
-    """Leaves nothing of a program in its box, not even on the box itself when program and zygote have one user."""
+    """Leaves nothing of a program in its box, not even on the box itself when program and zygote have one user.
+
+    Folders are taken apart from the top, so that a program's deepest one needs neither a long path nor recursion.
+    """
     os.chmod(box, 0o711)
     folder = os.path.join(box, "job")
     with contextlib.suppress(OSError):  # the usual program leaves a folder with few files or none
@@ -146,20 +142,15 @@ def empty(box: str) -> None:
         os.rmdir(folder)
     for name in os.listxattr(box):
         os.removexattr(box, name)
-    left = os.listdir(box)
-    if not left:
-        return
-    for name in left:
-        path = os.path.join(box, name)
-        if os.path.isdir(path) and not os.path.islink(path):
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            os.unlink(path)
-    for root, folders, _ in os.walk(box):  # folders that a program made unreadable for its own user
-        for name in folders:
-            os.chmod(os.path.join(root, name), 0o700)
-    for name in os.listdir(box):
-        shutil.rmtree(os.path.join(box, name))
+    while left := os.listdir(box):
+        for name in left:
+            path = f"{box}/{name}"
+            if os.path.islink(path) or not os.path.isdir(path):
+                os.unlink(path)
+                continue
+            for inner in os.listdir(path):
+                os.rename(f"{path}/{inner}", f"{box}/{os.urandom(8).hex()}")
+            os.rmdir(path)
 
 
 class Jail:
@@ -195,7 +186,8 @@ class Jail:
                 os.chown(folder, self.uid, self.uid)
             for name, content in job["files"].items():
                 self._put(folder, name, bytes.fromhex(content), root)
-            return watch(self, job, folder, link)
+            start = functools.partial(child, self, job)
+            return watch(start, job, folder, link.fileno(), self.pages)
         finally:
             empty(self.box)
 
@@ -213,105 +205,6 @@ class Jail:
             handle.write(content)
             if root:
                 os.fchown(fd, self.uid, self.uid)
-
-
-def sealed(content: bytes) -> int:
-    """A descriptor at the beginning of bytes that nobody can change any more."""
-    fd = os.memfd_create("stdin", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    with open(fd, "wb", closefd=False) as handle:
-        handle.write(content)
-    fcntl.fcntl(fd, 1033, 0xF)  # F_ADD_SEALS: sealing, shrinking, growing, writing
-    os.lseek(fd, 0, os.SEEK_SET)
-    return fd
-
-
-def watch(jail: Jail, job: dict[str, Any], folder: str, link: socket.socket) -> dict[str, Any]:
-    lim = job["limits"]
-    stdin = sealed(job["stdin"].encode())
-    out_r, out_w = os.pipe()
-    err_r, err_w = os.pipe()
-    started = time.monotonic()
-    pid = os.fork()
-    if pid == 0:
-        child(jail, job, folder, [stdin, out_w, err_w])
-    os.close(stdin)
-    os.close(out_w)
-    os.close(err_w)
-    pidfd = os.pidfd_open(pid)
-    poller = select.poll()
-    open_pipes = {out_r: bytearray(), err_r: bytearray()}
-    for fd in (*open_pipes, pidfd):
-        poller.register(fd, select.POLLIN)
-    poller.register(link.fileno(), 0)  # hang-ups are told unasked: nobody waits for the answer any more
-    reason = ""
-    ended = False
-    next_scan = started + SCAN_S
-    while not ended and not reason:
-        for fd, _ in poller.poll(POLL_S * 1000):
-            if fd == pidfd:
-                ended = True
-            elif fd == link.fileno():
-                reason = "infrastructure_error"
-            else:
-                reason = drain(fd, open_pipes, poller, lim["output_bytes"]) or reason
-        now = time.monotonic()
-        if now - started > lim["wall_s"]:
-            reason = reason or "wall_limit"
-        if now > next_scan and not ended:
-            next_scan = now + SCAN_S
-            cpu, size = usage_of(living(), jail.pages)
-            if cpu > lim["cpu_s"]:
-                reason = reason or "cpu_limit"
-            if size > lim["memory_mb"] << 20:
-                reason = reason or "memory_limit"
-    if reason:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(pid, signal.SIGKILL)
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-    _, wait_status, usage = os.wait4(pid, 0)
-    wall = time.monotonic() - started
-    cpu = usage.ru_utime + usage.ru_stime + clean_up()
-    for fd in list(open_pipes):
-        os.set_blocking(fd, False)
-        reason = drain(fd, open_pipes, poller, lim["output_bytes"]) or reason
-        os.close(fd)
-    os.close(pidfd)
-    space = os.statvfs(folder)
-    if not reason and not (space.f_bavail and space.f_ffree):
-        reason = "output_limit"
-    kept = {}
-    for name in job["keep"]:
-        path = os.path.join(folder, name)
-        if os.path.isfile(path) and not os.path.islink(path) and os.lstat(path).st_nlink == 1:
-            with open(path, "rb") as handle:
-                kept[name] = handle.read(lim["file_mb"] << 20).hex()
-    return {
-        "reason": reason,
-        "status": os.waitstatus_to_exitcode(wait_status),
-        "stdout": bytes(open_pipes[out_r]).decode("utf-8", "replace"),
-        "stderr": bytes(open_pipes[err_r]).decode("utf-8", "replace"),
-        "cpu_s": cpu,
-        "wall_s": wall,
-        "max_rss_mb": usage.ru_maxrss / 1024,
-        "files": kept,
-    }
-
-
-def drain(fd: int, pipes: dict[int, bytearray], poller: select.poll, limit: int) -> str:
-    try:
-        data = os.read(fd, 65536)
-    except BlockingIOError:
-        return ""
-    if not data:
-        with contextlib.suppress(KeyError):
-            poller.unregister(fd)
-        return ""
-    pipes[fd] += data
-    if len(pipes[fd]) > limit:
-        del pipes[fd][limit:]
-        return "output_limit"
-    return ""
 
 
 def warm() -> None:

@@ -6,6 +6,7 @@ import random
 import sys
 import types
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,13 @@ from typing import Any
 import pytest
 
 from agents.chat.protocol import ChatRequest, ChatResponse
-from gym.benchmarks import swe_bench
 from gym.benchmarks.base import DataError, Reply, package_folder
 from gym.benchmarks.open import open_benchmark
 from gym.benchmarks.swe_bench import RepairsMultilingual, best_by_verifier, resolved
 from gym.benchmarks.swe_instances import Instance, apply_patch, mutants, run_tests
-from gym.sandbox import Sandbox, SandboxError, open_sandbox
-from gym.sandbox.workspace import Workspace, coding_sandbox
+from gym.sandbox import LOCAL, Box, SandboxError, open_sandbox
+from gym.sandbox.pool import Level
+from gym.sandbox.workspace import Workspace
 from gym.verifiers.result import Status
 from stages.evaluate.runner import run_benchmark
 from stages.evaluate.scores import metrics
@@ -27,8 +28,8 @@ from tests.answering import Answering
 
 
 @pytest.fixture(scope="module")
-def box() -> Iterator[Sandbox]:
-    with coding_sandbox(workers=1) as found:
+def box() -> Iterator[Box]:
+    with LOCAL.open(workers=1) as found:
         yield found
 
 
@@ -40,7 +41,7 @@ def bench() -> RepairsMultilingual:
         pytest.skip(str(error))  # no gcc and no node, or no namespaces here
 
 
-def test_gold_patches_are_resolved_and_nothing_else_is(bench: RepairsMultilingual, box: Sandbox) -> None:
+def test_gold_patches_are_resolved_and_nothing_else_is(bench: RepairsMultilingual, box: Box) -> None:
     bench.box = box
     assert bench.manifest.name.startswith("builtin-repairs-")
     for sample in bench.items():
@@ -148,24 +149,18 @@ def test_best_of_n_by_a_verifier_is_not_pass_at_n(bench: RepairsMultilingual) ->
 
 
 def test_a_sandbox_without_programs_has_no_multilingual_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    from contextlib import contextmanager
+    missing = {"namespaces"}
 
-    @contextmanager
-    def small(workers: int = 1) -> Iterator[Sandbox]:
-        with open_sandbox("fork", workers=1) as found:
-            yield found
+    def opened(level: Level, *rest: Any) -> AbstractContextManager[Box]:
+        if level in missing:
+            raise SandboxError(f"level {level}: a layer is missing")
+        return open_sandbox(level, *rest)
 
-    monkeypatch.setattr(swe_bench, "coding_sandbox", small)
+    monkeypatch.setattr("gym.sandbox.backend.open_sandbox", opened)
     with pytest.raises(DataError, match="needs gcc or node, and a sandbox of level namespaces"):
         RepairsMultilingual(count=1)
-
-    @contextmanager
-    def none(workers: int = 1) -> Iterator[Sandbox]:
-        raise SandboxError("level fork: a layer is missing")
-        yield
-
-    monkeypatch.setattr(swe_bench, "coding_sandbox", none)
-    with pytest.raises(DataError, match="a layer is missing"):
+    missing.add("fork")
+    with pytest.raises(DataError, match="level fork: a layer is missing"):
         RepairsMultilingual(count=1)
 
 

@@ -208,6 +208,11 @@ def test_a_kept_file_that_is_a_link_is_not_read_back(box: Sandbox) -> None:
     assert box.run(Job(source=source, keep=["answer"])).files == {}
 
 
+def test_a_kept_file_below_a_link_is_not_read_back(box: Sandbox) -> None:
+    source = "import os\nos.symlink('/etc', 'd')\nos.mkdir('e')\nopen('e/x', 'w').write('x')\nos.symlink('e', 'f')"
+    assert box.run(Job(source=source, keep=["d/passwd", "f/x", "./e//x"])).files == {"./e//x": b"x"}
+
+
 @pytest.mark.parametrize("path", ["/proc/self/root/etc/passwd", "/proc/self/cwd/../../../etc/passwd", "/proc/self/fd"])
 def test_proc_tricks(box: Sandbox, path: str) -> None:
     source = f"import os\nprint('ESCAPED', os.listdir({path!r}) if {path.endswith('fd')} else open({path!r}).read())"
@@ -317,6 +322,31 @@ def test_deep_recursion_and_a_crash_are_wrong_exits(box: Sandbox) -> None:
     assert _attack(box, "import ctypes; ctypes.string_at(0)").exit_status == -11
 
 
+# What a program could say or leave so that its caller takes its failure for the sandbox's, and gives it no score.
+EXCUSES = {
+    "the words of a missing layer": "import os\nos.write(2, b'OSError: lockdown')\nos._exit(120)",
+    "a word to every descriptor": "import os\nfor fd in range(3, 99):\n  try: os.write(fd, b'0')\n  except OSError: pass\nos._exit(120)",
+    "folders deeper than any path": "import os\nfor n in range(1100):\n  os.mkdir('d' * 9)\n  os.chdir('d' * 9)\nos._exit(120)",
+    "no folder": "import os, shutil\nshutil.rmtree(os.getcwd(), ignore_errors=True)\nos._exit(120)",
+}
+
+
+@pytest.mark.parametrize("name", EXCUSES)
+def test_no_program_can_pass_for_a_failure_of_the_sandbox(box: Sandbox, spaces: Sandbox, name: str) -> None:
+    for one in (box, spaces):
+        outcome = _attack(one, EXCUSES[name], keep=["out"])
+        assert (outcome.verdict, outcome.exit_status) == (Verdict.WRONG_EXIT, 120)
+        assert one.run(Job(source="import os; print(os.listdir('.'))")).stdout == "[]\n"
+
+
+def test_a_program_that_cannot_be_confined_is_no_wrong_exit(box: Sandbox, spaces: Sandbox) -> None:
+    for one in (box, spaces):
+        outcome = one.run(Job(source="print(1)", env={"A=": "1"}))
+        assert outcome.verdict is Verdict.INFRASTRUCTURE_ERROR
+        assert outcome.detail == "ValueError: illegal environment variable name"
+        _alive_afterwards(one)
+
+
 def test_programs_do_not_see_each_other(box: Sandbox) -> None:
     assert box.run(Job(source="open('secret', 'w').write('x')")).verdict is Verdict.OK
     for _ in range(4):
@@ -366,7 +396,7 @@ def test_another_user_than_root_is_kept_in_as_well() -> None:
     source = (
         "import os\nfrom gym.sandbox import Job, open_sandbox\nfor level in ('fork', 'namespaces'):\n"
         "  with open_sandbox(level, 1) as box:\n    for attack in ('open(\"/etc/passwd\")', 'os.kill(os.getppid() or 1, 9)',\n"
-        '      \'open("../x", "w").write("0" * 2**26)\', \'os.setuid(0)\'):\n'
+        '      \'open("../x", "w").write("0" * 2**26)\', \'os.setuid(0)\', \'os.rename("../job", "../x")\'):\n'
         "      print(box.run(Job(source='import os\\n' + attack)).verdict)\n"
         "    print(box.run(Job(source='import os; print(os.getuid(), os.listdir(\"..\"))')).stdout)"
     )
@@ -379,7 +409,7 @@ def test_another_user_than_root_is_kept_in_as_well() -> None:
             env={"PATH": "/usr/bin:/bin", "PYTHONPATH": copy}, cwd=copy, capture_output=True, text=True, timeout=60,
         )  # fmt: skip
     print(done.stderr)
-    one = ["wrong_exit", "wrong_exit", "output_limit", "denied", "65534 ['job']", ""]
+    one = ["wrong_exit", "wrong_exit", "output_limit", "denied", "ok", "65534 ['job']", ""]
     # In its own namespace a program sees no parent, only itself, which no signal ends.
     assert done.stdout.split("\n") == [*one, "wrong_exit", "ok", *one[2:], ""]
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from gym.sandbox import Sandbox, open_sandbox
-from gym.sandbox.workspace import LIMITS, Workspace, coding_sandbox
+from gym.sandbox import LOCAL, Box, open_sandbox
+from gym.sandbox.workspace import LIMITS, Workspace
 
 FILES = {
     "app.py": b"print(1)\n",
@@ -24,12 +24,12 @@ PACKAGE = {
 
 
 @pytest.fixture(scope="module")
-def box() -> Iterator[Sandbox]:
-    with coding_sandbox(workers=1) as one:
+def box() -> Iterator[Box]:
+    with LOCAL.open(workers=1) as one:
         yield one
 
 
-def test_commands_really_run_and_their_changes_stay_in_the_copy(box: Sandbox, tmp_path: Path) -> None:
+def test_commands_really_run_and_their_changes_stay_in_the_copy(box: Box, tmp_path: Path) -> None:
     copy = Workspace(FILES, box)
     assert ".git/HEAD" not in copy.files
     assert copy.call("bash", {"command": "python app.py"}) == ("1\n[exit status 0]", False)
@@ -52,7 +52,7 @@ def test_commands_really_run_and_their_changes_stay_in_the_copy(box: Sandbox, tm
     assert copy.state_hash() == Workspace(there, box).state_hash() != Workspace(copy.start, box).state_hash()
 
 
-def test_a_shell_where_the_sandbox_has_one_and_python_alone_where_not(box: Sandbox) -> None:
+def test_a_shell_where_the_sandbox_has_one_and_python_alone_where_not(box: Box) -> None:
     if box.level != "fork":
         copy = Workspace(FILES, box)
         text, _ = copy.call("bash", {"command": "./run.sh && cat out.txt | tr a-z A-Z; exit 4"})
@@ -68,7 +68,7 @@ def test_a_shell_where_the_sandbox_has_one_and_python_alone_where_not(box: Sandb
         assert copy.call("search", {"pattern": "print"})[0] == "app.py:1: print(1)"
 
 
-def test_tests_run_from_the_roots_and_equal_runs_give_equal_texts(box: Sandbox) -> None:
+def test_tests_run_from_the_roots_and_equal_runs_give_equal_texts(box: Box) -> None:
     alone = {"PYTEST_ADDOPTS": "-p no:cacheprovider -o addopts=", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     runs = []
     for command in ("python -m pytest -q tests", "python -m pytest -q tests | tail -n 2", "python -m pytest tests"):
@@ -80,7 +80,7 @@ def test_tests_run_from_the_roots_and_equal_runs_give_equal_texts(box: Sandbox) 
             assert not copies[0].changed
 
 
-def test_search_finds_lines_by_pattern_within_bounds(box: Sandbox) -> None:
+def test_search_finds_lines_by_pattern_within_bounds(box: Box) -> None:
     copy = Workspace(PACKAGE | {"long.py": b"x = 1\n" * 50, "wide.py": b"y = '" + b"q" * 900 + b"'\n"}, box)
     assert copy.call("search", {"pattern": r"def \w+take"}) == ("tests/test_shelf.py:4: def test_take():", False)
     found, _ = copy.call("search", {"pattern": "take", "path": "/workspace/src/"})
@@ -98,7 +98,7 @@ def test_search_finds_lines_by_pattern_within_bounds(box: Sandbox) -> None:
         assert error and text.startswith(wanted), text
 
 
-def test_what_a_caller_does_wrong_is_told_and_a_command_that_hangs_is_ended(box: Sandbox) -> None:
+def test_what_a_caller_does_wrong_is_told_and_a_command_that_hangs_is_ended(box: Box) -> None:
     copy = Workspace(FILES, box, limits=replace(LIMITS, wall_s=6.0))
     for name, arguments, wanted in (
         ("sed", {}, "unknown tool"),
