@@ -1,8 +1,8 @@
 """Runs inside a sandbox: small programs, each in forks of its own, and what the last expression of each gives.
 
 Reads `ask.json`, writes `ran.jsonl`; the repository's files are below `tree`. Standard library only. Each program runs
-twice, the second time years later by the clock, so that what depends on the time shows, and under a profile hook; once
-where its claim already settles that it is no use.
+twice, the second time years later by the clock and as if in another interpreter, so that what depends on the time, on
+an address or on the hash seed shows, and under a profile hook; once where its claim already settles that it is no use.
 """
 
 import ast
@@ -16,8 +16,11 @@ import signal
 import sys
 import time
 import traceback
+from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Any
+
+from elsewhere_inside import move
 
 RUN_S = 2.0  # processor seconds
 WALL_S = 30.0
@@ -141,19 +144,31 @@ def evaluate(program: dict[str, Any], depth: Depth | None) -> dict[str, Any]:
     return told
 
 
-def forked(program: dict[str, Any], later: bool, depth: Depth | None) -> dict[str, Any]:
-    """`evaluate` in a child with a limit; `{"endless": True}` or `{"lost": …}` where nothing came."""
+def evaluated(program: dict[str, Any], depth: Depth | None) -> dict[str, Any]:
+    """`evaluate` in a child with a limit, years later with `depth`; `{"endless": …}` or nothing where nothing came."""
+
+    def answer() -> dict[str, Any]:
+        os.dup2(os.open(os.devnull, os.O_RDWR), 1)
+        signal.signal(signal.SIGPROF, signal.SIG_DFL)
+        signal.setitimer(signal.ITIMER_PROF, RUN_S)
+        if depth is not None:
+            move_clock()
+        return evaluate(program, depth)
+
+    data, status = forked(answer, WALL_S)
+    if os.WIFSIGNALED(status):
+        return {"endless": os.WTERMSIG(status) == signal.SIGPROF}
+    return json.loads(data) if data else {}  # type: ignore[no-any-return]
+
+
+def forked(answer: Callable[[], Any], wall_s: float | None) -> tuple[bytes, int]:
+    """(what a child answers, as JSON; its wait status): killed after `wall_s`."""
     read, write = os.pipe()
     pid = os.fork()
     if pid == 0:
         try:
             os.close(read)
-            os.dup2(os.open(os.devnull, os.O_RDWR), 1)
-            signal.signal(signal.SIGPROF, signal.SIG_DFL)
-            signal.setitimer(signal.ITIMER_PROF, RUN_S)
-            if later:
-                move_clock()
-            data = json.dumps(evaluate(program, depth)).encode()
+            data = json.dumps(answer()).encode()
             while data:
                 data = data[os.write(write, data) :]
         except BaseException:  # noqa: BLE001  anything that the program did to this process
@@ -161,19 +176,32 @@ def forked(program: dict[str, Any], later: bool, depth: Depth | None) -> dict[st
         finally:
             os._exit(0)
     os.close(write)
-    answer, end = bytearray(), time.monotonic() + WALL_S
-    while select.select([read], [], [], max(0.0, end - time.monotonic()))[0]:
+    got, end = bytearray(), None if wall_s is None else time.monotonic() + wall_s
+    while select.select([read], [], [], None if end is None else max(0.0, end - time.monotonic()))[0]:
         part = os.read(read, 1 << 16)
         if not part:
             break
-        answer += part
+        got += part
     else:
         os.kill(pid, signal.SIGKILL)
     os.close(read)
     _, status = os.waitpid(pid, 0)
-    if os.WIFSIGNALED(status):
-        return {"endless": os.WTERMSIG(status) == signal.SIGPROF}
-    return json.loads(answer) if answer else {}  # type: ignore[no-any-return]
+    return bytes(got), status
+
+
+def batch(programs: list[dict[str, Any]], depths: Sequence[Depth | None]) -> list[dict[str, Any]]:
+    """Each evaluated, by a child that imports the repository anew, with depths as if in another interpreter."""
+
+    def answer() -> list[dict[str, Any]]:
+        if any(depth is not None for depth in depths):
+            move()
+        for line in sorted({line for program in programs for line in program["imports"]}):
+            with contextlib.suppress(Exception):
+                exec(line, {})
+        return [evaluated(program, depth) for program, depth in zip(programs, depths, strict=True)]
+
+    data, _ = forked(answer, None) if programs else (b"[]", 0)
+    return json.loads(data) if data else [{} for _ in programs]
 
 
 def main() -> None:
@@ -185,23 +213,17 @@ def main() -> None:
     roots = [os.path.normpath(os.path.join(work, root)) for root in ask["roots"]]
     sys.path[:] = [*roots, *(path for path in sys.path[1:] if path not in roots)]
     sys.dont_write_bytecode = True
-    for line in sorted({line for program in ask["programs"] for line in program["imports"]}):
-        with contextlib.suppress(Exception):
-            exec(line, {})
-    rows = []
-    for program in ask["programs"]:
-        told = forked(program, False, None)
-        worth = "value" in told and told["holds"] is not ask["useless"]
-        again = forked(program, True, Depth(work, ask["code"], ask["changed"])) if worth else {}
-        told |= {
-            "again": again.get("value"),
-            "chain": again.get("chain"),
-            "work": work,
-            "place": os.path.dirname(place),
-        }
-        rows.append(json.dumps(told))
+    programs = ask["programs"]
+    told = batch(programs, [None] * len(programs))
+    worth = [number for number, one in enumerate(told) if "value" in one and one["holds"] is not ask["useless"]]
+    depths = [Depth(work, ask["code"], ask["changed"]) for _ in worth]
+    again = dict(zip(worth, batch([programs[number] for number in worth], depths), strict=True))
     with open(f"{place}/ran.jsonl", "w", encoding="utf-8") as out:  # after every program, so that none writes to it
-        out.write("".join(f"{row}\n" for row in rows))
+        for number, one in enumerate(told):
+            second = again.get(number, {})
+            one |= {"again": second.get("value"), "chain": second.get("chain")}
+            one |= {"work": work, "place": os.path.dirname(place)}
+            out.write(f"{json.dumps(one)}\n")
 
 
 main()

@@ -30,6 +30,7 @@ _INSIDE = {
         "statements_inside",
         "claims_inside",
         "frames_inside",
+        "elsewhere_inside",
     )
 }
 
@@ -122,8 +123,9 @@ def prove(
     """For each candidate the proven snippet, or None.
 
     It is proven when its claim holds on the project's own files and not on the broken ones, both give the same on a
-    second run years later by the clock, what they give differs, and neither depends on an address, on the order of a
-    set or on the place of the files. Of an exception whose text does, the name alone is told: `!ValueError`.
+    second run years later by the clock, what they give differs, and neither depends on an address, on the seed of
+    hashes, on the order of a set or on the place of the files. Of an exception whose text does, the name alone is told:
+    `!ValueError`.
 
     Raises:
         SandboxError: the sandbox itself failed.
