@@ -57,10 +57,12 @@ def measure_baseline(project: Project, store: Path) -> Baseline:
         SandboxError: the sandbox itself failed.
     """
     with open_project(project, store, workers=1) as box:
-        runs = [run_suite(box, project, project.files, texts=True, limits=WHOLE) for _ in range(RUNS)]
-    for run in runs:
-        if not run.ended:
-            raise RepositoryError(f"{project.name}: its suite does not reach its end: {run.detail}")
+        runs: list[SuiteRun] = []
+        while len(runs) < RUNS:
+            run = run_suite(box, project, project.files, texts=True, limits=WHOLE)
+            if not run.ended:
+                raise RepositoryError(f"{project.name}: its suite does not reach its end: {run.detail}")
+            runs.append(run)
     seconds, left_out = reliable(runs)
     if not seconds:
         raise RepositoryError(f"{project.name}: no test can be relied on: {_why(runs[0], left_out)}")
