@@ -86,7 +86,7 @@ def pools(arm: str, p: SftParams, seed: int, tokenizer: K2Tokenizer) -> list[Poo
 def sessions(model: K2Model, tokenizer: K2Tokenizer, count: int, seed: int) -> dict[str, list[float]]:
     """What came of each of the first `count` held tasks, by measure; the same tasks for everybody."""
     bench = open_benchmark("repairs_python")
-    settings = replace(bench.presets["k2"], max_tokens=192, max_steps=12, context=4096, temperature=0.0)
+    settings = replace(bench.presets["k2"], max_tokens=160, max_steps=8, context=4096, temperature=0.0)
     client = CheckpointClient(model, tokenizer, model="in memory", rows=ROWS)
     rows = run_benchmark(bench, client, settings, seed=seed, items=count)
     found: dict[str, list[float]] = {name: [] for name in MEASURES}
@@ -114,8 +114,8 @@ def main() -> None:
     parser.add_argument("--arms", default="without,with")
     parser.add_argument("--seeds", default="0")
     parser.add_argument("--budget", type=int, default=6000, help="tokens of the agent")
-    parser.add_argument("--tasks", type=int, default=20, help="held repair tasks")
-    parser.add_argument("--functions", type=int, default=20, help="held functions to complete, at most")
+    parser.add_argument("--tasks", type=int, default=12, help="held repair tasks")
+    parser.add_argument("--functions", type=int, default=12, help="held functions to complete, at most")
     args = parser.parse_args()
     common = load_common()
     p = load_section("sft", SftParams).model_copy(update={"sequence_length": ROW_TOKENS})
