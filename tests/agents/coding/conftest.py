@@ -1,20 +1,16 @@
 """Repair tasks on the made-up package `shapes`, and sessions on them."""
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
 from agents.coding import sessions
 from agents.coding.sessions import CodingSessions
 from agents.conversations.agents import Agent
-from gym.repositories.libraries import open_project
 from gym.repositories.project import Project
 from gym.repositories.suite import run_suite
 from gym.repositories.task import Edit, RepairTask, Snippet, apply_edits
-from tests.gym.repositories.conftest import library_store, toy_project
-
-__all__ = ["library_store", "toy_project"]
+from gym.sandbox import Box
 
 EDGES = ("shapes/plane.py", "if following == point:", "if following != point:", "reversed_comparison", "_edges")
 SIDES = (
@@ -50,11 +46,11 @@ def bug(project: Project, path: str, old: str, new: str, kind: str, function: st
 
 
 @pytest.fixture(scope="session")
-def coding(toy_project: Project, library_store: Path) -> Iterator[CodingSessions]:
+def coding(toy_project: Project, toy_box: Box) -> Iterator[CodingSessions]:
     """The search for copies of the project takes seconds; `test_sessions.py` has a test of it."""
-    with pytest.MonkeyPatch.context() as patch, open_project(toy_project, library_store, workers=2) as box:
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sessions, "refuse_if_found", lambda box, project: None)
-        yield CodingSessions(toy_project, box)
+        yield CodingSessions(toy_project, toy_box)
 
 
 Maker = Callable[..., RepairTask]

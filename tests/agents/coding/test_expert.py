@@ -88,12 +88,12 @@ def test_it_names_and_opens_what_it_has_read_alone(
 def test_sessions_differ_over_seeds(coding: CodingSessions, tasks: list[RepairTask]) -> None:
     orders: Counter[str] = Counter()
     sequences = set()
-    for seed in range(30):
+    for seed in range(15):
         expert, run, copy = work(coding, tasks[0], agent(thinks=bool(seed % 2), together=seed % 3 == 0), seed)
         assert repaired(coding, copy) and unfounded(run.messages) == [], seed
         orders[expert.order] += 1
         sequences.add(tuple(name for name, _ in calls(run.messages)))
-    assert len(sequences) >= 10 and len(orders) >= 5, (len(sequences), orders)
+    assert len(sequences) >= 8 and len(orders) >= 4, (len(sequences), orders)
 
 
 def test_every_order_is_taken_at_its_share(coding: CodingSessions, tasks: list[RepairTask]) -> None:

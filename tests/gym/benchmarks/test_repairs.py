@@ -15,10 +15,7 @@ from gym.verifiers.result import Status
 from stages.evaluate.runner import run_benchmark
 from stages.evaluate.scores import metrics
 from tests.answering import Answering
-from tests.gym.repositories.conftest import library_store, toy_project
 from tests.stored_repairs import PLANE, write_stored
-
-__all__ = ["library_store", "toy_project"]
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,8 @@ import pytest
 
 from gym.repositories.archives import fetch, read_archive
 from gym.repositories.errors import RepositoryError
-from gym.repositories.packages import Package, read_packages
-from tests.gym.repositories.conftest import TOY_FILES
+from gym.repositories.packages import Package
+from tests.shapes_project import TOY_FILES
 
 # A build back end that lies in the archive: pip reads the metadata without fetching one.
 _BUILD = """
@@ -162,16 +162,3 @@ def test_no_archive_at_all(package: Package, tmp_path: Path) -> None:
     path.write_bytes(b"<html>not found</html>")
     with pytest.raises(RepositoryError, match=r"^shapes==1\.0: .*can't be unpacked"):
         read_archive(package, path)
-
-
-@pytest.mark.slow
-def test_a_real_package(tmp_path: Path) -> None:
-    package = read_packages()["toolz"]
-    try:
-        archive = fetch(package, tmp_path)
-    except RepositoryError as error:
-        pytest.skip(str(error))
-    project = read_archive(package, archive)
-    assert "toolz/itertoolz.py" in project.code
-    assert not any("/tests/" in path for path in project.code)
-    assert project.packages == ("toolz",)

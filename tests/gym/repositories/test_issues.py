@@ -1,8 +1,6 @@
 """Issues of known bugs: what they say, and what they must not say."""
 
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,17 +9,10 @@ from gym.repositories.issue_facts import holds_facts
 from gym.repositories.issue_leaks import gives_away
 from gym.repositories.issue_naming import called, sentence_about
 from gym.repositories.issues import Issue, rewritten, write_issue
-from gym.repositories.libraries import open_project
 from gym.repositories.project import Project
 from gym.repositories.snippets import ProvenCall
 from gym.repositories.task import Edit, Snippet
-from gym.sandbox import Sandbox
-
-
-@pytest.fixture(scope="module")
-def box(toy_project: Project, library_store: Path) -> Iterator[Sandbox]:
-    with open_project(toy_project, library_store, workers=1) as box:
-        yield box
+from gym.sandbox import Box
 
 
 def edit_of(project: Project, old: str, new: str, function: str, kind: str, path: str = "shapes/plane.py") -> Edit:
@@ -37,7 +28,7 @@ def edge_bug(toy_project: Project) -> Edit:
 
 
 @pytest.fixture(scope="module")
-def edge_issue(box: Sandbox, toy_project: Project, edge_bug: Edit) -> Issue:
+def edge_issue(box: Box, toy_project: Project, edge_bug: Edit) -> Issue:
     made = write_issue(box, toy_project, (edge_bug,), ["tests/test_plane.py::test_perimeter"], np.random.default_rng(3))
     assert made is not None
     return made
@@ -50,7 +41,7 @@ def test_a_bug_in_a_helper_is_told_by_its_caller(edge_issue: Issue) -> None:
     assert (edge_issue.chain, edge_issue.names) == (2, ())
 
 
-def test_equal_seeds_give_equal_issues(box: Sandbox, toy_project: Project, edge_bug: Edit, edge_issue: Issue) -> None:
+def test_equal_seeds_give_equal_issues(box: Box, toy_project: Project, edge_bug: Edit, edge_issue: Issue) -> None:
     tests = ["tests/test_plane.py::test_perimeter"]
     again = write_issue(box, toy_project, (edge_bug,), tests, np.random.default_rng(3))
     assert again == edge_issue
@@ -58,7 +49,7 @@ def test_equal_seeds_give_equal_issues(box: Sandbox, toy_project: Project, edge_
     assert others is not None and others.text != edge_issue.text
 
 
-def test_a_caller_is_preferred_to_the_changed_function(box: Sandbox, toy_project: Project) -> None:
+def test_a_caller_is_preferred_to_the_changed_function(box: Box, toy_project: Project) -> None:
     edit = edit_of(toy_project, "return min(across)", "return max(across)", "bounds", "wrong_call")
     tests = ["tests/test_plane.py::test_bounds", "tests/test_plane.py::test_describe"]
     for seed in range(3):
@@ -70,7 +61,7 @@ def test_a_caller_is_preferred_to_the_changed_function(box: Sandbox, toy_project
     assert alone is not None and alone.names == ("function bounds",)
 
 
-def test_a_failing_test_is_quoted_where_no_call_can_be_told(box: Sandbox, toy_project: Project) -> None:
+def test_a_failing_test_is_quoted_where_no_call_can_be_told(box: Box, toy_project: Project) -> None:
     edit = edit_of(toy_project, "if width <= 0 or", "if", "Box.__init__", "dropped_condition", "shapes/layout.py")
     test = "tests/test_layout.py::FitTest::test_no_negative_side"
     made = write_issue(box, toy_project, (edit,), [test], np.random.default_rng(0))
@@ -79,7 +70,7 @@ def test_a_failing_test_is_quoted_where_no_call_can_be_told(box: Sandbox, toy_pr
     assert "with self.assertRaises(ValueError):\n        Box(-1, 2)" in made.text
 
 
-def test_each_of_two_bugs_is_told(box: Sandbox, toy_project: Project, edge_bug: Edit) -> None:
+def test_each_of_two_bugs_is_told(box: Box, toy_project: Project, edge_bug: Edit) -> None:
     other = edit_of(toy_project, "total += gap", "pass", "fit", "operator", "shapes/layout.py")
     tests = ["tests/test_plane.py::test_perimeter", "tests/test_layout.py::FitTest::test_fit_in_rows"]
     made = write_issue(box, toy_project, (edge_bug, other), tests, np.random.default_rng(0))
@@ -91,7 +82,7 @@ def test_each_of_two_bugs_is_told(box: Sandbox, toy_project: Project, edge_bug: 
     assert write_issue(box, toy_project, (edge_bug, other), tests[:1], np.random.default_rng(0)) is None
 
 
-def test_nothing_can_be_said_without_a_failing_test(box: Sandbox, toy_project: Project, edge_bug: Edit) -> None:
+def test_nothing_can_be_said_without_a_failing_test(box: Box, toy_project: Project, edge_bug: Edit) -> None:
     assert (
         write_issue(box, toy_project, (edge_bug,), ["tests/test_layout.py::test_rows"], np.random.default_rng(0))
         is None

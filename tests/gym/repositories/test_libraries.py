@@ -9,7 +9,7 @@ from gym.repositories.errors import RepositoryError
 from gym.repositories.libraries import library, library_path, open_project, read_tar, write_tar
 from gym.repositories.packages import tool
 from gym.repositories.project import Project
-from gym.sandbox import Job, Verdict
+from gym.sandbox import Box, Job, Verdict
 
 _ENTRIES = "[console_scripts]\nglue = glue:main\n"
 
@@ -64,12 +64,11 @@ def test_a_tar_is_the_same_whatever_the_order(tmp_path: Path) -> None:
     assert read_tar(tmp_path / "one.tar") == files
 
 
-def test_a_sandbox_shows_the_library_alone(toy_project: Project, library_store: Path) -> None:
+def test_a_sandbox_shows_the_library_alone(box: Box) -> None:
     names = ["pytest", "pluggy", "torch", "numpy", "xdist", "hypothesis", "shapes"]
     source = "import importlib.util, sys\nprint(*[n for n in sys.argv[1:] if importlib.util.find_spec(n)])"
-    with open_project(toy_project, library_store, workers=1) as box:
-        shown = box.run(Job(source=source, args=names))
-        shell = box.run(Job(argv=["python3", "-c", source, *names]))
+    shown = box.run(Job(source=source, args=names))
+    shell = box.run(Job(argv=["python3", "-c", source, *names]))
     assert shown.verdict is Verdict.OK
     assert shown.stdout == "pytest pluggy\n"
     assert shell.stdout == "pytest pluggy\n"

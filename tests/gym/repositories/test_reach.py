@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from gym.repositories.libraries import open_project
 from gym.repositories.project import Project
 from gym.repositories.reach import copies, distinctive_lines, refuse_if_found
-from gym.sandbox import SandboxError, open_sandbox
+from gym.sandbox import Box, SandboxError, open_sandbox
 
 
 def _tar(files: dict[str, bytes]) -> bytes:
@@ -81,9 +80,8 @@ def test_every_kind_of_copy_is_found(toy_project: Project, planted: tuple[Path, 
     assert [place for place in sorted(told) if not any(f"/{place}" in line for line in found)] == []
 
 
-def test_nothing_is_found_beside_other_packages(toy_project: Project, library_store: Path) -> None:
-    with open_project(toy_project, library_store, workers=1) as box:
-        refuse_if_found(box, toy_project)
+def test_nothing_is_found_beside_other_packages(toy_project: Project, box: Box) -> None:
+    refuse_if_found(box, toy_project)
 
 
 def test_lines_that_tell_a_file(toy_project: Project) -> None:

@@ -1,24 +1,15 @@
 """Calls out of failing tests: what is found, and what is refused."""
 
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
-from gym.repositories.libraries import open_project
 from gym.repositories.project import Project
 from gym.repositories.snippets import Candidate, Failure, ProvenCall, describe, merged, prove, run_snippets
 from gym.repositories.task import Edit, Snippet, apply_edits
-from gym.sandbox import Sandbox
+from gym.sandbox import Box
 
 TEST = "tests/test_more.py"
-
-
-@pytest.fixture(scope="module")
-def box(toy_project: Project, library_store: Path) -> Iterator[Sandbox]:
-    with open_project(toy_project, library_store, workers=1) as box:
-        yield box
 
 
 def edit_of(project: Project, path: str, old: str, new: str, function: str, kind: str = "constant") -> Edit:
@@ -33,7 +24,7 @@ def with_tests(project: Project, text: str) -> Project:
     return replace(project, files={**project.files, TEST: text.encode()})
 
 
-def found(box: Sandbox, project: Project, edit: Edit, *tests: str) -> tuple[list[Failure], list[ProvenCall]]:
+def found(box: Box, project: Project, edit: Edit, *tests: str) -> tuple[list[Failure], list[ProvenCall]]:
     broken = apply_edits(project.files, (edit,))
     failures = describe(box, project, broken, tests, (edit,))
     candidates = [candidate for failure in failures for candidate in failure.candidates]
@@ -49,7 +40,7 @@ def no_abs(toy_project: Project) -> Edit:
     return edit_of(toy_project, "shapes/plane.py", "return abs(half)", "return half", "area", "removed_call")
 
 
-def test_a_comparison(box: Sandbox, toy_project: Project, no_abs: Edit) -> None:
+def test_a_comparison(box: Box, toy_project: Project, no_abs: Edit) -> None:
     failures, proven = found(box, toy_project, no_abs, "tests/test_plane.py::test_area_clockwise")
     code = "from shapes import area\n\nSQUARE = [(0, 0), (2, 0), (2, 2), (0, 2)]\narea(SQUARE[::-1])".replace(
         "\n\n", "\n"
@@ -59,19 +50,19 @@ def test_a_comparison(box: Sandbox, toy_project: Project, no_abs: Edit) -> None:
     assert failures[0].source == "def test_area_clockwise():\n    assert area(SQUARE[::-1]) == 4.0"
 
 
-def test_only_failing_tests_are_told(box: Sandbox, toy_project: Project, no_abs: Edit) -> None:
+def test_only_failing_tests_are_told(box: Box, toy_project: Project, no_abs: Edit) -> None:
     failures, _ = found(box, toy_project, no_abs, "tests/test_plane.py::test_area", "tests/test_plane.py::test_bounds")
     assert [failure.test for failure in failures] == [""]  # what the documentation says
 
 
-def test_a_private_helper_is_reported_by_its_callers(box: Sandbox, toy_project: Project) -> None:
+def test_a_private_helper_is_reported_by_its_callers(box: Box, toy_project: Project) -> None:
     edit = edit_of(toy_project, "shapes/plane.py", "(number + 1) %", "(number + 2) %", "_edges", "off_by_one")
     _, proven = found(box, toy_project, edit, "tests/test_plane.py::test_perimeter")
     assert all("_edges" not in code for code in codes(proven))
     assert proven[0].chain == 2
 
 
-def test_a_missing_exception(box: Sandbox, toy_project: Project) -> None:
+def test_a_missing_exception(box: Box, toy_project: Project) -> None:
     edit = edit_of(toy_project, "shapes/plane.py", "if len(points) < 3", "if len(points) < 2", "_edges")
     _, proven = found(box, toy_project, edit, "tests/test_plane.py::test_two_points")
     assert proven[0].snippet.code == "from shapes import area\narea([(0, 0), (1, 1)])"
@@ -79,7 +70,7 @@ def test_a_missing_exception(box: Sandbox, toy_project: Project) -> None:
     assert (proven[0].snippet.broken, proven[0].symptom) == ("0.0", "silent")
 
 
-def test_unittest_and_its_set_up(box: Sandbox, toy_project: Project) -> None:
+def test_unittest_and_its_set_up(box: Box, toy_project: Project) -> None:
     edit = edit_of(toy_project, "shapes/layout.py", "total += gap", "pass", "fit")
     _, proven = found(box, toy_project, edit, "tests/test_layout.py::FitTest::test_fit_in_rows")
     assert proven[0].snippet.code == "from shapes import Box, fit\nfit([Box(6, 2), Box(3, 5)], 7, gap=1)"
@@ -89,14 +80,14 @@ def test_unittest_and_its_set_up(box: Sandbox, toy_project: Project) -> None:
     assert codes(proven) == []  # what it gives has an address
 
 
-def test_parameters_stand_as_values(box: Sandbox, toy_project: Project) -> None:
+def test_parameters_stand_as_values(box: Box, toy_project: Project) -> None:
     edit = edit_of(toy_project, "shapes/plane.py", "return found", "return not found", "inside")
     _, proven = found(box, toy_project, edit, "tests/test_plane.py::test_inside[point1-False]")
     assert proven[0].snippet.expression == "inside((3, 1), SQUARE)"
     assert (proven[0].snippet.good, proven[0].snippet.broken) == ("False", "True")
 
 
-def test_an_exception_in_the_code(box: Sandbox, toy_project: Project) -> None:
+def test_an_exception_in_the_code(box: Box, toy_project: Project) -> None:
     edit = edit_of(
         toy_project, "shapes/plane.py", "return half\n    return abs", "return halves\n    return abs", "area"
     )
@@ -106,7 +97,7 @@ def test_an_exception_in_the_code(box: Sandbox, toy_project: Project) -> None:
     assert [frame[0] for frame in proven[0].frames] == ["report.py", "shapes/plane.py"]
 
 
-def test_documentation(box: Sandbox, toy_project: Project) -> None:
+def test_documentation(box: Box, toy_project: Project) -> None:
     edit = edit_of(toy_project, "shapes/layout.py", "* UNITS[unit]", "+ UNITS[unit]", "parse_size")
     _, proven = found(box, toy_project, edit, "tests/test_layout.py::test_parse_size")
     documented = [one for one in proven if one.relation == "documented"]
@@ -193,7 +184,7 @@ def more(toy_project: Project) -> Project:
 
 
 @pytest.fixture(scope="module")
-def all_found(box: Sandbox, more: Project, no_abs: Edit) -> dict[str, list[str]]:
+def all_found(box: Box, more: Project, no_abs: Edit) -> dict[str, list[str]]:
     """Proven programs by number of the test."""
     tests = [f"{TEST}::test_{number}" for number in range(len(TESTS))]
     broken = apply_edits(more.files, (no_abs,))
@@ -239,7 +230,7 @@ REFUSED = {
 }
 
 
-def test_refused(box: Sandbox, toy_project: Project, no_abs: Edit) -> None:
+def test_refused(box: Box, toy_project: Project, no_abs: Edit) -> None:
     broken = apply_edits(toy_project.files, (no_abs,))
     good = candidate("area([(0, 0), (0, 2), (2, 2)])", holds="value == 2.0")
     proven = prove(box, toy_project, broken, [good, *REFUSED.values()], (no_abs,))
@@ -247,7 +238,7 @@ def test_refused(box: Sandbox, toy_project: Project, no_abs: Edit) -> None:
     assert {name: one for name, one in zip(REFUSED, proven[1:]) if one is not None} == {}
 
 
-def test_a_set_is_sorted(box: Sandbox, toy_project: Project, no_abs: Edit) -> None:
+def test_a_set_is_sorted(box: Box, toy_project: Project, no_abs: Edit) -> None:
     broken = apply_edits(toy_project.files, (no_abs,))
     made = candidate("{'a', str(area([(0, 0), (0, 2), (2, 2)]))}", holds="value == {'a', '2.0'}")
     proven = prove(box, toy_project, broken, [made], (no_abs,))[0]
@@ -257,7 +248,7 @@ def test_a_set_is_sorted(box: Sandbox, toy_project: Project, no_abs: Edit) -> No
 
 
 @pytest.mark.slow
-def test_endless(box: Sandbox, toy_project: Project) -> None:
+def test_endless(box: Box, toy_project: Project) -> None:
     edit = edit_of(toy_project, "shapes/plane.py", "total = 0.0", "while True:\n        pass", "perimeter")
     broken = apply_edits(toy_project.files, (edit,))
     made = candidate(
@@ -268,7 +259,7 @@ def test_endless(box: Sandbox, toy_project: Project) -> None:
     assert proven.symptom == "endless"
 
 
-def test_snippets_run_again_as_they_were_proven(box: Sandbox, toy_project: Project, no_abs: Edit) -> None:
+def test_snippets_run_again_as_they_were_proven(box: Box, toy_project: Project, no_abs: Edit) -> None:
     _, proven = found(box, toy_project, no_abs, "tests/test_plane.py::test_area_clockwise")
     snippets = [one.snippet for one in proven]
     broken = apply_edits(toy_project.files, (no_abs,))

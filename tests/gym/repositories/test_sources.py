@@ -7,7 +7,7 @@ import pytest
 
 from gym.repositories.errors import RepositoryError
 from gym.repositories.sources import read_repository
-from tests.gym.repositories.conftest import TOY_FILES
+from tests.shapes_project import TOY_FILES
 
 METADATA = {"shapes-1.0.dist-info/METADATA": b"Metadata-Version: 2.1\nName: shapes\nVersion: 1.0\n"}
 

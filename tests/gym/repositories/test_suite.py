@@ -1,10 +1,7 @@
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
-from gym.repositories.libraries import open_project
 from gym.repositories.project import Project
 from gym.repositories.suite import LIMITS, run_suite
 from gym.sandbox import Box, Limits, SandboxError
@@ -90,12 +87,6 @@ def _project(files: dict[str, bytes], **changes: object) -> Project:
         environment={"COLOUR": "red"},
     )
     return replace(base, **changes)  # type: ignore[arg-type]
-
-
-@pytest.fixture(scope="module")
-def box(library_store: Path) -> Iterator[Box]:
-    with open_project(_project({}), library_store, workers=1) as opened:
-        yield opened
 
 
 def test_outcomes(box: Box) -> None:

@@ -15,7 +15,7 @@ BACKENDS = ("fork", "namespaces", pytest.param("container", marks=pytest.mark.sl
 
 
 @pytest.fixture(scope="module")
-def box_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Box]]:
+def box_of(rootfs_work: Path) -> Iterator[Callable[[str], Box]]:
     opened: dict[str, Box | str] = {}
     with ExitStack() as stack:
 
@@ -23,7 +23,7 @@ def box_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str],
             if name not in opened:
                 try:
                     opened[name] = stack.enter_context(
-                        Backend("container", work=tmp_path_factory.mktemp("work")).open()
+                        Backend("container", work=rootfs_work).open()
                         if name == "container"
                         else open_sandbox(name, workers=2)  # type: ignore[arg-type]
                     )

@@ -126,7 +126,9 @@ def test_every_runtime_that_fails_is_named(tmp_path: Path, monkeypatch: pytest.M
 
 
 @pytest.fixture(scope="module", params=["podman", "docker"])
-def real(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ContainerSandbox]:
+def real(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, rootfs_work: Path
+) -> Iterator[ContainerSandbox]:
     with pytest.MonkeyPatch.context() as patch:
         chosen = [words for words in container.runtimes() if words[0].endswith(request.param)]
         patch.setattr(container, "runtimes", lambda: iter(chosen))
@@ -134,7 +136,7 @@ def real(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         libraries.mkdir()
         (libraries / "only_here.py").write_text("VALUE = 6\n")
         try:
-            box = ContainerSandbox("", tmp_path_factory.mktemp("work"), libraries=libraries)
+            box = ContainerSandbox("", rootfs_work, libraries=libraries)
         except SandboxError as error:
             pytest.skip(str(error))
         yield box

@@ -13,10 +13,7 @@ from gym.tasksets.repository import Functions
 from gym.verifiers.result import Status
 from stages.harness.errors import InputError
 from stages.rl.families import Families
-from tests.gym.repositories.conftest import library_store, toy_project
 from tests.stored_repairs import write_stored
-
-__all__ = ["library_store", "toy_project"]
 
 
 @pytest.fixture(scope="module")

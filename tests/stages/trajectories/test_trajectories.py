@@ -36,11 +36,8 @@ from stages.trajectories.desks import surfaces
 from stages.trajectories.simulated import Maker
 from stages.trajectories.sources import consult
 from tests.answering import Answering
-from tests.gym.repositories.conftest import library_store, toy_project
 from tests.stages.trajectories.mock_teacher import behave
 from tests.stored_repairs import write_stored
-
-__all__ = ["library_store", "toy_project"]
 
 ROOT = Path(__file__).parents[2]
 OUTS = ("trajectories", "tasks", "agents")
