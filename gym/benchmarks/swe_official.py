@@ -8,34 +8,26 @@ a container of its own. The harness has many dependencies, so it may live in a v
 
 import importlib.util
 import json
-import shlex
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pyarrow.parquet as pq
 
 from gym.benchmarks import base
 from gym.benchmarks.base import Benchmark, DataError, Episode, Grade, Manifest, Reply, Sample
 from gym.benchmarks.swe_bench import AGENT_PRESETS, SYSTEM, Agent, best_by_verifier
+from gym.benchmarks.swe_container import FOLDER, container_copy, docker
 from gym.sandbox import SandboxError
-from gym.sandbox.workspace import BASH, EDIT, OUTPUT, VIEW
 from gym.verifiers.result import Result, Status
 
 FIELDS = ("instance_id", "repo", "base_commit", "patch", "test_patch", "problem_statement", "version",
           "FAIL_TO_PASS", "PASS_TO_PASS", "image", "log_parser", "eval_type", "eval_script")  # fmt: skip
-FOLDER = "/testbed"
-COMMAND_S, HARNESS_S = 120, 1800
+HARNESS_S = 1800
 MODEL = "k2-pipeline"
-_CHECKS = {
-    tool["function"]["name"]: jsonschema.Draft202012Validator(tool["function"]["parameters"])
-    for tool in (BASH, VIEW, EDIT)
-}
 
 
 def read_instances(path: Path) -> list[dict[str, Any]]:
@@ -73,112 +65,15 @@ def harness_python() -> str:
     )
 
 
-def _docker(*arguments: str, stdin: str = "", timeout: float = COMMAND_S) -> subprocess.CompletedProcess[str]:
-    try:
-        return subprocess.run(
-            ["docker", *arguments], input=stdin, capture_output=True, text=True, errors="replace", timeout=timeout
-        )
-    except OSError as error:
-        raise SandboxError(f"docker: {error}") from None
-
-
-def needed_docker() -> None:
+def neededdocker() -> None:
     """Raises DataError where no Docker daemon answers."""
     try:
-        done = _docker("info", timeout=30)
+        done = docker("info", timeout=30)
     except (SandboxError, subprocess.TimeoutExpired) as error:
         raise DataError(f"official SWE-bench instances need Docker: {error}") from None
     if done.returncode:
         lines = (done.stderr or done.stdout).strip().splitlines() or ["no daemon answers"]
         raise DataError(f"official SWE-bench instances need Docker: {lines[-1]}")
-
-
-class ContainerCopy:
-    """The repository in an instance's container, with the tools of `gym.sandbox.workspace`."""
-
-    def __init__(self, container: str) -> None:
-        self.container = container
-
-    def _run(self, command: str, stdin: str = "", timeout: float = COMMAND_S) -> subprocess.CompletedProcess[str]:
-        return _docker("exec", "-i", "-w", FOLDER, self.container, "bash", "-c", command, stdin=stdin, timeout=timeout)
-
-    def tools(self) -> list[dict[str, Any]]:
-        return [BASH, VIEW, EDIT]
-
-    def call(self, name: str, arguments: Mapping[str, Any]) -> tuple[str, bool]:
-        """Text, and whether the caller made a mistake.
-
-        Raises:
-            SandboxError: Docker failed.
-        """
-        if name not in _CHECKS:
-            return f"error: unknown tool {name}", True
-        problem = next(iter(_CHECKS[name].iter_errors(dict(arguments))), None)
-        if problem is not None:
-            return f"error: invalid arguments: {problem.message}", True
-        if name == "bash":
-            return self.bash(arguments["command"]), False
-        path = str(arguments["path"]).removeprefix("/workspace").strip("/") or "."
-        if name == "view":
-            first, last = arguments.get("start", 1), arguments.get("end") or arguments.get("start", 1) + 199
-            quoted = shlex.quote(path)
-            lines = f"awk 'NR>={first} && NR<={last} {{printf \"%5d %s\\n\", NR, $0}}' {quoted}"
-            shown = self._run(f"if [ -d {quoted} ]; then git ls-files {quoted} | head -200; else {lines}; fi")
-            return (shown.stdout or f"error: no file or folder {path}"), bool(shown.returncode or not shown.stdout)
-        return self._edit(path, arguments["old_str"], arguments["new_str"])
-
-    def bash(self, command: str) -> str:
-        """Output, cut at the same length as the sandbox's, and exit status."""
-        limited = f"timeout -k 5 {COMMAND_S} bash -c {shlex.quote(command)} 2>&1"
-        done = self._run(limited, timeout=COMMAND_S + 30)
-        text = done.stdout[:OUTPUT] + (
-            f"[{len(done.stdout) - OUTPUT} characters cut]" if len(done.stdout) > OUTPUT else ""
-        )
-        return f"{text.rstrip()}\n[exit status {done.returncode}]".lstrip("\n")
-
-    def _edit(self, path: str, old: str, new: str) -> tuple[str, bool]:
-        quoted = shlex.quote(path)
-        if ".." in path.split("/") or ".git" in path.split("/"):
-            return f"error: can't write {path}", True
-        read = self._run(f"cat {quoted}")
-        if not old:
-            if read.returncode == 0:
-                return f"error: {path} is there already; name the text to replace", True
-            text = new
-        elif read.returncode:
-            return f"error: no file {path}", True
-        elif read.stdout.count(old) != 1:
-            return f"error: old_str occurs {read.stdout.count(old)} times in {path}; it must occur once", True
-        else:
-            text = read.stdout.replace(old, new)
-        wrote = self._run(f"mkdir -p $(dirname {quoted}) && cat > {quoted}", stdin=text)
-        return (f"changed {path}", False) if wrote.returncode == 0 else (f"error: {wrote.stderr.strip()}", True)
-
-    def patch(self) -> str:
-        return self._run("git add -A && git diff --cached --binary HEAD").stdout
-
-
-@contextmanager
-def container_copy(image: str) -> Iterator[ContainerCopy]:
-    """A container of the image without network, its repository's history replaced by one commit.
-
-    Raises:
-        SandboxError: it doesn't start.
-    """
-    name = f"swe-{uuid.uuid4().hex[:12]}"
-    limits = ("--rm", "--network=none", "--pids-limit=512")
-    started = _docker("run", "-d", *limits, f"--name={name}", image, "sleep", "86400", timeout=HARNESS_S)
-    if started.returncode:
-        raise SandboxError(f"docker run {image}: {started.stderr.strip().splitlines()[-1:]}")
-    try:
-        copy = ContainerCopy(name)
-        identity = "git -c user.name=base -c user.email=base@localhost"
-        fresh = copy._run(f"rm -rf .git && git init -q && git add -A && {identity} commit -qm base", timeout=HARNESS_S)
-        if fresh.returncode:
-            raise SandboxError(f"{image}: no single-commit history: {fresh.stderr.strip()[-200:]}")
-        yield copy
-    finally:
-        _docker("rm", "-f", name)
 
 
 def official_report(data: Path, row: Mapping[str, Any], patch: str, work: Path) -> dict[str, Any]:
@@ -222,7 +117,7 @@ class OfficialSwe(Benchmark):
             raise DataError(f"{name}: needs the official instances, by path; repairs_python runs without them")
         self.name, self.path = name, path
         self.rows = {str(row["instance_id"]): row for row in read_instances(path)}
-        needed_docker()
+        neededdocker()
         harness_python()
         self.manifest: Manifest = base.path_manifest(name, path, len(self.rows))
         self.work = Path("work/evaluations/swebench")

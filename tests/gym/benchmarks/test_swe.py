@@ -17,10 +17,11 @@ from agents.chat.protocol import ChatRequest, ChatResponse
 from gym.benchmarks.base import DataError, Reply, package_folder
 from gym.benchmarks.open import open_benchmark
 from gym.benchmarks.swe_bench import RepairsMultilingual, best_by_verifier, resolved
+from gym.benchmarks.swe_container import container_copy
 from gym.benchmarks.swe_instances import Instance, apply_patch, mutants, run_tests
 from gym.sandbox import LOCAL, Box, SandboxError, open_sandbox
 from gym.sandbox.pool import Level
-from gym.sandbox.workspace import Workspace
+from gym.sandbox.workspace import BASH, Workspace
 from gym.verifiers.result import Status
 from stages.evaluate.runner import run_benchmark
 from stages.evaluate.scores import metrics
@@ -320,9 +321,46 @@ def test_official_instances_by_docker_and_the_official_harness(official: Path) -
     assert row["score"] == 1.0, row
     assert "+    return 2" in row["extracted"] and "new.txt" in row["extracted"]
     assert "future" not in seen[1] and "[exit status 3]" in seen[1] and "\n1\n" in seen[1]
-    assert "    2     return 3" in seen[2]
+    assert seen[2] == "1\tdef two():\n2\t    return 3"
     assert "occurs 0 times" in seen[3]
     assert not [path for path in official.parent.glob("bin/swe-*")]  # the container is gone
+
+
+def test_a_container_is_looked_at_as_a_working_copy_is(official: Path) -> None:
+    image = official.parent / "bin/image"
+    (image / "lib").mkdir()
+    (image / "lib/long.py").write_bytes(b"".join(b"x = %d\r\n" % number for number in range(1, 251)))
+    (image / "lib/wide.txt").write_text("q" * 900 + "\n")
+    (image / "empty.txt").touch()
+    files = {
+        path.relative_to(image).as_posix(): path.read_bytes()
+        for path in image.rglob("*")
+        if path.is_file() and ".git" not in path.parts
+    }
+    with LOCAL.open(workers=1) as box, container_copy("made:1") as container:
+        copy = Workspace(files, box)
+        assert container.tools() == [BASH, *copy.tools()[1:]]
+        for name, arguments in (
+            ("view", {"path": "lib/long.py"}),
+            ("view", {"path": "lib/long.py", "start": 3, "end": 5}),
+            ("view", {"path": "lib/long.py", "start": 3, "end": 240}),
+            ("view", {"path": "/workspace/lib/long.py", "start": 249, "end": 300}),
+            ("view", {"path": "lib/long.py", "start": 251}),
+            ("view", {"path": "empty.txt"}),
+            ("view", {"path": "."}),
+            ("view", {"path": "lib"}),
+            ("view", {"path": "none.py"}),
+            ("search", {"pattern": r"def \w+\("}),
+            ("search", {"pattern": r"x = (?:1|2)\d\r?$", "path": "lib"}),
+            ("search", {"pattern": "x = ", "path": "lib/long.py"}),
+            ("search", {"pattern": "q", "path": "/workspace/lib/"}),
+            ("search", {"pattern": "-x 'nowhere'"}),
+            ("search", {"pattern": "x", "path": "none"}),
+        ):
+            assert container.call(name, arguments) == copy.call(name, arguments), (name, arguments)
+        assert container.call("view", {"path": "/testbed/kit.py"}) == copy.call("view", {"path": "kit.py"})
+        text, error = container.call("search", {"pattern": "("})
+        assert error and text.startswith("error: invalid pattern: ")
 
 
 def test_official_instances_need_docker_the_harness_and_the_schema(
