@@ -19,6 +19,7 @@ from gym.repositories.project import Project
 # Of a repository without `src`: Python that is not the product.
 _ASIDE = {"build", "dist", "doc", "docs", "example", "examples", "benchmark", "benchmarks", "scripts", "tools"}
 _ASIDE |= {"setup.py", "noxfile.py", "tasks.py"}
+_OF_OTHERS = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"}  # a hook that this runs in names its own repository
 _REMOTE = re.compile(r"[a-z+]+://|[\w.-]+@[\w.-]+:")
 
 
@@ -31,7 +32,7 @@ class _Suite:
 
 
 def read_repository(source: str, work: Path, *, held: bool = False) -> Project:
-    """A folder's files as they are now, of a git repository those that git does not ignore; or a fresh shallow clone.
+    """A folder's files as they are now, in a git repository those that git does not ignore; or a fresh shallow clone.
 
     Args:
         source: a folder, a bare git repository, or an address for `git clone`.
@@ -48,7 +49,7 @@ def read_repository(source: str, work: Path, *, held: bool = False) -> Project:
             clone = Path(fresh) / "clone"
             place = source if _REMOTE.match(source) else folder.resolve().as_uri()
             _git(source, "clone", "--quiet", "--depth", "1", "--", place, str(clone))
-            version = _git(source, "-C", str(clone), "rev-parse", "HEAD").decode().strip()
+            version = _git(source, "rev-parse", "HEAD", folder=clone).decode().strip()
             files = _read(source, clone)
         name = source.rstrip("/").replace(":", "/").rpartition("/")[2].removesuffix(".git")
         return _project(name, version, files, held=held)
@@ -57,22 +58,36 @@ def read_repository(source: str, work: Path, *, held: bool = False) -> Project:
     return _project(folder.resolve().name, "", _read(source, folder), held=held)
 
 
-def _git(source: str, *words: str) -> bytes:
-    environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
+def _git(source: str, *words: str, folder: Path | None = None) -> bytes:
+    """Standard output of a git command, run in `folder`, whose settings can't make it start a program."""
+    environment = {name: value for name, value in os.environ.items() if name not in _OF_OTHERS}
+    environment |= {"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
+    command = ["git", "-c", "core.fsmonitor=false", *words]
     try:
-        done = subprocess.run(["git", *words], capture_output=True, check=False, env=environment)
+        done = subprocess.run(command, capture_output=True, check=False, env=environment, cwd=folder)
     except FileNotFoundError:
         raise RepositoryError(f"{source}: git is not installed") from None
     if done.returncode:
         said = done.stderr.decode("utf-8", "replace").strip().splitlines()
-        raise RepositoryError(f"{source}: git {words[0]} failed: {said[-1] if said else done.returncode}")
+        why = next((line for line in said if line.startswith("fatal:")), said[-1] if said else done.returncode)
+        raise RepositoryError(f"{source}: git {words[0]} failed: {why}")
     return done.stdout
+
+
+def _within_git(folder: Path) -> bool:
+    """Whether it is a folder of a larger git repository, which does not ignore it."""
+    if not any((above / ".git").exists() for above in folder.resolve().parents):
+        return False
+    try:
+        return bool(_git(str(folder), "ls-files", "--cached", "--", ".", folder=folder))
+    except RepositoryError:  # git is missing or refuses: it is read as a plain folder
+        return False
 
 
 def _read(source: str, folder: Path) -> dict[str, bytes]:
     """Regular files that belong to the repository; links only where they stay inside."""
-    if (folder / ".git").exists():
-        listed = _git(source, "-C", str(folder), "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+    if (folder / ".git").exists() or _within_git(folder):
+        listed = _git(source, "ls-files", "-z", "--cached", "--others", "--exclude-standard", folder=folder)
         paths = sorted(set(os.fsdecode(listed).split("\0")) - {""})
     else:
         paths = sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
@@ -83,11 +98,17 @@ def _read(source: str, folder: Path) -> dict[str, bytes]:
     return {path: place.read_bytes() for path, place in kept.items()}
 
 
-def _pyproject(name: str, files: Mapping[str, bytes]) -> dict[str, Any]:
+def _pyproject(name: str, files: Mapping[str, bytes], *keys: str) -> dict[str, Any]:
+    """A table of `pyproject.toml`; empty where it has none."""
     try:
-        return tomllib.loads(files.get("pyproject.toml", b"").decode("utf-8", "replace"))
+        table = tomllib.loads(files.get("pyproject.toml", b"").decode("utf-8", "replace"))
     except tomllib.TOMLDecodeError as error:
         raise RepositoryError(f"{name}: pyproject.toml can't be read: {error}") from None
+    for number, key in enumerate(keys, 1):
+        table = table.get(key, {})
+        if not isinstance(table, dict):
+            raise RepositoryError(f"{name}: pyproject.toml can't be read: {'.'.join(keys[:number])} is no table")
+    return table
 
 
 def _settings(name: str, files: Mapping[str, bytes]) -> _Suite:
@@ -101,7 +122,7 @@ def _settings(name: str, files: Mapping[str, bytes]) -> _Suite:
         if path not in files:
             continue
         if path == "pyproject.toml":
-            found = _pyproject(name, files).get("tool", {}).get("pytest", {}).get("ini_options", {})
+            found = _pyproject(name, files, "tool", "pytest", "ini_options")
         else:
             parser = configparser.RawConfigParser(strict=False)
             try:
@@ -117,7 +138,7 @@ def _settings(name: str, files: Mapping[str, bytes]) -> _Suite:
 
 def _metadata(name: str, files: Mapping[str, bytes], root: str) -> dict[str, bytes]:
     """What `importlib.metadata` finds of a package that is not installed; many ask for their own version."""
-    project = _pyproject(name, files).get("project", {})
+    project = _pyproject(name, files, "project")
     if "name" not in project:
         return {}
     version = str(project.get("version", "0"))  # others compute it when they are built

@@ -56,6 +56,27 @@ def test_a_working_tree_without_what_git_ignores(checkout: Path, tmp_path: Path)
     assert not any(path.startswith(".git/") for path in project.files)
 
 
+def test_a_folder_of_a_larger_repository(checkout: Path, tmp_path: Path) -> None:
+    write(checkout / "apps/one", {"core.py": b"", "test_core.py": b"", "run.log": b"secret"})
+    assert {*read_repository(str(checkout / "apps/one"), tmp_path / "work").files} == {
+        "core.py",
+        "run.log",
+        "test_core.py",
+    }
+    git(checkout, "add", "apps")
+    files = read_repository(str(checkout / "apps/one"), tmp_path / "work").files
+    assert {*files} == {"core.py", "test_core.py"}  # the larger one ignores logs
+
+
+def test_a_repository_s_settings_start_no_program(checkout: Path, tmp_path: Path) -> None:
+    monitor = tmp_path / "monitor"
+    monitor.write_text(f"#!/bin/sh\ntouch {tmp_path}/started\n")
+    monitor.chmod(0o755)
+    git(checkout, "config", "core.fsmonitor", str(monitor))
+    read_repository(str(checkout), tmp_path / "work")
+    assert not (tmp_path / "started").exists()
+
+
 @pytest.mark.parametrize("kind", ["url", "bare"])
 def test_a_clone(checkout: Path, tmp_path: Path, kind: str) -> None:
     source = checkout.as_uri()
@@ -126,8 +147,9 @@ def test_no_code(tmp_path: Path) -> None:
         read_repository(str(folder), tmp_path / "work")
 
 
-def test_settings_that_can_not_be_read(tmp_path: Path) -> None:
-    folder = write(tmp_path / "app", {"core.py": b"", "test_core.py": b"", "pyproject.toml": b"[tool"})
+@pytest.mark.parametrize("settings", [b"[tool", b"tool = 3", b"[tool]\npytest = []", b"project = 'app'"])
+def test_settings_that_can_not_be_read(tmp_path: Path, settings: bytes) -> None:
+    folder = write(tmp_path / "app", {"core.py": b"", "test_core.py": b"", "pyproject.toml": settings})
     with pytest.raises(RepositoryError, match=r"^app: pyproject\.toml can't be read") as raised:
         read_repository(str(folder), tmp_path / "work")
     assert "\n" not in str(raised.value)
