@@ -25,20 +25,28 @@ def _words(content: bytes) -> list[str]:
     return sorted(set(re.findall(r"[A-Za-z_]\w{5,}", code, re.ASCII)))
 
 
+def _released(project: Project) -> bool:
+    """Whether its names are its own on every machine; those of a user's folder or clone, such as `utils`, may be in use
+    for something else."""
+    return bool(project.version) and re.fullmatch(r"[0-9a-f]{40,64}", project.version) is None
+
+
 def copies(box: Box, project: Project) -> list[str]:
     """What is found of the project, each with its place; seconds of one processor.
 
-    By import, by name and by content: a package or distribution of the project's names, as a folder, file, bytecode,
-    wheel, egg or other archive; and any text, bytecode or archive with half of the distinctive lines of a file of the
-    project's code, whatever its name. The text of the standard library's own modules is not looked at.
+    By content: any text, bytecode or archive with half of the distinctive lines of a file of the project's code,
+    whatever its name. Of a released project also by import and by name: a package or distribution of its names, as a
+    folder, file, bytecode, wheel, egg or other archive. The text of the standard library's own modules is not looked
+    at.
 
     Raises:
         SandboxError: the search failed.
     """
+    named = _released(project)
     known = {path: distinctive_lines(project.files[path]) for path in project.code}
     ask = {
-        "packages": list(project.packages),
-        "distribution": project.name,
+        "packages": list(project.packages) if named else [],
+        "distribution": project.name if named else "",
         "words": {path: words for path in project.code if len(words := _words(project.files[path])) >= WORDS},
         "lines": {path: lines for path, lines in known.items() if len(lines) >= LINES},
     }

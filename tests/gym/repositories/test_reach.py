@@ -3,6 +3,7 @@ import py_compile
 import tarfile
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,14 @@ def test_every_kind_of_copy_is_found(toy_project: Project, planted: tuple[Path, 
     folders = {"shapes/__init__.py", "shapes-1.0.dist-info/METADATA", "tool/_vendor/shapes/plane.py"}
     told = {place.rpartition("/")[0] if place in folders else place for place in places}
     assert [place for place in sorted(told) if not any(f"/{place}" in line for line in found)] == []
+
+
+def test_names_of_a_user_s_own_repository_may_be_in_use(toy_project: Project, planted: tuple[Path, set[str]]) -> None:
+    folder, _ = planted
+    own = replace(toy_project, version="")
+    with open_sandbox("fork", workers=1, libraries=folder) as box:
+        found = copies(box, own)
+    assert found and all(" is a copy of shapes/plane.py" in line for line in found)
 
 
 def test_nothing_is_found_beside_other_packages(toy_project: Project, box: Box) -> None:
