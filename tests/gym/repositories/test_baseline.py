@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from gym.repositories import baseline as baseline_module
 from gym.repositories.archives import fetch, read_archive
 from gym.repositories.baseline import Baseline, measure_baseline, reliable
 from gym.repositories.errors import RepositoryError
@@ -10,6 +11,7 @@ from gym.repositories.libraries import library
 from gym.repositories.packages import read_packages, tool
 from gym.repositories.project import Project
 from gym.repositories.suite import SuiteRun
+from gym.sandbox import Box
 
 
 def run(seconds: float = 0.1, **outcomes: str) -> SuiteRun:
@@ -85,6 +87,20 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     except RepositoryError as error:
         pytest.skip(str(error))
     return store
+
+
+def test_a_suite_without_an_end_is_run_once(library_store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs: list[str] = []
+
+    def endless(box: Box, project: Project, *_: object, **__: object) -> SuiteRun:
+        runs.append(project.name)
+        return SuiteRun({}, {}, ended=False, cpu_s=300.0, detail="cpu_limit")
+
+    monkeypatch.setattr(baseline_module, "run_suite", endless)
+    project = Project("app", "", {"app.py": b"", "test_app.py": b""}, ("",), ("app.py",), ("test_app.py",))
+    with pytest.raises(RepositoryError, match="^app: its suite does not reach its end: cpu_limit"):
+        measure_baseline(project, library_store)
+    assert runs == ["app"]
 
 
 def line_of(project: Project, path: str, text: str) -> int:
