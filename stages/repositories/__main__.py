@@ -8,6 +8,7 @@ With a repository's folder or address it makes tasks of that one, beside the pip
 import argparse
 import json
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -87,9 +88,19 @@ def answer(client: ChatClient, prompt: str) -> str:
 
 
 def every(
-    todo: Sequence[Wanted], found: Mapping[str, Project], work: Path, seed: int, threads: int, helping: Helping
+    todo: Sequence[Wanted],
+    found: Mapping[str, Project],
+    work: Path,
+    seed: int,
+    threads: int,
+    helping: Helping,
+    *,
+    staged: bool = True,
 ) -> dict[str, Made]:
     """What came of each repository, by its name; what a killed run finished in `work` is found again.
+
+    Args:
+        staged: `repositories` in params.yaml names them.
 
     Raises:
         InputError: one has no suite that can be relied on, or the sandbox failed.
@@ -110,7 +121,9 @@ def every(
             try:
                 made[found[one.source].name] = later.result()
             except (RepositoryError, SandboxError) as error:
-                key = "own" if one.own else "packages"
+                if not staged:
+                    raise InputError(str(error)) from None
+                key = "own" if one.own else "packages" if one.tasks else "held"
                 raise InputError(f"repositories.{key}: {error}; leave it out") from None
             progress.update(1)
     return made
@@ -137,6 +150,14 @@ def publish(
         tmp.write_text(card(made, missing, teacher, seed), encoding="utf-8")
 
 
+def count(text: str) -> int:
+    """A number of tasks, for argparse."""
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"{text} is below 0")
+    return number
+
+
 def told(metrics: Mapping[str, float], repositories: int, missing: Sequence[str]) -> str:
     line = f"{metrics['tasks']:,.0f} tasks to learn from and {metrics['held_tasks']:,.0f} held, of {repositories} "
     line += f"repositories; {metrics['proven_share']:.0%} of {metrics['candidates']:,.0f} candidates proven"
@@ -147,14 +168,14 @@ def alone(arguments: Sequence[str]) -> None:
     """Tasks of one repository, into a folder of the user's.
 
     Raises:
-        InputError: it can't be had, or has no suite that can be relied on.
+        InputError: it can't be had, its suite can't be relied on or proves no bug, or the folder can't be written.
     """
     parser = argparse.ArgumentParser(prog="python -m stages.repositories", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("repository", help="a folder, or what git clone takes, with a pytest suite")
     parser.add_argument("--out", type=Path, required=True, help="a folder for the table, the repository and the card")
-    parser.add_argument("--tasks", type=int, default=20)
-    parser.add_argument("--held-tasks", type=int, default=5, help="in functions that no other task touches")
+    parser.add_argument("--tasks", type=count, default=20)
+    parser.add_argument("--held-tasks", type=count, default=5, help="in functions that no other task touches")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args(arguments)
     started = time.monotonic()
@@ -164,9 +185,19 @@ def alone(arguments: Sequence[str]) -> None:
     except RepositoryError as error:
         raise InputError(str(error)) from None
     seed = seed32(args.seed, "repositories", "bugs")
-    args.out.mkdir(parents=True, exist_ok=True)
+    try:
+        args.out.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=args.out).close()
+    except OSError as error:
+        raise InputError(f"--out {args.out}: can't be written: {error.strerror}") from None
     work = args.out / "work" / found[one.source].content()[:16] / f"{args.tasks}-{args.held_tasks}-{args.seed}"
-    made = every([one], found, work, seed, load_common().threads, Helping(None, 0.0, 0.0))
+    made = every([one], found, work, seed, load_common().threads, Helping(None, 0.0, 0.0), staged=False)
+    (one_made,) = made.values()
+    if args.tasks + args.held_tasks and not one_made.rows:
+        why = listed([f"{count} {reason}" for reason, count in one_made.reasons.items()])
+        raise InputError(
+            f"{args.repository}: no bug that its {one_made.tests} tests prove: {why or 'no place for one'}"
+        )
     publish(args.out, made, found, {}, "", seed32(args.seed, "repositories", "card"))
     print(f"repositories: {told(measure(made), 1, ())}, {args.out / TABLE}, {time.monotonic() - started:,.1f} s")
 

@@ -120,6 +120,31 @@ def test_a_folder_without_a_suite_is_one_line(checkout: Path) -> None:
     assert not (checkout / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (("--out", "out", "--tasks", "-1"), "argument --tasks: -1 is below 0"),
+        (("--out", "params.yaml"), "repositories: --out params.yaml: can't be written: File exists"),
+    ],
+)
+def test_impossible_arguments_are_one_line(checkout: Path, words: Sequence[str], line: str) -> None:
+    done = _run(str(PARCELS), *words, cwd=checkout)
+    assert done.returncode == 2
+    assert line in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.slow
+def test_a_suite_that_proves_no_bug_is_one_line(checkout: Path) -> None:
+    (checkout / "mine").mkdir()
+    (checkout / "mine" / "a.py").write_text("ONE = 1\n")
+    (checkout / "mine" / "test_a.py").write_text("from a import ONE\n\n\ndef test_one():\n    assert ONE == 1\n")
+    done = _run("mine", "--out", "out", cwd=checkout)
+    assert (done.returncode, done.stderr) == (
+        2,
+        "repositories: mine: no bug that its 1 tests prove: no place for one\n",
+    )
+
+
 @pytest.mark.slow
 def test_from_a_repository_to_tasks_in_one_command(checkout: Path) -> None:
     words = ("--tasks", "4", "--held-tasks", "2")
