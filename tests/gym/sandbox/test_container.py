@@ -2,12 +2,13 @@
 
 import json
 import os
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from gym.sandbox import Job, Limits, SandboxError, Verdict, container
+from gym.sandbox import Job, Limits, SandboxError, Verdict, container, remote
 from gym.sandbox.container import ContainerSandbox
 from tests.gym.sandbox.stand_in import script
 
@@ -208,10 +209,9 @@ def test_a_real_container_is_closed(real: ContainerSandbox) -> None:
 
 
 @pytest.mark.slow
-def test_nothing_of_a_real_container_is_left(real: ContainerSandbox) -> None:
-    def left() -> str:
-        return os.popen(f"{real.runtime} ps --all --quiet --no-trunc").read()
-
-    before = left()
+def test_nothing_of_a_real_container_is_left(real: ContainerSandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = iter(made := [f"sandbox-{secrets.token_hex(6)}-left" for _ in range(2)])
+    monkeypatch.setattr(remote, "new_name", lambda: next(names))
     real.map([Job(source="import time; time.sleep(60)", limits=Limits(wall_s=0.5))] * 2)
-    assert left() == before
+    left = os.popen(f"{real.runtime} ps --all --format '{{{{.Names}}}}'").read()
+    assert list(names) == [] and not [name for name in made if name in left]

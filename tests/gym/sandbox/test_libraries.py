@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sysconfig
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,16 +24,22 @@ NEEDED = ("pytest", "pluggy", "iniconfig", "packaging", "pygments")
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """pytest as it is installed here, readable for every user."""
-    made = tmp_path_factory.mktemp("libraries")
+def readable() -> Iterator[Path]:
+    """A folder that other users can read, which pytest's own are not."""
+    with tempfile.TemporaryDirectory() as place:
+        Path(place).chmod(0o755)
+        yield Path(place)
+
+
+@pytest.fixture(scope="module")
+def folder(readable: Path) -> Path:
+    """pytest as it is installed here."""
+    made = readable / "libraries"
     for name in NEEDED:
         for path in importlib.metadata.files(name) or ():
             if ".." not in path.parts:
                 (made / path).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(str(path.locate()), made / path)  # with its time, so that the bytecode is taken
-    for above in (made, made.parent, made.parent.parent):
-        above.chmod(0o755)
     return made
 
 
@@ -147,30 +154,28 @@ def test_a_tree_too_large_to_search(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         search([str(tmp_path)])
 
 
-def test_another_user_gets_the_same_or_a_refusal(folder: Path, tmp_path: Path) -> None:
+def test_another_user_gets_the_same_or_a_refusal(readable: Path, folder: Path) -> None:
     """The zygote of a user who is not root mounts in a user namespace of its own."""
     python = shutil.which("python3", path="/usr/bin:/usr/local/bin")
     if os.geteuid() != 0 or python is None or shutil.which("setpriv") is None:
         pytest.skip("needs root, setpriv and an interpreter that other users can start")
     checkout = Path(third_party.__file__).parents[2]
     for name in ("gym/__init__.py", *(f"gym/sandbox/{path.name}" for path in (checkout / "gym/sandbox").glob("*.py"))):
-        _lay(tmp_path / "copy", name)
-        shutil.copyfile(checkout / name, tmp_path / "copy" / name)
+        _lay(readable / "copy", name)
+        shutil.copyfile(checkout / name, readable / "copy" / name)
     code = (
         "from pathlib import Path\nfrom gym.sandbox import Job, open_sandbox\n"
         f"with open_sandbox('fork', workers=1, libraries=Path({str(folder)!r})) as box:\n"
         "    for name in ('pytest', 'yaml', 'pip'):\n"
         "        print(name, box.run(Job(source=f'import {name}')).verdict.value)\n"
     )
-    for above in [tmp_path, *tmp_path.parents][:3]:
-        above.chmod(0o755)
     made = subprocess.run(
         ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", python, "-c", code],
-        cwd=tmp_path / "copy",
+        cwd=readable / "copy",
         capture_output=True,
         text=True,
         check=False,
-        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": f"{tmp_path}/copy", "TMPDIR": "/tmp"},
+        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": f"{readable}/copy", "TMPDIR": "/tmp"},
     )
     refused = "SandboxError" in made.stderr and "a layer is missing" in made.stderr
     assert refused or made.stdout.split() == ["pytest", "ok", "yaml", "wrong_exit", "pip", "wrong_exit"], made.stderr
