@@ -17,6 +17,7 @@ BLANKED = 0.15  # share of the candidates
 COMBINED = 0.15
 THREE = 0.25  # share of three among combinations
 ONE_FILE = 0.5  # share of combinations in one file, where it has functions enough
+TELLING = 60  # characters of a body from which on a twin tells what was changed; a blanked one is told by any
 PER_FUNCTION = 8  # candidates; about three quarters are tasks
 
 
@@ -45,11 +46,11 @@ class Draw:
         self._kinds: Counter[str] = Counter()
         twins = _Twins(project, sources)
         for path, source in sources.items():
-            functions = {one.name: one for one in source.functions}
+            told = {one.name: least for one in source.functions if (least := twins.told(source, one))}
             for edit in mutations(source):
-                if not covering(baseline, sources, (edit,)):
+                if told.get(edit.function, 0) >= (1 if edit.kind == "blank_body" else TELLING):
                     continue
-                if edit.kind != "blank_body" or not twins.has(source, functions[edit.function]):
+                if covering(baseline, sources, (edit,)):
                     self._left[path, edit.function][edit.kind].append(edit)
         self._round: list[tuple[str, str]] = []
 
@@ -112,7 +113,7 @@ def _related(one: tuple[str, str], other: tuple[str, str]) -> bool:
 
 
 class _Twins:
-    """Bodies that stand in a project twice: the answer to a blanked one would lie in the tree.
+    """Bodies that stand in a project twice: the answer would lie in the tree.
 
     The same program, or the same words in whatever file: a copy in `build/`, a recipe in the documentation.
     """
@@ -128,12 +129,12 @@ class _Twins:
                     continue
                 self._programs.update(_program(function) for function in source.functions)
 
-    def has(self, source: Source, function: Function) -> bool:
-        if self._programs[_program(function)] > 1:
-            return True
+    def told(self, source: Source, function: Function) -> int:
+        """Characters of its body, without runs of blanks, where it has a twin; else 0."""
         body = function.body
         words = " ".join(source.content[source.start(body[0]) : source.end(body[-1])].decode().split())
-        return sum(text.count(words) for text in self._words) > 1
+        twin = self._programs[_program(function)] > 1 or sum(text.count(words) for text in self._words) > 1
+        return len(words) if twin else 0
 
 
 def _program(function: Function) -> str:

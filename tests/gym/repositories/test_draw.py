@@ -59,7 +59,7 @@ def test_about_a_seventh_are_blanked_and_a_seventh_combined(toy_project: Project
     assert 0.1 < combined < 0.2
 
 
-def test_a_body_that_stands_elsewhere_too_is_not_blanked(toy_project: Project) -> None:
+def test_a_body_that_stands_elsewhere_too_is_left_alone(toy_project: Project) -> None:
     def blanked(project: Project) -> set[str]:
         edits = [edit for seed in range(6) for one in drawn(project, seed) for edit in one]
         return {edit.function for edit in edits if edit.kind == "blank_body"}
@@ -72,4 +72,16 @@ def test_a_body_that_stands_elsewhere_too_is_not_blanked(toy_project: Project) -
         "docs/recipe.txt": b"> " + b"\n".join(toy_project.files["shapes/plane.py"].split(b"\n")[35:50]),
     }
     assert b"x0 * y1" in files["docs/recipe.txt"]
-    assert blanked(toy_project) - blanked(replace(toy_project, files=files)) == {"rows", "area"}
+    twins = replace(toy_project, files=files)
+    assert blanked(toy_project) - blanked(twins) == {"rows", "area"}
+    changed = {edit.function for seed in range(6) for one in drawn(twins, seed) for edit in one}
+    assert not {"rows", "area"} & changed and "distance" in changed
+
+
+def test_a_file_that_stands_there_twice_gives_no_bug(toy_project: Project) -> None:
+    """As a link in a repository is read: as another file of code."""
+    layout = "shapes/layout.py"
+    files = {**toy_project.files, "shapes/alias.py": toy_project.files[layout]}
+    twins = replace(toy_project, files=files, code=(*toy_project.code, "shapes/alias.py"))
+    longer = {edit.function for one in drawn(twins, 1) for edit in one if edit.path != "shapes/plane.py"}
+    assert not {"rows", "fit", "parse_size", "Box.__init__"} & longer
