@@ -63,7 +63,7 @@ class Hands:
 
     def search(self, thought: str, pattern: str, path: str = "") -> Work[str]:
         asked = {"pattern": pattern} | ({"path": path} if path else {})
-        return (yield from self.act(thought, ("search", asked)))[0]
+        return (yield from self.act(thought, ("search_dir", asked)))[0]
 
     def bash(self, thought: str, command: str) -> Work[str]:
         return (yield from self.act(thought, ("bash", {"command": command})))[0]

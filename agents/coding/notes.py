@@ -35,7 +35,7 @@ class Notes:
             self.lines.setdefault(str(arguments["path"]), {}).update(
                 {int(number): text for number, text in _VIEWED.findall(result)}
             )
-        elif name == "search":
+        elif name == "search_dir":
             self.places.update((path, int(line)) for path, line in _FOUND.findall(result))
 
     def changed(self, change: Change) -> None:

@@ -70,7 +70,7 @@ class ContainerCopy:
         path = str(arguments.get("path", "")).removeprefix("/workspace").removeprefix(FOLDER).strip("/") or "."
         if name == "view":
             return self._view(path, arguments.get("start", 1), arguments.get("end", 0))
-        if name == "search":
+        if name == "search_dir":
             return self._search(arguments["pattern"], path)
         return self._edit(path, arguments["old_str"], arguments["new_str"])
 

@@ -55,7 +55,7 @@ VIEW = _declaration(
     end=_LINE,
 )
 SEARCH = _declaration(
-    "search",
+    "search_dir",
     "Finds the lines of a file, or of all files below a folder, that match a Python regular expression.",
     {"pattern": _TEXT},
     path=_TEXT,
@@ -132,7 +132,7 @@ class Workspace:
         if name == "bash":
             return self.bash(arguments["command"]), False
         path = str(arguments.get("path", "")).removeprefix("/workspace").strip("/").removeprefix("./")
-        if name == "search":
+        if name == "search_dir":
             return self.search(arguments["pattern"], path)
         if name == "view":
             return self.view(path, arguments.get("start", 1), arguments.get("end"))

@@ -58,10 +58,10 @@ def unfounded(messages: Messages) -> list[str]:
         found += [f"line {number}" for number in re.findall(r"line (\d+)", thought) if number not in words]
         found += [f"path {path}" for path in re.findall(r"[\w/]+\.py", thought) if path not in seen]
         for name, given in calls([message]):
-            if name == "search":
+            if name == "search_dir":
                 pattern = re.sub(r"\\\w", " ", given["pattern"])
                 found += [f"pattern {word}" for word in re.findall(r"[A-Za-z_]\w*", pattern) if word not in words]
-            if name in ("search", "view") and given.get("path", "") not in seen:
+            if name in ("search_dir", "view") and given.get("path", "") not in seen:
                 found.append(f"path {given['path']}")
             if name == "view" and not any(str(line) in words for line in range(given["start"] - 1, given["end"] + 1)):
                 found.append(f"view {given}")

@@ -123,7 +123,7 @@ def test_a_model_behind_a_url_works_through_the_same_loop(coding: CodingSessions
     with MockEndpoint(behave) as server:
         done = served(coding, tasks[0], open_client(f"{server.url}#m"))
     assert done.verdict.kept and "following" in done.messages[3]["content"], done.verdict
-    assert [tool["function"]["name"] for tool in bodies[0]["tools"]] == ["bash", "view", "search", "edit"]
+    assert [tool["function"]["name"] for tool in bodies[0]["tools"]] == ["bash", "view", "search_dir", "edit"]
     assert bodies[0]["messages"][1]["content"] == tasks[0].issue and bodies[0]["seed"] == 7
     assert coding.replay(tasks[0], done.messages)[0] == done.state_hash
 

@@ -65,7 +65,7 @@ def _engineer(new: str) -> Callable[[ChatRequest], ChatResponse]:
         if "distance" in str(request.messages[1]["content"]):
             return ChatResponse("I can't.")
         steps = [
-            _call("search", pattern="def area"),
+            _call("search_dir", pattern="def area"),
             _call("view", path="nowhere.py"),
             _call("edit", path=PLANE, old_str="half = twice / 3", new_str=new),
             _call("bash", command="python -m pytest -q tests/test_plane.py -k area"),

@@ -99,7 +99,7 @@ def _solver(bench: RepairsMultilingual, wrong: bool = False) -> Callable[[ChatRe
         text = str(request.messages[1]["content"])
         one = next(one for one in bench.instances.values() if text.startswith(one.statement))
         step = sum(message["role"] == "assistant" for message in request.messages)
-        assert {tool["function"]["name"] for tool in request.tools} == {"bash", "view", "search", "edit"}
+        assert {tool["function"]["name"] for tool in request.tools} == {"bash", "view", "search_dir", "edit"}
         if step == 0:
             return _call("bash", command=one.command)
         if step == 1:
@@ -350,16 +350,16 @@ def test_a_container_is_looked_at_as_a_working_copy_is(official: Path) -> None:
             ("view", {"path": "."}),
             ("view", {"path": "lib"}),
             ("view", {"path": "none.py"}),
-            ("search", {"pattern": r"def \w+\("}),
-            ("search", {"pattern": r"x = (?:1|2)\d\r?$", "path": "lib"}),
-            ("search", {"pattern": "x = ", "path": "lib/long.py"}),
-            ("search", {"pattern": "q", "path": "/workspace/lib/"}),
-            ("search", {"pattern": "-x 'nowhere'"}),
-            ("search", {"pattern": "x", "path": "none"}),
+            ("search_dir", {"pattern": r"def \w+\("}),
+            ("search_dir", {"pattern": r"x = (?:1|2)\d\r?$", "path": "lib"}),
+            ("search_dir", {"pattern": "x = ", "path": "lib/long.py"}),
+            ("search_dir", {"pattern": "q", "path": "/workspace/lib/"}),
+            ("search_dir", {"pattern": "-x 'nowhere'"}),
+            ("search_dir", {"pattern": "x", "path": "none"}),
         ):
             assert container.call(name, arguments) == copy.call(name, arguments), (name, arguments)
         assert container.call("view", {"path": "/testbed/kit.py"}) == copy.call("view", {"path": "kit.py"})
-        text, error = container.call("search", {"pattern": "("})
+        text, error = container.call("search_dir", {"pattern": "("})
         assert error and text.startswith("error: invalid pattern: ")
 
 

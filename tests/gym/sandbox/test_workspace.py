@@ -65,7 +65,7 @@ def test_a_shell_where_the_sandbox_has_one_and_python_alone_where_not(box: Box) 
         assert copy.call("bash", {"command": "python lib/../app.py"})[0].startswith("1\n")
         assert copy.call("bash", {"command": "python -c \"print('a;b')\""})[0].startswith("a;b\n")
         assert "no other program" in copy.tools()[0]["function"]["description"]
-        assert copy.call("search", {"pattern": "print"})[0] == "app.py:1: print(1)"
+        assert copy.call("search_dir", {"pattern": "print"})[0] == "app.py:1: print(1)"
 
 
 def test_tests_run_from_the_roots_and_equal_runs_give_equal_texts(box: Box) -> None:
@@ -82,19 +82,19 @@ def test_tests_run_from_the_roots_and_equal_runs_give_equal_texts(box: Box) -> N
 
 def test_search_finds_lines_by_pattern_within_bounds(box: Box) -> None:
     copy = Workspace(PACKAGE | {"long.py": b"x = 1\n" * 50, "wide.py": b"y = '" + b"q" * 900 + b"'\n"}, box)
-    assert copy.call("search", {"pattern": r"def \w+take"}) == ("tests/test_shelf.py:4: def test_take():", False)
-    found, _ = copy.call("search", {"pattern": "take", "path": "/workspace/src/"})
+    assert copy.call("search_dir", {"pattern": r"def \w+take"}) == ("tests/test_shelf.py:4: def test_take():", False)
+    found, _ = copy.call("search_dir", {"pattern": "take", "path": "/workspace/src/"})
     assert found == "src/shelf.py:1: def take(n):"
-    assert copy.call("search", {"pattern": "x = ", "path": "long.py"})[0].splitlines()[-1] == "[10 more]"
-    assert len(copy.call("search", {"pattern": "q", "path": "wide.py"})[0]) < 200
-    assert copy.call("search", {"pattern": "nowhere"}) == ("no line matches", False)
+    assert copy.call("search_dir", {"pattern": "x = ", "path": "long.py"})[0].splitlines()[-1] == "[10 more]"
+    assert len(copy.call("search_dir", {"pattern": "q", "path": "wide.py"})[0]) < 200
+    assert copy.call("search_dir", {"pattern": "nowhere"}) == ("no line matches", False)
     copy.files["slow.txt"] = b"a" * 60
     for arguments, wanted in (
         ({"pattern": "("}, "error: invalid pattern: missing )"),
         ({"pattern": "x", "path": "src/none"}, "error: no file or folder src/none"),
         ({"pattern": "(a+)+b", "path": "slow.txt"}, "error: the search was stopped: cpu limit"),
     ):
-        text, error = copy.call("search", arguments)
+        text, error = copy.call("search_dir", arguments)
         assert error and text.startswith(wanted), text
 
 

@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
+from gym.benchmarks.open import open_benchmark
 from gym.decontaminate import Index
+from gym.sandbox.workspace import BASH, EDIT, SEARCH, VIEW
 from k2model.chat.messages import encode_chat
 from k2model.chat.tokenizer import K2Tokenizer, train_tokenizer
 from stages.posttraining.conversations import clean, cut, declares, encode
@@ -121,3 +123,13 @@ def test_a_conversation_that_declares_a_function_of_a_benchmark_is_left_out() ->
     assert clean(some, index) == ([some[0], some[2]], 2)
     assert [declares(one, index) for one in some] == [False, True, False, True]
     assert clean(some, Index()) == (some, 0)
+
+
+def test_tools_of_coding_sessions_have_no_benchmark_s_name() -> None:
+    """A session that declares one is left out of every training: BFCL has a `search`."""
+    index = Index()
+    for bench in ("bfcl", "bfcl_multi_turn"):
+        index.add_tools(bench, open_benchmark(bench).tool_names())
+    assert index.tool("search")
+    named = [tool["function"]["name"] for tool in (BASH, VIEW, SEARCH, EDIT)]
+    assert [name for name in named if index.tool(name)] == []
