@@ -7,7 +7,6 @@ with open_project(project, store) as box:
 """
 
 import re
-import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,10 +20,9 @@ from agents.conversations.trajectory import Counted
 from agents.loop import loop
 from gym.repositories.grading import grade
 from gym.repositories.project import Project
-from gym.repositories.reach import refuse_if_found
-from gym.repositories.solving import solver_tree
+from gym.repositories.solving import working_copy
 from gym.repositories.task import RepairTask
-from gym.sandbox import Box, Limits
+from gym.sandbox import Box
 from gym.sandbox.workspace import Workspace
 from gym.verifiers.result import Status
 from k2model.chat.model_json import loads_arguments
@@ -34,9 +32,6 @@ SYSTEM = (
     "the smallest change to the source and run the tests."
 )
 OPTIONS = loop.Options(max_steps=60, parallel=1)  # calls of one step see each other's changes
-LIMITS = Limits(cpu_s=30.0, wall_s=60.0, memory_mb=1024, file_mb=32, processes=64)
-# Of pytest in the copy: the project's own options may want what is not there; short tracebacks are enough.
-PYTEST = ("-o", "addopts=", "-p", "no:cacheprovider", "--tb=short", "--color=no", "-W", "ignore::pytest.PytestWarning")
 _OWNS_UP = re.compile(
     r"\b(?:I|we) (?:could not|couldn't|can't|cannot|can not|was not able|wasn't able|am unable|was unable|"
     r"did not (?:find|manage|succeed)|didn't (?:find|manage|succeed)|failed to)\b"
@@ -74,7 +69,6 @@ class CodingSessions:
     """
 
     def __init__(self, project: Project, box: Box) -> None:
-        refuse_if_found(box, project)
         self.project, self.box = project, box
 
     def solve(self, task: RepairTask, agent: Agent, seed: int) -> CodingTrajectory:
@@ -83,14 +77,14 @@ class CodingSessions:
         Raises:
             InfrastructureError: the sandbox failed.
         """
-        copy = self.working_copy(task)
+        copy = working_copy(self.project, task, self.box)
         expert = Expert(self.project, task, copy.start, agent, seed, shell=copy.shell)
         run = loop.run(expert, copy.call, opening(task), copy.tools(), OPTIONS)
         return self.ended(task, agent, copy, run)
 
     def replay(self, task: RepairTask, messages: Sequence[Mapping[str, Any]]) -> tuple[str, list[str]]:
         """(hash of the files, tool results) of the calls in `messages`, run again in a new working copy."""
-        copy = self.working_copy(task)
+        copy = working_copy(self.project, task, self.box)
         outputs = {m["tool_call_id"]: str(m["content"]) for m in messages if m["role"] == "tool"}
         results = []
         for call in (call for message in messages for call in message.get("tool_calls") or []):
@@ -100,13 +94,6 @@ class CodingSessions:
             text, _ = copy.call(call["function"]["name"], loads_arguments(call["function"]["arguments"]))
             results.append(text)
         return copy.state_hash(), results
-
-    def working_copy(self, task: RepairTask) -> Workspace:
-        """The broken repository without the tests that are hidden, as the programmer finds it."""
-        project = self.project
-        environment = {**(project.environment or {}), "PYTEST_ADDOPTS": shlex.join([*PYTEST, *project.options])}
-        files = solver_tree(project, task)
-        return Workspace(files, self.box, limits=LIMITS, roots=project.roots, environment=environment)
 
     def ended(self, task: RepairTask, agent: Agent, copy: Workspace, run: loop.Run) -> CodingTrajectory:
         """The session of a run that has come to its end in a working copy.
@@ -168,7 +155,7 @@ def act(
     """
 
     def dialog(index: int, case: Case) -> Dialog:
-        copy = case.sessions.working_copy(case.task)
+        copy = working_copy(case.sessions.project, case.task, case.sessions.box)
         asking = loop.steps(copy.call, opening(case.task), acting.options(), tools=copy.tools())
         run = yield from led(client, asking, copy.tools(), acting, case.seed)
         on_done(index, case.sessions.ended(case.task, case.agent, copy, run))

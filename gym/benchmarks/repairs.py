@@ -19,7 +19,7 @@ from gym.benchmarks.swe_bench import AGENT_PRESETS, AGENTLESS_PRESETS, SYSTEM, A
 from gym.repositories.errors import RepositoryError
 from gym.repositories.functions import function_text
 from gym.repositories.grading import grade
-from gym.repositories.solving import solver_tree
+from gym.repositories.solving import solver_tree, working_copy
 from gym.repositories.stored import TABLE, StoredTasks
 from gym.repositories.suite import run_suite
 from gym.repositories.task import RepairTask, apply_edits
@@ -160,12 +160,7 @@ class Repairs(Benchmark):
             raise DataError(f"{self.name}: no agent works on the repository")
         task = self.tasks[sample.id]
         project = self.stored.project(task.project)
-        copy = Workspace(
-            solver_tree(project, task),
-            self.stored.box(task.project),
-            roots=project.roots,
-            environment=project.environment,
-        )
+        copy = working_copy(project, task, self.stored.box(task.project))
         watched = _Watched(copy, task)
         stop, steps = yield from self.agent(sample.messages, watched)
         if stop == "infrastructure":
@@ -193,9 +188,11 @@ class Repairs(Benchmark):
         if not patch.strip():
             return base.no_answer("empty patch", verifier=0.0, **parts)
         project, box = self.stored.project(task.project), self.stored.box(task.project)
+        # Tests as they were shown: one that the solver rewrote tells nothing.
+        shown = solver_tree(project, task) | {path: files[path] for path in project.code if path in files}
         try:
             result = grade(box, project, task, files)
-            seen = run_suite(box, project, files, task.shown) if task.shown else None
+            seen = run_suite(box, project, shown, task.shown) if task.shown else None
         except SandboxError as error:
             return Grade(Result(None, Status.VERIFIER_ERROR, str(error)), patch, parts)
         passes = seen is not None and seen.ended and all(seen.outcomes.get(test) == "passed" for test in task.shown)

@@ -36,7 +36,7 @@ def grade(box: Box, project: Project, task: RepairTask, repaired: Mapping[str, b
     """1.0 for a repair after which every test of the task passes, else 0.0; `no_answer` where no code was changed.
 
     Args:
-        box: a sandbox of the project's library folder, which `refuse_if_found` has let pass.
+        box: of the project (`open_project`).
         repaired: the solver's files. Only those of the project's code count; new files, tests and settings are the
             project's own here, whatever the solver made of them.
 

@@ -23,6 +23,7 @@ from gym.repositories.errors import RepositoryError
 from gym.repositories.packages import tool
 from gym.repositories.pip import run_pip
 from gym.repositories.project import Project
+from gym.repositories.reach import refuse_if_found
 from gym.repositories.suite import PRELOAD
 from gym.sandbox import LOCAL, Backend, Box, Job, SandboxError, Verdict
 
@@ -140,7 +141,7 @@ def open_project(
     Raises:
         RepositoryError: a library can't be had, or the project's own name can be imported without its files: its
             tests could pass on another copy.
-        SandboxError: the sandbox can't be opened.
+        SandboxError: the sandbox can't be opened, or the project can be read in it before its tree is there.
     """
     packed = library(needed(project, tools), store)
     with tempfile.TemporaryDirectory() as folder:
@@ -154,4 +155,5 @@ def open_project(
                 raise SandboxError(f"{project.name}: {found.detail}")
             if found.stdout:
                 raise RepositoryError(f"{project.name}: can be imported without it: {', '.join(found.stdout.split())}")
+            refuse_if_found(box, project)
             yield box

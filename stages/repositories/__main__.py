@@ -10,7 +10,7 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
@@ -216,11 +216,12 @@ def main() -> None:
         todo = wanted(p)
         found, missing = projects(p, todo)
         with Teacher(p.teacher, endpoint, threads) as teacher:
-            asked: Callable[[str], str] | None = None
-            if is_endpoint(p.teacher):
-                asked = lambda prompt: teacher.submit(answer, prompt).result()  # noqa: E731
+
+            def ask(prompt: str) -> str:
+                return teacher.submit(answer, prompt).result()
+
             try:
-                helping = Helping(asked, p.rewritten, p.worded)
+                helping = Helping(ask if is_endpoint(p.teacher) else None, p.rewritten, p.worded)
                 made = every(todo, found, stage.work, stage.seed32("bugs"), threads, helping)
                 losses = teacher.settle()
             except ChatError as error:

@@ -17,7 +17,6 @@ from gym.repositories.libraries import open_project
 from gym.repositories.packages import read_packages
 from gym.repositories.project import Project
 from gym.repositories.proof import Proven, prove
-from gym.repositories.reach import refuse_if_found
 from gym.repositories.rewrites import rewrites
 from gym.repositories.sources import read_repository
 from gym.repositories.store import LIBRARIES, read_baseline, write_baseline
@@ -96,7 +95,6 @@ def make(wanted: Wanted, project: Project, folder: Path, seed: int, teacher: Hel
     tried: Counter[str] = Counter()
     names = 0
     with open_project(project, libraries, workers) as box, ThreadPoolExecutor(workers) as pool:
-        refuse_if_found(box, project)
         for side, count in (("train", wanted.tasks), ("held", wanted.held)):
             own_seed = seed32(seed, project.name, side)
             drawn = _candidates(project, baseline, own_seed, side if wanted.own else None, teacher)

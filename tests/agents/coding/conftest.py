@@ -1,10 +1,9 @@
 """Repair tasks on the made-up package `shapes`, and sessions on them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
-from agents.coding import sessions
 from agents.coding.sessions import CodingSessions
 from agents.conversations.agents import Agent
 from gym.repositories.project import Project
@@ -46,11 +45,8 @@ def bug(project: Project, path: str, old: str, new: str, kind: str, function: st
 
 
 @pytest.fixture(scope="session")
-def coding(toy_project: Project, toy_box: Box) -> Iterator[CodingSessions]:
-    """The search for copies of the project takes seconds; `test_sessions.py` has a test of it."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sessions, "refuse_if_found", lambda box, project: None)
-        yield CodingSessions(toy_project, toy_box)
+def coding(toy_project: Project, toy_box: Box) -> CodingSessions:
+    return CodingSessions(toy_project, toy_box)
 
 
 Maker = Callable[..., RepairTask]

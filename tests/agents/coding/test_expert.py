@@ -15,6 +15,7 @@ from agents.coding.expert import ASTRAY, ORDERS, Expert
 from agents.coding.sessions import OPTIONS, CodingSessions
 from agents.conversations.agents import Agent
 from agents.loop import loop
+from gym.repositories.solving import working_copy
 from gym.repositories.task import RepairTask
 from gym.sandbox import open_sandbox
 from gym.sandbox.workspace import Workspace
@@ -25,7 +26,7 @@ Messages = Sequence[Mapping[str, Any]]
 
 def work(coding: CodingSessions, task: RepairTask, who: Agent, seed: int) -> tuple[Expert, loop.Run, Workspace]:
     """A session without its verdict."""
-    copy = coding.working_copy(task)
+    copy = working_copy(coding.project, task, coding.box)
     expert = Expert(coding.project, task, copy.start, who, seed, shell=copy.shell)
     opening = [{"role": "system", "content": "Repair it."}, {"role": "user", "content": task.issue}]
     run = loop.run(expert, copy.call, opening, copy.tools(), OPTIONS)
@@ -98,7 +99,7 @@ def test_sessions_differ_over_seeds(coding: CodingSessions, tasks: list[RepairTa
 
 def test_every_order_is_taken_at_its_share(coding: CodingSessions, tasks: list[RepairTask]) -> None:
     task = replace(tasks[2], shown=(*tasks[2].fail_to_pass, *tasks[2].shown))
-    files = coding.working_copy(task).start
+    files = working_copy(coding.project, task, coding.box).start
     made = [Expert(coding.project, task, files, agent(), seed, shell=True) for seed in range(600)]
     orders = Counter(expert.order for expert in made)
     whole = sum(share for _, share in ORDERS.values())

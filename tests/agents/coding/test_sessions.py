@@ -8,13 +8,12 @@ import pytest
 
 from agents.chat.open import open_client
 from agents.chat.protocol import ChatClient, ChatRefusal, ChatResponse
-from agents.coding import sessions
 from agents.coding.sessions import Case, CodingSessions, CodingTrajectory, act
 from agents.conversations.llm_agent import Acting
 from agents.loop import loop
 from bench.mock_endpoint import Action, MockEndpoint
+from gym.repositories.solving import working_copy
 from gym.repositories.task import RepairTask
-from gym.sandbox import SandboxError
 from k2model.chat.messages import render
 from tests.agents.coding.conftest import agent
 from tests.answering import Answering
@@ -48,7 +47,7 @@ def test_two_bugs_are_both_repaired(coding: CodingSessions, pair: RepairTask) ->
 
 
 def test_what_the_solver_sees_holds_no_hidden_test(coding: CodingSessions, tasks: list[RepairTask]) -> None:
-    copy = coding.working_copy(tasks[0])
+    copy = working_copy(coding.project, tasks[0], coding.box)
     text = copy.files["tests/test_plane.py"].decode()
     assert "def test_perimeter()" in text and "def test_area()" not in text
     assert "following != point" in copy.files["shapes/plane.py"].decode()
@@ -60,7 +59,7 @@ def answered(text: str) -> loop.Run:
 
 def test_the_verdict_weighs_files_and_words(coding: CodingSessions, tasks: list[RepairTask]) -> None:
     task = tasks[0]
-    broken = coding.working_copy(task).files
+    broken = working_copy(coding.project, task, coding.box).files
     good = broken | {"shapes/plane.py": coding.project.files["shapes/plane.py"]}
     cases = {
         "success": (good, answered("Fixed: the comparison was reversed, so edges could not be found.")),
@@ -77,17 +76,11 @@ def test_the_verdict_weighs_files_and_words(coding: CodingSessions, tasks: list[
 
 
 def test_changed_tests_repair_nothing(coding: CodingSessions, tasks: list[RepairTask]) -> None:
-    files = coding.working_copy(tasks[0]).files | {"tests/test_plane.py": b"", "conftest.py": b"raise SystemExit(0)"}
+    files = working_copy(coding.project, tasks[0], coding.box).files | {
+        "tests/test_plane.py": b"",
+        "conftest.py": b"raise SystemExit(0)",
+    }
     assert coding.verdict(tasks[0], files, answered("Repaired.")).verdict == "false_report"
-
-
-def test_no_session_where_the_project_can_be_looked_up(coding: CodingSessions, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(box: object, project: object) -> None:
-        raise SandboxError("shapes can be read before a session starts: /usr/lib/shapes.py")
-
-    monkeypatch.setattr(sessions, "refuse_if_found", refuse)
-    with pytest.raises(SandboxError, match="can be read"):
-        CodingSessions(coding.project, coding.box)
 
 
 # ---- a model in the programmer's place ------------------------------------------------------------------------

@@ -59,7 +59,7 @@ def _call(name: str, **arguments: str) -> ChatResponse:
     return ChatResponse("", tool_calls=({"id": "same", "type": "function", "function": function},))
 
 
-def _engineer(new: str) -> Callable[[ChatRequest], ChatResponse]:
+def _engineer(new: str, *, rewrites_tests: bool = False) -> Callable[[ChatRequest], ChatResponse]:
     def answer(request: ChatRequest) -> ChatResponse:
         step = sum(message["role"] == "assistant" for message in request.messages)
         if "distance" in str(request.messages[1]["content"]):
@@ -71,6 +71,8 @@ def _engineer(new: str) -> Callable[[ChatRequest], ChatResponse]:
             _call("bash", command="python -m pytest -q tests/test_plane.py -k area"),
             ChatResponse("Done."),
         ]
+        if rewrites_tests:
+            steps[3] = _call("bash", command="sed -i 's/assert .*/assert True/' tests/test_plane.py && echo 1 passed")
         if step == 4:
             shown = str(request.messages[-1]["content"])
             assert "1 passed" in shown or "1 failed" in shown  # two of the three are hidden
@@ -99,6 +101,14 @@ def test_what_only_looks_right_is_not(table: Path) -> None:
     )
     assert rows[0]["score"] == 0.0
     assert json.loads(rows[0]["parts"])["edited_function"] == 1.0
+
+
+def test_a_verifier_runs_the_tests_as_they_were_shown(table: Path) -> None:
+    bench = open_benchmark("repairs_python", table)
+    wrong = Answering(_engineer("half = twice / 4", rewrites_tests=True))
+    row = run_benchmark(bench, wrong, bench.presets["k2"], seed=1)[0]
+    assert "assert True" in row["extracted"] and row["score"] == 0.0
+    assert json.loads(row["parts"])["verifier"] == 0.0
 
 
 def test_no_table_and_no_held_task_are_one_line(

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from gym.repositories import libraries
 from gym.repositories.errors import RepositoryError
 from gym.repositories.libraries import library, library_path, open_project, read_tar, write_tar
 from gym.repositories.packages import tool
 from gym.repositories.project import Project
-from gym.sandbox import Box, Job, Verdict
+from gym.sandbox import Box, Job, SandboxError, Verdict
 
 _ENTRIES = "[console_scripts]\nglue = glue:main\n"
 
@@ -81,4 +82,15 @@ def test_a_project_that_lies_in_the_sandbox_already(toy_project: Project, librar
         pytest.raises(RepositoryError, match=r"^twin: can be imported without it: pluggy$"),
         open_project(twin, library_store, workers=1),
     ):
+        pass
+
+
+def test_no_sandbox_where_the_project_can_be_looked_up(
+    toy_project: Project, library_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(box: object, project: object) -> None:
+        raise SandboxError("shapes can be read before a session starts: /usr/lib/shapes.py")
+
+    monkeypatch.setattr(libraries, "refuse_if_found", refuse)
+    with pytest.raises(SandboxError, match="can be read"), open_project(toy_project, library_store, workers=1):
         pass
