@@ -8,17 +8,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-import jsonschema
-
 from gym.sandbox import SandboxError
-from gym.sandbox.workspace import BASH, EDIT, FOUND, OUTPUT, SEARCH, SHOWN, VIEW, WIDTH
+from gym.sandbox.workspace import BASH, EDIT, FOUND, OUTPUT, SEARCH, SHOWN, VIEW, WIDTH, mistaken
 
 FOLDER = "/testbed"
 COMMAND_S, SEARCH_S, START_S = 120, 20, 1800
-_CHECKS = {
-    tool["function"]["name"]: jsonschema.Draft202012Validator(tool["function"]["parameters"])
-    for tool in (BASH, VIEW, SEARCH, EDIT)
-}
 # Lines `first` to `end` (0 is the last one), at most `most`, with numbers; status 3: the file has fewer lines.
 _LINES = r"""{ sub(/\r$/, "") } NR >= first && NR < first + most && (!end || NR <= end) { printf "%d\t%s\n", NR, $0 }
 END { if (first > 1 && first > NR) { print NR; exit 3 }
@@ -60,11 +54,8 @@ class ContainerCopy:
         Raises:
             SandboxError: Docker failed.
         """
-        if name not in _CHECKS:
-            return f"error: unknown tool {name}", True
-        problem = next(iter(_CHECKS[name].iter_errors(dict(arguments))), None)
-        if problem is not None:
-            return f"error: invalid arguments: {problem.message}", True
+        if mistake := mistaken(name, arguments):
+            return mistake, True
         if name == "bash":
             return self.bash(arguments["command"]), False
         path = str(arguments.get("path", "")).removeprefix("/workspace").removeprefix(FOLDER).strip("/") or "."

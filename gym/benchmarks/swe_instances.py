@@ -93,9 +93,7 @@ def run_tests(box: Box, instance: Instance, files: Mapping[str, bytes]) -> dict[
 
 
 def _outcome(box: Box, job: Job) -> str:
-    outcome = box.run(job)
-    if outcome.verdict is Verdict.INFRASTRUCTURE_ERROR:
-        raise SandboxError(outcome.detail)
+    outcome = box.run(job).reached()
     return outcome.stdout
 
 

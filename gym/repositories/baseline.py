@@ -10,7 +10,7 @@ from gym.repositories.errors import RepositoryError
 from gym.repositories.libraries import open_project
 from gym.repositories.project import Project
 from gym.repositories.suite import LIMITS, OPTIONS, SuiteRun, run_suite
-from gym.sandbox import Box, Job, SandboxError, Verdict
+from gym.sandbox import Box, Job
 
 RUNS = 3
 SLOW_S = 1.0
@@ -120,9 +120,7 @@ def _coverage(
             limits=replace(WHOLE, cpu_s=10 * WHOLE.cpu_s, file_mb=256),
             keep=(_MAP,),
         )
-    )
-    if outcome.verdict is Verdict.INFRASTRUCTURE_ERROR:
-        raise SandboxError(outcome.detail)
+    ).reached()
     if _MAP not in outcome.files:
         raise RepositoryError(f"{project.name}: its suite does not reach its end under coverage: {outcome.detail}")
     found = json.loads(outcome.files[_MAP])

@@ -14,7 +14,7 @@ from gym.repositories.parsed import Source, first_line
 from gym.repositories.project import Project
 from gym.repositories.suite import LIMITS, OPTIONS
 from gym.repositories.task import Edit
-from gym.sandbox import Box, Job, Limits, SandboxError, Verdict
+from gym.sandbox import Box, Job, Limits, SandboxError
 
 MOST_TESTS = 60  # that a candidate is tried with: of more every n-th
 MOST_FAILURES = 30
@@ -130,9 +130,7 @@ def _run(box: Box, project: Project, asked: Sequence[Mapping[str, object]]) -> t
                 processes=LIMITS.processes,
             ),
         )
-    )
-    if outcome.verdict is Verdict.INFRASTRUCTURE_ERROR:
-        raise SandboxError(outcome.detail)
+    ).reached()
     answers = [json.loads(line) for line in outcome.stdout.splitlines()]
     if not answers:
         raise SandboxError(f"{project.name}: no search, its suite was not collected: {outcome.detail or 'no tests'}")

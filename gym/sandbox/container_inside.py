@@ -14,7 +14,6 @@ import json
 import os
 import resource
 import signal
-import sys
 import tarfile
 import traceback
 from typing import Any, TextIO
@@ -22,7 +21,7 @@ from typing import Any, TextIO
 import lockdown
 from zygote import open_streams, run_python, warm
 from zygote_processes import anonymous_pages
-from zygote_watch import NOT_STARTED, confined, take_streams, watch
+from zygote_watch import NOT_STARTED, confined, leave, take_streams, watch
 
 PLACE = "/sandbox/box"  # a file system in memory; as deep as the place of the other levels
 OWN = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8"}
@@ -81,10 +80,7 @@ def child(job: dict[str, Any], folder: str, opened: Streams, streams: list[int],
     except BaseException:
         os.write(2, traceback.format_exc().encode()[-4000:])
     finally:
-        with contextlib.suppress(BaseException):
-            sys.stdout.flush()
-            sys.stderr.flush()
-        os._exit(status)
+        leave(status)
 
 
 def oom_kills() -> int:

@@ -121,6 +121,16 @@ class Outcome:
     detail: str = ""
     files: Mapping[str, bytes] = field(default_factory=dict)
 
+    def reached(self) -> "Outcome":
+        """Itself, which then says something about the program.
+
+        Raises:
+            SandboxError: the sandbox failed.
+        """
+        if self.verdict is Verdict.INFRASTRUCTURE_ERROR:
+            raise SandboxError(self.detail)
+        return self
+
     def to_json(self) -> dict[str, Any]:
         """For a file of outcomes; the contents of kept files in hexadecimal."""
         return {**asdict(self), "files": {name: content.hex() for name, content in self.files.items()}}

@@ -22,7 +22,7 @@ from typing import Any
 import jsonschema
 
 from gym.sandbox.box import Box
-from gym.sandbox.job import Job, Limits, SandboxError, Verdict
+from gym.sandbox.job import Job, Limits, Verdict
 
 LIMITS = Limits(cpu_s=60.0, wall_s=120.0, memory_mb=1024, file_mb=32, processes=64)
 OUTPUT = 16_000
@@ -82,6 +82,14 @@ _CHECKS = {
 }
 
 
+def mistaken(name: str, arguments: Mapping[str, Any]) -> str:
+    """What is wrong with a call of one of the tools, for whoever made it; empty where nothing is."""
+    if name not in _CHECKS:
+        return f"error: unknown tool {name}"
+    problem = next(iter(_CHECKS[name].iter_errors(dict(arguments))), None)
+    return "" if problem is None else f"error: invalid arguments: {problem.message}"
+
+
 class Workspace:
     """Files of a repository as they are now, and the tools that look at them and change them.
 
@@ -124,11 +132,8 @@ class Workspace:
         Raises:
             SandboxError: the sandbox failed.
         """
-        if name not in _CHECKS:
-            return f"error: unknown tool {name}", True
-        problem = next(iter(_CHECKS[name].iter_errors(dict(arguments))), None)
-        if problem is not None:
-            return f"error: invalid arguments: {problem.message}", True
+        if mistake := mistaken(name, arguments):
+            return mistake, True
         if name == "bash":
             return self.bash(arguments["command"]), False
         path = str(arguments.get("path", "")).removeprefix("/workspace").strip("/").removeprefix("./")
@@ -154,9 +159,7 @@ class Workspace:
             limits=self.limits,
             keep=(_SAVED,),
         )
-        outcome = self.box.run(job)
-        if outcome.verdict is Verdict.INFRASTRUCTURE_ERROR:
-            raise SandboxError(outcome.detail)
+        outcome = self.box.run(job).reached()
         if _SAVED not in outcome.files:
             return f"stopped: {outcome.verdict.value.replace('_', ' ')}; files are as before the command"
         saved = json.loads(outcome.files[_SAVED])
@@ -200,9 +203,7 @@ class Workspace:
         asked = {"pattern": pattern, "paths": paths, "most": FOUND, "width": WIDTH}
         limits = replace(_SEARCH_LIMITS, file_mb=self.limits.file_mb)
         files = {name: self.files[name] for name in paths}
-        outcome = self.box.run(Job(source=_SEARCHING, files=files, stdin=json.dumps(asked), limits=limits))
-        if outcome.verdict is Verdict.INFRASTRUCTURE_ERROR:
-            raise SandboxError(outcome.detail)
+        outcome = self.box.run(Job(source=_SEARCHING, files=files, stdin=json.dumps(asked), limits=limits)).reached()
         if outcome.verdict is not Verdict.OK:
             return f"error: the search was stopped: {outcome.verdict.value.replace('_', ' ')}", True
         return outcome.stdout.rstrip("\n") or "no line matches", False

@@ -23,7 +23,7 @@ import lockdown
 from zygote_libraries import readable_trees, show_libraries, show_only
 from zygote_link import receive, send
 from zygote_processes import anonymous_pages, clean_up
-from zygote_watch import NOT_STARTED, confined, sealed, take_streams, watch
+from zygote_watch import NOT_STARTED, confined, leave, sealed, take_streams, watch
 
 FIRST_UID = 200_000
 COMMON = ("json", "math", "re", "collections", "itertools", "functools", "heapq", "string", "threading", "traceback")
@@ -70,10 +70,7 @@ def child(jail: "Jail", job: dict[str, Any], streams: list[int], ready: int) -> 
     except BaseException:
         os.write(2, traceback.format_exc().encode()[-4000:])
     finally:
-        with contextlib.suppress(BaseException):
-            sys.stdout.flush()
-            sys.stderr.flush()
-        os._exit(status)
+        leave(status)
 
 
 def open_streams() -> tuple[TextIO, TextIO, TextIO]:
