@@ -7,8 +7,8 @@ over the seeds first, so that an interval is one over items.
 import statistics
 from collections.abc import Mapping, Sequence
 
-from experiments.results import Interval, Record, claim, interval
-from gym.intervals import Z95, wilson
+from experiments.results import Interval, Record, claim, interval, over_seeds, paired
+from gym.intervals import wilson
 
 K2 = "synthetic tools, agents, tasks with rubrics; no figure"
 TEXT_KEPT = 0.05  # nats above the base's loss on held-out text that count as kept
@@ -26,23 +26,9 @@ def _runs(lines: Sequence[Record], **wanted: object) -> Runs:
     return found
 
 
-def _items(runs: Sequence[Record]) -> list[float]:
-    """The share right of each item, over the seeds."""
-    return [statistics.fmean(own) for own in zip(*(run["each"] for run in runs), strict=True)]
-
-
-def _difference(a: Sequence[Record], b: Sequence[Record]) -> Interval:
-    """a less b in the seeds that both have, paired by item: mean and 95 % interval."""
-    seeds = {run["seed"] for run in a} & {run["seed"] for run in b}
-    both = [_items([run for run in runs if run["seed"] in seeds]) for runs in (a, b)]
-    gaps = [x - y for x, y in zip(*both, strict=True)]
-    mean, half = statistics.fmean(gaps), Z95 * statistics.stdev(gaps) / len(gaps) ** 0.5
-    return mean, mean - half, mean + half
-
-
 def _share(runs: Sequence[Record]) -> Interval:
     """Mean over seeds and items, with Wilson's interval for that many items, however many seeds."""
-    items = _items(runs)
+    items = over_seeds(runs, "each")
     return statistics.fmean(items), *wilson(round(sum(items)), len(items))
 
 
@@ -51,7 +37,7 @@ def _against(text: str, runs: Runs, arm: str, other: str) -> list[Record]:
     seeds = {run["seed"] for run in runs.get(arm, ())} & {run["seed"] for run in runs.get(other, ())}
     if len(seeds) < SEEDS:
         return []
-    gap = _difference(runs[arm], runs[other])
+    gap = paired(runs[arm], runs[other], "each")
     mine, theirs = (_share(runs[name])[0] for name in (arm, other))
     ours = f"{mine:.0%} against {theirs:.0%} of {len(runs[arm][0]['each'])} ({len(seeds)} seeds)"
     return [claim(text, K2, ours, gap, "points", gap[1] > BETTER, gap[2] < 0)]

@@ -26,10 +26,8 @@ table.
 
 import argparse
 import gc
-import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -39,6 +37,7 @@ from agents.tools.everyday import everyday_tools
 from experiments.agentic_claims import claims, effects
 from experiments.bfcl import SILENT, right_items
 from experiments.desks import held_cases, served
+from experiments.results import RunsFile
 from experiments.tuning import START, tune
 from gym.benchmarks.base import Sample
 from gym.benchmarks.bfcl import Bfcl
@@ -47,7 +46,6 @@ from k2model.chat.tokenizer import K2Tokenizer
 from k2model.formats.checkpoint import load_checkpoint
 from k2model.formats.model_folder import folder_tokenizer
 from k2model.inference.grammar import ToolGrammar
-from stages.harness.files import write_atomic
 from stages.harness.section import load_common, load_section
 from stages.harness.seeds import rng, seed32
 from stages.harness.tables import TOOLS, read_table
@@ -61,7 +59,7 @@ from stages.sft.params import SftParams
 from stages.trajectories.params import TrajectoriesParams
 
 CORPUS, TOKENS = Path("data/corpus.parquet"), Path("data/tokens")
-OUT, KEPT = Path("docs/experiments/agentic_data.jsonl"), Path("work/experiments/agentic_data")
+RUNS, KEPT = RunsFile(Path("docs/experiments/agentic_data.jsonl")), Path("work/experiments/agentic_data")
 CALLING = ("simple_python", "multiple", "parallel", "live_simple")
 CALL_TOKENS = 160
 ARMS = ("none", "before", "services", "worlds", "requests", "singles", "all")
@@ -119,55 +117,34 @@ def main() -> None:
     common, p = load_common(), load_section("sft", SftParams)
     torch.set_num_threads(common.threads)
     tokenizer, bench = folder_tokenizer(START), Bfcl()
-    if not recorded(untuned := {"record": "text", "arm": "base"}):
-        record(untuned | {"loss": HeldText(common.seed)(load_checkpoint(START), tokenizer).metrics()["text_loss"]})
+    if not RUNS.has(untuned := {"record": "text", "arm": "base"}):
+        RUNS.add(untuned | {"loss": HeldText(common.seed)(load_checkpoint(START), tokenizer).metrics()["text_loss"]})
     for seed, arm in ((seed, arm) for seed in map(int, args.seeds.split(",")) for arm in args.arms.split(",")):
         run = {"arm": arm, "seed": seed, "budget": args.budget}
         folder = KEPT / f"{arm}-{seed}-{args.budget}"
         if not folder.exists():
             made = pools(arm, p, seed, tokenizer, args.before)
-            record({"record": "tuned"} | run | tune(made, args.budget, p, seed, tokenizer, folder))
+            RUNS.add({"record": "tuned"} | run | tune(made, args.budget, p, seed, tokenizer, folder))
             gc.collect()
         model = load_checkpoint(folder).eval()
-        if not recorded(text := {"record": "text"} | run):
-            record(text | {"loss": HeldText(common.seed)(model, tokenizer).metrics()["text_loss"]})
-        if args.desks and not recorded(key := {"record": "desks"} | run | {"cases": args.desks}):
+        if not RUNS.has(text := {"record": "text"} | run):
+            RUNS.add(text | {"loss": HeldText(common.seed)(model, tokenizer).metrics()["text_loss"]})
+        if args.desks and not RUNS.has(key := {"record": "desks"} | run | {"cases": args.desks}):
             right = served(model, tokenizer, held_cases(args.desks))
-            record(key | {"right": sum(right), "interval": wilson(sum(right), len(right)), "each": right})
+            RUNS.add(key | {"right": sum(right), "interval": wilson(sum(right), len(right)), "each": right})
         grammar = ToolGrammar(tokenizer, model.config.vocab_size)
         for category in args.categories.split(","):
             for rules in (None, grammar) if args.grammar else (None,):
                 key = {"record": "score"} | run | {"category": category, "grammar": rules is not None}
                 key |= {"choose": args.choose, "items": args.items}
-                if not recorded(key):
+                if not RUNS.has(key):
                     items = chosen(bench, category, args.items, choose=args.choose)
                     right = right_items(model, tokenizer, bench, items, CALL_TOKENS, rules)
-                    record(key | {"right": sum(right), "interval": wilson(sum(right), len(items)), "each": right})
-    conclude(args.budget)
-
-
-def conclude(budget: int) -> None:
-    """Writes what follows from the runs into their file, in the place of what followed before."""
-    runs = [line for line in done() if line["record"] not in ("claim", "effect")]
-    found = [{"record": "claim"} | row for row in claims(runs, budget)]
-    found += [{"record": "effect"} | row for row in effects(runs, budget)]
-    with write_atomic(OUT) as tmp:
-        tmp.write_text("".join(f"{json.dumps(line)}\n" for line in [*runs, *found]), encoding="utf-8")
-
-
-def record(line: dict[str, Any]) -> None:
-    print(json.dumps(line), flush=True)
-    with OUT.open("a", encoding="utf-8") as handle:
-        handle.write(json.dumps(line) + "\n")
-
-
-def recorded(key: dict[str, Any]) -> bool:
-    return any(key.items() <= line.items() for line in done())
-
-
-def done() -> list[dict[str, Any]]:
-    """The runs of the file of results."""
-    return [json.loads(line) for line in OUT.read_text(encoding="utf-8").splitlines()] if OUT.exists() else []
+                    RUNS.add(key | {"right": sum(right), "interval": wilson(sum(right), len(items)), "each": right})
+    RUNS.conclude(
+        claim=lambda runs: claims(runs, args.budget),
+        effect=lambda runs: effects(runs, args.budget),
+    )
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ import argparse
 import gc
 import json
 import statistics
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,10 +30,10 @@ from typing import Any
 import torch
 
 from agents.chat.checkpoint import CheckpointClient
-from experiments.results import Interval, Record, claim
+from experiments.results import Record, RunsFile, claim, interval, over_seeds, paired
 from experiments.tuning import START, tune
 from gym.benchmarks.open import open_benchmark
-from gym.intervals import Z95, wilson
+from gym.intervals import wilson
 from gym.repositories.stored import StoredTasks
 from gym.tasksets.repository import Functions
 from k2model.chat.messages import encode_prompt
@@ -44,7 +45,6 @@ from k2model.inference.generate import Engine
 from k2model.inference.request import Request
 from k2model.model import K2Model
 from stages.evaluate.runner import run_benchmark
-from stages.harness.files import write_atomic
 from stages.harness.section import load_common, load_section
 from stages.harness.seeds import rng
 from stages.measure.text_loss import HeldText
@@ -56,7 +56,7 @@ from stages.sft.batches import TEXT
 from stages.sft.params import SftParams
 
 CORPUS, TOKENS, DATA = Path("data/corpus.parquet"), Path("data/tokens"), Path("data/trajectories.parquet")
-OUT, KEPT = Path("docs/experiments/coding.jsonl"), Path("work/experiments/coding")
+RUNS, KEPT = RunsFile(Path("docs/experiments/coding.jsonl")), Path("work/experiments/coding")
 CODING = "coding"
 ROW_TOKENS = 2048
 FUNCTION_TOKENS, ROWS = 384, 8
@@ -122,38 +122,27 @@ def main() -> None:
     torch.set_num_threads(common.threads)
     tokenizer = folder_tokenizer(START)
     text = HeldText(common.seed)
-    if not recorded(untuned := {"record": "text", "arm": "base"}):
-        record(untuned | {"loss": text(load_checkpoint(START), tokenizer).metrics()["text_loss"]})
+    if not RUNS.has(untuned := {"record": "text", "arm": "base"}):
+        RUNS.add(untuned | {"loss": text(load_checkpoint(START), tokenizer).metrics()["text_loss"]})
     for seed, arm in ((seed, arm) for seed in map(int, args.seeds.split(",")) for arm in args.arms.split(",")):
         run = {"arm": arm, "seed": seed, "budget": args.budget}
         folder = KEPT / f"{arm}-{seed}-{args.budget}"
         if not folder.exists():
             made = pools(arm, p, seed, tokenizer)
-            record({"record": "tuned"} | run | tune(made, args.budget, p, seed, tokenizer, folder))
+            RUNS.add({"record": "tuned"} | run | tune(made, args.budget, p, seed, tokenizer, folder))
             gc.collect()
         model = load_checkpoint(folder).eval()
-        if not recorded(key := {"record": "text"} | run):
-            record(key | {"loss": text(model, tokenizer).metrics()["text_loss"]})
-        if not recorded(key := {"record": "sessions"} | run | {"tasks": args.tasks}):
-            record(key | sessions(model, tokenizer, args.tasks, common.seed))
-        if not recorded(key := {"record": "completion"} | run | {"functions": args.functions}):
+        if not RUNS.has(key := {"record": "text"} | run):
+            RUNS.add(key | {"loss": text(model, tokenizer).metrics()["text_loss"]})
+        if not RUNS.has(key := {"record": "sessions"} | run | {"tasks": args.tasks}):
+            RUNS.add(key | sessions(model, tokenizer, args.tasks, common.seed))
+        if not RUNS.has(key := {"record": "completion"} | run | {"functions": args.functions}):
             right = completed(model, tokenizer, args.functions)
-            record(key | {"right": sum(right), "interval": wilson(sum(right), len(right)), "each": right})
-    conclude(args.budget)
+            RUNS.add(key | {"right": sum(right), "interval": wilson(sum(right), len(right)), "each": right})
+    RUNS.conclude(claim=lambda runs: claims(runs, args.budget))
 
 
-def _means(lines: list[Record], measure: str) -> list[float]:
-    """Of each task, over the seeds."""
-    return [statistics.fmean(own) for own in zip(*(line[measure] for line in lines), strict=True)]
-
-
-def _gap(mine: list[Record], theirs: list[Record], measure: str) -> Interval:
-    gaps = [a - b for a, b in zip(_means(mine, measure), _means(theirs, measure), strict=True)]
-    mean, half = statistics.fmean(gaps), Z95 * statistics.stdev(gaps) / len(gaps) ** 0.5
-    return mean, mean - half, mean + half
-
-
-def claims(lines: list[Record], budget: int) -> list[Record]:
+def claims(lines: Sequence[Record], budget: int) -> list[Record]:
     """The rules above, of the seeds that both arms have run."""
     runs = {
         (line["arm"], line["seed"]): line for line in lines if line["record"] == "sessions" and line["budget"] == budget
@@ -168,39 +157,17 @@ def claims(lines: list[Record], budget: int) -> list[Record]:
         "valid_calls": "Coding sessions teach valid calls in repositories never seen",
         "opened_function": "Coding sessions teach to find the place of a bug in repositories never seen",
     }.items():
-        gap = _gap(mine, theirs, measure)
-        shares = [statistics.fmean(_means(own, measure)) for own in (mine, theirs)]
+        gap = paired(mine, theirs, measure)
+        shares = [statistics.fmean(over_seeds(own, measure)) for own in (mine, theirs)]
         ours = f"{shares[0]:.0%} against {shares[1]:.0%} over {len(mine[0][measure])} tasks ({seeds})"
         rows.append(claim(text, K2, ours, gap, "points", gap[1] > BETTER, gap[2] < 0))
     texts = [line for line in lines if line["record"] == "text"]
     (base,) = (line["loss"] for line in texts if line["arm"] == "base")
-    tuned = statistics.fmean(line["loss"] for line in texts if line["arm"] == "with" and line["seed"] in both)
-    change, ours = tuned - base, f"{tuned:.3f} against {base:.3f} before ({seeds})"
-    good, bad = change <= TEXT_KEPT, change > TEXT_KEPT
-    return [*rows, claim("Coding sessions keep the language", K2, ours, (change,) * 3, "nats a token", good, bad)]
-
-
-def conclude(budget: int) -> None:
-    """Writes what follows from the runs into their file, in the place of what followed before."""
-    runs = [line for line in done() if line["record"] != "claim"]
-    with write_atomic(OUT) as tmp:
-        lines = [*runs, *({"record": "claim"} | row for row in claims(runs, budget))]
-        tmp.write_text("".join(f"{json.dumps(line)}\n" for line in lines), encoding="utf-8")
-
-
-def record(line: Record) -> None:
-    print(json.dumps(line), flush=True)
-    with OUT.open("a", encoding="utf-8") as handle:
-        handle.write(json.dumps(line) + "\n")
-
-
-def recorded(key: Record) -> bool:
-    return any(key.items() <= line.items() for line in done())
-
-
-def done() -> list[Record]:
-    """The runs of the file of results."""
-    return [json.loads(line) for line in OUT.read_text(encoding="utf-8").splitlines()] if OUT.exists() else []
+    tuned = [line["loss"] for line in texts if line["arm"] == "with" and line["seed"] in both]
+    gain = interval([loss - base for loss in tuned])
+    ours = f"{statistics.fmean(tuned):.3f} against {base:.3f} before ({seeds})"
+    good, bad = gain[2] <= TEXT_KEPT, gain[1] > TEXT_KEPT
+    return [*rows, claim("Coding sessions keep the language", K2, ours, gain, "nats a token", good, bad)]
 
 
 if __name__ == "__main__":

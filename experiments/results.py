@@ -5,10 +5,11 @@ A results file is JSON Lines: `settings` once, then a line for each arm, run, cl
 
 import json
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from gym.intervals import Z95
 from stages.harness.files import write_atomic
 
 T95 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 7: 2.447, 8: 2.365}  # Student's t, two-sided, by seeds
@@ -55,3 +56,45 @@ def write_results(
         lines += [{"record": kind, **record} for record in records]
     with write_atomic(path) as tmp:
         tmp.write_text("".join(f"{json.dumps(line, ensure_ascii=False)}\n" for line in lines), encoding="utf-8")
+
+
+class RunsFile:
+    """Lines of an experiment that are written as they come and end with what follows from them."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def lines(self) -> list[Record]:
+        if not self.path.exists():
+            return []
+        return [json.loads(line) for line in self.path.read_text(encoding="utf-8").splitlines()]
+
+    def has(self, key: Record) -> bool:
+        """Whether a line says all of `key`: what was measured is not measured again."""
+        return any(key.items() <= line.items() for line in self.lines())
+
+    def add(self, line: Record) -> None:
+        print(json.dumps(line), flush=True)
+        with self.path.open("a", encoding="utf-8") as handle:
+            handle.write(json.dumps(line) + "\n")
+
+    def conclude(self, **follows: Callable[[Sequence[Record]], Sequence[Record]]) -> None:
+        """Writes what follows from the runs, a kind of record each, in the place of what followed before."""
+        runs = [line for line in self.lines() if line["record"] not in follows]
+        found = [{"record": kind, **row} for kind, rows in follows.items() for row in rows(runs)]
+        with write_atomic(self.path) as tmp:
+            tmp.write_text("".join(f"{json.dumps(line)}\n" for line in [*runs, *found]), encoding="utf-8")
+
+
+def over_seeds(runs: Sequence[Record], key: str) -> list[float]:
+    """Of each item the mean over the runs; the same items in every run."""
+    return [statistics.fmean(own) for own in zip(*(run[key] for run in runs), strict=True)]
+
+
+def paired(a: Sequence[Record], b: Sequence[Record], key: str) -> Interval:
+    """a less b in the seeds that both have, by item: mean and 95 % interval over items."""
+    seeds = {run["seed"] for run in a} & {run["seed"] for run in b}
+    ours, theirs = (over_seeds([run for run in runs if run["seed"] in seeds], key) for runs in (a, b))
+    gaps = [x - y for x, y in zip(ours, theirs, strict=True)]
+    mean, half = statistics.fmean(gaps), Z95 * statistics.stdev(gaps) / len(gaps) ** 0.5
+    return mean, mean - half, mean + half
