@@ -24,6 +24,11 @@ def overview(root: Path) -> Chapter:
         cards.append(
             (f"{metrics['tools']:,}", "tools", f"{metrics['real']:,} real, {metrics['synthetic']:,} synthetic")
         )
+    if metrics := read["repositories"]:
+        proven = (
+            f"{metrics['held_tasks']:,} held; {metrics['proven_share']:.0%} of {metrics['candidates']:,} bugs proven"
+        )
+        cards.append((f"{metrics['tasks']:,}", "repair tasks", proven))
     if metrics := read["trajectories"]:
         cards.append(
             (f"{metrics['kept']:,}", "kept trajectories", f"{metrics['kept_share']:.0%} of {metrics['trajectories']:,}")
@@ -49,7 +54,7 @@ def overview(root: Path) -> Chapter:
     return Chapter("overview", "At a glance", body, "What this run made, in the order in which it was made.")
 
 
-METRICS = ("tokens", "rephrase", "tools", "trajectories", "pretrain", "scores", "qat")
+METRICS = ("tokens", "rephrase", "tools", "repositories", "trajectories", "pretrain", "scores", "qat")
 
 
 def _largest_gain(path: Path) -> tuple[str, str, str] | None:

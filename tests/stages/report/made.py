@@ -17,7 +17,7 @@ def filled(schema: Any, **given: Any) -> dict[str, Any]:
 
 
 def checkout(root: Path) -> Path:
-    """Files as the twelve stages leave them; texts try to break out of the page."""
+    """Files as the stages leave them; texts try to break out of the page."""
     for folder in ("metrics", "plots", "data/samples", "work", "docs/experiments"):
         (root / folder).mkdir(parents=True)
     shutil.copy(REPO / "dvc.yaml", root)
@@ -27,6 +27,7 @@ def checkout(root: Path) -> Path:
         "tokens": {"train_tokens": 4000, "train_documents": 3, "overlap_humaneval": 1},
         "rephrase": {"accepted": 0.5, "texts": 2},
         "tools": {"tools": 1, "real": 0, "synthetic": 1},
+        "repositories": {"tasks": 60, "held_tasks": 12, "proven_share": 0.64, "candidates": 118},
         "trajectories": {"kept": 1, "kept_share": 1.0, "trajectories": 1},
         "pretrain": {"parameters": 1_000_000, "tokens": 4000},
         "sft": {
