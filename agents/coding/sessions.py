@@ -62,10 +62,7 @@ class CodingSessions:
     """Sessions on tasks of one project; its methods may be called from several threads.
 
     Args:
-        box: a sandbox of the project's library folder (`gym.repositories.libraries.open_project`).
-
-    Raises:
-        SandboxError: a copy of the project can be read in the sandbox, so that a session could look the repair up.
+        box: a sandbox of the project (`gym.repositories.libraries.open_project`, which lets no copy of it pass).
     """
 
     def __init__(self, project: Project, box: Box) -> None:
