@@ -23,7 +23,7 @@ hypothesis.settings.register_profile("search", derandomize=False)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 ROOT = Path(__file__).parents[1]
-pytest_plugins = ["tests.shapes_project"]
+pytest_plugins = ["tests.script_project", "tests.shapes_project"]
 
 LONGEST = (  # files that take minutes start first, so that no worker waits for one at the end
     "tests/test_pipeline.py",

@@ -1,12 +1,13 @@
-"""What SWE-bench and repairs share, an agent's copy and the official rule; `repairs_multilingual` in C and JavaScript.
+"""What SWE-bench and repairs share, an agent's copy and the official rule; `repairs_multilingual` in JavaScript and C.
 
 The user's official instances run in their images by Docker and are graded by the package `swebench`
 (gym/benchmarks/swe_official.py), Python repairs of real repositories in gym/benchmarks/repairs.py. Whose agent works on
 a copy is not the benchmark's matter: the evaluation brings it.
 """
 
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import AbstractContextManager
+import tempfile
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,8 +15,11 @@ from typing import Any, Protocol
 from gym.benchmarks import base
 from gym.benchmarks.base import Ask, Benchmark, DataError, Episode, Grade, Message, Reply, Sample, Settings
 from gym.benchmarks.estimators import best_of_n
-from gym.benchmarks.swe_instances import Instance, apply_patch, multilingual_instances, run_tests
+from gym.benchmarks.swe_instances import Instance, apply_patch, c_instances, run_tests, taken
+from gym.benchmarks.swe_javascript import javascript_instances
+from gym.javascript.store import FOLDER
 from gym.sandbox import Box, SandboxError
+from gym.sandbox.programs import has_program
 from gym.sandbox.workspace import Workspace
 from gym.verifiers.code_text import program
 from gym.verifiers.result import Result, Status
@@ -80,14 +84,14 @@ def resolved(
 
 
 class RepairsMultilingual(Benchmark):
-    """Small repositories that need no Docker (gym/benchmarks/swe_instances.py), worked on by an agent.
+    """Repositories that need no Docker, worked on by an agent: packages of npm, and small ones of ours in C.
 
     Args:
-        path: none is taken.
-        count: instances of each repository.
+        path: a folder of packages, by default the pipeline's own.
+        count: instances of each repository in C.
 
     Raises:
-        DataError: data is given, no sandbox, or no tool for any of the languages.
+        DataError: no sandbox, or neither language has a task here.
     """
 
     name = "repairs_multilingual"
@@ -97,22 +101,33 @@ class RepairsMultilingual(Benchmark):
 
     def __init__(self, path: Path | None = None, count: int = EACH) -> None:
         super().__init__()
-        if path is not None:
-            raise DataError(f"{path}: this benchmark is generated and takes no data")
+        folder, instances, left_out = path or FOLDER, list[Instance](), list[str]()
         try:
-            with self.backend.open() as box:
-                instances = multilingual_instances(box, count, SEED)
+            with self.open_box() as box:
+                if has_program(box, "gcc"):
+                    instances += c_instances(box, count, SEED)
+                if has_program(box, "node"):
+                    instances += javascript_instances(box, folder, left_out)
         except SandboxError as error:
             raise DataError(f"{self.name}: {error}") from None
         if not instances:
             raise DataError(f"{self.name}: needs gcc or node, and a sandbox of level namespaces")
         self.instances = {instance.id: instance for instance in instances}
         languages = sorted({instance.language for instance in instances})
+        if "javascript" not in languages:
+            left_out.append(f"C alone: no task in {folder}, which the stage repositories makes, or no node here")
+        for line in left_out:
+            print(f"{self.name}: {line}", flush=True)
         data = f"repairs-{'-'.join(languages)}"
-        self.manifest = base.builtin_manifest(data, [instance.row() for instance in instances], version="2")
+        self.manifest = base.builtin_manifest(data, [instance.row() for instance in instances], version="3")
 
-    def open_box(self) -> AbstractContextManager[Box]:
-        return self.backend.open()
+    @contextmanager
+    def open_box(self) -> Iterator[Box]:
+        """Without any library of Python, of which some hold scripts of npm's packages."""
+        with tempfile.TemporaryDirectory() as nothing:
+            Path(nothing).chmod(0o755)
+            with self.backend.open(Path(nothing)) as box:
+                yield box
 
     def items(self) -> list[Sample]:
         return [
@@ -147,10 +162,10 @@ class RepairsMultilingual(Benchmark):
         files = apply_patch(instance.files, patch)
         if files is None:
             return base.scored(False, patch, "the patch does not apply", verifier=0.0, **parts)
-        files |= {path: content for path, content in instance.files.items() if path.startswith("tests/")}
+        graded = {**instance.files, **taken(instance, files)}
         try:
             statuses = run_tests(box, instance, files)
-            visible = Workspace(files, box).bash(instance.command).endswith("[exit status 0]")
+            visible = Workspace(graded, box).bash(instance.command).endswith("[exit status 0]")
         except SandboxError as error:
             return Grade(Result(None, Status.VERIFIER_ERROR, str(error)), patch, parts)
         fixed = [test for test in instance.fail_to_pass if statuses.get(test) == "PASSED"]

@@ -1,22 +1,22 @@
-"""Repairs in C and JavaScript in SWE-bench's form: the small repositories of `repos/` with one proven mutation each.
+"""Repairs in SWE-bench's form that need no Docker, and those in C: small repositories in `repos/`, one mutation each.
 
-They need no Docker. A test is a call; what it must give is known from the unbroken source and never enters the sandbox.
-FAIL_TO_PASS and PASS_TO_PASS are proven by running: a mutant counts when every test ends, some give another result and
-some don't.
+In C a test is a call; what it must give is known from the unbroken source and never enters the sandbox. FAIL_TO_PASS
+and PASS_TO_PASS are proven by running: a mutant counts when every test ends, some give another result and some don't.
 """
 
 import json
-import re
 import secrets
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from gym.sandbox import Box, Job, Limits, SandboxError, Verdict
+from gym.mutants import mutants
+from gym.sandbox import Box, Job, Limits, SandboxError
 from gym.sandbox.workspace import file_diff
 
 REPOS = Path(__file__).with_name("repos")
@@ -31,11 +31,14 @@ class Instance:
 
     Attributes:
         id: `instance_id`.
-        files: of the base commit, without history; a folder `tests` is restored before grading.
+        files: of the base commit, without history.
         source: the path of the file that is broken.
+        code: files that a repair may change; all others are as they were when it is graded.
         command: runs the tests that are in the repository; exit status 0 when they pass.
         patch: the gold patch, the inverse of the mutation.
         expected: what every test gives when all is right.
+        results: what every test gives with these code files; one that never ended is absent. It raises SandboxError
+            where the sandbox failed.
     """
 
     id: str
@@ -44,11 +47,13 @@ class Instance:
     statement: str
     files: Mapping[str, bytes]
     source: str
+    code: tuple[str, ...]
     command: str
     patch: str = field(repr=False)
     fail_to_pass: tuple[str, ...] = field(repr=False)
     pass_to_pass: tuple[str, ...] = field(repr=False)
     expected: Mapping[str, str] = field(repr=False)
+    results: Callable[[Box, Mapping[str, bytes]], Mapping[str, str]] = field(repr=False)
 
     def row(self) -> dict[str, object]:
         """The official schema's fields; `base_commit` is empty, for there is no history."""
@@ -82,14 +87,18 @@ def apply_patch(files: Mapping[str, bytes], patch: str) -> dict[str, bytes] | No
 
 
 def run_tests(box: Box, instance: Instance, files: Mapping[str, bytes]) -> dict[str, str]:
-    """Official statuses (PASSED, FAILED) of the tests on these files; a test that never ended is absent.
+    """Official statuses (PASSED, FAILED) of the tests with the code among these files; one that never ended is absent.
 
     Raises:
         SandboxError: the sandbox failed.
     """
-    clean = {path: content for path, content in files.items() if not path.startswith("tests/")}
-    results = _RUN[instance.language](box, instance.repo, clean, list(instance.expected))
+    results = instance.results(box, taken(instance, files))
     return {test: "PASSED" if result == instance.expected[test] else "FAILED" for test, result in results.items()}
+
+
+def taken(instance: Instance, files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """What counts of a solver's files."""
+    return {path: files[path] for path in instance.code if path in files}
 
 
 def _outcome(box: Box, job: Job) -> str:
@@ -103,7 +112,7 @@ def _blocks(stdout: str, mark: str, tests: Sequence[str]) -> dict[str, str]:
     return {test: part.strip("\n") for test, part in zip(tests, parts[:-1], strict=False)}
 
 
-def _run_c(box: Box, repo: str, files: Mapping[str, bytes], tests: Sequence[str]) -> dict[str, str]:
+def _run_c(tests: Sequence[str], box: Box, files: Mapping[str, bytes]) -> dict[str, str]:
     mark = f"@@{secrets.token_hex(8)}@@"
     functions = "\n".join(f"static void test_{k}(void) {{ {code} }}" for k, code in enumerate(tests))
     calls = "\n".join(f'  puts("{mark}"); test_{k}(); puts(""); fflush(stdout);' for k in range(len(tests)))
@@ -112,50 +121,6 @@ def _run_c(box: Box, repo: str, files: Mapping[str, bytes], tests: Sequence[str]
     build = f"gcc -std=c11 -O1 -w {TRAPS} -o driver kit.c driver.c && ./driver"
     job = Job(argv=["sh", "-c", build], files={**files, "driver.c": driver}, limits=LIMITS)
     return _blocks(_outcome(box, job), f"{mark}\n", tests)
-
-
-_JS_DRIVER = """'use strict';
-const { tests, mark } = JSON.parse(require('fs').readFileSync(0, 'utf8'));
-const write = (text) => require('fs').writeSync(1, text + '\\n');
-const kit = require('./kit.js');
-for (const test of tests) {
-  write(mark);
-  try {
-    write(JSON.stringify(eval(test)) ?? 'undefined');
-  } catch (error) {
-    write('!' + error.name);
-  }
-}
-write(mark);
-"""
-
-
-def _run_javascript(box: Box, repo: str, files: Mapping[str, bytes], tests: Sequence[str]) -> dict[str, str]:
-    mark = f"@@{secrets.token_hex(8)}@@"
-    stdin = json.dumps({"tests": list(tests), "mark": mark})
-    job = Job(argv=["node", "driver.js"], files={**files, "driver.js": _JS_DRIVER}, stdin=stdin, limits=LIMITS)
-    return _blocks(_outcome(box, job), f"{mark}\n", tests)
-
-
-_RUN = {"c": _run_c, "javascript": _run_javascript}
-_HIDDEN_TEXT = re.compile(
-    r"//[^\n]*|/\*.*?\*/|^#[^\n]*|\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*'|`[^`]*`", re.DOTALL | re.M
-)
-_OPERATOR = re.compile(r"<=|>=|===|!==|==|!=|&&|\|\||(?<![<=>-])[<>](?![<>=])|\+=|-=|(?<=[^,(=] )[-+*/%](?= )|\b\d+\b")
-_OTHER = {
-    "<": "<=", "<=": "<", ">": ">=", ">=": ">", "==": "!=", "!=": "==", "===": "!==", "!==": "===", "&&": "||",
-    "||": "&&", "+": "-", "-": "+", "*": "+", "/": "*", "%": "/", "+=": "-=", "-=": "+=",
-}  # fmt: skip
-
-
-def mutants(source: str, rng: np.random.Generator) -> Iterator[str]:
-    """The source with one operator or number changed, in random order, outside of comments and strings."""
-    spans = [match.span() for match in _HIDDEN_TEXT.finditer(source)]
-    places = [m for m in _OPERATOR.finditer(source) if not any(a <= m.start() < b for a, b in spans)]
-    for number in rng.permutation(len(places)).tolist():
-        match = places[number]
-        new = _OTHER.get(match.group()) or str(int(match.group()) + 1)
-        yield source[: match.start()] + new + source[match.end() :]
 
 
 _C_CHECK = """/* The tests of this repository: sh tests/run.sh */
@@ -197,34 +162,24 @@ def _c_tests(tests: Mapping[str, str]) -> tuple[dict[str, bytes], str]:
     return {"tests/check.c": "\n".join(lines).encode(), "tests/run.sh": run.encode()}, "sh tests/run.sh"
 
 
-def _js_tests(tests: Mapping[str, str]) -> tuple[dict[str, bytes], str]:
-    lines = ["'use strict';", "const test = require('node:test');", "const assert = require('node:assert');"]
-    lines += ["const kit = require('../kit.js');", ""]
-    for code, expected in tests.items():
-        name = json.dumps(code)
-        lines.append(f"test({name}, () => assert.strictEqual(JSON.stringify({code}), {json.dumps(expected)}));")
-    run = "node --test --test-reporter=tap tests/ > tests/found.txt; status=$?\n"
-    run += "grep -v duration_ms tests/found.txt; rm tests/found.txt; exit $status\n"
-    return {"tests/kit.test.js": "\n".join([*lines, ""]).encode(), "tests/run.sh": run.encode()}, "sh tests/run.sh"
-
-
-def _from_repository(name: str, language: str, box: Box, count: int, seed: int) -> list[Instance]:
+def _from_repository(name: str, box: Box, count: int, seed: int) -> list[Instance]:
     """`count` proven mutants of a repository in `repos/`, each with another first failing test."""
     folder = REPOS / name
     tests: list[str] = json.loads((folder / "tests.json").read_text(encoding="utf-8"))
     files = {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.name != "tests.json"}
-    broken_path = "kit.c" if language == "c" else "kit.js"
+    broken_path = "kit.c"
     original = files[broken_path].decode()
-    run = _RUN[language]
-    expected = run(box, name, files, tests)
+    run = partial(_run_c, tests)
+    expected = run(box, files)
     if list(expected) != tests or any(result.startswith("!") for result in expected.values()):
-        raise SandboxError(f"{name}: its own tests don't end; is the tool for {language} there?")
+        raise SandboxError(f"{name}: its own tests don't end; is gcc there?")
     instances: list[Instance] = []
     used: set[str] = set()
-    for source in mutants(original, np.random.default_rng([seed, 83])):
+    for mutant in mutants(original, np.random.default_rng([seed, 83])):
         if len(instances) == count:
             break
-        results = run(box, name, {**files, broken_path: source.encode()}, tests)
+        source = mutant.applied(original)
+        results = run(box, {**files, broken_path: source.encode()})
         fails = [test for test in tests if results.get(test) != expected[test]]
         if list(results) != tests or not fails or len(fails) == len(tests) or fails[0] in used:
             continue
@@ -233,7 +188,7 @@ def _from_repository(name: str, language: str, box: Box, count: int, seed: int) 
         used.add(fails[0])
         passes = [test for test in tests if test not in fails]
         shown = [*(test for k, test in enumerate(passes) if k % VISIBLE != VISIBLE - 1), fails[0]]
-        made, command = (_c_tests if language == "c" else _js_tests)({test: expected[test] for test in shown})
+        made, command = _c_tests({test: expected[test] for test in shown})
         note = f"# {name}\n\nThe code is in {broken_path}. Tests: `{command}`.\n"
         given = {**files, broken_path: source.encode(), "README.md": note.encode(), **made}
         text = f"A function in {broken_path} is wrong.\n\n    {fails[0]}\n\n"
@@ -241,23 +196,16 @@ def _from_repository(name: str, language: str, box: Box, count: int, seed: int) 
         patch = file_diff(broken_path, source.encode(), original.encode())
         number = f"builtin__{name}-{len(instances) + 1}"
         instances.append(
-            Instance(number, f"builtin/{name}", language, text, given, broken_path, command, patch, tuple(fails),
-                     tuple(passes), dict(expected))
+            Instance(number, f"builtin/{name}", "c", text, given, broken_path, tuple(files), command, patch,
+                     tuple(fails), tuple(passes), dict(expected), run)
         )  # fmt: skip
     return instances
 
 
-LANGUAGES = {"c": "gcc", "javascript": "node"}
-_NAMES = {"c": ("c_text", "c_numbers"), "javascript": ("js_text", "js_collections")}
+def c_instances(box: Box, count: int, seed: int) -> list[Instance]:
+    """`count` repairs of each repository in C.
 
-
-def multilingual_instances(box: Box, count: int, seed: int) -> list[Instance]:
-    """`count` repairs of each repository whose language's tool runs in this sandbox."""
-    instances: list[Instance] = []
-    for language, tool in LANGUAGES.items():
-        if box.level == "fork":
-            continue
-        if box.run(Job(argv=[tool, "--version"], limits=LIMITS)).verdict is Verdict.OK:
-            for name in _NAMES[language]:
-                instances += _from_repository(name, language, box, count, seed)
-    return instances
+    Raises:
+        SandboxError: the tests of one don't end.
+    """
+    return [instance for name in ("c_numbers", "c_text") for instance in _from_repository(name, box, count, seed)]

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from gym.repositories.project import Project
@@ -10,6 +11,7 @@ from gym.sandbox import Box, Job, Limits, SandboxError, Verdict
 LIMITS = Limits(cpu_s=120.0, wall_s=300.0, memory_mb=1024)
 SHORTEST = 30  # characters of a line that tells a file; shorter ones stand in many
 LINES, WORDS = 8, 20  # that a file must have to be known by them
+PYTHON = (".py", ".pyc", ".pyi", ".so")
 _INSIDE = Path(__file__).with_name("reach_inside.py").read_text(encoding="utf-8")
 
 
@@ -43,16 +45,44 @@ def copies(box: Box, project: Project) -> list[str]:
         SandboxError: the search failed.
     """
     named = _released(project)
-    known = {path: distinctive_lines(project.files[path]) for path in project.code}
+    code = {path: project.files[path] for path in project.code}
+    words = {path: words for path, content in code.items() if len(words := _words(content)) >= WORDS}
+    packages, distribution = (project.packages, project.name) if named else ((), "")
+    return search(box, project.name, code, PYTHON, packages, distribution, words)
+
+
+def search(
+    box: Box,
+    name: str,
+    code: Mapping[str, bytes],
+    endings: Sequence[str],
+    packages: Sequence[str],
+    distribution: str,
+    words: Mapping[str, Sequence[str]],
+) -> list[str]:
+    """What is found of some code, each with its place.
+
+    Args:
+        name: of the project, for an error.
+        code: content by path, looked for by distinctive lines.
+        endings: of files of its language.
+        packages: names of folders or files that hold it; distribution: name that stands before a version.
+        words: of each file, by which bytecode is known.
+
+    Raises:
+        SandboxError: the search failed.
+    """
+    known = {path: distinctive_lines(content) for path, content in code.items()}
     ask = {
-        "packages": list(project.packages) if named else [],
-        "distribution": project.name if named else "",
-        "words": {path: words for path in project.code if len(words := _words(project.files[path])) >= WORDS},
+        "endings": endings,
+        "packages": packages,
+        "distribution": distribution,
+        "words": words,
         "lines": {path: lines for path, lines in known.items() if len(lines) >= LINES},
     }
     outcome = box.run(Job(source=_INSIDE, files={"ask.json": json.dumps(ask)}, limits=LIMITS))
     if outcome.verdict is not Verdict.OK:
-        raise SandboxError(f"{project.name}: the search for copies failed: {outcome.detail or outcome.stderr[-200:]}")
+        raise SandboxError(f"{name}: the search for copies failed: {outcome.detail or outcome.stderr[-200:]}")
     found: list[str] = json.loads(outcome.stdout)
     return found
 
@@ -64,5 +94,10 @@ def refuse_if_found(box: Box, project: Project) -> None:
         SandboxError: the project was found, with what was found where; or the search failed.
     """
     if found := copies(box, project):
-        more = f", and {len(found) - 1} more" if len(found) > 1 else ""
-        raise SandboxError(f"{project.name} can be read before a session starts: {found[0]}{more}")
+        raise SandboxError(told(project.name, found))
+
+
+def told(name: str, found: Sequence[str]) -> str:
+    """One line on the copies of a project."""
+    more = f", and {len(found) - 1} more" if len(found) > 1 else ""
+    return f"{name} can be read before a session starts: {found[0]}{more}"

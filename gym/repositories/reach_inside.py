@@ -46,12 +46,12 @@ def readable(folder: str) -> bool:
     return True
 
 
-def named(names: Iterable[str], packages: set[str], distribution: str) -> Iterator[str]:
+def named(names: Iterable[str], packages: set[str], distribution: str, endings: tuple[str, ...]) -> Iterator[str]:
     """Those of the names in one folder or archive that a package or distribution has."""
     plain = re.sub(r"[-_.]+", "_", distribution).lower()
     for name in names:
         module = name.split(".")[0]
-        if module in packages and (name == module or name.split(".")[-1] in ("py", "pyc", "pyi", "so", "pyz", "egg")):
+        if module in packages and (name == module or name.endswith((*endings, ".pyz", ".egg"))):
             yield name
             continue
         released = re.match(r"(.+?)-\d", name)
@@ -62,6 +62,8 @@ def named(names: Iterable[str], packages: set[str], distribution: str) -> Iterat
 class Search:
     def __init__(self, ask: dict[str, Any]) -> None:
         self.packages, self.distribution = set(ask["packages"]), ask["distribution"]
+        self.endings = tuple(ask["endings"])
+        self.texts = (*TEXTS, *self.endings)
         self.files = {path: {line.encode() for line in held} for path, held in ask["lines"].items()}
         self.words = {path: {word.encode() for word in held} for path, held in ask["words"].items()}
         self.all = set().union(*self.files.values())
@@ -92,20 +94,20 @@ class Search:
         except (OSError, tarfile.TarError, zipfile.BadZipFile, KeyError, EOFError, ValueError):
             return
         for path, content in members.items():
-            for name in named(path.split("/"), self.packages, self.distribution):
+            for name in named(path.split("/"), self.packages, self.distribution, self.endings):
                 self.found.append(f"{place} holds {name}")
                 return
-            if path.endswith(TEXTS):
+            if path.endswith(self.texts):
                 self.content(content, f"{place}/{path}")
 
     def folder(self, folder: str, below: list[str], names: list[str], *, standard: bool) -> None:
-        for name in named([*below, *names], self.packages, self.distribution):
+        for name in named([*below, *names], self.packages, self.distribution, self.endings):
             path = f"{folder}/{name}"
-            if name not in below or holds_code(path) or "-" in name:
+            if name not in below or holds_code(path, self.endings) or re.match(r".+-\d", name):
                 self.found.append(path)
         for name in names:
             path = f"{folder}/{name}"
-            text = name.endswith(TEXTS)
+            text = name.endswith(self.texts)
             if not (text and not standard) and not name.endswith(PACKED):
                 continue
             with contextlib.suppress(OSError):
@@ -121,8 +123,9 @@ class Search:
                         self.archive(data, path)
 
 
-def holds_code(folder: str) -> bool:
-    return any(name.endswith((".py", ".pyc", ".so")) for _, _, names in os.walk(folder) for name in names)
+def holds_code(folder: str, endings: tuple[str, ...]) -> bool:
+    code = tuple(ending for ending in endings if ending != ".pyi")  # stubs tell no answer
+    return any(name.endswith(code) for _, _, names in os.walk(folder) for name in names)
 
 
 def main() -> None:

@@ -18,6 +18,8 @@ from pathlib import Path
 from agents.chat.losses import listed
 from agents.chat.protocol import ChatClient, ChatError, ChatRefusal, ChatRequest
 from agents.chat.spec import is_endpoint
+from gym.javascript.store import FOLDER as SCRIPTS
+from gym.javascript.store import write as write_scripts
 from gym.repositories.errors import RepositoryError
 from gym.repositories.project import Project
 from gym.repositories.store import LIBRARIES, write_project
@@ -31,7 +33,8 @@ from stages.harness.seeds import seed32
 from stages.harness.stage import Stage
 from stages.harness.tables import REPAIRS, write_table
 from stages.harness.teacher import Teacher
-from stages.repositories.card import card, measure
+from stages.repositories.card import card, measure, script_card
+from stages.repositories.javascript import Scripts, scripts
 from stages.repositories.making import Helping, Made, Wanted, make, read_project
 from stages.repositories.params import RepositoriesParams
 from stages.tracking.runs import Track
@@ -136,8 +139,9 @@ def publish(
     missing: Mapping[str, str],
     teacher: str,
     seed: int,
+    javascript: Scripts,
 ) -> None:
-    """The table of tasks, the projects that it needs, and the card."""
+    """The table of tasks, the projects that it needs, the packages of npm, and the card."""
     rows = [row for one in made.values() for row in one.rows]
     write_table(out / TABLE, rows, REPAIRS)
     used = {row["project"] for row in rows}
@@ -146,8 +150,10 @@ def publish(
         for project in found.values():
             if project.name in used:
                 write_project(tmp, project, FETCHED / LIBRARIES)
+        for stored in javascript.stored:
+            write_scripts(tmp / SCRIPTS.name, stored)
     with write_atomic(out / CARD) as tmp:
-        tmp.write_text(card(made, missing, teacher, seed), encoding="utf-8")
+        tmp.write_text(card(made, missing, teacher, seed) + script_card(javascript), encoding="utf-8")
 
 
 def count(text: str) -> int:
@@ -161,6 +167,8 @@ def count(text: str) -> int:
 def told(metrics: Mapping[str, float], repositories: int, missing: Sequence[str]) -> str:
     line = f"{metrics['tasks']:,.0f} tasks to learn from and {metrics['held_tasks']:,.0f} held, of {repositories} "
     line += f"repositories; {metrics['proven_share']:.0%} of {metrics['candidates']:,.0f} candidates proven"
+    if metrics.get("javascript_tasks"):
+        line += f"; {metrics['javascript_tasks']:,.0f} in JavaScript"
     return line + (f"; left out: {listed(sorted(missing))}" if missing else "")
 
 
@@ -198,7 +206,7 @@ def alone(arguments: Sequence[str]) -> None:
         raise InputError(
             f"{args.repository}: no bug that its {one_made.tests} tests prove: {why or 'no place for one'}"
         )
-    publish(args.out, made, found, {}, "", seed32(args.seed, "repositories", "card"))
+    publish(args.out, made, found, {}, "", seed32(args.seed, "repositories", "card"), Scripts((), {}, {}))
     print(f"repositories: {told(measure(made), 1, ())}, {args.out / TABLE}, {time.monotonic() - started:,.1f} s")
 
 
@@ -226,9 +234,11 @@ def main() -> None:
                 losses = teacher.settle()
             except ChatError as error:
                 raise InputError(f"repositories.teacher: {error}") from None
-        publish(Path("data"), made, found, missing, teacher.model, stage.seed32("card"))
+        javascript = scripts(p.javascript, p.javascript_tasks, FETCHED, stage.seed32("javascript"))
+        publish(Path("data"), made, found, missing, teacher.model, stage.seed32("card"), javascript)
         metrics = measure(made) | {"left_out": len(missing), "requests_failed": losses.failed}
-        stage.finish(told(metrics, len(made), list(missing)), metrics)
+        metrics |= {"javascript_tasks": javascript.tasks, "javascript_left_out": len(javascript.missing)}
+        stage.finish(told(metrics, len(made), [*missing, *javascript.missing]), metrics)
 
 
 if __name__ == "__main__":

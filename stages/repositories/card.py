@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from random import Random
 from typing import Any
 
+from gym.javascript.packages import read_packages as read_scripts
 from gym.repositories.packages import read_packages
+from stages.repositories.javascript import Scripts
 from stages.repositories.making import Made
 
 Rows = Sequence[Mapping[str, Any]]
@@ -75,6 +77,23 @@ def card(made: Mapping[str, Made], left_out: Mapping[str, str], teacher: str, se
     lines += ["", *_difficulty(rows), "", "## Ten issues, drawn by the seed"]
     for row in Random(f"{seed}|card").sample(rows, min(10, len(rows))):
         lines += ["", f"### {row['id']} ({row['form'].replace('_', ' ')})", "", *_quoted(row["issue"])]
+    return "\n".join(lines) + "\n"
+
+
+def script_card(made: Scripts) -> str:
+    """Markdown on the packages of npm; empty without any."""
+    if not made.stored and not made.missing:
+        return ""
+    known = read_scripts()
+    lines = ["", "## JavaScript, for evaluation alone", ""]
+    lines += ["| package | licence | tests that count | left out | tasks |", "|---|---|---|---|---|"]
+    for one in made.stored:
+        name, held = one.project.name, one.baseline
+        others = ", ".join(f"{count} {reason}" for reason, count in held.left_out.items()) or "none"
+        lines.append(f"| {name} | {known[name].licence} | {len(held.seen):,} | {others} | {len(one.bugs)} |")
+    lines += [f"- {name} was left out: {why}" for name, why in made.missing.items()]
+    lines += ["", "| of the mutants | |", "|---|---|"]
+    lines += [f"| {reason} | {count:,} |" for reason, count in sorted(made.reasons.items())]
     return "\n".join(lines) + "\n"
 
 

@@ -5,6 +5,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
+from gym.javascript.packages import read_packages as read_scripts
 from gym.repositories.packages import read_packages
 from stages.harness.endpoint import check_teacher
 from stages.harness.inputs import InputPath, ModelSpec
@@ -24,6 +25,7 @@ class RepositoriesParams(Section):
     packages, held: of gym/repositories/packages.yaml, to learn from and for evaluation alone. own: yours, with a pytest
     suite; a fifth of their functions is held.
     tasks, held_tasks: proven ones, over the repositories of each side.
+    javascript: of gym/javascript/packages.yaml, for evaluation alone. javascript_tasks: proven ones, over these.
     teacher: none, or a URL, which writes the bugs of a share of `rewritten` by rewriting a function with a mistake, and
     words a share of `worded` of the issues.
     """
@@ -33,6 +35,8 @@ class RepositoriesParams(Section):
     own: list[RepositorySource]
     tasks: int = Field(ge=0)
     held_tasks: int = Field(ge=0)
+    javascript: list[str]
+    javascript_tasks: int = Field(ge=0)
     teacher: ModelSpec
     rewritten: float = Field(ge=0, le=1)
     worded: float = Field(ge=0, le=1)
@@ -45,6 +49,11 @@ class RepositoriesParams(Section):
                 if name not in known or known[name].held is not held:
                     names = sorted(name for name, package in known.items() if package.held is held)
                     raise ValueError(f"{key}: no {name!r}; there are {', '.join(names)}")
+        scripts = read_scripts()
+        if unknown := [name for name in self.javascript if name not in scripts]:
+            raise ValueError(f"javascript: no {unknown[0]!r}; there are {', '.join(sorted(scripts))}")
+        if self.javascript_tasks and not self.javascript:
+            raise ValueError("javascript_tasks: javascript names no package")
         if self.tasks and not self.packages + self.own:
             raise ValueError("tasks: neither packages nor own name a repository to learn from")
         if self.held_tasks and not self.held + self.own:

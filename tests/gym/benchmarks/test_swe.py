@@ -18,7 +18,7 @@ from gym.benchmarks.base import DataError, Reply, package_folder
 from gym.benchmarks.open import open_benchmark
 from gym.benchmarks.swe_bench import RepairsMultilingual, best_by_verifier, resolved
 from gym.benchmarks.swe_container import container_copy
-from gym.benchmarks.swe_instances import Instance, apply_patch, mutants, run_tests
+from gym.benchmarks.swe_instances import apply_patch, run_tests
 from gym.sandbox import LOCAL, Box, SandboxError, open_sandbox
 from gym.sandbox.pool import Level
 from gym.sandbox.workspace import BASH, Workspace
@@ -35,16 +35,16 @@ def box() -> Iterator[Box]:
 
 
 @pytest.fixture(scope="module")
-def bench() -> RepairsMultilingual:
+def bench(tmp_path_factory: pytest.TempPathFactory) -> RepairsMultilingual:
     try:
-        return RepairsMultilingual(count=1)
+        return RepairsMultilingual(tmp_path_factory.mktemp("nothing"), count=1)
     except DataError as error:
-        pytest.skip(str(error))  # no gcc and no node, or no namespaces here
+        pytest.skip(str(error))  # no gcc, or no namespaces here
 
 
 def test_gold_patches_are_resolved_and_nothing_else_is(bench: RepairsMultilingual, box: Box) -> None:
     bench.box = box
-    assert bench.manifest.name.startswith("builtin-repairs-")
+    assert bench.manifest.name == "builtin-repairs-c"
     for sample in bench.items():
         one = bench.instances[sample.id]
         gold = bench.grade(sample, bench.gold_reply(sample))
@@ -59,23 +59,8 @@ def test_gold_patches_are_resolved_and_nothing_else_is(bench: RepairsMultilingua
         assert {test for test, status in broken.items() if status != "PASSED"} == set(one.fail_to_pass)
         assert set(one.fail_to_pass) | set(one.pass_to_pass) == set(one.expected)
         assert Workspace(one.files, box).bash(one.command).endswith("[exit status 1]")
-        hidden = set(one.expected) - {test for test in one.expected if _shown(one, test)}
-        assert hidden and all(test in one.pass_to_pass or test in one.fail_to_pass for test in hidden)
-
-
-def _shown(one: Instance, test: str) -> bool:
-    files = b"".join(content for path, content in one.files.items() if path.startswith("tests/")).decode()
-    return test in files or repr(test) in files or json.dumps(test) in files
-
-
-def test_mutations_leave_text_and_comments_alone() -> None:
-    import numpy as np
-
-    source = '// a < b\nx = "1 < 2"; if (a < 3) { y = a + 1; }\n'
-    found = sorted(mutants(source, np.random.default_rng(0)))
-    assert len(found) == 4
-    assert all(one.startswith('// a < b\nx = "1 < 2";') for one in found)
-    assert any("a <= 3" in one for one in found) and any("a - 1" in one for one in found)
+        shown = one.files["tests/check.c"].decode()
+        assert [test for test in one.pass_to_pass if test not in shown]
 
 
 def test_patches_stay_in_their_folder() -> None:
