@@ -123,10 +123,10 @@ tape('fails', function (t) {
 _SQUARE = [{"x": 0, "y": 0}, {"x": 3, "y": 0}, {"x": 3, "y": 3}, {"x": 0, "y": 3}]
 CASES = [{"points": _SQUARE, "area": 9}, {"points": _SQUARE[:3], "area": 4.5}, {"points": [], "area": 0}]
 PROJECT = Project(
-    "scripts",
+    "inkscripts",
     "1.0.0",
     {
-        "package.json": b'{"name": "scripts", "version": "1.0.0", "main": "lib/scripts"}',
+        "package.json": b'{"name": "inkscripts", "version": "1.0.0", "main": "lib/scripts"}',
         "lib/scripts.js": CODE.encode(),
         "test/numbers.js": NUMBERS.encode(),
         "test/texts.js": TEXTS.encode(),

@@ -104,20 +104,20 @@ class RepairsMultilingual(Benchmark):
         folder, instances, left_out = path or FOLDER, list[Instance](), list[str]()
         try:
             with self.open_box() as box:
-                if has_program(box, "gcc"):
-                    instances += c_instances(box, count, SEED)
                 if has_program(box, "node"):
                     instances += javascript_instances(box, folder, left_out)
+                for line in left_out:
+                    print(f"{self.name}: left out: {line}", flush=True)
+                if not instances:
+                    print(f"{self.name}: no task in JavaScript: no node here, or nothing in {folder}", flush=True)
+                if has_program(box, "gcc"):
+                    instances += c_instances(box, count, SEED)
         except SandboxError as error:
             raise DataError(f"{self.name}: {error}") from None
         if not instances:
             raise DataError(f"{self.name}: needs gcc or node, and a sandbox of level namespaces")
         self.instances = {instance.id: instance for instance in instances}
         languages = sorted({instance.language for instance in instances})
-        if "javascript" not in languages:
-            left_out.append(f"C alone: no task in {folder}, which the stage repositories makes, or no node here")
-        for line in left_out:
-            print(f"{self.name}: {line}", flush=True)
         data = f"repairs-{'-'.join(languages)}"
         self.manifest = base.builtin_manifest(data, [instance.row() for instance in instances], version="3")
 

@@ -54,8 +54,8 @@ def run_suite(
     secret = secrets.token_hex(16)
     texts = {path: content.decode("utf-8", "replace") for path, content in {**files, **project.libraries}.items()}
     asked = {"secret": secret, "files": texts, "tests": project.tests, "code": project.code, "turned": turned}
-    command = ["node", "--disallow-code-generation-from-strings", "run.js", "-"]
-    outcome = box.run(Job(argv=command, files=HARNESS, stdin=json.dumps(asked), limits=limits)).reached()
+    job = Job(argv=["node", "run.js", "-"], files=HARNESS, stdin=json.dumps(asked), limits=limits)
+    outcome = box.run(job).reached()
     marked = [line.removeprefix(f"{secret} ") for line in outcome.stdout.split("\n") if line.startswith(f"{secret} ")]
     records = [json.loads(line) for line in marked]
     tests = [record for record in records if "id" in record and "error" not in record]

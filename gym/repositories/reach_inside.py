@@ -134,7 +134,7 @@ def main() -> None:
     own = sys.path.pop(0)
     os.remove("ask.json")
     search = Search(ask)
-    for name in ask["packages"]:
+    for name in ask["packages"] if ".py" in ask["endings"] else ():
         spec = importlib.util.find_spec(name)
         if spec is not None:
             search.found.append(f"import {name} finds {spec.origin or spec.submodule_search_locations}")
