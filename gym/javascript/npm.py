@@ -59,8 +59,8 @@ def fetch(wanted: Sequence[Pinned], folder: Path) -> list[Path]:
 
 def _pack(wanted: Sequence[Pinned], folder: Path) -> None:
     names = [f"{one.name}@{one.version}" for one in wanted]
-    command = ["npm", "pack", *names, "--pack-destination", str(folder), "--ignore-scripts", "--json"]
-    command += ["--fetch-retries=1", "--loglevel=error"]
+    command = ["npm", "pack", *names, "--pack-destination", str(folder.resolve()), "--ignore-scripts", "--json"]
+    command += ["--fetch-retries=1", "--fetch-retry-mintimeout=1000", "--loglevel=error"]
     try:
         done = subprocess.run(
             command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=False
@@ -68,7 +68,8 @@ def _pack(wanted: Sequence[Pinned], folder: Path) -> None:
     except FileNotFoundError:
         raise RepositoryError(f"{names[0]}: npm is not installed") from None
     if done.returncode:
-        raise RepositoryError(f"{', '.join(names)}: {_reason(done.stdout)}")
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        raise RepositoryError(f"{names[0]}{more}: {_reason(done.stdout)}")
 
 
 def _reason(output: str) -> str:

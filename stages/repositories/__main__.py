@@ -234,7 +234,10 @@ def main() -> None:
                 losses = teacher.settle()
             except ChatError as error:
                 raise InputError(f"repositories.teacher: {error}") from None
-        javascript = scripts(p.javascript, p.javascript_tasks, FETCHED, stage.seed32("javascript"))
+        try:
+            javascript = scripts(p.javascript, p.javascript_tasks, FETCHED, stage.seed32("javascript"))
+        except SandboxError as error:
+            raise InputError(f"repositories.javascript: {error}; leave it empty") from None
         publish(Path("data"), made, found, missing, teacher.model, stage.seed32("card"), javascript)
         metrics = measure(made) | {"left_out": len(missing), "requests_failed": losses.failed}
         metrics |= {"javascript_tasks": javascript.tasks, "javascript_left_out": len(javascript.missing)}

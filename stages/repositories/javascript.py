@@ -8,10 +8,9 @@ from pathlib import Path
 from gym.javascript.bugs import find_bugs, measure
 from gym.javascript.packages import read_packages
 from gym.javascript.project import read_project
-from gym.javascript.reach import refuse_if_found
 from gym.javascript.store import Stored
 from gym.repositories.errors import RepositoryError
-from gym.sandbox import LOCAL, SandboxError
+from gym.sandbox import LOCAL
 from gym.sandbox.programs import has_program
 from stages.harness.seeds import seed32
 
@@ -34,6 +33,9 @@ def scripts(names: Sequence[str], count: int, archives: Path, seed: int) -> Scri
     """`count` bugs over the packages; what one package has too few of is asked of those after it.
 
     A package that can't be had, or whose tests don't run here, is left out with a line.
+
+    Raises:
+        SandboxError: the sandbox failed.
     """
     stored: list[Stored] = []
     missing: dict[str, str] = {}
@@ -48,9 +50,8 @@ def scripts(names: Sequence[str], count: int, archives: Path, seed: int) -> Scri
                 if not runs:
                     raise RepositoryError(f"{name}: node does not run in the sandbox")
                 project = read_project(read_packages()[name], archives)
-                refuse_if_found(box, project)
                 baseline = measure(box, project)
-            except (RepositoryError, SandboxError) as error:
+            except RepositoryError as error:
                 missing[name] = str(error)
                 print(f"repositories: left out: {error}", flush=True)
                 continue

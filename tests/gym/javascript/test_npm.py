@@ -49,8 +49,12 @@ def test_fetched_once_then_offline(registry: Path, tmp_path: Path, monkeypatch: 
     paths = fetch([ONE, TWO], folder)
     assert [path.read_bytes() for path in paths] == [b"the first", b"the second"]
     assert sorted(folder.iterdir()) == paths
+    monkeypatch.chdir(tmp_path)
+    assert fetch([ONE], Path("others")) == [Path("others", ONE.archive)]  # npm runs in another folder
     monkeypatch.setenv("REGISTRY", str(tmp_path / "nowhere"))
     assert fetch([ONE, TWO], folder) == paths
+    with pytest.raises(RepositoryError, match=r"^one@1\.0\.0 and 1 more: the package registry can't be reached$"):
+        fetch([ONE, TWO], tmp_path / "empty")
     paths[0].write_bytes(b"half of it")
     with pytest.raises(RepositoryError, match=r"^one@1\.0\.0: the package registry can't be reached$"):
         fetch([ONE, TWO], folder)
