@@ -61,13 +61,15 @@ def write_issue(
 
 
 def _test(project: Project, place: Place | None) -> str | None:
-    """The text of a short test."""
+    """The text of a short test that names no file of the code."""
     if place is None:
         return None
     text = project.files[place[0]].decode("utf-8", "replace")
     span = statement(text, code_only(text), place)
     lines = textwrap.dedent(text[slice(*span)]).strip().splitlines() if span else []
-    return "\n".join(lines) if 0 < len(lines) <= LINES else None
+    text = "\n".join(lines)
+    named = any(path in text or ("/" in path and path.rpartition(".")[0] in text) for path in project.code)
+    return text if 0 < len(lines) <= LINES and not named else None
 
 
 def _filled(forms: Sequence[str], one: Mapping[str, Any], values: Mapping[str, str], rng: np.random.Generator) -> str:

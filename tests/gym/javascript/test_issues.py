@@ -47,6 +47,7 @@ def test_else_a_short_test_is_quoted(line: int) -> None:
 
 def test_what_can_not_be_told() -> None:
     assert _issue(7, text=LONG) is None
+    assert _issue(7, text=TEST.replace("t.end", "require('../lib/add'); t.end")) is None
     assert _issue(6, actual="x" * 500) is None
     assert _issue(6, actual="'\x07'") is None
     assert _issue(6, op="ok") is None
