@@ -30,8 +30,6 @@ class SuiteRun:
     places: Mapping[str, tuple[str, int, int]]
     failed: Mapping[str, list[dict[str, Any]]]
     ended: bool
-    cpu_s: float
-    timed_out: bool
 
 
 def passes(seen: str) -> bool:
@@ -66,8 +64,6 @@ def run_suite(
         {one["id"]: tuple(one["at"]) for one in tests if one["at"]},
         {one["id"]: one["failed"] for one in tests if one["failed"]},
         outcome.verdict is Verdict.OK and ends == [len(records) - 1],
-        outcome.cpu_s,
-        outcome.verdict is Verdict.WALL_LIMIT,
     )
 
 
