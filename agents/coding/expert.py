@@ -48,7 +48,7 @@ class Expert:
     ) -> None:
         self.project, self.task, self.agent = project, task, agent
         rng = np.random.default_rng([seed, 43])
-        self.hands = Hands(task.issue, Words(rng, aloud=agent.thinks), rng, shell=shell)
+        self.hands = Hands(task.issue, Words(rng), rng, shell=shell, thinks=agent.thinks)
         self.evidence = Evidence(self.hands, task, files)
         self.tests = Tests(self.hands, self.evidence, project, task)
         self.bugs = task.edits

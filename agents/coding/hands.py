@@ -22,11 +22,12 @@ class Hands:
     """
     Args:
         shell: whether `bash` is a shell or starts Python alone.
+        thinks: whether thoughts are written down.
     """
 
-    def __init__(self, issue: str, words: Words, rng: np.random.Generator, *, shell: bool) -> None:
+    def __init__(self, issue: str, words: Words, rng: np.random.Generator, *, shell: bool, thinks: bool) -> None:
         self.notes = Notes(issue)
-        self.words, self.rng, self.shell = words, rng, shell
+        self.words, self.rng, self.shell, self.thinks = words, rng, shell, thinks
         self.remark = ""  # on the last result; said before the next thought
 
     def chance(self, share: float) -> bool:
@@ -41,7 +42,7 @@ class Hands:
         message = {
             "role": "assistant",
             "content": "",
-            "reasoning_content": f"{self.remark} {thought}".strip(),
+            "reasoning_content": f"{self.remark} {thought}".strip() if self.thinks else "",
             "tool_calls": [
                 {
                     "id": call_id(name, number),  # the loop numbers it

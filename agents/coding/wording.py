@@ -20,16 +20,16 @@ def _wordings() -> dict[str, Any]:
 
 
 class Words:
-    """One agent's way to put things: `long` where it thinks aloud."""
+    """One agent's way to put things, at length or in short."""
 
-    def __init__(self, rng: np.random.Generator, *, aloud: bool) -> None:
-        self.rng, self.aloud = rng, aloud
+    def __init__(self, rng: np.random.Generator) -> None:
+        self.rng, self.length = rng, str(rng.choice(["long", "short"]))
 
     def say(self, key: str, **fields: object) -> str:
         """A wording of this step."""
         wordings = _wordings()[key]
         if isinstance(wordings, dict):
-            wordings = wordings["long" if self.aloud else "short"]
+            wordings = wordings[self.length]
         text: str = wordings[int(self.rng.integers(len(wordings)))]
         given = {name: str(value) for name, value in fields.items()}
         given |= {name.capitalize(): value[:1].upper() + value[1:] for name, value in given.items()}

@@ -64,7 +64,8 @@ def unfounded(messages: Messages) -> list[str]:
                 found += [f"pattern {word}" for word in re.findall(r"[A-Za-z_]\w*", pattern) if word not in words]
             if name in ("search_dir", "view") and given.get("path", "") not in seen:
                 found.append(f"path {given['path']}")
-            if name == "view" and not any(str(line) in words for line in range(given["start"] - 1, given["end"] + 1)):
+            lines = range(given["start"] - 1, given["end"] + 1) if "start" in given else None  # None: a folder
+            if lines and not any(str(line) in words for line in lines):
                 found.append(f"view {given}")
             if name == "edit" and given["old_str"]:
                 found += [f"text {line}" for line in given["old_str"].split("\n") if line.strip() not in seen]
@@ -83,6 +84,7 @@ def test_it_names_and_opens_what_it_has_read_alone(
         _, run, copy = work(coding, task, agent(thinks=bool(seed % 2)), seed)
         assert repaired(coding, copy), (task.id, seed)
         assert unfounded(run.messages) == [], (task.id, seed)
+        assert any(message.get("reasoning_content") for message in run.messages) == bool(seed % 2), seed
 
 
 @pytest.mark.slow
