@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from k2model.config import K2Config
 from k2model.model import K2Model
 from k2model.training.engine import TrainEngine
-from k2model.training.step import OptimizerOptions
+from k2model.training.options import OptimizerOptions
 from k2model.training.train_state import CheckpointWriter, list_checkpoints, verify
 
 ARMS = ("none", "asynchronous", "synchronous")

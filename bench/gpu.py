@@ -17,9 +17,9 @@ from k2model.flops import matmul_peak, train_flops_per_token
 from k2model.model import K2Model
 from k2model.moe import Experts
 from k2model.training.engine import TrainEngine
-from k2model.training.layout import Layout
+from k2model.training.layout import stored_dtype
+from k2model.training.options import Layout, OptimizerOptions
 from k2model.training.plan import memory_per_gpu
-from k2model.training.step import OptimizerOptions
 from kernels.int4.mlp import Int4Weight, expert_mlp
 
 LR = 1e-4
@@ -52,7 +52,7 @@ def training(preset: str, layout: Layout, tokens: int, length: int, rounds: int)
         engine.apply(engine.accumulate(loss_fn, [batch]), lr=LR, bias_rate=0.001)
 
     spent = seconds(step, rounds)
-    peak = matmul_peak(engine.device, layout.stored(engine.device))
+    peak = matmul_peak(engine.device, stored_dtype(layout, engine.device))
     mfu = tokens / spent * train_flops_per_token(config, length) / peak
     planned = memory_per_gpu(config, layout, 1, tokens=tokens).total
     measured = f"{torch.cuda.max_memory_allocated() / 1e9:.2f} GB" if torch.cuda.is_available() else "not measured"

@@ -17,8 +17,7 @@ from k2model.config import K2Config
 from k2model.model import K2Model
 from k2model.training import muon
 from k2model.training.engine import TrainEngine
-from k2model.training.layout import Layout
-from k2model.training.step import OptimizerOptions
+from k2model.training.options import Layout, OptimizerOptions
 from kernels.newton_schulz import newton_schulz
 
 LR, BIAS_RATE = 1e-4, 0.001

@@ -26,9 +26,8 @@ from k2model.flops import train_flops_per_token
 from k2model.formats.checkpoint import save_checkpoint
 from k2model.model import K2Model
 from k2model.training.engine import TrainEngine
-from k2model.training.layout import ComputeType, Layout
+from k2model.training.options import ComputeType, Layout, OptimizerOptions
 from k2model.training.process_group import init_ranks, load_deepspeed
-from k2model.training.step import OptimizerOptions
 
 LR, DECAY = 1e-4, 0.1
 WARM_UP = 2  # rounds that aren't counted

@@ -25,7 +25,7 @@ from gym.tasksets.task import Task
 from k2model.chat.tokenizer import K2Tokenizer, load_tokenizer
 from k2model.inference.generate import Engine
 from k2model.training.engine import TrainEngine
-from k2model.training.step import OptimizerOptions
+from k2model.training.options import OptimizerOptions
 from stages.rl.episodes import SingleAnswer
 from stages.rl.params import ObjectiveParams
 from stages.rl.rollout import Rollout, advance

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from k2model.config import K2Config
 from k2model.model import K2Model, Output
 from k2model.training.engine import TrainEngine
-from k2model.training.step import OptimizerOptions
+from k2model.training.options import OptimizerOptions
 from k2model.training.token_shards import TokenBatch, TokenStream, read_index
 from stages.harness.files import fingerprint, write_json
 from stages.measure.loss import stream_loss

@@ -40,7 +40,7 @@ from k2model.chat.tokenizer import K2Tokenizer, load_tokenizer
 from k2model.config import K2Config
 from k2model.model import K2Model, Output
 from k2model.training.engine import TrainEngine
-from k2model.training.step import OptimizerOptions
+from k2model.training.options import OptimizerOptions
 from stages.harness.errors import InputError
 from stages.harness.seeds import rng, sub_seed
 from stages.tracking.groups import RunGroup

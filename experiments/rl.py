@@ -31,7 +31,7 @@ from k2model.chat.tokenizer import K2Tokenizer, load_tokenizer
 from k2model.formats.checkpoint import load_checkpoint, save_checkpoint
 from k2model.model import K2Model, Output
 from k2model.training.engine import TrainEngine
-from k2model.training.step import OptimizerOptions
+from k2model.training.options import OptimizerOptions
 from k2model.training.token_shards import TokenStream
 from stages.dial import load_params, merge
 from stages.harness.files import fingerprint, sha256_tree, write_json

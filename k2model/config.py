@@ -6,7 +6,7 @@ import json
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -16,6 +16,7 @@ PRESETS = Path(__file__).parent / "presets"
 MOST = 2**31 - 1  # of a size
 MOST_NUMBER = 1e9
 LEAST_BETA = 1e-6
+Recompute = Literal["none", "layer", "parts"]  # what a backward pass computes again, see `K2Model`
 # How a router chooses its experts, and the scores that it does it by; transformers has these three.
 SCORES = {"noaux_tc": "sigmoid", "greedy": "softmax", "group_limited_greedy": "softmax"}
 # `model_type` of a config.json → what is left out in it.

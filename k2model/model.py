@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -17,14 +17,13 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from k2model.attention import MLA, RMSNorm
-from k2model.config import K2Config
+from k2model.config import K2Config, Recompute
 from k2model.errors import ConfigError
 from k2model.moe import MLP, Gate, MoE, update_expert_bias
 from k2model.rope import rope_table
 
 CHUNK_ELEMENTS = 2**26  # of the [rows, vocabulary] logits that are alive at once
 
-Recompute = Literal["none", "layer", "parts"]
 RowScore = Callable[[Tensor, Tensor, float], tuple[Tensor, Tensor]]
 
 

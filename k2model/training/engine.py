@@ -31,10 +31,11 @@ from k2model.expert_parallel import ExpertParallel
 from k2model.formats.checkpoint import stored_tensors, unstacked, widen_biases
 from k2model.formats.quant import set_fake_quant
 from k2model.model import K2Model
-from k2model.training.layout import Layout, deepspeed_config
+from k2model.training.layout import deepspeed_config, stored_dtype, value_dtype
 from k2model.training.lockstep import in_lockstep, spread_network
 from k2model.training.muon import make_optimizer, parameter_groups
 from k2model.training.opening import open_model
+from k2model.training.options import Layout, OptimizerOptions
 from k2model.training.process_group import (
     device,
     experts_over,
@@ -45,8 +46,8 @@ from k2model.training.process_group import (
     to_device,
 )
 from k2model.training.qk_clip import MaxLogit, clip_factors, row_factors
-from k2model.training.rates import limit_rows
-from k2model.training.step import Accumulated, Batches, LossFn, OptimizerOptions, StepReport
+from k2model.training.rates import freeze, limit_rows
+from k2model.training.step import Accumulated, Batches, LossFn, StepReport
 from k2model.training.train_state import CheckpointReader, CheckpointWriter, key_of, newest_intact
 from k2model.training.zero import Zero, shape_of
 
@@ -97,15 +98,17 @@ class TrainEngine:
         layout.check(options.matrices, options.clip_norm, self.ranks)
         if micro_batches % self.ranks:
             raise ConfigError(f"{self.ranks} ranks don't divide the {micro_batches} micro-batches of a step")
-        self.options, self.micro_batches, self.weight_dtype = options, micro_batches, layout.dtype
+        self.options, self.micro_batches, self.weight_dtype = options, micro_batches, value_dtype(layout)
         self.device = device()
         self.parallel: ExpertParallel | None = experts_over(layout.expert_parallel)
-        each = deepspeed_config(layout, layout.stored(self.device), micro_batches // self.ranks, options.clip_norm)
+        each = deepspeed_config(
+            layout, stored_dtype(layout, self.device), micro_batches // self.ranks, options.clip_norm
+        )
         self.model = open_model(start, layout, self.parallel, self.device, each)
         self.fake_quant = fake_quant
         if fake_quant:
             set_fake_quant(self.model, True)
-        options.rates.freeze(self.model)
+        freeze(self.model, options.rates)
         if options.vocabulary_rows is not None:
             limit_rows(self.model, options.vocabulary_rows)
         stored = stored_tensors(self.model)
@@ -218,7 +221,7 @@ class TrainEngine:
         self.steps += 1
         max_logit_LH = done.logits.reduce()
         clipped = self._qk_clip(max_logit_LH) if self.options.tau > 0 else 0
-        if self.weight_dtype != self.layout.stored(self.device):
+        if self.weight_dtype != stored_dtype(self.layout, self.device):
             self.zero.publish(self.zero.named.values(), self.weight_dtype)
         load_LE = done.load_LE
         if self.ranks > 1:

@@ -1,65 +1,28 @@
-"""How the engine lays a training out: type, ZeRO stage, expert parallel size, recomputation; what can't be together."""
+"""A `Layout` for torch and DeepSpeed: types of the weights, and DeepSpeed's settings."""
 
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
-from k2model.errors import ConfigError
-from k2model.model import Recompute
-from k2model.training.muon import Rule
+from k2model.training.options import Layout
 from kernels.processor import fast_dtype
 
 BUCKET = 100_000_000  # values that are reduced, and under stage 3 handed to Muon, at a time
 LIVE = 200_000_000  # values that stage 3 keeps whole at a time, beyond the layer that runs
-ComputeType = Literal["float32", "bfloat16"]
-Stage = Literal[0, 1, 2, 3]
 
 
-@dataclass(frozen=True)
-class Layout:
-    """compute: type of the working weights' values. zero: DeepSpeed's ZeRO stage.
+def value_dtype(layout: Layout) -> torch.dtype:
+    """Of the working weights' values, and so of a checkpoint that keeps all of them."""
+    return torch.bfloat16 if layout.compute == "bfloat16" else torch.float32
 
-    expert_parallel: so many neighbouring ranks share every layer's experts.
-    recompute: see `K2Model`.
+
+def stored_dtype(layout: Layout, device: torch.device) -> torch.dtype:
+    """The type that the working weights are kept and multiplied in.
+
+    bfloat16 values are stored as float32 where the processor has no instructions for them: emulated they are four
+    times as slow.
     """
-
-    compute: ComputeType = "float32"
-    zero: Stage = 0
-    expert_parallel: int = 1
-    recompute: Recompute = "none"
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """Of the working weights' values, and so of a checkpoint that keeps all of them."""
-        return torch.bfloat16 if self.compute == "bfloat16" else torch.float32
-
-    @property
-    def spread(self) -> bool:
-        """Whether no rank holds all weights."""
-        return self.zero == 3 or self.expert_parallel > 1
-
-    def stored(self, device: torch.device) -> torch.dtype:
-        """The type that the working weights are kept and multiplied in.
-
-        bfloat16 values are stored as float32 where the processor has no instructions for them: emulated they are four
-        times as slow.
-        """
-        return torch.float32 if self.compute == "float32" else fast_dtype(device)
-
-    def check(self, matrices: Rule, clip_norm: float, ranks: int) -> None:
-        """Raises ConfigError, in one line, for what DeepSpeed can't do, or does wrongly without a word."""
-        if self.compute == "bfloat16" and self.zero != 3:
-            raise ConfigError(
-                f"compute: bfloat16 with zero {self.zero}: float32 masters, momenta and sums of gradients need zero 3"
-            )
-        if clip_norm > 0 and matrices == "muon":
-            raise ConfigError(
-                f"clip_norm: {clip_norm:g} with matrices muon: what DeepSpeed scales is Muon's update, whose norm is "
-                "given; use 0"
-            )
-        if ranks % self.expert_parallel:
-            raise ConfigError(f"expert_parallel: {self.expert_parallel} does not divide the {ranks} ranks")
+    return torch.float32 if layout.compute == "float32" else fast_dtype(device)
 
 
 def deepspeed_config(layout: Layout, stored: torch.dtype, micro_batches: int, clip_norm: float) -> dict[str, Any]:

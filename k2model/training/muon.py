@@ -15,17 +15,15 @@ docs/decisions.md.
 import inspect
 import math
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from k2model.errors import ConfigError
-from k2model.training.rates import Rates
+from k2model.training.options import Rates, Rule
 from kernels.newton_schulz import newton_schulz
 from kernels.no_compiler import keep_out
-
-Rule = Literal["muon", "adamw"]
 
 UPDATE_RMS = 0.2
 # Each starts with a dot: a name that only ends alike is another parameter.

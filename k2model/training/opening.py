@@ -10,7 +10,8 @@ from k2model.errors import ConfigError, NotFiniteError
 from k2model.expert_parallel import ExpertParallel
 from k2model.formats.checkpoint import load_checkpoint
 from k2model.model import K2Model
-from k2model.training.layout import Layout
+from k2model.training.layout import stored_dtype, value_dtype
+from k2model.training.options import Layout
 from k2model.training.process_group import gather_parts, load_deepspeed
 
 
@@ -34,7 +35,7 @@ def open_model(
         ConfigError: a network in memory under expert parallelism; experts that the ranks don't divide.
         NotFiniteError: a weight isn't finite, on any rank.
     """
-    stored = layout.stored(device)
+    stored = stored_dtype(layout, device)
     cut = load_deepspeed().zero.Init(config_dict_or_path=config, dtype=stored) if layout.zero == 3 else None
     bad: list[str] = []
 
@@ -42,12 +43,12 @@ def open_model(
     def place(name: str, param: nn.Parameter) -> None:
         if not bool(param.isfinite().all()):
             bad.append(name)
-        param.data = param.data.to(layout.dtype).to(stored).to(device)
+        param.data = param.data.to(value_dtype(layout)).to(stored).to(device)
         if cut is not None:
             cut._convert_to_zero_parameters([param])
 
     if isinstance(start, Path):
-        model = load_checkpoint(start, dtype=layout.dtype, parallel=parallel, filled=place)
+        model = load_checkpoint(start, dtype=value_dtype(layout), parallel=parallel, filled=place)
     elif parallel:
         raise ConfigError("expert_parallel: a network in memory isn't spread over ranks, a folder is")
     else:

@@ -15,14 +15,15 @@ from typing import Literal
 
 import torch
 
-from k2model.config import K2Config
+from k2model.config import K2Config, Recompute
 from k2model.describe import count_parameters
 from k2model.errors import ConfigError
 from k2model.flops import train_flops_per_token
 from k2model.formats.checkpoint import load_config
-from k2model.model import CHUNK_ELEMENTS, K2Model, Recompute
-from k2model.training.layout import BUCKET, LIVE, Layout
-from k2model.training.muon import Rule, rule_of
+from k2model.model import CHUNK_ELEMENTS, K2Model
+from k2model.training.layout import BUCKET, LIVE
+from k2model.training.muon import rule_of
+from k2model.training.options import Layout, Rule
 
 FLOAT = 4.0  # bytes: masters, momenta, moments, sums of gradients
 USABLE = 0.92  # of a GPU's memory; the rest is the runtime's, the communicators' and fragmentation

@@ -1,15 +1,12 @@
 """What a training step is made of and what it was like."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from torch import Tensor, nn
 
 from k2model.model import Output
-from k2model.training.muon import Rule
 from k2model.training.qk_clip import MaxLogit
-from k2model.training.rates import Rates
 
 Micro = TypeVar("Micro", contravariant=True)
 MicroBatch_co = TypeVar("MicroBatch_co", covariant=True)
@@ -27,26 +24,6 @@ class Batches(Protocol[MicroBatch_co]):
     def __len__(self) -> int: ...
 
     def __getitem__(self, number: int, /) -> MicroBatch_co: ...
-
-
-@dataclass(frozen=True)
-class OptimizerOptions:
-    """MuonClip's constants; `tau` 0 switches QK-Clip off, `clip_norm` 0 the gradient clip. Frozen layers keep theirs.
-
-    matrices: the rule of the hidden matrices; under `adamw` it has all parameters. Liu et al. 2025, §3.5, found no gain
-        from Muon where AdamW pre-trained.
-    vocabulary_rows: the only rows of embedding and head that learn; None is all.
-    """
-
-    weight_decay: float = 0.1
-    momentum: float = 0.95
-    betas: tuple[float, float] = (0.9, 0.95)
-    eps: float = 1e-8
-    clip_norm: float = 0.0
-    tau: float = 100.0
-    matrices: Rule = "muon"
-    rates: Rates = field(default_factory=Rates)
-    vocabulary_rows: Sequence[int] | None = None
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from k2model.training.layout import Layout
-from k2model.training.rates import Rates
-from k2model.training.step import OptimizerOptions
+from k2model.training.options import Layout, OptimizerOptions, Rates
 from stages.harness.ranks import RanksSection
 from stages.harness.section import Section
 

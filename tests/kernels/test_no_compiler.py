@@ -14,7 +14,7 @@ from k2model.config import K2Config
 from k2model.formats.checkpoint import meta_model
 from k2model.model import K2Model
 from k2model.training.engine import TrainEngine
-from k2model.training.step import OptimizerOptions
+from k2model.training.options import OptimizerOptions
 
 meta_model(K2Config.preset("smoke"), Path("unread"))
 engine = TrainEngine(K2Model(K2Config.preset("smoke")), OptimizerOptions(), micro_batches=1)

@@ -16,7 +16,7 @@ from k2model.formats.int4_checkpoint import load_any
 from k2model.inference.generate import Engine
 from k2model.inference.request import Request
 from k2model.training.engine import TrainEngine
-from k2model.training.step import OptimizerOptions
+from k2model.training.options import OptimizerOptions
 from tests.k2model.formats.layouts import COMMON, LAYOUTS, V3, logits, make, tokens
 
 torch.set_num_threads(1)

@@ -9,7 +9,7 @@ import torch
 import torch.distributed as dist
 
 from k2model.training.engine import TrainEngine
-from k2model.training.layout import Layout
+from k2model.training.options import Layout
 from tests.k2model.training.train_ranks import MUON, loss_fn
 
 LAYOUTS = {"zero 1": Layout(zero=1), "zero 3": Layout(zero=3), "zero 3 ep 2": Layout(zero=3, expert_parallel=2)}

@@ -12,9 +12,9 @@ from torch import Tensor
 from k2model.errors import ConfigError
 from k2model.formats.checkpoint import named_tensors, save_checkpoint
 from k2model.training.engine import TrainEngine
-from k2model.training.layout import Layout
+from k2model.training.layout import stored_dtype
+from k2model.training.options import Layout, OptimizerOptions
 from k2model.training.plan import state_memory
-from k2model.training.step import OptimizerOptions
 from tests import forked
 from tests.k2model.training import alone, train_ranks
 from tests.k2model.training.train_ranks import ADAMW, MUON, PROMPTS, Task, sampled, scored
@@ -163,7 +163,7 @@ def test_no_matrix_falls_out_of_muon_and_no_rank_holds_anothers_experts(trained:
 def test_states_take_the_bytes_of_the_plan(trained: dict[str, Ran], name: str) -> None:
     ranks, layout, options = LAYOUTS[name]
     # Without instructions for bfloat16 its values are stored as float32.
-    width = layout.stored(torch.device("cpu")).itemsize
+    width = stored_dtype(layout, torch.device("cpu")).itemsize
     planned = state_memory(alone.CONFIG, layout, ranks, matrices=options.matrices, stored=width)
     for kind in ("weights", "gradients", "master", "moments"):
         measured = max(one["bytes"][kind] for one in trained[name].facts)

@@ -11,7 +11,7 @@ from k2model.formats.checkpoint import save_checkpoint
 from k2model.formats.quant import round_to_nearest
 from k2model.model import K2Model
 from k2model.training.engine import TrainEngine
-from k2model.training.step import OptimizerOptions
+from k2model.training.options import OptimizerOptions
 
 torch.set_num_threads(1)
 OPTIONS = OptimizerOptions(weight_decay=0.0)

@@ -16,7 +16,7 @@ from k2model.formats.int4_checkpoint import save_int4_checkpoint
 from k2model.model import K2Model, Output
 from k2model.training import muon
 from k2model.training.engine import TrainEngine
-from k2model.training.step import OptimizerOptions
+from k2model.training.options import OptimizerOptions
 from k2model.training.train_state import CheckpointWriter, newest_intact
 
 torch.set_num_threads(1)

@@ -9,7 +9,7 @@ from k2model.config import K2Config
 from k2model.errors import ConfigError
 from k2model.model import K2Model
 from k2model.training.muon import muon_update, parameter_groups, rule_of
-from k2model.training.rates import Rates
+from k2model.training.options import Rates
 from kernels.newton_schulz import newton_schulz_reference
 
 CONSTANTS = {"momentum": 0.95, "weight_decay": 0.1, "betas": (0.9, 0.95), "eps": 1e-8}

@@ -11,7 +11,7 @@ from k2model.describe import count_parameters
 from k2model.errors import ConfigError
 from k2model.flops import train_flops_per_token
 from k2model.model import K2Model
-from k2model.training.layout import Layout
+from k2model.training.options import Layout
 from k2model.training.plan import (
     GPUS,
     USABLE,

@@ -10,10 +10,8 @@ from k2model.config import K2Config
 from k2model.errors import ConfigError
 from k2model.model import K2Model, Output
 from k2model.training.engine import TrainEngine
-from k2model.training.layout import Layout
+from k2model.training.options import Layout, OptimizerOptions, Rates
 from k2model.training.process_group import load_deepspeed
-from k2model.training.rates import Rates
-from k2model.training.step import OptimizerOptions
 
 torch.set_num_threads(1)
 CONFIG = K2Config.preset("smoke")

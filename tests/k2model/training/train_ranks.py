@@ -16,8 +16,7 @@ from k2model.inference.request import Request
 from k2model.model import K2Model, Output
 from k2model.training import muon
 from k2model.training.engine import TrainEngine
-from k2model.training.layout import Layout
-from k2model.training.step import OptimizerOptions
+from k2model.training.options import Layout, OptimizerOptions
 from kernels.newton_schulz import newton_schulz
 from tests.k2model.training import alone
 

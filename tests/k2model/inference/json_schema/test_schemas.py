@@ -150,9 +150,9 @@ def test_numbers_and_patterns_without_end_cost_neither_the_server_nor_the_reques
     grammars: JsonGrammars, name: str
 ) -> None:
     schema, unheld, ignored = EXTREMES[name]
-    begun = time.monotonic()
+    begun = time.process_time()  # a busy machine takes longer
     grammar, value = _shortest(grammars, schema)
-    assert time.monotonic() - begun < 10
+    assert time.process_time() - begun < 10
     assert isinstance(value, dict)
     assert list(grammar.unheld) == unheld
     assert sorted(grammar.schema.ignored) == ignored
