@@ -2,11 +2,12 @@
 
     python -m experiments.coding --arms without,with --seeds 0,1,2
 
-Both arms tune models/base as the stage `sft` does (its rate, schedule, share of plain text) on rows of 2,048 tokens
-until as many tokens of the agent were learned: `without` on conversations of every other kind, `with` on these and, in
-half of the rows, on coding sessions. Measured on held tasks of data/repairs.parquet: `repairs_python` with an agent
-(greedy; limits below) and functions to complete, by hidden tests. Held-out text stands beside. Lines of
-docs/experiments/coding.jsonl are not measured again, and end with what follows from them.
+Both arms tune models/base as the stage `sft` does (its rate, rows, schedule, share of plain text) until as many tokens
+of the agent were learned: `without` on conversations of every other kind, `with` on these and, in half of the rows, on
+coding sessions, which are cut after a whole turn where they are longer than a row. Measured on held tasks of
+data/repairs.parquet: `repairs_python` with an agent (greedy; limits below) and functions to complete, by hidden tests.
+Held-out text stands beside. Lines of docs/experiments/coding.jsonl are not measured again, and end with what follows
+from them.
 
 Rules, written before any arm was run:
 - sessions teach valid calls in a repository: share of calls without a mistake, a task's mean, `with` − `without`,
@@ -14,6 +15,7 @@ Rules, written before any arm was run:
 - they teach to find the place: tasks in which a line of the changed function came into view, paired by task; the same
   thresholds.
 - language is kept: loss on held-out text of `with` at most 0.05 nats above models/base.
+Rows were 2,048 tokens long in a first seed, 16 steps in which neither arm learned to call (docs/log.md).
 Tasks solved and functions completed are reported without a rule: near 0 is expected at this size. Fewer than three
 seeds make no claim.
 """
@@ -58,7 +60,6 @@ from stages.sft.params import SftParams
 CORPUS, TOKENS, DATA = Path("data/corpus.parquet"), Path("data/tokens"), Path("data/trajectories.parquet")
 RUNS, KEPT = RunsFile(Path("docs/experiments/coding.jsonl")), Path("work/experiments/coding")
 CODING = "coding"
-ROW_TOKENS = 2048
 FUNCTION_TOKENS, ROWS = 384, 8
 BETTER, TEXT_KEPT, SEEDS = 0.10, 0.05, 3
 K2 = "SWE-bench Verified 65.8 (agentic, single attempt)"
@@ -118,7 +119,7 @@ def main() -> None:
     parser.add_argument("--functions", type=int, default=12, help="held functions to complete, at most")
     args = parser.parse_args()
     common = load_common()
-    p = load_section("sft", SftParams).model_copy(update={"sequence_length": ROW_TOKENS})
+    p = load_section("sft", SftParams)
     torch.set_num_threads(common.threads)
     tokenizer = folder_tokenizer(START)
     text = HeldText(common.seed)
