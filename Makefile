@@ -35,7 +35,7 @@ repro: setup  ## the whole pipeline at the size of params.yaml; a second time no
 	@dvc --wait-for-lock repro || { rc=$$?; dvc checkout -q 2>/dev/null; exit $$rc; }
 
 test: setup lint  ## everything that guards the mission
-	@python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+	@python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 lint: setup  ## ruff, mypy, import-linter
 	@ruff check .

@@ -351,7 +351,7 @@ def test_a_command_of_a_guide_is_run_by_a_test(command: Command) -> None:
 def test_the_two_commands_of_the_readme_are_made_of_what_the_tests_run() -> None:
     makefile = (ROOT / "Makefile").read_text()
     assert "dvc --wait-for-lock repro" in makefile
-    assert "python -m pytest -n 3 --dist loadfile" in makefile
+    assert "python -m pytest -n 4 --dist loadfile" in makefile
     assert "\n\t@lint-imports\n" in makefile
     assert "\nmake test\n" in (ROOT / ".ci" / "run").read_text()
 
