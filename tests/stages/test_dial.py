@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,11 @@ def test_the_checked_in_file_is_valid_at_every_size() -> None:
     assert default.model == "laptop"
     for size in sorted((ROOT / "sizes").glob("*.yaml")):
         parse_params(merge(_default(), yaml.safe_load(size.read_text())), size)
+
+
+def test_parameters_are_checked_without_what_takes_long_to_import() -> None:
+    code = "import sys, stages.dial; print(sorted({'torch', 'mlflow', 'transformers'} & set(sys.modules)))"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "[]\n"
 
 
 def test_a_typo_is_named_before_the_key_it_hides() -> None:
