@@ -25,13 +25,14 @@ from stages.harness.files import write_json
 
 HOST = "127.0.0.1"
 PORT = 4200  # taken when it is free
+PATIENCE = httpx.Timeout(20.0, connect=2.0)  # a server that has much to do is there all the same
 
 
 def is_prefect(api_url: str) -> bool:
     """Whether a healthy Prefect server answers there, not merely something."""
     try:
-        healthy = httpx.get(f"{api_url}/health", timeout=2.0)
-        version = httpx.get(f"{api_url}/admin/version", timeout=2.0)
+        healthy = httpx.get(f"{api_url}/health", timeout=PATIENCE)
+        version = httpx.get(f"{api_url}/admin/version", timeout=PATIENCE)
         return healthy.json() is True and isinstance(version.json(), str)
     except (httpx.HTTPError, ValueError):
         return False
@@ -40,8 +41,8 @@ def is_prefect(api_url: str) -> bool:
 def is_mlflow(url: str) -> bool:
     """Whether an MLflow server answers there, not merely something."""
     try:
-        return httpx.get(f"{url}/health", timeout=2.0).text == "OK" and bool(
-            httpx.get(f"{url}/version", timeout=2.0).text[:1].isdigit()
+        return httpx.get(f"{url}/health", timeout=PATIENCE).text == "OK" and bool(
+            httpx.get(f"{url}/version", timeout=PATIENCE).text[:1].isdigit()
         )
     except (httpx.HTTPError, ValueError):
         return False

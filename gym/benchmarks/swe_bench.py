@@ -91,7 +91,7 @@ class RepairsMultilingual(Benchmark):
         count: instances of each repository in C.
 
     Raises:
-        DataError: no sandbox, or neither language has a task here.
+        DataError: nothing in `path`, no sandbox, or neither language has a task here.
     """
 
     name = "repairs_multilingual"
@@ -101,6 +101,8 @@ class RepairsMultilingual(Benchmark):
 
     def __init__(self, path: Path | None = None, count: int = EACH) -> None:
         super().__init__()
+        if path is not None and not any(path.glob("*.tar")):
+            raise DataError(f"{self.name}: {path}: no package of npm that the stage repositories stored")
         folder, instances, left_out = path or FOLDER, list[Instance](), list[str]()
         try:
             with self.open_box() as box:

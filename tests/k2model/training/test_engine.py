@@ -42,10 +42,10 @@ LAYOUTS = {
 }
 # Who saves, and who goes on: docs/evidence/engine.md has more pairs, run by hand.
 GOES_ON = {
-    "1": ["1", "2 zero 1", "2 zero 3 ep 2"],
-    "2 ep 2": ["1", "4 zero 3 ep 2"],
-    "2 zero 1": ["2 zero 1", "1", "2 zero 3 ep 2"],
-    "2 zero 3 ep 2": ["2 zero 3 ep 2", "1", "2 zero 1", "4 zero 3 ep 2"],
+    "1": ["2 zero 3 ep 2"],
+    "2 ep 2": ["4 zero 3 ep 2"],
+    "2 zero 1": ["2 zero 1", "1"],
+    "2 zero 3 ep 2": ["2 zero 3 ep 2", "1", "2 zero 1"],
 }
 
 
