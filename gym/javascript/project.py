@@ -1,15 +1,13 @@
 """A package of npm as files: what may hold a bug, what tests it, and the libraries of its tests."""
 
-import gzip
-import io
 import re
-import tarfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from gym.javascript.npm import Pinned, fetch
 from gym.javascript.packages import Package
+from gym.repositories.archives import unpack
 from gym.repositories.errors import RepositoryError
 from gym.repositories.layout import belongs, check_size
 
@@ -73,18 +71,4 @@ def _kept(path: str) -> bool:
 
 
 def _members(pinned: Pinned, archive: Path) -> dict[str, bytes]:
-    """Files by path below the archive's one folder; nothing touches the disk."""
-    files = {}
-    try:
-        with tarfile.open(fileobj=io.BytesIO(archive.read_bytes()), mode="r:gz") as tar:
-            for member in tar:
-                if member.issym() or member.islnk():
-                    raise tarfile.TarError(f"{member.name} is a link")
-                safe = tarfile.data_filter(member, "/unpacked")
-                _, _, path = safe.name.partition("/")
-                held = tar.extractfile(safe)
-                if held is not None and path:
-                    files[path] = held.read()
-    except (tarfile.TarError, gzip.BadGzipFile, EOFError, KeyError) as error:
-        raise RepositoryError(f"{pinned.name}@{pinned.version}: can't be unpacked: {error}") from error
-    return files
+    return unpack(archive, f"{pinned.name}@{pinned.version}:", links=False)

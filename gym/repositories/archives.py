@@ -44,11 +44,8 @@ def read_archive(package: Package, archive: Path) -> Project:
         RepositoryError: it is no such archive, holds an unsafe path, or lacks the code or tests that the table names.
     """
     name = f"{package.name}=={package.version}"
-    try:
-        files = _members(archive)
-    except (tarfile.TarError, gzip.BadGzipFile, EOFError, KeyError) as error:
-        raise RepositoryError(f"{name}: {archive.name} can't be unpacked: {error}") from error
-    files = {path: content for path, content in files.items() if belongs(path)}
+    members = unpack(archive, f"{name}: {archive.name}", links=True)
+    files = {path: content for path, content in members.items() if belongs(path)}
     root = f"{package.roots[0]}/".lstrip("/")
     described = any(path.startswith(root) and _is_metadata(path.removeprefix(root)) for path in files)
     if not described and "PKG-INFO" in files:
@@ -81,15 +78,29 @@ def _is_metadata(path: str) -> bool:
     )
 
 
-def _members(archive: Path) -> dict[str, bytes]:
-    """Files by path below the archive's one folder; links are followed inside it, and nothing touches the disk."""
+def unpack(archive: Path, what: str, *, links: bool) -> dict[str, bytes]:
+    """Files by path below the archive's one folder; nothing touches the disk.
+
+    Args:
+        what: begins the line of an error.
+        links: are followed inside the archive, else refused.
+
+    Raises:
+        RepositoryError: it is no such archive, or holds an unsafe path or a link that is refused.
+    """
     files = {}
-    with tarfile.open(fileobj=io.BytesIO(archive.read_bytes()), mode="r:gz") as tar:
-        for member in tar:
-            safe = tarfile.data_filter(member, "/unpacked")
-            if safe.isfile() or safe.issym() or safe.islnk():
-                held = tar.extractfile(safe)
-                _, _, path = safe.name.partition("/")
-                if held is not None and path:
-                    files[path] = held.read()
+    try:
+        with tarfile.open(fileobj=io.BytesIO(archive.read_bytes()), mode="r:gz") as tar:
+            for member in tar:
+                linked = member.issym() or member.islnk()
+                if linked and not links:
+                    raise tarfile.TarError(f"{member.name} is a link")
+                safe = tarfile.data_filter(member, "/unpacked")
+                if safe.isfile() or linked:
+                    held = tar.extractfile(safe)
+                    _, _, path = safe.name.partition("/")
+                    if held is not None and path:
+                        files[path] = held.read()
+    except (tarfile.TarError, gzip.BadGzipFile, EOFError, KeyError) as error:
+        raise RepositoryError(f"{what} can't be unpacked: {error}") from error
     return files
