@@ -7,14 +7,11 @@ over the seeds first, so that an interval is one over items.
 import statistics
 from collections.abc import Mapping, Sequence
 
-from experiments.results import Interval, Record, claim, interval, over_seeds, paired
+from experiments.results import BETTER, SEEDS, Interval, Record, claim, language_kept, over_seeds, paired
 from gym.intervals import wilson
 
 K2 = "synthetic tools, agents, tasks with rubrics; no figure"
-TEXT_KEPT = 0.05  # nats above the base's loss on held-out text that count as kept
 SILENT_SHARE = 0.6  # of irrelevance items
-BETTER = 0.10  # points between arms
-SEEDS = 3  # that a claim wants; what fewer gave stands in the table alone
 
 Runs = Mapping[str, list[Record]]  # by arm, in the order of the seeds
 
@@ -66,10 +63,7 @@ def claims(lines: Sequence[Record], budget: int) -> list[Record]:
             )
         text = [line["loss"] for line in losses.get(arm, [])]
         if base and len(text) >= SEEDS:
-            gain = interval([loss - base[0] for loss in text])
-            ours = f"{statistics.fmean(text):.3f} against {base[0]:.3f} before, in {len(text)} seeds"
-            good, bad = gain[2] <= TEXT_KEPT, gain[1] > TEXT_KEPT
-            rows.append(claim(f"{words} on many tools keep the language", K2, ours, gain, "nats a token", good, bad))
+            rows.append(language_kept(f"{words} on many tools keep the language", K2, base[0], text))
     return rows + _against(
         "Conversations at desks teach work at desks never seen",
         _runs(lines, record="desks", budget=budget),

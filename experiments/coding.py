@@ -32,7 +32,7 @@ from typing import Any
 import torch
 
 from agents.chat.checkpoint import CheckpointClient
-from experiments.results import Record, RunsFile, claim, interval, over_seeds, paired
+from experiments.results import BETTER, SEEDS, Record, RunsFile, claim, language_kept, over_seeds, paired
 from experiments.tuning import START, tune
 from gym.benchmarks.open import open_benchmark
 from gym.intervals import wilson
@@ -61,7 +61,6 @@ CORPUS, TOKENS, DATA = Path("data/corpus.parquet"), Path("data/tokens"), Path("d
 RUNS, KEPT = RunsFile(Path("docs/experiments/coding.jsonl")), Path("work/experiments/coding")
 CODING = "coding"
 FUNCTION_TOKENS, ROWS = 384, 8
-BETTER, TEXT_KEPT, SEEDS = 0.10, 0.05, 3
 K2 = "SWE-bench Verified 65.8 (agentic, single attempt)"
 MEASURES = ("solved", "valid_calls", "opened_file", "opened_function", "edited_file", "edited_function")
 
@@ -165,10 +164,7 @@ def claims(lines: Sequence[Record], budget: int) -> list[Record]:
     texts = [line for line in lines if line["record"] == "text"]
     (base,) = (line["loss"] for line in texts if line["arm"] == "base")
     tuned = [line["loss"] for line in texts if line["arm"] == "with" and line["seed"] in both]
-    gain = interval([loss - base for loss in tuned])
-    ours = f"{statistics.fmean(tuned):.3f} against {base:.3f} before ({seeds})"
-    good, bad = gain[2] <= TEXT_KEPT, gain[1] > TEXT_KEPT
-    return [*rows, claim("Coding sessions keep the language", K2, ours, gain, "nats a token", good, bad)]
+    return [*rows, language_kept("Coding sessions keep the language", K2, base, tuned)]
 
 
 if __name__ == "__main__":
