@@ -101,11 +101,6 @@ def taken(instance: Instance, files: Mapping[str, bytes]) -> dict[str, bytes]:
     return {path: files[path] for path in instance.code if path in files}
 
 
-def _outcome(box: Box, job: Job) -> str:
-    outcome = box.run(job).reached()
-    return outcome.stdout
-
-
 def _blocks(stdout: str, mark: str, tests: Sequence[str]) -> dict[str, str]:
     """What stands between one mark and the next; the last mark ends the last test."""
     parts = stdout.split(mark)[1:]
@@ -120,7 +115,7 @@ def _run_c(tests: Sequence[str], box: Box, files: Mapping[str, bytes]) -> dict[s
     driver += f'  puts("{mark}");\n  return 0;\n}}\n'
     build = f"gcc -std=c11 -O1 -w {TRAPS} -o driver kit.c driver.c && ./driver"
     job = Job(argv=["sh", "-c", build], files={**files, "driver.c": driver}, limits=LIMITS)
-    return _blocks(_outcome(box, job), f"{mark}\n", tests)
+    return _blocks(box.run(job).reached().stdout, f"{mark}\n", tests)
 
 
 _C_CHECK = """/* The tests of this repository: sh tests/run.sh */

@@ -42,6 +42,7 @@ def scripts(names: Sequence[str], count: int, archives: Path, seed: int) -> Scri
     reasons: Counter[str] = Counter()
     if not names:
         return Scripts(stored, missing, reasons)
+    known = read_packages()
     with LOCAL.open(workers=1) as box:
         runs = has_program(box, "node")
         left = count
@@ -49,7 +50,7 @@ def scripts(names: Sequence[str], count: int, archives: Path, seed: int) -> Scri
             try:
                 if not runs:
                     raise RepositoryError(f"{name}: node does not run in the sandbox")
-                project = read_project(read_packages()[name], archives)
+                project = read_project(known[name], archives)
                 baseline = measure(box, project)
             except RepositoryError as error:
                 missing[name] = str(error)
