@@ -116,7 +116,7 @@ class Lab:
     def measure(self, model: K2Model) -> dict[str, float]:
         """What RL does not train: a family outside, conversations that PTX never shows, held-out text."""
         model.eval()
-        with open_families([OUTSIDE], FACTS) as families:
+        with open_families([OUTSIDE], FACTS, self.params.limits) as families:
             tasks = families.tasks(OUTSIDE, "held", 100, 1, self.shared.difficulty)
         scores = elementary_scores(model, self.tokenizer, {OUTSIDE: tasks})[OUTSIDE]
         return {
@@ -161,7 +161,7 @@ class Lab:
 
     def held_problems(self) -> dict[str, int]:
         """Different held problems of each family."""
-        with open_families(self.shared.families, FACTS) as families:
+        with open_families(self.shared.families, FACTS, self.params.limits) as families:
             p = self.params
             return {
                 name: len(families.tasks(name, "held", p.held_tasks, 0, self.shared.difficulty))
@@ -194,7 +194,7 @@ class Lab:
             ptx, _ = quality_data(
                 self.tokenizer, p, self.shared.difficulty, self.kept_conversations, sub_seed(seed, "ptx"), self.index
             )
-        with open_families(self.shared.families, FACTS) as families:
+        with open_families(self.shared.families, FACTS, self.params.limits) as families:
             setup = RlSetup(
                 p,
                 self.start(arm.start),

@@ -21,7 +21,7 @@ from stages.harness.errors import InputError
 from stages.harness.sandbox import SandboxParams
 from stages.harness.section import PARAMS, Common, Section, load_yaml, validate
 from stages.measure.params import TextLossParams
-from stages.posttraining.params import TasksParams
+from stages.posttraining.params import CALLING, TasksParams
 from stages.pretrain.params import PretrainParams
 from stages.qat.params import QatParams
 from stages.rephrase.params import RephraseParams
@@ -80,8 +80,8 @@ class Params(Common):
     @classmethod
     def _known(cls, tasks: TasksParams) -> TasksParams:
         for family in tasks.families:
-            if not known(family):
-                raise ValueError(f"families: no taskset {family!r}")
+            if family not in CALLING and not known(family):
+                raise ValueError(f"families: no family {family!r}")
         return tasks
 
     @field_validator("rl")

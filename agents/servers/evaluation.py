@@ -14,6 +14,7 @@ from random import Random
 from typing import Any
 
 from agents.chat.protocol import ChatClient, ChatRequest, ChatResponse
+from agents.requests.calls import Call, right
 from agents.requests.offers import spec_offer
 from agents.requests.wanted import want
 from agents.requests.wording import Speech, request
@@ -23,7 +24,6 @@ from agents.servers.spec import HELD
 
 MOST_OTHERS = 5  # declared tools beside the wanted one
 CALL_TOKENS = 160
-Call = tuple[str, Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -86,48 +86,9 @@ def answered(client: ChatClient, items: Sequence[Item]) -> list[bool]:
     """
     asked = [ChatRequest(item.messages, max_tokens=CALL_TOKENS, tools=item.tools) for item in items]
     return [
-        isinstance(answer, ChatResponse) and right(item, [_call(call) for call in answer.tool_calls])
+        isinstance(answer, ChatResponse) and right(item.tools, item.gold, [_call(call) for call in answer.tool_calls])
         for item, answer in zip(items, client.complete(asked), strict=True)
     ]
-
-
-def right(item: Item, calls: Sequence[Call]) -> bool:
-    """Whether these are the wanted calls, in any order."""
-    left = list(item.gold)
-    for call in calls:
-        same = next((wanted for wanted in left if _same(item, wanted, call)), None)
-        if same is None:
-            return False
-        left.remove(same)
-    return not left
-
-
-def _same(item: Item, wanted: Call, call: Call) -> bool:
-    if wanted[0] != call[0]:
-        return False
-    functions = (tool["function"] for tool in item.tools)
-    schema = next(function["parameters"] for function in functions if function["name"] == wanted[0])
-    return equal(_without_defaults(wanted[1], schema), _without_defaults(call[1], schema))
-
-
-def _without_defaults(arguments: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
-    properties = schema.get("properties") or {}
-    return {
-        name: value
-        for name, value in arguments.items()
-        if "default" not in properties.get(name, {}) or not equal(value, properties[name]["default"])
-    }
-
-
-def equal(one: Any, other: Any) -> bool:
-    """Equal JSON values; true is not 1, and 2 is 2.0."""
-    if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(equal(value, other[key]) for key, value in one.items())
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(equal, one, other))
-    if isinstance(one, bool) or isinstance(other, bool):
-        return one is other
-    return bool(one == other)
 
 
 def _call(call: Mapping[str, Any]) -> Call:

@@ -5,6 +5,9 @@ from pydantic import Field
 from gym.tasksets.elementary import FAMILIES
 from stages.harness.section import Section
 
+CALLS, WORLDS, YOUR_TOOLS = "calls", "worlds", "your_tools"
+CALLING = (CALLS, WORLDS, YOUR_TOOLS)  # families in which tools are declared
+
 
 class TasksParams(Section):
     """The verifiable tasks that RL trains on and QAT keeps; `difficulty` also is the one of SFT's demonstrations."""

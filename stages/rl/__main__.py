@@ -25,7 +25,6 @@ from stages.posttraining.benchmark_index import read_index
 from stages.posttraining.conversations import Fitted, clean, trajectories
 from stages.posttraining.params import TasksParams
 from stages.rl.backends import RolloutError
-from stages.rl.episodes import CALLING
 from stages.rl.families import open_families
 from stages.rl.loop import Loop, RlSetup
 from stages.rl.params import RlParams
@@ -56,7 +55,7 @@ def main() -> None:
         held_text = HeldText(stage.common.seed)
         text_before = held_text(load_any(stage.start), tokenizer) if stage.leads else None
         with (
-            open_families(shared.families, FACTS, sandboxes()) as families,
+            open_families(shared.families, FACTS, p.limits, sandboxes()) as families,
             stage.progress(p.iterations, "iteration") as progress,
         ):
             setup = RlSetup(
@@ -99,7 +98,7 @@ def main() -> None:
         stage.track.artifact(stage.place(CURVE))
         gains = [
             f"{family} {first[key]:.0%} to {last[key]:.0%}"
-            for family in (*shared.families, *CALLING)
+            for family in shared.families
             if (key := f"held_success_{family}") in first
         ]
         refused = f", {loop.state.refused} rollouts refused" if loop.state.refused else ""

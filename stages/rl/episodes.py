@@ -10,8 +10,7 @@ from agents.conversations.agents import Agent
 from agents.conversations.making import NoTask, make_task
 from agents.conversations.trajectory import QUIET, Case, Conversation, Trajectory, simulate
 from agents.loop import loop
-from agents.servers.rl_family import NAME as OWN_TOOLS
-from agents.servers.rl_family import score
+from agents.requests.calls import score
 from agents.worlds.reading import apart
 from agents.worlds.surface import surface
 from gym.tasksets.elementary import Side, side_of
@@ -21,6 +20,8 @@ from k2model.chat.messages import encode_followup, encode_prompt
 from k2model.chat.model_json import loads_arguments
 from k2model.chat.tokenizer import K2Tokenizer
 from k2model.chat.turn import parse_ids
+from stages.posttraining.params import CALLS, WORLDS, YOUR_TOOLS
+from stages.rl.limits import Limits
 
 
 class SingleAnswer:
@@ -50,7 +51,7 @@ class SingleAnswer:
 
 
 class OneCall:
-    """A request to a tool of the user's own; right is the wanted call alone (`agents/servers/rl_family.py`)."""
+    """A request to declared tools, answered in one turn; right are the wanted calls alone."""
 
     def __init__(self, tokenizer: K2Tokenizer, task: Task) -> None:
         self.tokenizer, self.task = tokenizer, task
@@ -74,28 +75,25 @@ class OneCall:
         if self.problem:
             return Result(0.0, Status.SCORED, f"malformed: {self.problem}")
         if self._calls is None:
-            return Result(0.0, Status.NO_ANSWER, "cut before the call ended")
+            return Result(0.0, Status.NO_ANSWER, "cut before the turn ended")
         return score(self.task, self._calls)
 
     def answer(self) -> str:
         return self._answer
 
 
-TOOLS = "tools"
-TOOL_BUDGET = 160  # tokens of the policy to a message of the user
-LONGEST = 3_200  # characters of a conversation with its tools; about 900 tokens of the base's vocabulary
+CHARACTERS = 3.1  # of JSON for each token of the context, at least, by the base's vocabulary
 PERSONAS = ("plain", "polite", "terse", "hesitant", "fickle")
 SHAPES = 8  # of each application
 DRAWS = 20  # for a task that is short enough
-OPTIONS = loop.Options(
-    max_steps=6,
-    failures=3,
-    parallel=1,
-    context_policy="keep_all",  # a rollout's tokens are only ever appended
-)
 
 
-def tool_tasks(n: int, seed: int, side: Side) -> list[Task]:
+def _options(max_turns: int) -> loop.Options:
+    # A rollout's tokens are only ever appended: nothing is hidden.
+    return loop.Options(max_steps=max_turns, failures=3, parallel=1, context_policy="keep_all")
+
+
+def tool_tasks(limits: Limits, n: int, seed: int, side: Side) -> list[Task]:
     """Up to `n` short tasks with one wish as gym tasks; the payload names what makes the conversation again.
 
     An application is on one side for good, and those held for evaluation alone are on neither. What the user says
@@ -108,24 +106,26 @@ def tool_tasks(n: int, seed: int, side: Side) -> list[Task]:
             break
         draw = Random(f"{seed}|{number}|tool task")
         name, shape, persona = draw.choice(apps), draw.randrange(SHAPES), draw.choice(PERSONAS)
-        payload = {"application": name, "shape": shape, "seed": draw.randrange(2**31), "persona": persona}
+        payload: dict[str, Any] = {"application": name, "shape": shape, "persona": persona}
+        payload["seed"] = draw.randrange(2**31)
         try:
             case = _case(**payload)
         except NoTask:
             continue
         shown = simulate(case)
-        if shown.n_turns > OPTIONS.max_steps or len(json.dumps([shown.tools, shown.messages])) > LONGEST:
+        long = len(json.dumps([shown.tools, shown.messages])) > CHARACTERS * limits.context_tokens
+        if shown.n_turns > limits.max_turns or long:
             continue
         tasks.append(
             Task(
                 id=case.task.id,
-                taskset=TOOLS,
+                taskset=WORLDS,
                 seed=case.seed,
                 difficulty=0.0,
                 domain=case.task.domain,
                 messages=tuple(shown.messages[:2]),
-                token_budget=TOOL_BUDGET * sum(message["role"] == "user" for message in shown.messages),
-                payload=payload,
+                token_budget=limits.turn_tokens * sum(message["role"] == "user" for message in shown.messages),
+                payload={"case": payload, "max_turns": limits.max_turns},
                 tools=case.task.tools,
             )
         )
@@ -150,8 +150,8 @@ class ToolUse:
 
     def __init__(self, tokenizer: K2Tokenizer, task: Task) -> None:
         self.tokenizer, self.task = tokenizer, task
-        self.case = _case(**task.payload)
-        self._talk = Conversation(self.case, OPTIONS).talk(self.case.user())
+        self.case = _case(**task.payload["case"])
+        self._talk = Conversation(self.case, _options(task.payload["max_turns"])).talk(self.case.user())
         self.messages = [dict(message) for message in next(self._talk)]  # the first view: what the policy answers
         self.ended: Trajectory | None = None
         self.problem = ""
@@ -187,4 +187,4 @@ class ToolUse:
         return texts[-1] if texts else ""
 
 
-CALLING: Mapping[str, type[ToolUse] | type[OneCall]] = {TOOLS: ToolUse, OWN_TOOLS: OneCall}  # families that have tools
+EPISODES: Mapping[str, type[ToolUse] | type[OneCall]] = {CALLS: OneCall, WORLDS: ToolUse, YOUR_TOOLS: OneCall}

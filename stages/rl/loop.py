@@ -24,7 +24,7 @@ from stages.posttraining.mixture import Mixture
 from stages.posttraining.packing import Example
 from stages.rl import pairwise, records
 from stages.rl.backends import open_backend
-from stages.rl.episodes import CALLING
+from stages.rl.episodes import EPISODES
 from stages.rl.families import Families
 from stages.rl.params import RlParams
 from stages.rl.prompts import Pool
@@ -79,7 +79,7 @@ class Loop:
             fake_quant=p.fake_quant,
             checkpoints=setup.work / "checkpoints",
         )
-        self.context = min(self.engine.model.config.max_position_embeddings, 1024)
+        self.context = min(self.engine.model.config.max_position_embeddings, p.context_tokens)
         self.tasks = run_tasks(setup.families, p, setup.difficulty, setup.seed, setup.index)
         self.sampler = Sampler(
             p,
@@ -140,7 +140,7 @@ class Loop:
         state.iteration += 1
         with self._phase("evaluate"):
             summary: dict[str, float] = {"temperature": temperature, "sampled_tokens": sampled, "even_groups": even}
-            summary |= records.summary(rows, reports, [*self.setup.families.tasksets, *CALLING])
+            summary |= records.summary(rows, reports, self.setup.families.names)
             due = state.iteration == p.iterations or state.iteration % p.eval_every == 0
             self._record(summary | (self.engine.led(self._evaluate) if due else {}))
         self.hooks.log({f"rl/seconds_{phase}": spent for phase, spent in self.seconds.items()}, state.iteration)
@@ -220,20 +220,21 @@ class Loop:
         p = self.p
         measures: dict[str, float] = {}
         for family, tasks in self.tasks.held.items():
+            if family in EPISODES:
+                measures[f"held_success_{family}"] = tool_success(
+                    model,
+                    self.tokenizer,
+                    family,
+                    tasks,
+                    scale=p.budget.scale,
+                    max_batch=p.max_batch,
+                    context=self.context,
+                )
+                continue
             scores = solved(model, self.tokenizer, self.setup.families.tasksets[family], tasks, p.budget.scale)
             known = [value for value in scores if value is not None]
             if known:
                 measures[f"held_success_{family}"] = sum(known) / len(known)
-        for family, tasks in self.tasks.held_tools.items():
-            measures[f"held_success_{family}"] = tool_success(
-                model,
-                self.tokenizer,
-                family,
-                tasks,
-                scale=p.budget.scale,
-                max_batch=p.max_batch,
-                context=self.context,
-            )
         pairs = [task for tasks in self.tasks.held.values() for task in tasks if "wrong" in task.payload]
         if p.critic.held_pairs and pairs:
             measures["held_critic_accuracy"] = pairwise.accuracy(model, self.tokenizer, pairs, p.critic.held_pairs)

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from gym.tasksets.elementary import FAMILIES
 from stages.harness.optimizer import TrainingSection
 from stages.harness.section import Section
+from stages.rl.limits import Limits
 
 
 class ObjectiveParams(Section):
@@ -74,11 +75,16 @@ class RolloutParams(Section):
 
 
 class RlParams(TrainingSection):
-    """Joint RL with verifiable and self-critique rewards."""
+    """Joint RL with verifiable and self-critique rewards.
+
+    context_tokens: of a rollout in all, at most what the model has positions for. Where tools are declared:
+    turn_tokens: of the policy, to a message of the user. max_turns: of the policy, in a conversation.
+    """
 
     iterations: int = Field(ge=0)
-    tool_tasks: int = Field(ge=0)
-    own_tool_tasks: int = Field(ge=0)
+    context_tokens: int = Field(ge=64)
+    turn_tokens: int = Field(ge=8)
+    max_turns: int = Field(ge=1)
     pool: int = Field(ge=1)
     prompts: int = Field(ge=1)
     samples: int = Field(ge=2)
@@ -105,6 +111,10 @@ class RlParams(TrainingSection):
     rollouts: RolloutParams
     fake_quant: bool
     checkpoint_every: int = Field(ge=1)
+
+    @property
+    def limits(self) -> Limits:
+        return Limits(self.context_tokens, self.turn_tokens, self.max_turns)
 
     @model_validator(mode="after")
     def _fits(self) -> "RlParams":

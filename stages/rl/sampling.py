@@ -17,7 +17,7 @@ from k2model.model import K2Model
 from k2model.training.engine import TrainEngine
 from stages.harness.seeds import rng, seed32
 from stages.rl.backends import OpenBackend, ServerRollouts, colocated
-from stages.rl.episodes import CALLING, OWN_TOOLS, TOOLS, SingleAnswer
+from stages.rl.episodes import EPISODES, SingleAnswer
 from stages.rl.families import Families
 from stages.rl.params import RlParams
 from stages.rl.prompts import shares
@@ -152,11 +152,9 @@ class Sampler:
         """(family, number of the task) of `count` prompts."""
         draw = rng(self.seed, "prompts", state.iteration)
         open_count = min(count, self.params.critic.open_prompts)
-        tool_count = min(count - open_count, self.params.tool_tasks)
-        own_count = min(count - open_count - tool_count, self.params.own_tool_tasks)
-        verifiable = shares(count - open_count - tool_count - own_count, list(self.families.tasksets))
+        verifiable = shares(count - open_count, self.families.names)
         chosen = []
-        for family, n in (verifiable | {OPEN: open_count, TOOLS: tool_count, OWN_TOOLS: own_count}).items():
+        for family, n in (verifiable | {OPEN: open_count}).items():
             if n:
                 answers = [str(task.payload.get("answer", "")) for task in self.tasks.train[family]]
                 chosen += [(family, k) for k in state.pools[family].choose(n, state.iteration, answers, draw)]
@@ -165,8 +163,8 @@ class Sampler:
     def _episode(self, rollout: Rollout) -> Episode:
         task = self.tasks.train[rollout.family][rollout.prompt]
         episode: Episode
-        if rollout.family in CALLING:
-            episode = CALLING[rollout.family](self.tokenizer, task)
+        if rollout.family in EPISODES:
+            episode = EPISODES[rollout.family](self.tokenizer, task)
         else:
             taskset = None if rollout.family == OPEN else self.families.tasksets[rollout.family]
             episode = SingleAnswer(self.tokenizer, taskset, task)
@@ -187,10 +185,11 @@ def tool_success(
     """Share of the tool tasks that the policy's greedy episodes fulfil.
 
     Args:
-        family: of CALLING. scale: of the tasks' own token budgets. context: tokens that a conversation may have in all.
+        family: of EPISODES. scale: of the tasks' own token budgets.
+        context: tokens that a conversation may have in all.
     """
     rollouts = [Rollout(task.id, family, k, _budget(task, scale)) for k, task in enumerate(tasks)]
-    episodes = {task.id: CALLING[family](tokenizer, task) for task in tasks}
+    episodes = {task.id: EPISODES[family](tokenizer, task) for task in tasks}
     advance(
         colocated(model, tokenizer, min(max_batch, len(tasks)), context),
         rollouts,

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from stages.posttraining.comparison import Comparison
+from stages.posttraining.params import CALLING
 from stages.rl.bradley_terry import rewards
-from stages.rl.episodes import CALLING
 from stages.rl.pairwise import Judge, win_matrix
 from stages.rl.params import RlParams
 from stages.rl.rewards import Parts, Toggle, budget_from, length_rewards

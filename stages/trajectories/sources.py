@@ -15,6 +15,7 @@ from agents.conversations.llm_judge import Question, ask_llm
 from agents.conversations.wording import Wording, reword
 from agents.loop.loop import InfrastructureError
 from agents.requests.conversation import Requests
+from agents.requests.sides import authored_on, rows_on
 from agents.requests.singles import Singles
 from agents.servers.conversation import ServerConversations
 from agents.servers.executed import ExecutedConversations
@@ -119,11 +120,13 @@ def coding(stage: OwnStage, agents: Sequence[Agent], agent: Teacher, stack: Exit
 def requested(stage: OwnStage, tools: Sequence[Row]) -> list[Path]:
     """Makes the shards of conversations on declared tools, whole ones and single turns, that are not there yet.
 
-    Tools of the user's servers that are held for measuring are not declared, nor those of servers that are called.
+    Not declared are tools that are held for measuring (`agents/requests/sides.py`, `agents/servers/own.py`), and those
+    of servers that are called.
     """
     p = stage.params
     executed = {server.called for server in own_servers() if server.execute}
-    rows = [row for row in learnable(tools) if row["source"] != "mcp" or row["application"] not in executed]
+    rows = rows_on("train", learnable(tools))
+    rows = [row for row in rows if row["source"] != "mcp" or row["application"] not in executed]
     paths: list[Path] = []
     for source, kind, section in (("request", Requests, p.requests), ("single", Singles, p.singles)):
         todo = shards.ranges(section.count, p.shard)
@@ -133,7 +136,7 @@ def requested(stage: OwnStage, tools: Sequence[Row]) -> list[Path]:
             continue
         name = f"{source}s"
         try:
-            maker = kind(everyday_tools(), rows, section.mix, stage.seed32(name))
+            maker = kind(authored_on("train", everyday_tools()), rows, section.mix, stage.seed32(name))
         except ValueError as error:
             raise InputError(
                 f"trajectories.{name}.{error}; keep more of them in tools, or give it the weight 0"

@@ -60,7 +60,7 @@ def test_an_unknown_model_and_a_missing_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("families", "message"),
     [
-        (["chess"], r"tasks: .*families: no taskset 'chess'"),
+        (["chess"], r"tasks: .*families: no family 'chess'"),
         ([], r"tasks\.families: "),
         (["parity", "compare"], r"rl: .*ptx_demonstrations: 'compare' is one of tasks\.families"),
         (["instructions"], r"qat: .*tasks\.families: qat needs an elementary one"),

@@ -28,8 +28,9 @@ SMALL: dict[str, Any] = {
     | {"facts": 2},
     "rl": {
         "iterations": 1,
-        "tool_tasks": 0,
-        "own_tool_tasks": 0,
+        "context_tokens": 1024,
+        "turn_tokens": 160,
+        "max_turns": 6,
         "pool": 4,
         "prompts": 2,
         "samples": 2,

@@ -35,8 +35,9 @@ SMALL: dict[str, Any] = {
     "sft": {"steps": 2, "sequence_length": 512, "eval_calls": 1, "eval_tasks": 1, "facts": 2},
     "rl": {
         "iterations": 2,
-        "tool_tasks": 0,
-        "own_tool_tasks": 0,
+        "context_tokens": 1024,
+        "turn_tokens": 160,
+        "max_turns": 6,
         "pool": 4,
         "prompts": 4,
         "samples": 2,

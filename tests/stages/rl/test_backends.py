@@ -36,7 +36,7 @@ def _by(backend: str, url: str = "") -> dict[str, Any]:
 
 def _params(**changes: Any) -> RlParams:
     base: dict[str, Any] = {
-        "iterations": 2, "tool_tasks": 0, "own_tool_tasks": 0, "pool": 8, "prompts": 4,
+        "iterations": 2, "context_tokens": 1024, "turn_tokens": 160, "max_turns": 6, "pool": 8, "prompts": 4,
         "samples": 6, "updates": 4, "micro_groups": 1, **ONE_PROCESS, "lr": 0.001, "final_lr": 0.001,
         "optimizer": muonclip(0.0),
         "reset_optimizer": False, "rollout_tokens": 10_000,

@@ -12,7 +12,10 @@ from gym.tasksets.task import Task
 from gym.verifiers.result import Status
 from k2model.chat.messages import call_id, encode_chat, encode_prompt
 from k2model.chat.tokenizer import K2Tokenizer, train_tokenizer
-from stages.rl.episodes import LONGEST, PERSONAS, OneCall, SingleAnswer, ToolUse, tool_tasks
+from stages.rl.episodes import CHARACTERS, PERSONAS, OneCall, SingleAnswer, ToolUse, tool_tasks
+from stages.rl.limits import Limits
+
+LIMITS = Limits(context_tokens=1024, turn_tokens=160, max_turns=6)
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +25,7 @@ def tokenizer() -> K2Tokenizer:
 
 @pytest.fixture(scope="module")
 def tasks() -> list[Task]:
-    return tool_tasks(60, 40, "train")
+    return tool_tasks(LIMITS, 60, 40, "train")
 
 
 def _first_call(tokenizer: K2Tokenizer, task: Task) -> dict[str, Any]:
@@ -63,7 +66,7 @@ def _again(message: dict[str, Any]) -> dict[str, Any]:
 def test_a_proven_conversation_succeeds_with_every_user(
     tokenizer: K2Tokenizer, tasks: list[Task], persona: str
 ) -> None:
-    for task in [task for task in tasks if task.payload["persona"] == persona][:6]:
+    for task in [task for task in tasks if task.payload["case"]["persona"] == persona][:6]:
         episode = ToolUse(tokenizer, task)
         assert task.tools == tuple(tool["function"]["name"] for tool in episode.case.declarations)
         proof = simulate(episode.case)
@@ -84,14 +87,14 @@ def test_a_proven_conversation_succeeds_with_every_user(
 def test_the_sides_share_no_application_and_their_conversations_are_short(
     tokenizer: K2Tokenizer, tasks: list[Task]
 ) -> None:
-    held = tool_tasks(20, 40, "held")
-    sides = [{task.payload["application"] for task in side} for side in (tasks, held)]
+    held = tool_tasks(LIMITS, 20, 40, "held")
+    sides = [{task.payload["case"]["application"] for task in side} for side in (tasks, held)]
     assert sides[0] and sides[1] and not sides[0] & sides[1]
     assert not any(authored()[name].held for side in sides for name in side)
-    assert tasks == tool_tasks(60, 40, "train")
+    assert tasks == tool_tasks(LIMITS, 60, 40, "train")
     for task in (*tasks, *held):
         proof = simulate(ToolUse(tokenizer, task).case)
-        assert len(json.dumps([proof.messages, proof.tools])) <= LONGEST
+        assert len(json.dumps([proof.messages, proof.tools])) <= CHARACTERS * LIMITS.context_tokens
 
 
 def test_the_world_decides_not_the_words(tokenizer: K2Tokenizer, changing: Task) -> None:
@@ -136,7 +139,7 @@ def test_a_call_in_letters_is_the_answer_and_no_call(tokenizer: K2Tokenizer, cha
     assert not any(message["role"] == "tool" for message in episode.messages)
 
 
-def test_a_request_to_an_own_tool_is_right_with_the_wanted_call_alone(tokenizer: K2Tokenizer) -> None:
+def test_a_request_is_right_with_the_wanted_call_alone(tokenizer: K2Tokenizer) -> None:
     schema = {"type": "object", "properties": {"bike": {"type": "string"}, "hours": {"type": "integer"}}}
     rows = [
         {
@@ -150,7 +153,7 @@ def test_a_request_to_an_own_tool_is_right_with_the_wanted_call_alone(tokenizer:
         }
         for name in ("book_repair", "move_repair", "close_repair")
     ]
-    for task in rl_family.tasks(rows, 6, 3):
+    for task in rl_family.tasks(rows, 160, 6, 3, "train"):
         (wanted,) = task.payload["gold"]
         right = (wanted[0], json.dumps(wanted[1]))
         wrong = (wanted[0], json.dumps({**wanted[1], "hours": wanted[1]["hours"] + 1}))

@@ -7,12 +7,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from agents.tools.library import functions
 from gym.sandbox import open_sandbox
 from gym.tasksets.open import open_taskset
 from gym.tasksets.task import Task
 from gym.verifiers.result import Status
 from stages.harness.errors import InputError
+from stages.harness.tables import TOOLS, write_table
+from stages.posttraining.params import CALLING
+from stages.rl.episodes import EPISODES
 from stages.rl.families import Families, open_families
+from stages.rl.limits import Limits
+from stages.tools.__main__ import _specified
+
+LIMITS = Limits(context_tokens=1024, turn_tokens=160, max_turns=6)
 
 RIGHT = {
     "arithmetic_words": lambda task: task.payload["answer"],
@@ -33,7 +41,7 @@ def facts(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def families(facts: Path) -> Iterator[Families]:
-    with open_families([*RIGHT, "code", "instructions"], facts) as opened:
+    with open_families([*RIGHT, "code", "instructions"], facts, LIMITS) as opened:
         yield opened
 
 
@@ -79,6 +87,27 @@ def test_a_side_without_problems_is_one_line() -> None:
 
     with pytest.raises(InputError, match="one has no held problem"):
         Families({"one": One()}).tasks("one", "held", 3, 0, 0.0)  # type: ignore[dict-item]
+
+
+def test_families_with_tools_have_episodes_and_sides_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = [_specified(tool) for tool in functions(("math", "statistics"))]
+    write_table(Path("data/tools.parquet"), rows, TOOLS)
+    with open_families(["parity", "worlds", "calls"], tmp_path / "none.parquet", LIMITS) as families:
+        assert families.names == ["parity", "worlds", "calls"]
+        for name in ("worlds", "calls"):
+            train, held = (families.tasks(name, side, 8, 1, 0.0) for side in ("train", "held"))
+            assert len(train) == len(held) == 8
+            assert {task.taskset for task in (*train, *held)} == {name}
+            assert not {task.id for task in train} & {task.id for task in held}
+    with (
+        pytest.raises(InputError, match="your_tools: data/tools.parquet has no tools of an MCP server"),
+        open_families(["your_tools"], tmp_path / "none.parquet", LIMITS),
+    ):
+        raise AssertionError("it opened")
+    assert set(EPISODES) == set(CALLING)
 
 
 def test_a_verifier_that_fails_is_no_wrong_answer(families: Families) -> None:

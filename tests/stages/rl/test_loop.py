@@ -23,6 +23,7 @@ from stages.posttraining.mixture import Mixture, Pool
 from stages.posttraining.packing import Example
 from stages.rl.episodes import ToolUse, tool_tasks
 from stages.rl.families import Families, open_families
+from stages.rl.limits import Limits
 from stages.rl.loop import Loop, RlSetup
 from stages.rl.pairwise import judge, lessons
 from stages.rl.params import RlParams
@@ -32,6 +33,9 @@ from stages.rl.scoring import outcomes
 from tests.stages.optimizers import ONE_PROCESS, muonclip
 
 torch.set_num_threads(1)
+
+
+LIMITS = Limits(context_tokens=1024, turn_tokens=160, max_turns=6)
 
 
 @pytest.fixture(scope="module")
@@ -51,8 +55,9 @@ def start(tmp_path_factory: pytest.TempPathFactory, tokenizer: K2Tokenizer) -> P
 def _params(**changes: Any) -> RlParams:
     base: dict[str, Any] = {
         "iterations": 3,
-        "tool_tasks": 0,
-        "own_tool_tasks": 0,
+        "context_tokens": 1024,
+        "turn_tokens": 160,
+        "max_turns": 6,
         "pool": 8,
         "prompts": 4,
         "samples": 3,
@@ -154,18 +159,19 @@ def test_the_sampler_and_the_trainer_agree_on_log_probabilities(
 
 
 def test_tool_conversations_are_rolled_out_and_judged(tokenizer: K2Tokenizer, tmp_path: Path) -> None:
-    texts = [json.dumps(ToolUse(tokenizer, task).case.declarations) for task in tool_tasks(40, 1, "train")]
+    texts = [json.dumps(ToolUse(tokenizer, task).case.declarations) for task in tool_tasks(LIMITS, 40, 1, "train")]
     words = K2Tokenizer(train_tokenizer(texts, 2000))  # in which a prompt with tools leaves room
     config = K2Config.preset("smoke", vocab_size=words.vocab_size, max_position_embeddings=1024)
     save_checkpoint(K2Model(config, seed=3), tmp_path / "model")
-    params = _params(iterations=1, tool_tasks=1, budget={"scale": 0.1, "penalty": 0.0})
-    loop = Loop(_setup(params, tmp_path / "model", tmp_path / "work", words), Hooks())
-    curve = loop.run()
-    tools = [row for row in loop.rollouts.read(1) if row["taskset"] == "tools"]
+    params = _params(iterations=1, budget={"scale": 0.1, "penalty": 0.0})
+    with open_families(["parity", "worlds"], tmp_path / "none.parquet", LIMITS) as families:
+        loop = Loop(_setup(params, tmp_path / "model", tmp_path / "work", words, families), Hooks())
+        curve = loop.run()
+    tools = [row for row in loop.rollouts.read(1) if row["taskset"] == "worlds"]
     assert len(tools) == 3
     assert all(row["stop"] in ("done", "budget") and row["tokens"] for row in tools)
     assert all(row["status"] == ("scored" if row["stop"] == "done" else "no_answer") for row in tools)
-    assert [row["held_success_tools"] for row in curve] == [0.0, 0.0]  # of a network that knows nothing
+    assert [row["held_success_worlds"] for row in curve] == [0.0, 0.0]  # of a network that knows nothing
 
 
 def test_rewards_are_the_sum_of_their_parts_and_statuses_are_kept(
@@ -193,7 +199,7 @@ def test_every_kind_of_verifiable_task_goes_through_the_loop(
     names = ["arithmetic_words", "reasoning/chain_sum", "code", "instructions"]
     budget = {"scale": 0.04, "penalty": 0.2}
     params = _params(iterations=1, prompts=8, held_tasks=2, eval_every=1, budget=budget)
-    with open_families(names, tmp_path / "none.parquet") as families:
+    with open_families(names, tmp_path / "none.parquet", LIMITS) as families:
         setup = replace(_setup(params, start, tmp_path, tokenizer, families), ptx=None)
         loop = Loop(setup, Hooks())
         curve = loop.run()

@@ -17,6 +17,7 @@ from stages.harness.section import load_section
 from stages.rl import sampling
 from stages.rl.episodes import ToolUse, tool_tasks
 from stages.rl.families import Families
+from stages.rl.limits import Limits
 from stages.rl.params import RlParams
 from stages.rl.rollout import Rollout
 from stages.rl.tasks import RunTasks
@@ -50,7 +51,9 @@ class Scripted:
 
 def test_held_tool_success_counts_whole_conversations(monkeypatch: pytest.MonkeyPatch) -> None:
     tokenizer = K2Tokenizer(train_tokenizer(["a b c d e"], 276))
-    tasks = [task for task in tool_tasks(30, 2, "held") if _expected(tokenizer, task) == "done"][:8]
+    tasks = [task for task in tool_tasks(Limits(1024, 160, 6), 30, 2, "held") if _expected(tokenizer, task) == "done"][
+        :8
+    ]
     turns: dict[str, list[dict[str, Any]]] = {}
     for k, task in enumerate(tasks):
         episode = ToolUse(tokenizer, task)
@@ -58,7 +61,7 @@ def test_held_tool_success_counts_whole_conversations(monkeypatch: pytest.Monkey
         turns[tokenizer.decode(episode.prompt())] = proof if k < 6 else []
     monkeypatch.setattr(sampling, "colocated", lambda *_: Scripted(tokenizer, turns))
     model = K2Model(K2Config.preset("smoke", vocab_size=tokenizer.vocab_size), seed=1)
-    share = sampling.tool_success(model, tokenizer, "tools", tasks, scale=20.0, max_batch=4, context=100_000)
+    share = sampling.tool_success(model, tokenizer, "worlds", tasks, scale=20.0, max_batch=4, context=100_000)
     assert share == 6 / 8
 
 
@@ -95,7 +98,7 @@ def test_what_runs_in_a_sandbox_is_judged_while_others_are_sampled(monkeypatch: 
     start = tokenizer.decode(encode_prompt(tokenizer, list(task.messages)))
     backend = Slow(tokenizer, {start: says})
     p = load_section("rl", RlParams).model_copy(update={"ranks": 1})
-    tasks = RunTasks({"code": [task]}, {}, {}, {})
+    tasks = RunTasks({"code": [task]}, {}, {})
     sampler = sampling.Sampler(p, 0, tokenizer, Families({"code": Code()}), tasks, lambda *_: backend, 10_000)
     group = [Rollout(f"r{k}", "code", 0, 1000) for k in range(2)]
     model = K2Model(K2Config.preset("smoke", vocab_size=tokenizer.vocab_size), seed=1)
