@@ -2,10 +2,20 @@
 
 from dataclasses import dataclass
 
+# K2 report, Appendix F.1, in our words. They hold for every open prompt, beside the rubric of its own.
+CORE = (
+    "clear and relevant: does what was asked, in plain order, and leaves out what does not help",
+    "fluent and engaging: reads like one person speaking to another and brings the matter forward",
+    "objective and grounded: keeps to the matter, with no talk about the answer itself and no flattery",
+)
+
 
 @dataclass(frozen=True)
 class Comparison:
-    """Is `first` the better answer to `question`?"""
+    """Is `first` the better answer to `question`?
+
+    rubric: of an open prompt; empty where one answer is right, which needs no rubric.
+    """
 
     question: str
     first: str
@@ -14,6 +24,6 @@ class Comparison:
 
     def messages(self) -> list[dict[str, str]]:
         """The critic's prompt; it writes the better answer down."""
-        rubric = f"Rubric: {self.rubric}\n" if self.rubric else ""
+        rubric = f"Rubric: {'; '.join(CORE)}\nOf this task: {self.rubric}\n" if self.rubric else ""
         text = f"Which answer is better?\n{rubric}Question: {self.question}\nA: {self.first}\nB: {self.second}"
         return [{"role": "system", "content": "critic"}, {"role": "user", "content": text}]

@@ -5,7 +5,7 @@ from scipy.optimize import minimize
 from k2model.chat.tokenizer import K2Tokenizer, train_tokenizer
 from k2model.config import K2Config
 from k2model.model import K2Model
-from stages.posttraining.comparison import Comparison
+from stages.posttraining.comparison import CORE, Comparison
 from stages.rl.bradley_terry import RIDGE, rewards, strengths
 from stages.rl.pairwise import judge, lessons, win_matrix
 from stages.rl.rubrics import violations
@@ -69,9 +69,10 @@ def test_a_planted_hack_always_loses_whatever_the_critic_says(plain: str, hacked
     assert found[1] < 0.1
 
 
-@pytest.mark.parametrize("text", ["A good question needs a clear subject.", "The great idea of Newton was gravity."])
-def test_an_honest_sentence_is_no_hack(text: str) -> None:
-    assert violations(text) == []
+def test_the_core_rubrics_stand_beside_the_tasks_own_and_a_question_with_one_answer_has_none() -> None:
+    (_, asked) = Comparison("q", "a", "b", "names the tide").messages()
+    assert all(rubric in asked["content"] for rubric in (*CORE, "names the tide"))
+    assert Comparison("q", "a", "b").messages()[1]["content"] == "Which answer is better?\nQuestion: q\nA: a\nB: b"
 
 
 def test_a_comparison_longer_than_the_context_is_a_tie_and_no_lesson() -> None:
