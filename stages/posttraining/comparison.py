@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from gym.tasksets.open_damage import Pair
+
 # K2 report, Appendix F.1, in our words. They hold for every open prompt, beside the rubric of its own.
 CORE = (
     "clear and relevant: does what was asked, in plain order, and leaves out what does not help",
@@ -21,6 +23,15 @@ class Comparison:
     first: str
     second: str
     rubric: str = ""
+
+    @classmethod
+    def of(cls, pair: Pair) -> "Comparison":
+        """The better answer stands first."""
+        return cls(pair.prompt.text, pair.better, pair.worse, pair.prompt.points)
+
+    @property
+    def swapped(self) -> "Comparison":
+        return Comparison(self.question, self.second, self.first, self.rubric)
 
     def messages(self) -> list[dict[str, str]]:
         """The critic's prompt; it writes the better answer down."""

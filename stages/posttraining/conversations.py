@@ -73,13 +73,15 @@ def demonstration(taskset: Elementary, task: Task) -> Conversation:
 
 
 def comparison(task: Task, rng: np.random.Generator) -> Conversation:
-    """A right and a wrong answer for the critic to compare, in random order."""
+    """A right and a wrong answer for the critic to compare."""
     right, wrong = task.payload["answer"], str(rng.choice(task.payload["wrong"]))
-    first_is_right = bool(rng.integers(2))
-    pair = (right, wrong) if first_is_right else (wrong, right)
-    question = str(task.messages[-1]["content"])
-    messages = Comparison(question, *pair).messages()
-    return [*messages, {"role": "assistant", "content": right}], None
+    return compared(Comparison(str(task.messages[-1]["content"]), right, wrong), rng)
+
+
+def compared(known: Comparison, rng: np.random.Generator) -> Conversation:
+    """A comparison whose first answer is the better one, as the critic settles it; shown in random order."""
+    asked = known if rng.integers(2) else known.swapped
+    return [*asked.messages(), {"role": "assistant", "content": known.first}], None
 
 
 def encode(

@@ -7,10 +7,12 @@ import numpy as np
 
 from gym.decontaminate import Index
 from gym.tasksets.elementary import Elementary
+from gym.tasksets.open_damage import LEARNED, answered, known_pairs
 from k2model.chat.tokenizer import K2Tokenizer
 from stages.harness.errors import InputError
 from stages.harness.seeds import rng, seed32
-from stages.posttraining.conversations import Conversation, clean, comparison, demonstration, encode
+from stages.posttraining.comparison import Comparison
+from stages.posttraining.conversations import Conversation, clean, compared, comparison, demonstration, encode
 from stages.posttraining.packing import Example, plan
 
 
@@ -99,4 +101,18 @@ def demonstrate(
             conversations.append(demonstration(taskset, task))
             conversations.append(comparison(task, draw))
     conversations, dropped = clean(conversations, index or Index())
+    return encode(tokenizer, conversations, longest)[0], dropped
+
+
+def compare_open(
+    tokenizer: K2Tokenizer, count: int, longest: int, seed: int, index: Index | None = None
+) -> tuple[list[Example], int]:
+    """So many comparisons about open prompts for the critic: a written answer beside a damaged one.
+
+    Args:
+        index: benchmarks' texts; what overlaps is left out and counted in the second result.
+    """
+    draw = rng(seed, "critic", "open")
+    pairs = known_pairs(answered("train"), LEARNED, count, seed32(seed, "comparisons"))
+    conversations, dropped = clean([compared(Comparison.of(pair), draw) for pair in pairs], index or Index())
     return encode(tokenizer, conversations, longest)[0], dropped

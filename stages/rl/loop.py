@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 
 from gym.decontaminate import Index
@@ -17,7 +18,7 @@ from k2model.chat.tokenizer import K2Tokenizer
 from k2model.model import K2Model
 from k2model.training.engine import TrainEngine
 from stages.harness.hooks import Hooks
-from stages.harness.seeds import rng
+from stages.harness.seeds import rng, seed32
 from stages.measure.tasks import solved
 from stages.posttraining.comparison import Comparison
 from stages.posttraining.mixture import Mixture
@@ -26,6 +27,7 @@ from stages.rl import pairwise, records
 from stages.rl.backends import open_backend
 from stages.rl.episodes import EPISODES
 from stages.rl.families import Families
+from stages.rl.held_critic import accuracy, open_measures
 from stages.rl.params import RlParams
 from stages.rl.prompts import Pool
 from stages.rl.sampling import Sampler, tool_success
@@ -44,6 +46,7 @@ class RlSetup:
     ptx: rows of quality data, each step takes the next `ptx_rows`; None: the PTX loss is off.
     families, difficulty: the open tasksets to train on, and how hard their problems are.
     index: benchmarks' texts; tasks that overlap are not trained on.
+    judge: compares answers in the policy's place.
     """
 
     params: RlParams
@@ -55,6 +58,7 @@ class RlSetup:
     families: Families
     difficulty: float
     index: Index = field(default_factory=Index)
+    judge: pairwise.Judge | None = None
 
 
 class Loop:
@@ -64,6 +68,7 @@ class Loop:
         tasks: what it trains on and is measured on.
         rollouts: the finished rollouts of every iteration.
         seconds: wall time of this process by phase (sample, score, update, evaluate).
+        unjudged: comparisons of the iteration that got no verdict.
     """
 
     def __init__(self, setup: RlSetup, hooks: Hooks) -> None:
@@ -92,6 +97,7 @@ class Loop:
         )
         self.rollouts = records.RolloutFiles(setup.work / "rollouts")
         self.seconds: dict[str, float] = {}
+        self.unjudged = 0
         self.state = State({name: Pool.fresh(len(tasks)) for name, tasks in self.tasks.train.items()})
 
     def run(self) -> list[dict[str, float]]:
@@ -122,7 +128,7 @@ class Loop:
             finished, sampled = self.sampler.sample(self.engine, state, temperature)
         with self._phase("score"):
             rows: list[records.Row] = []
-            even = 0
+            even = self.unjudged = 0
             for group in finished:
                 parts = score(group, state, p, self._judge)
                 rewards = [part.total for part in parts]
@@ -140,6 +146,7 @@ class Loop:
         state.iteration += 1
         with self._phase("evaluate"):
             summary: dict[str, float] = {"temperature": temperature, "sampled_tokens": sampled, "even_groups": even}
+            summary["unjudged"] = self.unjudged
             summary |= records.summary(rows, reports, self.setup.families.names)
             due = state.iteration == p.iterations or state.iteration % p.eval_every == 0
             self._record(summary | (self.engine.led(self._evaluate) if due else {}))
@@ -152,8 +159,13 @@ class Loop:
         yield
         self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - began
 
-    def _judge(self, comparisons: Sequence[Comparison]) -> list[float]:
-        return self.engine.led(lambda model: pairwise.judge(model, self.tokenizer, comparisons))
+    def _judge(self, comparisons: Sequence[Comparison]) -> Sequence[float | None]:
+        verdicts = self.engine.led(lambda model: self._critic(model)(comparisons))
+        self.unjudged += sum(verdict is None for verdict in verdicts)
+        return verdicts
+
+    def _critic(self, model: K2Model) -> pairwise.Judge:
+        return self.setup.judge or partial(pairwise.judge, model, self.tokenizer)
 
     def temperature(self) -> float:
         """High early, low late (K2 report §3.2.3), along a cosine."""
@@ -216,8 +228,9 @@ class Loop:
         return pairwise.lessons(self.tokenizer, [judged[k] for k in chosen], self.context)
 
     def _evaluate(self, model: K2Model) -> dict[str, float]:
-        """Greedy success on held problems, and the critic's accuracy on held pairs."""
+        """Greedy success on held problems, and the critic's verdicts on held pairs."""
         p = self.p
+        critic = self._critic(model)
         measures: dict[str, float] = {}
         for family, tasks in self.tasks.held.items():
             if family in EPISODES:
@@ -237,7 +250,10 @@ class Loop:
                 measures[f"held_success_{family}"] = sum(known) / len(known)
         pairs = [task for tasks in self.tasks.held.values() for task in tasks if "wrong" in task.payload]
         if p.critic.held_pairs and pairs:
-            measures["held_critic_accuracy"] = pairwise.accuracy(model, self.tokenizer, pairs, p.critic.held_pairs)
+            share = accuracy(critic, pairs, p.critic.held_pairs)
+            measures |= {} if share is None else {"held_critic_accuracy": share}
+        if p.critic.held_open_pairs:
+            measures |= open_measures(critic, p.critic.held_open_pairs, seed32(self.setup.seed, "held critic"))
         return measures
 
     def _record(self, measures: dict[str, float]) -> None:

@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
-from gym.tasksets.task import Task
 from k2model.chat.messages import encode_chat, encode_prompt
 from k2model.chat.tokenizer import K2Tokenizer
 from k2model.model import K2Model
@@ -23,20 +22,22 @@ from stages.rl.rows import group_rows
 from stages.rl.rubrics import violations
 
 ROWS = 64
-Judge = Callable[[Sequence[Comparison]], Sequence[float]]  # the probability that the first answer is the better one
+# The probability that the first answer is the better one; None where there is no verdict.
+Judge = Callable[[Sequence[Comparison]], Sequence[float | None]]
 
 
 @torch.no_grad()
-def judge(model: K2Model, tokenizer: K2Tokenizer, comparisons: Sequence[Comparison]) -> list[float]:
+def judge(model: K2Model, tokenizer: K2Tokenizer, comparisons: Sequence[Comparison]) -> list[float | None]:
     """The probability that the first answer is the better one: σ of the difference between the log-probabilities of
-    writing down the first and the second, each per token; 0.5 for a comparison that is longer than the context."""
-    chances = [0.5] * len(comparisons)
+    writing down the first and the second, each per token; None for a comparison longer than the context."""
+    chances: list[float | None] = [None] * len(comparisons)
     fitting: list[tuple[int, list[Rollout]]] = []
     for number, comparison in enumerate(comparisons):
         prompt = encode_prompt(tokenizer, comparison.messages())
         prompt += tokenizer.encode("<think></think>", parse_special=True)
         group = [_written(tokenizer, prompt, answer) for answer in (comparison.first, comparison.second)]
-        if max(len(rollout.tokens) for rollout in group) <= model.config.max_position_embeddings:
+        # The row holds the prompt once and both answers.
+        if sum(len(rollout.tokens) for rollout in group) - len(prompt) <= model.config.max_position_embeddings:
             fitting.append((number, group))
     for start in range(0, len(fitting), ROWS):
         part = fitting[start : start + ROWS]
@@ -59,11 +60,29 @@ def _written(tokenizer: K2Tokenizer, prompt: Sequence[int], answer: str) -> Roll
     return rollout
 
 
-def win_matrix(question: str, answers: Sequence[str], rubric: str, judge: Judge) -> Matrix:
+def both_orders(judge: Judge, comparisons: Sequence[Comparison]) -> list[tuple[float, float] | None]:
+    """For each comparison the probability that its first answer wins, shown first and shown second, asked in one batch.
+
+    None where one of the two verdicts is missing: with a single one a prejudice for a place would not cancel.
+    """
+    chances = judge([asked for one in comparisons for asked in (one, one.swapped)])
+    verdicts: list[tuple[float, float] | None] = []
+    for shown_first, other_first in zip(chances[0::2], chances[1::2], strict=True):
+        if shown_first is None or other_first is None:
+            verdicts.append(None)
+        else:
+            verdicts.append((shown_first, 1.0 - other_first))
+    return verdicts
+
+
+def win_matrix(question: str, answers: Sequence[str], rubric: str, judge: Judge, neighbours: int = 0) -> Matrix:
     """w[i, j]: the probability that answer i beats answer j, the mean over both orders of asking.
 
-    w[i, j] + w[j, i] = 1, the diagonal is 0. Equal answers tie without a question. An answer that breaks a
-    prescriptive rubric loses to one that breaks fewer.
+    w[i, j] + w[j, i] = 1, or both are 0 where the two never met; the diagonal is 0. Equal answers tie without a
+    question. An answer that breaks a prescriptive rubric loses to one that breaks fewer.
+
+    Args:
+        neighbours: each answer meets so many that follow it, in a ring; 0: all meet.
     """
     count = len(answers)
     broken = [len(violations(answer)) for answer in answers]
@@ -72,17 +91,16 @@ def win_matrix(question: str, answers: Sequence[str], rubric: str, judge: Judge)
     for i in range(count):
         for j in range(i + 1, count):
             if answers[i] == answers[j]:
-                wins[i, j] = 0.5
+                wins[i, j] = wins[j, i] = 0.5
             elif broken[i] != broken[j]:
-                wins[i, j] = float(broken[i] < broken[j])
-            else:
+                wins[i, j], wins[j, i] = float(broken[i] < broken[j]), float(broken[j] < broken[i])
+            elif not neighbours or min(j - i, count - j + i) <= neighbours:
                 asked.append((i, j))
-    both = [Comparison(question, answers[a], answers[b], rubric) for i, j in asked for a, b in ((i, j), (j, i))]
-    chances = judge(both)
-    for number, (i, j) in enumerate(asked):
-        wins[i, j] = (chances[2 * number] + 1.0 - chances[2 * number + 1]) / 2.0
-    lower = np.tril_indices(count, -1)
-    wins[lower] = 1.0 - wins.T[lower]
+    verdicts = both_orders(judge, [Comparison(question, answers[i], answers[j], rubric) for i, j in asked])
+    for (i, j), verdict in zip(asked, verdicts, strict=True):
+        if verdict is not None:
+            wins[i, j] = sum(verdict) / 2.0
+            wins[j, i] = 1.0 - wins[i, j]
     return wins
 
 
@@ -95,26 +113,7 @@ def lessons(tokenizer: K2Tokenizer, outcomes: Sequence[Comparison], longest: int
     examples = []
     for outcome in outcomes:
         answer = {"role": "assistant", "content": outcome.first}
-        swapped = Comparison(outcome.question, outcome.second, outcome.first, outcome.rubric)
-        for asked in (outcome, swapped):
+        for asked in (outcome, outcome.swapped):
             encoded = encode_chat(tokenizer, [*asked.messages(), answer])
             examples.append(Example(encoded.ids, encoded.loss_mask))
     return [example for example in examples if example.inputs <= longest]
-
-
-def accuracy(model: K2Model, tokenizer: K2Tokenizer, tasks: Sequence[Task], most: int) -> float:
-    """Share of comparisons in which the right answer beats a wrong one, over both orders; a tie counts half.
-
-    `payload["answer"]` against each of `payload["wrong"]`, of tasks in turn until there are `most` comparisons.
-    """
-    deepest = max(len(task.payload["wrong"]) for task in tasks)
-    pairs = [
-        (str(task.messages[-1]["content"]), str(task.payload["answer"]), str(task.payload["wrong"][depth]))
-        for depth in range(deepest)
-        for task in tasks
-        if depth < len(task.payload["wrong"])
-    ][:most]
-    both = [Comparison(q, *order) for q, right, wrong in pairs for order in ((right, wrong), (wrong, right))]
-    chances = judge(model, tokenizer, both)
-    margins = [chances[2 * k] - chances[2 * k + 1] for k in range(len(pairs))]
-    return sum(1.0 if margin > 0 else 0.5 if margin == 0 else 0.0 for margin in margins) / len(margins)

@@ -45,15 +45,19 @@ class ToggleParams(Section):
 class CriticParams(Section):
     """Self-critique. `open_prompts` per iteration are ranked by the critic; `coefficient` 0 opens its loop.
 
+    neighbours: each answer to an open prompt is compared with so many that follow it, in a ring; 0: with all.
     pairs: comparisons that the critic learns from in an optimizer step, each in both orders, drawn from the newest
-    `window` ones that verifiable rollouts gave. held_pairs: comparisons about held problems that measure it.
+    `window` ones that verifiable rollouts gave. held_pairs, held_open_pairs: comparisons about held problems, and
+    about held open prompts, that measure it.
     """
 
     open_prompts: int = Field(ge=0)
+    neighbours: int = Field(ge=0)
     coefficient: float = Field(ge=0)
     pairs: int = Field(ge=0)
     window: int = Field(ge=1)
     held_pairs: int = Field(ge=0)
+    held_open_pairs: int = Field(ge=0, le=48)
 
 
 class RolloutParams(Section):

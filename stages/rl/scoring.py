@@ -20,7 +20,7 @@ def score(group: Finished, state: State, p: RlParams, judge: Judge) -> list[Part
         judge: the critic; it ranks the answers to open prompts.
     """
     if group.family == OPEN:
-        wins = win_matrix(group.question, group.answers, group.task.payload["rubric"], judge)
+        wins = win_matrix(group.question, group.answers, group.task.payload["rubric"], judge, p.critic.neighbours)
         scores = [float(reward) for reward in rewards(wins)]
     else:
         known = [verdict.score for verdict in group.verdicts if verdict.score is not None]

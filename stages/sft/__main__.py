@@ -41,7 +41,7 @@ from stages.posttraining.conversations import (
     split,
     trajectories,
 )
-from stages.posttraining.mixture import Mixture, Pool, demonstrate
+from stages.posttraining.mixture import Mixture, Pool, compare_open, demonstrate
 from stages.posttraining.packing import Example
 from stages.posttraining.params import TasksParams
 from stages.posttraining.text import text_examples
@@ -84,6 +84,10 @@ def main() -> None:
         questions = choose(facts_of_training(), p.facts, stage.rng("facts")) if p.facts else []
         answered, dropped_questions = clean([answer(fact) for fact in questions], index)
         demonstrations += encode(tokenizer, answered, p.sequence_length)[0]
+        comparisons, dropped_comparisons = compare_open(
+            tokenizer, p.comparisons, p.sequence_length, stage.seed("comparisons"), index
+        )
+        demonstrations += comparisons
         text_tokens = round(p.text_share * p.steps * p.rows_per_step * p.sequence_length)
         text = text_examples(CORPUS, tokenizer, text_tokens, p.sequence_length, index, stage.rng("text"))
         pools = [
@@ -132,9 +136,11 @@ def main() -> None:
             "loss": float(np.mean(losses[-10:])),
             **_counts(conversations),
             "demonstrations": len(demonstrations),
+            "comparisons": len(comparisons),
             "overlapping": sum(each.dropped for each in conversations.values())
             + dropped_demonstrations
-            + dropped_questions,
+            + dropped_questions
+            + dropped_comparisons,
             "overlapping_tools": sum(each.declaring for each in conversations.values()),
         }
         metrics |= reached
@@ -144,7 +150,7 @@ def main() -> None:
             made_here("trajectories of simulated tool use and of repairs", f"{learned['trajectories']:,} kept"),
             made_here("conversations on declared tools", f"{learned['requests']:,} kept"),
             made_here("single turns on declared tools", f"{learned['singles']:,} kept"),
-            made_here("demonstrations of elementary tasks, and answered questions", f"{len(demonstrations):,}"),
+            made_here("demonstrations of tasks, answered questions, comparisons", f"{len(demonstrations):,}"),
         ]
         made = records(stage, stage.start, data, metrics)
         out, dtype = stage.place(OUT), engine.weight_dtype

@@ -11,6 +11,7 @@ class SftParams(TrainingSection):
     trajectory_share, request_share, single_share, text_share: of the rows: conversations in worlds and coding sessions,
     whole conversations on declared tools, single turns on such, plain text; the others hold demonstrations.
     facts: questions about training documents with their answers, among the demonstrations.
+    comparisons: of a good answer to an open prompt with a damaged one, for the critic, among the demonstrations.
     cut_long: a trajectory longer than a row is learned up to the last whole turn that fits, else it is left out.
     """
 
@@ -28,6 +29,7 @@ class SftParams(TrainingSection):
     text_share: float = Field(ge=0, lt=1)
     demonstrations: dict[str, int]
     facts: int = Field(ge=0)
+    comparisons: int = Field(ge=0)
     held_fraction: float = Field(gt=0, lt=1)
     eval_calls: int = Field(ge=0)
     eval_tasks: int = Field(ge=0)

@@ -5,12 +5,14 @@ import math
 import pytest
 import torch
 
+from gym.decontaminate import Index
+from gym.tasksets.open_damage import answered
 from k2model.chat.tokenizer import K2Tokenizer, train_tokenizer
 from k2model.config import K2Config
 from k2model.model import K2Model
 from stages.harness.errors import InputError
 from stages.posttraining.conversations import Conversation, encode
-from stages.posttraining.mixture import Mixture, Pool
+from stages.posttraining.mixture import Mixture, Pool, compare_open
 from stages.posttraining.packing import Example, pack
 
 torch.set_num_threads(1)
@@ -54,3 +56,29 @@ def test_rows_follow_the_shares_from_the_beginning() -> None:
     assert {kind: kinds.count(kind) for kind in shares} == {"a": 24, "b": 12, "c": 4, "d": 0}
     for end in range(1, 40):
         assert all(abs(kinds[:end].count(kind) - share * end) <= 1 for kind, share in shares.items())
+
+
+def test_comparisons_about_open_prompts_teach_the_better_answer_from_either_place() -> None:
+    train = answered("train")
+    tokenizer = K2Tokenizer(train_tokenizer([prompt.text + prompt.answer for prompt in train], 1200))
+    examples, dropped = compare_open(tokenizer, 28, 2048, 3)
+    assert (len(examples), dropped) == (28, 0)
+    assert compare_open(tokenizer, 28, 2048, 3) == (examples, 0)
+    assert compare_open(tokenizer, 0, 2048, 3) == ([], 0)
+    good = [prompt.answer for prompt in train]
+    places = []
+    for example in examples:
+        text = tokenizer.decode(list(example.ids))
+        asked, written = text.rsplit("</think>", 1)
+        answer = next(one for one in good if written.startswith(one) and (f"A: {one}" in asked or f"B: {one}" in asked))
+        places.append(f"A: {answer}" in asked)
+    assert 5 < sum(places) < 23
+
+
+def test_a_comparison_that_quotes_a_benchmark_is_left_out() -> None:
+    tokenizer = K2Tokenizer(train_tokenizer([prompt.answer for prompt in answered("train")], 400))
+    index = Index()
+    index.add("planted", [prompt.text + " and so on and on and on" for prompt in answered("train")])
+    examples, dropped = compare_open(tokenizer, 20, 100_000, 3, index)
+    assert dropped > 5
+    assert len(examples) + dropped == 20

@@ -45,7 +45,11 @@ def _params(**changes: Any) -> RlParams:
         "length_reward": 0.5, "repeat_penalty": 0.1, "toggle": {"every": 0, "accuracy": 0.5, "percentile": 90.0},
         "ptx": 0.0, "ptx_rows": 0, "ptx_length": 64,
         "ptx_demonstrations": {},
-        "critic": {"open_prompts": 0, "coefficient": 0.0, "pairs": 0, "window": 1, "held_pairs": 0}, "held_tasks": 4,
+        "critic": {
+            "open_prompts": 0, "neighbours": 0, "coefficient": 0.0, "pairs": 0, "window": 1, "held_pairs": 0,
+            "held_open_pairs": 0,
+        },
+        "held_tasks": 4,
         "eval_every": 2, "max_batch": 8, "checkpoint_every": 2,
         "rollouts": {"backend": "colocated", "url": "", "max_failed_share": 0.2}, "fake_quant": False,
     }  # fmt: skip

@@ -33,6 +33,10 @@ from stages.rl.scoring import outcomes
 from tests.stages.optimizers import ONE_PROCESS, muonclip
 
 torch.set_num_threads(1)
+CRITIC = {
+    "open_prompts": 1, "neighbours": 0, "coefficient": 0.2, "pairs": 2, "window": 20, "held_pairs": 4,
+    "held_open_pairs": 0,
+}  # fmt: skip
 
 
 LIMITS = Limits(context_tokens=1024, turn_tokens=160, max_turns=6)
@@ -46,7 +50,7 @@ def tokenizer() -> K2Tokenizer:
 
 @pytest.fixture(scope="module")
 def start(tmp_path_factory: pytest.TempPathFactory, tokenizer: K2Tokenizer) -> Path:
-    config = K2Config.preset("smoke", vocab_size=tokenizer.vocab_size, max_position_embeddings=1024)
+    config = K2Config.preset("smoke", vocab_size=tokenizer.vocab_size, max_position_embeddings=4096)
     path = tmp_path_factory.mktemp("start") / "model"
     save_checkpoint(K2Model(config, seed=3), path)
     return path
@@ -79,7 +83,7 @@ def _params(**changes: Any) -> RlParams:
         "ptx_rows": 1,
         "ptx_length": 64,
         "ptx_demonstrations": {},
-        "critic": {"open_prompts": 1, "coefficient": 0.2, "pairs": 2, "window": 20, "held_pairs": 4},
+        "critic": CRITIC,
         "held_tasks": 4,
         "eval_every": 2,
         "max_batch": 16,
@@ -209,6 +213,15 @@ def test_every_kind_of_verifiable_task_goes_through_the_loop(
     assert all(row["status"] in ("scored", "no_answer") for row in records)
 
 
+def test_the_critics_measures_are_in_the_curve(start: Path, tokenizer: K2Tokenizer, tmp_path: Path) -> None:
+    params = _params(iterations=1, eval_every=1, critic=CRITIC | {"held_open_pairs": 3})
+    before, after = Loop(_setup(params, start, tmp_path, tokenizer), Hooks()).run()
+    names = {"held_critic_agreement", "held_critic_position_bias", "held_critic_length_bias", "held_critic_missing"}
+    assert names < set(before)
+    assert names < set(after)
+    assert after["unjudged"] == 0
+
+
 def test_the_critic_learns_from_verified_answers_in_both_orders(start: Path, tokenizer: K2Tokenizer) -> None:
     task = open_taskset("parity").tasks(1, 0, 0.0)[0]
     right, wrong = Result(1.0, Status.SCORED, ""), Result(0.0, Status.SCORED, "")
@@ -227,7 +240,7 @@ def test_outcomes_are_kept_only_with_the_critics_loop_closed(
     start: Path, tokenizer: K2Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("stages.rl.loop.outcomes", lambda group: [Comparison(group.family, "a", "b")] * 9)
-    critic = {"open_prompts": 1, "coefficient": 0.2, "pairs": 2, "window": 5, "held_pairs": 0}
+    critic = CRITIC | {"window": 5, "held_pairs": 0, "held_open_pairs": 0}
     for coefficient, kept in ((0.2, 5), (0.0, 0)):
         params = _params(critic=critic | {"coefficient": coefficient}, iterations=1)
         loop = Loop(_setup(params, start, tmp_path / str(coefficient), tokenizer), Hooks())

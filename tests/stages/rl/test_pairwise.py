@@ -69,17 +69,43 @@ def test_a_planted_hack_always_loses_whatever_the_critic_says(plain: str, hacked
     assert found[1] < 0.1
 
 
+def test_in_a_ring_each_answer_meets_its_neighbours_and_the_order_is_found_all_the_same() -> None:
+    asked: list[Comparison] = []
+
+    def judge(some: list[Comparison]) -> list[float]:
+        asked.extend(some)
+        return _fair(some)
+
+    answers = ["a" * (1 + 3 * k % 8) for k in range(8)]
+    found = rewards(win_matrix("q", answers, "", judge, neighbours=1))
+    assert len(asked) == 16, "eight pairs in both orders"
+    assert int(np.argmax(found)) == answers.index(max(answers))
+    assert int(np.argmin(found)) == answers.index(min(answers))
+    every = win_matrix("q", answers, "", _fair)
+    assert np.array_equal(win_matrix("q", answers, "", _fair, neighbours=4), every)
+    assert (every + every.T == 1 - np.eye(8)).all()
+
+
+def test_a_pair_without_both_verdicts_is_not_played() -> None:
+    wins = win_matrix("q", ["a", "aa", "aaa"], "", lambda some: [None, *_fair(some)[1:]])
+    assert wins[0, 1] == wins[1, 0] == 0
+    assert wins[0, 2] + wins[2, 0] == pytest.approx(1)
+    found = rewards(wins)
+    assert found[2] == max(found)
+    assert rewards(win_matrix("q", ["a", "b"], "", lambda some: [None] * len(some))) == pytest.approx([0.5, 0.5])
+
+
 def test_the_core_rubrics_stand_beside_the_tasks_own_and_a_question_with_one_answer_has_none() -> None:
     (_, asked) = Comparison("q", "a", "b", "names the tide").messages()
     assert all(rubric in asked["content"] for rubric in (*CORE, "names the tide"))
     assert Comparison("q", "a", "b").messages()[1]["content"] == "Which answer is better?\nQuestion: q\nA: a\nB: b"
 
 
-def test_a_comparison_longer_than_the_context_is_a_tie_and_no_lesson() -> None:
+def test_a_comparison_longer_than_the_context_has_no_verdict_and_is_no_lesson() -> None:
     tokenizer = K2Tokenizer(train_tokenizer(["Which answer is better? odd even " * 40], 290))
     config = K2Config.preset("smoke", vocab_size=tokenizer.vocab_size, max_position_embeddings=128)
     model = K2Model(config, seed=3).eval()
     short, long = Comparison("q", "odd", "even"), Comparison("q", "odd", "even " * 200)
     (alone,) = judge(model, tokenizer, [short])
-    assert judge(model, tokenizer, [long, short, long]) == [0.5, pytest.approx(alone, abs=1e-6), 0.5]
+    assert judge(model, tokenizer, [long, short, long]) == [None, pytest.approx(alone, abs=1e-6), None]
     assert [example.inputs <= 128 for example in lessons(tokenizer, [long, short], 128)] == [True, True]
