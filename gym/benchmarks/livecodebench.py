@@ -5,6 +5,7 @@ lines with a fence enclose the program, the official names are imported before i
 status is ignored. The score also counts a program that is right as a file of its own where upstream's harness fails it:
 on `global`, `from __future__`, `open(0)`, `sys.stdout.buffer`, in a fence that never closes, or in none. What a method
 returns is compared as plain values, so that an object that says it equals everything equals nothing.
+`stdin_programs` is a built-in set under the same rule.
 """
 
 import base64
@@ -15,13 +16,12 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal, InvalidOperation
-from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
 
 from gym.benchmarks import base
-from gym.benchmarks.base import Benchmark, DataError, Grade, Reply, Sample
+from gym.benchmarks.base import Benchmark, DataError, Grade, Manifest, Reply, Sample
 from gym.benchmarks.livecodebench_inside import PREAMBLE
 from gym.sandbox import Job, Limits, Verdict
 from gym.verifiers.code import call_many
@@ -186,7 +186,7 @@ def generated() -> list[dict[str, Any]]:
                 )
             rows.append(
                 {
-                    "question_id": f"builtin-{number}-{kind}",
+                    "question_id": f"program-{number}-{kind}",
                     "question_content": statement,
                     "contest_date": "2025-01-01T00:00:00",
                     "starter_code": starter,
@@ -201,7 +201,7 @@ def generated() -> list[dict[str, Any]]:
 
 
 class LiveCodeBench(Benchmark):
-    """`path` is the official `code_generation_lite` as JSON Lines; only problems inside `window` are asked."""
+    """`path` is the official `code_generation_lite`, a file or a folder; only what lies in `window` is asked."""
 
     name = "livecodebench_v6"
     sandbox = True
@@ -209,14 +209,11 @@ class LiveCodeBench(Benchmark):
 
     def __init__(self, path: Path | None = None, window: tuple[str, str] = WINDOW) -> None:
         super().__init__()
-        inside = partial(_in_window, window=window)
-        self.rows, self.manifest = base.source(
-            self.name,
-            path,
-            lambda file: inside(base.read_jsonl(file)),
-            lambda: inside(generated()),
-            builtin="livecodebench",
-        )
+        self.window = window
+        self.rows, self.manifest = self._read(path)
+
+    def _read(self, path: Path | None) -> tuple[list[dict[str, Any]], Manifest]:
+        return base.official(self.name, path, lambda file: _in_window(base.read_rows(file), self.window))
 
     def items(self) -> list[Sample]:
         samples = []
@@ -284,3 +281,12 @@ class LiveCodeBench(Benchmark):
         if "solution" not in sample.gold:
             raise DataError(f"{self.name}: the official data has no reference programs")
         return Reply(f"```python\n{sample.gold['solution']}\n```")
+
+
+class StdinPrograms(LiveCodeBench):
+    """Four problems, each by standard input and as a method; expected outputs come from a brute-force oracle."""
+
+    name = "stdin_programs"
+
+    def _read(self, path: Path | None) -> tuple[list[dict[str, Any]], Manifest]:
+        return base.built_in(self.name, path, generated())

@@ -1,7 +1,8 @@
 """MMLU: five solved questions of the subject, then the question, as in the official `evaluate.py`. Official CSV files.
 
 The official code compares the likelihoods of the four letters as the next token; an answer in words is read by its
-first letter (`mmlu_official`). The score also counts a letter that is said in another usual form.
+first letter (`mmlu_official`). The score also counts a letter that is said in another usual form. `arithmetic_mc` is a
+built-in set under the same rule.
 """
 
 import csv
@@ -12,7 +13,7 @@ from random import Random
 from typing import Any
 
 from gym.benchmarks import base, extract
-from gym.benchmarks.base import Benchmark, DataError, Grade, Reply, Sample
+from gym.benchmarks.base import Benchmark, Choices, DataError, Grade, Manifest, Reply, Sample
 
 SHOTS = 5
 Row = tuple[str, str, str, str, str, str]  # question, four choices, letter
@@ -43,11 +44,6 @@ def _folder(path: Path) -> list[SubjectQuestion]:
     return _questions(dev, test)
 
 
-def _generated() -> list[SubjectQuestion]:
-    rows = generated()
-    return _questions(rows, {subject: some[SHOTS:] for subject, some in rows.items()})
-
-
 def _subject(folder: Path, part: str) -> dict[str, list[Row]]:
     by_subject: dict[str, list[Row]] = {}
     for path in sorted((folder / part).glob(f"*_{part}.csv")):
@@ -68,8 +64,8 @@ def _row(rng: Random, question: str, right: str, wrong: Sequence[str]) -> Row:
 
 
 def generated(n: int = 25) -> dict[str, list[Row]]:
-    """Computed questions for four of the official subjects, `n` each; the first five are the shots."""
-    rng = Random("mmlu")
+    """Computed questions of four subjects, `n` each; the first five are the shots."""
+    rng = Random("arithmetic_mc")
     by_subject: dict[str, list[Row]] = {}
     rows = []
     for _ in range(n):
@@ -104,26 +100,39 @@ def _block(row: Row, *, solved: bool) -> str:
     return "\n".join(lines) + "\nAnswer:" + (f" {row[5]}\n\n" if solved else "")
 
 
+def _question(row: Row) -> str:
+    return f"Question: {row[0].strip()}\nAnswer:"
+
+
 class Mmlu(Benchmark):
     """`path` is the official folder with `dev/` and `test/`."""
 
     name = "mmlu"
+    multiple_choice = True
 
     def __init__(self, path: Path | None = None) -> None:
         super().__init__()
-        self.questions, self.manifest = base.source(
-            self.name, path, _folder, _generated, listed=lambda question: question.row
-        )
+        questions, self.manifest = self._read(path)
+        self.questions = {f"{question.subject}-{question.number}": question for question in questions}
+
+    def _read(self, path: Path | None) -> tuple[list[SubjectQuestion], Manifest]:
+        return base.official(self.name, path, _folder)
 
     def items(self) -> list[Sample]:
         samples = []
-        for asked in self.questions:
+        for name, asked in self.questions.items():
             about = asked.subject.replace("_", " ")
             head = f"The following are multiple choice questions (with answers) about {about}.\n\n"
             text = head + "".join(_block(row, solved=True) for row in asked.shots) + _block(asked.row, solved=False)
-            name = f"{asked.subject}-{asked.number}"
             samples.append(Sample(name, base.user(text), {"letter": asked.row[5]}, group=asked.subject))
         return samples
+
+    def choices(self, sample: Sample) -> Choices:
+        """As lm_eval's `mmlu_continuation`, with the solved questions before it."""
+        asked = self.questions[sample.id]
+        head = f"The following are questions (with answers) about {asked.subject.replace('_', ' ')}.\n\n"
+        shots = "".join(f"{_question(row)} {row['ABCD'.index(row[5]) + 1]}\n\n" for row in asked.shots)
+        return Choices(head + shots + _question(asked.row), asked.row[1:5], "ABCD".index(asked.row[5]))
 
     def grade(self, sample: Sample, reply: Reply) -> Grade:
         first_line = reply.text.strip().split("\n", 1)[0]  # a base model goes on with questions of its own
@@ -143,3 +152,14 @@ class Mmlu(Benchmark):
             by_subject.setdefault(row["group"], []).append(row["score"])
         macro = sum(sum(scores) / len(scores) for scores in by_subject.values()) / len(by_subject)
         return {"macro": macro, "official": base.mean_part(rows, "official")}
+
+
+class ArithmeticMc(Mmlu):
+    """Computed questions on products, residues, binary numbers and medians."""
+
+    name = "arithmetic_mc"
+
+    def _read(self, path: Path | None) -> tuple[list[SubjectQuestion], Manifest]:
+        rows = generated()
+        questions = _questions(rows, {subject: some[SHOTS:] for subject, some in rows.items()})
+        return base.built_in(self.name, path, questions, listed=lambda question: question.row)

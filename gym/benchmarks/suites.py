@@ -28,11 +28,6 @@ REASONING = (
 )
 
 
-def _takes_no_data(path: Path | None) -> None:
-    if path is not None:
-        raise DataError(f"{path}: this benchmark is generated and takes no data")
-
-
 class ElementarySuite(Benchmark):
     """Problems of RL's families that no training ever draws (their `held` side)."""
 
@@ -40,7 +35,7 @@ class ElementarySuite(Benchmark):
 
     def __init__(self, path: Path | None = None, each: int = 40) -> None:
         super().__init__()
-        _takes_no_data(path)
+        base.takes_no_data(self.name, path)
         self.tasks: dict[str, tuple[Elementary, Task]] = {}
         for family in FAMILIES:
             taskset = Elementary(family, "held")
@@ -73,7 +68,7 @@ class ReasoningGym(Benchmark):
 
     def __init__(self, path: Path | None = None, each: int = 10) -> None:
         super().__init__()
-        _takes_no_data(path)
+        base.takes_no_data(self.name, path)
         if base.package_folder("reasoning_gym") is None:
             raise DataError("reasoning_gym: needs the package (pip install -r requirements-data.txt)")
         package = importlib.import_module("reasoning_gym")

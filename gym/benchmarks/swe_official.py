@@ -15,8 +15,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
-
 from gym.benchmarks import base
 from gym.benchmarks.base import Benchmark, DataError, Episode, Grade, Manifest, Reply, Sample
 from gym.benchmarks.swe_bench import AGENT_PRESETS, SYSTEM, Agent, best_by_verifier
@@ -36,13 +34,7 @@ def read_instances(path: Path) -> list[dict[str, Any]]:
     Raises:
         DataError: unreadable, or a field is missing.
     """
-    if path.suffix == ".parquet":
-        try:
-            rows = pq.read_table(path).to_pylist()
-        except (OSError, ValueError) as error:
-            raise DataError(f"{path}: {error}") from None
-    else:
-        rows = base.read_jsonl(path)
+    rows = base.read_parquet(path) if path.suffix == ".parquet" else base.read_jsonl(path)
     for number, row in enumerate(rows):
         base.missing(row, FIELDS, f"{path}: row {number}")
     return rows
@@ -114,7 +106,7 @@ class OfficialSwe(Benchmark):
     def __init__(self, name: str, path: Path | None) -> None:
         super().__init__()
         if path is None:
-            raise DataError(f"{name}: needs the official instances, by path; repairs_python runs without them")
+            raise DataError(f"{name}: needs its official instances by a path; repairs_python runs without them")
         self.name, self.path = name, path
         self.rows = {str(row["instance_id"]): row for row in read_instances(path)}
         neededdocker()

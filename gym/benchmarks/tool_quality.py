@@ -72,7 +72,10 @@ class ToolQuality(Benchmark):
 
     def __init__(self, path: Path | None = None) -> None:
         super().__init__()
-        self.rows, self.manifest = base.source(self.name, path, base.read_jsonl, generated)
+        if path is None:
+            self.rows, self.manifest = base.built_in(self.name, None, generated())
+        else:
+            self.rows, self.manifest = base.official(self.name, path, base.read_rows)
 
     def items(self) -> list[Sample]:
         samples = []

@@ -1,4 +1,7 @@
-"""ZebraLogic: a grid puzzle with one solution; JSON answer; puzzle accuracy and cell accuracy (ZeroEval's rule)."""
+"""ZebraLogic: a grid puzzle with one solution; JSON answer; puzzle accuracy and cell accuracy (ZeroEval's rule).
+
+`logic_grids` is a built-in set under the same rule.
+"""
 
 import itertools
 import json
@@ -8,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gym.benchmarks import base
-from gym.benchmarks.base import Benchmark, DataError, Grade, Reply, Sample
+from gym.benchmarks.base import Benchmark, DataError, Grade, Manifest, Reply, Sample
 from gym.verifiers.logic_grid import last_json, solve_rate
 
 POOL: dict[str, tuple[str, ...]] = {
@@ -149,7 +152,7 @@ def puzzle(houses: int, categories: int, seed: int) -> dict[str, Any]:
     lines += ["", "## Clues:", *(f"{i}. {clue.text}" for i, clue in enumerate(clues, 1))]
     rows = [[str(h + 1), *(solution[name][h] for name in names)] for h in range(houses)]
     return {
-        "id": f"builtin-test-{houses}x{categories}-{seed}",
+        "id": f"grid-{houses}x{categories}-{seed}",
         "size": f"{houses}*{categories}",
         "puzzle": "\n".join(lines),
         "solution": {"header": ["House", *names], "rows": rows},
@@ -172,13 +175,16 @@ def _factorial(n: int) -> int:
 
 
 class ZebraLogic(Benchmark):
-    """`path` is the official grid mode as JSON Lines, solutions included (they are gated)."""
+    """`path` is the official grid mode, solutions included (they are gated)."""
 
     name = "zebralogic"
 
     def __init__(self, path: Path | None = None) -> None:
         super().__init__()
-        self.rows, self.manifest = base.source(self.name, path, base.read_jsonl, generated)
+        self.rows, self.manifest = self._read(path)
+
+    def _read(self, path: Path | None) -> tuple[list[dict[str, Any]], Manifest]:
+        return base.official(self.name, path, base.read_rows)
 
     def items(self) -> list[Sample]:
         samples = []
@@ -215,3 +221,12 @@ class ZebraLogic(Benchmark):
             if scores:
                 metrics[size.lower()] = sum(scores) / len(scores)
         return metrics
+
+
+class LogicGrids(ZebraLogic):
+    """Generated puzzles, proven to have one solution each."""
+
+    name = "logic_grids"
+
+    def _read(self, path: Path | None) -> tuple[list[dict[str, Any]], Manifest]:
+        return base.built_in(self.name, path, generated())

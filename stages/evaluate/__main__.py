@@ -10,7 +10,6 @@ from pathlib import Path
 
 import torch
 
-from agents.benchmarks.open import open_any
 from agents.chat.open import open_client
 from agents.chat.protocol import ChatError
 from gym.benchmarks import arena_battles
@@ -18,7 +17,7 @@ from gym.benchmarks.base import DataError
 from gym.sandbox import SandboxError
 from k2model.formats.int4_checkpoint import load_any
 from k2model.formats.model_folder import folder_tokenizer
-from stages.evaluate import arena, standalone
+from stages.evaluate import arena, loglikelihood, standalone
 from stages.evaluate import scores as scoring
 from stages.evaluate.params import EvaluateParams
 from stages.evaluate.runner import run_benchmark
@@ -31,6 +30,7 @@ from stages.harness.section import load_section
 from stages.harness.stage import Stage
 from stages.harness.tables import SAMPLES, write_table
 from stages.harness.teacher import endpoint_options
+from stages.measure.named import open_named
 from stages.measure.text_loss import HeldText, compare
 from stages.tracking.gate import GateParams
 from stages.tracking.registry import register_and_judge
@@ -55,7 +55,7 @@ def benchmarks(stage: Stage[EvaluateParams], folder: Path) -> dict[str, float]:
     metrics: dict[str, float] = {}
     for asked in p.benchmarks:
         name = asked.name
-        bench = open_any(name, None if asked.data is None else Path(asked.data))
+        bench = open_named(name, None if asked.data is None else Path(asked.data))
         settings = replace(
             bench.presets["k2-thinking"],
             repeats=asked.repeats,
@@ -80,6 +80,16 @@ def benchmarks(stage: Stage[EvaluateParams], folder: Path) -> dict[str, float]:
         tag = scoring.asked(rows, len(bench.items()))
         stage.track.tag(f"dataset.{name}", tag)
         print(standalone.line(name, scored, tag), flush=True)
+        reader = loglikelihood.at_hand(client) if bench.multiple_choice else None
+        if reader is not None:
+            with stage.progress(asked.items, f"{name} by log-likelihood") as bar:
+                rows = loglikelihood.ask(
+                    bench, reader, seed=stage.common.seed, items=asked.items, deadline=deadline, on_answer=bar.update
+                )
+            write_table(folder / f"{name}_{loglikelihood.SUM}.parquet", rows, SAMPLES)
+            scored = loglikelihood.metrics(bench, rows)
+            metrics |= scored
+            print(loglikelihood.line(bench, scored), flush=True)
     return metrics
 
 

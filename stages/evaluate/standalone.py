@@ -16,17 +16,18 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from agents.benchmarks.open import open_any
 from agents.chat.endpoint import EndpointOptions
-from agents.chat.protocol import ChatError
+from agents.chat.protocol import ChatClient, ChatError
 from agents.loop.context import DEFAULT, RULES, ContextPolicy
 from gym.benchmarks.base import PRESETS, Benchmark, DataError, Settings
+from gym.benchmarks.fetch import DOWNLOADS
+from gym.benchmarks.fetch import line as to_fetch
 from gym.benchmarks.open import NAMES
 from gym.sandbox import LOCAL, SandboxError
 from k2model.errors import CheckpointError, ConfigError
 from k2model.formats.int4_checkpoint import load_any
 from k2model.formats.model_folder import folder_tokenizer
-from stages.evaluate import arena
+from stages.evaluate import arena, loglikelihood
 from stages.evaluate import scores as scoring
 from stages.evaluate.params import EvaluateParams
 from stages.evaluate.runner import run_benchmark
@@ -37,6 +38,7 @@ from stages.harness.progress import Progress
 from stages.harness.sandbox import sandboxes
 from stages.harness.section import PARAMS, load_common, load_section
 from stages.harness.tables import SAMPLES, write_table
+from stages.measure.named import open_named
 from stages.measure.published import PUBLISHED
 from stages.measure.text_loss import HeldText
 from stages.tracking.runs import log_run
@@ -65,6 +67,11 @@ def _parser() -> argparse.ArgumentParser:
         help=f"of agents, see agents/loop/context.py (default: {DEFAULT}, params.yaml's for its benchmarks)",
     )
     parser.add_argument("--data", action="append", default=[], metavar="NAME=PATH", help="official data of a benchmark")
+    parser.add_argument(
+        "--fetch",
+        metavar="NAME",
+        help="say how to get a benchmark's official items, or with --data what you have with its sha256, and end",
+    )
     parser.add_argument("--tokenizer", type=Path, help="of a checkpoint folder that has none")
     parser.add_argument("--user", default="", help="the model of simulated users: URL#model, a folder or embedded")
     parser.add_argument("--seed", type=int, default=7)
@@ -109,6 +116,19 @@ def _paths(pairs: Sequence[str], names: Sequence[str]) -> dict[str, Path]:
     return paths
 
 
+def fetch_line(name: str, path: Path | None) -> str:
+    """What a person does for the official items of `name`; of items that are here, what they are.
+
+    Raises:
+        DataError: no such benchmark, a missing package, or data that isn't in the official schema.
+    """
+    if path is None and name in DOWNLOADS:
+        return to_fetch(name)
+    data = open_named(name, path).manifest
+    where = f"{data.source}, version {data.version}; licence: {data.licence}; sha256 {data.sha256}"
+    return f"{name}: {data.count:,} items are here ({data.name}): {where}"
+
+
 def log_published(root: Path) -> int:
     """Logs the published figures once; returns how many runs were new."""
     new = 0
@@ -133,6 +153,8 @@ def run(argv: Sequence[str]) -> int:
             arena.main(argv[1:])
         elif args.published:
             print(f"evaluate: {log_published(Path())} reference runs logged")
+        elif args.fetch:
+            print(fetch_line(args.fetch, _paths(args.data, [args.fetch]).get(args.fetch)))
         else:
             _evaluate(args)
     except USER_ERRORS as error:
@@ -173,7 +195,7 @@ def _asked(args: argparse.Namespace) -> dict[str, Asking]:
         if not names:
             raise InputError("--benchmarks: names none (see --help)")
         paths = _paths(args.data, names)
-        benches = {name: open_any(name, paths.get(name), scripted=not args.user) for name in names}
+        benches = {name: open_named(name, paths.get(name), scripted=not args.user) for name in names}
         return {
             name: Asking(
                 bench, settings_of(bench.presets[args.preset], args), args.items, args.context_policy or DEFAULT
@@ -186,7 +208,7 @@ def _asked(args: argparse.Namespace) -> dict[str, Asking]:
     context_policy = args.context_policy or own.context_policy
     for asked in own.benchmarks:
         data = paths.get(asked.name, None if asked.data is None else Path(asked.data))
-        bench = open_any(asked.name, data, scripted=not args.user)
+        bench = open_named(asked.name, data, scripted=not args.user)
         settings = replace(
             bench.presets[args.preset],
             repeats=asked.repeats,
@@ -261,6 +283,8 @@ def _evaluate(args: argparse.Namespace) -> None:
         metrics |= scored
         tags[f"dataset.{name}"] = scoring.asked(rows, total)
         print(line(name, metrics, tags[f"dataset.{name}"]), flush=True)
+        if bench.multiple_choice:
+            metrics |= _by_loglikelihood(bench, client, asking.items, args.seed, deadline, out)
     metrics = {key: round(value, 6) for key, value in metrics.items()}
     write_json(out / "scores.json", metrics)
     manifests = {name: asdict(asking.bench.manifest) for name, asking in chosen.items()}
@@ -268,6 +292,24 @@ def _evaluate(args: argparse.Namespace) -> None:
     log_run(Path(), f"evaluate {client.model}", params={"identity": identity}, metrics=metrics, tags=tags)
     lost = arena.losses({"target": client} | ({"user": user} if user is not None else {}))
     print(f"evaluate: {len(chosen)} benchmarks, {out}/scores.json{lost}, {time.monotonic() - started:,.1f} s")
+
+
+def _by_loglikelihood(
+    bench: Benchmark, client: ChatClient, items: int, seed: int, deadline: float | None, out: Path
+) -> dict[str, float]:
+    """Scores of the choices' log-likelihoods, their samples in `out`; none of a model behind an endpoint."""
+    reader = loglikelihood.at_hand(client)
+    if reader is None:
+        print(loglikelihood.absent(bench, client), flush=True)
+        return {}
+    total = len(bench.items())
+    with Progress(f"{bench.name} by log-likelihood", min(items, total) if items else total, "item") as bar:
+        rows = loglikelihood.ask(bench, reader, seed=seed, items=items, deadline=deadline, on_answer=bar.update)
+    with write_atomic(out / f"{bench.name}_{loglikelihood.SUM}.parquet") as tmp:
+        write_table(tmp, rows, SAMPLES)
+    scored = loglikelihood.metrics(bench, rows)
+    print(loglikelihood.line(bench, scored), flush=True)
+    return scored
 
 
 def line(name: str, scores: dict[str, float], dataset: str) -> str:

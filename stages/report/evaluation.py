@@ -45,8 +45,8 @@ def scores(root: Path) -> Chapter:
     counted = f"{metrics['validation_tokens']:,.0f} held-out tokens"
     chart = interval_chart("Scores with 95 % intervals; published: orange K2-Instruct, green K2 Thinking", drawn, "%")
     note = (
-        "<p class='soft'>K2's columns are its published figures on the official data sets and settings. A score here "
-        "on a built-in data set is not comparable with them, and says so in the second column.</p>"
+        "<p class='soft'>K2's columns are its published figures on the official data sets and settings. A built-in "
+        "data set has a name of its own, and nothing published beside it.</p>"
     )
     body = f"<p>Validation loss: <b>{loss}</b> on {counted}.</p>{chart}{table(head, rows, [2, 3, 4, 5, 6, 7])}{note}"
     lead = "The official rules on this checkpoint. A model of this size is near zero on hard benchmarks."

@@ -7,10 +7,10 @@ declare may be this project's own tools, so those don't.
 
 from collections.abc import Sequence
 
-from agents.benchmarks.open import open_any
 from gym.benchmarks.base import DataError
 from gym.benchmarks.open import NAMES
 from gym.decontaminate import Index
+from stages.measure.named import open_named
 
 GENERATED = ("elementary", "reasoning_gym")
 AGAIN = ("_agentless", "_heavy", "_with_python")  # these have another's questions
@@ -24,7 +24,7 @@ def benchmark_index(names: Sequence[str] = QUESTIONS) -> tuple[Index, list[str],
     tools = 0
     for name in names:
         try:
-            bench = open_any(name)
+            bench = open_named(name)
         except DataError:
             absent.append(name)
             continue

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -16,13 +17,21 @@ def box() -> Iterator[Sandbox]:
         yield found
 
 
+@pytest.fixture
+def problems(tmp_path: Path) -> Path:
+    path = tmp_path / "aime.jsonl"
+    path.write_text(json.dumps({"ID": "2024-I-1", "Problem": "Find 200+4.", "Answer": 204}) + "\n")
+    return path
+
+
 def python(code: str, name: str = "python") -> Reply:
     function = {"name": name, "arguments": json.dumps({"code": code})}
     return Reply("", tool_calls=({"id": "functions.python:0", "type": "function", "function": function},))
 
 
-def test_a_program_is_run_and_its_output_is_read(box: Sandbox) -> None:
-    bench = AimePython(2024)
+def test_a_program_is_run_and_its_output_is_read(box: Sandbox, problems: Path) -> None:
+    bench = AimePython("aime_2024", problems)
+    assert bench.name == "aime_2024_with_python" and bench.manifest.name.startswith("aime_2024@")
     bench.box = box
     assert (bench.presets["k2-thinking"].repeats, bench.presets["k2-thinking"].max_tokens) == (16, 98304)
     sample = bench.items()[0]
@@ -44,8 +53,9 @@ def test_a_program_is_run_and_its_output_is_read(box: Sandbox) -> None:
     assert stop.value.value.result.score == 0.0
 
 
-def test_heavy_mode_grades_the_aggregation_of_eight_rollouts(box: Sandbox) -> None:
-    bench = AimeHeavy(2024)
+def test_heavy_mode_grades_the_aggregation_of_eight_rollouts(box: Sandbox, problems: Path) -> None:
+    bench = AimeHeavy("aime_2024", problems)
+    assert (bench.name, bench.presets["k2"].repeats) == ("aime_2024_heavy", 1)
     bench.box = box
     sample = bench.items()[0]
     episode = bench.episode(sample)

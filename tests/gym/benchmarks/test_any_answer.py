@@ -15,10 +15,11 @@ from gym.verifiers.math import MathVerifier
 from gym.verifiers.result import Result, Status
 from gym.verifiers.schema import json_schema
 
-PLAIN = "aime_2024 elementary gpqa_diamond gsm8k ifeval mmlu tool_quality zebralogic".split()
+PLAIN = "arithmetic_mc competition_templates elementary gpqa_diamond gsm8k logic_grids tool_quality".split()
+PLAIN += ["verifiable_instructions"]
 PACKAGED = {"bfcl": "bfcl_eval", "reasoning_gym": "reasoning_gym"}
 INSTALLED = [name for name, module in PACKAGED.items() if package_folder(module) is not None]
-PROGRAMS = ("humaneval", "livecodebench_v6")
+PROGRAMS = ("humaneval", "stdin_programs")
 BOMBS = [
     "[" * 5000, "9" * 5000, '{"a":' * 3000, "\ud800", "\x00",
     "{" * 200 + "}" * 200, '{"solution": ' + "9" * 5000 + "}", "NaN",

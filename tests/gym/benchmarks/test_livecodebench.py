@@ -15,7 +15,7 @@ from gym.verifiers.result import Status
 
 @pytest.fixture(scope="module")
 def bench() -> Iterator[LiveCodeBench]:
-    found = open_benchmark("livecodebench_v6")
+    found = open_benchmark("stdin_programs")
     assert isinstance(found, LiveCodeBench)
     with open_sandbox(workers=1) as box:
         found.box = box

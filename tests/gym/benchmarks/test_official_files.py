@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from gym.benchmarks import gpqa, livecodebench
@@ -49,6 +51,25 @@ def test_aime_in_both_schemas(tmp_path: Path) -> None:
     assert bench.grade(first, Reply("so $\\boxed{205}$")).result.score == 0.0
 
 
+def test_parquet_in_a_folder_as_a_hub_leaves_it(tmp_path: Path) -> None:
+    folder = tmp_path / "aime"
+    (folder / ".cache").mkdir(parents=True)
+    (folder / "README.md").write_text("card")
+    rows = [{"ID": f"2024-I-{k}", "Problem": f"Find {k}+4.", "Answer": k + 4} for k in range(3)]
+    pq.write_table(pa.Table.from_pylist(rows), folder / "problems.parquet")
+    bench = open_benchmark("aime_2024", folder)
+    assert [one.gold["answer"] for one in bench.items()] == ["4", "5", "6"]
+    (folder / ".cache" / "problems.metadata").write_text("the time of the download")
+    assert open_benchmark("aime_2024", folder).manifest.sha256 == bench.manifest.sha256
+    jsonl(folder / "problems.jsonl", rows)
+    with pytest.raises(DataError, match="one kind"):
+        open_benchmark("aime_2024", folder)
+    (folder / "problems.jsonl").unlink()
+    (folder / "problems.parquet").write_bytes(b"PAR1")
+    with pytest.raises(DataError, match="problems.parquet"):
+        open_benchmark("aime_2024", folder)
+
+
 def test_mmlus_folder(tmp_path: Path) -> None:
     for part, n in (("dev", 5), ("test", 3)):
         (tmp_path / part).mkdir()
@@ -61,6 +82,12 @@ def test_mmlus_folder(tmp_path: Path) -> None:
     assert text.count("Answer:") == 6
     assert text.endswith("test 1, or not?\nA. w\nB. x\nC. y\nD. z\nAnswer:")
     assert [bench.grade(one, Reply("B")).result.score for one in samples] == [0.0, 1.0, 0.0]
+    question = bench.choices(samples[1])
+    assert question.context.startswith(
+        "The following are questions (with answers) about world religions.\n\nQuestion: "
+    )
+    assert question.context.endswith("dev 4, or not?\nAnswer: w\n\nQuestion: test 1, or not?\nAnswer:")
+    assert (question.choices, question.right) == (("w", "x", "y", "z"), 1)
     (tmp_path / "test" / "world_religions_test.csv").write_text("q,a,b,c,d,E\n")
     with pytest.raises(DataError, match="world_religions_test"):
         open_benchmark("mmlu", tmp_path)
@@ -99,7 +126,11 @@ def test_livecodebenchs_lines(tmp_path: Path) -> None:
             ("too old", "2023-09-01T00:00:00", "", cases, "{}"),
         )
     ]  # fmt: skip
-    bench = open_benchmark("livecodebench_v6", jsonl(tmp_path / "test6.jsonl", rows))
+    (tmp_path / "lite").mkdir()
+    for number, row in enumerate(rows):
+        jsonl(tmp_path / f"lite/test{number}.jsonl", [row])
+    bench = open_benchmark("livecodebench_v6", tmp_path / "lite")
+    assert open_benchmark("livecodebench_v6", jsonl(tmp_path / "test6.jsonl", rows)).items() == bench.items()
     stdin, method = bench.items()
     assert (stdin.id, method.id, bench.manifest.count) == ("stdin", "method", 2)
     with open_sandbox(workers=1) as box:
@@ -122,6 +153,10 @@ def test_gpqas_table(tmp_path: Path) -> None:
     (sample,) = bench.items()
     assert (sample.id, sample.group, sample.secret) == ("rec1", "Physics", True)
     assert bench.grade(sample, bench.gold_reply(sample)).result.score == 1.0
+    question = bench.choices(sample)
+    assert (question.context, question.choices, question.right) == (
+        "Question: What, then?\nAnswer:", ("right", "w1", "w2", "w3"), 0
+    )  # fmt: skip
     path.write_text("Question,Correct Answer\nq,a\n")
     with pytest.raises(DataError, match="Incorrect Answer 1"):
         open_benchmark("gpqa_diamond", path)

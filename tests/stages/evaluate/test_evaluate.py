@@ -42,33 +42,33 @@ class Scripted(Answering):
         if self.count >= self.limit:
             raise BudgetExceeded("spent")
         self.count += 1
-        bench = open_benchmark("aime_2024")
+        bench = open_benchmark("competition_templates")
         (gold,) = [one for one in bench.items() if one.messages[-1]["content"] == text]
         finish = "length" if self.count % 2 else "stop"
         return ChatResponse(bench.gold_reply(gold).text, completion_tokens=5, finish_reason=finish)
 
 
 def test_errors_of_the_machine_are_apart_and_the_budget_ends_quietly() -> None:
-    bench = open_benchmark("aime_2024")
+    bench = open_benchmark("competition_templates")
     word = str(bench.items()[5].messages[-1]["content"])
     rows = run_benchmark(bench, Scripted(broken=word), SETTINGS, seed=1)
     found = scores.metrics(bench, rows, 0)
-    assert found["aime_2024_infrastructure_errors"] == 2
-    assert found["aime_2024"] == 1.0
-    assert found["aime_2024_n"] == 29
-    assert found["aime_2024_truncated"] > 0
-    assert found["aime_2024_pass_hat_2"] == 1.0
+    assert found["competition_templates_infrastructure_errors"] == 2
+    assert found["competition_templates"] == 1.0
+    assert found["competition_templates_n"] == 29
+    assert found["competition_templates_truncated"] > 0
+    assert found["competition_templates_pass_hat_2"] == 1.0
     rows = run_benchmark(bench, Scripted(limit=7), SETTINGS, seed=1)
     found = scores.metrics(bench, rows, 0)
-    assert found["aime_2024_not_run"] == 53
-    assert found["aime_2024_n"] == 7
+    assert found["competition_templates_not_run"] == 53
+    assert found["competition_templates_n"] == 7
     client = CountingClient(Scripted(broken="e"), Losses(0.2))
     with pytest.raises(ChatError, match=r"60 requests got no answer \(13 × status 400: content filter\)"):
         run_benchmark(bench, client, SETTINGS, seed=1)
 
 
 def test_a_request_that_exceeds_the_context_is_scored_and_no_error_of_the_machine() -> None:
-    bench = open_benchmark("aime_2024")
+    bench = open_benchmark("competition_templates")
     word = str(bench.items()[5].messages[-1]["content"])
     own = Scripted()
 
@@ -78,12 +78,12 @@ def test_a_request_that_exceeds_the_context_is_scored_and_no_error_of_the_machin
 
     rows = run_benchmark(bench, CountingClient(Answering(say), Losses(0.0)), SETTINGS, seed=1)
     found = scores.metrics(bench, rows, 0)
-    assert found["aime_2024_infrastructure_errors"] == 0 and found["aime_2024_n"] == 30
+    assert found["competition_templates_infrastructure_errors"] == 0 and found["competition_templates_n"] == 30
     assert [(row["score"], row["status"]) for row in rows if row["prompt"] == word] == [(0.0, "no_answer")] * 2
 
 
 def test_a_killed_run_asks_only_what_is_missing(tmp_path: Path) -> None:
-    bench = open_benchmark("aime_2024")
+    bench = open_benchmark("competition_templates")
     first = Scripted(limit=20)
     run_benchmark(bench, CachedClient(first, AnswerStore(tmp_path / "a.sqlite")), SETTINGS, seed=1)
     second = Scripted()
@@ -141,11 +141,11 @@ def test_an_agent_whose_context_is_full_sees_what_the_policy_leaves() -> None:
 
 
 def test_all_wrong_still_has_an_interval() -> None:
-    bench = open_benchmark("aime_2024")
+    bench = open_benchmark("competition_templates")
     rows = run_benchmark(bench, Scripted(), SETTINGS, seed=1)
     found = scores.metrics(bench, [row | {"score": 0.0} for row in rows], 0)
-    assert found["aime_2024_ci_low"] == 0.0
-    assert found["aime_2024_ci_high"] > 0.05
+    assert found["competition_templates_ci_low"] == 0.0
+    assert found["competition_templates_ci_high"] > 0.05
 
 
 def test_quotes_of_a_secret_prompt_are_hidden() -> None:
@@ -198,15 +198,15 @@ def test_a_refusal_costs_its_item_and_no_secret_is_kept_anywhere(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/m.db")
     secrets = ("sk-env-0123456789abcdef", "hunter2-password", "q-key-99887766")
     monkeypatch.setenv("OPENAI_API_KEY", f"{secrets[0]}\n")
-    word = str(open_benchmark("mmlu").items()[0].messages[-1]["content"])
+    word = str(open_benchmark("arithmetic_mc").items()[0].messages[-1]["content"])
     Handler.refused = (word,)
     base, rest = endpoint.split("://")[1].split("/")
     for target in (f"http://me:{secrets[1]}@{base}/{rest}#m", f"http://{base}/{rest}?api_key={secrets[2]}#n"):
-        assert standalone.run(["--target", target, "--benchmarks", "mmlu", "--out", f"out-{len(target)}"]) == 0
+        assert standalone.run(["--target", target, "--benchmarks", "arithmetic_mc", "--out", f"out-{len(target)}"]) == 0
         said = capsys.readouterr()
         assert "1 infrastructure errors" in said.out and "of 80 requests got no answer (1 × status 400: " in said.out
         assert not any(secret in said.out + said.err for secret in secrets)
-        rows = pq.read_table(tmp_path / f"out-{len(target)}/mmlu.parquet").to_pylist()
+        rows = pq.read_table(tmp_path / f"out-{len(target)}/arithmetic_mc.parquet").to_pylist()
         assert [row["status"] for row in rows].count("infrastructure_error") == 1
     assert Handler.seen[0]["Authorization"].startswith("Basic ")
     assert Handler.seen[-1]["path"].endswith(f"?api_key={secrets[2]}")
@@ -224,7 +224,7 @@ def test_too_many_refusals_stop_the_evaluation_with_one_line(
     mlflow_database(tmp_path / "m.db")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/m.db")
     Handler.refused = ("e",)
-    command = ["--target", f"{endpoint}#m", "--benchmarks", "mmlu", "--items", "40"]
+    command = ["--target", f"{endpoint}#m", "--benchmarks", "arithmetic_mc", "--items", "40"]
     assert standalone.run(command) == 2
     said = capsys.readouterr().err.strip()
     assert said.startswith("evaluate: 9 of 40 requests got no answer") and "\n" not in said
@@ -237,36 +237,39 @@ def test_the_command_line_without_the_pipeline(
     monkeypatch.chdir(tmp_path)
     mlflow_database(tmp_path / "m.db")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/m.db")
-    command = ["--target", endpoint, "--model", "m", "--benchmarks", "gpqa_diamond,mmlu,acebench,bfcl", "--items", "20"]
-    assert standalone.run([*command, "--repeats", "2", "--out", str(tmp_path / "out")]) == 0
+    command = ["--target", endpoint, "--model", "m", "--benchmarks", "gpqa_diamond,arithmetic_mc,function_calling,bfcl"]
+    assert standalone.run([*command, "--items", "20", "--repeats", "2", "--out", str(tmp_path / "out")]) == 0
     found = json.loads((tmp_path / "out/scores.json").read_text())
     assert found["gpqa_diamond_n"] == 20
-    assert 0 < found["mmlu_ci_high"] < 1
-    assert found["acebench"] == 0.0  # some of every category was asked, or there would be no score
+    assert 0 < found["arithmetic_mc_ci_high"] < 1
+    assert found["function_calling"] == 0.0  # some of every category was asked, or there would be no score
     rows = pq.read_table(tmp_path / "out/gpqa_diamond.parquet").to_pylist()
     assert len(rows) == 40
     if not rows[0]["dataset"].startswith("builtin"):
         assert all(row["prompt"].startswith("sha256:") for row in rows)
     assert standalone.run(["--published"]) == 0
     assert standalone.run(["--published"]) == 0
-    assert "2 reference runs" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "2 reference runs" in said
+    assert said.count("_loglikelihood: left out: ") == 2 and "which gives no log-probabilities" in said
+    assert not any("loglikelihood" in name for name in found)
     import mlflow
 
     runs = mlflow.search_runs(experiment_names=["k2"], output_format="list")
     names = {run.info.run_name for run in runs}
     assert {"Kimi-K2-Instruct (published)", "Kimi-K2-Thinking (published)"} <= names
     ours = next(run for run in runs if run.info.run_name.startswith("evaluate"))
-    assert "dataset.mmlu" in ours.data.tags
+    assert "dataset.arithmetic_mc" in ours.data.tags
     assert "gpqa_diamond" in ours.data.metrics
 
 
 def test_a_users_mistake_is_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     for command in (
-        ["--target", "nowhere", "--benchmarks", "mmlu"],
+        ["--target", "nowhere", "--benchmarks", "arithmetic_mc"],
         ["--target", "embedded", "--benchmarks", "nothing"],
-        ["--target", "embedded", "--benchmarks", "mmlu", "--data", "aime_2025=x"],
-        ["--benchmarks", "mmlu"],
-        ["--target", "embedded", "--benchmarks", "mmlu", "--context", "8192"],
+        ["--target", "embedded", "--benchmarks", "arithmetic_mc", "--data", "aime_2025=x"],
+        ["--benchmarks", "arithmetic_mc"],
+        ["--target", "embedded", "--benchmarks", "arithmetic_mc", "--context", "8192"],
     ):
         assert standalone.run(command) == 2
         said = capsys.readouterr().err.strip()
@@ -303,8 +306,8 @@ def test_a_run_killed_by_sigkill_asks_only_what_is_missing(tmp_path: Path) -> No
     mlflow_database(tmp_path / "m.db")
     env = os.environ | {"MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/m.db", "PYTHONPATH": str(root)}
     target = f"http://127.0.0.1:{server.server_port}/v1"
-    command = [sys.executable, "-m", "stages.evaluate", "--target", target, "--model", "m", "--benchmarks", "mmlu"]
-    command += ["--items", "30", "--concurrency", "1", "--out", "out"]
+    command = [sys.executable, "-m", "stages.evaluate", "--target", target, "--model", "m"]
+    command += ["--benchmarks", "arithmetic_mc", "--items", "30", "--concurrency", "1", "--out", "out"]
     process = subprocess.Popen(command, cwd=tmp_path, env=env)
     assert enough.wait(60)
     process.kill()
@@ -316,5 +319,5 @@ def test_a_run_killed_by_sigkill_asks_only_what_is_missing(tmp_path: Path) -> No
     server.shutdown()
     assert len(set(asked)) == 30
     assert len(asked) <= 31  # the one in flight at the kill
-    rows = pq.read_table(tmp_path / "out/mmlu.parquet").to_pylist()
+    rows = pq.read_table(tmp_path / "out/arithmetic_mc.parquet").to_pylist()
     assert [row["output"] for row in rows] == ["ABCD"[len(row["prompt"]) % 4] for row in rows]

@@ -1,0 +1,146 @@
+"""Multiple-choice questions by the log-likelihood of each choice, as lm_eval compares them: no letter is written.
+
+`<name>_loglikelihood` takes the choice whose tokens are likeliest together (lm_eval's `acc`), and
+`<name>_loglikelihood_by_bytes` the likeliest per byte of UTF-8 (`acc_norm`). The text stands as it is, without the chat
+format; each choice is one forward pass.
+"""
+
+import functools
+import hashlib
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from agents.chat.checkpoint import CheckpointClient
+from agents.chat.embedded.client import EmbeddedClient
+from agents.chat.protocol import Around, ChatClient
+from gym.benchmarks.base import Benchmark, Choices, Sample
+from gym.intervals import wilson
+from gym.verifiers.result import Status
+from stages.evaluate.runner import NOT_RUN, choose
+from stages.harness.base_model import find_source, open_dense
+from stages.harness.seeds import sub_seed
+from stages.measure.loss import ScoresTargets, losses
+from stages.posttraining.packing import Example
+
+SUM, BY_BYTES = "loglikelihood", "loglikelihood_by_bytes"
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A network at hand. `start` precedes every text; `context` is in tokens."""
+
+    network: ScoresTargets
+    encode: Callable[[str], list[int]]
+    start: tuple[int, ...]
+    pad: int
+    context: int
+
+
+def at_hand(client: ChatClient) -> Reader | None:
+    """The network behind a client; None when it is behind an endpoint."""
+    while isinstance(client, Around):
+        client = client.client
+    if isinstance(client, CheckpointClient):
+        spoken = client.tokenizer
+        context = client.network.config.max_position_embeddings
+        return Reader(client.network, spoken.encode, (spoken.bos,), spoken.pad, context)
+    return _embedded() if isinstance(client, EmbeddedClient) else None
+
+
+@functools.cache
+def _embedded() -> Reader:
+    network, tokenizer = open_dense(find_source("embedded"))
+    return Reader(network, lambda text: list(tokenizer.encode(text).ids), (), 0, network.config.context)
+
+
+def log_likelihoods(reader: Reader, question: Choices) -> list[float]:
+    """Nats of each choice's tokens together, behind the question; a text that is too long loses its beginning."""
+    before = len(reader.start) + len(reader.encode(question.context))
+    examples = []
+    for choice in question.choices:
+        ids = [*reader.start, *reader.encode(f"{question.context} {choice}")]
+        mask = [False] * before + [True] * (len(ids) - before)
+        examples.append(Example(ids[-reader.context - 1 :], mask[-reader.context - 1 :]))
+    nats = losses(reader.network, examples, rows=len(examples), pad=reader.pad)
+    return [-each * example.targets for each, example in zip(nats, examples, strict=True)]
+
+
+def ask(
+    bench: Benchmark,
+    reader: Reader,
+    *,
+    seed: int,
+    items: int = 0,
+    deadline: float | None = None,
+    on_answer: Callable[[], None] = lambda: None,
+) -> list[dict[str, Any]]:
+    """Two rows for each item that `run_benchmark` asks too (schema SAMPLES), one for each way of comparing.
+
+    Args:
+        deadline: on time.monotonic(); items after it get the status `not_run`.
+    """
+    rows = []
+    for sample in choose(bench.samples(), items, sub_seed(seed, bench.name, "items"), stratified=bench.stratified):
+        question = bench.choices(sample)
+        late = deadline is not None and time.monotonic() > deadline
+        nats = [] if late else log_likelihoods(reader, question)
+        rows += [_row(bench, sample, question, nats, name) for name in (SUM, BY_BYTES)]
+        on_answer()
+    return rows
+
+
+def _row(bench: Benchmark, sample: Sample, question: Choices, nats: Sequence[float], name: str) -> dict[str, Any]:
+    sizes = [len(choice.encode()) for choice in question.choices]
+    values = [each / size for each, size in zip(nats, sizes, strict=True)] if nats and name == BY_BYTES else nats
+    chosen = max(range(len(values)), key=values.__getitem__) if values else None
+    prompt = f"sha256:{hashlib.sha256(question.context.encode()).hexdigest()}" if sample.secret else question.context
+    return {
+        "benchmark": f"{bench.name}_{name}",
+        "dataset": bench.manifest.name,
+        "task_id": sample.id,
+        "sample": sample.repeat,
+        "group": sample.group,
+        "prompt": prompt,
+        "output": json.dumps([round(each, 4) for each in nats]),
+        "extracted": "" if chosen is None else str(chosen),
+        "expected": str(question.right),
+        "score": None if chosen is None else float(chosen == question.right),
+        "parts": json.dumps({"choices": len(sizes)}),
+        "status": NOT_RUN if chosen is None else Status.SCORED.value,
+        "reason": "the budget ended first" if chosen is None else "",
+        "finish_reason": "",
+        "output_tokens": 0,
+    }
+
+
+def metrics(bench: Benchmark, rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Each comparison's share of right choices with its 95 % interval (Wilson) and `_n`; absent when none was run."""
+    measures: dict[str, float] = {}
+    for kind in (SUM, BY_BYTES):
+        name = f"{bench.name}_{kind}"
+        scores = [row["score"] for row in rows if row["benchmark"] == name and row["score"] is not None]
+        measures[f"{name}_n"] = float(len(scores))
+        if scores:
+            low, high = wilson(round(sum(scores)), len(scores))
+            measures |= {name: sum(scores) / len(scores), f"{name}_ci_low": low, f"{name}_ci_high": high}
+    return measures
+
+
+def line(bench: Benchmark, measures: Mapping[str, float]) -> str:
+    """The result for a person."""
+    shown = [
+        f"{what} {measures[f'{bench.name}_{kind}']:.1%} "
+        f"[{measures[f'{bench.name}_{kind}_ci_low']:.1%}, {measures[f'{bench.name}_{kind}_ci_high']:.1%}]"
+        for kind, what in ((SUM, "sum"), (BY_BYTES, "by bytes"))
+        if f"{bench.name}_{kind}" in measures
+    ]
+    asked = f"n={measures[f'{bench.name}_{SUM}_n']:.0f}"
+    return f"{bench.name}_{SUM}: {', '.join([*(shown or ['not run']), asked])}"
+
+
+def absent(bench: Benchmark, client: ChatClient) -> str:
+    """Why there is no such score of a model behind an endpoint."""
+    return f"{bench.name}_{SUM}: left out: {client.model} is behind an endpoint, which gives no log-probabilities"
