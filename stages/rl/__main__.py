@@ -8,8 +8,11 @@ from pathlib import Path
 
 import torch
 
+from agents.chat.open import open_client
+from agents.chat.protocol import ChatError
 from k2model.formats.int4_checkpoint import load_any
 from k2model.formats.model_folder import folder_tokenizer, save_model_folder
+from stages.harness.endpoint import EndpointParams
 from stages.harness.errors import InputError
 from stages.harness.files import write_csv
 from stages.harness.hooks import Hooks
@@ -19,6 +22,7 @@ from stages.harness.sandbox import sandboxes
 from stages.harness.section import load_section
 from stages.harness.stage import Stage
 from stages.harness.tables import ROLLOUTS, write_table
+from stages.harness.teacher import answer_store, endpoint_options
 from stages.measure.record import made_here, records
 from stages.measure.text_loss import HeldText, compare
 from stages.posttraining.benchmark_index import read_index
@@ -29,6 +33,7 @@ from stages.rl.families import open_families
 from stages.rl.loop import Loop, RlSetup
 from stages.rl.params import RlParams
 from stages.rl.ptx import quality_data
+from stages.rl.url_judge import UrlJudge
 from stages.tracking.runs import Track
 
 TOKENS = Path("data/tokens")
@@ -52,6 +57,7 @@ def main() -> None:
         ptx, fitted = None, Fitted()
         if p.ptx > 0 and p.ptx_rows:
             ptx, fitted = quality_data(tokenizer, p, shared.difficulty, kept, stage.seed("ptx"), index)
+        judge = None if p.critic.judge == "self" else _judge(p.critic.judge)
         held_text = HeldText(stage.common.seed)
         text_before = held_text(load_any(stage.start), tokenizer) if stage.leads else None
         with (
@@ -59,7 +65,7 @@ def main() -> None:
             stage.progress(p.iterations, "iteration") as progress,
         ):
             setup = RlSetup(
-                p, stage.start, stage.work, stage.seed("rl"), tokenizer, ptx, families, shared.difficulty, index
+                p, stage.start, stage.work, stage.seed("rl"), tokenizer, ptx, families, shared.difficulty, index, judge
             )
             hooks = Hooks(
                 log=lambda metrics, step: stage.log(metrics, step),
@@ -70,8 +76,12 @@ def main() -> None:
             loop = Loop(setup, hooks)
             try:
                 curve = loop.run()
+                if judge is not None:
+                    judge.client.losses.close()
             except RolloutError as error:
                 raise InputError(f"rl.rollouts: {error}") from None
+            except ChatError as error:
+                raise InputError(f"rl.critic.judge: {error}") from None
         engine = loop.engine
         text_after = engine.led(lambda model: held_text(model, tokenizer))
         if text_before is None:
@@ -84,6 +94,8 @@ def main() -> None:
         metrics["trajectories_without_targets"] = fitted.no_targets
         metrics["overlapping"] = dropped + sum(loop.tasks.overlapping.values())
         metrics["rollouts_refused"] = loop.state.refused
+        if judge is not None:
+            metrics["verdicts_failed"] = judge.client.losses.failed
         metrics |= compare(text_before, text_after, stage.seed("text"))
         data = [made_here("verifiable tasks", f"families {', '.join(shared.families)}")]
         if ptx is not None:
@@ -101,9 +113,15 @@ def main() -> None:
             for family in shared.families
             if (key := f"held_success_{family}") in first
         ]
+        lost = "" if judge is None or not judge.client.losses.failed else f", judge: {judge.client.losses.line()}"
         refused = f", {loop.state.refused} rollouts refused" if loop.state.refused else ""
         text = f"held-out text {metrics['text_loss']:.3f} nats a token ({metrics['text_loss_change']:+.3f})"
-        stage.finish(f"{p.iterations} iterations, held success: {', '.join(gains)}{refused}, {text}", metrics)
+        stage.finish(f"{p.iterations} iterations, held success: {', '.join(gains)}{refused}{lost}, {text}", metrics)
+
+
+def _judge(spec: str) -> UrlJudge:
+    endpoint = endpoint_options(load_section("endpoint", EndpointParams))
+    return UrlJudge(open_client(spec, store=answer_store(), endpoint=endpoint))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from gym.tasksets.elementary import FAMILIES
+from stages.harness.endpoint import check_teacher
 from stages.harness.optimizer import TrainingSection
 from stages.harness.section import Section
 from stages.rl.limits import Limits
@@ -45,12 +46,14 @@ class ToggleParams(Section):
 class CriticParams(Section):
     """Self-critique. `open_prompts` per iteration are ranked by the critic; `coefficient` 0 opens its loop.
 
+    judge: who compares: `self`, the policy, or in its place the model behind a URL#model.
     neighbours: each answer to an open prompt is compared with so many that follow it, in a ring; 0: with all.
     pairs: comparisons that the critic learns from in an optimizer step, each in both orders, drawn from the newest
     `window` ones that verifiable rollouts gave. held_pairs, held_open_pairs: comparisons about held problems, and
     about held open prompts, that measure it.
     """
 
+    judge: str
     open_prompts: int = Field(ge=0)
     neighbours: int = Field(ge=0)
     coefficient: float = Field(ge=0)
@@ -58,6 +61,11 @@ class CriticParams(Section):
     window: int = Field(ge=1)
     held_pairs: int = Field(ge=0)
     held_open_pairs: int = Field(ge=0, le=48)
+
+    @model_validator(mode="after")
+    def _named(self) -> "CriticParams":
+        check_teacher("judge", self.judge, ["self"])
+        return self
 
 
 class RolloutParams(Section):

@@ -46,8 +46,8 @@ def _params(**changes: Any) -> RlParams:
         "ptx": 0.0, "ptx_rows": 0, "ptx_length": 64,
         "ptx_demonstrations": {},
         "critic": {
-            "open_prompts": 0, "neighbours": 0, "coefficient": 0.0, "pairs": 0, "window": 1, "held_pairs": 0,
-            "held_open_pairs": 0,
+            "judge": "self", "open_prompts": 0, "neighbours": 0, "coefficient": 0.0, "pairs": 0, "window": 1,
+            "held_pairs": 0, "held_open_pairs": 0,
         },
         "held_tasks": 4,
         "eval_every": 2, "max_batch": 8, "checkpoint_every": 2,

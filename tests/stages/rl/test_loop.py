@@ -34,7 +34,7 @@ from tests.stages.optimizers import ONE_PROCESS, muonclip
 
 torch.set_num_threads(1)
 CRITIC = {
-    "open_prompts": 1, "neighbours": 0, "coefficient": 0.2, "pairs": 2, "window": 20, "held_pairs": 4,
+    "judge": "self", "open_prompts": 1, "neighbours": 0, "coefficient": 0.2, "pairs": 2, "window": 20, "held_pairs": 4,
     "held_open_pairs": 0,
 }  # fmt: skip
 
