@@ -1,5 +1,6 @@
 """Arithmetic expressions and word problems, with exact answers that are computed, never written down."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -14,6 +15,7 @@ from gym.verifiers.result import Result
 END = "End with the answer alone on the last line."
 NAMES = ("Ada", "Ben", "Chen", "Dora", "Emil", "Fatma", "Goran", "Hana")
 THINGS = ("apples", "books", "stamps", "marbles", "candles", "coins", "shells", "tickets")
+NUMBER = re.compile(r"\d+")
 Kind = Literal["expressions", "words"]
 
 
@@ -123,6 +125,7 @@ class Arithmetic:
                     messages=({"role": "user", "content": f"{story.text} {END}"},),
                     token_budget=64 + round(192 * difficulty),
                     payload={"answer": f"{plain(story.value)} {story.unit}".strip()},
+                    entity=" ".join(NUMBER.findall(story.text)),  # whoever owns how many of what
                 )
             )
         return tasks

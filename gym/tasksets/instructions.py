@@ -11,7 +11,21 @@ from gym.verifiers.checkers import IFEVAL, conflicts
 from gym.verifiers.instructions import Instruction, describe, verify
 from gym.verifiers.result import Result
 
-TOPICS = ("a walk by the sea", "how bread is made", "the first day of school", "why cities need trees", "a lost letter")
+TOPICS = (
+    "a walk by the sea", "how bread is made", "the first day of school", "why cities need trees", "a lost letter",
+    "the sound of rain", "an old bridge", "learning to swim", "a market on Saturday", "how bees find their way",
+    "a train that is late", "the colour blue", "a garden in winter", "moving to another town",
+    "a grandmother's kitchen", "the moon", "why people sing", "a broken clock", "a visit to a museum",
+    "the smell of coffee", "how a kite flies", "a day without a phone", "a dog that waits", "building a wall",
+    "the longest day of the year", "a cup of tea", "a library at night", "how rivers change", "a good neighbour",
+    "the first snow", "repairing a bicycle", "a bus driver's morning", "the taste of salt", "keeping a diary",
+    "a storm at harvest", "how paper is made", "a game of chess", "picking mushrooms", "the last page of a book",
+    "a lighthouse", "waiting for news", "how maps lie", "a quiet room", "a wedding in the village",
+    "the price of bread", "a photograph from long ago", "planting an apple tree", "why we sleep",
+    "a letter to a friend", "the night shift", "how glass is blown", "a ferry across the lake", "a child's drawing",
+    "forgetting a name", "the noise of a city", "learning a language", "a stone in a shoe", "an empty house",
+    "how wool becomes cloth", "the art of waiting",
+)  # fmt: skip
 LANGUAGES = {
     "de": "Das Wetter ist heute sehr schön und wir gehen zusammen an den Strand",
     "fr": "Nous marchons ensemble le long de la mer et nous parlons de nos amis",
@@ -130,6 +144,7 @@ class Instructions:
                         ],
                         "follows": text,
                     },
+                    entity=topic,
                 )
             )
         return tasks

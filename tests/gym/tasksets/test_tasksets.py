@@ -1,9 +1,12 @@
+import json
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
 
 from gym.sandbox import Sandbox, open_sandbox
-from gym.tasksets.code import SPECS, Code
+from gym.tasksets.code import Code
+from gym.tasksets.code_functions import SPECS
 from gym.tasksets.elementary import FAMILIES, Elementary, side_of
 from gym.tasksets.instructions import Instructions
 from gym.verifiers.checkers import IFEVAL
@@ -54,6 +57,20 @@ def test_code_tasks_accept_solutions_and_refuse_near_misses(box: Sandbox) -> Non
             assert taskset.score(task, f"Here:\n```python\n{SOLUTIONS[name]}\n```").score == 1.0
         assert taskset.score(task, f"def {name}(*a): return 0").score == 0.0
     assert {spec.name for spec in SPECS} >= set(SOLUTIONS)
+
+
+CONSTANTS = (0, 1, "", [], None, True, False)
+
+
+def test_every_function_to_write_gives_json_and_no_constant_passes_for_it() -> None:
+    names = [spec.name for spec in SPECS]
+    assert len(set(names)) == len(names) >= 200
+    assert len({spec.text for spec in SPECS}) == len(names)
+    for spec in SPECS:
+        rng = np.random.default_rng(4)
+        values = [spec.reference(*args) for args in (*spec.edges, *(spec.draw(rng) for _ in range(20)))]
+        assert json.loads(json.dumps(values)) == values, spec.name
+        assert not any(all(value == constant for value in values) for constant in CONSTANTS), spec.name
 
 
 def test_official_instruction_checkers_and_the_hack_check() -> None:

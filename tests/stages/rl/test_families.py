@@ -60,14 +60,25 @@ def test_held_problems_are_no_training_problems_and_both_are_scored(families: Fa
         assert families.tasksets[name].score(task, "nothing of the kind").score == 0.0
 
 
+@pytest.mark.parametrize("name", ["arithmetic_words", "arithmetic_expressions", "instructions", "code"])
+def test_the_sides_are_about_other_things_not_in_other_words(facts: Path, name: str) -> None:
+    with open_families([name], facts, LIMITS) as families:
+        sides = [families.tasks(name, side, 60, 5, 0.2) for side in ("train", "held")]
+    about = [{task.entity for task in side} for side in sides]
+    assert all(about) and "" not in about[0] | about[1]
+    assert not about[0] & about[1]
+    if name == "instructions":
+        assert not any(topic in str(task.messages[-1]["content"]) for topic in about[0] for task in sides[1])
+
+
 def test_code_is_run_in_the_sandbox_and_its_failures_are_told_apart(families: Families) -> None:
-    train = families.tasks("code", "train", 12, 3, 0.0)
-    task = next(task for task in train if task.payload["function"] == "add_all")
+    train = families.tasks("code", "train", 40, 3, 0.0)
+    task, name = next((task, name) for task in train if (name := task.payload["function"]).startswith("times_"))
     score = families.tasksets["code"].score
-    assert score(task, "```python\ndef add_all(xs):\n    return sum(xs)\n```").score == 1.0
-    assert score(task, "def add_all(xs):\n    return 0").score == 0.0
+    assert score(task, f"```python\ndef {name}(n):\n    return n * {name.removeprefix('times_')}\n```").score == 1.0
+    assert score(task, f"def {name}(n):\n    return n * 99").score == 0.0
     # a planted hack: the candidate can't reach the expected values or the grader
-    hack = "import sys, os\nprint('[]')\ndef add_all(xs):\n    os._exit(0)"
+    hack = f"import sys, os\nprint('[]')\ndef {name}(n):\n    os._exit(0)"
     assert score(task, hack).score == 0.0
 
 
