@@ -33,7 +33,7 @@ def _text(rng: np.random.Generator) -> str:
 
 
 def _sentence(rng: np.random.Generator) -> str:
-    words = ("the", "grey", "cat", "sees", "a", "mouse", "under", "old", "stairs", "today")
+    words = ("the", "grey", "cat", "sees", "a", "mouse", "under", "mountain", "stairs", "yesterday")
     return " ".join(rng.choice(words, int(rng.integers(0, 7))).tolist())
 
 
