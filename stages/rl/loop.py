@@ -28,6 +28,7 @@ from stages.rl.backends import open_backend
 from stages.rl.episodes import EPISODES
 from stages.rl.families import Families
 from stages.rl.held_critic import accuracy, open_measures
+from stages.rl.own_logprobs import own_logprobs
 from stages.rl.params import RlParams
 from stages.rl.prompts import Pool
 from stages.rl.sampling import Sampler, tool_success
@@ -189,6 +190,11 @@ class Loop:
         steps = min(p.updates, len(groups) // self.micros)
         if not steps:
             return []
+        if p.objective.importance_cap > 0:
+            found = self.engine.shared(groups, lambda model, mine: own_logprobs(model, mine, self.tokenizer.pad))
+            for group, values in zip(groups, found, strict=True):
+                for rollout, own in zip(group.rollouts, values, strict=True):
+                    rollout.own = own
         self.state.ready = []
         reports: list[UpdateReport] = []
         for number in range(steps):

@@ -12,13 +12,17 @@ from stages.rl.limits import Limits
 
 
 class ObjectiveParams(Section):
-    """Which loss, and its constants (`alpha`, `beta` bound the log-ratio of `token_clip`, `epsilon` GRPO's ratio)."""
+    """Which loss, and its constants (`alpha`, `beta` bound the log-ratio of `token_clip`, `epsilon` GRPO's ratio).
+
+    importance_cap: at which π_old / sampler is truncated; 0: the sampler's log-probabilities are taken as the policy's.
+    """
 
     name: Literal["k2", "token_clip", "grpo"]
     tau: float = Field(gt=0)
     alpha: float
     beta: float
     epsilon: float = Field(gt=0, lt=1)
+    importance_cap: float = Field(ge=0)
 
 
 class TemperatureParams(Section):

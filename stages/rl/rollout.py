@@ -47,7 +47,8 @@ class Rollout:
     """One sample of the answers to a task.
 
     key: names the prompt and the sample. family, prompt: the task's, and its number there. budget: tokens that the
-    policy may sample. turns: finished completions; `open` is the one in progress.
+    policy may sample. turns: finished completions; `open` is the one in progress. logprobs: the sampler's, 0 for tokens
+    that it did not sample. own: the policy's of the same, empty where the sampler's are taken for them.
     stop: `done`, `budget` (cut at the token budget), `context` (no room), `refused` (by a rollout server), or empty
         while it runs.
     """
@@ -59,6 +60,7 @@ class Rollout:
     tokens: list[int] = field(default_factory=list)
     sampled: list[bool] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
+    own: list[float] = field(default_factory=list)
     turns: list[list[int]] = field(default_factory=list)
     open: list[int] = field(default_factory=list)
     stop: str = ""

@@ -21,7 +21,8 @@ class GroupRows:
 
     segments_BL2: (own segment, shared prefix). targets_BL is −100 where the policy did not sample the target.
     place_NA: index into the flattened [B, L] of each branch position. mask_NA: sampled by the policy.
-    old_logp_NA: the sampler's log-probabilities.
+    old_logp_NA: log-probabilities at the start of the iteration, the policy's own where they are known.
+    gap_NA: those less the sampler's.
     """
 
     tokens_BL: Tensor
@@ -31,6 +32,7 @@ class GroupRows:
     place_NA: Tensor
     mask_NA: Tensor
     old_logp_NA: Tensor
+    gap_NA: Tensor
 
     def by_rollout(self, value_BL: Tensor) -> Tensor:
         """Values per position as [N, A], 0 where the mask is False."""
@@ -53,7 +55,7 @@ def group_rows(groups: Sequence[Sequence[Rollout]], pad_id: int) -> GroupRows:
     tokens_BL, targets_BL = torch.full(shape, pad_id), torch.full(shape, -100)
     positions_BL, segments_BL2 = torch.zeros(shape, dtype=torch.long), torch.full((*shape, 2), -1)
     place_NA, mask_NA = torch.zeros(wide, dtype=torch.long), torch.zeros(wide, dtype=torch.bool)
-    old_logp_NA = torch.zeros(wide)
+    old_logp_NA, gap_NA = torch.zeros(wide), torch.zeros(wide)
     n = 0
     for b, (group, trunk) in enumerate(zip(groups, trunks, strict=True)):
         tokens_BL[b, :trunk] = torch.tensor(group[0].tokens[:trunk])
@@ -70,9 +72,11 @@ def group_rows(groups: Sequence[Sequence[Rollout]], pad_id: int) -> GroupRows:
             segments_BL2[b, here] = torch.tensor([number, 0])
             place_NA[n, :length] = torch.arange(at, at + length) + b * longest
             mask_NA[n, :length] = sampled
-            old_logp_NA[n, :length] = torch.tensor(rollout.logprobs[trunk + 1 :])
+            sampler_A = torch.tensor(rollout.logprobs[trunk + 1 :])
+            old_logp_NA[n, :length] = torch.tensor(rollout.own[trunk + 1 :]) if rollout.own else sampler_A
+            gap_NA[n, :length] = old_logp_NA[n, :length] - sampler_A
             at, n = at + length, n + 1
-    return GroupRows(tokens_BL, targets_BL, positions_BL, segments_BL2, place_NA, mask_NA, old_logp_NA)
+    return GroupRows(tokens_BL, targets_BL, positions_BL, segments_BL2, place_NA, mask_NA, old_logp_NA, gap_NA)
 
 
 def _trunk(group: Sequence[Rollout]) -> int:

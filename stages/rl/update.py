@@ -134,9 +134,11 @@ def update(
             temperature=micro.temperature,
         )
         logp_NA = rows.by_rollout(output.logp_BL)
-        batch = PolicyBatch(logp_NA, rows.old_logp_NA, rows.mask_NA, micro.reward_N, micro.group_N)
+        batch = PolicyBatch(
+            logp_NA, rows.old_logp_NA, rows.mask_NA, micro.reward_N, micro.group_N, rows.gap_NA, o.importance_cap
+        )
         difference = batch.log_ratio_NL.detach()[rows.mask_NA]
-        gaps.append(float(difference.abs().mean()))
+        gaps.append(float((difference + rows.gap_NA[rows.mask_NA]).abs().mean()))
         ratios.append(float(difference.mean()))
         loss = loss_of(batch) * (micro.token_share if o.name == "token_clip" else micro.row_share)
         for packed, weight in ((micro.ptx, ptx_weight), (micro.critic, critic_weight)):

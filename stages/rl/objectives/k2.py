@@ -9,6 +9,9 @@ from stages.rl.objectives.batch import PolicyBatch
 
 
 def loss(batch: PolicyBatch, tau: float) -> Tensor:
-    """The equation as it stands; divided by 2τ its gradient at π_θ = π_old is −(r − r̄) ∇log π."""
+    """The equation as it stands; divided by 2τ its gradient at π_θ = π_old is −(r − r̄) ∇log π.
+
+    A rollout of another engine counts by its truncated importance ratio.
+    """
     log_ratio_N = batch.log_ratio_NL.sum(-1)
-    return (batch.centred_reward_N() - tau * log_ratio_N).square().mean()
+    return (batch.sequence_weight_N() * (batch.centred_reward_N() - tau * log_ratio_N).square()).mean()

@@ -16,4 +16,4 @@ def loss(batch: PolicyBatch, tau: float, alpha: float, beta: float) -> Tensor:
     inside_NL = (log_ratio_NL >= alpha) & (log_ratio_NL <= beta) & batch.mask_NL
     ratio_NL = log_ratio_NL.clamp(alpha, beta).exp()
     gain_NL = ratio_NL * batch.centred_reward_N()[:, None] - tau * log_ratio_NL.square()
-    return -(gain_NL * inside_NL).sum() / batch.mask_NL.sum()
+    return -(batch.token_weight_NL() * gain_NL * inside_NL).sum() / batch.mask_NL.sum()

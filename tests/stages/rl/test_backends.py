@@ -40,7 +40,7 @@ def _params(**changes: Any) -> RlParams:
         "samples": 6, "updates": 4, "micro_groups": 1, **ONE_PROCESS, "lr": 0.001, "final_lr": 0.001,
         "optimizer": muonclip(0.0),
         "reset_optimizer": False, "rollout_tokens": 10_000,
-        "objective": {"name": "k2", "tau": 0.1, "alpha": -1.0, "beta": 1.0, "epsilon": 0.2},
+        "objective": {"name": "k2", "tau": 0.1, "alpha": -1.0, "beta": 1.0, "epsilon": 0.2, "importance_cap": 0.0},
         "temperature": {"first": 1.0, "last": 1.0}, "budget": {"scale": 8.0, "penalty": 0.2},
         "length_reward": 0.5, "repeat_penalty": 0.1, "toggle": {"every": 0, "accuracy": 0.5, "percentile": 90.0},
         "ptx": 0.0, "ptx_rows": 0, "ptx_length": 64,

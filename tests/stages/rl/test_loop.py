@@ -21,6 +21,7 @@ from stages.harness.hooks import Hooks
 from stages.posttraining.comparison import Comparison
 from stages.posttraining.mixture import Mixture, Pool
 from stages.posttraining.packing import Example
+from stages.rl import update
 from stages.rl.episodes import ToolUse, tool_tasks
 from stages.rl.families import Families, open_families
 from stages.rl.limits import Limits
@@ -73,7 +74,7 @@ def _params(**changes: Any) -> RlParams:
         "optimizer": muonclip(0.0),
         "reset_optimizer": False,
         "rollout_tokens": 10_000,
-        "objective": {"name": "k2", "tau": 0.1, "alpha": -1.0, "beta": 1.0, "epsilon": 0.2},
+        "objective": {"name": "k2", "tau": 0.1, "alpha": -1.0, "beta": 1.0, "epsilon": 0.2, "importance_cap": 0.0},
         "temperature": {"first": 1.2, "last": 0.8},
         "budget": {"scale": 2.0, "penalty": 0.2},
         "length_reward": 0.5,
@@ -160,6 +161,27 @@ def test_the_sampler_and_the_trainer_agree_on_log_probabilities(
     found = [row["mismatch"] for row in curve if "mismatch" in row]
     assert found
     assert found[0] < 1e-4
+
+
+def test_the_policys_own_log_probabilities_are_found_where_another_engine_samples(
+    start: Path, tokenizer: K2Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corrected = _params(iterations=1).model_dump()
+    corrected["objective"]["importance_cap"] = 2.0
+    taken: list[Rollout] = []
+    rows = update.group_rows
+
+    def noted(groups: Sequence[Sequence[Rollout]], pad_id: int) -> Any:
+        taken.extend(rollout for group in groups for rollout in group)
+        return rows(groups, pad_id)
+
+    monkeypatch.setattr(update, "group_rows", noted)
+    Loop(_setup(RlParams.model_validate(corrected), start, tmp_path, tokenizer), Hooks()).run()
+    assert taken
+    for rollout in taken:
+        assert len(rollout.own) == len(rollout.tokens)
+        assert rollout.own == pytest.approx(rollout.logprobs, abs=1e-4)  # of one network, whoever asks it
+        assert all((value != 0.0) == own for value, own in zip(rollout.own, rollout.sampled, strict=True))
 
 
 def test_tool_conversations_are_rolled_out_and_judged(tokenizer: K2Tokenizer, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The objectives against the written equations in float64, term by term, with autograd's gradients."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -21,7 +22,8 @@ def _batch(scale: float) -> tuple[PolicyBatch, Tensor]:
     mask_NL = torch.arange(5)[None] < torch.tensor(LENGTHS)[:, None]
     logp_NL = (logp_NL * mask_NL).requires_grad_()
     rewards_N = torch.tensor(REWARDS, dtype=torch.float64)
-    return PolicyBatch(logp_NL, old_NL * mask_NL, mask_NL, rewards_N, torch.tensor(GROUPS)), logp_NL
+    groups_N, gap_NL = torch.tensor(GROUPS), torch.zeros(6, 5, dtype=torch.float64)
+    return PolicyBatch(logp_NL, old_NL * mask_NL, mask_NL, rewards_N, groups_N, gap_NL), logp_NL
 
 
 def _mean(group: int) -> float:
@@ -97,12 +99,59 @@ def test_grpo_equals_the_equation() -> None:
 @pytest.mark.parametrize("name", ["k2", "token_clip", "grpo"])
 def test_equal_rewards_on_policy_teach_nothing(name: str) -> None:
     batch, logp_NL = _batch(0.0)
-    even = PolicyBatch(
-        batch.logp_NL, batch.old_logp_NL, batch.mask_NL, torch.ones(6, dtype=torch.float64), batch.group_N
-    )
+    even = replace(batch, reward_N=torch.ones(6, dtype=torch.float64))
     loss = {
         "k2": lambda: k2.loss(even, 0.5),
         "token_clip": lambda: token_clip.loss(even, 0.5, -1.0, 1.0),
         "grpo": lambda: grpo.loss(even, 0.2),
     }[name]()
     assert float(_gradient(loss, logp_NL).abs().max()) == 0
+
+
+CAP = 1.3
+
+
+def _mismatched(scale: float) -> tuple[PolicyBatch, PolicyBatch, Tensor]:
+    """A batch, and the same sampled by another engine."""
+    batch, logp_NL = _batch(scale)
+    gap_NL = 0.5 * torch.randn(6, 5, generator=torch.Generator().manual_seed(9), dtype=torch.float64) * batch.mask_NL
+    return batch, replace(batch, gap_NL=gap_NL, cap=CAP), logp_NL
+
+
+def test_importance_ratios_are_truncated_by_token_and_by_sequence() -> None:
+    _, batch, _ = _mismatched(0.0)
+    for n, length in enumerate(LENGTHS):
+        ratios = [math.exp(float(batch.gap_NL[n, t])) for t in range(length)]
+        assert batch.sequence_weight_N()[n] == pytest.approx(min(math.prod(ratios), CAP), abs=1e-12)
+        for t, ratio in enumerate(ratios):
+            assert batch.token_weight_NL()[n, t] == pytest.approx(min(ratio, CAP), abs=1e-12)
+    assert batch.token_weight_NL().max() == CAP
+
+
+def test_with_importance_ratios_the_expected_gradient_is_the_policys() -> None:
+    """Over the six answers of a small space, each as often as a sampler gives it that draws evenly."""
+    generator = torch.Generator().manual_seed(3)
+    logits_N = torch.randn(6, generator=generator, dtype=torch.float64).requires_grad_()
+    reward_N = torch.randn(6, generator=generator, dtype=torch.float64)
+    logp_N = logits_N.log_softmax(-1)
+    (wanted_N,) = torch.autograd.grad(-(logp_N.exp() * reward_N).sum(), logits_N, retain_graph=True)
+    old_N1, mask_N1 = logp_N.detach()[:, None], torch.ones(6, 1, dtype=torch.bool)
+    group_N, gap_N1 = torch.zeros(6, dtype=torch.long), old_N1 - math.log(1 / 6)
+
+    def gradient(cap: float) -> Tensor:
+        batch = PolicyBatch(logp_N[:, None], old_N1, mask_N1, reward_N, group_N, gap_N1, cap)
+        (found_N,) = torch.autograd.grad(k2.loss(batch, 0.1) / 0.2, logits_N, retain_graph=True)
+        return found_N
+
+    torch.testing.assert_close(gradient(1e9), wanted_N, rtol=0, atol=1e-12)
+    assert (gradient(0.0) - wanted_N).norm() > 0.1 * wanted_N.norm()
+
+
+@pytest.mark.parametrize("name", ["k2", "token_clip", "grpo"])
+def test_a_cap_of_zero_and_a_gap_of_zero_change_nothing(name: str) -> None:
+    plain, other, _ = _mismatched(0.4)
+    loss = {"k2": lambda b: k2.loss(b, 0.3), "token_clip": lambda b: token_clip.loss(b, 0.2, -0.3, 0.25)}
+    of = loss.get(name, lambda b: grpo.loss(b, 0.2))
+    assert of(replace(other, cap=0.0)) == of(plain)
+    assert of(replace(plain, cap=CAP)) == of(plain)
+    assert of(other) != of(plain)
