@@ -2,7 +2,9 @@
 
 `<name>_loglikelihood` takes the choice whose tokens are likeliest together (lm_eval's `acc`), and
 `<name>_loglikelihood_by_bytes` the likeliest per byte of UTF-8 (`acc_norm`). The text stands as it is, without the chat
-format; each choice is one forward pass.
+format. Each choice is one forward pass; a K2 network reads the question before them once.
+
+Axes: B choices, Q positions, C hidden width, N scored tokens.
 """
 
 import functools
@@ -13,16 +15,21 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+
 from agents.chat.checkpoint import CheckpointClient
 from agents.chat.embedded.client import EmbeddedClient
 from agents.chat.protocol import Around, ChatClient
 from gym.benchmarks.base import Benchmark, Choices, Sample
 from gym.intervals import wilson
 from gym.verifiers.result import Status
+from k2model.formats.dense import DenseModel
+from k2model.inference.cached_model import CachedModel
+from k2model.model import K2Model
 from stages.evaluate.runner import NOT_RUN, choose
 from stages.harness.base_model import find_source, open_dense
 from stages.harness.seeds import sub_seed
-from stages.measure.loss import ScoresTargets, losses
+from stages.measure.loss import losses
 from stages.posttraining.packing import Example
 
 SUM, BY_BYTES = "loglikelihood", "loglikelihood_by_bytes"
@@ -32,10 +39,9 @@ SUM, BY_BYTES = "loglikelihood", "loglikelihood_by_bytes"
 class Reader:
     """A network at hand. `start` precedes every text; `context` is in tokens."""
 
-    network: ScoresTargets
+    network: K2Model | DenseModel
     encode: Callable[[str], list[int]]
     start: tuple[int, ...]
-    pad: int
     context: int
 
 
@@ -46,26 +52,48 @@ def at_hand(client: ChatClient) -> Reader | None:
     if isinstance(client, CheckpointClient):
         spoken = client.tokenizer
         context = client.network.config.max_position_embeddings
-        return Reader(client.network, spoken.encode, (spoken.bos,), spoken.pad, context)
+        return Reader(client.network, spoken.encode, (spoken.bos,), context)
     return _embedded() if isinstance(client, EmbeddedClient) else None
 
 
 @functools.cache
 def _embedded() -> Reader:
+    """In float32 and without a cache; its client decodes in the type that this processor multiplies fast."""
     network, tokenizer = open_dense(find_source("embedded"))
-    return Reader(network, lambda text: list(tokenizer.encode(text).ids), (), 0, network.config.context)
+    return Reader(network, lambda text: list(tokenizer.encode(text).ids), (), network.config.context)
 
 
 def log_likelihoods(reader: Reader, question: Choices) -> list[float]:
     """Nats of each choice's tokens together, behind the question; a text that is too long loses its beginning."""
-    before = len(reader.start) + len(reader.encode(question.context))
-    examples = []
-    for choice in question.choices:
-        ids = [*reader.start, *reader.encode(f"{question.context} {choice}")]
-        mask = [False] * before + [True] * (len(ids) - before)
-        examples.append(Example(ids[-reader.context - 1 :], mask[-reader.context - 1 :]))
-    nats = losses(reader.network, examples, rows=len(examples), pad=reader.pad)
+    texts = [[*reader.start, *reader.encode(f"{question.context} {choice}")] for choice in question.choices]
+    cut = max(0, max(map(len, texts)) - 1 - reader.context)
+    first = max(1, len(reader.start) + len(reader.encode(question.context)) - cut)
+    texts = [ids[cut:] for ids in texts]
+    if isinstance(reader.network, K2Model):
+        return _with_one_question(reader.network, texts, first)
+    examples = [Example(ids, [place >= first for place in range(len(ids))]) for ids in texts]
+    nats = losses(reader.network, examples, rows=len(examples), pad=0)
     return [-each * example.targets for each, example in zip(nats, examples, strict=True)]
+
+
+@torch.no_grad()
+def _with_one_question(network: K2Model, texts: Sequence[Sequence[int]], first: int) -> list[float]:
+    """Nats of the tokens from `first` on of each text; what all begin with is read once."""
+    same = next((place for place, ids in enumerate(zip(*texts, strict=False)) if len(set(ids)) > 1), first)
+    read = min(same, first - 1)
+    rows = range(len(texts))
+    cached = CachedModel(network, len(texts), max(map(len, texts)) - 1)
+    if read:
+        cached.read([texts[0][:read]], [0], [0])
+        cached.copy(0, rows[1:], read)
+    hidden_BQC = cached.read([ids[read:-1] for ids in texts], [read] * len(texts), rows)
+    nats = []
+    for ids, hidden_QC in zip(texts, hidden_BQC, strict=True):
+        targets_N = torch.tensor(ids[first:], device=hidden_QC.device)
+        hidden_NC = hidden_QC[first - 1 - read :][: len(targets_N)]
+        logp_NV = network.logits(hidden_NC).float().log_softmax(-1)
+        nats.append(float(logp_NV.gather(1, targets_N[:, None]).sum()))
+    return nats
 
 
 def ask(

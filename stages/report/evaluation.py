@@ -9,6 +9,8 @@ from stages.report.charts import Interval, interval_chart
 from stages.report.files import read_json
 from stages.report.page import Chapter, table
 
+OTHER = ("_majority_of_n", "arena_n")  # ends of metrics that are no number of questions
+
 
 def datasets(folder: Path) -> dict[str, str]:
     """Benchmark → the data set that was asked, as its samples name it."""
@@ -26,7 +28,7 @@ def scores(root: Path) -> Chapter:
         return Chapter("scores", "Scores", "<p>not run</p>")
     named = datasets(root / "data" / "samples")
     rows, drawn = [], []
-    for name in sorted(key.removesuffix("_n") for key in metrics if key.endswith("_n")):
+    for name in sorted(key.removesuffix("_n") for key in metrics if key.endswith("_n") and not key.endswith(OTHER)):
         cells = [name, named.get(name, ""), "", "", f"{metrics[f'{name}_n']:,.0f}", ""]
         if name in metrics:
             value, low, high = metrics[name], metrics[f"{name}_ci_low"], metrics[f"{name}_ci_high"]

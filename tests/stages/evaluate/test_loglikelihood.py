@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -47,10 +48,12 @@ def test_they_are_the_sums_of_transformers_log_softmax(tmp_path: Path, context: 
     theirs.float().save_pretrained(tmp_path)
     theirs.double()
     ours = DenseModel(*load_dense(tmp_path, torch.float32))
-    found = log_likelihoods(Reader(ours, encode, (START,), 0, context), QUESTION)
+    found = log_likelihoods(Reader(ours, encode, (START,), context), QUESTION)
     for value, choice in zip(found, QUESTION.choices, strict=True):
         answer = encode(f" {choice}")
-        ids = torch.tensor([START, *encode(QUESTION.context), *answer][-context - 1 :])
+        longest = max(len(encode(f" {one}")) for one in QUESTION.choices)
+        cut = max(0, 1 + len(encode(QUESTION.context)) + longest - context - 1)
+        ids = torch.tensor([START, *encode(QUESTION.context), *answer][cut:])
         with torch.no_grad():
             logp = theirs(ids[None, :-1]).logits[0].double().log_softmax(-1)
         wanted = sum(float(logp[len(ids) - 1 - len(answer) + k, token]) for k, token in enumerate(answer))
@@ -68,24 +71,42 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_a_checkpoint_is_found_behind_its_clients_and_read_as_a_formula_says(checkpoint: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("context", [512, 24])
+def test_a_checkpoint_is_found_behind_its_clients_and_read_as_a_formula_says(
+    checkpoint: Path, tmp_path: Path, context: int
+) -> None:
     client = CheckpointClient.open(checkpoint)
     around = CountingClient(CachedClient(client, AnswerStore(tmp_path / "a.sqlite")), Losses())
     reader = at_hand(around)
     assert reader is not None and reader.network is client.network
+    assert reader.context == client.network.config.max_position_embeddings
     tokenizer: K2Tokenizer = client.tokenizer
-    for value, choice in zip(log_likelihoods(reader, QUESTION), QUESTION.choices, strict=True):
-        before = [tokenizer.bos, *tokenizer.encode(QUESTION.context)]
-        ids = [tokenizer.bos, *tokenizer.encode(f"{QUESTION.context} {choice}")]
+    before = [tokenizer.bos, *tokenizer.encode(QUESTION.context)]
+    texts = [[tokenizer.bos, *tokenizer.encode(f"{QUESTION.context} {choice}")] for choice in QUESTION.choices]
+    cut = max(0, max(map(len, texts)) - 1 - context)
+    assert (cut > 0) == (context == 24) and cut < len(before)
+    found = log_likelihoods(replace(reader, context=context), QUESTION)
+    for value, ids in zip(found, texts, strict=True):
         assert ids[: len(before)] == before
         with torch.no_grad():
-            logits = client.network(torch.tensor([ids])).logits_BLV[0].numpy().astype(np.float64)
+            logits = client.network(torch.tensor([ids[cut:]])).logits_BLV[0].numpy().astype(np.float64)
         wanted = 0.0
         for at in range(len(before), len(ids)):
-            row = logits[at - 1]
+            row = logits[at - cut - 1]
             wanted += row[ids[at]] - row.max() - math.log(np.exp(row - row.max()).sum())
         assert value == pytest.approx(wanted, abs=1e-3)
     assert at_hand(CountingClient(Answering(lambda request: "A"), Losses())) is None
+
+
+def test_choices_whose_tokens_begin_inside_the_question_are_read_apart(checkpoint: Path) -> None:
+    """A tokenizer may merge the end of the question with a choice's beginning: then less is shared."""
+    client = CheckpointClient.open(checkpoint)
+    texts = [[1, 9, 8, 7, 6], [1, 9, 5, 4], [1, 9, 8, 3, 2, 2, 2]]
+    found = loglikelihood._with_one_question(client.network, texts, 3)
+    for value, ids in zip(found, texts, strict=True):
+        with torch.no_grad():
+            logp = client.network(torch.tensor([ids])).logits_BLV[0].double().log_softmax(-1)
+        assert value == pytest.approx(sum(float(logp[at - 1, ids[at]]) for at in range(3, len(ids))), abs=1e-3)
 
 
 def test_the_sum_and_the_share_of_a_byte_may_choose_differently(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,7 +114,7 @@ def test_the_sum_and_the_share_of_a_byte_may_choose_differently(monkeypatch: pyt
     bench = open_benchmark("arithmetic_mc")
     monkeypatch.setattr(type(bench), "choices", lambda self, sample: Choices("?", ("ää", "bbb", "c"), 0))
     monkeypatch.setattr(loglikelihood, "log_likelihoods", lambda reader, question: [-3.0, -3.3, -2.0])
-    rows = ask(bench, Reader(None, encode, (), 0, 9), seed=1, items=2)  # type: ignore[arg-type]
+    rows = ask(bench, Reader(None, encode, (), 9), seed=1, items=2)  # type: ignore[arg-type]
     assert [(row["benchmark"], row["extracted"], row["score"]) for row in rows[:2]] == [
         ("arithmetic_mc_loglikelihood", "2", 0.0), ("arithmetic_mc_loglikelihood_by_bytes", "0", 1.0),
     ]  # fmt: skip
@@ -120,7 +141,7 @@ def test_the_same_items_are_asked_as_in_words_and_the_right_choice_is_the_letter
         return likeliest(question.right, len(question.choices))
 
     monkeypatch.setattr(loglikelihood, "log_likelihoods", best)
-    rows = ask(bench, Reader(None, encode, (), 0, 9), seed=5, items=7)  # type: ignore[arg-type]
+    rows = ask(bench, Reader(None, encode, (), 9), seed=5, items=7)  # type: ignore[arg-type]
     said = run_benchmark(bench, Answering(lambda request: "A"), bench.presets["k2-thinking"], seed=5, items=7)
     ids = [row["task_id"] for row in rows[::2]]
     assert ids == list(dict.fromkeys(row["task_id"] for row in said)) and len(ids) == 7
@@ -139,7 +160,7 @@ def test_the_same_items_are_asked_as_in_words_and_the_right_choice_is_the_letter
 
 def test_what_comes_after_the_deadline_is_not_run() -> None:
     bench = open_benchmark("arithmetic_mc")
-    rows = ask(bench, Reader(None, encode, (), 0, 9), seed=1, items=2, deadline=0.0)  # type: ignore[arg-type]
+    rows = ask(bench, Reader(None, encode, (), 9), seed=1, items=2, deadline=0.0)  # type: ignore[arg-type]
     assert [(row["status"], row["score"]) for row in rows] == [("not_run", None)] * 4
     found = metrics(bench, rows)
     assert found == {"arithmetic_mc_loglikelihood_n": 0.0, "arithmetic_mc_loglikelihood_by_bytes_n": 0.0}

@@ -63,6 +63,7 @@ def checkout(root: Path) -> Path:
             **{"aime_2025": 0.0, "aime_2025_n": 6, "aime_2025_ci_low": 0.0, "aime_2025_ci_high": 0.39},
             "aime_2025_truncated": 6,
             "gpqa_diamond_n": 0,
+            **{"aime_2025_majority_of_n": 0.0, "arena_n": 4},
         },
     }
     for name, value in metrics.items():
