@@ -166,8 +166,8 @@ def test_the_official_reading_of_aime_is_lm_evals(text: str, right: int) -> None
     ("name", "lenient", "official", "both", "key"),
     [
         ("gpqa_diamond", "**{}**", "Answer: {}", "official", "letter"),
-        ("mmlu", "The answer is {}.", " {}", "official", "letter"),
-        ("aime_2024", "The answer is {}.", "\\boxed{{{}}}", "official", "answer"),
+        ("arithmetic_mc", "The answer is {}.", " {}", "official", "letter"),
+        ("competition_templates", "The answer is {}.", "\\boxed{{{}}}", "official", "answer"),
     ],
 )
 def test_a_lenient_reading_counts_and_the_official_one_is_reported_apart(
