@@ -101,6 +101,7 @@ def test_a_changed_step_count_runs_only_what_follows(ran: Path, run_in: Run) -> 
     assert _executed(back.stdout) == ["inputs"]  # restored from DVC's run cache
 
 
+@pytest.mark.soak  # a minute of processor time; what it measures is tested apart
 def test_the_rephrasing_experiment_leaves_an_arm_per_seed_in_mlflow(ran: Path, run_in: Run) -> None:
     size = "--preset smoke --documents 2 --versions 1 --candidates 2 --options 2 --max-chars 400 --seeds 1".split()
     size += "--base-steps 2 --rows 2 --length 32".split()
@@ -151,11 +152,6 @@ def test_an_unknown_key_is_one_line_and_touches_nothing(ran: Path, run_in: Run) 
     path.write_text(before)
     assert (failed.returncode, failed.stderr) == (2, "params.yaml: pretrain.stepz: unknown key\n")
     assert _weights(ran) == weights
-
-
-def test_a_stage_runs_alone(ran: Path, run_in: Run) -> None:
-    alone = run_in(ran, sys.executable, "-m", "stages.tokenizer")
-    assert alone.stdout.splitlines()[-1].startswith("tokenizer: ")
 
 
 def test_with_postgresql_and_s3_by_environment_variables_alone(ran: Path, run_in: Run, tmp_path: Path) -> None:

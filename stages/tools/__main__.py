@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 from datasketch import MinHash, MinHashLSH
@@ -17,7 +17,6 @@ from agents.chat.spec import is_endpoint
 from agents.conversations.invent import Invented, invent
 from agents.requests.offers import everyday_offer, returns_of
 from agents.tools.everyday import EverydayTool, everyday_tools
-from agents.tools.harvest import McpTool, ServerError, harvest
 from agents.tools.library import functions
 from agents.tools.real import RealTool, SourceMissing, sample
 from agents.worlds.application import DOMAINS, Application, ApplicationError
@@ -32,6 +31,9 @@ from stages.harness.tables import TOOLS, write_table
 from stages.harness.teacher import Teacher
 from stages.tools.params import ToolsParams
 from stages.tracking.runs import Track
+
+if TYPE_CHECKING:
+    from agents.tools.harvest import McpTool
 
 OUT = Path("data/tools.parquet")
 CARD = Path("data/tools_card.md")
@@ -98,7 +100,7 @@ def _everyday(tool: EverydayTool) -> Row:
     }
 
 
-def _mcp(tool: McpTool, server: str) -> Row:
+def _mcp(tool: "McpTool", server: str) -> Row:
     return {
         "name": tool.name,
         "domain": "mcp",
@@ -149,9 +151,11 @@ def _rows(p: ToolsParams, own: Sequence[Mapping[str, Any]], invented: Sequence[M
     except SourceMissing as error:
         raise InputError(f"tools.real, functions: {error}") from None
     yield from map(_specified, specified)
-    for server in p.mcp_servers:
+    if p.mcp_servers:
+        from agents.tools.harvest import ServerError, harvest  # the SDK takes a second to load
+
         try:
-            yield from (_mcp(tool, server.called) for tool in harvest(server.server))
+            yield from (_mcp(tool, server.called) for server in p.mcp_servers for tool in harvest(server.server))
         except ServerError as error:
             raise InputError(f"tools.mcp_servers: {error}") from None
 

@@ -21,7 +21,6 @@ from agents.servers.conversation import ServerConversations
 from agents.servers.executed import ExecutedConversations
 from agents.servers.own import by_server, learnable
 from agents.tools.everyday import everyday_tools
-from agents.tools.harvest import McpToolbox, ServerError
 from gym.repositories.stored import TABLE, StoredTasks
 from gym.sandbox import SandboxError
 from stages.harness.errors import InputError
@@ -175,6 +174,8 @@ def executed(stage: OwnStage, tools: Sequence[Row]) -> list[Path]:
         paths.append(path)
         if path.exists():
             continue
+        from agents.tools.harvest import McpToolbox, ServerError  # the SDK takes a second to load
+
         try:
             with McpToolbox(server.server) as toolbox:
                 make = ExecutedConversations(own, toolbox, base=stage.seed32("executed")).make

@@ -126,7 +126,6 @@ def test_deployments_are_served_scheduled_and_take_parameters(smoke_checkout: Pa
         fired = _until(lambda: [run for run in _post(api, "/flow_runs/filter", nightly) if run["end_time"]], bool)
         assert (fired[-1]["state_type"], fired[-1]["auto_scheduled"]) == ("COMPLETED", True)
         httpx.post(f"{api}/deployments/{by_name['nightly']}/pause_deployment").raise_for_status()
-        _run_to_the_end(api, by_name["run"], {"targets": ["tokenizer"]})
         asked = {"parameters": {"seed": 3, "more": {"corpus.min_chars": "90"}}, "name": "asked", "targets": ["corpus"]}
         _run_to_the_end(api, by_name["experiment"], asked)
         shown = run_in(smoke_checkout, sys.executable, "-m", "dvc", "exp", "show", "--csv").stdout
