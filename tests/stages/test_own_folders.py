@@ -11,6 +11,7 @@ import torch
 import yaml
 from transformers import AutoTokenizer
 
+from bench.mock_endpoint import Action, MockEndpoint
 from k2model.chat.tokenizer import load_tokenizer
 from k2model.config import K2Config
 from k2model.formats.checkpoint import load_config
@@ -94,6 +95,44 @@ def test_a_stage_goes_on_from_a_folder_alone(
     (record,) = read_provenance(out)
     assert record.stage == stage and record.metrics["text_loss"] == metrics["text_loss"]
     assert record.start.startswith("`mine` (manifest ")
+
+
+@pytest.mark.parametrize("answer", ["Because it is so.\n[[A]]", "I can't decide."])
+def test_rl_asks_a_judge_behind_a_url(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], answer: str
+) -> None:
+    def behave(body: dict[str, Any], before: int) -> Action:
+        choice = {"index": 0, "message": {"role": "assistant", "content": answer}, "finish_reason": "stop"}
+        usage = {"prompt_tokens": 9, "completion_tokens": 9, "total_tokens": 18}
+        return Action(raw=json.dumps({"choices": [choice], "usage": usage}).encode())
+
+    torch.set_num_threads(1)
+    monkeypatch.chdir(checkout)
+    module = importlib.import_module("stages.rl.__main__")
+    monkeypatch.setattr(module, "Track", KeptRecord)
+    monkeypatch.setattr(sys, "argv", ["k2 rl", "--model", "../mine", "--out", "../judged"])
+    kept = (checkout / "params.yaml").read_text()
+    value = yaml.safe_load(kept)
+    value["endpoint"]["max_failed_share"] = 0.1
+    with MockEndpoint(behave) as server:
+        value["rl"]["critic"] |= {"open_prompts": 1, "judge": f"{server.url}#mock", "held_open_pairs": 12}
+        (checkout / "params.yaml").write_text(yaml.safe_dump(value))
+        try:
+            if "[[A]]" in answer:
+                module.main()
+            else:
+                with pytest.raises(SystemExit):
+                    module.main()
+        finally:
+            (checkout / "params.yaml").write_text(kept)
+        asked = server.asked.total()
+    if "[[A]]" in answer:
+        metrics = json.loads((checkout.parent / "judged" / "run" / "rl.json").read_text())
+        assert asked > 24
+        assert (metrics["verdicts_failed"], metrics["unjudged"]) == (0, 0)
+        assert (metrics["held_critic_position_bias"], metrics["held_critic_agreement"]) == (0.5, 0.5)
+    else:
+        assert "rl.critic.judge: " in capsys.readouterr().err
 
 
 def test_evaluate_takes_a_folder_alone(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
