@@ -138,7 +138,7 @@ class Lab:
         """The SFT checkpoint after a short tuning on answers that follow a thought of 0 to 14 random words."""
         draw = rng(0, "wordy")
         conversations: list[Conversation] = []
-        for family in self.shared.families:
+        for family in self.shared.elementary:
             taskset = Elementary(family)
             for task in taskset.tasks(200, seed32(0, family), self.shared.difficulty):
                 thought = " ".join(draw.choice(WORDS, int(draw.integers(WORDY_MOST + 1))).tolist())
@@ -165,7 +165,7 @@ class Lab:
             p = self.params
             return {
                 name: len(families.tasks(name, "held", p.held_tasks, 0, self.shared.difficulty))
-                for name in families.tasksets
+                for name in families.names
             }
 
     def _place(self, arm: RlArm, seed: int) -> tuple[RlParams, Path]:

@@ -31,7 +31,7 @@ from stages.rl.held_critic import accuracy, open_measures
 from stages.rl.own_logprobs import own_logprobs
 from stages.rl.params import RlParams
 from stages.rl.prompts import Pool
-from stages.rl.sampling import Sampler, tool_success
+from stages.rl.sampling import Sampler, tool_scores
 from stages.rl.scoring import outcomes, score
 from stages.rl.state import State
 from stages.rl.tasks import run_tasks
@@ -240,7 +240,7 @@ class Loop:
         measures: dict[str, float] = {}
         for family, tasks in self.tasks.held.items():
             if family in EPISODES:
-                measures[f"held_success_{family}"] = tool_success(
+                right = tool_scores(
                     model,
                     self.tokenizer,
                     family,
@@ -249,6 +249,7 @@ class Loop:
                     max_batch=p.max_batch,
                     context=self.context,
                 )
+                measures[f"held_success_{family}"] = sum(right) / len(right)
                 continue
             scores = solved(model, self.tokenizer, self.setup.families.tasksets[family], tasks, p.budget.scale)
             known = [value for value in scores if value is not None]

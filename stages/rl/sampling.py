@@ -172,7 +172,7 @@ class Sampler:
         return episode
 
 
-def tool_success(
+def tool_scores(
     model: K2Model,
     tokenizer: K2Tokenizer,
     family: str,
@@ -181,8 +181,8 @@ def tool_success(
     scale: float,
     max_batch: int,
     context: int,
-) -> float:
-    """Share of the tool tasks that the policy's greedy episodes fulfil.
+) -> list[float]:
+    """1 for each tool task that the policy's greedy episode fulfils, else 0.
 
     Args:
         family: of EPISODES. scale: of the tasks' own token budgets.
@@ -200,4 +200,4 @@ def tool_success(
         context=context,
         token_limit=1 + sum(rollout.budget for rollout in rollouts),
     )
-    return sum(episode.verdict().score or 0.0 for episode in episodes.values()) / len(tasks)
+    return [episode.verdict().score or 0.0 for episode in episodes.values()]

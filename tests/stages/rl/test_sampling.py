@@ -61,8 +61,8 @@ def test_held_tool_success_counts_whole_conversations(monkeypatch: pytest.Monkey
         turns[tokenizer.decode(episode.prompt())] = proof if k < 6 else []
     monkeypatch.setattr(sampling, "colocated", lambda *_: Scripted(tokenizer, turns))
     model = K2Model(K2Config.preset("smoke", vocab_size=tokenizer.vocab_size), seed=1)
-    share = sampling.tool_success(model, tokenizer, "worlds", tasks, scale=20.0, max_batch=4, context=100_000)
-    assert share == 6 / 8
+    right = sampling.tool_scores(model, tokenizer, "worlds", tasks, scale=20.0, max_batch=4, context=100_000)
+    assert right == [1.0] * 6 + [0.0] * 2
 
 
 def _expected(tokenizer: K2Tokenizer, task: Task) -> str:
