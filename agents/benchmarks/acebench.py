@@ -77,7 +77,9 @@ def builtin() -> AceBenchData:
         named = [pair for number in range(EACH) for pair in _named(category, number)]
         rows[category] = [{"id": name} | row for name, (row, _) in named]
         answers[category] = [{"id": name} | answer for name, (_, answer) in named]
-    manifest = builtin_manifest("acebench", [row for some in (*rows.values(), *answers.values()) for row in some])
+    manifest = builtin_manifest(
+        "function_calling", [row for some in (*rows.values(), *answers.values()) for row in some]
+    )
     count = sum(map(len, rows.values()))
     manifest = replace(manifest, source="generated from this project's tools", count=count)
     return AceBenchData(manifest, rows, answers, PROMPTS, WorldScene)

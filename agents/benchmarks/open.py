@@ -1,28 +1,31 @@
-"""Opens any benchmark, those too whose built-in set is made of the project's own tools."""
+"""Opens any benchmark by its name, the one too whose items are made of the project's own tools."""
 
 from pathlib import Path
 
 from agents.benchmarks.acebench import builtin
-from gym.benchmarks import acebench_official
-from gym.benchmarks.acebench import AceBench
+from gym.benchmarks import acebench_official, base
+from gym.benchmarks.acebench import AceBench, FunctionCalling
 from gym.benchmarks.base import Benchmark, DataError
-from gym.benchmarks.open import open_benchmark
+from gym.benchmarks.open import OWN_TOOLS, open_benchmark
 from gym.benchmarks.tau2 import Tau2
 
 
-def open_any(name: str, path: Path | None = None, *, scripted: bool = True) -> Benchmark:
-    """The benchmark called `name`, on the user's official data where a path is given.
+def open_named(name: str, path: Path | None = None, *, scripted: bool = True) -> Benchmark:
+    """The benchmark called `name`; an official name has official items, of the path or of a package.
 
     Args:
         scripted: the user of a dialogue is a script; otherwise a model plays it.
 
     Raises:
-        DataError: no such benchmark, a missing package, or data that isn't in the official schema.
+        DataError: no such benchmark, no official items, a missing package, or data that isn't in the official schema.
     """
+    if name == OWN_TOOLS:
+        base.takes_no_data(name, path)
+        return FunctionCalling(builtin(), scripted=scripted)
     if path is not None and not path.exists():
         raise DataError(f"{path}: not found")
-    if name == "acebench":
-        return AceBench(builtin() if path is None else acebench_official.read(path), scripted=scripted)
+    if name == "acebench" and path is not None:
+        return AceBench(acebench_official.read(path), scripted=scripted)
     if name.startswith("tau2_") and not scripted:
         return Tau2(name.removeprefix("tau2_"), path, scripted=False)
     return open_benchmark(name, path)

@@ -238,10 +238,6 @@ class FunctionCalling(AceBench):
 
     name = "function_calling"
 
-    def __init__(self, data: AceBenchData, *, scripted: bool = True) -> None:
-        own = replace(data.manifest, name=f"builtin-{self.name}")
-        super().__init__(replace(data, manifest=own), scripted=scripted)
-
 
 def _means(rows: Sequence[Mapping[str, Any]], value: Callable[[Mapping[str, Any]], float]) -> dict[str, float]:
     by_group: dict[str, list[float]] = {}

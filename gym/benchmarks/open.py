@@ -42,7 +42,7 @@ _FAMILIES: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
     "verifiable_instructions": ("ifeval", "VerifiableInstructions", ()),
     "zebralogic": ("zebra", "ZebraLogic", ()),
 }
-OWN_TOOLS = "function_calling"  # made of tools that the gym does not know: stages/measure/named.py opens it
+OWN_TOOLS = "function_calling"  # made of tools that the gym does not know: agents/benchmarks/open.py opens it
 NAMES = tuple(sorted((*_FAMILIES, OWN_TOOLS)))
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from agents.benchmarks.open import open_named
 from agents.chat.open import open_client
 from agents.chat.protocol import ChatError
 from gym.benchmarks import arena_battles
@@ -30,7 +31,6 @@ from stages.harness.section import load_section
 from stages.harness.stage import Stage
 from stages.harness.tables import SAMPLES, write_table
 from stages.harness.teacher import endpoint_options
-from stages.measure.named import open_named
 from stages.measure.text_loss import HeldText, compare
 from stages.tracking.gate import GateParams
 from stages.tracking.registry import register_and_judge

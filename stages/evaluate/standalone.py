@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from agents.benchmarks.open import open_named
 from agents.chat.endpoint import EndpointOptions
 from agents.chat.protocol import ChatClient, ChatError
 from agents.loop.context import DEFAULT, RULES, ContextPolicy
@@ -38,7 +39,6 @@ from stages.harness.progress import Progress
 from stages.harness.sandbox import sandboxes
 from stages.harness.section import PARAMS, load_common, load_section
 from stages.harness.tables import SAMPLES, write_table
-from stages.measure.named import open_named
 from stages.measure.published import PUBLISHED
 from stages.measure.text_loss import HeldText
 from stages.tracking.runs import log_run

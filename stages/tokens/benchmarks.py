@@ -7,10 +7,10 @@ declare may be this project's own tools, so those don't.
 
 from collections.abc import Sequence
 
+from agents.benchmarks.open import open_named
 from gym.benchmarks.base import DataError
 from gym.benchmarks.open import NAMES
 from gym.decontaminate import Index
-from stages.measure.named import open_named
 
 GENERATED = ("elementary", "reasoning_gym")
 AGAIN = ("_agentless", "_heavy", "_with_python")  # these have another's questions

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from agents.benchmarks.open import open_named
 from gym.benchmarks.base import DataError
 from gym.benchmarks.fetch import DOWNLOADS, line
 from gym.benchmarks.open import NAMES, open_benchmark
 from stages.evaluate import standalone
-from stages.measure.named import open_named
 from stages.measure.published import PUBLISHED
 
 ROOT = Path(__file__).parents[3]

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from agents.benchmarks.open import open_named
 from gym.benchmarks.base import package_folder
 from stages.harness.tables import NGRAMS, write_table
-from stages.measure.named import open_named
 from stages.posttraining.benchmark_index import FILE, read_index
 from stages.tokens.benchmarks import benchmark_index
 
