@@ -35,7 +35,7 @@ def reinforcement(root: Path) -> Chapter:
         _chart("Mean reward", columns, {"reward": "reward"}, "reward"),
         _chart("Mean length of answers", columns, {"length": "tokens"}, "tokens"),
         _chart("Surprise of sampled tokens (falls as the policy commits)", columns, {"surprise": "nats"}, "nats"),
-        _chart("The critic on held verifiable pairs", columns, {"held_critic_accuracy": "accuracy"}, "share"),
+        _chart("The critic on held pairs", columns, _families(columns, "held_critic_"), "share"),
     ]
     rows = [
         [label, f"{points[0][1]:.0%}", f"{points[-1][1]:.0%}", f"{100 * (points[-1][1] - points[0][1]):+.0f} points"]

@@ -51,8 +51,27 @@ def tuning(root: Path) -> Chapter:
         rows.insert(0, [f"held calls exact, of {metrics['call_accuracy_n']:,}", interval])
     rows += [[key.replace("_", " "), number(value)] for key, value in counts.items()]
     lead = "Kept trajectories and demonstrations; loss on what the assistant wrote; held calls must match exactly."
-    return Chapter("sft", "Supervised tuning", table(["measure", "value"], rows, [1]), lead)
+    body = f'<div class="grid2">{_tuning_curves(root)}</div>{table(["measure", "value"], rows, [1])}'
+    return Chapter("sft", "Supervised tuning", body, lead)
 
 
-def _success(metrics: Mapping[str, float]) -> list[str]:
+def _tuning_curves(root: Path) -> str:
+    """Loss of the rows, loss on held-out text and conversations, held calls and tasks over the steps."""
+    path = root / "plots" / "sft.csv"
+    columns = read_curves(path, "step") if path.exists() else {}
+    shares = {"call_accuracy": "held calls exact"} | {key: key.removeprefix("success_") for key in _success(columns)}
+    groups = {
+        "Training loss": ({"loss": "loss"}, "nats per token"),
+        "Loss on what is held out": ({"text_loss": "text", "held_loss": "conversations"}, "nats per token"),
+        "Held calls and problems": (shares, "share"),
+    }
+    drawn = []
+    for title, (names, unit) in groups.items():
+        there = {key: label for key, label in names.items() if key in columns}
+        series = [Series(label, *map(list, zip(*columns[key]))) for key, label in there.items()]
+        drawn.append(line_chart(title, series, "step", unit) if series else "")
+    return "".join(drawn)
+
+
+def _success(metrics: Mapping[str, object]) -> list[str]:
     return sorted(key for key in metrics if key.startswith("success_"))

@@ -108,29 +108,39 @@ def main() -> None:
             fake_quant=p.fake_quant,
             checkpoints=stage.work / "checkpoints",
         )
-        state = engine.resume() or {"step": 0, "losses": []}
+        state = engine.resume() or {"step": 0, "losses": [], "measured": {}}
         if state["step"]:
             print(f"sft: resumed at step {state['step']} of {p.steps}", flush=True)
         losses: list[float] = state["losses"]
+        measured: dict[str, dict[str, float]] = state["measured"]  # by step
+
+        def measure(model: K2Model) -> dict[str, float]:
+            return _reached(stage, model, tokenizer, held, shared.difficulty)
+
         with stage.progress(p.steps, "step") as progress:
             progress.update(state["step"], "")
             for step in range(state["step"], p.steps):
                 losses.append(train_step(engine, mixture, p, step, tokenizer.pad))
                 stage.log({"sft/loss": losses[-1], "sft/lr": learning_rate(p, step)}, step + 1)
                 progress.update(1, f"loss {losses[-1]:.3f}")
+                if step + 1 < p.steps and p.eval_every and (step + 1) % p.eval_every == 0:
+                    found = engine.led(lambda model: measure(model) | held_text(model, tokenizer).metrics())
+                    measured[str(step + 1)] = found
+                    stage.log({f"sft/{key}": value for key, value in found.items()}, step + 1)
                 if (step + 1) % p.checkpoint_every == 0 or step + 1 == p.steps:
                     stage.track.flush()
-                    engine.save(step + 1, {"step": step + 1, "losses": losses})
+                    engine.save(step + 1, {"step": step + 1, "losses": losses, "measured": measured})
         engine.settle()
 
-        reached = engine.led(lambda model: _reached(stage, model, tokenizer, held, shared.difficulty))
+        reached = engine.led(measure)
         text_after = engine.led(lambda model: held_text(model, tokenizer))
         if text_before is None:
             engine.attend()
             return
-        rows = [
-            {"step": k + 1, "loss": f"{loss:.6g}", "lr": f"{learning_rate(p, k):.6g}"} for k, loss in enumerate(losses)
-        ]
+        measured |= {
+            "0": text_before.metrics(),
+            str(p.steps): reached | text_after.metrics(),
+        }
         curve = stage.place(CURVE)
         metrics = {
             "loss": float(np.mean(losses[-10:])),
@@ -155,7 +165,7 @@ def main() -> None:
         made = records(stage, stage.start, data, metrics)
         out, dtype = stage.place(OUT), engine.weight_dtype
         save_model_folder(engine.model, out, tokenizer, made, dtype=dtype, tensors=engine.tensors())
-        write_csv(curve, rows)
+        write_csv(curve, _curve(p, losses, measured))
         stage.track.artifact(curve)
         stage.finish(
             f"{p.steps} steps on {learned['trajectories']:,} trajectories, {learned['requests']:,} requests, "
@@ -165,6 +175,22 @@ def main() -> None:
             f"({metrics['text_loss_change']:+.3f})",
             metrics,
         )
+
+
+def _curve(
+    p: SftParams, losses: Sequence[float], measured: Mapping[str, Mapping[str, float]]
+) -> list[dict[str, int | str]]:
+    """A row for each step, and one for the start; empty where nothing was measured."""
+    keys = sorted({key for found in measured.values() for key in found})
+    rows: list[dict[str, int | str]] = []
+    for step in range(len(losses) + 1):
+        found = measured.get(str(step), {})
+        trained = step > 0
+        row: dict[str, int | str] = {"step": step}
+        row["loss"] = f"{losses[step - 1]:.6g}" if trained else ""
+        row["lr"] = f"{learning_rate(p, step - 1):.6g}" if trained else ""
+        rows.append(row | {key: f"{found[key]:.6g}" if key in found else "" for key in keys})
+    return rows
 
 
 @dataclass(frozen=True)

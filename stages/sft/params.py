@@ -12,6 +12,7 @@ class SftParams(TrainingSection):
     whole conversations on declared tools, single turns on such, plain text; the others hold demonstrations.
     facts: questions about training documents with their answers, among the demonstrations.
     comparisons: of a good answer to an open prompt with a damaged one, for the critic, among the demonstrations.
+    eval_every: steps after which held calls, tasks and text are measured; 0: at the end alone.
     cut_long: a trajectory longer than a row is learned up to the last whole turn that fits, else it is left out.
     """
 
@@ -33,6 +34,7 @@ class SftParams(TrainingSection):
     held_fraction: float = Field(gt=0, lt=1)
     eval_calls: int = Field(ge=0)
     eval_tasks: int = Field(ge=0)
+    eval_every: int = Field(ge=0)
     checkpoint_every: int = Field(ge=1)
 
     @model_validator(mode="after")

@@ -1,5 +1,6 @@
 """`k2 sft|rl|qat|evaluate --model FOLDER` where the pipeline never ran: the folder's own vocabulary, its own result."""
 
+import csv
 import importlib
 import json
 import sys
@@ -25,8 +26,9 @@ from tests.recording import KeptRecord
 from tests.small_data import small_tokenizer, write_training_data
 
 SMALL: dict[str, Any] = {
+    "tasks": {"families": ["larger", "parity"]},
     "sft": {"steps": 2, "sequence_length": 512, "eval_calls": 1, "eval_tasks": 1, "demonstrations": {"larger": 4}}
-    | {"facts": 2},
+    | {"facts": 2, "eval_every": 1},
     "rl": {
         "iterations": 1,
         "context_tokens": 1024,
@@ -85,6 +87,12 @@ def test_a_stage_goes_on_from_a_folder_alone(
         "rl": {"rl.json", "rl.csv", "rollouts.parquet"},
         "qat": {"qat.json"},
     }[stage]
+    if stage == "sft":
+        rows = list(csv.DictReader((out / "run" / "sft.csv").open()))
+        assert [(row["step"], bool(row["loss"]), bool(row["text_loss"])) for row in rows] == [
+            ("0", False, True), ("1", True, True), ("2", True, True)
+        ]  # fmt: skip
+        assert [bool(row["success_larger"]) for row in rows] == [False, True, True]
     load_any(out)
     assert (load_config(out).quantization_config is not None) == (stage == "qat")
     assert load_tokenizer(out).backend.to_str() == small_tokenizer(307).backend.to_str()

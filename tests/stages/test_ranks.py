@@ -32,6 +32,7 @@ LAYOUTS: dict[str, dict[str, Any]] = {
     "qat": {"zero": 2, "expert_parallel": 2},
 }
 SMALL: dict[str, Any] = {
+    "tasks": {"families": ["larger", "parity"]},
     "sft": {"steps": 2, "sequence_length": 512, "eval_calls": 1, "eval_tasks": 1, "facts": 2},
     "rl": {
         "iterations": 2,

@@ -72,6 +72,7 @@ def checkout(root: Path) -> Path:
     (root / "plots" / "pretrain.csv").write_text(
         "step,tokens,loss,max_logit,lr,load_cv\n" + "".join(f"{i},{i * 10},{9 - i},{i},0.1,0.5\n" for i in range(1, 6))
     )
+    (root / "plots" / "sft.csv").write_text("step,loss,call_accuracy,text_loss\n0,,,2.8\n1,2.5,,\n2,2.1,0.25,2.7\n")
     (root / "plots" / "rl.csv").write_text("iteration,held_success_parity,reward\n0,0.4,0.1\n1,,0.2\n2,0.9,0.5\n")
     doc = {"doc_id": "a", "text": "Source text."}
     write_table(root / "data/corpus.parquet", [filled(CORPUS, **doc)], CORPUS)

@@ -175,6 +175,7 @@ def test_tools_without_synthetic_ones_are_shown(tmp_path, rows):
         ("metrics/scores.json", b"{torn"),
         ("metrics/qat.json", b"[]"),
         ("metrics/rl.json", b"\xff"),
+        ("plots/sft.csv", b"step,loss\n0,much\n"),
         ("plots/rl.csv", b"iteration,reward\n0,much\n"),
         ("plots/pretrain.csv", b"step,loss\n0,1.0\n"),
     ],
