@@ -1,4 +1,4 @@
-"""Small functions to write, in many variants: their words, a reference, and arguments that begin with edge cases.
+"""Small functions to write, in many variants: their words, a right one, and arguments that begin with edge cases.
 
 A variant is told by what it is about (which operation with which number), so that what is held differs in content.
 """
@@ -14,339 +14,184 @@ Draw = Callable[[np.random.Generator], tuple[Any, ...]]
 
 @dataclass(frozen=True)
 class Spec:
-    """A function to write: its words, a reference, and a source of arguments that begins with the edge cases."""
+    """A function to write.
+
+    Attributes:
+        source: one that is right; its results are what a candidate's must be.
+        edges: arguments that are always tried, before those of `draw`.
+    """
 
     name: str
     text: str
-    reference: Callable[..., Any]
+    source: str
     edges: Sequence[tuple[Any, ...]]
     draw: Draw
     difficulty: float
+
+    def reference(self) -> Callable[..., Any]:
+        """The right function, of our own source."""
+        names: dict[str, Any] = {}
+        exec(self.source, names)
+        found: Callable[..., Any] = names[self.name]
+        return found
 
 
 def _ints(rng: np.random.Generator) -> list[int]:
     return [int(n) for n in rng.integers(-20, 21, int(rng.integers(0, 9)))]
 
 
-def _text(rng: np.random.Generator) -> str:
-    return "".join(rng.choice(list("abcdeABC 12"), int(rng.integers(0, 10))).tolist())
-
-
-def _sentence(rng: np.random.Generator) -> str:
-    words = ("the", "grey", "cat", "sees", "a", "mouse", "under", "mountain", "stairs", "yesterday")
-    return " ".join(rng.choice(words, int(rng.integers(0, 7))).tolist())
-
-
-def numbers(rng: np.random.Generator) -> tuple[Any, ...]:
-    """A list of integers."""
+def _numbers(rng: np.random.Generator) -> tuple[Any, ...]:
     return (_ints(rng),)
 
 
-def one(rng: np.random.Generator) -> tuple[Any, ...]:
-    """An integer."""
+def _one(rng: np.random.Generator) -> tuple[Any, ...]:
     return (int(rng.integers(-200, 201)),)
 
 
-def two(rng: np.random.Generator) -> tuple[Any, ...]:
-    """Two integers."""
+def _two(rng: np.random.Generator) -> tuple[Any, ...]:
     return int(rng.integers(-50, 51)), int(rng.integers(-50, 51))
 
 
-def text(rng: np.random.Generator) -> tuple[Any, ...]:
-    """Letters, digits and spaces."""
-    return (_text(rng),)
+def _text(rng: np.random.Generator) -> tuple[Any, ...]:
+    return ("".join(rng.choice(list("abcdeABC 12"), int(rng.integers(0, 10))).tolist()),)
 
 
-def sentence(rng: np.random.Generator) -> tuple[Any, ...]:
-    """Words with a space between them."""
-    return (_sentence(rng),)
+def _sentence(rng: np.random.Generator) -> tuple[Any, ...]:
+    words = ("the", "grey", "cat", "sees", "a", "mouse", "under", "mountain", "stairs", "yesterday")
+    return (" ".join(rng.choice(words, int(rng.integers(0, 7))).tolist()),)
 
 
-LIST_EDGES: tuple[tuple[Any, ...], ...] = (([],), ([0],), ([7, 7],))
-TEXT_EDGES: tuple[tuple[Any, ...], ...] = (("",), ("a",), ("aA",))
-ONE_EDGES: tuple[tuple[Any, ...], ...] = ((0,), (1,), (-1,))
+LISTS: tuple[tuple[Any, ...], ...] = (([],), ([0],), ([7, 7],))
+TEXTS: tuple[tuple[Any, ...], ...] = (("",), ("a",), ("aA",))
+ONES: tuple[tuple[Any, ...], ...] = ((0,), (1,), (-1,))
+TWOS: tuple[tuple[Any, ...], ...] = ((0, 0), (1, -1))
 
 
-def _of_a_number() -> Iterator[Spec]:
-    for k in range(2, 14):
-        yield Spec(f"add_{k}", f"a number plus {k}", lambda n, k=k: n + k, ONE_EDGES, one, 0.0)
-        yield Spec(f"times_{k}", f"a number times {k}", lambda n, k=k: n * k, ONE_EDGES, one, 0.0)
-        yield Spec(
-            f"is_multiple_of_{k}",
-            f"whether an integer is divisible by {k}",
-            lambda n, k=k: n % k == 0,
-            ONE_EDGES,
-            one,
-            0.1,
-        )
-        yield Spec(
-            f"at_least_{k}", f"the larger one of an integer and {k}", lambda n, k=k: max(n, k), ONE_EDGES, one, 0.1
-        )
-        yield Spec(f"double_plus_{k}", f"twice a number, plus {k}", lambda n, k=k: 2 * n + k, ONE_EDGES, one, 0.1)
-        yield Spec(
-            f"distance_to_{k}",
-            f"how far an integer is from {k}, never negative",
-            lambda n, k=k: abs(n - k),
-            ONE_EDGES,
-            one,
-            0.2,
-        )
+def _line(
+    name: str, given: str, text: str, value: str, edges: Sequence[tuple[Any, ...]], draw: Draw, hard: float
+) -> Spec:
+    """A function of one line."""
+    return Spec(name, text, f"def {name}({given}):\n    return {value}", edges, draw, hard)
 
 
-def _of_two() -> Iterator[Spec]:
-    edges = ((0, 0), (1, -1))
-    for k in range(2, 8):
-        yield Spec(
-            f"sum_times_{k}", f"the sum of two numbers, times {k}", lambda a, b, k=k: (a + b) * k, edges, two, 0.1
-        )
-        yield Spec(
-            f"larger_plus_{k}",
-            f"the larger one of two numbers, plus {k}",
-            lambda a, b, k=k: max(a, b) + k,
-            edges,
-            two,
-            0.2,
-        )
-    yield Spec("difference", "the first number minus the second", lambda a, b: a - b, edges, two, 0.0)
-    yield Spec(
-        "same_sign", "whether two integers are both positive or both negative", lambda a, b: a * b > 0, edges, two, 0.3
+def _of_a_number(k: int) -> Iterator[Spec]:
+    for name, text, value, hard in (
+        (f"add_{k}", f"a number plus {k}", f"n + {k}", 0.0),
+        (f"times_{k}", f"a number times {k}", f"n * {k}", 0.0),
+        (f"is_multiple_of_{k}", f"whether an integer is divisible by {k}", f"n % {k} == 0", 0.1),
+        (f"at_least_{k}", f"the larger one of an integer and {k}", f"max(n, {k})", 0.1),
+        (f"double_plus_{k}", f"twice a number, plus {k}", f"2 * n + {k}", 0.1),
+        (f"distance_to_{k}", f"how far an integer is from {k}, never negative", f"abs(n - {k})", 0.2),
+    ):
+        yield _line(name, "n", text, value, ONES, _one, hard)
+
+
+def _of_two(k: int) -> Iterator[Spec]:
+    yield _line(f"sum_times_{k}", "a, b", f"the sum of two numbers, times {k}", f"(a + b) * {k}", TWOS, _two, 0.1)
+    yield _line(
+        f"larger_plus_{k}", "a, b", f"the larger one of two numbers, plus {k}", f"max(a, b) + {k}", TWOS, _two, 0.2
     )
 
 
-def _of_a_list() -> Iterator[Spec]:
-    for k in range(2, 12):
-        for name, words, reference, difficulty in (
-            (f"add_{k}_to_each", f"a list with {k} added to each number", lambda xs, k=k: [x + k for x in xs], 0.1),
-            (f"multiply_each_by_{k}", f"a list with each number times {k}", lambda xs, k=k: [x * k for x in xs], 0.1),
-            (
-                f"greater_than_{k}",
-                f"the numbers of a list that are greater than {k}, in order",
-                lambda xs, k=k: [x for x in xs if x > k],
-                0.2,
-            ),
-            (
-                f"count_above_{k}",
-                f"how many numbers of a list are greater than {k}",
-                lambda xs, k=k: sum(x > k for x in xs),
-                0.2,
-            ),
-            (
-                f"multiples_of_{k}",
-                f"the numbers of a list that are divisible by {k}, in order",
-                lambda xs, k=k: [x for x in xs if x % k == 0],
-                0.2,
-            ),
-            (
-                f"sum_of_multiples_of_{k}",
-                f"the sum of those numbers of a list that are divisible by {k}",
-                lambda xs, k=k: sum(x for x in xs if x % k == 0),
-                0.3,
-            ),
-            (
-                f"without_{k}",
-                f"a list without the numbers that equal {k}",
-                lambda xs, k=k: [x for x in xs if x != k],
-                0.2,
-            ),
-            (
-                f"first_{k}",
-                f"the first {k} numbers of a list, all of them when there are fewer",
-                lambda xs, k=k: xs[:k],
-                0.2,
-            ),
-            (f"every_{k}", f"every {k}th number of a list, beginning with the first", lambda xs, k=k: xs[::k], 0.4),
-        ):
-            yield Spec(name, words, reference, LIST_EDGES, numbers, difficulty)
+def _of_a_list(k: int) -> Iterator[Spec]:
+    for name, text, value, hard in (
+        (f"add_{k}_to_each", f"a list with {k} added to each number", f"[x + {k} for x in xs]", 0.1),
+        (f"multiply_each_by_{k}", f"a list with each number times {k}", f"[x * {k} for x in xs]", 0.1),
+        (f"greater_than_{k}", f"the numbers of a list that are greater than {k}, in order",
+         f"[x for x in xs if x > {k}]", 0.2),
+        (f"count_above_{k}", f"how many numbers of a list are greater than {k}", f"sum(x > {k} for x in xs)", 0.2),
+        (f"multiples_of_{k}", f"the numbers of a list that are divisible by {k}, in order",
+         f"[x for x in xs if x % {k} == 0]", 0.2),
+        (f"sum_of_multiples_of_{k}", f"the sum of those numbers of a list that are divisible by {k}",
+         f"sum(x for x in xs if x % {k} == 0)", 0.3),
+        (f"without_{k}", f"a list without the numbers that equal {k}", f"[x for x in xs if x != {k}]", 0.2),
+        (f"first_{k}", f"the first {k} numbers of a list, all of them when there are fewer", f"xs[:{k}]", 0.2),
+        (f"every_{k}", f"every {k}th number of a list, beginning with the first", f"xs[::{k}]", 0.4),
+    ):  # fmt: skip
+        yield _line(name, "xs", text, value, LISTS, _numbers, hard)
 
 
-def _of_a_text() -> Iterator[Spec]:
-    for letter in "abcde":
-        edges = (*TEXT_EDGES, (letter,), (f"{letter} 1",), (f"2{letter}",))
-        yield Spec(
-            f"count_{letter}",
-            f"how often the letter {letter} stands in a text",
-            lambda s, c=letter: s.count(c),
-            edges,
-            text,
-            0.1,
-        )
-        yield Spec(
-            f"without_{letter}",
-            f"a text without the letter {letter}",
-            lambda s, c=letter: s.replace(c, ""),
-            edges,
-            text,
-            0.2,
-        )
-        yield Spec(
-            f"starts_with_{letter}",
-            f"whether a text begins with the letter {letter}",
-            lambda s, c=letter: s.startswith(c),
-            edges,
-            text,
-            0.1,
-        )
-        yield Spec(
-            f"place_of_{letter}",
-            f"at which index the letter {letter} stands first in a text, -1 when it does not",
-            lambda s, c=letter: s.find(c),
-            edges,
-            text,
-            0.3,
-        )
-    for k in range(2, 7):
-        yield Spec(
-            f"repeat_{k}", f"a text {k} times, without anything between", lambda s, k=k: s * k, TEXT_EDGES, text, 0.1
-        )
-        yield Spec(
-            f"last_{k}_letters",
-            f"the last {k} characters of a text, all of them when there are fewer",
-            lambda s, k=k: s[-k:],
-            TEXT_EDGES,
-            text,
-            0.2,
-        )
-        yield Spec(
-            f"longer_than_{k}",
-            f"the words of a sentence that have more than {k} letters, as a list",
-            lambda s, k=k: [w for w in s.split() if len(w) > k],
-            TEXT_EDGES,
-            sentence,
-            0.3,
-        )
-    yield Spec("reverse", "a text from its end to its beginning", lambda s: s[::-1], TEXT_EDGES, text, 0.1)
-    yield Spec(
-        "shout",
-        "a text in capital letters, with an exclamation mark after it",
-        lambda s: s.upper() + "!",
-        TEXT_EDGES,
-        text,
-        0.2,
-    )
-    yield Spec("count_words", "how many words a sentence has", lambda s: len(s.split()), TEXT_EDGES, sentence, 0.2)
-    yield Spec(
-        "longest_word",
-        "the first of the longest words of a sentence, an empty text when it has none",
-        lambda s: max(s.split(), key=len, default=""),
-        TEXT_EDGES,
-        sentence,
-        0.4,
-    )
-    yield Spec(
-        "initials",
-        "the first letters of the words of a sentence, as one text",
-        lambda s: "".join(w[0] for w in s.split()),
-        TEXT_EDGES,
-        sentence,
-        0.4,
-    )
-    yield Spec(
-        "count_vowels",
-        "how many letters of a text are vowels (a, e, i, o, u in either case)",
-        lambda s: sum(c in "aeiouAEIOU" for c in s),
-        TEXT_EDGES,
-        text,
-        0.3,
-    )
+def _of_a_letter(c: str) -> Iterator[Spec]:
+    edges = (*TEXTS, (c,), (f"{c} 1",), (f"2{c}",))
+    for name, text, value, hard in (
+        (f"count_{c}", f"how often the letter {c} stands in a text", f's.count("{c}")', 0.1),
+        (f"without_{c}", f"a text without the letter {c}", f's.replace("{c}", "")', 0.2),
+        (f"starts_with_{c}", f"whether a text begins with the letter {c}", f's.startswith("{c}")', 0.1),
+        (f"place_of_{c}", f"at which index the letter {c} stands first in a text, -1 when it does not",
+         f's.find("{c}")', 0.3),
+    ):  # fmt: skip
+        yield _line(name, "s", text, value, edges, _text, hard)
 
 
-def _run_lengths(letters: str) -> list[list[Any]]:
-    runs: list[list[Any]] = []
-    for letter in letters:
-        if runs and runs[-1][0] == letter:
-            runs[-1][1] += 1
-        else:
-            runs.append([letter, 1])
-    return runs
+def _of_a_text(k: int) -> Iterator[Spec]:
+    yield _line(f"repeat_{k}", "s", f"a text {k} times, without anything between", f"s * {k}", TEXTS, _text, 0.1)
+    yield _line(
+        f"last_{k}_letters", "s", f"the last {k} characters of a text, all of them when there are fewer", f"s[-{k}:]",
+        TEXTS, _text, 0.2,
+    )  # fmt: skip
+    yield _line(
+        f"longer_than_{k}", "s", f"the words of a sentence that have more than {k} letters, as a list",
+        f"[word for word in s.split() if len(word) > {k}]", TEXTS, _sentence, 0.3,
+    )  # fmt: skip
 
 
-def _longest_rise(xs: list[int]) -> int:
-    best = run = 0
-    for index, number in enumerate(xs):
-        run = run + 1 if index and number > xs[index - 1] else 1
-        best = max(best, run)
-    return best
+def _two_lists(rng: np.random.Generator) -> tuple[Any, ...]:
+    return sorted(_ints(rng)), sorted(_ints(rng))
 
 
-def _balanced(brackets: str) -> bool:
-    depth = 0
-    for letter in brackets:
-        depth += {"(": 1, ")": -1}.get(letter, 0)
-        if depth < 0:
-            return False
-    return depth == 0
+def _brackets(rng: np.random.Generator) -> tuple[Any, ...]:
+    return ("".join(rng.choice(list("()a"), int(rng.integers(0, 9))).tolist()),)
 
 
-def _rotated(xs: list[int], k: int) -> list[int]:
-    k = k % len(xs) if xs else 0
-    return xs[-k:] + xs[:-k] if k else list(xs)
+def _turned(rng: np.random.Generator) -> tuple[Any, ...]:
+    return _ints(rng), int(rng.integers(0, 12))
 
 
-HARDER = (
-    Spec("add_all", "the sum of a list of integers (0 when empty)", sum, LIST_EDGES, numbers, 0.1),
-    Spec(
-        "only_even",
-        "the even numbers of a list, in order",
-        lambda xs: [x for x in xs if x % 2 == 0],
-        LIST_EDGES,
-        numbers,
-        0.2,
-    ),
-    Spec(
-        "digit_sum",
-        "the sum of the decimal digits of an integer, without its sign",
-        lambda n: sum(map(int, str(abs(n)))),
-        ((0,), (-19,)),
-        one,
-        0.4,
-    ),
-    Spec(
-        "second_largest",
-        "the second largest different number of a list, or None when there is none",
-        lambda xs: sorted(set(xs))[-2] if len(set(xs)) > 1 else None,
-        LIST_EDGES,
-        numbers,
-        0.5,
-    ),
-    Spec(
-        "merge_sorted",
-        "one sorted list out of two sorted lists",
-        lambda a, b: sorted(a + b),
-        (([], []), ([1], [])),
-        lambda r: (sorted(_ints(r)), sorted(_ints(r))),
-        0.5,
-    ),
-    Spec(
-        "is_balanced",
-        "whether the round brackets of a text are balanced",
-        _balanced,
-        (("",), (")(",)),
-        lambda r: ("".join(r.choice(list("()a"), int(r.integers(0, 9))).tolist()),),
-        0.6,
-    ),
-    Spec(
-        "run_lengths",
-        "the runs of equal letters of a text as [letter, length] pairs",
-        _run_lengths,
-        TEXT_EDGES,
-        text,
-        0.7,
-    ),
-    Spec(
-        "longest_rise",
-        "the length of the longest strictly rising run of neighbours in a list",
-        _longest_rise,
-        LIST_EDGES,
-        numbers,
-        0.7,
-    ),
-    Spec(
-        "rotate",
-        "a list rotated to the right by k places (k may be larger than the list)",
-        _rotated,
-        (([], 3), ([1, 2], 2)),
-        lambda r: (_ints(r), int(r.integers(0, 12))),
-        0.7,
-    ),
+ALONE = (
+    _line("difference", "a, b", "the first number minus the second", "a - b", TWOS, _two, 0.0),
+    _line("same_sign", "a, b", "whether two integers are both positive or both negative", "a * b > 0", TWOS, _two, 0.3),
+    _line("reverse", "s", "a text from its end to its beginning", "s[::-1]", TEXTS, _text, 0.1),
+    _line("shout", "s", "a text in capital letters, with an exclamation mark after it", 's.upper() + "!"', TEXTS,
+          _text, 0.2),
+    _line("count_words", "s", "how many words a sentence has", "len(s.split())", TEXTS, _sentence, 0.2),
+    _line("longest_word", "s", "the first of the longest words of a sentence, an empty text when it has none",
+          'max(s.split(), key=len, default="")', TEXTS, _sentence, 0.4),
+    _line("initials", "s", "the first letters of the words of a sentence, as one text",
+          '"".join(word[0] for word in s.split())', TEXTS, _sentence, 0.4),
+    _line("count_vowels", "s", "how many letters of a text are vowels (a, e, i, o, u in either case)",
+          'sum(letter in "aeiouAEIOU" for letter in s)', TEXTS, _text, 0.3),
+    _line("add_all", "xs", "the sum of a list of integers (0 when empty)", "sum(xs)", LISTS, _numbers, 0.1),
+    _line("only_even", "xs", "the even numbers of a list, in order", "[x for x in xs if x % 2 == 0]", LISTS,
+          _numbers, 0.2),
+    _line("digit_sum", "n", "the sum of the decimal digits of an integer, without its sign",
+          "sum(int(digit) for digit in str(abs(n)))", ((0,), (-19,)), _one, 0.4),
+    _line("merge_sorted", "a, b", "one sorted list out of two sorted lists", "sorted(a + b)", (([], []), ([1], [])),
+          _two_lists, 0.5),
+    Spec("second_largest", "the second largest different number of a list, or None when there is none",
+         "def second_largest(xs):\n    different = sorted(set(xs))\n"
+         "    return different[-2] if len(different) > 1 else None", LISTS, _numbers, 0.5),
+    Spec("is_balanced", "whether the round brackets of a text are balanced",
+         "def is_balanced(s):\n    depth = 0\n    for letter in s:\n"
+         "        if letter == '(':\n            depth += 1\n"
+         "        elif letter == ')':\n            depth -= 1\n        if depth < 0:\n            return False\n"
+         "    return depth == 0", (("",), (")(",)), _brackets, 0.6),
+    Spec("run_lengths", "the runs of equal letters of a text as [letter, length] pairs",
+         "def run_lengths(s):\n    runs = []\n    for letter in s:\n        if runs and runs[-1][0] == letter:\n"
+         "            runs[-1][1] += 1\n        else:\n            runs.append([letter, 1])\n    return runs",
+         TEXTS, _text, 0.7),
+    Spec("longest_rise", "the length of the longest strictly rising run of neighbours in a list",
+         "def longest_rise(xs):\n    best = run = 0\n    for index, x in enumerate(xs):\n"
+         "        run = run + 1 if index and x > xs[index - 1] else 1\n        best = max(best, run)\n    return best",
+         LISTS, _numbers, 0.7),
+    Spec("rotate", "a list rotated to the right by k places (k may be larger than the list)",
+         "def rotate(xs, k):\n    k = k % len(xs) if xs else 0\n    return xs[-k:] + xs[:-k] if k else xs",
+         (([], 3), ([1, 2], 2)), _turned, 0.7),
+)  # fmt: skip
+SPECS = (
+    *(spec for k in range(2, 14) for spec in _of_a_number(k)),
+    *(spec for k in range(2, 8) for spec in _of_two(k)),
+    *(spec for k in range(2, 12) for spec in _of_a_list(k)),
+    *(spec for letter in "abcde" for spec in _of_a_letter(letter)),
+    *(spec for k in range(2, 7) for spec in _of_a_text(k)),
+    *ALONE,
 )
-SPECS = (*_of_a_number(), *_of_two(), *_of_a_list(), *_of_a_text(), *HARDER)

@@ -162,6 +162,10 @@ class Instructions:
                 return wanted, text
         raise RuntimeError(f"{leading}: no text follows it")
 
+    def demonstration(self, task: Task) -> str:
+        """A text that follows them all."""
+        return str(task.payload["follows"])
+
     def score(self, task: Task, answer_text: str) -> Result:
         wanted = [
             Instruction(instruction["id"], instruction["arguments"]) for instruction in task.payload["instructions"]

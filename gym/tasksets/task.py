@@ -46,3 +46,13 @@ class TaskSet(Protocol):
 
     def score(self, task: Task, answer_text: str) -> Result:
         """The verdict on an answer."""
+
+
+class Shown(Protocol):
+    """Tasks of one kind whose answers can be demonstrated."""
+
+    def tasks(self, n: int, seed: int, difficulty: float = 0.5) -> list[Task]:
+        """`n` tasks, equal for equal arguments."""
+
+    def demonstration(self, task: Task) -> str:
+        """What a perfect assistant says."""

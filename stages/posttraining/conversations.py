@@ -10,8 +10,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from gym.decontaminate import Index, decontaminate, spoken_texts
-from gym.tasksets.elementary import Elementary
-from gym.tasksets.task import Task
+from gym.tasksets.task import Shown, Task
 from k2model.chat.messages import encode_chat, rounds
 from k2model.chat.tokenizer import K2Tokenizer
 from stages.harness.tables import TRAJECTORIES, read_table
@@ -67,7 +66,7 @@ def declares(conversation: Conversation, index: Index) -> bool:
     return any(index.tool(str(tool["function"]["name"])) for tool in tools or ())
 
 
-def demonstration(taskset: Elementary, task: Task) -> Conversation:
+def demonstration(taskset: Shown, task: Task) -> Conversation:
     """A task and what a perfect assistant says."""
     return [*task.messages, {"role": "assistant", "content": taskset.demonstration(task)}], None
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from gym.decontaminate import Index
-from gym.tasksets.elementary import Elementary
+from gym.tasksets.elementary import side_of
 from gym.tasksets.open_damage import LEARNED, answered, known_pairs
+from gym.tasksets.shown import open_shown
 from k2model.chat.tokenizer import K2Tokenizer
 from stages.harness.errors import InputError
 from stages.harness.seeds import rng, seed32
@@ -88,7 +89,7 @@ def demonstrate(
     seed: int,
     index: Index | None = None,
 ) -> tuple[list[Example], int]:
-    """For each family so many tasks with their answers, each also as a comparison for the critic.
+    """For each family so many tasks with their answers; with known wrong ones each also as a comparison for the critic.
 
     Args:
         index: benchmarks' texts; what overlaps is left out and counted in the second result.
@@ -96,10 +97,14 @@ def demonstrate(
     conversations: list[Conversation] = []
     for family, count in counts.items():
         draw = rng(seed, "critic", family)
-        taskset = Elementary(family)
-        for task in taskset.tasks(count, seed32(seed, "demonstrations", family), difficulty):
+        taskset = open_shown(family)
+        # Twice as many, of which the held side falls out.
+        drawn = taskset.tasks(2 * count, seed32(seed, "demonstrations", family), difficulty)
+        own = [task for task in drawn if not task.entity or side_of(task.entity) == "train"]
+        for task in own[:count]:
             conversations.append(demonstration(taskset, task))
-            conversations.append(comparison(task, draw))
+            if "wrong" in task.payload:
+                conversations.append(comparison(task, draw))
     conversations, dropped = clean(conversations, index or Index())
     return encode(tokenizer, conversations, longest)[0], dropped
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from gym.decontaminate import Index
-from gym.tasksets.elementary import Elementary
+from gym.tasksets.elementary import FAMILIES, Elementary
 from k2model.chat.tokenizer import K2Tokenizer
 from k2model.formats.int4_checkpoint import load_any
 from k2model.formats.model_folder import folder_tokenizer, save_model_folder
@@ -248,7 +248,7 @@ def _reached(
         tasks = {
             family: Elementary(family, "held").tasks(p.eval_tasks, seed, difficulty)
             for family, count in p.demonstrations.items()
-            if count
+            if count and family in FAMILIES
         }
         scores = elementary_scores(model, tokenizer, tasks)
         metrics |= {f"success_{family}": sum(solved) / p.eval_tasks for family, solved in scores.items()}

@@ -1,7 +1,9 @@
 """`sft` in params.yaml."""
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from gym.tasksets.elementary import FAMILIES
+from gym.tasksets.shown import SHOWN
 from stages.harness.optimizer import TrainingSection
 
 
@@ -36,6 +38,14 @@ class SftParams(TrainingSection):
     eval_tasks: int = Field(ge=0)
     eval_every: int = Field(ge=0)
     checkpoint_every: int = Field(ge=1)
+
+    @field_validator("demonstrations")
+    @classmethod
+    def _can_be_shown(cls, demonstrations: dict[str, int]) -> dict[str, int]:
+        for family in demonstrations:
+            if family not in FAMILIES and family not in SHOWN:
+                raise ValueError(f"the answers of {family!r} can't be shown")
+        return demonstrations
 
     @model_validator(mode="after")
     def _fits(self) -> "SftParams":

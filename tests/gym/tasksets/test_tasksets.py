@@ -9,6 +9,8 @@ from gym.tasksets.code import Code
 from gym.tasksets.code_functions import SPECS
 from gym.tasksets.elementary import FAMILIES, Elementary, side_of
 from gym.tasksets.instructions import Instructions
+from gym.tasksets.open import open_taskset
+from gym.tasksets.shown import open_shown
 from gym.verifiers.checkers import IFEVAL
 from gym.verifiers.instructions import Instruction, claims, follows, verify
 from gym.verifiers.result import Status
@@ -56,6 +58,7 @@ def test_code_tasks_accept_solutions_and_refuse_near_misses(box: Sandbox) -> Non
         if name in SOLUTIONS:
             assert taskset.score(task, f"Here:\n```python\n{SOLUTIONS[name]}\n```").score == 1.0
         assert taskset.score(task, f"def {name}(*a): return 0").score == 0.0
+        assert taskset.score(task, taskset.demonstration(task)).score == 1.0
     assert {spec.name for spec in SPECS} >= set(SOLUTIONS)
 
 
@@ -68,7 +71,8 @@ def test_every_function_to_write_gives_json_and_no_constant_passes_for_it() -> N
     assert len({spec.text for spec in SPECS}) == len(names)
     for spec in SPECS:
         rng = np.random.default_rng(4)
-        values = [spec.reference(*args) for args in (*spec.edges, *(spec.draw(rng) for _ in range(20)))]
+        right = spec.reference()
+        values = [right(*args) for args in (*spec.edges, *(spec.draw(rng) for _ in range(20)))]
         assert json.loads(json.dumps(values)) == values, spec.name
         assert not any(all(value == constant for value in values) for constant in CONSTANTS), spec.name
 
@@ -100,3 +104,12 @@ def test_instruction_tasks_use_all_25_and_are_proven() -> None:
     other = [task.payload["follows"] for task in tasks[1:]] + [tasks[0].payload["follows"]]
     passed = [taskset.score(task, text).score for task, text in zip(tasks, other, strict=True)]
     assert sum(passed) < 20  # another task's text rarely will do
+
+
+@pytest.mark.parametrize("name", ["arithmetic_words", "arithmetic_expressions", "instructions"])
+def test_what_is_shown_is_right(name: str) -> None:
+    shown = open_shown(name)
+    tasks = shown.tasks(40, 6, 0.3)
+    assert all(open_taskset(name).score(task, shown.demonstration(task)).score == 1.0 for task in tasks)
+    with pytest.raises(ValueError, match="answers of 'facts' can't be shown"):
+        open_shown("facts")

@@ -6,13 +6,14 @@ import pytest
 import torch
 
 from gym.decontaminate import Index
+from gym.tasksets.elementary import side_of
 from gym.tasksets.open_damage import answered
 from k2model.chat.tokenizer import K2Tokenizer, train_tokenizer
 from k2model.config import K2Config
 from k2model.model import K2Model
 from stages.harness.errors import InputError
 from stages.posttraining.conversations import Conversation, encode
-from stages.posttraining.mixture import Mixture, Pool, compare_open
+from stages.posttraining.mixture import Mixture, Pool, compare_open, demonstrate
 from stages.posttraining.packing import Example, pack
 
 torch.set_num_threads(1)
@@ -82,3 +83,13 @@ def test_a_comparison_that_quotes_a_benchmark_is_left_out() -> None:
     examples, dropped = compare_open(tokenizer, 20, 100_000, 3, index)
     assert dropped > 5
     assert len(examples) + dropped == 20
+
+
+def test_families_of_rl_are_demonstrated_by_right_answers_of_the_training_side() -> None:
+    tokenizer = K2Tokenizer(train_tokenizer(["def f(n): return n + 1"], 300))
+    examples, dropped = demonstrate(tokenizer, {"code": 30, "arithmetic_words": 20}, 0.1, 2000, 3)
+    texts = [tokenizer.decode(list(example.ids)) for example in examples]
+    assert dropped == 0 and len(texts) == 50, "no comparisons, since nobody knows wrong answers"
+    for text in texts[:30]:
+        name = text.split("Write a Python function ")[1].split()[0]
+        assert side_of(name) == "train" and f"def {name}(" in text
