@@ -86,8 +86,9 @@ def micro_batches(
                 part[0].temperature,
                 sum(rollout.spent for rollout in rollouts) * count / tokens,
                 len(rollouts) * count / rows,
-                _packed(ptx[k::count], row_length, pad_id),
-                _packed(critic[k::count], row_length, pad_id),
+                # Of fewer examples some are taken twice: ranks that share weights must call the network equally often.
+                _packed(ptx[k::count] or ptx[:1], row_length, pad_id),
+                _packed(critic[k::count] or critic[:1], row_length, pad_id),
             )
         )
     return batches

@@ -86,7 +86,7 @@ def test_a_comparison_that_quotes_a_benchmark_is_left_out() -> None:
 
 
 def test_families_of_rl_are_demonstrated_by_right_answers_of_the_training_side() -> None:
-    tokenizer = K2Tokenizer(train_tokenizer(["def f(n): return n + 1"], 300))
+    tokenizer = K2Tokenizer(train_tokenizer(["def f(n): return n + 1"], 280))
     examples, dropped = demonstrate(tokenizer, {"code": 30, "arithmetic_words": 20}, 0.1, 2000, 3)
     texts = [tokenizer.decode(list(example.ids)) for example in examples]
     assert dropped == 0 and len(texts) == 50, "no comparisons, since nobody knows wrong answers"
