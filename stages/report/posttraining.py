@@ -1,11 +1,17 @@
 """The report's sections about RL and INT4."""
 
+import hashlib
+import json
 from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
 
 from stages.report.charts import Interval, Series, interval_chart, line_chart
 from stages.report.files import number, read_curves, read_json
 from stages.report.page import Chapter, table
 
+SHOWN, ASKED, ANSWER = 10, 300, 600  # answers; characters
 ARMS = {"start": "before", "bf16": "bf16", "ptq": "INT4, rounded", "qat": "INT4, trained (QAT)"}
 
 
@@ -49,8 +55,43 @@ def reinforcement(root: Path) -> Chapter:
         "K answers a prompt, verified rewards and self-critique in one loop; all rollouts are in data/rollouts.parquet."
     )
     detail = f"<details><summary>All measures</summary>{facts}</details>" if metrics else ""
-    body = f'{gains}<div class="grid2">{"".join(charts)}</div>{detail}'
+    body = f'{gains}<div class="grid2">{"".join(charts)}</div>{_sampled(root)}{detail}'
     return Chapter("rl", "Reinforcement learning", body, lead)
+
+
+def _sampled(root: Path) -> str:
+    """Ten sampled answers of the first iteration and of the last, drawn by a hash of their names."""
+    path = root / "data" / "rollouts.parquet"
+    if not path.exists():
+        return ""
+    columns = ["iteration", "key", "taskset", "question", "text", "score"]
+    rows = pq.read_table(path, columns=columns).to_pylist()
+    numbers = sorted({row["iteration"] for row in rows})
+    ends = {"first": numbers[:1], "last": numbers[1:][-1:]}
+    shown = {word: [row for row in rows if row["iteration"] in own] for word, own in ends.items() if own}
+    return "".join(
+        f"<details><summary>Ten sampled answers of the {word} iteration</summary>{_answers(own)}</details>"
+        for word, own in shown.items()
+    )
+
+
+def _answers(rows: list[dict[str, Any]]) -> str:
+    order = sorted(rows, key=lambda row: hashlib.sha256(row["key"].encode()).digest())
+    cells = [
+        [
+            row["taskset"],
+            _said(json.loads(row["question"])),
+            row["text"][:ANSWER],
+            "" if row["score"] is None else number(row["score"]),
+        ]
+        for row in order[:SHOWN]
+    ]
+    return table(["family", "asked", "answered", "score"], cells, [3])
+
+
+def _said(messages: list[dict[str, Any]]) -> str:
+    """What the user asked at last."""
+    return str(messages[-1]["content"])[-ASKED:]
 
 
 def int4(root: Path) -> Chapter:

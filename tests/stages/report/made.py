@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from stages.harness.tables import CORPUS, REPHRASED, SAMPLES, TOOLS, TRAJECTORIES, write_table
+from stages.harness.tables import CORPUS, REPHRASED, ROLLOUTS, SAMPLES, TOOLS, TRAJECTORIES, write_table
 
 REPO = Path(__file__).parents[3]
 FORGED = "<script>document.title='forged'</script>"
@@ -96,6 +96,12 @@ def checkout(root: Path) -> Path:
     write_table(root / "data/trajectories.parquet", [trajectory], TRAJECTORIES)
     sample = filled(SAMPLES, benchmark="aime_2025", dataset="aime-2025 (package)", task_id="1", parts="{}")
     write_table(root / "data/samples/aime_2025.parquet", [sample], SAMPLES)
+    asked = json.dumps([{"role": "user", "content": "Is 8 even?"}])
+    answers = [
+        filled(ROLLOUTS, iteration=k // 20, key=f"{k}", taskset="parity", question=asked, text=f"answer {k} {FORGED}")
+        for k in range(60)
+    ]
+    write_table(root / "data/rollouts.parquet", answers, ROLLOUTS)
     claim = {"claim": "the loss falls", "k2": "yes", "ours": "-1", "interval": "-2 to 0", "verdict": "reproduces"}
     chart = {"title": "loss", "x": "step", "y": "nats", "series": [{"name": "a", "x": [0, 1], "y": [2, 1]}]}
     lines = [{"record": "settings"}, {"record": "claim", **claim}, {"record": "chart", **chart}]

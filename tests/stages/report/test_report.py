@@ -61,6 +61,9 @@ def test_the_page_shows_what_every_stage_left(tmp_path):
         "0.0% (0.0% – 14.0%)",
         "+0.0500 (+0.0100 – +0.0900)",  # held-out text after RL
         "+50 points",  # of RL's held problems
+        "Ten sampled answers of the first iteration",
+        "Ten sampled answers of the last iteration",
+        "Loss on what is held out",  # while SFT ran
         "aime-2025 (package)",
         "0.0% – 39.0%",
         "49.5%",  # K2-Instruct's published AIME 2025
@@ -68,6 +71,14 @@ def test_the_page_shows_what_every_stage_left(tmp_path):
         'class="chip yes">reproduces',
     ):
         assert text in page, text
+
+
+def test_ten_answers_of_either_end_are_drawn_by_their_names(tmp_path):
+    page = build(checkout(tmp_path), {"seed": "0"})
+    shown = [int(number) for number in re.findall(r"<td>answer (\d+) ", page)]
+    assert len(shown) == 20 and all(number < 20 for number in shown[:10]) and all(number >= 40 for number in shown[10:])
+    assert shown[:10] != list(range(10))
+    assert page == build(tmp_path, {"seed": "0"})
 
 
 def test_what_has_not_run_says_so(tmp_path):
