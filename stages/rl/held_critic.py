@@ -34,8 +34,8 @@ def open_measures(judge: Judge, pairs: int, seed: int) -> dict[str, float]:
     which the better answer wins, over both orders); held kinds of damage (`agreement_damage`); answers that are equally
     useless, of different length (`length_bias`: share in which the longer one wins, less one half). `agreement` is over
     the first two; `position_bias` is the share of all single verdicts that go to the first place, less one half, so 0
-    for a fair critic and 0.5 for one that always says the first. `missing`: pairs without a verdict, which no other
-    measure holds.
+    for a fair critic and 0.5 for one that always says the first. `missing`: share of pairs without a verdict, which no
+    other measure holds.
     """
     held = answered("held")
     kinds = [prompt for prompt in held if prompt.held_kind]
@@ -57,7 +57,7 @@ def open_measures(judge: Judge, pairs: int, seed: int) -> dict[str, float]:
         "agreement_damage": by_damage,
         "length_bias": None if by_length is None else by_length - 0.5,
         "position_bias": sum(_first_place(one) for one in there) / len(there) - 0.5 if there else None,
-        "missing": float(len(verdicts) - len(there)),
+        "missing": 1.0 - len(there) / len(verdicts),
     }
     return {f"held_critic_{name}": value for name, value in measures.items() if value is not None}
 

@@ -70,7 +70,7 @@ def test_a_verdict_without_a_label_is_counted_too() -> None:
     judge = _judge(lambda request: "Both have merits.")
     assert judge([Comparison("q", "a", "b")]) == [None]
     assert judge.client.losses.reasons == {"a verdict without a label": 1}
-    assert open_measures(judge, 6, 0) == {"held_critic_missing": 6.0}
+    assert open_measures(judge, 6, 0) == {"held_critic_missing": 1.0}
 
 
 @pytest.mark.parametrize("answer", [ChatRefusal("failed", "time-out"), "Both have merits."])
