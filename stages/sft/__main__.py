@@ -55,7 +55,7 @@ TRAJECTORIES = Path("data/trajectories.parquet")
 TOKENS = Path("data/tokens")
 OUT = Path("models/sft")
 CURVE = Path("plots/sft.csv")
-HELD_EXAMPLES, HELD_ROWS = 24, 4
+HELD_EXAMPLES, HELD_ROWS = 12, 4
 
 
 def facts_of_training() -> list[Fact]:

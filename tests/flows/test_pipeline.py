@@ -46,14 +46,14 @@ def api(smoke_checkout: Path) -> Iterator[str]:
 
 
 def _post(api: str, path: str, body: dict[str, Any]) -> list[dict[str, Any]]:
-    answer = httpx.post(f"{api}{path}", json=body, timeout=30)
+    answer = httpx.post(f"{api}{path}", json=body, timeout=120)
     answer.raise_for_status()
     found: list[dict[str, Any]] = answer.json()
     return found
 
 
 def _one(api: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
-    answer = httpx.post(f"{api}{path}", json=body, timeout=30)
+    answer = httpx.post(f"{api}{path}", json=body, timeout=120)
     answer.raise_for_status()
     found: dict[str, Any] = answer.json()
     return found
@@ -141,7 +141,7 @@ def test_deployments_are_served_scheduled_and_take_parameters(smoke_checkout: Pa
 def _run_to_the_end(api: str, deployment: str, parameters: dict[str, Any]) -> None:
     run = _one(api, f"/deployments/{deployment}/create_flow_run", {"parameters": parameters})
     done = _until(
-        lambda: httpx.get(f"{api}/flow_runs/{run['id']}", timeout=30).json(),
+        lambda: httpx.get(f"{api}/flow_runs/{run['id']}", timeout=120).json(),
         lambda found: found["state_type"] in ("COMPLETED", "FAILED", "CRASHED"),
     )
     assert done["state_type"] == "COMPLETED", done["state"]["message"]
@@ -190,10 +190,10 @@ def _cancel_in_pretraining(checkout: Path, api: str, server: int, deployment: st
     cancel = {"state": {"type": "CANCELLING", "name": "Cancelling"}}
     httpx.post(f"{api}/flow_runs/{run['id']}/set_state", json=cancel).raise_for_status()
     _until(
-        lambda: httpx.get(f"{api}/flow_runs/{run['id']}", timeout=30).json()["state_type"],
+        lambda: httpx.get(f"{api}/flow_runs/{run['id']}", timeout=120).json()["state_type"],
         lambda state: state == "CANCELLED",
     )
-    _, alive = psutil.wait_procs(tree, timeout=30)
+    _, alive = psutil.wait_procs(tree, timeout=120)
     assert not alive
     assert _checkpoints(checkout)
     params.write_text(before)
@@ -357,7 +357,7 @@ def test_a_crashed_workers_run_goes_on_at_another_worker(smoke_checkout: Path, a
             process.kill()
         workers.append(_worker(smoke_checkout, api, "second"))
         done = _until(
-            lambda: httpx.get(f"{api}/flow_runs/{run['id']}", timeout=30).json(),
+            lambda: httpx.get(f"{api}/flow_runs/{run['id']}", timeout=120).json(),
             lambda one: one["state_type"] in ("COMPLETED", "FAILED"),
         )
         log = (smoke_checkout / "second.log").read_text()

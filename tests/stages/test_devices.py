@@ -81,7 +81,7 @@ def test_rl(name: Any) -> None:
         return Rollout(f"{k}", "parity", 0, 8, list(range(10, 30)), [False] * 12 + [True] * 8, [0.0] * 12 + [-1.0] * 8)
 
     groups = [Group([rollout(k) for k in range(3)], [0.0, 1.0, 0.5], 1.0) for _ in range(2)]
-    objective = ObjectiveParams(name=name, tau=0.5, alpha=-1.0, beta=1.0, epsilon=0.2)
+    objective = ObjectiveParams(name=name, tau=0.5, alpha=-1.0, beta=1.0, epsilon=0.2, importance_cap=0.0)
     engine: Any = OneGpu()
     report = update(
         engine, groups, objective, micros=2, lr=0.1, pad_id=0, ptx=EXAMPLES[:2], ptx_weight=0.1, critic=EXAMPLES[2:],

@@ -41,8 +41,10 @@ def _linear(weight: Tensor, rows: int) -> Linear:
     """x → x·weightᵀ with a weight that is reordered once, for which F.linear would pay at every call.
 
     oneDNN also sums a row in the same order whatever the number of rows, so an answer doesn't hang on its neighbours.
+    It refuses bfloat16 on processors without AVX-512.
     """
-    if torch.backends.mkldnn.is_available():
+    able = weight.dtype != torch.bfloat16 or torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    if torch.backends.mkldnn.is_available() and able:
         packed = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), rows)
         return lambda x: torch.ops.mkldnn._linear_pointwise(x, packed, None, "none", [], "")
     return lambda x: F.linear(x, weight)
