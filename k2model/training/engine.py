@@ -32,7 +32,7 @@ from k2model.formats.checkpoint import stored_tensors, unstacked, widen_biases
 from k2model.formats.quant import set_fake_quant
 from k2model.model import K2Model
 from k2model.training.layout import deepspeed_config, stored_dtype, value_dtype
-from k2model.training.lockstep import in_lockstep, spread_network
+from k2model.training.lockstep import in_lockstep, spread_network, whole_network
 from k2model.training.muon import make_optimizer, parameter_groups
 from k2model.training.opening import open_model
 from k2model.training.options import Layout, OptimizerOptions
@@ -332,6 +332,9 @@ class TrainEngine:
         self.model.eval()
         if not self.layout.spread:
             yield self.model
+            return
+        if self.ranks == 1 and not self.fake_quant:
+            yield whole_network(self.model, self.tensors(), stored_dtype(self.layout, self.device), self.device).eval()
             return
         if self._network is None:
             self._network = spread_network(self.model, self.device)

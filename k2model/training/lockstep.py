@@ -4,14 +4,15 @@ A layer's weights are fetched (ZeRO-3), or its tokens travel (expert parallelism
 before each call of the network the ranks agree on whose turn it is, and those without such a call make a small one.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch import nn
+from torch import Tensor, nn
 
+from k2model.formats.checkpoint import named_tensors, widen_biases
 from k2model.inference.cached_model import CachedModel
 from k2model.model import Call, K2Model
 from k2model.training.process_group import load_deepspeed
@@ -68,6 +69,26 @@ def spread_network(model: K2Model, device: torch.device) -> K2Model:
     network.model, network.lm_head = model.model, model.lm_head
     network.lockstep = LockstepRanks(network, device)
     return network
+
+
+@torch.no_grad()
+def whole_network(
+    model: K2Model, tensors: Iterable[tuple[str, Tensor]], dtype: torch.dtype, device: torch.device
+) -> K2Model:
+    """A copy of the network for a rank that is alone, whose pieces stage 3 would put together for each call.
+
+    Args:
+        tensors: all of the checkpoint's, by name.
+    """
+    with torch.device("meta"):
+        whole = K2Model(model.config).to(dtype)
+    whole.to_empty(device=device)
+    widen_biases(whole)
+    targets = dict(named_tensors(whole))
+    for name, tensor in tensors:
+        targets.pop(name).copy_(tensor)
+    assert not targets
+    return whole
 
 
 @contextmanager
