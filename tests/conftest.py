@@ -42,13 +42,6 @@ LONGEST = (  # files that take minutes start first, so that no worker waits for 
 )
 
 
-def pytest_configure() -> None:
-    """The first worker has the longest file, one chain of commands from its beginning to its end: it goes first where
-    all of them want the cores."""
-    if os.environ.get("PYTEST_XDIST_WORKER", "gw0") != "gw0":
-        os.nice(5)
-
-
 BY_HAND = ("soak", "drivers")  # marks of tests that run only when they are asked for: pytest -m soak
 
 
