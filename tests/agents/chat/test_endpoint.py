@@ -298,7 +298,7 @@ def test_each_dialog_goes_on_at_its_own_pace() -> None:
         _client(server, concurrency=2).converse(dialog(number) for number in range(20))
         assert server.most_in_flight == 2
     assert [number for number, _ in ended][-1] == 0
-    assert max(took for number, took in ended if number) < 1.0
+    assert max(took for number, took in ended if number) < 3.0
 
 
 def test_an_error_of_a_dialog_comes_out_as_it_is() -> None:
