@@ -283,7 +283,7 @@ def test_a_plain_server_behind_https_is_said_at_once() -> None:
 
 
 def test_each_dialog_goes_on_at_its_own_pace() -> None:
-    """One answer takes longer than all others; the other dialogs ask all their questions meanwhile, in the free places."""
+    """One answer takes long; the other dialogs ask all their questions meanwhile, in the free places."""
     ended: list[tuple[int, float]] = []
     started = time.monotonic()
 
