@@ -31,17 +31,15 @@ from k2model.model import K2Model
 from stages.harness.hooks import Hooks
 from stages.harness.section import load_common, load_section
 from stages.harness.seeds import seed32
-from stages.measure.tasks import solved
 from stages.measure.text_loss import HeldText
 from stages.posttraining.benchmark_index import read_index
 from stages.posttraining.conversations import clean, trajectories
 from stages.posttraining.params import TasksParams
-from stages.rl.episodes import EPISODES
 from stages.rl.families import Families, open_families
 from stages.rl.loop import Loop, RlSetup
 from stages.rl.params import RlParams
 from stages.rl.ptx import quality_data
-from stages.rl.sampling import tool_scores
+from stages.rl.sampling import held_scores
 
 RUNS, KEPT = RunsFile(Path("docs/experiments/rl_families.jsonl")), Path("work/experiments/rl_families")
 BASE, FACTS, TOKENS = Path("models/base"), Path("data/facts.parquet"), Path("data/tokens")
@@ -50,18 +48,11 @@ TAUGHT, TEXT_ROOM = 0.15, 0.15  # a share of held tasks; nats
 K2 = "verifiable rewards; no figure for a family"
 
 
-def held_scores(model: K2Model, families: Families, name: str, p: RlParams, n: int, difficulty: float) -> list[float]:
-    """1 or 0 for each held task, the same ones for every run; a verifier's error counts as 0."""
-    tokenizer, tasks = folder_tokenizer(BASE), families.tasks(name, "held", n, 0, difficulty)
-    if name in EPISODES:
-        context = min(model.config.max_position_embeddings, p.context_tokens)
-        return tool_scores(model, tokenizer, name, tasks, scale=p.budget.scale, max_batch=p.max_batch, context=context)
-    return [value or 0.0 for value in solved(model, tokenizer, families.tasksets[name], tasks, p.budget.scale)]
-
-
 def measure(model: K2Model, families: Families, name: str, p: RlParams, n: int, difficulty: float) -> Record:
-    """Held tasks and held-out text of one network."""
-    each = held_scores(model.eval(), families, name, p, n, difficulty)
+    """Held tasks, the same ones for every run, and held-out text of one network; a verifier's error counts as 0."""
+    tasks = families.tasks(name, "held", n, 0, difficulty)
+    scores = held_scores(model.eval(), folder_tokenizer(BASE), families, name, tasks, p)
+    each = [score or 0.0 for score in scores]
     share = {"success": statistics.fmean(each), "interval": wilson(round(sum(each)), len(each))}
     return {"each": each, **share, "text": _text(model)}
 

@@ -12,7 +12,7 @@ from agents.requests.shelf import kind
 from agents.requests.sides import authored_on, rows_on
 from agents.requests.singles import Singles
 from agents.tools.everyday import EverydayTool
-from gym.tasksets.elementary import Side
+from gym.tasksets.sides import Side
 from gym.tasksets.task import Task
 from gym.verifiers.result import Result, Status
 

@@ -4,24 +4,17 @@ Operations of a service stand together, functions of a package too; of authored 
 own tools are split by `agents/servers/own.py`.
 """
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from agents.tools.everyday import EverydayTool
-from gym.tasksets.elementary import Side
+from gym.tasksets.sides import Side, side_of
 
 HELD_SHARE = 0.1
 
 
-def side_of(entity: str) -> Side:
-    """By a hash of its name, so that tools that come later move none."""
-    place = int.from_bytes(hashlib.sha256(entity.encode()).digest()[:4])
-    return "held" if place < HELD_SHARE * 2**32 else "train"
-
-
 def authored_on(side: Side, tools: Iterable[EverydayTool]) -> list[EverydayTool]:
-    return [tool for tool in tools if side_of(tool.key) == side]
+    return [tool for tool in tools if side_of(tool.key, HELD_SHARE) == side]
 
 
 def rows_on(side: Side, rows: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
@@ -29,5 +22,5 @@ def rows_on(side: Side, rows: Iterable[Mapping[str, Any]]) -> list[Mapping[str, 
     return [
         row
         for row in rows
-        if (side_of(f"{row['source']}/{row['application']}") if row["source"] != "mcp" else "train") == side
+        if (side_of(f"{row['source']}/{row['application']}", HELD_SHARE) if row["source"] != "mcp" else "train") == side
     ]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from agents.servers.evaluation import requests
 from agents.servers.own import Row, by_server, learnable, measured
-from gym.tasksets.elementary import Side
+from gym.tasksets.sides import Side
 from gym.tasksets.task import Task
 
 NAME = "your_tools"

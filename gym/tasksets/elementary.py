@@ -4,18 +4,15 @@ Each family generates a problem from random numbers. A problem belongs to the `t
 of its text, so no held problem is ever trained on, whatever the seeds.
 """
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
+from gym.tasksets.sides import Side, side_of
 from gym.tasksets.task import Task
 from gym.verifiers.result import Result, Status
 
-Side = Literal["train", "held"]
-HELD_SHARE = 0.2
 SYSTEM = {"role": "system", "content": "task"}  # a few tokens instead of the default text of many
 WORDS = (
     "apple bird boat book bread cloud coat dog door farm field fish flower garden glass grass hand hill horse house "
@@ -180,11 +177,6 @@ FAMILIES: dict[str, Callable[[np.random.Generator, float], Exercise]] = {
     "category": category,
     "opposite": opposite,
 }
-
-
-def side_of(text: str) -> Side:
-    """The side that a problem belongs to, by its text alone."""
-    return "held" if int.from_bytes(hashlib.sha256(text.encode()).digest()[:4]) < HELD_SHARE * 2**32 else "train"
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gym.tasksets.elementary import Side
 from gym.tasksets.open_ended import OpenPrompt, read_prompts
+from gym.tasksets.sides import Side
 
 NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 SENTENCE = re.compile(r"(?<=[^\d\s][.!?])\s+")  # the full stop of `1. First` ends none

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from gym.tasksets.elementary import Side, side_of
+from gym.tasksets.sides import Side, side_of
 from gym.tasksets.task import Task
 
 FOLDER = Path(__file__).with_name("open_prompts")

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from gym.tasksets.sides import Side, side_of
 from gym.verifiers.result import Result
 
 
@@ -33,6 +34,16 @@ class Task:
     payload: dict[str, Any] = field(repr=False)
     tools: tuple[str, ...] = ()
     entity: str = ""
+
+    @property
+    def question(self) -> str:
+        """What the user says at last."""
+        return str(self.messages[-1]["content"])
+
+    @property
+    def side(self) -> Side:
+        """By what it is about, or by the question's text."""
+        return side_of(self.entity or self.question)
 
 
 class TaskSet(Protocol):

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from gym.decontaminate import Index
-from gym.tasksets.elementary import side_of
 from gym.tasksets.open_damage import LEARNED, answered, known_pairs
 from gym.tasksets.shown import open_shown
 from k2model.chat.tokenizer import K2Tokenizer
@@ -100,7 +99,7 @@ def demonstrate(
         taskset = open_shown(family)
         # Twice as many, of which the held side falls out.
         drawn = taskset.tasks(2 * count, seed32(seed, "demonstrations", family), difficulty)
-        own = [task for task in drawn if not task.entity or side_of(task.entity) == "train"]
+        own = [task for task in drawn if task.side == "train"]
         for task in own[:count]:
             conversations.append(demonstration(taskset, task))
             if "wrong" in task.payload:

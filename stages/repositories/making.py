@@ -22,7 +22,7 @@ from gym.repositories.sources import read_repository
 from gym.repositories.store import LIBRARIES, read_baseline, write_baseline
 from gym.repositories.task import Edit, RepairTask
 from gym.sandbox import Box
-from gym.tasksets.elementary import side_of
+from gym.tasksets.sides import side_of
 from stages.harness.seeds import rng, seed32
 
 SILENT = "no issue"  # a bug about which nothing can be said

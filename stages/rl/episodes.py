@@ -13,7 +13,7 @@ from agents.loop import loop
 from agents.requests.calls import score
 from agents.worlds.reading import apart
 from agents.worlds.surface import surface
-from gym.tasksets.elementary import Side, side_of
+from gym.tasksets.sides import Side, side_of
 from gym.tasksets.task import Task, TaskSet
 from gym.verifiers.result import Result, Status
 from k2model.chat.messages import encode_followup, encode_prompt

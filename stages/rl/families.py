@@ -15,8 +15,9 @@ from agents.tools.everyday import everyday_tools
 from gym.repositories.errors import RepositoryError
 from gym.repositories.stored import TABLE, StoredTasks
 from gym.sandbox import LOCAL, Backend, SandboxError
-from gym.tasksets.elementary import FAMILIES, Elementary, Side, side_of
+from gym.tasksets.elementary import FAMILIES, Elementary
 from gym.tasksets.open import REPOSITORY, known, open_taskset
+from gym.tasksets.sides import Side
 from gym.tasksets.task import Task, TaskSet
 from stages.harness.errors import InputError
 from stages.harness.seeds import seed32
@@ -31,7 +32,7 @@ DRAWS = 4  # times that a taskset is asked again for problems that were not draw
 
 
 class Families:
-    """Families by name, in their order.
+    """Families by name, those first whose answer is a text.
 
     Args:
         tasksets: of those whose answer is a text. calling: makes tasks of those in which tools are declared.
@@ -63,9 +64,8 @@ class Families:
         tasks: dict[str, Task] = {}
         for draw in range(DRAWS):
             for task in taskset.tasks(n, seed32(seed, draw), difficulty):
-                text = str(task.messages[-1]["content"])
-                if side_of(task.entity or text) == side:
-                    tasks.setdefault(text, task)
+                if task.side == side:
+                    tasks.setdefault(task.question, task)
             if len(tasks) >= n:
                 break
         if not tasks:

@@ -19,19 +19,17 @@ from k2model.model import K2Model
 from k2model.training.engine import TrainEngine
 from stages.harness.hooks import Hooks
 from stages.harness.seeds import rng, seed32
-from stages.measure.tasks import solved
 from stages.posttraining.comparison import Comparison
 from stages.posttraining.mixture import Mixture
 from stages.posttraining.packing import Example
 from stages.rl import pairwise, records
 from stages.rl.backends import open_backend
-from stages.rl.episodes import EPISODES
 from stages.rl.families import Families
 from stages.rl.held_critic import accuracy, open_measures
 from stages.rl.own_logprobs import own_logprobs
 from stages.rl.params import RlParams
 from stages.rl.prompts import Pool
-from stages.rl.sampling import Sampler, tool_scores
+from stages.rl.sampling import Sampler, held_scores
 from stages.rl.scoring import outcomes, score
 from stages.rl.state import State
 from stages.rl.tasks import run_tasks
@@ -239,19 +237,7 @@ class Loop:
         critic = self._critic(model)
         measures: dict[str, float] = {}
         for family, tasks in self.tasks.held.items():
-            if family in EPISODES:
-                right = tool_scores(
-                    model,
-                    self.tokenizer,
-                    family,
-                    tasks,
-                    scale=p.budget.scale,
-                    max_batch=p.max_batch,
-                    context=self.context,
-                )
-                measures[f"held_success_{family}"] = sum(right) / len(right)
-                continue
-            scores = solved(model, self.tokenizer, self.setup.families.tasksets[family], tasks, p.budget.scale)
+            scores = held_scores(model, self.tokenizer, self.setup.families, family, tasks, p)
             known = [value for value in scores if value is not None]
             if known:
                 measures[f"held_success_{family}"] = sum(known) / len(known)

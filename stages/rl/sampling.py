@@ -16,6 +16,7 @@ from k2model.chat.tokenizer import K2Tokenizer
 from k2model.model import K2Model
 from k2model.training.engine import TrainEngine
 from stages.harness.seeds import rng, seed32
+from stages.measure.tasks import solved
 from stages.rl.backends import OpenBackend, ServerRollouts, colocated
 from stages.rl.episodes import EPISODES, SingleAnswer
 from stages.rl.families import Families
@@ -170,6 +171,18 @@ class Sampler:
             episode = SingleAnswer(self.tokenizer, taskset, task)
         replay(episode, rollout)
         return episode
+
+
+def held_scores(
+    model: K2Model, tokenizer: K2Tokenizer, families: Families, name: str, tasks: Sequence[Task], p: RlParams
+) -> list[float | None]:
+    """Of each task of a family what the policy's greedy answer scores; None where its verifier failed."""
+    if name in EPISODES:
+        context = min(model.config.max_position_embeddings, p.context_tokens)
+        return [
+            *tool_scores(model, tokenizer, name, tasks, scale=p.budget.scale, max_batch=p.max_batch, context=context)
+        ]
+    return solved(model, tokenizer, families.tasksets[name], tasks, p.budget.scale)
 
 
 def tool_scores(

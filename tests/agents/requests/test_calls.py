@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 
 from agents.requests import calls
-from agents.requests.sides import authored_on, rows_on, side_of
+from agents.requests.sides import HELD_SHARE, authored_on, rows_on
 from agents.tools.everyday import everyday_tools
 from agents.tools.library import functions
 from agents.tools.real import aws
+from gym.tasksets.sides import side_of
 from gym.tasksets.task import Task
 from stages.tools.__main__ import _specified
 from tests.agents.requests.conftest import LIBRARY
@@ -73,7 +74,7 @@ def test_every_tool_is_on_one_side(rows: list[dict[str, Any]]) -> None:
 def test_the_sides_share_no_tool_and_no_request(sides: dict[str, list[Task]]) -> None:
     groups = {side: {task.domain for task in tasks if "/" in task.domain} for side, tasks in sides.items()}
     assert groups["train"] and groups["held"] and not groups["train"] & groups["held"]
-    assert all(side_of(group) == side for side, names in groups.items() for group in names)
+    assert all(side_of(group, HELD_SHARE) == side for side, names in groups.items() for group in names)
     asked = {side: {str(task.messages[-1]["content"]) for task in tasks} for side, tasks in sides.items()}
     assert len(asked["train"] & asked["held"]) <= 1  # two users may say one sentence to tools that no side has
 

@@ -10,6 +10,7 @@ import jsonschema
 import pytest
 
 from agents.chat.protocol import ChatRequest, ChatResponse
+from agents.requests.calls import score
 from agents.servers import rl_family
 from agents.servers.evaluation import answered, own_items
 from agents.servers.executed import ExecutedConversations
@@ -99,9 +100,12 @@ def test_rl_tasks_want_calls_of_tools_that_are_not_held(rows: list[Row]) -> None
     tasks = rl_family.tasks(rows, 160, 20, 5, "train")
     held_names = {row["name"] for row in held(rows)}
     for task in tasks:
-        ((name, _),) = task.payload["gold"]
+        ((name, arguments),) = task.payload["gold"]
         assert name not in held_names
         assert held_names.isdisjoint(tool["function"]["name"] for tool in task.payload["declared"])
+        assert score(task, [(name, arguments)]).score == 1.0
+        assert score(task, [(name, {**arguments, "surely_not": 1})]).score == 0.0
+        assert score(task, []).score == 0.0
     assert len({task.payload["gold"][0][0] for task in tasks}) == 9
     assert rl_family.tasks([], 160, 5, 0, "train") == []
 

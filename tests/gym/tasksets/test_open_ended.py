@@ -7,8 +7,8 @@ import yaml
 
 from gym.benchmarks.arena_battles import PROMPTS as ARENA
 from gym.decontaminate import Index, clean_tasks, ngrams
-from gym.tasksets.elementary import side_of
 from gym.tasksets.open_ended import OpenPromptError, read_prompts, tasks
+from gym.tasksets.sides import side_of
 
 HELD_KINDS = {"advise", "describe"}
 

@@ -7,9 +7,9 @@ import pytest
 
 from gym.repositories.project import Project
 from gym.repositories.stored import StoredTasks
-from gym.tasksets.elementary import side_of
 from gym.tasksets.open import open_taskset
 from gym.tasksets.repository import Functions
+from gym.tasksets.sides import side_of
 from gym.verifiers.result import Status
 from stages.harness.errors import InputError
 from stages.rl.families import Families

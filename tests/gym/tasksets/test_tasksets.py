@@ -7,10 +7,11 @@ import pytest
 from gym.sandbox import Sandbox, open_sandbox
 from gym.tasksets.code import Code
 from gym.tasksets.code_functions import SPECS
-from gym.tasksets.elementary import FAMILIES, Elementary, side_of
+from gym.tasksets.elementary import FAMILIES, Elementary
 from gym.tasksets.instructions import Instructions
 from gym.tasksets.open import open_taskset
 from gym.tasksets.shown import open_shown
+from gym.tasksets.sides import side_of
 from gym.verifiers.checkers import IFEVAL
 from gym.verifiers.instructions import Instruction, claims, follows, verify
 from gym.verifiers.result import Status

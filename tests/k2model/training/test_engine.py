@@ -96,9 +96,12 @@ def trained(runs: Runs) -> dict[str, Ran]:
     )
 
 
-def agree(ran: Ran, rows: list[list[float]], weights: Mapping[str, Tensor], *, rounded: bool = False) -> None:
+def agree(
+    ran: Ran, rows: list[list[float]], weights: Mapping[str, Tensor], *, rounded: bool = False, adamw: bool = False
+) -> None:
     """Same losses, norms, clips and weights as far as float32, or bfloat16's rounding, can tell."""
-    of_loss, of_weight = (3e-2, 5e-2) if rounded else (1e-5, 5e-4)
+    # AdamW's first steps have one size, however small a gradient: last bits decide where it is nearly none.
+    of_loss, of_weight = (3e-2, 5e-2) if rounded else (1e-5, 5e-4 if adamw else 2e-4)
     for got, want in zip(ran.rows, rows, strict=True):
         assert got[0] == pytest.approx(want[0], abs=of_loss)
         assert got[1] == pytest.approx(want[1], rel=of_loss)
@@ -127,7 +130,7 @@ def test_every_layout_trains_the_weights_of_one_float64_process(trained: dict[st
     options = LAYOUTS[name][2]
     rows, weights = alone.train(STEPS, matrices=options.matrices, clip_norm=options.clip_norm)
     assert rows[-1][2] > 0 or options is ADAMW, "QK-Clip is part of what must agree"
-    agree(trained[name], rows, stored(weights), rounded="bf16" in name)
+    agree(trained[name], rows, stored(weights), rounded="bf16" in name, adamw="adamw" in name)
 
 
 @pytest.mark.slow

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from gym.decontaminate import Index
-from gym.tasksets.elementary import side_of
 from gym.tasksets.open_damage import answered
+from gym.tasksets.sides import side_of
 from k2model.chat.tokenizer import K2Tokenizer, train_tokenizer
 from k2model.config import K2Config
 from k2model.model import K2Model

@@ -8,7 +8,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from gym.tasksets.elementary import side_of
+from gym.tasksets.sides import side_of
 from k2model.config import K2Config
 from k2model.formats.checkpoint import load_checkpoint, save_checkpoint
 from k2model.formats.int4_checkpoint import save_int4_checkpoint
