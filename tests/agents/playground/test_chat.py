@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from agents.playground import __main__ as playground
-from k2model.chat.tokenizer import save_tokenizer, train_tokenizer
+from k2model.chat.tokenizer import load_tokenizer, save_tokenizer, train_tokenizer
 from k2model.config import K2Config
 from k2model.formats.checkpoint import save_checkpoint
 from k2model.model import K2Model
@@ -49,7 +49,7 @@ def started(folder: Path) -> Iterator[tuple["subprocess.Popen[str]", str]]:
 
 
 def test_one_process_serves_model_page_and_tools_and_ctrl_c_ends_all(
-    started: tuple["subprocess.Popen[str]", str],
+    started: tuple["subprocess.Popen[str]", str], folder: Path
 ) -> None:
     process, url = started
     assert "<title>k2 chat</title>" in httpx.get(f"{url}/").text
@@ -60,7 +60,8 @@ def test_one_process_serves_model_page_and_tools_and_ctrl_c_ends_all(
     done = httpx.post(f"{url}/page/calls", json=body).json()
     assert not done["error"] and "21:00:00+09:00" in done["content"]
     assert httpx.post(f"{url}/page/calls", json=body, headers={"Host": "evil.example"}).status_code == 403
-    leave_after_a_piece(url, "tiny", temperature=100.0)  # random weights at this heat seldom end a turn
+    never = {str(end): -100 for end in load_tokenizer(folder).ends}
+    leave_after_a_piece(url, "tiny", temperature=100.0, logit_bias=never)
     wait_until_left(url, 1)
     (clock,) = psutil.Process(process.pid).children()
     process.send_signal(signal.SIGINT)
