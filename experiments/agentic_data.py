@@ -90,7 +90,7 @@ def pools(arm: str, p: SftParams, seed: int, tokenizer: K2Tokenizer, before: Pat
     kept, _ = clean(conversations(arm, 3000, seed32(seed, "requests"), before), index)
     examples = encode(tokenizer, kept, p.sequence_length, cut_long=p.cut_long)[0]
     text = text_examples(CORPUS, tokenizer, 40 * p.sequence_length, p.sequence_length, index, rng(seed, "text"))
-    share = p.text_share if examples else 1.0
+    share = p.shares.text if examples else 1.0
     return [Pool("conversation", examples, 1 - share), Pool(TEXT, text, share)]
 
 

@@ -75,11 +75,11 @@ def pools(arm: str, p: SftParams, seed: int, tokenizer: K2Tokenizer) -> list[Poo
         return encode(tokenizer, kept, p.sequence_length, cut_long=p.cut_long)[0]
 
     text = text_examples(CORPUS, tokenizer, 40 * p.sequence_length, p.sequence_length, index, rng(seed, "text"))
-    spoken, coding = 1 - p.text_share, 0.5 if arm == "with" else 0.0
+    spoken, coding = 1 - p.shares.text, 0.5 if arm == "with" else 0.0
     return [
         Pool("conversation", examples(*others), spoken * (1 - coding)),
         Pool("coding", examples(CODING), spoken * coding),
-        Pool(TEXT, text, p.text_share),
+        Pool(TEXT, text, p.shares.text),
     ]
 
 

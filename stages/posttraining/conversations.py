@@ -21,7 +21,8 @@ Message = Mapping[str, Any]
 Conversation = tuple[Sequence[Message], Sequence[Message] | None]
 # Kinds that `sft` learns by shares of their own, each with a part held out: their sources in trajectories.parquet.
 SOURCES = {
-    "trajectories": ("simulated", "llm", "server", "executed", "coding"),
+    "trajectories": ("simulated", "llm", "server", "executed"),
+    "coding": ("coding",),
     "requests": ("request",),
     "singles": ("single",),
 }

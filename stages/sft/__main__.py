@@ -56,6 +56,7 @@ TOKENS = Path("data/tokens")
 OUT = Path("models/sft")
 CURVE = Path("plots/sft.csv")
 HELD_EXAMPLES, HELD_ROWS = 12, 4
+INSTRUCTIONS = "instructions"  # of the demonstrations, those with a share of their own
 
 
 def facts_of_training() -> list[Fact]:
@@ -78,8 +79,17 @@ def main() -> None:
         index = read_index(TOKENS)
         conversations = {kind: _conversations(stage, index, tokenizer, *sources) for kind, sources in SOURCES.items()}
         held = [conversation for each in conversations.values() for conversation in each.held]
+        others = {family: count for family, count in p.demonstrations.items() if family != INSTRUCTIONS}
         demonstrations, dropped_demonstrations = demonstrate(
-            tokenizer, p.demonstrations, shared.difficulty, p.sequence_length, stage.seed("tasks"), index
+            tokenizer, others, shared.difficulty, p.sequence_length, stage.seed("tasks"), index
+        )
+        instructions, dropped_instructions = demonstrate(
+            tokenizer,
+            {INSTRUCTIONS: p.demonstrations.get(INSTRUCTIONS, 0)},
+            shared.difficulty,
+            p.sequence_length,
+            stage.seed("tasks"),
+            index,
         )
         questions = choose(facts_of_training(), p.facts, stage.rng("facts")) if p.facts else []
         answered, dropped_questions = clean([answer(fact) for fact in questions], index)
@@ -88,14 +98,16 @@ def main() -> None:
             tokenizer, p.comparisons, p.sequence_length, stage.seed("comparisons"), index
         )
         demonstrations += comparisons
-        text_tokens = round(p.text_share * p.steps * p.rows_per_step * p.sequence_length)
+        text_tokens = round(p.shares.text * p.steps * p.rows_per_step * p.sequence_length)
         text = text_examples(CORPUS, tokenizer, text_tokens, p.sequence_length, index, stage.rng("text"))
         pools = [
-            Pool("trajectory", conversations["trajectories"].examples, p.trajectory_share),
-            Pool("request", conversations["requests"].examples, p.request_share),
-            Pool("single", conversations["singles"].examples, p.single_share),
-            Pool("demonstration", demonstrations, p.demonstration_share),
-            Pool(TEXT, text, p.text_share),
+            Pool("trajectory", conversations["trajectories"].examples, p.shares.trajectories),
+            Pool("coding", conversations["coding"].examples, p.shares.coding),
+            Pool("request", conversations["requests"].examples, p.shares.requests),
+            Pool("single", conversations["singles"].examples, p.shares.singles),
+            Pool("instruction", instructions, p.shares.instructions),
+            Pool("demonstration", demonstrations, p.shares.demonstrations),
+            Pool(TEXT, text, p.shares.text),
         ]
         mixture = Mixture(pools, p.sequence_length, stage.seed32("order"))
         held_text = HeldText(stage.common.seed)
@@ -146,9 +158,11 @@ def main() -> None:
             "loss": float(np.mean(losses[-10:])),
             **_counts(conversations),
             "demonstrations": len(demonstrations),
+            "instructions": len(instructions),
             "comparisons": len(comparisons),
             "overlapping": sum(each.dropped for each in conversations.values())
             + dropped_demonstrations
+            + dropped_instructions
             + dropped_questions
             + dropped_comparisons,
             "overlapping_tools": sum(each.declaring for each in conversations.values()),
@@ -157,9 +171,11 @@ def main() -> None:
         metrics |= compare(text_before, text_after, stage.seed("text"))
         learned = {kind: each.learned for kind, each in conversations.items()}
         data = [
-            made_here("trajectories of simulated tool use and of repairs", f"{learned['trajectories']:,} kept"),
+            made_here("trajectories of simulated tool use", f"{learned['trajectories']:,} kept"),
+            made_here("sessions of repairs in repositories", f"{learned['coding']:,} kept"),
             made_here("conversations on declared tools", f"{learned['requests']:,} kept"),
             made_here("single turns on declared tools", f"{learned['singles']:,} kept"),
+            made_here("instructions with constraints that are checked", f"{len(instructions):,}"),
             made_here("demonstrations of tasks, answered questions, comparisons", f"{len(demonstrations):,}"),
         ]
         made = records(stage, stage.start, data, metrics)
@@ -168,8 +184,9 @@ def main() -> None:
         write_csv(curve, _curve(p, losses, measured))
         stage.track.artifact(curve)
         stage.finish(
-            f"{p.steps} steps on {learned['trajectories']:,} trajectories, {learned['requests']:,} requests, "
-            f"{learned['singles']:,} single turns and {len(demonstrations):,} demonstrations, "
+            f"{p.steps} steps on {learned['trajectories']:,} trajectories, {learned['coding']:,} coding sessions, "
+            f"{learned['requests']:,} requests, {learned['singles']:,} single turns and "
+            f"{len(instructions) + len(demonstrations):,} demonstrations, "
             f"loss {losses[0]:.3f} to {metrics['loss']:.3f}, {metrics.get('call_accuracy', 0):.1%} of "
             f"{metrics['call_accuracy_n']} held calls exact, held-out text {metrics['text_loss']:.3f} nats a token "
             f"({metrics['text_loss_change']:+.3f})",

@@ -1,17 +1,43 @@
 """`sft` in params.yaml."""
 
+import math
+
 from pydantic import Field, field_validator, model_validator
 
 from gym.tasksets.elementary import FAMILIES
 from gym.tasksets.shown import SHOWN
 from stages.harness.optimizer import TrainingSection
+from stages.harness.section import Section
+
+
+class Shares(Section):
+    """Of the rows, 1 together; what has no examples is left out, and the others keep their proportions.
+
+    trajectories: conversations at desks and with real servers. coding: sessions in repositories. requests: whole
+    conversations on declared tools. singles: single turns on such. instructions: with constraints that are checked.
+    demonstrations: other tasks, answered questions, comparisons. text: plain text, so that the language is kept.
+    """
+
+    trajectories: float = Field(ge=0)
+    coding: float = Field(ge=0)
+    requests: float = Field(ge=0)
+    singles: float = Field(ge=0)
+    instructions: float = Field(ge=0)
+    demonstrations: float = Field(ge=0)
+    text: float = Field(ge=0, lt=1)
+
+    @model_validator(mode="after")
+    def _whole(self) -> "Shares":
+        total = sum(self.model_dump().values())
+        if not math.isclose(total, 1, abs_tol=1e-6):
+            raise ValueError(f"{total:g} together, not 1")
+        return self
 
 
 class SftParams(TrainingSection):
     """Supervised tuning on kept trajectories, on demonstrations of the RL tasksets, and on plain text.
 
-    trajectory_share, request_share, single_share, text_share: of the rows: conversations in worlds and coding sessions,
-    whole conversations on declared tools, single turns on such, plain text; the others hold demonstrations.
+    demonstrations: tasks of each family; those of `instructions` have a share of their own.
     facts: questions about training documents with their answers, among the demonstrations.
     comparisons: of a good answer to an open prompt with a damaged one, for the critic, among the demonstrations.
     eval_every: steps after which held calls, tasks and text are measured; 0: at the end alone.
@@ -26,10 +52,7 @@ class SftParams(TrainingSection):
     lr: float = Field(gt=0)
     warmup_steps: int = Field(ge=0)
     fake_quant: bool
-    trajectory_share: float = Field(ge=0, le=1)
-    request_share: float = Field(ge=0, le=1)
-    single_share: float = Field(ge=0, le=1)
-    text_share: float = Field(ge=0, lt=1)
+    shares: Shares
     demonstrations: dict[str, int]
     facts: int = Field(ge=0)
     comparisons: int = Field(ge=0)
@@ -54,12 +77,4 @@ class SftParams(TrainingSection):
                 f"rows_per_step {self.rows_per_step} is no multiple of micro_rows × ranks "
                 f"({self.micro_rows} × {self.ranks})"
             )
-        if self.demonstration_share < 0:
-            raise ValueError("trajectory_share, request_share, single_share and text_share are more than 1 together")
         return self
-
-    @property
-    def demonstration_share(self) -> float:
-        """Of the rows."""
-        shares = self.trajectory_share, self.request_share, self.single_share, self.text_share
-        return round(1 - sum(shares), 9)

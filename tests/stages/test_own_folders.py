@@ -27,8 +27,7 @@ from tests.small_data import small_tokenizer, write_training_data
 
 SMALL: dict[str, Any] = {
     "tasks": {"families": ["larger", "parity"]},
-    "sft": {"steps": 2, "sequence_length": 512, "eval_calls": 1, "eval_tasks": 1, "demonstrations": {"larger": 4}}
-    | {"facts": 2, "eval_every": 1},
+    "sft": {"steps": 2, "sequence_length": 512, "eval_calls": 1, "eval_tasks": 1} | {"facts": 2, "eval_every": 1},
     "rl": {
         "iterations": 1,
         "context_tokens": 1024,
@@ -53,7 +52,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "data").mkdir(parents=True)
     value = yaml.safe_load((ROOT / "params.yaml").read_text())
     value = merge(merge(value, yaml.safe_load((ROOT / "sizes" / "smoke.yaml").read_text())), SMALL)
-    value["sft"]["demonstrations"] = {"larger": 4}
+    value["sft"]["demonstrations"] = {"larger": 4, "instructions": 2}
     (folder / "params.yaml").write_text(yaml.safe_dump(value))
     (folder / "dvc.yaml").write_text((ROOT / "dvc.yaml").read_text())
     write_training_data(folder / "data")
@@ -88,6 +87,7 @@ def test_a_stage_goes_on_from_a_folder_alone(
         "qat": {"qat.json"},
     }[stage]
     if stage == "sft":
+        assert json.loads((out / "run" / "sft.json").read_text())["instructions"] == 2
         rows = list(csv.DictReader((out / "run" / "sft.csv").open()))
         assert [(row["step"], bool(row["loss"]), bool(row["text_loss"])) for row in rows] == [
             ("0", False, True), ("1", True, True), ("2", True, True)
