@@ -15,6 +15,8 @@ import psutil
 
 from gym.sandbox import Job, SandboxError, open_sandbox
 from gym.sandbox.lockdown import landlock_abi, seccomp_filter
+from kernels.errors import ConfigError
+from kernels.forms import forms
 from stages.harness.errors import InputError
 from stages.harness.sandbox import sandboxes
 from stages.harness.section import PARAMS
@@ -136,7 +138,7 @@ def examine() -> Iterator[Finding]:
     yield _gpu()
 
 
-def main() -> None:
+def main() -> int:
     argparse.ArgumentParser(
         description="Says what this machine has, and what each missing thing disables."
     ).parse_args()
@@ -144,8 +146,15 @@ def main() -> None:
     for finding in examine():
         missing += not finding.good
         print(finding.line(), flush=True)
+    try:
+        for form in forms():
+            print(f"form  {form.loop:<18} {form.form}: {form.why}")
+    except ConfigError as error:
+        print(f"doctor: {error}", file=sys.stderr)
+        return 2
     print(f"doctor: {missing} missing; the laptop pipeline needs python, git, memory, disk and sandbox fork")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

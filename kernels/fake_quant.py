@@ -84,12 +84,13 @@ def pack_quantize(w_NK: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _fast(w_NK: Tensor) -> bool:
-    return w_NK.device.type == "cpu" and w_NK.dtype in (torch.float32, torch.bfloat16) and native.isa() == "avx512"
+    return w_NK.device.type == "cpu" and w_NK.dtype in (torch.float32, torch.bfloat16) and native.isa() != "torch"
 
 
 def _run(library: Any, w_NK: Tensor, out_NK: Tensor | None, words_NW: Tensor | None, scale_NG: Tensor | None) -> None:
     pointers = [None if t is None else t.data_ptr() for t in (w_NK, out_NK, words_NW, scale_NG)]
-    library.k2_fake_quant(*pointers, w_NK.numel() // GROUP, int(w_NK.dtype == torch.float32), native.threads())
+    is_float, level = int(w_NK.dtype == torch.float32), native.LEVEL[native.isa()]
+    library.k2_fake_quant(*pointers, w_NK.numel() // GROUP, is_float, level, native.threads())
 
 
 def fake_quant_into(w_NK: Tensor, out_NK: Tensor) -> Tensor:

@@ -13,6 +13,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 #include <vector>
 
 #define AVX512 __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,avx512vnni,fma")))
@@ -92,7 +93,7 @@ AVX512_INLINE __m512i round_pair(__m512 low, __m512 high) {  // no denormals com
 }
 
 template <bool FLOAT, bool CODES>
-AVX512 void fake_quant_rows(const void* in, void* out, uint32_t* words, uint16_t* scale, int64_t first, int64_t last) {
+AVX512 void fake_quant_rows_avx512(const void* in, void* out, uint32_t* words, uint16_t* scale, int64_t first, int64_t last) {
   const ScaleTable::Entry* table = ScaleTable::get();
   const bool stream = reinterpret_cast<uintptr_t>(out) % 64 == 0;
   for (int64_t g = first; g < last; g++) {
@@ -126,6 +127,99 @@ AVX512 void fake_quant_rows(const void* in, void* out, uint32_t* words, uint16_t
       void* p = static_cast<uint16_t*>(out) + g * GROUP;
       if (stream) _mm512_stream_si512(static_cast<__m512i*>(p), y);
       else _mm512_storeu_si512(p, y);
+    }
+  }
+  _mm_sfence();
+}
+
+// The same with AVX2: four vectors of eight, bfloat16 rounded by integers.
+struct Eights {
+  __m256 part[4];
+};
+
+AVX2_INLINE __m256 round_to_bf16(__m256 x) {  // to nearest even, still as float
+  const __m256i bits = _mm256_castps_si256(x);
+  const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
+  const __m256i up = _mm256_add_epi32(bits, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff)));
+  return _mm256_castsi256_ps(_mm256_and_si256(up, _mm256_set1_epi32(int(0xffff0000))));
+}
+
+AVX2_INLINE __m256i narrow(__m256 low, __m256 high) {  // 16 floats that are bfloat16 already
+  const __m256i both = _mm256_packus_epi32(_mm256_srli_epi32(_mm256_castps_si256(low), 16),
+                                           _mm256_srli_epi32(_mm256_castps_si256(high), 16));
+  return _mm256_permute4x64_epi64(both, 0xd8);
+}
+
+AVX2_INLINE uint32_t load_group(const float* p, Eights* w) {  // returns the largest magnitude, as bfloat16
+  __m256i most = _mm256_setzero_si256();
+  for (int k = 0; k < 4; k++) {
+    const __m256 x = _mm256_loadu_ps(p + 8 * k);
+    most = _mm256_max_epi32(most, _mm256_and_si256(_mm256_castps_si256(x), _mm256_set1_epi32(0x7fffffff)));
+    w->part[k] = round_to_bf16(x);
+  }
+  __m128i half = _mm_max_epi32(_mm256_castsi256_si128(most), _mm256_extracti128_si256(most, 1));
+  half = _mm_max_epi32(half, _mm_shuffle_epi32(half, 0x4e));
+  const int bits = _mm_cvtsi128_si32(_mm_max_epi32(half, _mm_shuffle_epi32(half, 0xb1)));
+  float largest;
+  std::memcpy(&largest, &bits, 4);
+  return to_bf16(largest);  // rounding keeps the order, so this is the largest of the rounded ones
+}
+
+AVX2_INLINE uint32_t load_group(const uint16_t* p, Eights* w) {
+  __m256i least = _mm256_set1_epi16(-1);  // of 0x7fff − |w|
+  for (int k = 0; k < 2; k++) {
+    const __m256i x = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p + 16 * k));
+    least = _mm256_min_epu16(least, _mm256_andnot_si256(x, _mm256_set1_epi16(0x7fff)));
+    const __m128i low = _mm256_castsi256_si128(x), high = _mm256_extracti128_si256(x, 1);
+    w->part[2 * k] = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(low), 16));
+    w->part[2 * k + 1] = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(high), 16));
+  }
+  const __m128i half = _mm_min_epu16(_mm256_castsi256_si128(least), _mm256_extracti128_si256(least, 1));
+  return 0x7fff - (uint32_t(_mm_cvtsi128_si32(_mm_minpos_epu16(half))) & 0xffff);
+}
+
+AVX2_INLINE uint32_t word_of(__m256 codes) {  // eight codes, the first in the lowest four bits
+  const __m256i biased = _mm256_add_epi32(_mm256_cvtps_epi32(codes), _mm256_set1_epi32(8));
+  const __m256i moved = _mm256_sllv_epi32(biased, _mm256_setr_epi32(0, 4, 8, 12, 16, 20, 24, 28));
+  __m128i half = _mm_or_si128(_mm256_castsi256_si128(moved), _mm256_extracti128_si256(moved, 1));
+  half = _mm_or_si128(half, _mm_shuffle_epi32(half, 0x4e));
+  return uint32_t(_mm_cvtsi128_si32(_mm_or_si128(half, _mm_shuffle_epi32(half, 0xb1))));
+}
+
+template <bool FLOAT, bool CODES>
+AVX2 void fake_quant_rows_avx2(const void* in, void* out, uint32_t* words, uint16_t* scale, int64_t first,
+                               int64_t last) {
+  using Stored = std::conditional_t<FLOAT, float, uint16_t>;
+  const ScaleTable::Entry* table = ScaleTable::get();
+  const bool stream = reinterpret_cast<uintptr_t>(out) % 32 == 0;
+  for (int64_t g = first; g < last; g++) {
+    Eights w;
+    const ScaleTable::Entry& found = table[load_group(static_cast<const Stored*>(in) + g * GROUP, &w)];
+    const __m256 s = _mm256_set1_ps(found.scale), r = _mm256_set1_ps(found.reciprocal);
+    for (__m256& x : w.part) {
+      __m256 q = _mm256_mul_ps(x, r);
+      q = _mm256_fmadd_ps(_mm256_fnmadd_ps(q, s, x), r, q);
+      x = _mm256_round_ps(q, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    }
+    if constexpr (CODES) {
+      scale[g] = to_bf16(found.scale);
+      for (int k = 0; k < WORDS; k++) words[g * WORDS + k] = word_of(w.part[k]);
+      continue;
+    }
+    for (__m256& x : w.part) x = round_to_bf16(_mm256_mul_ps(x, s));
+    Stored* p = static_cast<Stored*>(out) + g * GROUP;
+    if constexpr (FLOAT) {
+      for (int k = 0; k < 4; k++) {
+        if (stream) _mm256_stream_ps(p + 8 * k, w.part[k]);
+        else _mm256_storeu_ps(p + 8 * k, w.part[k]);
+      }
+    } else {
+      for (int k = 0; k < 2; k++) {
+        __m256i* q = reinterpret_cast<__m256i*>(p + 16 * k);
+        const __m256i both = narrow(w.part[2 * k], w.part[2 * k + 1]);
+        if (stream) _mm256_stream_si256(q, both);
+        else _mm256_storeu_si256(q, both);
+      }
     }
   }
   _mm_sfence();
@@ -549,20 +643,17 @@ AVX512 void activate_avx512(const float* gate, const float* up, uint16_t* h) {
 
 extern "C" {
 
-// 2: AVX-512 with BF16 and VNNI, 1: AVX2 with FMA, 0: neither.
-int k2_isa() {
-  if (__builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512vnni") &&
-      __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq"))
-    return ISA_AVX512;
-  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? ISA_AVX2 : 0;
-}
-
 // `groups` groups of 32 weights (bfloat16 or float32) to `out`, or to `words` and `scale` when these are given.
-void k2_fake_quant(const void* in, void* out, uint32_t* words, uint16_t* scale, int64_t groups, int is_float,
+void k2_fake_quant(const void* in, void* out, uint32_t* words, uint16_t* scale, int64_t groups, int is_float, int isa,
                    int threads) {
+  using Rows = decltype(&fake_quant_rows_avx2<true, true>);
+  static const Rows forms[2][4] = {
+      {fake_quant_rows_avx2<false, false>, fake_quant_rows_avx2<false, true>, fake_quant_rows_avx2<true, false>,
+       fake_quant_rows_avx2<true, true>},
+      {fake_quant_rows_avx512<false, false>, fake_quant_rows_avx512<false, true>, fake_quant_rows_avx512<true, false>,
+       fake_quant_rows_avx512<true, true>}};
+  const Rows rows = forms[isa == ISA_AVX512][2 * (is_float != 0) + (words != nullptr)];
   const int64_t share = (groups + threads - 1) / threads;
-  const auto rows = words ? (is_float ? fake_quant_rows<true, true> : fake_quant_rows<false, true>)
-                          : (is_float ? fake_quant_rows<true, false> : fake_quant_rows<false, false>);
 #pragma omp parallel for num_threads(threads) schedule(static, 1)
   for (int t = 0; t < threads; t++) rows(in, out, words, scale, t * share, std::min(groups, (t + 1) * share));
 }

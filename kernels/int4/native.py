@@ -18,10 +18,11 @@ from pathlib import Path
 
 import torch
 
+from kernels.processor import at_least
+
 SOURCES = tuple(Path(__file__).with_name(name) for name in ("int4.cpp", "decode.cpp"))
 FLAGS = ("-O3", "-std=c++17", "-shared", "-fPIC", "-fopenmp", "-w")
-ISA = {0: "torch", 1: "avx2", 2: "avx512"}
-LEVEL = {name: level for level, name in ISA.items() if level}
+LEVEL = {"avx2": 1, "avx512": 2}  # as the library counts them
 BUILD_TIMEOUT_S = 300
 
 log = logging.getLogger(__name__)
@@ -81,7 +82,7 @@ def library() -> ctypes.CDLL | None:
         log.warning("INT4 kernels: %s; using the slower torch form", error)
         return None
     p, n, i, f = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int, ctypes.c_float
-    loaded.k2_fake_quant.argtypes = [p, p, p, p, n, i, i]
+    loaded.k2_fake_quant.argtypes = [p, p, p, p, n, i, i, i]
     loaded.k2_linear.argtypes = [p, p, p, p, n, n, n, i, i, i]
     loaded.k2_experts.argtypes = [p] * 10 + [n] * 5 + [i, i, i]
     loaded.k2_decode_attention.argtypes = [p] * 10 + [n] * 8 + [f] * 2 + [i] * 3
@@ -93,17 +94,19 @@ def library() -> ctypes.CDLL | None:
 
 
 def isa() -> str:
-    """`avx512`, `avx2` or `torch`: the best of this machine, or a lower one that K2_INT4_ISA asks for."""
-    return _isa(library(), os.environ.get("K2_INT4_ISA"))
+    """`avx512`, `avx2` or `torch`: the form of the INT4 products; that of AVX-512 needs its BF16 and VNNI too."""
+    return _form("avx512_bf16")
 
 
-@functools.cache
-def _isa(loaded: ctypes.CDLL | None, asked: str | None) -> str:
-    best = loaded.k2_isa() if loaded is not None else 0
-    known = {name: level for level, name in ISA.items()}
-    if asked is not None and asked not in known:
-        raise ValueError(f"K2_INT4_ISA: {asked!r} is none of {', '.join(known)}")
-    return ISA[best if asked is None else min(best, known[asked])]
+def vector_isa() -> str:
+    """The same of what decodes beside them, which does with AVX-512 alone."""
+    return _form("avx512")
+
+
+def _form(wide: str) -> str:
+    if library() is None or not at_least("avx2"):
+        return "torch"
+    return "avx512" if at_least(wide) else "avx2"
 
 
 HUGE_PAGE = 2**21

@@ -51,6 +51,20 @@ def test_the_doctor_says_what_a_missing_thing_disables(monkeypatch: pytest.Monke
     assert all(finding.disables for finding in bare.values() if not finding.good)
 
 
+def test_the_doctor_says_which_form_each_hot_loop_runs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["k2 doctor"])
+    monkeypatch.setattr(doctor, "examine", lambda: iter(()))
+    monkeypatch.setenv("K2_PROCESSOR", "generic")
+    assert doctor.main() == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("form  ")]
+    assert len(lines) == 4 and lines[0].startswith("form  INT4 products      torch: ")
+    monkeypatch.setenv("K2_PROCESSOR", "z80")
+    assert doctor.main() == 2
+    assert capsys.readouterr().err.startswith("doctor: K2_PROCESSOR: 'z80' is none of generic, avx2")
+
+
 def test_the_doctor_tries_the_chosen_back_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = (ROOT / "params.yaml").read_text()
     monkeypatch.chdir(tmp_path)

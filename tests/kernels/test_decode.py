@@ -9,17 +9,19 @@ from torch import Tensor
 from kernels.decode import choose_experts, choose_experts_reference, rms_norm, rms_norm_reference
 from kernels.decode_attention import LatentWeights, decode_attention, decode_attention_reference
 from kernels.int4 import native
+from kernels.processor import PROCESSOR
+from tests.kernels.levels import LEVELS
 
 torch.set_num_threads(2)  # more than one, so that the split between threads is part of the test
-LEVELS = [level for level in ("avx512", "avx2", "torch") if native.isa() in ("avx512", level) or level == "torch"]
 FLOATS = pytest.mark.parametrize(("dtype", "limit"), [(torch.float32, 1e-6), (torch.bfloat16, 7e-3)])
 
 
 @pytest.fixture(autouse=True, params=LEVELS)
 def isa(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setenv("K2_INT4_ISA", request.param)
-    assert native.isa() == request.param
-    return str(request.param)
+    monkeypatch.setenv(PROCESSOR, request.param)
+    form = {"avx512_bf16": "avx512", "avx512": "avx512", "avx2": "avx2", "generic": "torch"}[request.param]
+    assert native.vector_isa() == form
+    return form
 
 
 def _randn(*shape: int, seed: int = 0) -> Tensor:

@@ -9,11 +9,18 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from kernels.fake_quant import dequantize, fake_quant, fake_quant_reference, pack_quantize, quantize
-from kernels.int4 import native
 from kernels.int4.words import unpack
+from kernels.processor import PROCESSOR
+from tests.kernels.levels import LEVELS
 
 torch.set_num_threads(1)
 DTYPES = pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+
+
+@pytest.fixture(params=LEVELS)
+def level(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv(PROCESSOR, request.param)
+    return str(request.param)
 
 
 def _weights(dtype: torch.dtype, *shape: int, seed: int = 0) -> Tensor:
@@ -77,10 +84,9 @@ def test_the_training_forward_is_what_a_checkpoint_holds(dtype: torch.dtype) -> 
     assert torch.equal(fake_quant_reference(w_ENK), dequantize(codes, scale).to(dtype))
 
 
-@pytest.mark.skipif(native.isa() != "avx512", reason="the one-pass form needs AVX-512")
 @DTYPES
 @pytest.mark.parametrize("offset", [0, 1, 7])
-def test_one_pass_gives_the_same_bits(dtype: torch.dtype, offset: int) -> None:
+def test_one_pass_gives_the_same_bits(level: str, dtype: torch.dtype, offset: int) -> None:
     """Also when the memory isn't aligned, and for ties of the rounding."""
     w_NK = _weights(dtype, 4096 + offset, 256).flatten()[32 * offset :].view(-1, 32)
     ties_NK = torch.arange(1, 257)[:, None] * torch.arange(-15.5, 16.5)[None] / 2
@@ -94,7 +100,7 @@ def test_one_pass_gives_the_same_bits(dtype: torch.dtype, offset: int) -> None:
     assert torch.equal(dequantize(unpack(words), scale).to(dtype), fake_quant(shifted_NK))
 
 
-def test_every_bfloat16_against_every_scale_mantissa() -> None:
+def test_every_bfloat16_against_every_scale_mantissa(level: str) -> None:
     """Each quotient of a weight and a scale that 8-bit mantissas can form, so each tie of the rounding."""
     largest_M = torch.arange(128, 256).float()
     w_V = torch.arange(0, 256).float()
@@ -107,15 +113,6 @@ def test_every_bfloat16_against_every_scale_mantissa() -> None:
     w_NK = w_MVX.view(-1, 32).bfloat16()
     assert torch.equal(fake_quant(w_NK), fake_quant_reference(w_NK))
     assert torch.equal(fake_quant(w_NK.float()), fake_quant_reference(w_NK.float()))
-
-
-def test_the_plain_form_on_a_lesser_processor(monkeypatch: pytest.MonkeyPatch) -> None:
-    w_NK = _weights(torch.bfloat16, 8, 64)
-    fast, packed = fake_quant(w_NK), pack_quantize(w_NK)
-    monkeypatch.setenv("K2_INT4_ISA", "avx2")
-    assert torch.equal(fake_quant(w_NK), fast)
-    for one, other in zip(pack_quantize(w_NK), packed, strict=True):
-        assert torch.equal(one, other)
 
 
 def test_the_gradient_passes_straight_through() -> None:

@@ -16,7 +16,7 @@ from k2model.inference.request import Request
 from k2model.model import K2Model
 from k2model.moe import Gate
 from kernels.int4 import native
-from kernels.processor import VARIABLE, fast_dtype
+from kernels.processor import PROCESSOR, VARIABLE, fast_dtype
 
 torch.set_num_threads(1)
 needs_kernels = pytest.mark.skipif(native.isa() == "torch", reason="no kernels for this machine")
@@ -105,7 +105,7 @@ def test_float32_weights_stay() -> None:
 
 
 def test_where_the_kernels_can_not_run_nothing_changes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("K2_INT4_ISA", "torch")
+    monkeypatch.setenv(PROCESSOR, "generic")
     assert not any(isinstance(module, BlockLinear) for module in prepare(_model()).modules())
 
 

@@ -10,16 +10,18 @@ from kernels.fake_quant import dequantize, quantize
 from kernels.int4 import native
 from kernels.int4.mlp import Bf16Weight, Int4Weight, Precision, expert_mlp, expert_mlp_reference, linear
 from kernels.int4.words import deinterleave, interleave, pack, unpack, uses_lowest_code
+from kernels.processor import PROCESSOR
+from tests.kernels.levels import LEVELS
 
 torch.set_num_threads(2)  # more than one, so that the split between threads is part of the test
-LEVELS = [level for level in ("avx512", "avx2", "torch") if native.isa() in ("avx512", level) or level == "torch"]
 
 
 @pytest.fixture(params=LEVELS)
 def isa(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setenv("K2_INT4_ISA", request.param)
-    assert native.isa() == request.param
-    return str(request.param)
+    monkeypatch.setenv(PROCESSOR, request.param)
+    form = {"avx512_bf16": "avx512", "avx512": "avx2", "avx2": "avx2", "generic": "torch"}[request.param]
+    assert native.isa() == form
+    return form
 
 
 def _randn(*shape: int, seed: int = 0) -> Tensor:

@@ -59,9 +59,3 @@ def test_another_processor(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("platform.machine", lambda: "arm64")
     with pytest.raises(BuildError, match="x86-64, this is arm64"):
         native.build()
-
-
-def test_an_unknown_instruction_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("K2_INT4_ISA", "sse9")
-    with pytest.raises(ValueError, match="K2_INT4_ISA: 'sse9' is none of torch, avx2, avx512"):
-        native.isa()
