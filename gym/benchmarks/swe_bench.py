@@ -26,6 +26,7 @@ from gym.verifiers.result import Result, Status
 
 PASSING, KEPT = frozenset({"PASSED", "XFAIL"}), frozenset({"PASSED", "XFAIL", "SKIPPED"})
 SEED = 20251106
+PROGRAMS = {"c": "gcc", "javascript": "node"}
 EACH = 3  # instances of a repository
 SYSTEM = (
     "You are a software engineer. The repository is the current folder, /workspace. Use the tools to find the cause of "
@@ -105,7 +106,7 @@ class RepairsMultilingual(Benchmark):
             raise DataError(f"{self.name}: {path}: no package of npm that the stage repositories stored")
         folder, instances, left_out = path or FOLDER, list[Instance](), list[str]()
         try:
-            with self.open_box() as box:
+            with self._opened() as box:
                 if has_program(box, "node"):
                     instances += javascript_instances(box, folder, left_out)
                 for line in left_out:
@@ -124,12 +125,21 @@ class RepairsMultilingual(Benchmark):
         self.manifest = base.builtin_manifest(data, [instance.row() for instance in instances], version="3")
 
     @contextmanager
-    def open_box(self) -> Iterator[Box]:
+    def _opened(self) -> Iterator[Box]:
         """Without any library of Python, of which some hold scripts of npm's packages."""
         with tempfile.TemporaryDirectory() as nothing:
             Path(nothing).chmod(0o755)
             with self.backend.open(Path(nothing)) as box:
                 yield box
+
+    @contextmanager
+    def open_box(self) -> Iterator[Box]:
+        """Raises SandboxError: a program is missing that graded the tasks here, as in an image without compilers."""
+        with self._opened() as box:
+            for language in sorted({instance.language for instance in self.instances.values()}):
+                if not has_program(box, PROGRAMS[language]):
+                    raise SandboxError(f"{self.name}: the sandbox ({self.backend.name}) has no {PROGRAMS[language]}")
+            yield box
 
     def items(self) -> list[Sample]:
         return [

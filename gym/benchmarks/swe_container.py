@@ -1,4 +1,9 @@
-"""The repository of an official SWE-bench instance in its own container, with the tools of `gym.sandbox.workspace`."""
+"""The repository of an official SWE-bench instance in its own container, with the tools of `gym.sandbox.workspace`.
+
+An agent's commands run in a login shell with the conda environment `testbed`, as the images' own /root/.bashrc and the
+official evaluation scripts have it. The images of other languages have no conda: their programs are on the PATH that
+the image sets, which a login shell forgets and gets back here.
+"""
 
 import re
 import shlex
@@ -8,11 +13,33 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from gym.benchmarks.swe_engine import Engine, last_line
 from gym.sandbox import SandboxError
 from gym.sandbox.workspace import BASH, EDIT, FOUND, OUTPUT, SEARCH, SHOWN, VIEW, WIDTH, mistaken
 
 FOLDER = "/testbed"
 COMMAND_S, SEARCH_S, START_S = 120, 20, 1800
+# $1 the image's PATH, $2 the command. Startup files of a login shell may have activated the environment already.
+# `activate` hands its caller's arguments to conda, so there are none when it is read.
+_LOGIN = r"""path=$1 command=$2; set --
+if [ ! -e /opt/miniconda3/bin/activate ]; then PATH=$path:$PATH
+elif [ "${CONDA_DEFAULT_ENV-}" != testbed ]; then
+  PATH=$path; source /opt/miniconda3/bin/activate && conda activate testbed
+fi
+cd /testbed && unset path && eval "unset command; $command" 2>&1"""
+# $0 the text above, $1 the command. The output goes to a file: a program that is left running in the background would
+# hold a pipe open, and an endless one would fill this machine's memory; so a file has its limit.
+_COMMAND = rf"""output=$(mktemp) && ulimit -f 1048576
+timeout -k 5 {COMMAND_S} bash -lc "$0" bash "$PATH" "$1" > "$output" 2> /dev/null < /dev/null; status=$?
+wc -c < "$output"; head -c {4 * OUTPUT} "$output"; rm -f "$output"; exit $status"""
+_DIFF = "--cached --binary --no-color --no-ext-diff --src-prefix=a/ --dst-prefix=b/"  # whatever the agent configured
+# Files that git tracks though they are ignored stay tracked; submodules keep the repositories that they point to, and
+# are left out where they have none.
+_ONE_COMMIT = r"""set -e; git config --global --add safe.directory /testbed
+tracked=$(mktemp); git ls-files -sz | sed -z '/^160000/d; s/^[^\t]*\t//' > "$tracked"
+find .git -mindepth 1 -maxdepth 1 ! -name modules -exec rm -rf {} +
+git init -q; git add -A; git update-index -z --add --remove --stdin < "$tracked"; rm -f "$tracked"
+git -c user.name=base -c user.email=base@localhost commit -q --allow-empty --no-verify -m base; git rev-parse HEAD"""
 # Lines `first` to `end` (0 is the last one), at most `most`, with numbers; status 3: the file has fewer lines.
 _LINES = r"""{ sub(/\r$/, "") } NR >= first && NR < first + most && (!end || NR <= end) { printf "%d\t%s\n", NR, $0 }
 END { if (first > 1 && first > NR) { print NR; exit 3 }
@@ -26,24 +53,20 @@ timeout {seconds} grep -rnHI$kind --exclude-dir=.git -e {pattern} -- {path} 2> /
 LC_ALL=C sort -s -t: -k1,1 -k2,2n | awk -v most={most} {some}; exit ${{PIPESTATUS[0]}}"""
 
 
-def docker(*arguments: str, stdin: str = "", timeout: float = COMMAND_S) -> subprocess.CompletedProcess[str]:
-    """Raises SandboxError where the program docker isn't there."""
-    try:
-        return subprocess.run(
-            ["docker", *arguments], input=stdin, capture_output=True, text=True, errors="replace", timeout=timeout
-        )
-    except OSError as error:
-        raise SandboxError(f"docker: {error}") from None
-
-
 class ContainerCopy:
-    """What `Workspace` is to a sandbox: files are looked at and changed by programs of the container."""
+    """What `Workspace` is to a sandbox: files are looked at and changed by programs of the container.
 
-    def __init__(self, container: str) -> None:
-        self.container = container
+    Args:
+        base: the commit that a patch is the difference to.
+    """
 
-    def _run(self, command: str, stdin: str = "", timeout: float = COMMAND_S) -> subprocess.CompletedProcess[str]:
-        return docker("exec", "-i", "-w", FOLDER, self.container, "bash", "-c", command, stdin=stdin, timeout=timeout)
+    def __init__(self, engine: Engine, container: str, base: str = "HEAD") -> None:
+        self.engine, self.container, self.base = engine, container, base
+
+    def _run(self, *words: str, stdin: str = "", timeout: float = COMMAND_S) -> subprocess.CompletedProcess[str]:
+        """A command of plain bash, and its arguments."""
+        place = ("exec", "-i", f"--workdir={FOLDER}", self.container)
+        return self.engine.run(*place, "bash", "-c", *words, stdin=stdin, timeout=timeout)
 
     def tools(self) -> list[dict[str, Any]]:
         return [BASH, VIEW, SEARCH, EDIT]
@@ -67,12 +90,21 @@ class ContainerCopy:
 
     def bash(self, command: str) -> str:
         """Output, cut at the same length as the sandbox's, and exit status."""
-        limited = f"timeout -k 5 {COMMAND_S} bash -c {shlex.quote(command)} 2>&1"
-        done = self._run(limited, timeout=COMMAND_S + 30)
-        text = done.stdout[:OUTPUT] + (
-            f"[{len(done.stdout) - OUTPUT} characters cut]" if len(done.stdout) > OUTPUT else ""
-        )
-        return f"{text.rstrip()}\n[exit status {done.returncode}]".lstrip("\n")
+        done = self._run(_COMMAND, _LOGIN, command, timeout=COMMAND_S + 30)
+        size, _, text = done.stdout.partition("\n")
+        if not size.isdigit():
+            self._check_alive()
+            return f"stopped: {done.stderr.strip()}"
+        shown = text[:OUTPUT]
+        left = int(size) - len(shown.encode())
+        cut = f"[{left} characters cut]" if len(text) > OUTPUT else ""
+        return f"{(shown + cut).rstrip()}\n[exit status {done.returncode}]".lstrip("\n")
+
+    def _check_alive(self) -> None:
+        """Raises SandboxError: the container is gone, so that what failed says nothing about who used it."""
+        done = self._run("true")
+        if done.returncode:
+            raise SandboxError(f"the container is gone: {last_line(done)}")
 
     def _view(self, path: str, first: int, end: int) -> tuple[str, bool]:
         quoted = shlex.quote(path)
@@ -122,27 +154,33 @@ class ContainerCopy:
         return (f"changed {path}", False) if wrote.returncode == 0 else (f"error: {wrote.stderr.strip()}", True)
 
     def patch(self) -> str:
-        return self._run("git add -A && git diff --cached --binary HEAD").stdout
+        """The difference to the base, whatever was committed since; empty where the agent broke its repository.
+
+        Raises:
+            SandboxError: the container is gone.
+        """
+        done = self._run(f"git add -A && git diff {_DIFF} {self.base}")
+        if done.returncode:
+            self._check_alive()
+        return done.stdout
 
 
 @contextmanager
-def container_copy(image: str) -> Iterator[ContainerCopy]:
+def container_copy(engine: Engine, image: str) -> Iterator[ContainerCopy]:
     """A container of the image without network, its repository's history replaced by one commit.
 
     Raises:
         SandboxError: it doesn't start.
     """
     name = f"swe-{uuid.uuid4().hex[:12]}"
-    limits = ("--rm", "--network=none", "--pids-limit=512")
-    started = docker("run", "-d", *limits, f"--name={name}", image, "sleep", "86400", timeout=START_S)
+    limits = ("--rm", "--network=none", "--pids-limit=512", "--stop-timeout=0")
+    started = engine.run("run", "-d", *limits, f"--name={name}", engine.name(image), "sleep", "86400", timeout=START_S)
     if started.returncode:
-        raise SandboxError(f"docker run {image}: {started.stderr.strip().splitlines()[-1:]}")
+        raise SandboxError(f"{engine} run {image}: {last_line(started)}")
     try:
-        copy = ContainerCopy(name)
-        identity = "git -c user.name=base -c user.email=base@localhost"
-        fresh = copy._run(f"rm -rf .git && git init -q && git add -A && {identity} commit -qm base", timeout=START_S)
+        fresh = ContainerCopy(engine, name)._run(_ONE_COMMIT, timeout=START_S)
         if fresh.returncode:
-            raise SandboxError(f"{image}: no single-commit history: {fresh.stderr.strip()[-200:]}")
-        yield copy
+            raise SandboxError(f"{image}: no single-commit history: {last_line(fresh)}")
+        yield ContainerCopy(engine, name, fresh.stdout.strip())
     finally:
-        docker("rm", "-f", name)
+        engine.run("rm", "-f", name)

@@ -1,13 +1,15 @@
-"""Official SWE-bench instances (JSON Lines or parquet in the official schema) by Docker and the package `swebench`.
+"""Official SWE-bench instances (JSON Lines or parquet in the official schema) in containers, by the package `swebench`.
 
 The agent works in the instance's own container, without network and with a history of one commit; its patch is the
 difference to that commit. The patch is graded by the official harness (`swebench.harness.run_evaluation`), which starts
-a container of its own. The harness has many dependencies, so it may live in a virtual environment of its own:
-`.swebench` in the working directory (python -m venv .swebench; .swebench/bin/pip install swebench==5.0.2).
+a container of its own, by the same engine, docker or podman. The harness has many dependencies, so it may live in a
+virtual environment of its own: `.swebench` in the working directory
+(python -m venv .swebench; .swebench/bin/pip install swebench==5.0.2).
 """
 
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 import uuid
@@ -18,13 +20,18 @@ from typing import Any
 from gym.benchmarks import base
 from gym.benchmarks.base import Benchmark, DataError, Episode, Grade, Manifest, Reply, Sample
 from gym.benchmarks.swe_bench import AGENT_PRESETS, SYSTEM, Agent, best_by_verifier
-from gym.benchmarks.swe_container import FOLDER, container_copy, docker
+from gym.benchmarks.swe_container import FOLDER, container_copy
+from gym.benchmarks.swe_engine import Engine, engines, last_line, working
 from gym.sandbox import SandboxError
 from gym.verifiers.result import Result, Status
 
 FIELDS = ("instance_id", "repo", "base_commit", "patch", "test_patch", "problem_statement", "version",
           "FAIL_TO_PASS", "PASS_TO_PASS", "image", "log_parser", "eval_type", "eval_script")  # fmt: skip
 HARNESS_S = 1800
+FAULTS = {
+    ">>>>> Patch Apply Failed": "the patch does not apply",
+    "Test timed out after": "the tests did not end in time",
+}
 MODEL = "k2-pipeline"
 
 
@@ -57,19 +64,8 @@ def harness_python() -> str:
     )
 
 
-def neededdocker() -> None:
-    """Raises DataError where no Docker daemon answers."""
-    try:
-        done = docker("info", timeout=30)
-    except (SandboxError, subprocess.TimeoutExpired) as error:
-        raise DataError(f"official SWE-bench instances need Docker: {error}") from None
-    if done.returncode:
-        lines = (done.stderr or done.stdout).strip().splitlines() or ["no daemon answers"]
-        raise DataError(f"official SWE-bench instances need Docker: {lines[-1]}")
-
-
-def official_report(data: Path, row: Mapping[str, Any], patch: str, work: Path) -> dict[str, Any]:
-    """What the official harness says about one patch: `resolved`, and each test's status.
+def official_report(engine: Engine, data: Path, row: Mapping[str, Any], patch: str, work: Path) -> dict[str, Any]:
+    """What the official harness says about one patch: `resolved`, whether it applied, and each test's status.
 
     Raises:
         SandboxError: the harness gave no report.
@@ -82,22 +78,40 @@ def official_report(data: Path, row: Mapping[str, Any], patch: str, work: Path) 
     command = [harness_python(), "-m", "swebench.harness.run_evaluation", "-d", str(data.absolute()), "-i", name]
     command += ["-p", str(predictions.absolute()), "--max_workers", "1", "-id", run_id, "-t", str(HARNESS_S)]
     try:
-        done = subprocess.run(command, cwd=work, capture_output=True, text=True, timeout=2 * HARNESS_S)
+        with engine.socket() as variables:
+            done = subprocess.run(
+                command,
+                cwd=work,
+                capture_output=True,
+                text=True,
+                timeout=2 * HARNESS_S,
+                env={**os.environ, **variables},
+            )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise SandboxError(f"swebench: {error}") from None
-    report = work / "logs/run_evaluation" / run_id / MODEL / name / "report.json"
-    if done.returncode or not report.exists():
-        lines = (done.stderr or done.stdout).strip().splitlines() or ["no report"]
-        raise SandboxError(f"swebench, {name}: {lines[-1]}")
-    result: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))[name]
-    return result
+    logs = work / "logs/run_evaluation" / run_id / MODEL / name
+    if (logs / "report.json").exists():
+        result: dict[str, Any] = json.loads((logs / "report.json").read_text(encoding="utf-8"))[name]
+        return result
+    # No report on a patch that doesn't apply, or whose tests don't end: the harness counts both as not resolved.
+    said = (logs / "run_instance.log").read_text(encoding="utf-8") if (logs / "run_instance.log").exists() else ""
+    for sign, reason in FAULTS.items():
+        if sign in said:
+            return {"resolved": False, "patch_successfully_applied": False, "infra_failure_reason": reason}
+    raise SandboxError(f"swebench, {name}: {_problem(said) or last_line(done)}")
+
+
+def _problem(log: str) -> str:
+    """The last error that the harness wrote down about an instance."""
+    found = [line for line in log.splitlines() if " - ERROR - " in line]
+    return found[-1].partition(" - ERROR - ")[2] if found else ""
 
 
 class OfficialSwe(Benchmark):
     """The user's official instances.
 
     Raises:
-        DataError: no path, no Docker, no harness, or rows that aren't in the official schema.
+        DataError: no path, neither docker nor podman, no harness, or rows that aren't in the official schema.
     """
 
     presets = AGENT_PRESETS
@@ -109,10 +123,13 @@ class OfficialSwe(Benchmark):
             raise DataError(f"{name}: needs its official instances by a path; repairs_python runs without them")
         self.name, self.path = name, path
         self.rows = {str(row["instance_id"]): row for row in read_instances(path)}
-        neededdocker()
+        self.work = Path("work/evaluations/swebench")
+        try:
+            self._engines = engines(self.work)
+        except SandboxError as error:
+            raise DataError(f"official SWE-bench instances need docker or podman: {error}") from None
         harness_python()
         self.manifest: Manifest = base.path_manifest(name, path, len(self.rows))
-        self.work = Path("work/evaluations/swebench")
 
     def items(self) -> list[Sample]:
         system = {"role": "system", "content": SYSTEM.replace("/workspace", FOLDER)}
@@ -121,11 +138,22 @@ class OfficialSwe(Benchmark):
             for name, row in self.rows.items()
         ]
 
+    def engine(self, image: str) -> Engine:
+        """What runs containers: the first that starts one stays.
+
+        Raises:
+            SandboxError: none starts one of this image.
+        """
+        if len(self._engines) > 1:
+            self._engines = [working(self._engines, image)]
+        return self._engines[0]
+
     def episode(self, sample: Sample) -> Episode:
         if self.agent is None:
             raise DataError(f"{self.name}: no agent works on the repository")
+        image = str(self.rows[sample.id]["image"])
         try:
-            with container_copy(str(self.rows[sample.id]["image"])) as copy:
+            with container_copy(self.engine(image), image) as copy:
                 stop, steps = yield from self.agent(sample.messages, copy)
                 patch = "" if stop == "infrastructure" else copy.patch()
         except SandboxError as error:
@@ -142,7 +170,8 @@ class OfficialSwe(Benchmark):
         if not patch.strip():
             return base.no_answer("empty patch", **parts)
         try:
-            report = official_report(self.path, self.rows[name], patch, self.work)
+            engine = self.engine(str(self.rows[name]["image"]))
+            report = official_report(engine, self.path, self.rows[name], patch, self.work)
         except SandboxError as error:
             return Grade(Result(None, Status.VERIFIER_ERROR, str(error)), patch, parts)
         reason = "resolved" if report["resolved"] else "not resolved"

@@ -3,6 +3,7 @@
 import importlib
 import json
 import random
+import subprocess
 import sys
 import types
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ from gym.benchmarks.base import DataError, Reply, package_folder
 from gym.benchmarks.open import open_benchmark
 from gym.benchmarks.swe_bench import RepairsMultilingual, best_by_verifier, resolved
 from gym.benchmarks.swe_container import container_copy
+from gym.benchmarks.swe_engine import Engine, engines, working
 from gym.benchmarks.swe_instances import apply_patch, run_tests
 from gym.sandbox import LOCAL, Box, SandboxError, open_sandbox
 from gym.sandbox.pool import Level
@@ -36,10 +38,13 @@ def box() -> Iterator[Box]:
 
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> RepairsMultilingual:
-    try:
-        return RepairsMultilingual(tmp_path_factory.mktemp("nothing"), count=1)
-    except DataError as error:
-        pytest.skip(str(error))  # no gcc, or no namespaces here
+    """The repositories in C: no package of npm is stored."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("gym.benchmarks.swe_bench.FOLDER", tmp_path_factory.mktemp("nothing"))
+        try:
+            return RepairsMultilingual(count=1)
+        except DataError as error:
+            pytest.skip(str(error))  # no gcc, or no namespaces here
 
 
 def test_gold_patches_are_resolved_and_nothing_else_is(bench: RepairsMultilingual, box: Box) -> None:
@@ -124,7 +129,7 @@ def test_best_of_n_by_a_verifier_is_not_pass_at_n(bench: RepairsMultilingual) ->
     def answer(request: ChatRequest) -> ChatResponse:
         return rights[int(request.seed or 0) % 2](request)
 
-    rows = run_benchmark(bench, Answering(answer), replace(bench.presets["k2"], repeats=6), seed=3)
+    rows = run_benchmark(bench, Answering(answer), replace(bench.presets["k2"], repeats=4), seed=3)
     found = metrics(bench, rows, 1)
     name = bench.name
     assert found[f"{name}_best_of_n_verifier"] >= found[name]
@@ -148,6 +153,14 @@ def test_a_sandbox_without_programs_has_no_multilingual_set(monkeypatch: pytest.
     missing.add("fork")
     with pytest.raises(DataError, match="level fork: a layer is missing"):
         RepairsMultilingual(count=1)
+
+
+def test_a_sandbox_without_a_compiler_grades_nothing(
+    bench: RepairsMultilingual, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gym.benchmarks.swe_bench.has_program", lambda box, name: name != "gcc")
+    with pytest.raises(SandboxError, match=r"^repairs_multilingual: the sandbox \(fork\) has no gcc$"):
+        run_benchmark(bench, Answering(_solver(bench)), bench.presets["k2"], seed=1)
 
 
 LOGS = {
@@ -222,49 +235,73 @@ ROW = {
     "eval_script": "python check.py",
 }  # fmt: skip
 GOLD = "--- a/kit.py\n+++ b/kit.py\n@@ -1,2 +1,2 @@\n def two():\n-    return 3\n+    return 2\n"
-DOCKER = f"""#!{sys.executable}
-import os, shutil, subprocess, sys
+# Of a container it has a folder; where bash looks at /testbed, it looks there.
+ENGINE = f"""#!{sys.executable}
+import os, shutil, subprocess, sys, time
 here, args = os.path.dirname(os.path.abspath(__file__)), sys.argv[1:]
-open(here + "/log", "a").write(" ".join(args[:8]) + chr(10))
-if args[0] == "run":
+name = os.path.basename(sys.argv[0])
+open(here + "/log", "a").write(name + " " + " ".join(args[:8]) + chr(10))
+if os.environ.get(name.upper() + "_FAILS") == args[0] and not os.environ.get("CONTAINERS_CONF"):
+    sys.exit(args[0] + ": no " + name)
+if args[0] == "run" and args[-1] == "true":
+    assert "--rm" in args
+elif args[0] == "run":
     assert "--network=none" in args
-    name = next(a.split("=")[1] for a in args if a.startswith("--name="))
-    shutil.copytree(here + "/image", here + "/" + name)
+    container = next(a.split("=")[1] for a in args if a.startswith("--name="))
+    shutil.copytree(here + "/image", here + "/" + container)
 elif args[0] == "exec":
-    folder = here + "/" + args[4]
-    sys.exit(subprocess.run(args[5:], cwd=folder).returncode)
+    assert args[2] == "--workdir=/testbed"
+    folder = here + "/" + args[3]
+    if not os.path.isdir(folder):
+        sys.exit("no such container")
+    words = [word.replace("/testbed", folder).replace("/opt/miniconda3", here + "/conda") for word in args[4:]]
+    sys.exit(subprocess.run(words, cwd=folder).returncode)
 elif args[0] == "rm":
     shutil.rmtree(here + "/" + args[2])
+elif args[0] == "system":
+    open(args[-1].removeprefix("unix://"), "w")
+    time.sleep(60)
+elif args[0] == "--version":
+    print(os.environ.get("VERSION", name + " version 5"))
+elif args[0] == "image":
+    sys.exit(args[2] != "made:1")
 """
 HARNESS = f"""#!{sys.executable}
 import json, os, shutil, subprocess, sys, tempfile
 args = sys.argv[1:]
 assert args[:2] == ["-m", "swebench.harness.run_evaluation"]
+open(os.environ["IMAGE"] + "/../log", "a").write("harness " + os.environ.get("DOCKER_HOST", "") + chr(10))
 def value(flag):
     return args[args.index(flag) + 1]
 row = json.loads(open(value("-d")).readline())
 one = json.loads(open(value("-p")).readline())
 if "crash" in one["model_patch"]:
     sys.exit("docker.errors.ImageNotFound: made:1")
+place = "logs/run_evaluation/" + value("-id") + "/" + one["model_name_or_path"] + "/" + row["instance_id"]
+os.makedirs(place)
 with tempfile.TemporaryDirectory() as folder:
     shutil.copytree(os.environ["IMAGE"], folder, dirs_exist_ok=True)
     applied = subprocess.run(["git", "apply", "-"], cwd=folder, input=one["model_patch"].encode()).returncode == 0
     good = applied and subprocess.run([sys.executable, "-c", "import kit; assert kit.two() == 2"], cwd=folder).returncode == 0
-place = "logs/run_evaluation/" + value("-id") + "/" + one["model_name_or_path"] + "/" + row["instance_id"]
-os.makedirs(place)
+if not applied:
+    open(place + "/run_instance.log", "w").write("2026 - INFO - >>>>> Patch Apply Failed:")
+    sys.exit()
 json.dump({{row["instance_id"]: {{"resolved": good, "patch_successfully_applied": applied}}}}, open(place + "/report.json", "w"))
 """  # noqa: E501
 
 
 @pytest.fixture
 def official(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Stand-ins for Docker and for the harness's Python, and an instance in the official schema."""
+    """Stand-ins for docker, podman and the harness's Python, and an instance in the official schema."""
     image = tmp_path / "bin/image"
     image.mkdir(parents=True)
     (image / "kit.py").write_text("def two():\n    return 3\n")
-    (image / ".git").mkdir()
-    (image / ".git/future").write_text("the fix")
-    for path, text in ((tmp_path / "bin/docker", DOCKER), (tmp_path / ".swebench/bin/python", HARNESS)):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@localhost"]
+    for words in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "base"], ["branch", "future"]):
+        subprocess.run([*git, *words], cwd=image, check=True)
+    programs = {"bin/docker": ENGINE, "bin/podman": ENGINE, ".swebench/bin/python": HARNESS}
+    for path, text in ((tmp_path / place, text) for place, text in programs.items()):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
         path.chmod(0o755)
@@ -283,6 +320,8 @@ def test_official_instances_by_docker_and_the_official_harness(official: Path) -
     assert bench.grade(sample, bench.gold_reply(sample)).result.score == 1.0
     assert bench.grade(sample, Reply("")).result.status is Status.NO_ANSWER
     assert bench.grade(sample, Reply(GOLD.replace("return 2", "return 4"))).result.score == 0.0
+    other = bench.grade(sample, Reply(GOLD.replace("return 3", "return 5"))).result
+    assert (other.score, other.reason) == (0.0, "the patch does not apply")
     crashed = bench.grade(sample, Reply("crash")).result
     assert (crashed.score, crashed.status) == (None, Status.VERIFIER_ERROR)
     assert "ImageNotFound" in crashed.reason
@@ -294,7 +333,8 @@ def test_official_instances_by_docker_and_the_official_harness(official: Path) -
         step = sum(message["role"] == "assistant" for message in request.messages)
         return [
             _call("bash",
-                  command="ls .git; git log --oneline | wc -l; python3 -c 'from kit import *; print(two())'; exit 3"),
+                  command="git branch --all; git log --all --oneline | wc -l; "
+                          "python3 -c 'from kit import *; print(two())'; exit 3"),
             _call("view", path="kit.py"),
             _call("edit", path="kit.py", old_str="return 9", new_str=""),
             _call("edit", path="kit.py", old_str="return 3", new_str="return 2"),
@@ -322,7 +362,7 @@ def test_a_container_is_looked_at_as_a_working_copy_is(official: Path) -> None:
         for path in image.rglob("*")
         if path.is_file() and ".git" not in path.parts
     }
-    with LOCAL.open(workers=1) as box, container_copy("made:1") as container:
+    with LOCAL.open(workers=1) as box, container_copy(*_docker(official)) as container:
         copy = Workspace(files, box)
         assert container.tools() == [BASH, *copy.tools()[1:]]
         for name, arguments in (
@@ -348,16 +388,106 @@ def test_a_container_is_looked_at_as_a_working_copy_is(official: Path) -> None:
         assert error and text.startswith("error: invalid pattern: ")
 
 
-def test_official_instances_need_docker_the_harness_and_the_schema(
+def _docker(official: Path) -> tuple[Engine, str]:
+    (engine, *_) = engines(official.parent)
+    return engine, "made:1"
+
+
+CONDA = """conda() { export CONDA_DEFAULT_ENV="$2" PATH="/env/$2:$PATH"; }
+conda activate "${1-base}"
+"""
+
+
+def test_commands_run_in_a_login_shell_with_the_image_s_environment(
+    official: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IMAGES_OWN", "kept")
+    (official.parent / ".bash_profile").write_text("echo noise >&2\nPATH=/login:/usr/bin:/bin\n")
+    with container_copy(*_docker(official)) as copy:
+        own = f"{official.parent}/bin:/usr/local/bin:/usr/bin:/bin"
+        said = copy.bash('echo "$PATH $IMAGES_OWN $# ${command-none} ${path-none} $(basename $PWD | cut -c1-4)"')
+        assert said == f"{own}:/login:/usr/bin:/bin kept 0 none none swe-\n[exit status 0]"
+        (official.parent / "bin/conda/bin").mkdir(parents=True)
+        (official.parent / "bin/conda/bin/activate").write_text(CONDA)
+        said = copy.bash('echo "$PATH $CONDA_DEFAULT_ENV"; conda activate other; echo $CONDA_DEFAULT_ENV')
+        assert said == f"/env/testbed:/env/base:{own} testbed\nother\n[exit status 0]"
+        (official.parent / ".bash_profile").write_text("export CONDA_DEFAULT_ENV=testbed PATH=/by/bashrc:$PATH\n")
+        assert copy.bash("echo ${PATH%%:*}; exit 4") == "/by/bashrc\n[exit status 4]"
+        assert copy.bash("sleep 60 & echo left; none").endswith("none: command not found\n[exit status 127]")
+        assert copy.bash("if").endswith("[exit status 2]")
+        long = copy.bash("head -c 20000 /dev/zero | tr '\\0' x")
+        assert long == "x" * 16_000 + "[4000 characters cut]\n[exit status 0]"
+
+
+def test_a_patch_is_the_difference_to_the_base_whatever_the_agent_did_to_git(official: Path) -> None:
+    image = official.parent / "bin/image"
+    (image / ".gitignore").write_text("*.cfg\n")
+    (image / "kept.cfg").write_text("a = 1\n")
+    (image / "gone.cfg").write_text("a = 1\n")
+    subprocess.run(["git", "add", "-f", "kept.cfg", "gone.cfg"], cwd=image, check=True)
+    (image / "gone.cfg").unlink()
+    engine, name = _docker(official)
+    with container_copy(engine, name) as copy:
+        assert copy.patch() == ""
+        identity = "git config --global user.email a@localhost; git config --global user.name a"
+        copy.bash(f"{identity}; echo b = 2 >> kept.cfg; git commit -qam mine; git config --global diff.noprefix true")
+        copy.bash("git config --global color.ui always; echo new > new.cfg; printf '\\0' > bytes")
+        patch = copy.patch()
+        assert "--- a/kept.cfg\n+++ b/kept.cfg\n@@ -1 +1,2 @@\n a = 1\n+b = 2\n" in patch
+        assert "GIT binary patch" in patch and "new.cfg" not in patch and "gone" not in patch
+        copy.bash("rm -rf .git")
+        assert copy.patch() == ""
+        engine.run("rm", "-f", copy.container)
+        for use in (copy.patch, lambda: copy.bash("true")):
+            with pytest.raises(SandboxError, match="the container is gone: no such container"):
+                use()
+        (official.parent / "bin" / copy.container).mkdir()  # for what removes it
+
+
+def test_the_engine_is_the_first_that_starts_a_container(official: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = official.parent / "bin/log"
+    bench = open_benchmark("swe_bench_verified", official)
+    (sample,) = bench.items()
+    monkeypatch.setenv("DOCKER_FAILS", "run")
+    monkeypatch.setenv("PODMAN_FAILS", "run")  # unless it has settings of ours
+    assert bench.grade(sample, bench.gold_reply(sample)).result.score == 1.0
+    lines = log.read_text().splitlines()
+    starts = [line for line in lines if " run " in line]
+    assert [line.split()[0] for line in starts] == ["docker", "podman", "podman"]
+    assert [line for line in lines if line.startswith("podman system service")]
+    assert lines[-1].startswith("harness unix:///") and lines[-1].endswith("/docker.sock")
+    settings = (bench.work / "containers.conf").read_text()  # type: ignore[attr-defined]
+    assert "nofile=" in settings and 'cgroup_manager = "cgroupfs"' in settings
+    assert bench.grade(sample, bench.gold_reply(sample)).result.score == 1.0
+    assert len([line for line in log.read_text().splitlines() if " run " in line]) == 3  # the choice stays
+    monkeypatch.setenv("DOCKER_FAILS", "info")
+    assert [str(one) for one in engines(official.parent)] == ["podman", "podman with settings of ours"]
+    monkeypatch.delenv("DOCKER_FAILS")
+    monkeypatch.setenv("VERSION", "podman version 4.3.1")  # Debian's podman-docker
+    assert [one.podman for one in engines(official.parent)] == [True, True]
+    podman = engines(official.parent)[0]
+    names = ("made:1", "swebench/x:1", "docker.io/swebench/x:1", "localhost/x", "host:5000/x")
+    assert [podman.name(name) for name in names] == ["made:1", "docker.io/swebench/x:1", *names[2:]]
+    with pytest.raises(SandboxError, match=r"^made:1: podman: run: no podman$"):
+        working([podman], "made:1")
+    monkeypatch.setenv("PODMAN_FAILS", "system")
+    with pytest.raises(SandboxError, match="podman system service: system: no podman"), podman.socket():
+        pass
+
+
+def test_official_instances_need_an_engine_the_harness_and_the_schema(
     official: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (official.parent / ".swebench/bin/python").unlink()
     if package_folder("modal") is None:
         with pytest.raises(DataError, match=r"pip install swebench==5.0.2"):
             open_benchmark("swe_bench_multilingual", official)
-    docker = official.parent / "bin/docker"
-    docker.write_text("#!/bin/sh\necho 'Cannot connect to the Docker daemon' >&2\nexit 1\n")
-    with pytest.raises(DataError, match="need Docker: Cannot connect to the Docker daemon"):
+    monkeypatch.setenv("DOCKER_FAILS", "info")
+    monkeypatch.setenv("PODMAN_FAILS", "info")
+    with pytest.raises(DataError, match=r"need docker or podman: docker: info: no docker; podman: info: no podman$"):
+        open_benchmark("swe_bench_verified", official)
+    monkeypatch.setenv("PATH", str(official.parent))
+    with pytest.raises(DataError, match="need docker or podman: neither program is on PATH"):
         open_benchmark("swe_bench_verified", official)
     official.write_text(json.dumps({k: v for k, v in ROW.items() if k != "eval_script"}) + "\n")
     with pytest.raises(DataError, match="row 0: no field 'eval_script'"):

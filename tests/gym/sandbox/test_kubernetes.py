@@ -4,10 +4,20 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 
+from agents.chat.protocol import ChatRequest
+from gym.benchmarks.human_eval import HumanEval
 from gym.sandbox import Job, Limits, SandboxError, Verdict
 from gym.sandbox import kubernetes as module
 from gym.sandbox.kubernetes import KubernetesSandbox, manifest
+from stages.evaluate import standalone
+from stages.harness.errors import InputError
+from stages.harness.sandbox import sandboxes
+from stages.rl.families import open_families
+from stages.rl.limits import Limits as RolloutLimits
+from tests.answering import Answering
+from tests.conftest import ROOT
 from tests.gym.sandbox.stand_in import script
 
 KUBECTL = """
@@ -187,3 +197,61 @@ def test_a_job_has_no_rights_and_no_retries() -> None:
     assert rights["capabilities"] == {"drop": ["ALL"]}
     assert container["resources"]["limits"]["memory"] == "624Mi"
     assert "print(1)" not in json.dumps(job)
+
+
+@pytest.fixture
+def pipeline(cluster: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory whose params.yaml names the cluster."""
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    params["sandbox"] = {"backend": "kubernetes", "image": "lab/python:3.11", "namespace": "lab", "workers": 1}
+    (cluster / "params.yaml").write_text(yaml.safe_dump(params))
+    monkeypatch.chdir(cluster)
+    return cluster
+
+
+def _pods(cluster: Path) -> int:
+    """Jobs created in the namespace of params.yaml, of its image."""
+    lines = (cluster / "log").read_text().splitlines()
+    assert all(line.startswith("--namespace=lab ") for line in lines)
+    container = json.loads((cluster / "job").read_text())["spec"]["template"]["spec"]["containers"][0]
+    assert container["image"] == "lab/python:3.11"
+    return sum(line.split()[1] == "create" for line in lines)
+
+
+def test_evaluate_grades_programs_on_the_cluster_that_params_name(
+    pipeline: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bench = HumanEval()
+    gold = {str(sample.messages[-1]["content"]): bench.gold_reply(sample).text for sample in bench.items()}
+
+    def answer(request: ChatRequest) -> str:
+        return gold[str(request.messages[-1]["content"])] if len(client.asked) != 1 else "def nothing(): pass"
+
+    client = Answering(answer)
+    monkeypatch.setattr(standalone.arena, "opener", lambda *options: lambda target: client)
+    monkeypatch.setattr(standalone, "log_run", lambda *told, **more: None)  # seconds
+    command = ["--target", "http://127.0.0.1:1/v1", "--model", "made", "--benchmarks", "humaneval", "--items", "2"]
+    assert standalone.run([*command, "--repeats", "1", "--out", "out"]) == 0, capsys.readouterr()
+    assert json.loads(Path("out/scores.json").read_text())["humaneval"] == 0.5
+    assert _pods(pipeline) > 2  # the probe, and each answer
+    monkeypatch.setenv("FOUND", '["it runs as root"]')
+    monkeypatch.setenv("OPEN_FOR", "1000")
+    capsys.readouterr()
+    assert standalone.run([*command, "--repeats", "1", "--out", "other"]) == 2
+    said = capsys.readouterr().err.strip()
+    assert said == "evaluate: kubernetes: namespace lab: a program is not confined: it runs as root"
+
+
+def test_rl_scores_code_on_the_cluster_that_params_name(pipeline: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    limits = RolloutLimits(64, 64, 3)
+    with open_families(["code"], pipeline / "none.parquet", limits, sandboxes()) as families:
+        before = _pods(pipeline)
+        (task,) = families.tasks("code", "train", 1, 3, 0.0)
+        right = families.tasksets["code"].score(task, task.payload["source"])
+        wrong = families.tasksets["code"].score(task, f"def {task.payload['function']}(*_): return ...")
+        assert (right.score, wrong.score) == (1.0, 0.0), (right, wrong)
+        assert _pods(pipeline) > before
+    monkeypatch.setenv("PATH", str(pipeline / "none"))
+    opened = open_families(["code"], pipeline / "none.parquet", limits, sandboxes())
+    with pytest.raises(InputError, match="sandbox.backend kubernetes: kubernetes: needs kubectl on PATH"), opened:
+        pass
