@@ -459,71 +459,121 @@ AVX512 void gemm_a8(const Block& block, const Activations& x, int64_t token, int
 
 AVX2_INLINE __m256 widen8(__m128i b) { return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(b), 16)); }
 
-// `count` tokens times one row block, 8 rows at a time.
-template <int FORMAT>
-AVX2 void gemm_avx2(const Block& block, const Activations& x, int64_t token, int64_t count, float* out) {
-  const __m256i low = _mm256_set1_epi32(15), eight = _mm256_set1_epi32(8), high = _mm256_set1_epi32(int(0xffff0000));
-  for (int64_t t = 0; t < count; t++)
-    for (int half = 0; half < 2; half++) {
-      __m256 acc = _mm256_setzero_ps();
-      for (int64_t g = 0; g < x.groups; g++) {
-        const uint32_t* xp = x.pairs + (g * x.tokens + token + t) * PAIRS;
-        __m256 sum = _mm256_setzero_ps();
-        for (int p = 0; p < PAIRS; p++) {
-          __m256 x0 = _mm256_set1_ps(from_bf16(uint16_t(xp[p]))), x1 = _mm256_set1_ps(from_bf16(uint16_t(xp[p] >> 16)));
-          __m256 w0, w1;
-          if constexpr (FORMAT == BF16) {
-            __m256i w = _mm256_loadu_si256(
-                reinterpret_cast<const __m256i*>(block.words + (g * PAIRS + p) * ROWS + 8 * half));
-            w0 = _mm256_castsi256_ps(_mm256_slli_epi32(w, 16));
-            w1 = _mm256_castsi256_ps(_mm256_and_si256(w, high));
-          } else {
-            __m256i word = _mm256_loadu_si256(
-                reinterpret_cast<const __m256i*>(block.words + (g * WORDS + p / 4) * ROWS + 8 * half));
-            __m256i at = _mm256_srli_epi32(word, 4 * (p % 4));
-            w0 = _mm256_cvtepi32_ps(_mm256_sub_epi32(_mm256_and_si256(at, low), eight));
-            w1 = _mm256_cvtepi32_ps(_mm256_sub_epi32(_mm256_and_si256(_mm256_srli_epi32(at, 16), low), eight));
-          }
-          sum = _mm256_fmadd_ps(w0, x0, sum);
-          sum = _mm256_fmadd_ps(w1, x1, sum);
-        }
-        if constexpr (FORMAT == BF16) {
-          acc = _mm256_add_ps(acc, sum);
-        } else {
-          const uint16_t* s = block.scale + g * ROWS + 8 * half;
-          acc = _mm256_fmadd_ps(sum, widen8(_mm_loadu_si128(reinterpret_cast<const __m128i*>(s))), acc);
-        }
-      }
-      _mm256_storeu_ps(out + t * ROWS + 8 * half, acc);
-    }
+// Eight bfloat16 weights of the first and eight of the second input of pair p = 4b + j; `word` has its codes' signs
+// turned, so that each is a number of four bits in two's complement.
+AVX2_INLINE void codes_of(__m256i word, int j, __m256* w0, __m256* w1) {
+  *w0 = _mm256_cvtepi32_ps(_mm256_srai_epi32(_mm256_slli_epi32(word, 28 - 4 * j), 28));
+  *w1 = _mm256_cvtepi32_ps(_mm256_srai_epi32(_mm256_slli_epi32(word, 12 - 4 * j), 28));
 }
 
-AVX2 void gemm_a8_avx2(const Block& block, const Activations& x, int64_t token, int64_t count, float* out) {
-  const __m256i low = _mm256_set1_epi8(15), ones = _mm256_set1_epi16(1);
-  for (int64_t t = 0; t < count; t++)
-    for (int half = 0; half < 2; half++) {
-      __m256 acc = _mm256_setzero_ps();
-      for (int64_t g = 0; g < x.groups; g++) {
-        const int64_t at = g * x.tokens + token + t;
-        int32_t xc[8];
-        std::memcpy(xc, x.codes + at * GROUP, GROUP);
-        __m256i sum = _mm256_set1_epi32(x.eights[at]);
-        for (int b = 0; b < WORDS; b++) {
-          __m256i word = _mm256_loadu_si256(
-              reinterpret_cast<const __m256i*>(block.words + (g * WORDS + b) * ROWS + 8 * half));
-          // 15 · 127 · 2 fits 16 bits: maddubs can't saturate.
-          __m256i even = _mm256_maddubs_epi16(_mm256_and_si256(word, low), _mm256_set1_epi32(xc[2 * b]));
-          __m256i odd = _mm256_maddubs_epi16(_mm256_and_si256(_mm256_srli_epi32(word, 4), low),
-                                             _mm256_set1_epi32(xc[2 * b + 1]));
-          sum = _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_add_epi16(even, odd), ones));
-        }
-        const uint16_t* s = block.scale + g * ROWS + 8 * half;
-        __m256 scale = _mm256_mul_ps(widen8(_mm_loadu_si128(reinterpret_cast<const __m128i*>(s))),
-                                     _mm256_set1_ps(x.scale[at]));
-        acc = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum), scale, acc);
+// T tokens times one row block: what is decoded serves all, and each token's sums are as if it were alone.
+template <int FORMAT, int T>
+AVX2 void tokens_avx2(const Block& block, const Activations& x, int64_t token, float* out) {
+  const __m256i high = _mm256_set1_epi32(int(0xffff0000)), signs = _mm256_set1_epi32(int(0x88888888));
+  alignas(32) float x0[T][PAIRS], x1[T][PAIRS], total[T][ROWS] = {};
+  for (int64_t g = 0; g < x.groups; g++) {
+    for (int t = 0; t < T; t++)
+      for (int k = 0; k < PAIRS; k += 8) {
+        const uint32_t* pairs = x.pairs + (g * x.tokens + token + t) * PAIRS + k;
+        const __m256i both = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(pairs));
+        _mm256_store_ps(&x0[t][k], _mm256_castsi256_ps(_mm256_slli_epi32(both, 16)));
+        _mm256_store_ps(&x1[t][k], _mm256_castsi256_ps(_mm256_and_si256(both, high)));
       }
-      _mm256_storeu_ps(out + t * ROWS + 8 * half, acc);
+    __m256 sum[T][2];
+    for (int t = 0; t < T; t++) sum[t][0] = sum[t][1] = _mm256_setzero_ps();
+    for (int b = 0; b < WORDS; b++) {
+      __m256i word[2];
+      if constexpr (FORMAT != BF16)
+        for (int half = 0; half < 2; half++) {
+          const uint32_t* at = block.words + (g * WORDS + b) * ROWS + 8 * half;
+          word[half] = _mm256_xor_si256(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(at)), signs);
+        }
+#pragma GCC unroll 4
+      for (int j = 0; j < 4; j++) {
+        const int p = 4 * b + j;
+        __m256 w0[2], w1[2];
+        for (int half = 0; half < 2; half++) {
+          if constexpr (FORMAT == BF16) {
+            const uint32_t* at = block.words + (g * PAIRS + p) * ROWS + 8 * half;
+            const __m256i w = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(at));
+            w0[half] = _mm256_castsi256_ps(_mm256_slli_epi32(w, 16));
+            w1[half] = _mm256_castsi256_ps(_mm256_and_si256(w, high));
+          } else {
+            codes_of(word[half], j, &w0[half], &w1[half]);
+          }
+        }
+#pragma GCC unroll 4
+        for (int t = 0; t < T; t++) {
+          const __m256 a = _mm256_broadcast_ss(&x0[t][p]), c = _mm256_broadcast_ss(&x1[t][p]);
+          for (int half = 0; half < 2; half++)
+            sum[t][half] = _mm256_fmadd_ps(w1[half], c, _mm256_fmadd_ps(w0[half], a, sum[t][half]));
+        }
+      }
     }
+    for (int half = 0; half < 2; half++) {
+      __m256 scale = _mm256_set1_ps(1.f);
+      if constexpr (FORMAT != BF16)
+        scale = widen8(_mm_loadu_si128(reinterpret_cast<const __m128i*>(block.scale + g * ROWS + 8 * half)));
+      for (int t = 0; t < T; t++) {
+        float* sums = &total[t][8 * half];
+        _mm256_store_ps(sums, _mm256_fmadd_ps(sum[t][half], scale, _mm256_load_ps(sums)));
+      }
+    }
+  }
+  std::memcpy(out, total, sizeof(total));
+}
+
+// The same of 8-bit activations.
+template <int T>
+AVX2 void tokens_a8_avx2(const Block& block, const Activations& x, int64_t token, float* out) {
+  const __m256i low = _mm256_set1_epi8(15), ones = _mm256_set1_epi16(1);
+  alignas(32) float total[T][ROWS] = {};
+  for (int64_t g = 0; g < x.groups; g++) {
+    const int64_t at = g * x.tokens + token;
+    const int8_t* codes = x.codes + at * GROUP;
+    for (int half = 0; half < 2; half++) {
+      __m256i sum[T];
+      for (int t = 0; t < T; t++) sum[t] = _mm256_setzero_si256();
+#pragma GCC unroll 4
+      for (int b = 0; b < WORDS; b++) {
+        const uint32_t* words = block.words + (g * WORDS + b) * ROWS + 8 * half;
+        const __m256i word = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(words));
+        const __m256i even = _mm256_and_si256(word, low), odd = _mm256_and_si256(_mm256_srli_epi32(word, 4), low);
+#pragma GCC unroll 4
+        for (int t = 0; t < T; t++) {
+          int32_t x_even, x_odd;
+          std::memcpy(&x_even, codes + t * GROUP + 8 * b, 4);
+          std::memcpy(&x_odd, codes + t * GROUP + 8 * b + 4, 4);
+          // 15 · 127 · 16 products of a group fit 16 bits: neither these nor their sums can saturate.
+          sum[t] = _mm256_add_epi16(sum[t], _mm256_maddubs_epi16(even, _mm256_set1_epi32(x_even)));
+          sum[t] = _mm256_add_epi16(sum[t], _mm256_maddubs_epi16(odd, _mm256_set1_epi32(x_odd)));
+        }
+      }
+      const __m256 scale = widen8(_mm_loadu_si128(reinterpret_cast<const __m128i*>(block.scale + g * ROWS + 8 * half)));
+      for (int t = 0; t < T; t++) {
+        const __m256i wide = _mm256_add_epi32(_mm256_madd_epi16(sum[t], ones), _mm256_set1_epi32(x.eights[at + t]));
+        float* sums = &total[t][8 * half];
+        const __m256 of_both = _mm256_mul_ps(scale, _mm256_set1_ps(x.scale[at + t]));
+        _mm256_store_ps(sums, _mm256_fmadd_ps(_mm256_cvtepi32_ps(wide), of_both, _mm256_load_ps(sums)));
+      }
+    }
+  }
+  std::memcpy(out, total, sizeof(total));
+}
+
+// `count` tokens times one row block, four, two and one at a time.
+template <int T>
+void some_avx2(const Block& block, const Activations& x, int format, int64_t token, float* out) {
+  if (format == W4A8) tokens_a8_avx2<T>(block, x, token, out);
+  else if (format == W4A16) tokens_avx2<W4A16, T>(block, x, token, out);
+  else tokens_avx2<BF16, T>(block, x, token, out);
+}
+
+void gemm_avx2(const Block& block, const Activations& x, int format, int64_t token, int64_t count, float* out) {
+  int64_t t = 0;
+  for (; t + 4 <= count; t += 4) some_avx2<4>(block, x, format, token + t, out + t * ROWS);
+  for (; t + 2 <= count; t += 2) some_avx2<2>(block, x, format, token + t, out + t * ROWS);
+  if (t < count) some_avx2<1>(block, x, format, token + t, out + t * ROWS);
 }
 
 // ---------------------------------------------------------------------------------------------- one matrix, any tokens
@@ -549,11 +599,8 @@ struct Matrix {
 void multiply(const Matrix& m, const Activations& x, int64_t token, int64_t count, int64_t first, int64_t last,
               int isa, float* out) {
   if (isa == ISA_AVX2) {
-    for (int64_t b = first; b < last; b++, out += count * ROWS) {
-      if (m.format == W4A8) gemm_a8_avx2(m.block(b), x, token, count, out);
-      else if (m.format == W4A16) gemm_avx2<W4A16>(m.block(b), x, token, count, out);
-      else gemm_avx2<BF16>(m.block(b), x, token, count, out);
-    }
+    for (int64_t b = first; b < last; b++, out += count * ROWS)
+      gemm_avx2(m.block(b), x, m.format, token, count, out);
     return;
   }
   if (count == 1) {
