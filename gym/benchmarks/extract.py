@@ -12,6 +12,8 @@ OFFICIAL_LETTER = re.compile(r"(?i)Answer[ \t]*:[ \t]*\$?([A-D])\$?")  # simple-
 FIRST_LETTER = re.compile(r"\s*([A-D])(?![A-Za-z])")
 GSM_MARK = re.compile(r"#### (\-?[0-9\.\,]+)")  # the pattern of GSM8K's own code
 LINE_MARK = re.compile(r"####[ \t]*([^\n]*)")
+_EMPHASIS = re.compile(r"(?<![\w)}\]])_{1,3}(?=[$€£]?[-+]?[0-9])|(?<=[0-9])_{1,3}(?![\w{])")
+_CALLED_OUT = re.compile(r"(?<=[0-9])!+(?=[\s*]|$)")  # no answer of GSM8K is a factorial
 
 # A is a word too: "A good question". It is a choice where nothing follows that a noun phrase would go on with.
 _ARTICLE = r"[ \t\u2009]+(?!(?:because|since|as|is|was|must|would|should|seems|with|for|and|or|by)\b)[a-z]"
@@ -216,10 +218,11 @@ def _braced(text: str, position: int) -> str | None:
 def gsm8k(text: str, *, strict: bool) -> str:
     """GSM8K's answer. Strict is its own code's rule (`grade_school_math/dataset.py`): what stands after the first
     `#### `, without commas. Otherwise any number there, in a `\\boxed`, after "answer is", or the last one, in its
-    shortest form."""
+    shortest form; `_18_` and `18!` are the number 18."""
     if strict:
         marked = GSM_MARK.search(text)
         return marked.group(1).strip().replace(",", "") if marked else ""
+    text = _CALLED_OUT.sub(".", _EMPHASIS.sub("", text))
     for line in reversed(LINE_MARK.findall(text)):
         numerals = numbers(plain_text(line))
         if numerals:

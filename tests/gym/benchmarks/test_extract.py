@@ -130,6 +130,8 @@ def test_one_whole_number_is_read_and_nothing_else_is_taken_for_one(text: str, v
         ("#### 1/2", "1", "0.5"), ("#### 2.50", "2.50", "2.5"), ("#### 5\n#### 6", "5", "6"), ("none", "", ""),
         ("", "", ""),
         ("#### x = 18", "", "18"), ("\\boxed{1{,}200}", "", "1200"), ("it is 0.50", "", "0.5"), ("12 - 5", "", ""),
+        ("The answer is _18_.", "", "18"), ("It is __$18__", "", "18"), ("The answer is 18!", "", "18"),
+        ("**18!**", "", "18"), ("x_1 = 18", "", "18"), ("It is 18!3", "", ""),
     ],
 )  # fmt: skip
 def test_gsm8k_is_read_strictly_as_official_and_flexibly_apart(text: str, strict: str, flexible: str) -> None:
