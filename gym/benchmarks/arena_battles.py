@@ -2,6 +2,7 @@
 
 Judging follows Arena-Hard: the judge sees each pair in both orders and ends with one of five labels. Each order is a
 battle of its own in FastChat's schema, so that files of both kinds can be mixed and rated by gym/benchmarks/arena.py.
+A judge is first asked about `planted` pairs, of which the better answer is known.
 """
 
 import re
@@ -13,6 +14,7 @@ from typing import Any
 from gym.benchmarks import base
 from gym.benchmarks.arena import style_of
 from gym.benchmarks.base import DataError, Manifest, Message
+from gym.tasksets.open_damage import HELD, LEARNED, Pair, answered, known_pairs
 
 LABELS = {"A>>B": "model_a", "A>B": "model_a", "A=B": "tie", "B>A": "model_b", "B>>A": "model_b"}
 LABEL = re.compile(r"\[\[\s*(A>>B|A>B|A=B|B>A|B>>A)\s*\]\]")
@@ -98,6 +100,11 @@ def _read(path: Path) -> list[Question]:
             raise DataError(f"{path.name}: row {number} has neither `prompt` nor `turns`")
         prompts.append(Question(str(row.get("question_id", row.get("uid", number))), first))
     return prompts
+
+
+def planted(n: int, seed: int) -> list[Pair]:
+    """`n` pairs of a written answer and a damaged one, of prompts that nothing is trained on; fewer when there are."""
+    return known_pairs(answered("held"), LEARNED | HELD, n, seed)
 
 
 def judge_messages(question: Question, a: str, b: str, *, prefill: bool = False) -> tuple[Message, ...]:

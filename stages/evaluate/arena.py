@@ -2,6 +2,10 @@
 
 Every player answers every prompt; a judge compares each pair of answers twice, once in each order; each order is a
 battle. Battles are written in FastChat's schema and can be read back (`--battles`), alone or beside new ones.
+
+Before that the judge is examined on planted pairs, of which the better answer is known: one that does not name it in
+both orders often enough (it likes whatever stands first, or says anything) is refused. Ratings are "not settled" below
+the same agreement.
 """
 
 import argparse
@@ -22,7 +26,7 @@ from agents.chat.protocol import ChatAnswer, ChatRequest, ChatResponse
 from agents.chat.redact import public
 from agents.chat.spec import is_endpoint
 from gym.benchmarks import arena, base
-from gym.benchmarks.arena_battles import Question, battle_row, judge_messages, questions, verdict
+from gym.benchmarks.arena_battles import LABELS, Question, battle_row, judge_messages, planted, questions, verdict
 from gym.intervals import bootstrap_mean
 from stages.evaluate.runner import answers_of
 from stages.harness.errors import InputError
@@ -49,6 +53,42 @@ class Judge:
         """An endpoint reasons in up to `max_tokens`; a local model gives the label alone."""
         local = not is_endpoint(target)
         return cls(open_model(target), 8 if local else max_tokens, local)
+
+
+@dataclass(frozen=True)
+class Examined:
+    """A judge on planted pairs, each shown in both orders.
+
+    Attributes:
+        agreed: pairs of which it names the better answer in both orders.
+        first: verdicts for what stands first, of `2 * pairs`; those without a label are for nothing.
+    """
+
+    judge: str
+    pairs: int
+    agreed: int
+    first: int
+    minimum: float
+
+    @property
+    def fit(self) -> bool:
+        return self.agreed >= self.minimum * self.pairs
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        return {
+            "arena_judge_agreement": self.agreed / self.pairs,
+            "arena_judge_pairs": float(self.pairs),
+            "arena_judge_first_place": self.first / (2 * self.pairs),
+        }
+
+    @property
+    def line(self) -> str:
+        """What it did, for a person."""
+        return (
+            f"{self.judge} names the better answer in both orders in {self.agreed} of {self.pairs} planted pairs, "
+            f"{self.minimum:.0%} are needed; {self.first} of {2 * self.pairs} verdicts are for the first place"
+        )
 
 
 @dataclass(frozen=True)
@@ -115,11 +155,37 @@ def play(
     verdicts = _texts(answers_of(judge.client, pairs, on_answer)) if pairs else {}
     rows = []
     for number, (index, (a, b)) in enumerate(ready):
-        label = verdict(f"{'[[' if judge.by_label else ''}{verdicts.get(number, '')}")
+        label = _label(judge, verdicts.get(number, ""))
         if label is not None:
             texts = (answers[a][index], answers[b][index])
             rows.append(battle_row(asked[index], (a, b), texts, judge.client.model, label))
     return Played(rows, len(matches) - len(ready), len(ready) - len(rows))
+
+
+def examine(
+    judge: Judge, pairs: int, minimum: float, seed: int, on_answer: Callable[[], None] = lambda: None
+) -> Examined:
+    """Asks the judge about planted pairs, in both orders.
+
+    Raises:
+        ChatError: it can answer no request, or refuses too many.
+    """
+    known = planted(pairs, seed32(seed, "arena", "planted"))
+    shown = [(pair, place) for pair in known for place in ("model_a", "model_b")]  # where the better answer stands
+    asked = {}
+    for index, (pair, place) in enumerate(shown):
+        a, b = (pair.better, pair.worse) if place == "model_a" else (pair.worse, pair.better)
+        messages = judge_messages(Question(f"planted-{index // 2}", pair.prompt.text), a, b, prefill=judge.by_label)
+        asked[index] = ChatRequest(messages, max_tokens=judge.max_tokens, shared=1)
+    texts = _texts(answers_of(judge.client, asked, on_answer))
+    winners = [LABELS.get(_label(judge, texts.get(index, "")) or "") for index in range(len(shown))]
+    named = [winner == place for winner, (_, place) in zip(winners, shown, strict=True)]
+    agreed = sum(one and other for one, other in zip(named[::2], named[1::2], strict=True))
+    return Examined(judge.client.model, len(known), agreed, winners.count("model_a"), minimum)
+
+
+def _label(judge: Judge, text: str) -> str | None:
+    return verdict(f"{'[[' if judge.by_label else ''}{text}")
 
 
 def _texts(answers: Mapping[int, ChatAnswer]) -> dict[int, str]:
@@ -177,6 +243,16 @@ def _agreement(battles: Sequence[arena.Battle]) -> dict[str, float]:
     return {"arena_order_agreement": same / len(pairs)} if pairs else {}
 
 
+def settled(metrics: Mapping[str, float], minimum: float) -> dict[str, float]:
+    """Whether the judge's agreements, on planted pairs and on the battles themselves, reach the minimum.
+
+    Nothing is said of battles that were judged in one order alone, by a judge who was not examined.
+    """
+    orders = "arena_order_agreement"
+    found = {key: metrics[key] for key in ("arena_judge_agreement", orders) if key in metrics}
+    return {"arena_settled": float(orders in found and min(found.values()) >= minimum)} if found else {}
+
+
 def write_battles(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """JSON Lines, one battle each."""
     with write_atomic(path) as tmp:
@@ -191,6 +267,12 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     parser.add_argument("--judge", metavar="TARGET", help="who compares the answers")
     parser.add_argument("--judge-tokens", type=int, default=4096, help="of an endpoint's verdict, reasons included")
+    parser.add_argument("--judge-pairs", type=int, default=20, help="planted pairs that the judge is examined on")
+    parser.add_argument(
+        "--min-agreement", type=float, default=0.6,
+        help="share of planted pairs whose better answer the judge names in both orders; below it the judge is "
+        "refused, and ratings of battles that agree less in both orders are not settled (default: 0.6)",
+    )  # fmt: skip
     parser.add_argument("--prompts", type=Path, help="FastChat's or Arena-Hard's question file (default: built in)")
     parser.add_argument("--items", type=int, default=0, help="prompts, drawn by seed (default: all)")
     parser.add_argument("--max-tokens", type=int, default=8192, help="of a player's answer")
@@ -235,6 +317,8 @@ def main(argv: Sequence[str]) -> None:
     """
     args = _parser().parse_args(argv)
     started = time.monotonic()
+    if args.judge_pairs < 1 or not 0 <= args.min_agreement <= 1:
+        raise InputError("arena: --judge-pairs is at least 1, --min-agreement from 0 to 1")
     rows = [row for path in args.battles for row in base.read_jsonl(path)]
     tags = {"dataset.arena": "battles of a file"}
     counts: dict[str, float] = {}
@@ -250,6 +334,10 @@ def main(argv: Sequence[str]) -> None:
         )
         open_model = opener(STORE, options, args.tokenizer)
         judge = Judge.of(args.judge, open_model, max_tokens=args.judge_tokens)
+        with Progress("arena's judge", 2 * args.judge_pairs, "verdict") as bar:
+            examined = examine(judge, args.judge_pairs, args.min_agreement, args.seed, bar.update)
+        if not examined.fit:
+            raise InputError(f"arena: the judge is refused: {examined.line}")
         players = {name: open_model(target) for name, target in specs.items()}
         every, manifest = questions(args.prompts)
         asked = draw(every, args.items, args.seed)
@@ -261,11 +349,12 @@ def main(argv: Sequence[str]) -> None:
         write_battles(args.out / "battles.jsonl", played.rows)
         rows += played.rows
         lost = losses(players | {"judge": judge.client})
-        counts = played.counts
+        counts = played.counts | examined.metrics
         tags = {"dataset.arena": f"{manifest.name} ({len(asked)} of {len(every)})", "judge": judge.client.model}
     if not rows:
         raise InputError(f"arena: no battles ({', '.join(f'{key} {value:.0f}' for key, value in counts.items())})")
-    metrics = {key: round(value, 6) for key, value in (counts | rate(rows, args.seed, anchor=args.anchor)).items()}
+    metrics = counts | rate(rows, args.seed, anchor=args.anchor)
+    metrics = {key: round(value, 6) for key, value in (metrics | settled(metrics, args.min_agreement)).items()}
     write_json(args.out / "scores.json", metrics)
     log_run(Path(), "arena", params={}, metrics=metrics, tags=tags)
     print(table(metrics))
@@ -278,7 +367,7 @@ def losses(models: Mapping[str, CountingClient]) -> str:
 
 
 def table(metrics: Mapping[str, float]) -> str:
-    """One line per player, the best first."""
+    """One line per player, the best first, and one when all that is not settled."""
     names = [key.removeprefix("arena_win_rate_") for key in metrics if key.startswith("arena_win_rate_")]
     names = [name for name in names if f"arena_win_rate_{name}_ci_low" in metrics]
     lines = []
@@ -289,4 +378,7 @@ def table(metrics: Mapping[str, float]) -> str:
             value, least, most = (metrics[f"arena_rating_{name}{end}"] for end in ("", "_ci_low", "_ci_high"))
             rating = f"rating {value:,.0f} [{least:,.0f}, {most:,.0f}]"
         lines.append(f"{name}: wins {rate:.1%} [{low:.1%}, {high:.1%}], {rating}")
+    if metrics.get("arena_settled") == 0.0:
+        agreement = metrics.get("arena_order_agreement", 0.0)
+        lines.append(f"not settled: the judge says the same of both orders in {agreement:.0%} of the pairs")
     return "\n".join(lines)

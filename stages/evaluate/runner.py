@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from agents.chat.protocol import BudgetExceeded, ChatAnswer, ChatClient, ChatRefusal, ChatRequest, ChatResponse
+from agents.chat.embedded.client import EmbeddedClient
+from agents.chat.protocol import Around, BudgetExceeded, ChatAnswer, ChatClient, ChatRefusal, ChatRequest, ChatResponse
 from agents.loop.benchmark_agent import agent
 from agents.loop.context import DEFAULT, ContextPolicy
 from agents.loop.loop import Options
@@ -25,6 +26,10 @@ from stages.harness.seeds import seed32, sub_seed
 
 INFRASTRUCTURE, NOT_RUN = "infrastructure_error", "not_run"
 SHINGLE = 8  # words in a row that a secret prompt and a logged answer may not share
+
+
+class CannotBeAsked(Exception):
+    """A benchmark asks with something that the model doesn't know."""
 
 
 @dataclass
@@ -81,6 +86,7 @@ def run_benchmark(
         on_answer: called for every answer that arrives.
 
     Raises:
+        CannotBeAsked: it offers tools, and the embedded model knows none.
         InputError: no model for a simulated user.
         ChatError: no request can be answered, or too many were refused.
     """
@@ -96,11 +102,19 @@ def run_benchmark(
         for index, sample in enumerate(chosen):
             episode = bench.episode(sample)
             active[index] = _Active(sample, episode, next(episode))
+        if not _takes_tools(client) and any(attempt.ask.tools for attempt in active.values()):
+            raise CannotBeAsked(f"{bench.name}: left out: {client.model} knows no tools")
         while active:
             done = _round(active, client, user, settings, seed, bench.name, deadline, on_answer)
             for index, (status, reason, grade) in done.items():
                 rows[index] = _row(bench, active.pop(index), status, reason, grade)
     return [rows[index] for index in range(len(chosen))]
+
+
+def _takes_tools(client: ChatClient) -> bool:
+    while isinstance(client, Around):
+        client = client.client
+    return not isinstance(client, EmbeddedClient)
 
 
 Ended = tuple[str, str, Grade | None]
@@ -259,6 +273,9 @@ def _row(bench: Benchmark, attempt: _Active, status: str, reason: str, grade: Gr
     if sample.secret:
         output, extracted = _redacted(output, prompt), _redacted(extracted, prompt)
         prompt = f"sha256:{hashlib.sha256(prompt.encode()).hexdigest()}"
+    parts = dict(grade.parts) if grade is not None else {}
+    if grade is not None and sample.tools:
+        parts["calls"] = float(sum(len(reply.tool_calls) for reply in own))
     score = grade.result.score if grade is not None else 0.0 if status == Status.NO_ANSWER.value else None
     return {
         "benchmark": bench.name,
@@ -271,7 +288,7 @@ def _row(bench: Benchmark, attempt: _Active, status: str, reason: str, grade: Gr
         "extracted": extracted,
         "expected": expected,
         "score": score,
-        "parts": json.dumps(dict(grade.parts) if grade is not None else {}, sort_keys=True),
+        "parts": json.dumps(parts, sort_keys=True),
         "status": status,
         "reason": reason,
         "finish_reason": _finish([reply.finish_reason for reply in own]),

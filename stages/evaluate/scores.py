@@ -9,6 +9,7 @@ import numpy as np
 from gym.benchmarks.base import Benchmark
 from gym.benchmarks.estimators import best_of_n, is_solved, majority, over_items
 from gym.intervals import bootstrap_mean, wilson
+from stages.evaluate.limits import limits
 from stages.evaluate.runner import INFRASTRUCTURE, NOT_RUN
 
 
@@ -29,6 +30,7 @@ def metrics(bench: Benchmark, rows: Sequence[Mapping[str, Any]], seed: int) -> d
         f"{name}_no_answer": float(sum(row["status"] == "no_answer" for row in rows)),
         f"{name}_truncated": float(sum(row["finish_reason"] == "length" for row in rows)),
         f"{name}_output_tokens": float(sum(row["output_tokens"] for row in rows)),
+        **limits(name, rows),
     }
     judged = [row for row in rows if row["score"] is not None]
     by_item: dict[str, list[float]] = {}

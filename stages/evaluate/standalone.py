@@ -24,14 +24,17 @@ from gym.benchmarks.base import PRESETS, Benchmark, DataError, Settings
 from gym.benchmarks.fetch import DOWNLOADS
 from gym.benchmarks.fetch import line as to_fetch
 from gym.benchmarks.open import NAMES
+from gym.benchmarks.tau2 import EXHAUSTED
 from gym.sandbox import LOCAL, SandboxError
 from k2model.errors import CheckpointError, ConfigError
 from k2model.formats.int4_checkpoint import load_any
 from k2model.formats.model_folder import folder_tokenizer
 from stages.evaluate import arena, loglikelihood
 from stages.evaluate import scores as scoring
+from stages.evaluate.limits import one_shot
 from stages.evaluate.params import EvaluateParams
-from stages.evaluate.runner import run_benchmark
+from stages.evaluate.published import REFERENCES
+from stages.evaluate.runner import CannotBeAsked, run_benchmark
 from stages.evaluate.text import CORPUS_PATH, FACTS_PATH, facts_asked
 from stages.harness.errors import InputError
 from stages.harness.files import fingerprint, write_atomic, write_json
@@ -39,9 +42,9 @@ from stages.harness.progress import Progress
 from stages.harness.sandbox import sandboxes
 from stages.harness.section import PARAMS, load_common, load_section
 from stages.harness.tables import SAMPLES, write_table
-from stages.measure.published import PUBLISHED
 from stages.measure.text_loss import HeldText
 from stages.tracking.runs import log_run
+from stages.tracking.store import identity
 
 USER_ERRORS = (InputError, ConfigError, CheckpointError, ChatError, DataError, SandboxError)
 
@@ -73,14 +76,18 @@ def _parser() -> argparse.ArgumentParser:
         help="say how to get a benchmark's official items, or with --data what you have with its sha256, and end",
     )
     parser.add_argument("--tokenizer", type=Path, help="of a checkpoint folder that has none")
-    parser.add_argument("--user", default="", help="the model of simulated users: URL#model, a folder or embedded")
+    parser.add_argument(
+        "--user", default="", help="the model of simulated users: URL#model, a folder or embedded; without it a script"
+    )
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--concurrency", type=int, default=64, help="requests in flight")
     parser.add_argument("--budget-tokens", type=int, default=0, help="0 is no limit")
     parser.add_argument("--max-failed-share", type=float, default=0.2, help="of a model's requests (default: 0.2)")
     parser.add_argument("--budget-minutes", type=float, default=0.0, help="0 is no limit")
     parser.add_argument("--out", type=Path, help="where scores and samples go (default: work/evaluations/<identity>)")
-    parser.add_argument("--published", action="store_true", help="log K2's published figures and end")
+    parser.add_argument(
+        "--published", action="store_true", help="log the published figures of K2 and of small models, and end"
+    )
     return parser
 
 
@@ -132,8 +139,9 @@ def fetch_line(name: str, path: Path | None) -> str:
 def log_published(root: Path) -> int:
     """Logs the published figures once; returns how many runs were new."""
     new = 0
-    for reference in PUBLISHED:
-        tags = {"source": reference.source, "reference": "published"}
+    own = identity(root)
+    for reference in REFERENCES:
+        tags = own | {"source": reference.source, "reference": "published"}
         new += log_run(root, reference.name, params={}, metrics=reference.scores, tags=tags, once=True)
     return new
 
@@ -188,6 +196,11 @@ def _target(args: argparse.Namespace) -> tuple[str, str]:
     return args.model, ""
 
 
+def _user(args: argparse.Namespace) -> str:
+    """The name of the model that plays users, for the names of data sets; empty for a script."""
+    return arena.named(args.user)[0] if args.user else ""
+
+
 def _asked(args: argparse.Namespace) -> dict[str, Asking]:
     """The benchmarks that the command line names, else those of params.yaml with their settings."""
     if args.benchmarks is not None:
@@ -195,7 +208,7 @@ def _asked(args: argparse.Namespace) -> dict[str, Asking]:
         if not names:
             raise InputError("--benchmarks: names none (see --help)")
         paths = _paths(args.data, names)
-        benches = {name: open_named(name, paths.get(name), scripted=not args.user) for name in names}
+        benches = {name: open_named(name, paths.get(name), user=_user(args)) for name in names}
         return {
             name: Asking(
                 bench, settings_of(bench.presets[args.preset], args), args.items, args.context_policy or DEFAULT
@@ -208,7 +221,7 @@ def _asked(args: argparse.Namespace) -> dict[str, Asking]:
     context_policy = args.context_policy or own.context_policy
     for asked in own.benchmarks:
         data = paths.get(asked.name, None if asked.data is None else Path(asked.data))
-        bench = open_named(asked.name, data, scripted=not args.user)
+        bench = open_named(asked.name, data, user=_user(args))
         settings = replace(
             bench.presets[args.preset],
             repeats=asked.repeats,
@@ -262,6 +275,7 @@ def _evaluate(args: argparse.Namespace) -> None:
     out: Path = args.out or Path("work/evaluations") / fingerprint(identity)
     deadline = started + 60 * args.budget_minutes if args.budget_minutes else None
     metrics: dict[str, float] = {}
+    samples_of: dict[str, list[dict[str, Any]]] = {}
     tags = {"preset": args.preset, "target": client.model}
     if Path(target).is_dir():
         metrics, samples = _of_text(Path(target), args.benchmarks is None)
@@ -271,27 +285,32 @@ def _evaluate(args: argparse.Namespace) -> None:
     for name, asking in chosen.items():
         bench, total = asking.bench, len(asking.bench.items())
         asked = (min(asking.items, total) if asking.items else total) * asking.settings.repeats
-        with Progress(name, asked, "answer") as bar:
-            rows = run_benchmark(
-                bench, client, asking.settings, seed=args.seed, items=asking.items,
-                context_policy=asking.context_policy, user=user, backend=backend, deadline=deadline,
-                on_answer=bar.update,
-            )  # fmt: skip
+        try:
+            with Progress(name, asked, "answer") as bar:
+                rows = samples_of[name] = run_benchmark(
+                    bench, client, asking.settings, seed=args.seed, items=asking.items,
+                    context_policy=asking.context_policy, user=user, backend=backend, deadline=deadline,
+                    on_answer=bar.update,
+                )  # fmt: skip
+        except CannotBeAsked as reason:
+            print(reason, flush=True)
+            continue
         with write_atomic(out / f"{name}.parquet") as tmp:
             write_table(tmp, rows, SAMPLES)
         scored = scoring.metrics(bench, rows, args.seed)
         metrics |= scored
         tags[f"dataset.{name}"] = scoring.asked(rows, total)
-        print(line(name, metrics, tags[f"dataset.{name}"]), flush=True)
+        print(line(bench.name, metrics, tags[f"dataset.{name}"]), flush=True)
         if bench.multiple_choice:
             metrics |= _by_loglikelihood(bench, client, asking.items, args.seed, deadline, out)
+    metrics |= one_shot(samples_of)
     metrics = {key: round(value, 6) for key, value in metrics.items()}
     write_json(out / "scores.json", metrics)
     manifests = {name: asdict(asking.bench.manifest) for name, asking in chosen.items()}
     write_json(out / "manifests.json", {"run": tags, "data": manifests})
     log_run(Path(), f"evaluate {client.model}", params={"identity": identity}, metrics=metrics, tags=tags)
     lost = arena.losses({"target": client} | ({"user": user} if user is not None else {}))
-    print(f"evaluate: {len(chosen)} benchmarks, {out}/scores.json{lost}, {time.monotonic() - started:,.1f} s")
+    print(f"evaluate: {len(samples_of)} benchmarks, {out}/scores.json{lost}, {time.monotonic() - started:,.1f} s")
 
 
 def _by_loglikelihood(
@@ -321,4 +340,6 @@ def line(name: str, scores: dict[str, float], dataset: str) -> str:
     more = f", {lost:.0f} infrastructure errors" if lost else ""
     cut = scores[f"{name}_truncated"]
     more += f", {cut:.0f} truncated" if cut else ""
+    exhausted = scores.get(f"{name}_{EXHAUSTED}", 0.0)
+    more += f", {exhausted:.0%} ended by a full context" if exhausted else ""
     return f"{name}: {scores[name]:.1%} [{low:.1%}, {high:.1%}], n={n:.0f}{more}; {dataset}"

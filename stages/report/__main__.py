@@ -1,4 +1,4 @@
-"""`python -m stages.report`: one self-contained page of everything that was measured."""
+"""`python -m stages.report`: one self-contained page of everything that was measured, and a page a benchmark."""
 
 import platform
 from importlib.metadata import version
@@ -9,6 +9,7 @@ from stages.harness.section import Section, load_yaml
 from stages.harness.stage import Stage
 from stages.report.agentic import tools, trajectories
 from stages.report.claims import claims
+from stages.report.comparison import comparison
 from stages.report.corpus import corpus
 from stages.report.effect import effect
 from stages.report.evaluation import scores
@@ -18,6 +19,7 @@ from stages.report.overview import overview
 from stages.report.page import Chapter, page, table
 from stages.report.posttraining import int4, reinforcement
 from stages.report.rephrasing import rephrasing
+from stages.report.samples import FOLDER, write_pages
 from stages.report.training import pretraining, tuning
 from stages.tracking.runs import Track
 from stages.tracking.store import identity
@@ -38,6 +40,7 @@ SECTIONS = (
     int4,
     language,
     scores,
+    comparison,
     claims,
 )
 
@@ -67,9 +70,14 @@ def main() -> None:
         }
         with write_atomic(root / OUT) as tmp:
             tmp.write_text(build(root, tags), encoding="utf-8")
+        with write_atomic(root / FOLDER) as tmp:
+            tmp.mkdir(exist_ok=True)
+            pages = write_pages(root, tmp, stage.common.seed)
         stage.track.artifact(root / OUT)
+        stage.track.artifact(root / FOLDER)
         size, sections = (root / OUT).stat().st_size, len(SECTIONS) + 1
-        stage.finish(f"{OUT}, {sections} sections, {size / 1024:.0f} KiB", {"sections": sections}, write=False)
+        line = f"{OUT}, {sections} sections, {size / 1024:.0f} KiB, {pages} pages of samples"
+        stage.finish(line, {"sections": sections}, write=False)
 
 
 if __name__ == "__main__":

@@ -40,6 +40,8 @@ def overview(root: Path) -> Chapter:
     if metrics := read["scores"]:
         bits = f"{metrics['validation_bits_per_byte']:.2f} bits per byte"
         cards.append((f"{metrics['validation_loss']:.2f}", "validation loss", bits))
+        if "regressions" in metrics:
+            cards.append((f"{metrics['regressions']:.0f}", "regressions", "of a stage against the one before"))
     if gain := _largest_gain(root / "plots" / "rl.csv"):
         cards.append(gain)
     if metrics := read["qat"]:

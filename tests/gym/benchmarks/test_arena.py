@@ -19,8 +19,9 @@ from gym.benchmarks.arena import (
     style_of,
     unbounded,
 )
-from gym.benchmarks.arena_battles import PROMPTS, judge_messages, questions, verdict
+from gym.benchmarks.arena_battles import PROMPTS, judge_messages, planted, questions, verdict
 from gym.benchmarks.base import DataError
+from gym.tasksets.open_damage import HELD, LEARNED
 
 STRENGTH = {"a": 0.0, "b": 0.6, "c": 1.1, "d": -0.4}
 
@@ -119,6 +120,14 @@ def test_verdicts_and_prompts(tmp_path: Path) -> None:
     path.write_text('{"question_id": 81}\n')
     with pytest.raises(DataError, match="row 0"):
         questions(path)
+
+
+def test_planted_pairs_are_of_every_damage_on_prompts_that_nothing_learns_from() -> None:
+    pairs = planted(20, 7)
+    assert len(pairs) == 20
+    assert {pair.damage for pair in pairs} == set(LEARNED | HELD)
+    assert all(pair.prompt.side == "held" and pair.better != pair.worse for pair in pairs)
+    assert pairs == planted(20, 7) != planted(20, 8)
 
 
 def test_intervals_hold_the_rating_and_order_is_found() -> None:

@@ -63,7 +63,16 @@ def checkout(root: Path) -> Path:
             **{"aime_2025": 0.0, "aime_2025_n": 6, "aime_2025_ci_low": 0.0, "aime_2025_ci_high": 0.39},
             "aime_2025_truncated": 6,
             "gpqa_diamond_n": 0,
-            **{"aime_2025_majority_of_n": 0.0, "arena_n": 4},
+            **{"aime_2025_majority_of_n": 0.0, "arena_n": 4, "arena_settled": 0.0, "arena_judge_agreement": 0.1},
+            **{"arena_judge_pairs": 10, "arena_judge_first_place": 0.9},
+            **{"aime_2025_contaminated_corpus": 0.1, "aime_2025_contaminated_rl": 0.0},
+            **{"aime_2025_tokens_per_answer": 61.5, "aime_2025_truncated_share": 1.0},
+            **{f"one_shot_minus_agentic{end}": 0.25 for end in ("", "_ci_low", "_ci_high")},
+            "one_shot_minus_agentic_items": 12,
+            **{f"compared_base_gsm8k{end}": 0.5 for end in ("", "_ci_low", "_ci_high")},
+            **{f"compared_qat_gsm8k{end}": 0.25 for end in ("", "_ci_low", "_ci_high")},
+            **{"change_qat_gsm8k": -0.25, "change_qat_gsm8k_ci_low": -0.4, "change_qat_gsm8k_ci_high": -0.1},
+            **{"change_qat_gsm8k_items": 40, "regressions": 1},
         },
     }
     for name, value in metrics.items():
@@ -94,8 +103,18 @@ def checkout(root: Path) -> Path:
         kept=True,
     )
     write_table(root / "data/trajectories.parquet", [trajectory], TRAJECTORIES)
-    sample = filled(SAMPLES, benchmark="aime_2025", dataset="aime-2025 (package)", task_id="1", parts="{}")
-    write_table(root / "data/samples/aime_2025.parquet", [sample], SAMPLES)
+    samples = [
+        filled(SAMPLES, benchmark="aime_2025", dataset="aime-2025 (package)", task_id=f"item {k}", output=FORGED)
+        for k in range(30)
+    ]
+    write_table(root / "data/samples/aime_2025.parquet", samples, SAMPLES)
+    references = [
+        {"name": "Kimi-K2-Instruct (published)", "source": "table 3", "scores": {"aime_2025": 0.495}},
+        {"name": "Kimi-K2-Thinking (published)", "source": "card", "scores": {"aime_2025": 0.945}},
+        {"name": "small (published)", "source": f"card {FORGED}", "scores": {"gsm8k": 0.014}},
+    ]
+    compared = {"models": ["base", "qat"], "benchmarks": ["gsm8k"], "published": references}
+    (root / "data/samples/comparison.json").write_text(json.dumps(compared))
     asked = json.dumps([{"role": "user", "content": "Is 8 even?"}])
     answers = [
         filled(ROLLOUTS, iteration=k // 20, key=f"{k}", taskset="parity", question=asked, text=f"answer {k} {FORGED}")

@@ -10,11 +10,12 @@ import pytest
 import yaml
 
 from stages.harness.errors import InputError
-from stages.harness.tables import REPHRASED, TOOLS, TRAJECTORIES, write_table
+from stages.harness.tables import REPHRASED, SAMPLES, TOOLS, TRAJECTORIES, write_table
 from stages.report.__main__ import build
 from stages.report.charts import Interval, Series, interval_chart, line_chart
 from stages.report.claims import BEGIN, END, VERDICTS, markdown, rows, summary
 from stages.report.graph import SECTIONS, dependencies, duration
+from stages.report.samples import samples_page, write_pages
 from tests.stages.report.made import FORGED, REPO, checkout, filled
 
 VOID = {"meta", "br", "link", "img", "hr"}
@@ -49,7 +50,7 @@ def test_the_page_shows_what_every_stage_left(tmp_path):
     page = build(checkout(tmp_path), {"seed": "0"})
     nesting = Nesting()
     nesting.feed(page)
-    assert not nesting.open and len(nesting.ids) == len(set(nesting.ids)) == 15
+    assert not nesting.open and len(nesting.ids) == len(set(nesting.ids)) == 16
     assert set(nesting.targets) == set(nesting.ids)  # every link leads somewhere, every section is linked
     assert "not run</p>" not in page and page.count("not run</td>") == 1 and "https://" not in page
     assert FORGED not in page and "&lt;script&gt;" in page
@@ -68,9 +69,18 @@ def test_the_page_shows_what_every_stage_left(tmp_path):
         "0.0% – 39.0%",
         "49.5%",  # K2-Instruct's published AIME 2025
         "not run</td>",  # gpqa_diamond, whose samples all failed
+        '<a href="benchmarks/aime_2025.html">',
+        ">corpus 10.0%<",  # the step that read items of it
+        ">61.5<",  # tokens per answer
+        "+25.0 points",  # repairs in one answer less an agent's
+        "after INT4 QAT less base",
+        'class="chip no">worse',
+        "Regressions of a stage against the one before: 1.",
+        ">1.4%<",  # of the small model's published GSM8K
         'class="chip yes">reproduces',
     ):
         assert text in page, text
+    assert "in both orders in 10% of 10 planted pairs" in page and "not settled: there are no ratings" in page
 
 
 def test_ten_answers_of_either_end_are_drawn_by_their_names(tmp_path):
@@ -81,10 +91,39 @@ def test_ten_answers_of_either_end_are_drawn_by_their_names(tmp_path):
     assert page == build(tmp_path, {"seed": "0"})
 
 
+def test_each_benchmark_has_a_page_with_ten_samples_by_seed(tmp_path):
+    root = checkout(tmp_path)
+    hidden = filled(SAMPLES, benchmark="gpqa_diamond", task_id="q", prompt="sha256:0a1b", expected='{"letter": "B"}')
+    write_table(root / "data/samples/gpqa_diamond.parquet", [hidden], SAMPLES)
+    pages = {}
+    for seed in (0, 0, 1):
+        folder = tmp_path / "pages"
+        folder.mkdir(exist_ok=True)
+        assert write_pages(root, folder, seed) == 2
+        text = (folder / "aime_2025.html").read_text()
+        assert pages.setdefault(seed, text) == text
+        nesting = Nesting()
+        nesting.feed(text)
+        assert not nesting.open and FORGED not in text and "https://" not in text
+    drawn = {seed: re.findall(r"item (\d+)", text) for seed, text in pages.items()}
+    assert len(set(drawn[0])) == len(drawn[0]) == 10 and drawn[0] != drawn[1]
+    assert "10 of 30 samples" in pages[0] and "the text stays in its package" not in pages[0]
+    assert "sha256:0a1b\n(the text stays in its package)" in (tmp_path / "pages/gpqa_diamond.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("score", "word"), [(1.0, 'yes">right'), (0.0, 'no">wrong'), (0.5, 'no">0.50'), (None, 'open">not judged')]
+)
+def test_a_sample_shows_its_verdict(tmp_path, score, word):
+    write_table(tmp_path / "a.parquet", [filled(SAMPLES, score=score, finish_reason="length")], SAMPLES)
+    page = samples_page(tmp_path / "a.parquet", 0)
+    assert f'class="chip {word}<' in page and "cut at the limit" in page
+
+
 def test_what_has_not_run_says_so(tmp_path):
     (tmp_path / "dvc.yaml").write_text((REPO / "dvc.yaml").read_text())
     page = build(tmp_path, {})
-    assert page.count("<p>not run</p>") == 10 and "no experiment has run" in page and "nothing has run" in page
+    assert page.count("<p>not run</p>") == 11 and "no experiment has run" in page and "nothing has run" in page
 
 
 def test_the_graph_of_the_pipeline_is_without_shortcuts():
