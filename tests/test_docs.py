@@ -107,7 +107,7 @@ PROOF = {
     r"python -m flows\.sandbox .*": "tests/flows/test_pipeline.py::test_sandbox_jobs_run_on_the_workers_of_a_pool",
     r"python -m gym\.sandbox\.image .*": "tests/gym/sandbox/test_rootfs.py::test_the_image_is_one_file",
     r"pip install swebench==.*": (
-        "tests/gym/benchmarks/test_swe.py::test_official_instances_need_docker_the_harness_and_the_schema"
+        "tests/gym/benchmarks/test_swe.py::test_official_instances_need_an_engine_the_harness_and_the_schema"
     ),
     r"k2 recovery": "tests/flows/test_pipeline.py::test_a_crashed_workers_run_goes_on_at_another_worker",
     r"python -m flows\.shards .*": (

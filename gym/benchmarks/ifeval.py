@@ -18,8 +18,8 @@ from gym.verifiers.result import Result, Status
 SEED = 2311  # no training draws from it
 
 
-def generated(n: int = 75) -> list[dict[str, Any]]:
-    """Prompts in the official schema (key, prompt, instruction_id_list, kwargs), each of 25 instructions leading three.
+def generated(n: int = 100) -> list[dict[str, Any]]:
+    """Prompts in the official schema (key, prompt, instruction_id_list, kwargs), each of 25 instructions leading four.
 
     `follows` is a text that follows them.
     """
@@ -107,4 +107,4 @@ class VerifiableInstructions(IfEval):
     name = "verifiable_instructions"
 
     def _read(self, path: Path | None) -> tuple[list[dict[str, Any]], Manifest]:
-        return base.built_in(self.name, path, generated(), version="2")
+        return base.built_in(self.name, path, generated(), version="3")

@@ -63,7 +63,7 @@ def _row(rng: Random, question: str, right: str, wrong: Sequence[str]) -> Row:
     return (question, choices[0], choices[1], choices[2], choices[3], "ABCD"[choices.index(right)])
 
 
-def generated(n: int = 25) -> dict[str, list[Row]]:
+def generated(n: int = 30) -> dict[str, list[Row]]:
     """Computed questions of four subjects, `n` each; the first five are the shots."""
     rng = Random("arithmetic_mc")
     by_subject: dict[str, list[Row]] = {}
@@ -162,4 +162,4 @@ class ArithmeticMc(Mmlu):
     def _read(self, path: Path | None) -> tuple[list[SubjectQuestion], Manifest]:
         rows = generated()
         questions = _questions(rows, {subject: some[SHOTS:] for subject, some in rows.items()})
-        return base.built_in(self.name, path, questions, listed=lambda question: question.row)
+        return base.built_in(self.name, path, questions, version="2", listed=lambda question: question.row)

@@ -67,7 +67,7 @@ def test_of_what_is_here_the_hash_is_said(tmp_path: Path, capsys: pytest.Capture
     assert standalone.run(["--fetch", "aime_2024", "--data", f"aime_2024={tmp_path / 'gone'}"]) == 2
     assert standalone.run(["--fetch", "nothing"]) == 2
     assert standalone.run(["--fetch", "arithmetic_mc"]) == 0
-    assert "80 items are here (builtin-arithmetic_mc): generated here" in capsys.readouterr().out
+    assert "100 items are here (builtin-arithmetic_mc): generated here" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("file", ["params.yaml", "sizes/smoke.yaml", "sizes/scratch.yaml", "sizes/moonlight.yaml"])
