@@ -120,12 +120,11 @@ def benchmarks(
     return metrics | one_shot({name: asked.rows for name, asked in done.items()}), done
 
 
-def compared(
-    stage: Stage[EvaluateParams], folder: Path, done: Mapping[str, Asked], deadline: float
-) -> dict[str, float]:
+def compared(stage: Stage[EvaluateParams], folder: Path, done: Mapping[str, Asked]) -> dict[str, float]:
     """The models of `evaluate.compare` on the same items, each a run in MLflow; what the report shows of them."""
     p = stage.params.compare
     names = [] if p is None else [name for name in p.benchmarks if name in done]
+    deadline = time.monotonic() + 60 * (0 if p is None else p.minutes)
     models = [] if p is None else [beside(stage, folder, str(target), done, deadline) for target in p.models]
     if models:
         last = {name: done[name].rows for name in names}
@@ -216,10 +215,9 @@ def main() -> None:
         with write_atomic(Path("data/samples")) as tmp:
             tmp.mkdir(exist_ok=True)
             write_table(tmp / "facts.parquet", samples, SAMPLES)
-            deadline = time.monotonic() + 60 * p.minutes
             try:
-                asked, done = benchmarks(stage, tmp, deadline)
-                scores |= asked | compared(stage, tmp, done, deadline)
+                asked, done = benchmarks(stage, tmp, time.monotonic() + 60 * p.minutes)
+                scores |= asked | compared(stage, tmp, done)
                 scores |= battles(stage, tmp)
                 scores |= contamination((one.bench for one in done.values()), Path("data"))
             except (ChatError, CannotBeAsked, DataError, SandboxError) as error:

@@ -64,11 +64,13 @@ def label(target: str) -> str:
 class Comparison(Section):
     """Models that are asked some of the benchmarks too, in the order of the pipeline, with `LAST` behind them.
 
-    benchmarks: of `evaluate.benchmarks`, with their settings; another one is not compared.
+    benchmarks: of `evaluate.benchmarks`, with their settings; another one is not compared. minutes: of all of them; what
+    is not answered by then counts as not run.
     """
 
     models: list[ModelSpec] = Field(min_length=1)
     benchmarks: list[str] = Field(min_length=1)
+    minutes: float = Field(gt=0)
 
     @field_validator("benchmarks")
     @classmethod

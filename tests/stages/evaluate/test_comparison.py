@@ -101,7 +101,7 @@ def test_the_names_of_models() -> None:
 )
 def test_what_cannot_be_compared_is_one_line(changed: dict[str, list[str]], said: str) -> None:
     section = load_yaml()["evaluate"]
-    section["compare"] = {"models": ["models/sft"], "benchmarks": ["elementary"]} | changed
+    section["compare"] = {"models": ["models/sft"], "benchmarks": ["elementary"], "minutes": 1.0} | changed
     with pytest.raises(InputError, match=said):
         validate(EvaluateParams, section)
 
