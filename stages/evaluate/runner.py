@@ -143,7 +143,7 @@ def _round(
         if target is None:
             raise InputError(f"{name}: needs a model for its simulated user")
         late = deadline is not None and time.monotonic() > deadline
-        answers = {} if late else answers_of(target, requests, on_answer)
+        answers = {} if late else answers_of(target, requests, on_answer, deadline)
         for index in requests:
             attempt, answer = active[index], answers.get(index)
             if answer is None:
@@ -200,9 +200,12 @@ def _request(attempt: _Active, settings: Settings, seed: int, name: str) -> Chat
 
 
 def answers_of(
-    client: ChatClient, requests: Mapping[int, ChatRequest], on_answer: Callable[[], None]
+    client: ChatClient,
+    requests: Mapping[int, ChatRequest],
+    on_answer: Callable[[], None],
+    deadline: float | None = None,
 ) -> dict[int, ChatAnswer]:
-    """An answer, or a refusal, by key; keys are missing when the budget ended first.
+    """An answer, or a refusal, by key; keys are missing when the budget, or the time, ended first.
 
     Raises:
         ChatError: no request can be answered, or too many were refused.
@@ -213,6 +216,8 @@ def answers_of(
     def arrived(index: int, answer: ChatAnswer) -> None:
         answers[keys[index]] = answer
         on_answer()
+        if deadline is not None and time.monotonic() > deadline:
+            raise BudgetExceeded("the deadline has passed")
 
     with contextlib.suppress(BudgetExceeded):
         client.complete([requests[key] for key in keys], arrived)

@@ -322,3 +322,14 @@ def test_a_run_killed_by_sigkill_asks_only_what_is_missing(tmp_path: Path) -> No
     assert len(asked) <= 31  # the one in flight at the kill
     rows = pq.read_table(tmp_path / "out/arithmetic_mc.parquet").to_pylist()
     assert [row["output"] for row in rows] == ["ABCD"[len(row["prompt"]) % 4] for row in rows]
+
+
+def test_a_deadline_ends_a_benchmark_between_two_answers_and_keeps_those_that_came() -> None:
+    bench = open_benchmark("arithmetic_mc")
+    settings = Settings(1, 0.0, 1.0, 8, source="a test")
+    deadline = time.monotonic() + 0.3
+    slow = Answering(lambda request: time.sleep(0.1) or "A")
+    rows = run_benchmark(bench, slow, settings, seed=1, items=50, deadline=deadline)
+    kept = [row for row in rows if row["status"] != "not_run"]
+    assert 1 <= len(kept) == len(slow.asked) < 10 and len(rows) == 50
+    assert {row["reason"] for row in rows if row["status"] == "not_run"} == {"the budget ended first"}
