@@ -64,8 +64,8 @@ def label(target: str) -> str:
 class Comparison(Section):
     """Models that are asked some of the benchmarks too, in the order of the pipeline, with `LAST` behind them.
 
-    benchmarks: of `evaluate.benchmarks`, with their settings; another one is not compared. minutes: of all of them; what
-    is not answered by then counts as not run.
+    benchmarks: of `evaluate.benchmarks`, with their settings; another one is not compared.
+    minutes: of all of them; what is not answered by then counts as not run.
     """
 
     models: list[ModelSpec] = Field(min_length=1)
