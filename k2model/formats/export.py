@@ -26,7 +26,7 @@ def main() -> int:
     one_file = formats.add_parser("gguf", help="one file for llama.cpp, Ollama and LM Studio")
     one_file.add_argument("folder", type=Path, help="with weights, config, tokenizer and chat template")
     one_file.add_argument("--out", type=Path, help="the file to write (FOLDER.gguf beside the folder)")
-    one_file.add_argument("--dtype", choices=DTYPES, help="of the matrices (as in the folder; bf16 of INT4)")
+    one_file.add_argument("--dtype", choices=DTYPES, help="of the matrices (as in the folder; q4_0 experts of INT4)")
     one_file.add_argument("--tokenizer", type=Path, help="a folder of tokenizer and template (FOLDER)")
     args = parser.parse_args()
     folder = args.folder.resolve()

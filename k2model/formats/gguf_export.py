@@ -2,6 +2,11 @@
 
 The architecture is llama.cpp's `deepseek2`: keys and values stay in the latent (multi-query attention), so `kv_b_proj`
 is written as `attn_k_b`, transposed, and `attn_v_b`; rotary pairs are neighbours on both sides.
+
+Routed experts of an INT4 folder become Q4_0 blocks: a float16 scale and 32 codes, whose values are scale · (code − 8),
+so that the folder's codes and scales stand there as they are, without a second rounding.
+
+Axes: N outputs, K inputs, G = K / 32 groups.
 """
 
 from collections.abc import Iterator
@@ -22,12 +27,15 @@ from k2model.formats.checkpoint import load_checkpoint, load_config
 from k2model.formats.gguf_vocabulary import Vocabulary, vocabulary
 from k2model.formats.shards import read_json
 from k2model.model import K2Model
+from kernels.fake_quant import GROUP, dequantize, quantize
 
 DTYPES = {
     "f32": (torch.float32, GGMLQuantizationType.F32, LlamaFileType.ALL_F32),
     "f16": (torch.float16, GGMLQuantizationType.F16, LlamaFileType.MOSTLY_F16),
     "bf16": (torch.bfloat16, GGMLQuantizationType.BF16, LlamaFileType.MOSTLY_BF16),
+    "q4_0": (torch.bfloat16, GGMLQuantizationType.BF16, LlamaFileType.MOSTLY_Q4_0),  # but for the routed experts
 }
+BLOCK_BYTES = 18  # of 32 weights in Q4_0
 END_OF_TURN = "<|im_end|>"
 LARGEST_EPS = 1e-4  # from here on it shows whether latents are normed by it or by DeepSeek's 1e-6
 READ_BETAS = (32.0, 1.0)  # of YaRN, which llama.cpp's deepseek2 takes whatever a file says
@@ -51,8 +59,8 @@ def export_gguf(folder: Path, out: Path, *, dtype: str | None = None, tokenizer:
     """Writes a checkpoint folder with its tokenizer, chat template and end tokens as `out`, whole or not at all.
 
     Args:
-        dtype: of the matrices, one of `DTYPES`; that of the folder by default, bf16 of a quantized one. Norms, routers
-            and correction biases are float32.
+        dtype: of the matrices, one of `DTYPES`; that of the folder by default, q4_0 of an INT4 one: routed experts as
+            Q4_0 blocks, the others bfloat16. Norms, routers and correction biases are float32.
         tokenizer: the folder of tokenizer and template where they don't stand beside the weights.
 
     Raises:
@@ -68,7 +76,9 @@ def export_gguf(folder: Path, out: Path, *, dtype: str | None = None, tokenizer:
     template = chat_template(tokenizer)
     notes: list[str] = []
     model = load_checkpoint(folder, say=notes.append)
-    if config.quantization_config is not None:
+    quantized = config.quantization_config is not None
+    kind = dtype or ("q4_0" if quantized else _kind_of(model))
+    if quantized and kind != "q4_0":
         notes.append("quantized weights are written as the numbers that they stand for")
     if words.normalized:
         notes.append(
@@ -84,14 +94,16 @@ def export_gguf(folder: Path, out: Path, *, dtype: str | None = None, tokenizer:
             "llama.cpp reads YaRN's ramp from its command line alone: start it with "
             f"--yarn-beta-fast {yarn.beta_fast:g} --yarn-beta-slow {yarn.beta_slow:g}"
         )
-    kind = dtype or _kind_of(model)
     with write_atomic(out) as temporary:
         writer = GGUFWriter(temporary, gguf.MODEL_ARCH_NAMES[gguf.MODEL_ARCH.DEEPSEEK2])
         writer.add_name(folder.resolve().name)
         writer.add_file_type(DTYPES[kind][2])
         _write_network(writer, config)
         _write_vocabulary(writer, words, config, ends, template)
-        count = _write_tensors(writer, model, kind)
+        count, changed = _write_tensors(writer, model, kind)
+    if changed:
+        why = "codes or scales that Q4_0 can't hold" if quantized else "the folder is not INT4: rounded to nearest"
+        notes.append(f"routed experts changed by {changed:.1%} of their norm: {why}")
     return Exported(count, kind, words.splitter, tuple(notes))
 
 
@@ -252,11 +264,36 @@ def _tensors(model: K2Model) -> Iterator[tuple[str, Tensor]]:
             yield name(ours if ours.endswith(".weight") else f"{ours}.weight"), tensor
 
 
-def _write_tensors(writer: GGUFWriter, model: K2Model, kind: str) -> int:
-    """Writes a header that names all tensors, then one after the other; returns their number."""
+def blocks_of(weight_NK: Tensor) -> tuple[Tensor, Tensor]:
+    """Q4_0 blocks, uint8 [..., N, G, 18], and the weights that they stand for.
+
+    Raises:
+        NotFiniteError: a group beyond the range of float16.
+    """
+    codes_NK, scale_NG = quantize(weight_NK)
+    half_NG = scale_NG.to(torch.float16)
+    if not bool(half_NG.isfinite().all()):
+        raise NotFiniteError("routed experts hold values beyond the range of q4_0")
+    places_NGX = (codes_NK + 8).to(torch.uint8).unflatten(-1, (-1, GROUP))
+    first_NGX, second_NGX = places_NGX.chunk(2, dim=-1)
+    scales_NGX = half_NG[..., None].contiguous().view(torch.uint8)
+    return torch.cat((scales_NGX, first_NGX | second_NGX << 4), dim=-1), dequantize(codes_NK, half_NG)
+
+
+def _write_tensors(writer: GGUFWriter, model: K2Model, kind: str) -> tuple[int, float]:
+    """Writes a header that names all tensors, then one after the other; how many, and what Q4_0 changed.
+
+    The latter is the norm of the change of the routed experts over their norm.
+    """
     exact = DTYPES["f32"]
     stored = {}
     for name, tensor in _tensors(model):
+        if kind == "q4_0" and name.endswith("_exps.weight"):
+            nbytes = tensor.numel() // GROUP * BLOCK_BYTES
+            writer.add_tensor_info(
+                name, tuple(tensor.shape), np.dtype(np.int16), nbytes, raw_dtype=GGMLQuantizationType.Q4_0
+            )
+            continue
         # llama.cpp adds and routes in float32.
         stored[name] = torch_type, ggml_type, _ = exact if tensor.dim() == 1 or "ffn_gate_inp" in name else DTYPES[kind]
         nbytes = tensor.numel() * torch_type.itemsize
@@ -264,10 +301,18 @@ def _write_tensors(writer: GGUFWriter, model: K2Model, kind: str) -> int:
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_ti_data_to_file()
+    count, change, total = 0, 0.0, 0.0
     for name, tensor in _tensors(model):
+        count += 1
+        if name not in stored:
+            data, stands_for = blocks_of(tensor)
+            change += float((stands_for.float() - tensor.float()).square().sum())
+            total += float(tensor.float().square().sum())
+            writer.write_tensor_data(data.numpy())
+            continue
         data = tensor.to(stored[name][0]).contiguous()
         if not bool(data.isfinite().all()):
             raise NotFiniteError(f"tensor {name} holds values beyond the range of {kind}")
         writer.write_tensor_data(data.view(torch.uint8).numpy())
     writer.close()
-    return len(stored)
+    return count, (change / total) ** 0.5 if total else 0.0

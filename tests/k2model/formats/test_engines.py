@@ -244,6 +244,24 @@ def test_llama_cpp_runs_an_int4_folder(llama_cpp: Path, tmp_path: Path) -> None:
     assert _equal([_greedy(_logits(loaded), prompt, ends) for prompt in _prompts(512)], told["continued"]) == ALL
 
 
+def test_llama_cpp_runs_the_codes_of_an_int4_folder(llama_cpp: Path, tmp_path: Path) -> None:
+    words = small_vocabulary("scratch")
+    save_tokenizer(words, tmp_path / "words", chat_template=TEMPLATE, max_length=512)
+    save_int4_checkpoint(_model(512), tmp_path / "model")
+    done = export_gguf(tmp_path / "model", tmp_path / "out.gguf", tokenizer=tmp_path / "words")
+    assert done.dtype == "q4_0"
+    told = _ask_llama_cpp(llama_cpp, tmp_path / "out.gguf", prompts=_prompts(512))
+    loaded = load_checkpoint(tmp_path / "model", dtype=torch.float32)
+    ends = [words.token_to_id(token) for token in ENDS]
+    ours = [_greedy(_logits(loaded), prompt, ends) for prompt in _prompts(512)]
+    # llama.cpp rounds activations to eight bits, and random weights have near ties.
+    assert [mine[:8] for mine in ours] == [theirs[:8] for theirs in told["continued"]]
+    same = sum(
+        a == b for mine, theirs in zip(ours, told["continued"], strict=True) for a, b in zip(mine, theirs, strict=True)
+    )
+    assert same > 0.7 * sum(map(len, ours))
+
+
 @pytest.mark.parametrize("end", ["<|im_end|>", "[EOS]", "[EOT]"])
 def test_llama_cpp_ends_an_answer_where_ours_does(end: str, llama_cpp: Path, tmp_path: Path) -> None:
     words = small_vocabulary("scratch")

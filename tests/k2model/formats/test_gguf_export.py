@@ -11,7 +11,9 @@ import gguf
 import numpy as np
 import pytest
 import torch
+from compressed_tensors.compressors.pack_quantized.helpers import unpack_from_int32
 from gguf import GGUFReader, TokenType
+from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from tokenizers.models import WordPiece
 from tokenizers.normalizers import NFC, Lowercase
@@ -235,9 +237,51 @@ def test_a_vocabulary_of_others_keeps_its_own_end_and_router(tmp_path: Path) -> 
 
 def test_int4_becomes_the_numbers_that_it_stands_for(folder: Path, tmp_path: Path) -> None:
     int4 = _save(tmp_path / "int4", dtype=None)
-    done = export_gguf(int4, tmp_path / "out.gguf", tokenizer=folder)
+    done = export_gguf(int4, tmp_path / "out.gguf", dtype="bf16", tokenizer=folder)
     assert done.dtype == "bf16" and done.notes[0].startswith("quantized weights are written")
     _same_weights(tmp_path / "out.gguf", load_checkpoint(int4))
+
+
+def test_int4_experts_keep_their_codes_and_scales_as_q4_0(folder: Path, tmp_path: Path) -> None:
+    int4 = _save(tmp_path / "int4", dtype=None)
+    done = export_gguf(int4, tmp_path / "out.gguf", tokenizer=folder)
+    assert done.dtype == "q4_0" and not any("changed" in note for note in done.notes)
+    read = {tensor.name: tensor for tensor in GGUFReader(tmp_path / "out.gguf").tensors}
+    experts = [name for name in read if name.endswith("_exps.weight")]
+    assert len(experts) == 3 * 2 and {read[name].tensor_type.name for name in experts} == {"Q4_0"}
+    stored: dict[str, Tensor] = {}
+    for shard in int4.glob("*.safetensors"):
+        stored |= load_file(shard)
+    for name in experts:
+        _, layer, part, _ = name.replace("_exps", "").split(".")
+        values = gguf.dequantize(read[name].data, read[name].tensor_type)
+        assert read[name].n_bytes == values.size // 32 * 18
+        for expert, value in enumerate(values):
+            of = f"model.layers.{layer}.mlp.experts.{expert}.{part.removeprefix('ffn_')}_proj.weight"
+            codes = unpack_from_int32(stored[f"{of}_packed"], 4, torch.Size(stored[f"{of}_shape"].tolist()))
+            wanted = codes.float().unflatten(-1, (-1, 32)) * stored[f"{of}_scale"].float()[..., None]
+            assert torch.equal(torch.tensor(value), wanted.flatten(-2)), of
+    others = _weights(tmp_path / "out.gguf")
+    for name, tensor in _expected(load_checkpoint(int4)).items():
+        assert name in experts or torch.equal(torch.tensor(others[name]), tensor.detach().float()), name
+
+
+def test_q4_0_of_other_weights_says_what_it_changed(folder: Path, tmp_path: Path) -> None:
+    done = export_gguf(folder, tmp_path / "out.gguf", dtype="q4_0")
+    (note,) = [note for note in done.notes if "changed" in note]
+    assert "rounded to nearest" in note and 5 < float(note.split("changed by ")[1].split("%")[0]) < 15
+
+
+def test_a_scale_that_float16_cannot_hold_is_no_q4_0(folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "large"
+    model = load_checkpoint(folder)
+    with torch.no_grad():
+        for layer in model.model.layers[1:]:
+            layer.mlp.experts.up_proj.mul_(1e9)
+    save_checkpoint(model, path, dtype=torch.bfloat16)
+    with pytest.raises(NotFiniteError, match="beyond the range of q4_0"):
+        export_gguf(path, tmp_path / "out.gguf", dtype="q4_0", tokenizer=folder)
+    assert not (tmp_path / "out.gguf").exists()
 
 
 def test_float32_and_float16_are_written_when_asked(folder: Path, tmp_path: Path) -> None:
