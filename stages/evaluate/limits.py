@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gym.intervals import paired_difference
+from stages.evaluate.runner import INFRASTRUCTURE, NOT_RUN
 
 AGENTIC, ONE_SHOT = "repairs_python", "repairs_python_agentless"
 CALLING = ("bfcl", "tool_quality")  # whose references say how many calls are needed
-MACHINE = ("infrastructure_error", "not_run")  # statuses of samples without an answer of the model
 Rows = Sequence[Mapping[str, Any]]
 
 
@@ -19,7 +19,7 @@ def limits(name: str, rows: Rows) -> dict[str, float]:
     needed, the share in which one is called) and `_surplus_calls` (of the others, the share with more calls than the
     reference makes).
     """
-    answered = [row for row in rows if row["status"] not in MACHINE]
+    answered = [row for row in rows if row["status"] not in (INFRASTRUCTURE, NOT_RUN)]
     if not answered:
         return {}
     measures = {

@@ -12,7 +12,7 @@ from gym.benchmarks.base import DataError
 from gym.benchmarks.fetch import DOWNLOADS, line
 from gym.benchmarks.open import NAMES, open_benchmark
 from stages.evaluate import standalone
-from stages.measure.published import PUBLISHED
+from stages.evaluate.published import PUBLISHED
 
 ROOT = Path(__file__).parents[3]
 OFFICIAL = {name for reference in PUBLISHED for name in reference.scores} | {"bfcl", "gsm8k", "humaneval"}
