@@ -7,59 +7,34 @@ Axes: B rows of a batch, C hidden width, V vocabulary, N prompt positions.
 """
 
 import math
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from numbers import Integral
 from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from k2model.chat.tokenizer import K2Tokenizer
-from k2model.chat.turn import TurnReader
 from k2model.errors import ConfigError
 from k2model.inference.cached_model import CachedModel
+from k2model.inference.prefixes import FreeRows, Reading, await_prefix, longest_prefix
 from k2model.inference.request import Generated, Request, RequestFailed
 from k2model.inference.sampling import bias_logits, choose, forbid, penalize, tempered
+from k2model.inference.slot import Slot
 from k2model.model import K2Model
 
 LOGITS_AT_ONCE = 2**24  # of a prompt whose log-probabilities are asked for
+NOT_FINITE = "the model's logits are not finite"
 Item = TypeVar("Item")
-
-
-@dataclass
-class _Slot:
-    handle: int
-    request: Request
-    prompt: tuple[int, ...]
-    result: Generated
-    length: int = 0  # cached positions
-    counts: Counter[int] = field(default_factory=Counter)  # of generated tokens
-    reader: TurnReader | None = None  # looks for stop strings
-
-    def stopped(self, token: int) -> bool:
-        """True once a stop string stands in what was generated."""
-        if self.reader is None:
-            return False
-        self.reader.feed([token])
-        return self.reader.stopped
-
-
-@dataclass
-class _Prompt:
-    """A prompt that is being read, once for all rows that ask for it; the cache of the first is filled."""
-
-    ids: tuple[int, ...]
-    rows: list[int]
-    read: int = 0  # tokens
 
 
 class Engine:
     """Generates for many requests at once.
 
-    The engine reads the model's live weights: after a training step there is nothing to refresh.
+    The engine reads the model's live weights: after a training step there is nothing to refresh, but `forget` is to be
+    called where prefixes are reused. Ranks in lockstep reuse what each has read itself: they agree on every call of the
+    network, and a copy within the cache is none.
 
     Args:
         max_batch: rows.
@@ -67,9 +42,12 @@ class Engine:
         prefill_chunk: prompt tokens of a row that are read at once.
         prefill_tokens: prompt tokens that a step reads at most (but for one chunk, at least), padding included; by
             default a step reads whole prompts.
+        reuse_prefixes: a prompt is read from where it parts with what the cache still has of another request, or is
+            getting for one that came before; not if its log-probabilities are asked for.
 
     Attributes:
         sampled: tokens that were sampled so far.
+        read, reused: prompt tokens that were read so far, and those that were not, of prompts that have been read.
 
     Raises:
         ConfigError: an option that can't be.
@@ -84,6 +62,7 @@ class Engine:
         max_length: int | None = None,
         prefill_chunk: int = 512,
         prefill_tokens: int | None = None,
+        reuse_prefixes: bool = False,
     ) -> None:
         context = model.config.max_position_embeddings
         self.max_length = context if max_length is None else max_length
@@ -95,15 +74,16 @@ class Engine:
                 raise ConfigError(f"{name}: {value} is below 1")
         self.model, self.tokenizer = model, tokenizer
         self.prefill_chunk, self.prefill_tokens = prefill_chunk, prefill_tokens
+        self.reuse_prefixes = reuse_prefixes
         self.cached = CachedModel(model, max_batch, self.max_length)
-        self.free = list(range(max_batch))[::-1]
-        self.active: dict[int, _Slot] = {}
-        self.waiting: deque[_Slot] = deque()
-        self._reading: dict[tuple[tuple[int, ...], int | None], _Prompt] = {}
+        self.free = FreeRows(max_batch)
+        self.active: dict[int, Slot] = {}
+        self.waiting: deque[Slot] = deque()
+        self._reading: dict[tuple[tuple[int, ...], int | None], Reading] = {}
         self._finished: list[tuple[int, Generated]] = []
         self._failed: deque[RequestFailed] = deque()
         self._next = 0
-        self.sampled = 0
+        self.sampled = self.read = self.reused = 0
 
     @property
     def busy(self) -> bool:
@@ -114,20 +94,13 @@ class Engine:
         """Queues a request and returns its handle.
 
         Raises:
-            ConfigError: a prompt that leaves no room for a token, a token outside the vocabulary.
+            ConfigError: a prompt that leaves no room for a token, a token outside the vocabulary, stop strings without
+                a tokenizer.
         """
-        vocab_size = self.model.config.vocab_size
-        for name, tokens in (("prompt", request.prompt), ("logit_bias", list(request.logit_bias))):
-            wrong = next((t for t in tokens if not isinstance(t, Integral) or not 0 <= t < vocab_size), None)
-            if wrong is not None:
-                raise ConfigError(f"{name}: token {wrong!r} is outside the vocabulary of {vocab_size}")
+        request.check_tokens(self.model.config.vocab_size)
         if len(request.prompt) >= self.max_length:
             raise ConfigError(f"request: a prompt of {len(request.prompt)} tokens; the context is {self.max_length}")
-        slot = _Slot(self._next, request, tuple(request.prompt), Generated(len(request.prompt)))
-        if request.stop_strings:
-            if self.tokenizer is None:
-                raise ConfigError("request: stop strings need an engine with a tokenizer")
-            slot.reader = TurnReader(self.tokenizer, markup=request.markup, stops=request.stop_strings)
+        slot = Slot.begin(self._next, request, self.tokenizer)
         self._next += 1
         self.waiting.append(slot)
         return slot.handle
@@ -137,6 +110,16 @@ class Engine:
         self.waiting = deque(slot for slot in self.waiting if slot.handle != handle)
         for row in [row for row, slot in self.active.items() if slot.handle == handle]:
             self._drop(row)
+
+    def forget(self) -> None:
+        """Prefixes that were read so far are not reused: they are of weights that have changed.
+
+        Raises:
+            RuntimeError: a request has begun, whose cache would be of both.
+        """
+        if self.active:
+            raise RuntimeError(f"{len(self.active)} requests have begun; what they read cannot be forgotten")
+        self.free.forget()
 
     def partial(self) -> dict[int, Generated]:
         """What the active requests have so far."""
@@ -187,24 +170,55 @@ class Engine:
         return finished
 
     def _admit(self) -> None:
+        """Gives rows to waiting requests, in order; who waits for a prefix lets others pass."""
+        passed = []
         while self.waiting and self.free:
-            row, slot = self.free.pop(), self.waiting.popleft()
-            self.active[row] = slot
-            # Equal prompts (the samples of one question) are read together, but one of which each position is scored.
-            key = slot.prompt, None if slot.request.prompt_logprobs is None else slot.handle
-            self._reading.setdefault(key, _Prompt(slot.prompt, [])).rows.append(row)
+            slot = self.waiting.popleft()
+            if not self._enter(slot):
+                passed.append(slot)
+        self.waiting.extendleft(reversed(passed))
+
+    def _enter(self, slot: Slot) -> bool:
+        """Gives a row to a request, with the longest prefix that there is; False when a longer one is being read."""
+        # Equal prompts (the samples of one question) are read together, but one of which each position is scored.
+        scored = slot.request.prompt_logprobs is not None
+        key = slot.prompt, slot.handle if scored else None
+        source, start = None, 0
+        if self.reuse_prefixes and not scored and key not in self._reading:
+            if slot.awaited is not None and not slot.awaited.over:
+                return False
+            source, start = longest_prefix(slot.prompt, self._ids_by_row())
+            # Only those that came before are waited for, so that each wait has an end.
+            earlier = [prompt for prompt in self._reading.values() if prompt.handle < slot.handle]
+            slot.awaited = await_prefix(slot.prompt, start, earlier)
+            if slot.awaited is not None:
+                return False
+        row = self.free.take(source, start)
+        if source is not None and source != row:
+            self.cached.copy(source, [row], start)
+        self.active[row], slot.length = slot, start
+        self._reading.setdefault(key, Reading(slot.handle, slot.prompt, [], start, start)).rows.append(row)
+        return True
+
+    def _ids_by_row(self) -> dict[int, Sequence[int]]:
+        """The tokens that each row's cache begins with."""
+        return self.free.ids_by_row | {row: slot.cached_ids for row, slot in self.active.items()}
 
     def _read_prompts(self) -> None:
         """Reads the next pieces, all of them where a step has no bound, and samples where a prompt ends."""
-        ended: list[tuple[_Prompt, Tensor]] = []
+        ended: list[tuple[Reading, Tensor]] = []
         while self._reading:
             prompts, last_BC = self._apart(self._next_prompts(), self._read_pieces, lambda prompt: prompt.rows)
-            ended += [(prompt, last_C) for prompt, last_C in zip(prompts, last_BC) if prompt.read == len(prompt.ids)]
+            for prompt, last_C in zip(prompts, last_BC):
+                if not last_C.isfinite().all():  # nor are, in its piece, the tokens before, which others may share
+                    for row in list(prompt.rows):
+                        self._fail(row, FloatingPointError(NOT_FINITE))
+                elif prompt.read == len(prompt.ids):
+                    ended.append((prompt, last_C))
             # Those that go on come last, so that a short prompt does not wait for a long one.
-            read = {id(prompt) for prompt in prompts}
-            later = {key: prompt for key, prompt in self._reading.items() if id(prompt) in read}
-            self._reading = {key: prompt for key, prompt in self._reading.items() if key not in later}
-            self._reading |= {key: prompt for key, prompt in later.items() if prompt.read < len(prompt.ids)}
+            others = {key: prompt for key, prompt in self._reading.items() if prompt not in prompts}
+            unread = {key: prompt for key, prompt in self._reading.items() if prompt.read < len(prompt.ids)}
+            self._reading = others | unread
             if self.prefill_tokens is not None:
                 break
         if not ended:
@@ -212,14 +226,17 @@ class Engine:
         for prompt, _ in ended:
             self.cached.copy(prompt.rows[0], prompt.rows[1:], len(prompt.ids))
             for row in prompt.rows:
-                self.active[row].length = len(prompt.ids)
+                slot = self.active[row]
+                slot.length = len(prompt.ids)
+                slot.result.cached_tokens = prompt.reused if row == prompt.rows[0] else len(prompt.ids)
+                self.reused += slot.result.cached_tokens
         logits_PV = self.model.logits(torch.stack([last_C for _, last_C in ended])).float()
         indices = [index for index, (prompt, _) in enumerate(ended) for _ in prompt.rows]
         self._take([row for prompt, _ in ended for row in prompt.rows], logits_PV[indices])
 
-    def _next_prompts(self) -> list[_Prompt]:
+    def _next_prompts(self) -> list[Reading]:
         """The prompts that are read next: as many as a step's bound holds when filled up to the longest piece."""
-        chosen: list[_Prompt] = []
+        chosen: list[Reading] = []
         width = 0
         for prompt in self._reading.values():
             width = max(width, min(self.prefill_chunk, len(prompt.ids) - prompt.read))
@@ -228,7 +245,7 @@ class Engine:
             chosen.append(prompt)
         return chosen
 
-    def _read_pieces(self, prompts: list[_Prompt]) -> Tensor:
+    def _read_pieces(self, prompts: list[Reading]) -> Tensor:
         """Hidden state after the last token that is read of each prompt, [B, C]."""
         starts = [prompt.read for prompt in prompts]
         pieces = [prompt.ids[prompt.read :][: self.prefill_chunk] for prompt in prompts]
@@ -237,9 +254,11 @@ class Engine:
             self._score_piece(prompt, hidden_QC[: len(piece)])
         for prompt, piece in zip(prompts, pieces, strict=True):
             prompt.read += len(piece)
+            self.active[prompt.rows[0]].length = prompt.read
+            self.read += len(piece)
         return torch.stack([hidden_BQC[index, len(piece) - 1] for index, piece in enumerate(pieces)])
 
-    def _score_piece(self, prompt: _Prompt, hidden_NC: Tensor) -> None:
+    def _score_piece(self, prompt: Reading, hidden_NC: Tensor) -> None:
         """Gives a request that asks for it the log-probabilities of what follows each position of a piece."""
         slot = self.active[prompt.rows[0]]
         top, result, start = slot.request.prompt_logprobs, slot.result, prompt.read
@@ -287,20 +306,17 @@ class Engine:
         for index, (row, token, logprob) in enumerate(zip(rows, token_B.tolist(), logprob_B.tolist(), strict=True)):
             slot = slots[index]
             if math.isnan(logprob):
-                self._fail(row, FloatingPointError("the model's logits are not finite"))
+                self._fail(row, FloatingPointError(NOT_FINITE))
                 continue
             if slot.request.top_logprobs:
                 slot.result.top += _most_likely(logp_BV[index : index + 1], slot.request.top_logprobs)
-            slot.result.ids.append(token)
-            slot.result.logprobs.append(logprob)
-            slot.counts[token] += 1
+            slot.add(token, logprob)
             with self._alone(row):
                 reason = self._finish_reason(slot, token)
                 if reason is not None:
                     slot.result.finish_reason = reason
                     self._finished.append((slot.handle, slot.result))
-                    del self.active[row]
-                    self.free.append(row)
+                    self._release(row)
 
     def _shape(self, row: int, logits_V: Tensor) -> bool:
         """Brings a row's constraint, bias and penalties into its logits; False when the request failed."""
@@ -315,7 +331,7 @@ class Engine:
                 penalize(logits_V, slot.counts, request.frequency_penalty, request.presence_penalty)
         return row in self.active
 
-    def _finish_reason(self, slot: _Slot, token: int) -> str | None:
+    def _finish_reason(self, slot: Slot, token: int) -> str | None:
         request, ids = slot.request, slot.result.ids
         if request.constraint is not None:
             request.constraint.accept(token)
@@ -355,21 +371,27 @@ class Engine:
 
     def _fail(self, row: int, error: BaseException) -> None:
         self._failed.append(RequestFailed(self.active[row].handle, error))
+        self.active[row].length = 0  # what it has read may not be finite
         self._drop(row)
         self.cached.clear(row)
 
     def _drop(self, row: int) -> None:
         """Takes a row out before its request is done."""
-        del self.active[row]
-        self.free.append(row)
+        self._release(row)
         for key, prompt in list(self._reading.items()):
             if row in prompt.rows:
                 if prompt.rows[0] == row:
                     self.cached.copy(row, prompt.rows[1:2], prompt.read)
-                    self.cached.clear(row)
                 prompt.rows.remove(row)
-                if not prompt.rows:
+                if prompt.rows:
+                    self.active[prompt.rows[0]].length = prompt.read
+                else:
                     del self._reading[key]
+
+    def _release(self, row: int) -> None:
+        """Frees a row, which keeps what it has read."""
+        slot = self.active.pop(row)
+        self.free.add(row, slot.cached_ids if self.reuse_prefixes else ())
 
 
 def _most_likely(logp_NV: Tensor, top: int) -> list[list[tuple[int, float]]]:

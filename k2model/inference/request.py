@@ -97,6 +97,13 @@ class Request:
             if not _within(bias, Real, -100, 100):
                 raise ConfigError(f"logit_bias: {bias!r} of token {token!r} is not between -100 and 100")
 
+    def check_tokens(self, vocab_size: int) -> None:
+        """Raises ConfigError for a token outside the vocabulary."""
+        for name, tokens in (("prompt", self.prompt), ("logit_bias", list(self.logit_bias))):
+            wrong = next((t for t in tokens if not isinstance(t, Integral) or not 0 <= t < vocab_size), None)
+            if wrong is not None:
+                raise ConfigError(f"{name}: token {wrong!r} is outside the vocabulary of {vocab_size}")
+
 
 def _within(value: Any, kind: type, low: float, high: float) -> bool:
     return isinstance(value, kind) and low <= value <= high  # type: ignore[operator]
@@ -117,6 +124,7 @@ class Generated:
     `top` has for each id the `top_logprobs` most likely (id, log-probability), none when the request asks for none.
     `prompt_logprobs` and `prompt_top` are of the prompt's tokens from the second on, by the model's own distribution
     (no bias, no penalty, temperature 1), when the request asks for them; the first token follows nothing.
+    `cached_tokens` of the prompt were not read for this request: the cache had them, or an equal prompt was being read.
     """
 
     prompt_tokens: int
@@ -126,6 +134,7 @@ class Generated:
     top: list[list[tuple[int, float]]] = field(default_factory=list)
     prompt_logprobs: list[float] = field(default_factory=list)
     prompt_top: list[list[tuple[int, float]]] = field(default_factory=list)
+    cached_tokens: int = 0
 
 
 class RequestFailed(RuntimeError):
