@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class News:
-    """New tokens of a request; `finish` on the last, what was asked about the prompt on the first."""
+    """New tokens of a request; `finish` on the last, what is said about the prompt on the first."""
 
     ids: list[int]
     logprobs: list[float]
@@ -28,6 +28,7 @@ class News:
     finish: str | None = None
     prompt_logprobs: list[float] = field(default_factory=list)
     prompt_top: list[list[tuple[int, float]]] = field(default_factory=list)
+    cached_tokens: int = 0
 
 
 class EngineEnded(RuntimeError):
@@ -230,6 +231,7 @@ class EngineThread:
         news = News(result.ids[told:], result.logprobs[told:], result.top[told:], finish)
         if not told:
             news.prompt_logprobs, news.prompt_top = result.prompt_logprobs, result.prompt_top
+            news.cached_tokens = result.cached_tokens
         caller.told = len(result.ids)
         if not caller.tell(news):
             self._forget(handle)
@@ -255,8 +257,10 @@ class Choice:
         self.logprobs: list[float] = []
         self.top: list[list[tuple[int, float]]] = []
         self.finish: str | None = None
+        self.cached_tokens = 0
 
     def feed(self, news: News) -> list[Delta]:
+        self.cached_tokens += news.cached_tokens
         self.ids += news.ids
         self.logprobs += news.logprobs
         self.top += news.top

@@ -1,6 +1,8 @@
 """What the server counts, in Prometheus' text format at /metrics."""
 
 import time
+from collections.abc import Mapping
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -23,12 +25,13 @@ class Observation:
             self._begun = True
             self._metrics.first_piece.labels(self._endpoint).observe(time.monotonic() - self._started)
 
-    def end(self, status: int, usage: dict[str, int] | None = None) -> None:
+    def end(self, status: int, usage: Mapping[str, Any] | None = None) -> None:
         """The request is over."""
         self._metrics.requests.labels(self._endpoint, str(status)).inc()
         self._metrics.seconds.labels(self._endpoint).observe(time.monotonic() - self._started)
         if usage is not None:
             self._metrics.prompt_tokens.inc(usage["prompt_tokens"])
+            self._metrics.cached_tokens.inc(usage["prompt_tokens_details"]["cached_tokens"])
             self._metrics.generated_tokens.inc(usage["completion_tokens"])
 
 
@@ -53,6 +56,7 @@ class Metrics:
             registry=registry,
         )
         self.prompt_tokens = Counter("k2_prompt_tokens", "Tokens of prompts that were answered.", registry=registry)
+        self.cached_tokens = Counter("k2_cached_tokens", "Of these, tokens that the cache had.", registry=registry)
         self.generated_tokens = Counter("k2_generated_tokens", "Tokens of answers.", registry=registry)
         active = Gauge("k2_active_requests", "Requests that the engine decodes.", registry=registry)
         active.set_function(lambda: len(engine.active))

@@ -47,11 +47,17 @@ class Generation:
     tools: Sequence[Mapping[str, Any]] = ()
     response_schema: Mapping[str, Any] | bool | None = None
 
-    def usage(self) -> dict[str, int]:
-        """Token counts; a prompt with several answers counts once."""
+    def usage(self) -> dict[str, Any]:
+        """Token counts, as OpenAI's API has them; a prompt with several answers counts once."""
         prompt = sum(len(request.prompt) for request in self.requests[:: self.samples])
+        cached = sum(choice.cached_tokens for choice in self.choices[:: self.samples])
         completion = sum(len(choice.ids) for choice in self.choices)
-        return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
+        return {
+            "prompt_tokens": prompt,
+            "completion_tokens": completion,
+            "total_tokens": prompt + completion,
+            "prompt_tokens_details": {"cached_tokens": cached},
+        }
 
 
 class Service:
@@ -97,7 +103,12 @@ class Service:
         odd = [name for name in mine.keys() | fresh.keys() if _shape(mine, name) != _shape(fresh, name)]
         if odd:
             raise ConfigError(f"model_path: {folder} holds another network: {min(odd)}")
-        await self.thread.between_requests(lambda: self.engine.model.load_state_dict(fresh))
+
+        def take_over() -> None:
+            self.engine.forget()
+            self.engine.model.load_state_dict(fresh)
+
+        await self.thread.between_requests(take_over)
 
     async def run(self, generation: Generation) -> AsyncGenerator[tuple[int, News, list[Delta]], None]:
         """(choice, news, deltas) of all requests, as they come; leaving early cancels what still runs.
@@ -310,6 +321,7 @@ def _engine(model: K2Model, tokenizer: K2Tokenizer, max_batch: int, max_length: 
             max_length=max_length,
             prefill_chunk=PROMPT_TOKENS,
             prefill_tokens=PROMPT_TOKENS,
+            reuse_prefixes=True,
         )
     except RuntimeError as error:
         reason = str(error).splitlines()[0]

@@ -14,6 +14,7 @@ import torch
 
 from k2model.config import K2Config
 from k2model.errors import ConfigError
+from k2model.formats.checkpoint import load_checkpoint, save_checkpoint
 from k2model.inference.generate import Engine
 from k2model.inference.request import Request, RequestFailed
 from k2model.model import K2Model
@@ -276,6 +277,34 @@ def test_weights_change_between_requests_only(thread: EngineThread, model: K2Mod
         assert await _ids(thread, request) == before
 
     asyncio.run(main())
+
+
+def test_what_the_old_weights_read_is_not_reused(folder: Path, tmp_path: Path) -> None:
+    other = K2Model(load_checkpoint(folder).config, seed=5)
+    save_checkpoint(other, tmp_path / "other")
+    service = open_service(folder, max_batch=2, max_length=200)
+    prompt = list(range(60))
+
+    async def main() -> list[tuple[list[int], int]]:
+        app = httpx.ASGITransport(make_app(service))
+        async with httpx.AsyncClient(transport=app, base_url="http://test") as client:
+
+            async def ask() -> tuple[list[int], int]:
+                body = {"model": "tiny", "prompt": prompt, "max_tokens": 9, "temperature": 0}
+                answer = (await client.post("/v1/completions", json=body)).json()
+                return answer["choices"][0]["token_ids"], answer["usage"]["prompt_tokens_details"]["cached_tokens"]
+
+            told = [await ask(), await ask()]
+            pushed = await client.post("/update_weights_from_disk", json={"model_path": str(tmp_path / "other")})
+            assert pushed.status_code == 200
+            return [*told, await ask(), await ask()]
+
+    told = asyncio.run(main())
+    service.close()
+    request = Request(prompt, 9, temperature=0.0)
+    before, after = (Engine(model).generate([request])[0].ids for model in (load_checkpoint(folder), other))
+    assert told == [(before, 0), (before, 59), (after, 0), (after, 59)]
+    assert before != after
 
 
 def test_an_idle_engine_takes_no_processor_time(thread: EngineThread) -> None:

@@ -49,6 +49,8 @@ def test_health_and_metrics(client: openai.OpenAI, url: str) -> None:
     assert httpx.get(f"{url}/health").json() == {"status": "ok"}
     before = _metrics(url)
     client.completions.create(model="tiny", prompt=[1, 2, 3], max_tokens=5, extra_body={"stop_token_ids": []})
+    for _ in range(2):
+        client.completions.create(model="tiny", prompt=[9] * 30, max_tokens=1)
     list(client.completions.create(model="tiny", prompt=[1, 2, 3], max_tokens=5, stream=True))
     httpx.post(f"{url}/v1/completions", json={"model": "tiny", "prompt": "x", "n": 0})
     after = _metrics(url)
@@ -56,12 +58,13 @@ def test_health_and_metrics(client: openai.OpenAI, url: str) -> None:
     def grown(name: str, labels: str = "") -> float:
         return after[name, labels] - before.get((name, labels), 0.0)
 
-    assert grown("k2_requests_total", "completions 200") == 2
+    assert grown("k2_requests_total", "completions 200") == 4
     assert grown("k2_requests_total", "completions 400") == 1
-    assert grown("k2_request_seconds_count", "completions") == 3
+    assert grown("k2_request_seconds_count", "completions") == 5
     assert grown("k2_first_piece_seconds_count", "completions") == 1
-    assert grown("k2_prompt_tokens_total") == 6
-    assert 0 < grown("k2_generated_tokens_total") <= 10
+    assert grown("k2_prompt_tokens_total") == 66
+    assert grown("k2_cached_tokens_total") == 29
+    assert 0 < grown("k2_generated_tokens_total") <= 12
     assert after["k2_active_requests", ""] == after["k2_waiting_requests", ""] == 0
 
 

@@ -59,6 +59,13 @@ def test_text_is_what_the_chat_gives(client: openai.OpenAI) -> None:
     assert response.instructions == "Be brief."
 
 
+def test_usage_says_what_the_cache_had(client: openai.OpenAI) -> None:
+    first, again = (_create(client, input="Usage of responses, never asked before").usage for _ in range(2))
+    assert first.input_tokens_details.cached_tokens < first.input_tokens - 16
+    assert again.input_tokens_details.cached_tokens == again.input_tokens - 1
+    assert again.input_tokens == first.input_tokens
+
+
 def test_what_the_package_and_its_users_send_by_default_is_accepted(client: openai.OpenAI) -> None:
     plain = _create(client).output_text
     neutral: dict[str, Any] = {
@@ -160,6 +167,7 @@ def test_a_dialog_is_the_same_prompt_as_that_of_a_chat(client: openai.OpenAI) ->
 
 
 def test_a_stream_is_the_same_answer_in_events_of_the_packages_types(client: openai.OpenAI) -> None:
+    _create(client)  # so that the cache has the prompt in both cases
     whole = _create(client)
     events = list(_create(client, stream=True))
     adapter: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)

@@ -70,7 +70,24 @@ def test_n_choices_differ(client: openai.OpenAI) -> None:
     assert found.usage.completion_tokens == sum(len(choice.token_ids) for choice in found.choices)
 
 
+def test_usage_says_what_the_cache_had(client: openai.OpenAI) -> None:
+    asked: Any = [{"role": "user", "content": "Usage of chats, never asked before"}]
+    first = _chat(client, messages=asked, n=2)
+    assert first.usage.prompt_tokens_details.cached_tokens < first.usage.prompt_tokens - 16
+    answer = first.choices[0].message
+    more: Any = [*asked, {"role": "assistant", "content": answer.content}, {"role": "user", "content": "Go on"}]
+    *_, last = _chat(client, messages=more, stream=True, stream_options={"include_usage": True})
+    cached = last.usage.prompt_tokens_details.cached_tokens
+    assert first.usage.prompt_tokens - 1 <= cached < last.usage.prompt_tokens
+    again = _chat(client, messages=more, n=3)
+    assert again.usage.prompt_tokens_details.cached_tokens == last.usage.prompt_tokens - 1
+    texts = client.completions.create(model="tiny", prompt=[list(range(40)), list(range(41))], max_tokens=1)
+    assert texts.usage is not None and texts.usage.prompt_tokens_details is not None
+    assert texts.usage.prompt_tokens_details.cached_tokens == 40  # of the second
+
+
 def test_a_stream_is_the_same_answer_in_pieces(client: openai.OpenAI) -> None:
+    _chat(client)  # so that the cache has the prompt in both cases
     whole = _chat(client)
     chunks = list(_chat(client, stream=True, stream_options={"include_usage": True}))
     assert chunks[0].choices[0].delta.role == "assistant"
