@@ -42,12 +42,17 @@ def _digests(folder: Path) -> dict[str, Any]:
 class CheckpointClient:
     """A K2 model that answers in the K2 chat format; `model` names it (weights that move have no store).
 
+    One engine answers all calls, so that a dialogue's history, and what several begin with, is read once: after a
+    training step another client is needed. It takes the memory of `rows` requests as long as the longest so far,
+    or half as much again.
+
     Args:
         rows: the most requests that decode together.
     """
 
     def __init__(self, network: K2Model, tokenizer: K2Tokenizer, *, model: str, rows: int = 32) -> None:
         self.model, self.network, self.tokenizer, self.rows = model, network, tokenizer, rows
+        self._engine: Engine | None = None
 
     @classmethod
     def open(cls, folder: Path, tokenizer: Path | None = None, *, rows: int = 32) -> "CheckpointClient":
@@ -70,7 +75,7 @@ class CheckpointClient:
         answers = Answers(on_answer)
         asked = [self._request(request) for request in requests]
         lengths = [len(prepared.prompt) + prepared.max_tokens for prepared in asked if isinstance(prepared, Request)]
-        engine = Engine(self.network, self.tokenizer, max_batch=self.rows, max_length=max(lengths, default=1))
+        engine = self._take_engine(max(lengths, default=1))
         index_of: dict[int, int] = {}
         for index, prepared in enumerate(asked):
             if isinstance(prepared, ChatRefusal):
@@ -84,10 +89,21 @@ class CheckpointClient:
             for handle, result in engine.step():
                 index = index_of[handle]
                 answers.give(index, self._response(requests[index], result))
+        self._engine = engine
         return answers.in_order(len(requests))
 
     def converse(self, dialogs: Iterable[Dialog]) -> None:
         converse_in_rounds(self, dialogs, self.rows)
+
+    def _take_engine(self, length: int) -> Engine:
+        """The engine of the last call, or one for longer requests; a call that fails does not give it back."""
+        engine, self._engine = self._engine, None
+        if engine is not None and engine.max_length >= length:
+            return engine
+        if engine is not None:  # a dialogue that grows must not need another one at every turn
+            length = max(length, min(engine.max_length * 3 // 2, self.network.config.max_position_embeddings))
+        del engine  # before the next one's cache takes memory
+        return Engine(self.network, self.tokenizer, max_batch=self.rows, max_length=length, reuse_prefixes=True)
 
     def _request(self, request: ChatRequest) -> Request | ChatRefusal:
         if request.response_schema is not None:

@@ -30,8 +30,12 @@ OpenBackend = Callable[[K2Model, K2Tokenizer, int, int], Backend]  # the network
 
 
 def colocated(model: K2Model, tokenizer: K2Tokenizer, max_batch: int, context: int) -> Backend:
-    """Our engine, on the weights that are being trained; its cache is freed when the iteration's sampling ends."""
-    return Engine(model, tokenizer, max_batch=max_batch, max_length=context)
+    """Our engine, on the weights that are being trained.
+
+    Each iteration's sampling has one of its own, whose cache is freed at its end: the turns of a rollout are read once,
+    and nothing of it outlives the weights.
+    """
+    return Engine(model, tokenizer, max_batch=max_batch, max_length=context, reuse_prefixes=True)
 
 
 class Int4Rollouts:
@@ -45,7 +49,7 @@ class Int4Rollouts:
             self._twin = int4_twin(model)
         else:
             refresh_experts(self._twin, model)
-        return Engine(self._twin, tokenizer, max_batch=max_batch, max_length=context)
+        return colocated(self._twin, tokenizer, max_batch, context)
 
 
 class RolloutError(RuntimeError):
