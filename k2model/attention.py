@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from k2model.config import K2Config
+from k2model.linear import Linear
 from kernels.attention import attention_max_logit
 from kernels.decode import rms_norm, rms_norm_reference
 from kernels.decode_attention import LatentWeights, apply_rope
@@ -40,15 +41,15 @@ class MLA(nn.Module):
         c, heads = config, config.num_attention_heads
         self.config = config
         if c.q_lora_rank is None:
-            self.q_proj = nn.Linear(c.hidden_size, heads * c.qk_head_dim, bias=False)
+            self.q_proj = Linear(c.hidden_size, heads * c.qk_head_dim)
         else:
-            self.q_a_proj = nn.Linear(c.hidden_size, c.q_lora_rank, bias=False)
+            self.q_a_proj = Linear(c.hidden_size, c.q_lora_rank)
             self.q_a_layernorm = RMSNorm(c.q_lora_rank, LATENT_EPS)
-            self.q_b_proj = nn.Linear(c.q_lora_rank, heads * c.qk_head_dim, bias=False)
-        self.kv_a_proj_with_mqa = nn.Linear(c.hidden_size, c.kv_lora_rank + c.qk_rope_head_dim, bias=False)
+            self.q_b_proj = Linear(c.q_lora_rank, heads * c.qk_head_dim)
+        self.kv_a_proj_with_mqa = Linear(c.hidden_size, c.kv_lora_rank + c.qk_rope_head_dim)
         self.kv_a_layernorm = RMSNorm(c.kv_lora_rank, LATENT_EPS)
-        self.kv_b_proj = nn.Linear(c.kv_lora_rank, heads * (c.qk_nope_head_dim + c.v_head_dim), bias=False)
-        self.o_proj = nn.Linear(heads * c.v_head_dim, c.hidden_size, bias=False)
+        self.kv_b_proj = Linear(c.kv_lora_rank, heads * (c.qk_nope_head_dim + c.v_head_dim))
+        self.o_proj = Linear(heads * c.v_head_dim, c.hidden_size)
 
     def heads(self, x_BLC: Tensor) -> Tensor:
         """The queries of each head, [nope | rope] not rotated: [B, L, H, D]."""

@@ -19,6 +19,7 @@ from torch.utils.checkpoint import checkpoint
 from k2model.attention import MLA, RMSNorm
 from k2model.config import K2Config, Recompute
 from k2model.errors import ConfigError
+from k2model.linear import Linear
 from k2model.moe import MLP, Gate, MoE, update_expert_bias
 from k2model.rope import rope_table
 
@@ -135,7 +136,7 @@ class K2Model(nn.Module):
         self.recompute: Recompute = "none"
         self.lockstep: Lockstep | None = None
         self.model = Body(config)
-        self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
+        self.lm_head = Linear(config.hidden_size, config.vocab_size)
         self._rope: tuple[Tensor, Tensor] | None = None
         if not self.lm_head.weight.is_meta:
             self.reset_parameters(seed)

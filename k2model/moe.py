@@ -12,6 +12,9 @@ from torch import Tensor, nn
 
 from k2model.config import K2Config
 from k2model.errors import ConfigError
+from k2model.linear import Linear
+from kernels import few_rows
+from kernels.decode import choose_experts
 from kernels.expert_mlp import LEAST_ROWS, expert_mlp
 from kernels.fake_quant import GROUP
 
@@ -23,11 +26,16 @@ class MLP(nn.Module):
 
     def __init__(self, width: int, inner: int) -> None:
         super().__init__()
-        self.gate_proj = nn.Linear(width, inner, bias=False)
-        self.up_proj = nn.Linear(width, inner, bias=False)
-        self.down_proj = nn.Linear(inner, width, bias=False)
+        self.gate_proj = Linear(width, inner)
+        self.up_proj = Linear(width, inner)
+        self.down_proj = Linear(inner, width)
 
     def forward(self, x: Tensor) -> Tensor:
+        weights = self.gate_proj.weight, self.up_proj.weight, self.down_proj.weight
+        if few_rows.usable(x, *weights):
+            x_TC = x.flatten(0, -2)
+            only_T1 = torch.zeros(len(x_TC), 1, dtype=torch.int64)  # one expert, which every token takes
+            return few_rows.experts(x_TC, only_T1, torch.ones(len(x_TC), 1), *(w[None] for w in weights)).view_as(x)
         return self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))
 
 
@@ -51,6 +59,10 @@ class Gate(nn.Module):
     def forward(self, x_TC: Tensor) -> tuple[Tensor, Tensor]:
         """(expert_TK int64, weight_TK float32)."""
         c, bias_E = self.config, self.e_score_correction_bias
+        assert c.routed_scaling_factor is not None
+        if bias_E is not None and c.n_group == 1 and few_rows.usable(x_TC, self.weight):
+            logit_TE = few_rows.linear(x_TC.float(), self.weight)
+            return choose_experts(logit_TE, bias_E, c.num_experts_per_tok, c.norm_topk_prob, c.routed_scaling_factor)
         logit_TE = F.linear(x_TC.float(), self.weight.float())
         score_TE = logit_TE.softmax(-1) if bias_E is None else logit_TE.sigmoid()
         choice_TE = score_TE.detach() if bias_E is None else score_TE.detach() + bias_E
@@ -64,7 +76,6 @@ class Gate(nn.Module):
         weight_TK = score_TE.gather(1, expert_TK)
         if c.norm_topk_prob:
             weight_TK = weight_TK / (weight_TK.sum(-1, keepdim=True) + 1e-20)
-        assert c.routed_scaling_factor is not None
         return expert_TK, weight_TK * c.routed_scaling_factor
 
 
@@ -99,6 +110,8 @@ class Experts(nn.Module):
 
     def forward(self, x_TC: Tensor, expert_TK: Tensor, weight_TK: Tensor) -> Tensor:
         """Σ_k weight · expert(x), [T, C]."""
+        if few_rows.usable(x_TC, self.gate_proj, self.up_proj, self.down_proj):
+            return few_rows.experts(x_TC, expert_TK, weight_TK, *self._weights())
         top_k = expert_TK.shape[1]
         flat_S = expert_TK.flatten()
         order_S = flat_S.argsort(stable=True)

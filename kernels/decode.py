@@ -9,6 +9,7 @@ from torch import Tensor
 from kernels.int4 import native
 
 FLOATS = frozenset({torch.bfloat16, torch.float32})  # what the C++ forms take
+OUTPUTS = 4  # of a tile in lanes.h
 
 
 def rms_norm_reference(x: Tensor, gain_C: Tensor, eps: float) -> Tensor:

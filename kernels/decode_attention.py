@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from kernels.decode import FLOATS, rms_norm_reference
+from kernels.decode import FLOATS, OUTPUTS, rms_norm_reference
 from kernels.int4 import native
 
 
@@ -103,6 +103,7 @@ def decode_attention(
         raise ValueError("decode_attention: queries {}, keys {}, kv_b {} and cache {} don't fit".format(*shapes))
     types = {x.dtype for x in (q_BHD, kv_BX, weights.norm_K, weights.kv_b_HYK, cache_STX)}
     usable = cache_STX.device.type == "cpu" and cache_STX.is_contiguous() and types <= FLOATS and len(types) == 1
+    usable = usable and rows_Y - weights.nope >= OUTPUTS
     library, isa = native.library(), native.vector_isa()
     if library is None or isa == "torch" or not usable:
         return decode_attention_reference(q_BHD, kv_BX, weights, cos_BP, sin_BP, cache_STX, slot_B, position_B)
@@ -110,6 +111,7 @@ def decode_attention(
     norm_K, cos_BP, sin_BP = weights.norm_K.contiguous(), cos_BP.contiguous(), sin_BP.contiguous()
     slot_B, position_B = slot_B.contiguous(), position_B.contiguous()
     out_BHV = q_BHD.new_empty(len(q_BHD), heads, rows_Y - weights.nope)
+    seen = int(position_B.max()) if len(position_B) else 0
     outside = library.k2_decode_attention(
         q_BHD.data_ptr(),
         kv_BX.data_ptr(),
@@ -132,7 +134,7 @@ def decode_attention(
         weights.eps,
         cache_STX.dtype == torch.float32,
         native.LEVEL[isa],
-        native.threads(),
+        native.threads(len(q_BHD) * heads * latent * (rows_Y + 2 * seen)),
     )
     if outside:
         raise ValueError(f"decode_attention: a slot or position lies outside the cache {tuple(cache_STX.shape)}")

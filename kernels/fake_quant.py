@@ -90,7 +90,7 @@ def _fast(w_NK: Tensor) -> bool:
 def _run(library: Any, w_NK: Tensor, out_NK: Tensor | None, words_NW: Tensor | None, scale_NG: Tensor | None) -> None:
     pointers = [None if t is None else t.data_ptr() for t in (w_NK, out_NK, words_NW, scale_NG)]
     is_float, level = int(w_NK.dtype == torch.float32), native.LEVEL[native.isa()]
-    library.k2_fake_quant(*pointers, w_NK.numel() // GROUP, is_float, level, native.threads())
+    library.k2_fake_quant(*pointers, w_NK.numel() // GROUP, is_float, level, native.threads(w_NK.numel()))
 
 
 def fake_quant_into(w_NK: Tensor, out_NK: Tensor) -> Tensor:

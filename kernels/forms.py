@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from kernels import processor
+from kernels.few_rows import MOST_ROWS
 from kernels.int4 import native
 
 
@@ -35,5 +36,6 @@ def forms() -> Iterator[Form]:
     yield Form("INT4 products", native.isa(), f"{why}; avx512 needs avx512_bf16")
     yield Form("INT4 rounding", native.isa(), f"{why}; avx512 needs avx512_bf16")
     yield Form("decoding steps", native.vector_isa(), f"{why}; RMSNorm, choice of experts, attention over the cache")
+    yield Form("products of few rows", native.vector_isa(), f"{why}; weights read in place, up to {MOST_ROWS} rows")
     dtype = str(processor.fast_dtype()).removeprefix("torch.")
     yield Form("matrix products", dtype, f"{products}; bfloat16 needs avx512_bf16; training, teacher, Newton-Schulz")

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from k2model.config import K2Config
+from k2model.linear import Linear
 from k2model.model import K2Model
 from k2model.moe import MLP, Experts, Gate, MoE
-from kernels.decode import choose_experts
+from kernels.decode import OUTPUTS, choose_experts
 from kernels.fake_quant import GROUP
 from kernels.int4 import native
 from kernels.int4.mlp import Bf16Weight, expert_mlp, linear
@@ -105,9 +106,14 @@ def prepare(model: K2Model) -> K2Model:
     Weights that aren't bfloat16 or whose widths don't fit the kernels stay as they are, and so does everything where
     the kernels can't run. `kv_b_proj` stays: the cache's absorbed form reads it as a matrix. What stays is stored in
     the type that the processor multiplies fast, and so is what flows between the layers.
+
+    A processor without bfloat16 products reads the weights as they lie (`kernels.few_rows`).
     """
     if native.isa() == "torch" or model.lm_head.weight.device.type != "cpu":
         return model
+    model.requires_grad_(False)
+    if native.isa() == "avx2":  # which has no bfloat16 products
+        return _in_place(model)
     for module in list(model.modules()):
         for short, child in list(module.named_children()):
             if isinstance(child, MLP) and all(_fits(p) for p in child.parameters()):
@@ -124,4 +130,14 @@ def prepare(model: K2Model) -> K2Model:
                 module.experts = BlockExperts(module.experts)  # type: ignore[assignment]
     for param in model.parameters():
         param.data = param.data.to(products_in(param.dtype))
+    return model
+
+
+def _in_place(model: K2Model) -> K2Model:
+    """Leaves the matrices that `kernels.few_rows` reads as they are; all else is stored in what is multiplied fast."""
+    for name, param in model.named_parameters():
+        owner, _, _ = name.rpartition(".")
+        read = isinstance(model.get_submodule(owner), (Linear, Experts, Gate)) and not owner.endswith("kv_b_proj")
+        if not read or param.shape[-2] < OUTPUTS:
+            param.data = param.data.to(products_in(param.dtype))
     return model

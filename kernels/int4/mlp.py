@@ -127,7 +127,7 @@ def linear(x_TK: Tensor, weight: Weight, precision: Precision = "w4a16", expert:
         k // GROUP,
         _format(weight, precision),
         native.LEVEL[isa],
-        native.threads(),
+        native.threads(y_TN.numel() * k),
     )
     return y_TN
 
@@ -197,6 +197,6 @@ def expert_mlp(
         e,
         _format(gate, precision),
         native.LEVEL[isa],
-        native.threads(),
+        native.threads(3 * expert_TK.numel() * inner * width),
     )
     return y_TC.to(x_TC.dtype)

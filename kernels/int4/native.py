@@ -18,9 +18,10 @@ from pathlib import Path
 
 import torch
 
-from kernels.processor import at_least
+from kernels.processor import ORDER, level
 
-SOURCES = tuple(Path(__file__).with_name(name) for name in ("int4.cpp", "decode.cpp"))
+SOURCES = tuple(Path(__file__).with_name(name) for name in ("int4.cpp", "decode.cpp", "few_rows.cpp"))
+HEADERS = tuple(Path(__file__).with_name(name) for name in ("scalars.h", "lanes.h", "decode.h", "few_rows.h"))
 FLAGS = ("-O3", "-std=c++17", "-shared", "-fPIC", "-fopenmp", "-w")
 LEVEL = {"avx2": 1, "avx512": 2}  # as the library counts them
 BUILD_TIMEOUT_S = 300
@@ -54,7 +55,7 @@ def build() -> Path:
         raise BuildError(f"the kernels are for x86-64, this is {platform.machine()}")
     compiler = _compiler()
     version = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=False).stdout
-    identity = "\0".join([*(source.read_text() for source in SOURCES), version, *FLAGS])
+    identity = "\0".join([*(source.read_text() for source in (*SOURCES, *HEADERS)), version, *FLAGS])
     path = _cache() / f"int4-{hashlib.sha256(identity.encode()).hexdigest()[:16]}.so"
     if path.exists():
         return path
@@ -88,7 +89,9 @@ def library() -> ctypes.CDLL | None:
     loaded.k2_decode_attention.argtypes = [p] * 10 + [n] * 8 + [f] * 2 + [i] * 3
     loaded.k2_rms_norm.argtypes = [p, p, p, n, n, f, i, i]
     loaded.k2_choose.argtypes = [p, p, p, p, n, n, n, i, f]
-    for name in ("fake_quant", "linear", "experts", "rms_norm", "choose"):
+    loaded.k2_few_linear.argtypes = [p, p, p, n, n, n, i, i, i]
+    loaded.k2_few_experts.argtypes = [p] * 7 + [n] * 5 + [i, i, i]
+    for name in ("fake_quant", "linear", "experts", "rms_norm", "choose", "few_linear"):
         loaded[f"k2_{name}"].restype = None
     return loaded
 
@@ -104,12 +107,18 @@ def vector_isa() -> str:
 
 
 def _form(wide: str) -> str:
-    if library() is None or not at_least("avx2"):
+    return "torch" if library() is None else _of_level(level(), wide)
+
+
+@functools.cache
+def _of_level(name: str, wide: str) -> str:
+    if ORDER.index(name) < ORDER.index("avx2"):
         return "torch"
-    return "avx512" if at_least(wide) else "avx2"
+    return "avx512" if ORDER.index(name) >= ORDER.index(wide) else "avx2"
 
 
 HUGE_PAGE = 2**21
+PRODUCTS = 2**16  # that pay for a thread
 
 
 def huge_pages(shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
@@ -127,5 +136,6 @@ def huge_pages(shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
     return whole[start : start + size].view(dtype).view(shape)
 
 
-def threads() -> int:
-    return torch.get_num_threads()
+def threads(products: int) -> int:
+    """How many of torch's threads share so many multiplications: each costs microseconds, more on a busy core."""
+    return min(torch.get_num_threads(), max(1, products // PRODUCTS))

@@ -19,6 +19,7 @@ FLOATS = pytest.mark.parametrize(("dtype", "limit"), [(torch.float32, 1e-6), (to
 @pytest.fixture(autouse=True, params=LEVELS)
 def isa(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setenv(PROCESSOR, request.param)
+    monkeypatch.setattr(native, "PRODUCTS", 1)  # so that threads share even small work
     form = {"avx512_bf16": "avx512", "avx512": "avx512", "avx2": "avx2", "generic": "torch"}[request.param]
     assert native.vector_isa() == form
     return form

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from kernels.fake_quant import dequantize, fake_quant, fake_quant_reference, pack_quantize, quantize
+from kernels.int4 import native
 from kernels.int4.words import unpack
 from kernels.processor import PROCESSOR
 from tests.kernels.levels import LEVELS
@@ -20,6 +21,7 @@ DTYPES = pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.fixture(params=LEVELS)
 def level(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setenv(PROCESSOR, request.param)
+    monkeypatch.setattr(native, "PRODUCTS", 1)  # so that threads share even small work
     return str(request.param)
 
 

@@ -19,6 +19,7 @@ from kernels.int4 import native
 from kernels.processor import PROCESSOR, VARIABLE, fast_dtype
 
 torch.set_num_threads(1)
+needs_blocks = pytest.mark.skipif(native.isa() != "avx512", reason="no bfloat16 products: weights are read in place")
 needs_kernels = pytest.mark.skipif(native.isa() == "torch", reason="no kernels for this machine")
 
 
@@ -50,16 +51,31 @@ def _chosen(model: K2Model) -> list[torch.Tensor]:
     return found
 
 
-@needs_kernels
+@needs_blocks
 def test_a_rearranged_network_computes_the_same() -> None:
     plain = _model(n_routed_experts=16)
-    chosen, before = _chosen(plain), _log_probs(plain)
     model = prepare(_model(n_routed_experts=16))
     assert sum(isinstance(module, BlockExperts) for module in model.modules()) == 2
     assert sum(isinstance(module, BlockGate) for module in model.modules()) == 2
     assert sum(isinstance(module, BlockMLP) for module in model.modules()) == 3  # one dense layer, two shared experts
     assert isinstance(model.lm_head, BlockLinear)
     assert isinstance(model.model.layers[0].self_attn.kv_b_proj, torch.nn.Linear)
+    _same(plain, model)
+
+
+@needs_kernels
+def test_bfloat16_read_in_place_computes_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(PROCESSOR, "avx2")
+    plain = _model(n_routed_experts=16)
+    model = prepare(_model(n_routed_experts=16))
+    assert not any(isinstance(module, BlockLinear) for module in model.modules())
+    wide = {name for name, p in model.named_parameters() if p.dtype == torch.float32}
+    assert wide == {name for name, p in plain.named_parameters() if p.ndim == 1 or "kv_b" in name or "embed" in name}
+    _same(plain, model)
+
+
+def _same(plain: K2Model, model: K2Model) -> None:
+    chosen, before = _chosen(plain), _log_probs(plain)
     chosen_again, after = _chosen(model), _log_probs(model)
     same_T = torch.stack([(a == b).all(-1) for a, b in zip(chosen, chosen_again, strict=True)]).all(0)
     assert float(same_T.float().mean()) >= 0.9  # rounding may choose another expert among near equals
@@ -87,7 +103,7 @@ def test_no_second_copy(monkeypatch: pytest.MonkeyPatch) -> None:
     assert held == linears
 
 
-@needs_kernels
+@needs_blocks
 def test_what_no_kernel_takes_is_stored_in_what_the_processor_multiplies_fast(monkeypatch: pytest.MonkeyPatch) -> None:
     before = _log_probs(_model())
     monkeypatch.setenv(VARIABLE, "float32")

@@ -19,6 +19,7 @@ torch.set_num_threads(2)  # more than one, so that the split between threads is 
 @pytest.fixture(params=LEVELS)
 def isa(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setenv(PROCESSOR, request.param)
+    monkeypatch.setattr(native, "PRODUCTS", 1)  # so that threads share even small work
     form = {"avx512_bf16": "avx512", "avx512": "avx2", "avx2": "avx2", "generic": "torch"}[request.param]
     assert native.isa() == form
     return form
