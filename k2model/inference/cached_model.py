@@ -20,6 +20,7 @@ from k2model.attention import MLA
 from k2model.model import Call, K2Model, Layer
 from k2model.moe import MoE
 from kernels.decode_attention import decode_attention
+from kernels.prefill_attention import prefill_attention
 
 
 class CachedModel:
@@ -64,7 +65,6 @@ class CachedModel:
     def _forward(self, tokens_BQ: Tensor, positions_BQ: Tensor, rows_B: Tensor, stop: int) -> Tensor:
         cos_BQR, sin_BQR = self.model.rope(positions_BQ)
         rope = cos_BQR[:, :, None], sin_BQR[:, :, None]
-        unseen_BQT = torch.arange(stop, device=positions_BQ.device) > positions_BQ[..., None]
         x_BQC = self.model.model.embed_tokens(tokens_BQ)
         for index, layer in enumerate(self.model.model.layers):
             assert isinstance(layer, Layer)
@@ -74,7 +74,7 @@ class CachedModel:
             else:
                 cached_BTX = self._cache(index, layer.self_attn, normed_BQC, rope, positions_BQ, rows_B, stop)
                 with self._whole(layer.self_attn.kv_b_proj.weight):
-                    attended_BQC = _decompressed(layer.self_attn, normed_BQC, rope, cached_BTX, unseen_BQT)
+                    attended_BQC = _decompressed(layer.self_attn, normed_BQC, rope, cached_BTX, positions_BQ[:, 0])
             x_BQC = x_BQC + attended_BQC
             normed_BQC = layer.post_attention_layernorm(x_BQC)
             if isinstance(layer.mlp, MoE):
@@ -131,15 +131,13 @@ class CachedModel:
 
 
 def _decompressed(
-    mla: MLA, normed_BQC: Tensor, rope: tuple[Tensor, Tensor], cached_BTX: Tensor, unseen_BQT: Tensor
+    mla: MLA, normed_BQC: Tensor, rope: tuple[Tensor, Tensor], cached_BTX: Tensor, start_B: Tensor
 ) -> Tensor:
     """Attention of a chunk of new positions against decompressed keys and values."""
     c = mla.config
-    q_BHQD = torch.cat(mla.queries(normed_BQC, *rope), dim=-1).transpose(1, 2)
+    q_BQHD = torch.cat(mla.queries(normed_BQC, *rope), dim=-1)
     latent_BTK, k_rope_BTR = cached_BTX.split([c.kv_lora_rank, c.qk_rope_head_dim], dim=-1)
     kv_BTHX = F.linear(latent_BTK, mla.kv_b_proj.weight).unflatten(-1, (c.num_attention_heads, -1))
     k_nope_BTHN, v_BTHV = kv_BTHX.split([c.qk_nope_head_dim, c.v_head_dim], dim=-1)
     k_BTHD = torch.cat((k_nope_BTHN, k_rope_BTR[:, :, None].expand(-1, -1, c.num_attention_heads, -1)), dim=-1)
-    logits_BHQT = (q_BHQD @ k_BTHD.permute(0, 2, 3, 1)).float() * c.softmax_scale
-    p_BHQT = logits_BHQT.masked_fill_(unseen_BQT[:, None], float("-inf")).softmax(-1).to(v_BTHV.dtype)
-    return mla.o_proj((p_BHQT @ v_BTHV.transpose(1, 2)).transpose(1, 2).flatten(-2))
+    return mla.o_proj(prefill_attention(q_BQHD, k_BTHD, v_BTHV, c.softmax_scale, start_B).flatten(-2))
