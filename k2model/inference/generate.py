@@ -201,8 +201,8 @@ class Engine:
         return True
 
     def _ids_by_row(self) -> dict[int, Sequence[int]]:
-        """The tokens that each row's cache begins with."""
-        return self.free.ids_by_row | {row: slot.cached_ids for row, slot in self.active.items()}
+        """The tokens that each row's cache begins with, as far as they are reused."""
+        return self.free.ids_by_row | {row: slot.reusable for row, slot in self.active.items()}
 
     def _read_prompts(self) -> None:
         """Reads the next pieces, all of them where a step has no bound, and samples where a prompt ends."""
@@ -389,9 +389,9 @@ class Engine:
                     del self._reading[key]
 
     def _release(self, row: int) -> None:
-        """Frees a row, which keeps what it has read."""
+        """Frees a row, which keeps what it has read of its prompt."""
         slot = self.active.pop(row)
-        self.free.add(row, slot.cached_ids if self.reuse_prefixes else ())
+        self.free.add(row, slot.reusable if self.reuse_prefixes else ())
 
 
 def _most_likely(logp_NV: Tensor, top: int) -> list[list[tuple[int, float]]]:

@@ -34,9 +34,13 @@ class Slot:
         return slot
 
     @property
-    def cached_ids(self) -> list[int]:
-        """The tokens that the cached positions stand for; the last one sampled is not among them."""
-        return [*self.prompt, *self.result.ids][: self.length]
+    def reusable(self) -> tuple[int, ...]:
+        """The tokens of the prompt that are read.
+
+        What was decoded is not among them: it is rounded otherwise than if it is read, and an answer would depend on
+        whether it was. The next prompt that has it reads it, once.
+        """
+        return self.prompt[: self.length]
 
     def add(self, token: int, logprob: float) -> None:
         self.result.ids.append(token)
