@@ -3,8 +3,7 @@
     python -m bench.prefixes [--preset laptop] [--dtype float32] [--turns 8] [--dialogues 8]
 
 A dialogue of several turns, each of which adds an answer and a question; then dialogues at once that begin with the
-same system prompt. Prompt tokens read, seconds of this thread, and in how many answers the tokens are the same: in
-bfloat16 keys that were decoded are rounded otherwise than keys that are read, which can tip a near tie.
+same system prompt. Prompt tokens read, seconds of this thread, and in how many answers the tokens are the same.
 """
 
 import argparse
