@@ -3,6 +3,7 @@
 import dataclasses
 import logging
 import os
+import sys
 import warnings
 from typing import Any, TypeVar
 
@@ -71,8 +72,12 @@ def load_deepspeed() -> Any:
     logging.getLogger("DeepSpeed").setLevel(logging.ERROR)
     # DeepSpeed still calls torch's collectives by their old names, many times a step.
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"torch\.distributed")
+    # Its autotuner, which nothing here uses, takes MLflow where it is installed: two seconds of import.
+    hidden = sys.modules.setdefault("mlflow", None) is None  # type: ignore[arg-type]
     import deepspeed
 
+    if hidden:
+        del sys.modules["mlflow"]
     deepspeed.utils.logger.setLevel(logging.ERROR)
     deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
     return deepspeed

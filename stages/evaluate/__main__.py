@@ -38,7 +38,6 @@ from stages.harness.tables import SAMPLES, write_table
 from stages.harness.teacher import endpoint_options
 from stages.measure.text_loss import HeldText, compare
 from stages.tracking.gate import GateParams
-from stages.tracking.registry import register_and_judge
 from stages.tracking.runs import Track, log_run
 from stages.tracking.store import identity
 
@@ -224,6 +223,8 @@ def main() -> None:
                 raise InputError(str(error)) from None
         scores = {key: round(value, 6) for key, value in scores.items()}
         write_json(Path("metrics/scores.json"), scores)
+        from stages.tracking.registry import register_and_judge  # MLflow: seconds, which a refusal doesn't take
+
         print(register_and_judge(stage.root, gate), flush=True)
         accuracy = f"facts {scores['facts']:.1%} [{scores['facts_ci_low']:.1%}, {scores['facts_ci_high']:.1%}]"
         stage.finish(

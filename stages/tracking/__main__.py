@@ -16,7 +16,7 @@ from stages.harness.section import load_section
 from stages.tracking.gate import GateParams
 from stages.tracking.registry import CHECKPOINT, Version, promote, register, verdict_line, versions
 from stages.tracking.runs import send_unsent
-from stages.tracking.store import STORE_ERRORS, reason
+from stages.tracking.store import reason, store_errors
 
 
 def line(version: Version) -> str:
@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     except (InputError, CheckpointError) as error:
         print(error, file=sys.stderr)
         raise SystemExit(2) from None
-    except STORE_ERRORS as error:
+    except store_errors() as error:
         print(f"mlflow: {reason(error)}", file=sys.stderr)
         raise SystemExit(2) from None
     for version in registered:

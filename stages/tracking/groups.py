@@ -11,7 +11,7 @@ from mlflow.tracking import MlflowClient
 from mlflow.utils.time import get_current_time_millis
 
 from stages.harness.errors import InputError
-from stages.tracking.store import STORE_ERRORS, experiment_id, identity, reason, tracking_uri
+from stages.tracking.store import experiment_id, identity, reason, store_errors, tracking_uri
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class RunGroup:
         try:
             experiment = experiment_id(root)
             run = client.create_run(experiment, run_name=title, tags={"stage": kind, **identity(root)})
-        except STORE_ERRORS as error:
+        except store_errors() as error:
             raise InputError(f"mlflow: {reason(error)}") from None
         return cls(client, experiment, str(run.info.run_id))
 
@@ -49,7 +49,7 @@ class RunGroup:
             run_id = str(self.client.create_run(self.experiment, run_name=name, tags=named).info.run_id)
             for key, value in params.items():
                 self.client.log_param(run_id, key, value)
-        except STORE_ERRORS as error:
+        except store_errors() as error:
             _say(name, error)
             return ""
         return run_id
@@ -72,7 +72,7 @@ class RunGroup:
             for first in range(0, len(points), 1000):
                 self.client.log_batch(run_id, metrics=points[first : first + 1000])
             self.client.set_terminated(run_id, "FINISHED" if metrics is not None else "FAILED")
-        except STORE_ERRORS as error:
+        except store_errors() as error:
             _say(run_id, error)
 
     def tag(self, run_id: str, key: str, value: str) -> None:
@@ -80,7 +80,7 @@ class RunGroup:
         try:
             if run_id:
                 self.client.set_tag(run_id, key, value)
-        except STORE_ERRORS as error:
+        except store_errors() as error:
             _say(run_id, error)
 
     def log(self, metrics: Mapping[str, float]) -> None:
@@ -88,7 +88,7 @@ class RunGroup:
         now = get_current_time_millis()
         try:
             self.client.log_batch(self.parent, metrics=[Metric(key, float(v), now, 0) for key, v in metrics.items()])
-        except STORE_ERRORS as error:
+        except store_errors() as error:
             _say(self.parent, error)
 
     def end(self, good: bool, artifact: Path | None = None) -> None:
@@ -97,7 +97,7 @@ class RunGroup:
             if artifact is not None:
                 self.client.log_artifact(self.parent, str(artifact))
             self.client.set_terminated(self.parent, "FINISHED" if good else "FAILED")
-        except STORE_ERRORS as error:
+        except store_errors() as error:
             _say(self.parent, error)
 
 

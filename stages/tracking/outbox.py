@@ -8,7 +8,7 @@ from typing import Any
 
 from k2model.files import sync
 from stages.harness.files import write_atomic
-from stages.tracking.store import STORE_ERRORS, reason
+from stages.tracking.store import reason, store_errors
 
 Event = dict[str, Any]
 PAUSE_S = 30.0  # between two tries of a store that does not answer
@@ -19,7 +19,7 @@ class Outbox:
     """A queue of events in a work folder; on disk only while the store does not take them.
 
     Args:
-        send: tells the store one event; what it raises of `STORE_ERRORS` leaves the event in the queue.
+        send: tells the store one event; what it raises of `store_errors` leaves the event in the queue.
     """
 
     def __init__(self, folder: Path, send: Callable[[Event], None]) -> None:
@@ -71,7 +71,7 @@ class Outbox:
                 self._send(event)
                 sent += 1
             self.problem = ""
-        except STORE_ERRORS as error:
+        except store_errors() as error:
             if not self.problem:
                 print(f"mlflow: {reason(error)}; the stage goes on, what is not sent is kept", flush=True)
             self.problem = reason(error)

@@ -25,7 +25,7 @@ from stages.harness.declared import declared, stage_names
 from stages.harness.errors import InputError
 from stages.tracking.dvc_store import digest, locked, refer
 from stages.tracking.gate import GateParams, judge
-from stages.tracking.store import STORE_ERRORS, experiment_id, identity, reason, tracking_uri
+from stages.tracking.store import experiment_id, identity, reason, store_errors, tracking_uri
 
 NAME = "k2"
 CHECKPOINT = "models/qat"
@@ -241,5 +241,5 @@ def register_and_judge(root: Path, gate: GateParams) -> str:
     try:
         number, _ = register(root, gate)
         return verdict_line(*promote(root, gate, number))
-    except STORE_ERRORS as error:
+    except store_errors() as error:
         return f"model k2: not registered: {reason(error)}; k2 models --promote does it later"

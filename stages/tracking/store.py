@@ -7,14 +7,9 @@ import os
 import sqlite3
 import subprocess
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
-
-import mlflow
-from mlflow.exceptions import MlflowException
-from mlflow.tracking import MlflowClient
-from requests.exceptions import RequestException
-from sqlalchemy.exc import SQLAlchemyError
 
 from agents.chat.redact import redact
 from stages.harness.files import sha256_file
@@ -30,7 +25,13 @@ for noisy in (
     logging.getLogger(noisy).setLevel(logging.WARNING)
 
 
-def _store_errors() -> tuple[type[Exception], ...]:
+@cache
+def store_errors() -> tuple[type[Exception], ...]:
+    """A store that is away, of another version, or refuses; for `except`, which asks only when there is an error."""
+    from mlflow.exceptions import MlflowException  # with the next two seconds to import
+    from requests.exceptions import RequestException
+    from sqlalchemy.exc import SQLAlchemyError
+
     kinds: tuple[type[Exception], ...] = (MlflowException, RequestException, SQLAlchemyError, OSError)
     if importlib.util.find_spec("boto3") is not None:  # artifacts on S3
         from boto3.exceptions import Boto3Error
@@ -38,9 +39,6 @@ def _store_errors() -> tuple[type[Exception], ...]:
 
         kinds += (Boto3Error, BotoCoreError, ClientError)
     return kinds
-
-
-STORE_ERRORS = _store_errors()  # a store that is away, of another version, or refuses
 
 
 def reason(error: Exception) -> str:
@@ -59,12 +57,14 @@ def experiment_id(root: Path) -> str:
 
     Artifacts go beside a SQLite file, else where `MLFLOW_DEFAULT_ARTIFACT_ROOT` says (such as `s3://bucket/path`).
     """
+    import mlflow  # seconds to import
+
     name = os.environ.get("MLFLOW_EXPERIMENT_NAME", EXPERIMENT)
     _follow(root)
     experiment = mlflow.get_experiment_by_name(name)
     if experiment is not None:
         if experiment.lifecycle_stage == "deleted":
-            MlflowClient().restore_experiment(experiment.experiment_id)
+            mlflow.MlflowClient().restore_experiment(experiment.experiment_id)
             print(f"mlflow: experiment {name} was deleted: restored", flush=True)
         return str(experiment.experiment_id)
     local = tracking_uri(root).startswith("sqlite")

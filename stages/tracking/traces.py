@@ -11,7 +11,7 @@ from mlflow.entities import AssessmentSource, SpanType
 from mlflow.tracking import MlflowClient
 
 from stages.harness.files import fingerprint
-from stages.tracking.store import STORE_ERRORS, experiment_id, reason, tracking_uri
+from stages.tracking.store import experiment_id, reason, store_errors, tracking_uri
 
 Row = Mapping[str, Any]
 TURN_NS = 1_000_000  # trajectories carry no clock: spans stand one millisecond apart, in order
@@ -34,7 +34,7 @@ def log_traces(root: Path, rows: Sequence[Row]) -> int:
     """
     try:
         return _log_traces(root, rows)
-    except STORE_ERRORS as error:
+    except store_errors() as error:
         print(f"mlflow: {reason(error)}; no traces are shown", flush=True)
         return 0
 

@@ -27,7 +27,6 @@ from stages.harness.stage import Stage
 from stages.harness.tables import AGENTS, TASKS, TOOLS, TRAJECTORIES, read_table, write_batches, write_table
 from stages.harness.teacher import Teacher
 from stages.tracking.runs import Track
-from stages.tracking.traces import choose, log_traces
 from stages.trajectories import shards
 from stages.trajectories.card import card, measure, ten
 from stages.trajectories.desks import surfaces
@@ -63,6 +62,8 @@ def refused(paths: Sequence[Path]) -> list[str]:
 
 def show(stage: OwnStage) -> None:
     """MLflow traces of a few rows, without reading the others' messages."""
+    from stages.tracking.traces import choose, log_traces  # MLflow: seconds, which a stage that is refused doesn't take
+
     light = pq.read_table(OUT, columns=["traj_id", "verdict", "kept"], filters=[("n_turns", ">", 0)]).to_pylist()
     wanted = [row["traj_id"] for row in choose(light, stage.common.traces)]
     if wanted:
