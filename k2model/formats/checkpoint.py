@@ -219,7 +219,8 @@ def meta_model(config: K2Config, path: Path) -> K2Model:
 def allocate(model: K2Model, path: Path, device: str | torch.device = "cpu") -> None:
     """Gives a network of `meta_model` memory. Raises CheckpointError when there isn't so much."""
     try:
-        model.to_empty(device=device)
+        # As `to_empty`, whose `empty_like` of a tensor without memory imports sympy: half a second.
+        model._apply(lambda tensor: torch.empty(tensor.shape, dtype=tensor.dtype, device=device))
     except RuntimeError as error:
         raise CheckpointError(f"{path / 'config.json'}: sizes beyond this memory: {one_line(error)}") from None
 

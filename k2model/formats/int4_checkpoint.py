@@ -28,13 +28,11 @@ from k2model.inference.int4_experts import Int4Experts
 from k2model.model import K2Model
 from k2model.moe import MoE, check_widths
 from kernels.fake_quant import dequantize, fake_quant_reference, quantize
-from kernels.int4.words import unpack, uses_lowest_code
+from kernels.int4.words import pack, unpack, uses_lowest_code
 from kernels.processor import fast_dtype, products_in
 
 
 def _quantized_tensors(model: K2Model) -> Iterator[tuple[str, Tensor]]:
-    from compressed_tensors.compressors.pack_quantized.helpers import pack_to_int32  # seconds to import
-
     for name, tensor in named_tensors(model):
         if not EXPERT_WEIGHT.search(name):
             wanted = torch.float32 if name.endswith(FLOAT32_NAMES) else torch.bfloat16
@@ -46,7 +44,7 @@ def _quantized_tensors(model: K2Model) -> Iterator[tuple[str, Tensor]]:
         codes_NK, scale_NG = quantize(tensor.detach().cpu())
         if not bool(scale_NG.isfinite().all()):
             raise CheckpointError(f"tensor {name} holds NaN or infinity; it can't be quantized")
-        yield f"{name}_packed", pack_to_int32(codes_NK, 4)
+        yield f"{name}_packed", pack(codes_NK)
         yield f"{name}_scale", scale_NG.contiguous()
         yield f"{name}_shape", torch.tensor(tensor.shape, dtype=torch.int32)
 
@@ -134,14 +132,12 @@ class _Changes:
         self.count, self.squares, self.total = 0, 0.0, 0.0
 
     def requantize(self, packed_NW: Tensor, scale_NG: Tensor) -> tuple[Tensor, Tensor]:
-        from compressed_tensors.compressors.pack_quantized.helpers import pack_to_int32  # seconds to import
-
         before_NK = dequantize(unpack(packed_NW), scale_NG).float()
         self.count += 1
         self.squares += float((fake_quant_reference(before_NK) - before_NK).square().sum())
         self.total += float(before_NK.square().sum())
         codes_NK, scale_NG = quantize(before_NK)
-        return pack_to_int32(codes_NK, 4), scale_NG
+        return pack(codes_NK), scale_NG
 
     def relative(self) -> float:
         return (self.squares / self.total) ** 0.5
