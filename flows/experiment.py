@@ -67,7 +67,7 @@ def run_experiment(
         InputError: a key or value that params.yaml can't have; nothing has run.
         StageFailed, StageTimeout: the run failed.
     """
-    override(yaml.safe_load((root / "params.yaml").read_text()), changes)
+    override(yaml.load((root / "params.yaml").read_text(), yaml.CSafeLoader), changes)
     environment.prepare(root)
     command = dvc("exp", "run", "--temp", *(["-n", name] if name else []))
     for key, value in changes.items():

@@ -80,7 +80,7 @@ def sweep(
     points: Sequence[dict[str, str]], jobs: int, title: str, root: Path, timeout_s: float = 86_400.0
 ) -> list[Trial]:
     """Runs all points, `jobs` at a time."""
-    base = yaml.safe_load((root / "params.yaml").read_text())
+    base = yaml.load((root / "params.yaml").read_text(), yaml.CSafeLoader)
     for point in points:
         override(json.loads(json.dumps(base)), point)
     runs = RunGroup.open(title, root, "sweep")

@@ -15,7 +15,9 @@ LINE = 96  # characters of a line of code that are quoted in a sentence
 
 @cache
 def _wordings() -> dict[str, Any]:
-    wordings: dict[str, Any] = yaml.safe_load(Path(__file__).with_name("wording.yaml").read_text(encoding="utf-8"))
+    wordings: dict[str, Any] = yaml.load(
+        Path(__file__).with_name("wording.yaml").read_text(encoding="utf-8"), yaml.CSafeLoader
+    )
     return wordings
 
 

@@ -74,7 +74,7 @@ def invent(client: ChatClient, domains: Sequence[str], count: int, seed: int, kn
 def _dialog(
     domain: str, number: int, seed: int, known: Sequence[str], made: Invented, keep: Callable[[Mapping[str, Any]], None]
 ) -> Dialog:
-    example = json.dumps(yaml.safe_load(EXAMPLE.read_text(encoding="utf-8")), default=str)
+    example = json.dumps(yaml.load(EXAMPLE.read_text(encoding="utf-8"), yaml.CSafeLoader), default=str)
     text = _ASK.format(domain=domain, known=", ".join(known), number=number + 1)
     messages: list[Message] = [
         {"role": "system", "content": f"{FORMAT.read_text(encoding='utf-8')}\n\nAn example, as JSON:\n{example}"},

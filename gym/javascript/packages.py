@@ -32,7 +32,7 @@ def read_packages(path: Path = PACKAGES) -> dict[str, Package]:
     Raises:
         RepositoryError: an unknown or missing key, or a need without a pinned library.
     """
-    table: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    table: dict[str, Any] = yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader)
     libraries = {name: Pinned(name, one["version"], one["integrity"]) for name, one in table["libraries"].items()}
     packages = {}
     for name, entry in table["packages"].items():

@@ -70,7 +70,7 @@ def read_prompts(folder: Path = FOLDER) -> tuple[OpenPrompt, ...]:
 
 def _read(path: Path) -> list[OpenPrompt]:
     try:
-        table = yaml.safe_load(path.read_text(encoding="utf-8"))
+        table = yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader)
     except yaml.YAMLError as error:
         raise OpenPromptError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
     _check(table, FILE_KEYS, ("kind", "tokens", "prompts"), str(path))

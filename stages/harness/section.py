@@ -45,7 +45,7 @@ def load_yaml(path: Path = PARAMS) -> Any:
     if not path.exists():
         raise InputError(f"{path}: not found; run from the root of the checkout")
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
+        return yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
 

@@ -113,7 +113,7 @@ def draw(stages: Mapping[str, Mapping[str, Any]], timings: Mapping[str, float]) 
 
 def pipeline(root: Path) -> Chapter:
     """The graph with the seconds that each stage last took in this checkout."""
-    stages = yaml.safe_load((root / "dvc.yaml").read_text())["stages"]
+    stages = yaml.load((root / "dvc.yaml").read_text(), yaml.CSafeLoader)["stages"]
     timings = {name: took for name, took in read_json(root / "work" / "timings.json").items() if name in stages}
     made = f"The stages that ran here took {duration(sum(timings.values()))} together. " if timings else ""
     lead = f"{made}An arrow means that one reads what another wrote; the bar is a stage's share of the longest."

@@ -119,7 +119,7 @@ def _own(paths: Sequence[str]) -> list[Mapping[str, Any]]:
     contents = []
     for path in paths:
         try:
-            content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+            content = yaml.load(Path(path).read_text(encoding="utf-8"), yaml.CSafeLoader)
             app = parse(content)
         except (OSError, UnicodeDecodeError, yaml.YAMLError, ApplicationError) as error:
             raise InputError(f"tools.applications: {path}: {' '.join(str(error).split())}") from None
