@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
 export PATH := $(BIN):$(PATH)
 include env.mk
+# Processes start by the hundred: modules stay compiled, whatever an image's environment says.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup repro test lint flow ui clean
 

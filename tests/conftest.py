@@ -1,5 +1,6 @@
 """A private copy of the checkout at smoke size, for tests that run the pipeline as a user would."""
 
+import gc
 import importlib.util
 import os
 import shutil
@@ -16,6 +17,10 @@ from tests.databases import mlflow_database
 
 # Each worker has a core of its own; what starts more threads waits for the other worker's.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Each worker and each process would compile our modules anew: a third of what collecting takes.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+gc.disable()  # until all tests are imported: what that makes stays
 
 # The same examples at each run; HYPOTHESIS_PROFILE=search draws others.
 hypothesis.settings.register_profile("same", derandomize=True)
@@ -45,11 +50,23 @@ LONGEST = (  # files that take minutes start first, so that no worker waits for 
 BY_HAND = ("soak", "drivers")  # marks of tests that run only when they are asked for: pytest -m soak
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """A file of drivers alone isn't read without need: they import what no other test does, for seconds."""
+    if "drivers" in config.option.markexpr or collection_path.suffix != ".py":
+        return None
+    return "\npytestmark = [pytest.mark.drivers," in collection_path.read_text(encoding="utf-8") or None
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     left_out = [mark for mark in BY_HAND if mark not in config.option.markexpr]
     items[:] = [item for item in items if not any(item.get_closest_marker(mark) for mark in left_out)]
     place = {name: number for number, name in enumerate(LONGEST)}
     items.sort(key=lambda item: place.get(item.path.relative_to(ROOT).as_posix(), len(LONGEST)))
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()  # a million objects that no collection walks through again
+    gc.enable()
 
 
 @pytest.fixture(scope="session")

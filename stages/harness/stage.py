@@ -7,6 +7,7 @@ with Stage("corpus", CorpusParams, Track) as stage:
 """
 
 import errno
+import gc
 import json
 import os
 import signal
@@ -128,6 +129,7 @@ class Stage(Generic[P]):
         except USER_ERRORS as error:
             self._say(error)
             raise SystemExit(2) from None
+        gc.set_threshold(700, 10, 10)  # Python's own again: see stages/__init__.py
 
     def _say(self, error: object) -> None:
         rank = "" if self.leads else f" (rank {os.environ['RANK']})"
