@@ -2,6 +2,7 @@
 
 import functools
 import os
+import platform
 
 import torch
 
@@ -10,8 +11,9 @@ from kernels.errors import ConfigError
 PROCESSOR = "K2_PROCESSOR"  # a lower level than the processor has, to try what runs on others
 VARIABLE = "K2_FAST_DTYPE"  # `float32` or `bfloat16`: overrides what the processor has
 NAMES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+ARM = platform.machine() in ("aarch64", "arm64")
 # Each level has the instructions of those before it, by the names of torch.cpu.get_capabilities().
-LEVELS = {
+LEVELS: dict[str, tuple[str, ...]] = {
     "generic": (),
     "avx2": ("avx2", "fma3"),
     "avx512": ("avx512_f", "avx512_bw", "avx512_vl", "avx512_dq"),
@@ -19,11 +21,13 @@ LEVELS = {
     "avx512_bf16": ("avx512_bf16",),
     "amx": ("amx_tile", "amx_bf16"),
 }
+if ARM:
+    LEVELS = {"generic": (), "neon": ("neon", "dot")}
 ORDER = tuple(LEVELS)
 
 
 def best() -> str:
-    """The highest level of this processor; `generic` where it is no x86-64."""
+    """The highest level of this processor; `generic` where it is neither x86-64 nor a 64-bit ARM."""
     return _best()
 
 
@@ -37,8 +41,8 @@ def level() -> str:
 
 
 def at_least(name: str) -> bool:
-    """Whether the level to use is this one or a higher one."""
-    return ORDER.index(level()) >= ORDER.index(name)
+    """Whether the level to use is this one or a higher one; False for one of other processors."""
+    return name in ORDER and ORDER.index(level()) >= ORDER.index(name)
 
 
 @functools.cache

@@ -112,7 +112,7 @@ def prepare(model: K2Model) -> K2Model:
     if native.isa() == "torch" or model.lm_head.weight.device.type != "cpu":
         return model
     model.requires_grad_(False)
-    if native.isa() == "avx2":  # which has no bfloat16 products
+    if native.isa() != "avx512":  # no bfloat16 products
         return _in_place(model)
     for module in list(model.modules()):
         for short, child in list(module.named_children()):

@@ -3,7 +3,6 @@
 // int4.cpp; kernels/decode.py and kernels/decode_attention.py have the same in plain torch. Weights and cache are
 // bfloat16 or float32, everything between them is float32, and a row's result depends on that row alone.
 
-#include <immintrin.h>
 #include <omp.h>
 
 #include <algorithm>
@@ -32,27 +31,8 @@ struct Step {
   int threads;
 };
 
-#pragma GCC push_options
-#pragma GCC target("avx2,fma")
-#define LANES 8
-#define TILE 3
-namespace avx2 {
-#include "lanes.h"
-#include "decode.h"
-}  // namespace avx2
-#undef LANES
-#undef TILE
-#pragma GCC pop_options
-
-#pragma GCC push_options
-#pragma GCC target("avx2,fma,avx512f,avx512bw,avx512vl,avx512dq,prefer-vector-width=512")
-#define LANES 16
-#define TILE 6
-namespace avx512 {
-#include "lanes.h"
-#include "decode.h"
-}  // namespace avx512
-#pragma GCC pop_options
+#define BODY "decode.h"
+#include "forms.h"
 
 }  // namespace
 
@@ -61,8 +41,8 @@ extern "C" {
 // y [rows][width] = RMSNorm of x.
 void k2_rms_norm(const void* x, const void* gain, void* y, int64_t rows, int64_t width, float eps, int is_float,
                  int isa) {
-  if (isa == 2) is_float ? avx512::norm<float>(x, gain, y, rows, width, eps) : avx512::norm<uint16_t>(x, gain, y, rows, width, eps);
-  else is_float ? avx2::norm<float>(x, gain, y, rows, width, eps) : avx2::norm<uint16_t>(x, gain, y, rows, width, eps);
+  if (is_float) FORM(isa, norm<float>(x, gain, y, rows, width, eps));
+  else FORM(isa, norm<uint16_t>(x, gain, y, rows, width, eps));
 }
 
 // The top_k experts with the largest sigmoid + bias, and their sigmoids as weights: expert, weight [rows][top_k].
@@ -94,8 +74,7 @@ int k2_decode_attention(const void* q, const void* kv, const void* norm, const v
     if (slot[row] < 0 || slot[row] >= slots || position[row] < 0 || position[row] >= length) return 1;
   const Step s{q,    kv,    norm, kv_b, cos,    sin,   cache,  slot,  position, out, rows,
                heads, nope, rope, latent, value, length, scale, eps,   threads};
-  if (isa == 2) is_float ? avx512::step<float>(s) : avx512::step<uint16_t>(s);
-  else is_float ? avx2::step<float>(s) : avx2::step<uint16_t>(s);
+  is_float ? FORM(isa, step<float>(s)) : FORM(isa, step<uint16_t>(s));
   return 0;
 }
 }

@@ -2,7 +2,6 @@
 // of a layer in one call. Nothing is packed, so the weights may be in training. Sums are float32. Plain C ABI;
 // kernels/int4/native.py builds this with int4.cpp, kernels/few_rows.py calls it.
 
-#include <immintrin.h>
 #include <omp.h>
 
 #include <algorithm>
@@ -49,27 +48,8 @@ struct Sorted {
   }
 };
 
-#pragma GCC push_options
-#pragma GCC target("avx2,fma")
-#define LANES 8
-#define TILE 3
-namespace avx2 {
-#include "lanes.h"
-#include "few_rows.h"
-}  // namespace avx2
-#undef LANES
-#undef TILE
-#pragma GCC pop_options
-
-#pragma GCC push_options
-#pragma GCC target("avx2,fma,avx512f,avx512bw,avx512vl,avx512dq,prefer-vector-width=512")
-#define LANES 16
-#define TILE 6
-namespace avx512 {
-#include "lanes.h"
-#include "few_rows.h"
-}  // namespace avx512
-#pragma GCC pop_options
+#define BODY "few_rows.h"
+#include "forms.h"
 
 }  // namespace
 
@@ -79,8 +59,7 @@ extern "C" {
 void k2_few_linear(const float* x, const void* weight, float* y, int64_t tokens, int64_t n, int64_t width, int is_float,
                    int isa, int threads) {
   const Product p{x, weight, y, tokens, n, width, threads};
-  if (isa == 2) is_float ? avx512::linear<float>(p) : avx512::linear<uint16_t>(p);
-  else is_float ? avx2::linear<float>(p) : avx2::linear<uint16_t>(p);
+  is_float ? FORM(isa, linear<float>(p)) : FORM(isa, linear<uint16_t>(p));
 }
 
 // y = Σ weight · down(silu(gate(x)) · up(x)) over a token's experts; width and inner are multiples of
@@ -92,8 +71,7 @@ int k2_few_experts(const float* x, const int64_t* expert, const float* weight, c
     if (expert[c] < 0 || expert[c] >= experts) return 1;
   const Layer l{x, expert, weight, gate, up, down, y, tokens, top_k, width, inner, experts, threads};
   const Sorted sorted(l);
-  if (isa == 2) is_float ? avx512::experts<float>(l, sorted) : avx512::experts<uint16_t>(l, sorted);
-  else is_float ? avx2::experts<float>(l, sorted) : avx2::experts<uint16_t>(l, sorted);
+  is_float ? FORM(isa, experts<float>(l, sorted)) : FORM(isa, experts<uint16_t>(l, sorted));
   return 0;
 }
 }

@@ -16,19 +16,25 @@ INLINE Lanes lanes(const uint16_t* p) {
   return reinterpret_cast<Lanes>(__builtin_convertvector(*reinterpret_cast<const HalvesInMemory*>(p), Words) << 16);
 }
 
-// A vector folded until it has eight numbers.
-INLINE __m256 folded(Lanes v) {
+// The sums of four vectors.
+#ifdef __aarch64__
+using Four = float32x4_t;
+INLINE Four sums(Lanes a, Lanes b, Lanes c, Lanes d) {
+  return vpaddq_f32(vpaddq_f32((Four)a, (Four)b), vpaddq_f32((Four)c, (Four)d));
+}
+#else
+using Four = __m128;
+INLINE __m256 folded(Lanes v) {  // until it has eight numbers
   __m256 part[LANES / 8];
   std::memcpy(part, &v, sizeof(v));
   return LANES == 8 ? part[0] : part[0] + part[LANES / 8 - 1];
 }
-
-// The sums of four vectors.
-INLINE __m128 sums(Lanes a, Lanes b, Lanes c, Lanes d) {
+INLINE Four sums(Lanes a, Lanes b, Lanes c, Lanes d) {
   const __m256 ab = _mm256_hadd_ps(folded(a), folded(b)), cd = _mm256_hadd_ps(folded(c), folded(d));
   const __m256 all = _mm256_hadd_ps(ab, cd);
   return _mm256_castps256_ps128(all) + _mm256_extractf128_ps(all, 1);
 }
+#endif
 
 // OUTPUTS neighbouring rows of a matrix times T rows of x: out[t][0 .. OUTPUTS).
 template <int T, bool AHEAD, typename W>
@@ -54,8 +60,9 @@ INLINE void dots(const W* w, int64_t width, const float* const* x, float* out) {
   }
 #pragma GCC unroll 6
   for (int t = 0; t < T; t++) {
-    alignas(16) float four[OUTPUTS];
-    _mm_store_ps(four, sums(sum[0][t], sum[1][t], sum[2][t], sum[3][t]));
+    const Four all = sums(sum[0][t], sum[1][t], sum[2][t], sum[3][t]);
+    float four[OUTPUTS];
+    std::memcpy(four, &all, sizeof(four));
     for (int64_t rest = k; rest < width; rest++)
       for (int r = 0; r < OUTPUTS; r++) four[r] = __builtin_fmaf(load(w[r * width + rest]), x[t][rest], four[r]);
     std::memcpy(out + t * OUTPUTS, four, sizeof(four));

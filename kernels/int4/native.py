@@ -1,7 +1,7 @@
 """The C++ library: built by this machine's compiler at first use, cached by what it was built from, called by ctypes.
 
-Without a compiler, or on a processor without AVX2, there is no library: one warning says why, and the callers use
-their plain torch form.
+Without a compiler, or on a processor that has neither AVX2 nor NEON with dot products, there is no library: one warning
+says why, and the callers use their plain torch form.
 """
 
 import ctypes
@@ -18,12 +18,13 @@ from pathlib import Path
 
 import torch
 
-from kernels.processor import ORDER, level
+from kernels.processor import ARM, ORDER, level
 
-SOURCES = tuple(Path(__file__).with_name(name) for name in ("int4.cpp", "decode.cpp", "few_rows.cpp"))
-HEADERS = tuple(Path(__file__).with_name(name) for name in ("scalars.h", "lanes.h", "decode.h", "few_rows.h"))
+SOURCES = tuple(sorted(Path(__file__).parent.glob("*.cpp")))
+HEADERS = tuple(sorted(Path(__file__).parent.glob("*.h")))
 FLAGS = ("-O3", "-std=c++17", "-shared", "-fPIC", "-fopenmp", "-w")
-LEVEL = {"avx2": 1, "avx512": 2}  # as the library counts them
+ARM_FLAGS = ("-march=armv8.2-a+dotprod",)
+LEVEL = {"avx2": 1, "neon": 1, "avx512": 2}  # as the library counts them
 BUILD_TIMEOUT_S = 300
 
 log = logging.getLogger(__name__)
@@ -49,20 +50,21 @@ def build() -> Path:
     """The path of the shared library, compiled now unless this source, compiler and processor type were seen before.
 
     Raises:
-        BuildError: another processor type than x86-64, no compiler, or it fails.
+        BuildError: a processor that is neither x86-64 nor a 64-bit ARM, no compiler, or it fails.
     """
-    if platform.machine() not in ("x86_64", "AMD64"):
-        raise BuildError(f"the kernels are for x86-64, this is {platform.machine()}")
+    if not ARM and platform.machine() not in ("x86_64", "AMD64"):
+        raise BuildError(f"the kernels are for x86-64 and 64-bit ARM, this is {platform.machine()}")
+    flags = (*FLAGS, *ARM_FLAGS) if ARM else FLAGS
     compiler = _compiler()
     version = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=False).stdout
-    identity = "\0".join([*(source.read_text() for source in (*SOURCES, *HEADERS)), version, *FLAGS])
+    identity = "\0".join([*(source.read_text() for source in (*SOURCES, *HEADERS)), version, *flags])
     path = _cache() / f"int4-{hashlib.sha256(identity.encode()).hexdigest()[:16]}.so"
     if path.exists():
         return path
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        command = [compiler, *FLAGS, "-o", str(partial), *map(str, SOURCES)]
+        command = [compiler, *flags, "-o", str(partial), *map(str, SOURCES)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=BUILD_TIMEOUT_S, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise BuildError(f"{compiler}: {error}") from None
@@ -97,7 +99,7 @@ def library() -> ctypes.CDLL | None:
 
 
 def isa() -> str:
-    """`avx512`, `avx2` or `torch`: the form of the INT4 products; that of AVX-512 needs its BF16 and VNNI too."""
+    """`avx512`, `avx2`, `neon` or `torch`: the INT4 products' form; that of AVX-512 needs its BF16 and VNNI too."""
     return _form("avx512_bf16")
 
 
@@ -112,8 +114,10 @@ def _form(wide: str) -> str:
 
 @functools.cache
 def _of_level(name: str, wide: str) -> str:
-    if ORDER.index(name) < ORDER.index("avx2"):
+    if name == "generic":
         return "torch"
+    if ARM:
+        return name
     return "avx512" if ORDER.index(name) >= ORDER.index(wide) else "avx2"
 
 

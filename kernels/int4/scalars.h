@@ -7,21 +7,24 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
-INLINE float load(float x) { return x; }
-INLINE float load(uint16_t b) {
+INLINE float from_bf16(uint16_t b) {
   const uint32_t bits = uint32_t(b) << 16;
   float f;
   std::memcpy(&f, &bits, 4);
   return f;
 }
 
-INLINE void store(float* to, float x) { *to = x; }
-INLINE void store(uint16_t* to, float f) {  // to nearest, ties to even
+INLINE uint16_t to_bf16(float f) {  // to nearest, ties to even
   uint32_t bits;
   std::memcpy(&bits, &f, 4);
   const uint32_t rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
-  *to = uint16_t((bits & 0x7fffffff) > 0x7f800000 ? bits >> 16 | 0x40 : rounded);
+  return uint16_t((bits & 0x7fffffff) > 0x7f800000 ? bits >> 16 | 0x40 : rounded);
 }
+
+INLINE float load(float x) { return x; }
+INLINE float load(uint16_t b) { return from_bf16(b); }
+INLINE void store(float* to, float x) { *to = x; }
+INLINE void store(uint16_t* to, float x) { *to = to_bf16(x); }
 
 // e^x for |x| ≤ 87, beyond it as there: 2^n · e^f with |f| ≤ ln 2 / 2, e^f by its Taylor series to the seventh power.
 INLINE float exponential(float x) {

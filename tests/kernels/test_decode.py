@@ -9,8 +9,7 @@ from torch import Tensor
 from kernels.decode import choose_experts, choose_experts_reference, rms_norm, rms_norm_reference
 from kernels.decode_attention import LatentWeights, decode_attention, decode_attention_reference
 from kernels.int4 import native
-from kernels.processor import PROCESSOR
-from tests.kernels.levels import LEVELS
+from tests.kernels.levels import LEVELS, VECTORS, force
 
 torch.set_num_threads(2)  # more than one, so that the split between threads is part of the test
 FLOATS = pytest.mark.parametrize(("dtype", "limit"), [(torch.float32, 1e-6), (torch.bfloat16, 7e-3)])
@@ -18,9 +17,8 @@ FLOATS = pytest.mark.parametrize(("dtype", "limit"), [(torch.float32, 1e-6), (to
 
 @pytest.fixture(autouse=True, params=LEVELS)
 def isa(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setenv(PROCESSOR, request.param)
-    monkeypatch.setattr(native, "PRODUCTS", 1)  # so that threads share even small work
-    form = {"avx512_bf16": "avx512", "avx512": "avx512", "avx2": "avx2", "generic": "torch"}[request.param]
+    force(request.param, monkeypatch)
+    form = VECTORS[request.param]
     assert native.vector_isa() == form
     return form
 

@@ -9,10 +9,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from kernels.fake_quant import dequantize, fake_quant, fake_quant_reference, pack_quantize, quantize
-from kernels.int4 import native
 from kernels.int4.words import unpack
-from kernels.processor import PROCESSOR
-from tests.kernels.levels import LEVELS
+from tests.kernels.levels import LEVELS, force
 
 torch.set_num_threads(1)
 DTYPES = pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -20,8 +18,7 @@ DTYPES = pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 
 @pytest.fixture(params=LEVELS)
 def level(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setenv(PROCESSOR, request.param)
-    monkeypatch.setattr(native, "PRODUCTS", 1)  # so that threads share even small work
+    force(request.param, monkeypatch)
     return str(request.param)
 
 

@@ -8,18 +8,17 @@ from torch import Tensor
 from kernels import few_rows
 from kernels.int4 import native
 from kernels.processor import PROCESSOR, VARIABLE
-from tests.kernels.levels import LEVELS
+from tests.kernels.levels import FORMS, force
 
 torch.set_num_threads(2)  # more than one, so that the split between threads is part of the test
 DTYPES = pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 
 
-@pytest.fixture(autouse=True, params=[level for level in LEVELS if level != "generic"])
+@pytest.fixture(autouse=True, params=FORMS)
 def _level(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if native.library() is None:
         pytest.skip("no kernels for this machine")
-    monkeypatch.setenv(PROCESSOR, request.param)
-    monkeypatch.setattr(native, "PRODUCTS", 1)  # so that threads share even small work
+    force(request.param, monkeypatch)
 
 
 def _randn(*shape: int, seed: int = 0) -> Tensor:

@@ -10,17 +10,15 @@ from kernels.fake_quant import dequantize, quantize
 from kernels.int4 import native
 from kernels.int4.mlp import Bf16Weight, Int4Weight, Precision, expert_mlp, expert_mlp_reference, linear
 from kernels.int4.words import deinterleave, interleave, pack, unpack, uses_lowest_code
-from kernels.processor import PROCESSOR
-from tests.kernels.levels import LEVELS
+from tests.kernels.levels import LEVELS, PRODUCTS, force
 
 torch.set_num_threads(2)  # more than one, so that the split between threads is part of the test
 
 
 @pytest.fixture(params=LEVELS)
 def isa(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setenv(PROCESSOR, request.param)
-    monkeypatch.setattr(native, "PRODUCTS", 1)  # so that threads share even small work
-    form = {"avx512_bf16": "avx512", "avx512": "avx2", "avx2": "avx2", "generic": "torch"}[request.param]
+    force(request.param, monkeypatch)
+    form = PRODUCTS[request.param]
     assert native.isa() == form
     return form
 

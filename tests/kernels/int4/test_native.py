@@ -56,6 +56,6 @@ def test_a_compiler_that_fails(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_another_processor(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("platform.machine", lambda: "arm64")
-    with pytest.raises(BuildError, match="x86-64, this is arm64"):
+    monkeypatch.setattr("platform.machine", lambda: "riscv64")
+    with pytest.raises(BuildError, match="64-bit ARM, this is riscv64"):
         native.build()
