@@ -19,6 +19,7 @@ from k2model.config import K2Config, Recompute
 from k2model.describe import count_parameters
 from k2model.errors import ConfigError
 from k2model.flops import train_flops_per_token
+from k2model.formats import quant
 from k2model.formats.checkpoint import load_config
 from k2model.model import CHUNK_ELEMENTS, K2Model
 from k2model.training.layout import BUCKET, LIVE
@@ -289,7 +290,20 @@ def plan(
             f"{speed / gpus:,.0f} per GPU",
             f"{tokens / 1e12:.4g}T tokens: {tokens / speed / 86400:,.1f} days, "
             f"{tokens / speed / 3600 * gpus / 1e6:,.3f} million GPU hours",
+            _int4_decoding(config),
         ]
+    )
+
+
+def _int4_decoding(config: K2Config) -> str:
+    """How much of what a token reads INT4 makes smaller, and what that is worth at best."""
+    try:
+        found = quant.sizes(config)
+    except ConfigError as error:
+        return f"no INT4: {error}"
+    return (
+        f"in INT4: routed experts are {found.routed_share:.1%} of the bytes that a token reads; decoding is at most "
+        f"{found.decode_ceiling:.2f} times as fast as in bfloat16"
     )
 
 

@@ -63,6 +63,16 @@ def test_activations_fall_with_recomputation_as_planned() -> None:
     assert activation_bytes(config, 512, "parts", 4.0) < 2 * inputs + end + live
 
 
+def test_the_ceiling_of_int4_is_said() -> None:
+    text = plan("k2", 256, "h800")
+    config = K2Config.preset("k2")
+    expert = 3 * config.hidden_size * config.moe_intermediate_size * config.num_experts_per_tok * config.num_moe_layers
+    active = count_parameters(config).active - config.vocab_size * config.hidden_size
+    share, ceiling = expert / active, active / (active - expert + expert * 4.5 / 16)
+    assert f"routed experts are {share:.1%} of the bytes" in text
+    assert f"at most {ceiling:.2f} times" in text
+
+
 def test_states_of_all_ranks_sum_to_the_model() -> None:
     n = count_parameters(MOONLIGHT)
     adamw = n.embedding + n.head + n.norms
