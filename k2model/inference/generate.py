@@ -383,9 +383,7 @@ class Engine:
                 if prompt.rows[0] == row:
                     self.cached.copy(row, prompt.rows[1:2], prompt.read)
                 prompt.rows.remove(row)
-                if prompt.rows:
-                    self.active[prompt.rows[0]].length = prompt.read
-                else:
+                if not prompt.rows:
                     del self._reading[key]
 
     def _release(self, row: int) -> None:

@@ -199,7 +199,8 @@ def test_without_the_option_nothing_is_reused(model: K2Model) -> None:
     engine = Engine(model, max_batch=2)
     for _ in range(2):
         engine.generate([_greedy(_tokens(60, 2))])
-    assert (engine.read, engine.reused) == (120, 0)
+    engine.generate([_greedy([*_tokens(60, 2), token]) for token in (1, 2)])
+    assert (engine.read, engine.reused) == (120 + 2 * 61, 0)
 
 
 @pytest.mark.parametrize("bound", [None, 32])
@@ -223,7 +224,7 @@ def test_what_is_shared_is_enough_to_go_on(model: K2Model) -> None:
     """A sibling enters as soon as the prefix is read, before the rest of the prompt that it waits for."""
     engine = _engine(model, 3, 32)
     shared = _tokens(64, 1)
-    long = engine.submit(_greedy([*shared, *_tokens(500, 2)]))
+    long = engine.submit(_greedy([*shared, *_tokens(500, 2)], 1))
     short = engine.submit(_greedy([*shared, *_tokens(5, 3)], 2))
     done: list[int] = []
     while len(done) < 2:
@@ -246,6 +247,23 @@ def test_whoever_waits_goes_on_when_the_first_one_leaves(model: K2Model, steps: 
     done = _drain(engine)
     assert [done[handle].ids for handle in others] == [_alone(model, request) for request in asked[1:]]
     assert [done[handle].cached_tokens for handle in others] == [32 * steps, 200]
+
+
+def test_whoever_waits_goes_on_when_another_reads_on(model: K2Model) -> None:
+    """Of two who asked the same the first leaves, after it has read more than the third waits for."""
+    engine = _engine(model, 3, 32)
+    shared = _tokens(200, 1)
+    first, second = (engine.submit(_greedy([*shared, *_tokens(100, 2)])) for _ in range(2))
+    third = engine.submit(_greedy([*shared, 5, 6]))
+    for _ in range(7):
+        engine.step()
+    assert third in {slot.handle for slot in engine.waiting}
+    engine.cancel(first)
+    done = _drain(engine)
+    assert sorted(done) == [second, third]
+    assert done[third].ids == _alone(model, _greedy([*shared, 5, 6]))
+    assert done[third].cached_tokens == 200
+    assert engine.read == 300 + 2
 
 
 def test_only_those_who_came_before_are_waited_for(model: K2Model) -> None:
