@@ -51,7 +51,7 @@ class TimedRun:
         saved = held = 0.0
         if writer is not None:
             saved = time.perf_counter()
-            writer.save(self.number, self.train.state_pieces(), {"step": self.number})
+            writer.save(self.number, self.train.state.pieces(), {"step": self.number})
             held = time.perf_counter() - saved
         for _ in range(steps - 1):
             self.step()

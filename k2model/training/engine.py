@@ -46,15 +46,15 @@ from k2model.training.process_group import (
     to_device,
 )
 from k2model.training.qk_clip import MaxLogit, clip_factors, row_factors
+from k2model.training.rank_state import RankState
 from k2model.training.rates import freeze, limit_rows
 from k2model.training.step import Accumulated, Batches, LossFn, StepReport
-from k2model.training.train_state import CheckpointReader, CheckpointWriter, key_of, newest_intact
-from k2model.training.zero import Zero, shape_of
+from k2model.training.train_state import CheckpointReader, CheckpointWriter, newest_intact
+from k2model.training.zero import Zero
 
 MicroBatch = TypeVar("MicroBatch")
 Item = TypeVar("Item")
 Made = TypeVar("Made")
-BUFFER = "buffer"
 
 
 class TrainEngine:
@@ -80,6 +80,7 @@ class TrainEngine:
     Attributes:
         weight_dtype: of the working weights' values, and so of a checkpoint that keeps all of them.
         problems: one line for every corrupted checkpoint that `resume` skipped.
+        state: this rank's part of what a checkpoint holds.
     """
 
     def __init__(
@@ -128,6 +129,8 @@ class TrainEngine:
         widen_biases(self.model)
         self._stored = list(stored_tensors(self.model))
         self.zero = Zero(self.engine.optimizer, layout.zero, named)
+        buffers = {name: tensor for name, tensor, _ in self._stored if not isinstance(tensor, nn.Parameter)}
+        self.state = RankState(self.zero, layout, self.parallel, buffers)
         self.steps = 0
         self._sum: Accumulated | None = None
         self._network: K2Model | None = None  # for generation, where weights are spread
@@ -359,40 +362,7 @@ class TrainEngine:
             OSError, CheckpointError: what went wrong with the checkpoint before.
         """
         assert self._writer is not None
-        self._writer.save(step, self.state_pieces(), {"state": state, "optimizer_steps": self.steps})
-
-    def state_pieces(self) -> dict[str, Tensor]:
-        """This rank's part of all that training goes on from, by `key_of`: views, which the next step changes."""
-        pieces: dict[str, Tensor] = {}
-        for name, param in self.zero.named.items():
-            first = self._first(param)
-            for kind in self.zero.kinds(param):
-                for start, piece in self.zero.pieces(param, kind):
-                    start, piece = self._own(param, start, piece)
-                    if piece.numel():
-                        pieces[key_of(kind, name, first + start, first + start + piece.numel())] = piece
-        if self.leads:
-            pieces |= {key_of(BUFFER, name, 0, b.numel()): b.flatten() for name, b in self._buffers().items()}
-        return pieces
-
-    def _own(self, param: nn.Parameter, start: int, piece: Tensor) -> tuple[int, Tensor]:
-        """Stage 0: ranks that hold the same share out who writes what."""
-        if self.layout.zero:
-            return start, piece
-        expert = not getattr(param, "allreduce", True)
-        sharing = dist.get_world_size(self.parallel.replicas) if self.parallel and expert else self.ranks
-        part = dist.get_rank(self.parallel.replicas) if self.parallel and expert else self.rank
-        low, high = piece.numel() * part // sharing, piece.numel() * (part + 1) // sharing
-        return start + low, piece[low:high]
-
-    def _first(self, param: nn.Parameter) -> int:
-        """Where this rank's part of a parameter begins in the whole one."""
-        if self.parallel is None or getattr(param, "allreduce", True):
-            return 0
-        return self.parallel.rank * math.prod(shape_of(param))
-
-    def _buffers(self) -> dict[str, Tensor]:
-        return {name: tensor for name, tensor, _ in self._stored if not isinstance(tensor, nn.Parameter)}
+        self._writer.save(step, self.state.pieces(), {"state": state, "optimizer_steps": self.steps})
 
     @torch.no_grad()
     def resume(self) -> dict[str, Any] | None:
@@ -405,19 +375,7 @@ class TrainEngine:
         if newest is None:
             return None
         reader = CheckpointReader(newest)
-        whole: dict[nn.Parameter, Tensor] = {}
-        for name, param in self.zero.named.items():
-            first = self._first(param)
-            for kind in self.zero.kinds(param):
-                if kind == "master" and self.layout.zero in (1, 2):
-                    whole[param] = torch.empty(param.numel(), device=self.device)
-                    reader.fill(kind, name, first, whole[param])
-                    continue
-                for start, piece in self.zero.targets(param, kind):
-                    reader.fill(kind, name, first + start, piece)
-        self.zero.weights_from_masters(self.weight_dtype, whole)
-        for name, buffer in self._buffers().items():
-            reader.fill(BUFFER, name, 0, buffer.view(-1))
+        self.state.fill(reader, self.weight_dtype)
         self.steps = int(reader.state["optimizer_steps"])
         self.zero.set_steps(self.steps)
         state: dict[str, Any] = reader.state["state"]
