@@ -13,6 +13,7 @@ import hypothesis
 import pytest
 import yaml
 
+from tests import forked
 from tests.databases import mlflow_database
 
 # Each worker has a core of its own; what starts more threads waits for the other worker's.
@@ -71,14 +72,22 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(scope="session")
 def run_in() -> Callable[..., "subprocess.CompletedProcess[str]"]:
-    """`run_in(folder, "dvc", "repro")`: a command of this Python environment, run in a checkout of its own."""
+    """`run_in(folder, "dvc", "repro")`: a command of this Python environment, run in a checkout of its own.
+
+    `python -m stages.…` is forked from a process that has imported what takes seconds; under DVC stages start as a
+    user's do.
+    """
 
     def run(
         folder: Path, *command: str, check: bool = True, timeout: float = 600, **env: str
     ) -> "subprocess.CompletedProcess[str]":
-        done = subprocess.run(
-            command, cwd=folder, env=checkout_env() | env, text=True, capture_output=True, timeout=timeout, check=False
-        )
+        whole = checkout_env() | env
+        if command[:2] == (sys.executable, "-m") and command[2].startswith("stages."):
+            done = forked.run_module(folder, command[2:], whole, timeout)
+        else:
+            done = subprocess.run(
+                command, cwd=folder, env=whole, text=True, capture_output=True, timeout=timeout, check=False
+            )
         if check and done.returncode != 0:
             raise AssertionError(f"{' '.join(command)}: status {done.returncode}\n{done.stdout}\n{done.stderr}")
         return done
