@@ -32,7 +32,8 @@ class MLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         weights = self.gate_proj.weight, self.up_proj.weight, self.down_proj.weight
-        if few_rows.usable(x, *weights):
+        # What ZeRO-3 spreads is whole only once the module that it belongs to is called.
+        if not hasattr(weights[0], "ds_id") and few_rows.usable(x, *weights):
             x_TC = x.flatten(0, -2)
             only_T1 = torch.zeros(len(x_TC), 1, dtype=torch.int64)  # one expert, which every token takes
             return few_rows.experts(x_TC, only_T1, torch.ones(len(x_TC), 1), *(w[None] for w in weights)).view_as(x)
