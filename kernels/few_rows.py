@@ -18,7 +18,7 @@ MOST_ROWS = 64  # from which on torch's product is as fast
 
 
 def usable(x: Tensor, *weights: Tensor) -> bool:
-    """Whether `linear` or `experts` can take these, and should: never where a gradient is wanted.
+    """Whether `linear` (one weight) or `experts` (three) can take these, and should: never where a gradient is wanted.
 
     Bfloat16 weights are taken with any number of rows where the processor has no bfloat16 products, and then also with
     float32 inputs.
@@ -32,7 +32,14 @@ def usable(x: Tensor, *weights: Tensor) -> bool:
         return False
     if x.numel() > MOST_ROWS * width and (dtype == torch.float32 or fast_dtype() == dtype):
         return False
-    return all(w.dtype == dtype and w.is_contiguous() and w.ndim > 1 and w.shape[-2] >= OUTPUTS for w in weights)
+    several = len(weights) > 1
+    return all(w.dtype == dtype and w.is_contiguous() and _tiled(w, several) for w in weights)
+
+
+def _tiled(weight: Tensor, whole: bool) -> bool:
+    """Whether tiles of outputs fit into a weight, `whole`: without a rest. A weight spread by ZeRO-3 has no outputs."""
+    outputs = weight.shape[-2] if weight.ndim > 1 else 0
+    return outputs >= OUTPUTS and not (whole and outputs % OUTPUTS)
 
 
 def linear(x: Tensor, weight_NX: Tensor) -> Tensor:

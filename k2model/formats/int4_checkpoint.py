@@ -23,11 +23,12 @@ from k2model.formats.checkpoint import (
 )
 from k2model.formats.encodings import Int4Words
 from k2model.formats.quant import EXPERT_WEIGHT, quantization_config
-from k2model.inference.decode import prepare
+from k2model.inference.decode import prepare, read_in_place
 from k2model.inference.int4_experts import Int4Experts
 from k2model.model import K2Model
 from k2model.moe import MoE, check_widths
 from kernels.fake_quant import dequantize, fake_quant_reference, quantize
+from kernels.int4 import native
 from kernels.int4.words import pack, unpack, uses_lowest_code
 from kernels.processor import fast_dtype, products_in
 
@@ -146,9 +147,13 @@ class _Changes:
 def load_any(path: Path) -> K2Model:
     """A checkpoint for use, whatever its format: INT4 stays INT4 in memory, rearranged for decoding.
 
-    Products are in types that the processor multiplies fast: bfloat16 becomes float32 where it would be emulated.
+    Products are in types that the processor multiplies fast. Where that is not bfloat16, matrices of such a checkpoint
+    stay as they are if there is a kernel that widens them as it reads, else they become float32.
     """
     stored = open_stored(path)
     if isinstance(stored.encoding, Int4Words):
         return prepare(_with_int4_experts(stored, stored.encoding, torch.bfloat16, say=print))
-    return stored.load(products_in(stored.dtype))
+    fast = products_in(stored.dtype)
+    if fast != stored.dtype and native.vector_isa() != "torch":
+        return read_in_place(stored.load(stored.dtype))
+    return stored.load(fast)

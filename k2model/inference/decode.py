@@ -113,7 +113,7 @@ def prepare(model: K2Model) -> K2Model:
         return model
     model.requires_grad_(False)
     if native.isa() != "avx512":  # no bfloat16 products
-        return _in_place(model)
+        return read_in_place(model)
     for module in list(model.modules()):
         for short, child in list(module.named_children()):
             if isinstance(child, MLP) and all(_fits(p) for p in child.parameters()):
@@ -133,11 +133,18 @@ def prepare(model: K2Model) -> K2Model:
     return model
 
 
-def _in_place(model: K2Model) -> K2Model:
-    """Leaves the matrices that `kernels.few_rows` reads as they are; all else is stored in what is multiplied fast."""
+def read_in_place(model: K2Model) -> K2Model:
+    """Leaves the matrices that `kernels.few_rows` reads as they are; all else is stored in what is multiplied fast.
+
+    The model has the same weights under the same names, but can't be trained.
+    """
+    model.requires_grad_(False)
     for name, param in model.named_parameters():
         owner, _, _ = name.rpartition(".")
-        read = isinstance(model.get_submodule(owner), (Linear, Experts, Gate)) and not owner.endswith("kv_b_proj")
-        if not read or param.shape[-2] < OUTPUTS:
+        module = model.get_submodule(owner)
+        read = isinstance(module, (Linear, Gate)) and param.shape[-2] >= OUTPUTS and not owner.endswith("kv_b_proj")
+        if isinstance(module, Experts):
+            read = all(width % OUTPUTS == 0 for width in module.gate_proj.shape[1:])
+        if not read:
             param.data = param.data.to(products_in(param.dtype))
     return model

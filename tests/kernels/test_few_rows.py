@@ -101,6 +101,8 @@ def test_what_it_is_for(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not few_rows.usable(x.bfloat16(), weight)  # torch says that these don't go together
     assert not few_rows.usable(x, weight.T[:8])
     assert not few_rows.usable(x, weight[:3])
+    assert few_rows.usable(x, _randn(9, 40))
+    assert not few_rows.usable(x, _randn(9, 40), _randn(9, 40), _randn(40, 9))  # of a layer, in tiles of four outputs
     assert not few_rows.usable(x, weight.requires_grad_())
     with torch.no_grad():
         assert few_rows.usable(x, weight)

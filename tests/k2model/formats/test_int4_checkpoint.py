@@ -21,6 +21,7 @@ from k2model.inference.int4_experts import Int4Experts
 from k2model.model import K2Model
 from k2model.moe import MoE
 from kernels.fake_quant import dequantize, fake_quant
+from kernels.int4 import native
 from kernels.int4.words import deinterleave, unpack
 from kernels.processor import VARIABLE, fast_dtype
 
@@ -185,7 +186,10 @@ def test_load_any_reads_bf16_too_and_multiplies_in_what_is_fast(
     monkeypatch.setenv(VARIABLE, str(fast).removeprefix("torch."))
     model = _model()
     save_checkpoint(model, tmp_path / "bf16")
-    assert torch.equal(_logits(load_any(tmp_path / "bf16")), _logits(model.to(fast)))
+    loaded = load_any(tmp_path / "bf16")
+    torch.testing.assert_close(_logits(loaded), _logits(model.to(fast)), rtol=1e-4, atol=1e-4)
+    if native.vector_isa() != "torch":  # matrices are widened as they are read
+        assert loaded.lm_head.weight.dtype == torch.bfloat16
 
 
 # Wrong files
