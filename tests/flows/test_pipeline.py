@@ -29,6 +29,7 @@ pytestmark = pytest.mark.slow
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome") or ""
 FLOW = (sys.executable, "-m", "flows.pipeline")
+HTTP_BUSY = 503
 
 
 @pytest.fixture(scope="module")
@@ -45,17 +46,22 @@ def api(smoke_checkout: Path) -> Iterator[str]:
     os.killpg(int(started.stdout), signal.SIGTERM)
 
 
-def _post(api: str, path: str, body: dict[str, Any]) -> list[dict[str, Any]]:
-    answer = httpx.post(f"{api}{path}", json=body, timeout=120)
+def _answer(api: str, path: str, body: dict[str, Any]) -> Any:
+    """While its database is locked the server says 503, which Prefect's own client takes as "again"."""
+    answer = _until(
+        lambda: httpx.post(f"{api}{path}", json=body, timeout=120), lambda answer: answer.status_code != HTTP_BUSY
+    )
     answer.raise_for_status()
-    found: list[dict[str, Any]] = answer.json()
+    return answer.json()
+
+
+def _post(api: str, path: str, body: dict[str, Any]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = _answer(api, path, body)
     return found
 
 
 def _one(api: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
-    answer = httpx.post(f"{api}{path}", json=body, timeout=120)
-    answer.raise_for_status()
-    found: dict[str, Any] = answer.json()
+    found: dict[str, Any] = _answer(api, path, body)
     return found
 
 
