@@ -187,14 +187,12 @@ def _cancel_in_pretraining(checkout: Path, api: str, server: int, deployment: st
     value = yaml.safe_load(before)
     value["pretrain"]["steps"] = 4000
     params.write_text(yaml.safe_dump(value, sort_keys=False))
-    run = httpx.post(
-        f"{api}/deployments/{deployment}/create_flow_run", json={"parameters": {"targets": ["pretrain"]}}
-    ).json()
+    run = _one(api, f"/deployments/{deployment}/create_flow_run", {"parameters": {"targets": ["pretrain"]}})
     _until(lambda: _checkpoints(checkout), bool)
     tree = [one for one in psutil.Process(server).children(recursive=True) if "stages.pretrain" in one.cmdline()]
     assert tree
     cancel = {"state": {"type": "CANCELLING", "name": "Cancelling"}}
-    httpx.post(f"{api}/flow_runs/{run['id']}/set_state", json=cancel).raise_for_status()
+    _one(api, f"/flow_runs/{run['id']}/set_state", cancel)
     _until(
         lambda: httpx.get(f"{api}/flow_runs/{run['id']}", timeout=120).json()["state_type"],
         lambda state: state == "CANCELLED",
