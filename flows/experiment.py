@@ -17,6 +17,7 @@ from flows.process import StageFailed, StageTimeout, dvc, run
 from stages.dial import parse_params
 from stages.harness.checkout_lock import RUN_VARIABLE
 from stages.harness.errors import InputError
+from stages.harness.section import load_yaml
 
 
 def override(params: dict[str, Any], changes: Mapping[str, str]) -> dict[str, Any]:
@@ -67,7 +68,7 @@ def run_experiment(
         InputError: a key or value that params.yaml can't have; nothing has run.
         StageFailed, StageTimeout: the run failed.
     """
-    override(yaml.load((root / "params.yaml").read_text(), yaml.CSafeLoader), changes)
+    override(load_yaml(root / "params.yaml"), changes)
     environment.prepare(root)
     command = dvc("exp", "run", "--temp", *(["-n", name] if name else []))
     for key, value in changes.items():

@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-import yaml
 
 from flows.experiment import override, parse_changes, run_experiment
 from flows.process import StageFailed, StageTimeout
 from stages.harness.errors import InputError
+from stages.harness.section import load_yaml
 from stages.tracking.groups import RunGroup
 
 
@@ -80,7 +80,7 @@ def sweep(
     points: Sequence[dict[str, str]], jobs: int, title: str, root: Path, timeout_s: float = 86_400.0
 ) -> list[Trial]:
     """Runs all points, `jobs` at a time."""
-    base = yaml.load((root / "params.yaml").read_text(), yaml.CSafeLoader)
+    base = load_yaml(root / "params.yaml")
     for point in points:
         override(json.loads(json.dumps(base)), point)
     runs = RunGroup.open(title, root, "sweep")

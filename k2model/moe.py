@@ -21,6 +21,11 @@ from kernels.fake_quant import GROUP
 FakeQuant = Callable[[Tensor], Tensor]
 
 
+def only_expert(tokens: int) -> tuple[Tensor, Tensor]:
+    """(expert_T1, weight_T1) by which a feed-forward layer is one expert that every token takes."""
+    return torch.zeros(tokens, 1, dtype=torch.int64), torch.ones(tokens, 1)
+
+
 class MLP(nn.Module):
     """SwiGLU: down(silu(gate(x)) · up(x))."""
 
@@ -35,8 +40,7 @@ class MLP(nn.Module):
         # What ZeRO-3 spreads is whole only once the module that it belongs to is called.
         if not hasattr(weights[0], "ds_id") and few_rows.usable(x, *weights):
             x_TC = x.flatten(0, -2)
-            only_T1 = torch.zeros(len(x_TC), 1, dtype=torch.int64)  # one expert, which every token takes
-            return few_rows.experts(x_TC, only_T1, torch.ones(len(x_TC), 1), *(w[None] for w in weights)).view_as(x)
+            return few_rows.experts(x_TC, *only_expert(len(x_TC)), *(w[None] for w in weights)).view_as(x)
         return self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))
 
 

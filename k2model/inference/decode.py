@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from k2model.config import K2Config
 from k2model.linear import Linear
 from k2model.model import K2Model
-from k2model.moe import MLP, Experts, Gate, MoE
+from k2model.moe import MLP, Experts, Gate, MoE, only_expert
 from kernels.decode import OUTPUTS, choose_experts
 from kernels.fake_quant import GROUP
 from kernels.int4 import native
@@ -61,8 +61,7 @@ class BlockMLP(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x_TC = x.flatten(0, -2)
         gate, up, down = (Bf16Weight(self.get_buffer(short)) for short in ("gate_proj", "up_proj", "down_proj"))
-        first_T1 = torch.zeros(len(x_TC), 1, dtype=torch.int64)
-        return expert_mlp(x_TC, first_T1, torch.ones(len(x_TC), 1), gate, up, down).view_as(x)
+        return expert_mlp(x_TC, *only_expert(len(x_TC)), gate, up, down).view_as(x)
 
 
 class BlockGate(nn.Module):

@@ -4,9 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from stages.harness.errors import InputError
+from stages.harness.section import load_yaml
 
 CODE_ROOTS = ("stages", "k2model", "kernels", "gym", "agents")
 
@@ -21,12 +20,12 @@ class Declared:
 
 def stage_names(path: Path = Path("dvc.yaml")) -> list[str]:
     """Every stage, in the order in which `dvc.yaml` writes them."""
-    return list(yaml.load(path.read_text(), yaml.CSafeLoader)["stages"])
+    return list(load_yaml(path)["stages"])
 
 
 def graph(path: Path = Path("dvc.yaml")) -> dict[str, Declared]:
     """Dependencies, `params.yaml` sections and outputs of every stage, in the order in which `dvc.yaml` writes them."""
-    stages = yaml.load(path.read_text(), yaml.CSafeLoader)["stages"]
+    stages = load_yaml(path)["stages"]
     return {name: _declared(entry) for name, entry in stages.items()}
 
 

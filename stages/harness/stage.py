@@ -24,6 +24,7 @@ from pydantic import BaseModel
 
 from agents.chat.redact import public_values
 from k2model.errors import CheckpointError, ConfigError, NotFiniteError
+from stages import COLLECTOR
 from stages.harness import checkout_lock, seeds
 from stages.harness.declared import declared, graph
 from stages.harness.errors import InputError
@@ -129,7 +130,7 @@ class Stage(Generic[P]):
         except USER_ERRORS as error:
             self._say(error)
             raise SystemExit(2) from None
-        gc.set_threshold(700, 10, 10)  # Python's own again: see stages/__init__.py
+        gc.set_threshold(*COLLECTOR)
 
     def _say(self, error: object) -> None:
         rank = "" if self.leads else f" (rank {os.environ['RANK']})"

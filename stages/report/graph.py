@@ -5,8 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import yaml
-
+from stages.harness.section import load_yaml
 from stages.report.files import read_json
 from stages.report.page import Chapter
 
@@ -113,7 +112,7 @@ def draw(stages: Mapping[str, Mapping[str, Any]], timings: Mapping[str, float]) 
 
 def pipeline(root: Path) -> Chapter:
     """The graph with the seconds that each stage last took in this checkout."""
-    stages = yaml.load((root / "dvc.yaml").read_text(), yaml.CSafeLoader)["stages"]
+    stages = load_yaml(root / "dvc.yaml")["stages"]
     timings = {name: took for name, took in read_json(root / "work" / "timings.json").items() if name in stages}
     made = f"The stages that ran here took {duration(sum(timings.values()))} together. " if timings else ""
     lead = f"{made}An arrow means that one reads what another wrote; the bar is a stage's share of the longest."

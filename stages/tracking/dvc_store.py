@@ -5,10 +5,9 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
 from stages.harness.errors import InputError
 from stages.harness.files import fingerprint, sha256_file, write_atomic
+from stages.harness.section import load_yaml
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ def locked(root: Path) -> dict[str, str]:
     lock = root / "dvc.lock"
     if not lock.exists():
         return {}
-    stages = yaml.load(lock.read_text(encoding="utf-8"), yaml.CSafeLoader)["stages"]
+    stages = load_yaml(lock)["stages"]
     return {out["path"]: out["md5"] for stage in stages.values() for out in stage.get("outs", [])}
 
 

@@ -6,40 +6,28 @@ from typing import Any
 import pytest
 import torch
 
-from k2model.config import K2Config
 from k2model.errors import ConfigError
 from k2model.inference.generate import Engine
 from k2model.inference.request import Generated, Request, RequestFailed
 from k2model.model import K2Model
+from tests.k2model.inference.poisoned import POISON, poisoned, safe_tokens
 
 torch.set_num_threads(1)
-POISON = 200  # a token whose embedding is NaN
 
 
 @pytest.fixture(scope="module")
 def model() -> K2Model:
-    config = K2Config.preset("smoke", vocab_size=256, max_position_embeddings=1024)
-    network = K2Model(config, seed=1)
-    with torch.no_grad():
-        for p in network.parameters():
-            if p.ndim > 1:
-                p.mul_(4.0)
-        network.model.embed_tokens.weight[POISON] = float("nan")
-    return network
-
-
-def _prompt(length: int, seed: int = 0) -> list[int]:
-    return torch.randint(0, POISON, (length,), generator=torch.Generator().manual_seed(seed)).tolist()
+    return poisoned(1)
 
 
 def _neighbours() -> list[Request]:
     """None of them can sample the poison."""
     safe: dict[str, Any] = {"logit_bias": {POISON: -100.0}}
     return [
-        Request(_prompt(5, 1), 20, temperature=0.0, **safe),
-        Request(_prompt(90, 2), 20, temperature=1.0, seed=3, **safe),
-        Request(_prompt(33, 3), 20, temperature=0.7, top_p=0.8, seed=4, **safe),
-        Request(_prompt(33, 3), 20, temperature=0.9, top_k=7, seed=5, **safe),
+        Request(safe_tokens(5, 1), 20, temperature=0.0, **safe),
+        Request(safe_tokens(90, 2), 20, temperature=1.0, seed=3, **safe),
+        Request(safe_tokens(33, 3), 20, temperature=0.7, top_p=0.8, seed=4, **safe),
+        Request(safe_tokens(33, 3), 20, temperature=0.9, top_k=7, seed=5, **safe),
     ]
 
 
@@ -94,37 +82,37 @@ def _idle(engine: Engine, rows: int) -> None:
 
 OFFENDERS: dict[str, tuple[Callable[[], Request], type[BaseException], str]] = {
     "mask raises": (
-        lambda: Request(_prompt(9), 20, constraint=Raises(3, "allowed", KeyError("rule"))),
+        lambda: Request(safe_tokens(9), 20, constraint=Raises(3, "allowed", KeyError("rule"))),
         KeyError,
         "KeyError: 'rule'",
     ),
     "first mask raises": (
-        lambda: Request(_prompt(9), 20, constraint=Raises(0, "allowed", ConfigError("tools: endless"))),
+        lambda: Request(safe_tokens(9), 20, constraint=Raises(0, "allowed", ConfigError("tools: endless"))),
         ConfigError,
         "tools: endless",
     ),
     "accept raises": (
-        lambda: Request(_prompt(9), 20, constraint=Raises(4, "accept", ConfigError("token 3 is not allowed here"))),
+        lambda: Request(safe_tokens(9), 20, constraint=Raises(4, "accept", ConfigError("token 3 is not allowed here"))),
         ConfigError,
         "token 3 is not allowed here",
     ),
     "library panics": (
-        lambda: Request(_prompt(9), 20, constraint=Raises(2, "finished", Panic("index out of bounds"))),
+        lambda: Request(safe_tokens(9), 20, constraint=Raises(2, "finished", Panic("index out of bounds"))),
         Panic,
         "Panic: index out of bounds",
     ),
     "nothing is allowed": (
-        lambda: Request(_prompt(9), 20, constraint=Raises(5, "nothing", KeyError())),
+        lambda: Request(safe_tokens(9), 20, constraint=Raises(5, "nothing", KeyError())),
         ConfigError,
         "request: its constraint allows no token",
     ),
     "prompt is NaN": (
-        lambda: Request([*_prompt(40), POISON, 3], 20),
+        lambda: Request([*safe_tokens(40), POISON, 3], 20),
         FloatingPointError,
         "FloatingPointError: the model's logits are not finite",
     ),
     "the second token is NaN": (
-        lambda: Request(_prompt(40), 20, temperature=0.0, logit_bias={POISON: 100.0}),
+        lambda: Request(safe_tokens(40), 20, temperature=0.0, logit_bias={POISON: 100.0}),
         FloatingPointError,
         "FloatingPointError: the model's logits are not finite",
     ),
@@ -164,7 +152,7 @@ def test_a_forward_pass_that_fails_for_one_row_fails_that_one(model: K2Model, mo
         return plain(pieces, starts, rows)
 
     monkeypatch.setattr(engine.cached, "read", read)
-    endless = Request(_prompt(3), 5, temperature=0.0, logit_bias={heavy: 100.0})
+    endless = Request(safe_tokens(3), 5, temperature=0.0, logit_bias={heavy: 100.0})
     results, failures = _run(engine, [Request([1, heavy], 5), *neighbours[:3], endless, neighbours[3]])
     assert sorted(failures) == [0, 4]
     assert {str(failure) for failure in failures.values()} == {"RuntimeError: out of memory"}
@@ -184,7 +172,7 @@ def test_generate_raises_for_a_failed_request_and_can_be_used_again(model: K2Mod
 
 @pytest.mark.parametrize("bound", [1, 20, 64, 200, None])
 def test_pieces_of_a_prompt_give_the_same_tokens(model: K2Model, bound: int | None) -> None:
-    requests = [*_neighbours(), Request(_prompt(150, 7), 10, temperature=0.0, logit_bias={POISON: -100.0})]
+    requests = [*_neighbours(), Request(safe_tokens(150, 7), 10, temperature=0.0, logit_bias={POISON: -100.0})]
     whole = [Engine(model, max_batch=1, max_length=200).generate([request])[0] for request in requests]
     engine = Engine(model, max_batch=3, max_length=200, prefill_chunk=16, prefill_tokens=bound)
     pieces = engine.generate(requests)
@@ -195,10 +183,10 @@ def test_pieces_of_a_prompt_give_the_same_tokens(model: K2Model, bound: int | No
 
 def test_others_go_on_while_a_long_prompt_is_read(model: K2Model) -> None:
     engine = Engine(model, max_batch=3, max_length=1024, prefill_chunk=32, prefill_tokens=32)
-    first = engine.submit(Request(_prompt(4, 1), 60, temperature=0.0, logit_bias={POISON: -100.0}))
+    first = engine.submit(Request(safe_tokens(4, 1), 60, temperature=0.0, logit_bias={POISON: -100.0}))
     engine.step()
-    long = engine.submit(Request(_prompt(900, 2), 2, temperature=0.0, logit_bias={POISON: -100.0}))
-    short = engine.submit(Request(_prompt(6, 3), 2, temperature=0.0, logit_bias={POISON: -100.0}))
+    long = engine.submit(Request(safe_tokens(900, 2), 2, temperature=0.0, logit_bias={POISON: -100.0}))
+    short = engine.submit(Request(safe_tokens(6, 3), 2, temperature=0.0, logit_bias={POISON: -100.0}))
     done: dict[int, int] = {}
     counts = []
     for step in range(200):
@@ -218,7 +206,7 @@ def test_a_cancelled_request_leaves_no_work_behind(model: K2Model, when: str) ->
     handles = [engine.submit(request) for request in others]
     for _ in range(6):
         engine.step()
-    long = engine.submit(Request(_prompt(600, 2), 30))
+    long = engine.submit(Request(safe_tokens(600, 2), 30))
     for _ in range({"waiting": 0, "reading": 3, "decoding": 24}[when]):
         handles = [handle for handle in handles if handle not in dict(engine.step())]
     engine.cancel(long)
@@ -233,7 +221,7 @@ def test_a_cancelled_request_leaves_no_work_behind(model: K2Model, when: str) ->
 @pytest.mark.parametrize("left", [0, 1, 2])
 def test_of_equal_prompts_one_may_leave_while_they_are_read(model: K2Model, left: int) -> None:
     requests = [
-        Request(_prompt(300, 5), 8, temperature=1.0, seed=seed, logit_bias={POISON: -100.0}) for seed in range(3)
+        Request(safe_tokens(300, 5), 8, temperature=1.0, seed=seed, logit_bias={POISON: -100.0}) for seed in range(3)
     ]
     alone = [Engine(model, max_batch=1, max_length=400).generate([request])[0].ids for request in requests]
     engine = Engine(model, max_batch=4, max_length=400, prefill_chunk=32, prefill_tokens=32)
@@ -252,7 +240,7 @@ def test_of_equal_prompts_one_may_leave_while_they_are_read(model: K2Model, left
 
 
 def test_prompt_logprobs_do_not_depend_on_pieces_or_on_who_asks(model: K2Model) -> None:
-    prompt = _prompt(150, 7)
+    prompt = safe_tokens(150, 7)
     asked = [Request(prompt, 2, temperature=0.0, prompt_logprobs=top) for top in (2, None, 0, 2)]
     engine = Engine(model, max_batch=4, max_length=200, prefill_chunk=32, prefill_tokens=40)
     results = engine.generate(asked)

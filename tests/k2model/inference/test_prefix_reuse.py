@@ -14,29 +14,14 @@ from k2model.inference.generate import Engine
 from k2model.inference.request import Generated, Request, RequestFailed
 from k2model.model import K2Model
 from kernels.int4 import native
+from tests.k2model.inference.poisoned import POISON, SAFE, poisoned, safe_tokens
 
 torch.set_num_threads(1)
-POISON = 200  # a token whose embedding is NaN
-SAFE = {POISON: -100.0}  # a request that can't sample it
-
-
-def _network(seed: int) -> K2Model:
-    network = K2Model(K2Config.preset("smoke", vocab_size=256, max_position_embeddings=1024), seed=seed)
-    with torch.no_grad():
-        for p in network.parameters():
-            if p.ndim > 1:
-                p.mul_(4.0)
-        network.model.embed_tokens.weight[POISON] = float("nan")
-    return network
 
 
 @pytest.fixture(scope="module")
 def model() -> K2Model:
-    return _network(1)
-
-
-def _tokens(length: int, seed: int) -> list[int]:
-    return torch.randint(0, POISON, (length,), generator=torch.Generator().manual_seed(seed)).tolist()
+    return poisoned(1)
 
 
 def _greedy(prompt: Sequence[int], max_tokens: int = 4, **options: Any) -> Request:
@@ -94,8 +79,8 @@ def test_random_dialogues_get_the_tokens_that_they_get_alone(
         return plain(pieces, starts, rows)
 
     monkeypatch.setattr(engine.cached, "read", read)
-    systems = [_tokens(size, size) for size in (70, 20, 120)]
-    dialogues = [[*rng.choice(systems), *_tokens(rng.randrange(1, 30), 100 + n)] for n in range(9)]
+    systems = [safe_tokens(size, size) for size in (70, 20, 120)]
+    dialogues = [[*rng.choice(systems), *safe_tokens(rng.randrange(1, 30), 100 + n)] for n in range(9)]
     running: dict[int, tuple[int, Request]] = {}
     turns, failed, cancelled, whole = [0] * 9, 0, 0, 0
 
@@ -105,7 +90,7 @@ def test_random_dialogues_get_the_tokens_that_they_get_alone(
         if kind < 0.1:
             request = _greedy(dialogues[n], 8, constraint=Breaks(rng.randrange(4)))
         elif kind < 0.2:
-            request = _greedy([*dialogues[n], POISON, *_tokens(20, n)])
+            request = _greedy([*dialogues[n], POISON, *safe_tokens(20, n)])
         elif kind < 0.3:
             request = _greedy(dialogues[n], 3, prompt_logprobs=0)
         running[engine.submit(request)] = n, request
@@ -126,7 +111,7 @@ def test_random_dialogues_get_the_tokens_that_they_get_alone(
             assert result.ids == _alone(model, request)
             assert len(result.prompt_logprobs) == (0 if request.prompt_logprobs is None else len(request.prompt) - 1)
             whole += len(request.prompt)
-            dialogues[n] = [*dialogues[n], *result.ids, *_tokens(rng.randrange(1, 40), 7 * n + turns[n])]
+            dialogues[n] = [*dialogues[n], *result.ids, *safe_tokens(rng.randrange(1, 40), 7 * n + turns[n])]
             turns[n] += 1
             if turns[n] < 5 and len(dialogues[n]) < 900:
                 ask(n)
@@ -146,7 +131,7 @@ def test_random_dialogues_get_the_tokens_that_they_get_alone(
 
 def test_each_turn_of_a_dialogue_reads_what_is_new(model: K2Model) -> None:
     engine = _engine(model, 2)
-    dialogue = _tokens(100, 1)
+    dialogue = safe_tokens(100, 1)
     for turn in range(4):
         read, reused = engine.read, engine.reused
         (result,) = engine.generate([_greedy(dialogue, 10)])
@@ -154,7 +139,7 @@ def test_each_turn_of_a_dialogue_reads_what_is_new(model: K2Model) -> None:
         new = 10 + 30 if turn else 100  # the answer before, which was not read yet, and what follows it
         assert (engine.read - read, engine.reused - reused) == (new, len(dialogue) - new)
         assert result.cached_tokens == len(dialogue) - new
-        dialogue = [*dialogue, *result.ids, *_tokens(30, turn)]
+        dialogue = [*dialogue, *result.ids, *safe_tokens(30, turn)]
 
 
 @pytest.mark.skipif(native.isa() == "torch", reason="no kernels for this machine")
@@ -163,21 +148,21 @@ def test_in_bfloat16_no_answer_depends_on_what_was_decoded_before() -> None:
     config = K2Config.preset("laptop", vocab_size=256, num_hidden_layers=3, max_position_embeddings=1024)
     network = prepare(to_bfloat16(K2Model(config, seed=1)).eval())
     reusing, plain = (Engine(network, max_batch=1, prefill_chunk=256, reuse_prefixes=reuse) for reuse in (True, False))
-    dialogue = _tokens(300, 1)
+    dialogue = safe_tokens(300, 1)
     for turn in range(5):
         (with_it,), (without,) = (engine.generate([_greedy(dialogue, 20)]) for engine in (reusing, plain))
         assert with_it.ids == without.ids
         assert with_it.logprobs == pytest.approx(without.logprobs, abs=5e-5)  # otherwise up to 2e-3
-        dialogue = [*dialogue, *with_it.ids, *_tokens(20, turn)]
+        dialogue = [*dialogue, *with_it.ids, *safe_tokens(20, turn)]
     assert reusing.read < plain.read / 3
 
 
 def test_a_prompt_again_reads_its_last_token(model: K2Model) -> None:
     engine = _engine(model, 2)
-    first, again = (engine.generate([_greedy(_tokens(60, 2), 6)])[0] for _ in range(2))
+    first, again = (engine.generate([_greedy(safe_tokens(60, 2), 6)])[0] for _ in range(2))
     assert first.ids == again.ids
     assert (first.cached_tokens, again.cached_tokens, engine.read) == (0, 59, 61)
-    (scored,) = engine.generate([_greedy(_tokens(60, 2), 6, prompt_logprobs=1)])
+    (scored,) = engine.generate([_greedy(safe_tokens(60, 2), 6, prompt_logprobs=1)])
     assert scored.ids == first.ids and len(scored.prompt_logprobs) == 59
     assert (scored.cached_tokens, engine.read) == (0, 121)
 
@@ -185,31 +170,31 @@ def test_a_prompt_again_reads_its_last_token(model: K2Model) -> None:
 def test_dialogues_in_turns_keep_their_rows(model: K2Model) -> None:
     """As many dialogues as rows: each finds its own history, although the last tokens are other ones each time."""
     engine = _engine(model, 4)
-    dialogues = [[*_tokens(50, 1), *_tokens(40, 10 + n)] for n in range(4)]
+    dialogues = [[*safe_tokens(50, 1), *safe_tokens(40, 10 + n)] for n in range(4)]
     for turn in range(3):
         before = engine.read
         results = engine.generate([_greedy(ids, 20) for ids in dialogues])
         if turn:
             assert engine.read - before == 4 * 25
-        dialogues = [[*ids[:-5], *_tokens(25, 100 * turn + n)] for n, ids in enumerate(dialogues)]
+        dialogues = [[*ids[:-5], *safe_tokens(25, 100 * turn + n)] for n, ids in enumerate(dialogues)]
     assert len(results) == 4
 
 
 def test_without_the_option_nothing_is_reused(model: K2Model) -> None:
     engine = Engine(model, max_batch=2)
     for _ in range(2):
-        engine.generate([_greedy(_tokens(60, 2))])
-    engine.generate([_greedy([*_tokens(60, 2), token]) for token in (1, 2)])
+        engine.generate([_greedy(safe_tokens(60, 2))])
+    engine.generate([_greedy([*safe_tokens(60, 2), token]) for token in (1, 2)])
     assert (engine.read, engine.reused) == (120 + 2 * 61, 0)
 
 
 @pytest.mark.parametrize("bound", [None, 32])
 def test_a_shared_prefix_is_read_once_while_others_go_on(model: K2Model, bound: int | None) -> None:
-    shared = _tokens(300, 1)
-    asked = [_greedy([*shared, *_tokens(20, 10 + n)], 5) for n in range(8)]
+    shared = safe_tokens(300, 1)
+    asked = [_greedy([*shared, *safe_tokens(20, 10 + n)], 5) for n in range(8)]
     engine = _engine(model, 12, bound)
     siblings = [engine.submit(request) for request in asked]
-    other = engine.submit(_greedy(_tokens(10, 3), 5))
+    other = engine.submit(_greedy(safe_tokens(10, 3), 5))
     done = dict(engine.step())
     assert other in engine.partial()
     assert [slot.handle for slot in engine.waiting] == siblings[1:]
@@ -223,9 +208,9 @@ def test_a_shared_prefix_is_read_once_while_others_go_on(model: K2Model, bound: 
 def test_what_is_shared_is_enough_to_go_on(model: K2Model) -> None:
     """A sibling enters as soon as the prefix is read, before the rest of the prompt that it waits for."""
     engine = _engine(model, 3, 32)
-    shared = _tokens(64, 1)
-    long = engine.submit(_greedy([*shared, *_tokens(500, 2)], 1))
-    short = engine.submit(_greedy([*shared, *_tokens(5, 3)], 2))
+    shared = safe_tokens(64, 1)
+    long = engine.submit(_greedy([*shared, *safe_tokens(500, 2)], 1))
+    short = engine.submit(_greedy([*shared, *safe_tokens(5, 3)], 2))
     done: list[int] = []
     while len(done) < 2:
         done += [handle for handle, _ in engine.step()]
@@ -236,8 +221,8 @@ def test_what_is_shared_is_enough_to_go_on(model: K2Model) -> None:
 @pytest.mark.parametrize("steps", [1, 3])
 def test_whoever_waits_goes_on_when_the_first_one_leaves(model: K2Model, steps: int) -> None:
     engine = _engine(model, 4, 32)
-    shared = _tokens(200, 1)
-    asked = [_greedy([*shared, *_tokens(9, 10 + n)]) for n in range(3)]
+    shared = safe_tokens(200, 1)
+    asked = [_greedy([*shared, *safe_tokens(9, 10 + n)]) for n in range(3)]
     first, *others = [engine.submit(request) for request in asked]
     for _ in range(steps):
         engine.step()
@@ -252,8 +237,8 @@ def test_whoever_waits_goes_on_when_the_first_one_leaves(model: K2Model, steps: 
 def test_whoever_waits_goes_on_when_another_reads_on(model: K2Model) -> None:
     """Of two who asked the same the first leaves, after it has read more than the third waits for."""
     engine = _engine(model, 3, 32)
-    shared = _tokens(200, 1)
-    first, second = (engine.submit(_greedy([*shared, *_tokens(100, 2)])) for _ in range(2))
+    shared = safe_tokens(200, 1)
+    first, second = (engine.submit(_greedy([*shared, *safe_tokens(100, 2)])) for _ in range(2))
     third = engine.submit(_greedy([*shared, 5, 6]))
     for _ in range(7):
         engine.step()
@@ -268,7 +253,7 @@ def test_whoever_waits_goes_on_when_another_reads_on(model: K2Model) -> None:
 
 def test_only_those_who_came_before_are_waited_for(model: K2Model) -> None:
     engine = _engine(model, 4, 32)
-    shared = _tokens(200, 1)
+    shared = safe_tokens(200, 1)
     first = engine.submit(_greedy([*shared, 1, 2]))
     second = engine.submit(_greedy([*shared, 3, 4]))
     third = engine.submit(_greedy([*shared, 5, 6], prompt_logprobs=0))  # it reuses nothing, so it does not wait
@@ -282,7 +267,7 @@ def test_only_those_who_came_before_are_waited_for(model: K2Model) -> None:
 
 def test_equal_prompts_are_read_together_and_counted(model: K2Model) -> None:
     engine = _engine(model, 3)
-    prompt = _tokens(50, 1)
+    prompt = safe_tokens(50, 1)
     first, second = engine.generate([Request(prompt, 5, seed=seed, logit_bias=SAFE) for seed in (1, 2)])
     assert (first.cached_tokens, second.cached_tokens) == (0, 50)
     assert (engine.read, engine.reused) == (50, 50)
@@ -290,7 +275,7 @@ def test_equal_prompts_are_read_together_and_counted(model: K2Model) -> None:
 
 def test_what_failed_is_not_reused(model: K2Model) -> None:
     engine = _engine(model, 1)
-    prompt = _tokens(60, 1)
+    prompt = safe_tokens(60, 1)
     with pytest.raises(RequestFailed, match="not finite"):
         engine.generate([_greedy([*prompt, POISON])])
     assert engine.read == 61
@@ -302,8 +287,8 @@ def test_what_failed_is_not_reused(model: K2Model) -> None:
 def test_a_prompt_that_is_not_finite_fails_alone_with_what_it_shares(model: K2Model) -> None:
     """Its last token spoils all positions of its last piece, of which half belong to the shared prefix."""
     engine = _engine(model, 3, 32)
-    shared = _tokens(80, 1)
-    handles = [engine.submit(_greedy([*shared, token, *_tokens(40, 2)])) for token in (POISON, 5)]
+    shared = safe_tokens(80, 1)
+    handles = [engine.submit(_greedy([*shared, token, *safe_tokens(40, 2)])) for token in (POISON, 5)]
     failed: list[int] = []
     done: dict[int, Generated] = {}
     while engine.busy:
@@ -312,14 +297,14 @@ def test_a_prompt_that_is_not_finite_fails_alone_with_what_it_shares(model: K2Mo
         except RequestFailed as failure:
             failed.append(failure.handle)
     assert failed == handles[:1]
-    assert done[handles[1]].ids == _alone(model, _greedy([*shared, 5, *_tokens(40, 2)]))
+    assert done[handles[1]].ids == _alone(model, _greedy([*shared, 5, *safe_tokens(40, 2)]))
     assert bool(engine.cached.cache_LSTX.isfinite().all())
 
 
 @pytest.mark.parametrize("steps", [2, 40])
 def test_what_was_cancelled_is_reused_as_far_as_it_came(model: K2Model, steps: int) -> None:
     engine = _engine(model, 1, 16, 16)
-    prompt = _tokens(160, 1)
+    prompt = safe_tokens(160, 1)
     handle = engine.submit(_greedy(prompt, 100))
     for _ in range(steps):
         engine.step()
@@ -333,27 +318,27 @@ def test_what_was_cancelled_is_reused_as_far_as_it_came(model: K2Model, steps: i
 
 
 def test_prefixes_of_old_weights_are_not_reused() -> None:
-    model, request = _network(1), _greedy(_tokens(90, 1), 12)
+    model, request = poisoned(1), _greedy(safe_tokens(90, 1), 12)
     engine = _engine(model, 2)
     (before,) = engine.generate([request])
-    model.load_state_dict(_network(2).state_dict())
+    model.load_state_dict(poisoned(2).state_dict())
     expected = _alone(model, request)
     assert expected != before.ids
     engine.forget()
     (after,) = engine.generate([request])
     assert (after.ids, after.cached_tokens) == (expected, 0)
-    model.load_state_dict(_network(1).state_dict())
+    model.load_state_dict(poisoned(1).state_dict())
     (stale,) = engine.generate([request])  # nobody said so
     assert stale.ids != before.ids
 
 
 def test_what_has_begun_is_not_forgotten(model: K2Model) -> None:
     engine = _engine(model, 2)
-    handle = engine.submit(_greedy(_tokens(20, 1), 50))
+    handle = engine.submit(_greedy(safe_tokens(20, 1), 50))
     engine.step()
     with pytest.raises(RuntimeError, match="1 requests have begun"):
         engine.forget()
     engine.cancel(handle)
     engine.forget()
-    (result,) = engine.generate([_greedy(_tokens(20, 1))])
+    (result,) = engine.generate([_greedy(safe_tokens(20, 1))])
     assert result.cached_tokens == 0
