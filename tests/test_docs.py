@@ -95,6 +95,7 @@ PROOF = {
     r"python -m experiments\.pretraining": (
         "tests/experiments/test_pretraining.py::test_an_experiments_arms_and_seeds_are_children_of_one_parent"
     ),
+    r"python -m experiments\.fidelity.*": "tests/experiments/test_fidelity.py::test_a_judge_is_compared_with_the_check",
     r"python -m experiments\.rephrase": (
         "tests/test_pipeline.py::test_the_rephrasing_experiment_leaves_an_arm_per_seed_in_mlflow"
     ),

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
 
+from agents.rephrase.slots import FRAMING_STEMS, items, replaced_words
 from agents.rephrase.text import (
-    FRAMING,
     Word,
     contrasts,
     flat,
@@ -21,13 +21,11 @@ from agents.rephrase.text import (
     is_question,
     name_tokens,
     sentences,
-    stem,
     without_speakers,
     words,
 )
 from agents.rephrase.turned import turned
 
-FRAMING_STEMS = frozenset(stem(word) for word in FRAMING)
 SHARED_WEIGHT = 0.25  # of a word that several source sentences have: it doesn't show that this one was kept
 COPY_N = 5
 LOOP_N = 4
@@ -44,6 +42,7 @@ class Thresholds:
     support: of the worst statement: share of its content words in the source.
     unsupported_run: content words in a row that the source doesn't have.
     similarity: cosine of content-word counts.
+    turned: facts turned around that are borne. replaced: new words in the place of lost ones, a synonym or not.
     copied: share of the statements' 5-grams that stand in the source. repeats: share of 4-grams said before.
     min_length, max_length: in words, relative to the source.
     """
@@ -55,6 +54,8 @@ class Thresholds:
     coverage: float = 0.7
     support: float = 0.5
     unsupported_run: int = 2
+    turned: int = 0
+    replaced: int = 0
     similarity: float = 0.6
     copied: float = 0.8
     repeats: float = 0.15
@@ -64,7 +65,7 @@ class Thresholds:
 
 @dataclass(frozen=True)
 class Fidelity:
-    """The scores of one rephrasing; the names are those of `Thresholds`, `turned` counts facts turned around."""
+    """The scores of one rephrasing; the names are those of `Thresholds`."""
 
     names: float
     numbers: float
@@ -74,6 +75,7 @@ class Fidelity:
     support: float
     unsupported_run: int
     turned: int
+    replaced: int
     similarity: float
     copied: float
     repeats: float
@@ -87,7 +89,8 @@ class Fidelity:
             ("new name", self.new_names > t.new_names),
             ("number lost", self.numbers < t.numbers),
             ("name lost", self.names < t.names),
-            ("turned around", self.turned > 0),
+            ("turned around", self.turned > t.turned),
+            ("word replaced", self.replaced > t.replaced),
             ("sentence dropped", self.coverage < t.coverage),
             ("invented", self.support < t.support or self.unsupported_run > t.unsupported_run),
             ("length", not t.min_length <= self.length <= t.max_length),
@@ -131,6 +134,7 @@ def fidelity(source: str, output: str, title: str = "", background: str = "") ->
         support=min((_support(w, known) for w in spoken), default=float(bool(out))),
         unsupported_run=max((_run(tokens, known) for tokens in out), default=0),
         turned=turned(src, statements, known | labels, {part for w in words(title, names) for part in name_tokens(w)}),
+        replaced=replaced_words(src, statements, known | labels),
         similarity=_cosine(src_all, out_all),
         copied=_copied(src_all, flat(statements)),
         repeats=_repeats(out_all),
@@ -194,26 +198,7 @@ def _coverage(sentence: Sequence[Word], src: Sequence[Sequence[Word]], out: Sequ
 def _keeps_items(src: Sequence[Sequence[Word]], out: Sequence[Word]) -> bool:
     """Whether every item of the source's enumerations, such as `quartz, feldspar and mica`, is said."""
     out_stems = {w.stem for w in out}
-    return all(item in out_stems for tokens in src for item in _items(tokens))
-
-
-def _items(tokens: Sequence[Word]) -> set[str]:
-    """Stems of single content words that stand between commas and `and`, three of them or more."""
-    spelt = [w for w in tokens if w.content or w.joint or not w.stem]
-    items: set[str] = set()
-    run: list[str] = []
-    for index, w in enumerate(spelt):
-        after = spelt[index + 1] if index + 1 < len(spelt) else None
-        if w.joint and (w.text == "," or w.stem in {"and", "or"}):
-            continue
-        listed = w.content and after is not None and after.joint and (after.text == "," or after.stem in {"and", "or"})
-        if listed:
-            run.append(w.stem)
-            continue
-        if w.content and len(run) >= 2 and spelt[index - 1].stem in {"and", "or"}:
-            items |= {*run, w.stem}
-        run = []
-    return items
+    return all(item in out_stems for tokens in src for item in items(tokens))
 
 
 def _says(tokens: Sequence[Word], text: str) -> bool:

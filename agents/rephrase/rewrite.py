@@ -6,12 +6,13 @@ that is faithful stays, and the chunks are stitched together again.
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from agents.chat.protocol import ChatAnswer, ChatClient, ChatRefusal, ChatRequest, Message
 from agents.rephrase.fidelity import Fidelity, Thresholds, fidelity
-from agents.rephrase.styles import PERSPECTIVES, STYLES, Style, ask, assemble, shots
+from agents.rephrase.styles import PERSPECTIVES, STYLES, Style, ask, assemble, free_task, shots, stitch
 from agents.rephrase.text import n_tokens, sentences
 
 REFUSED = "refused"  # why there is no candidate at all
@@ -21,6 +22,12 @@ FRONT = re.compile(
     r" [^,.;:()]{3,40}?)(?=[,.;]|$)"
 )
 
+ANY = 10**6
+# What a judge is asked for; words tell it of close paraphrases alone (docs/evidence/rephrase.md).
+LEFT_TO_A_JUDGE: dict[str, Any] = {
+    "coverage": 0.0, "support": 0.0, "unsupported_run": ANY, "turned": ANY, "replaced": ANY, "similarity": 0.0,
+}  # fmt: skip
+ACROSS_LANGUAGES: dict[str, Any] = {"names": 0.0, "new_names": ANY, "copied": 1.0}
 YEAR = re.compile(r"\b(?:1\d{3}|20\d{2})\b")
 
 
@@ -34,7 +41,8 @@ class RewriteOptions:
         candidates: answers per chunk; the first is greedy.
         temperature: of the other candidates.
         min_reworded: share of a document's chunks that must have an accepted wording; the others keep the source's.
-        chunk: what a reworded chunk must reach. document: what the stitched text must reach.
+        judged: a judge has the last word on meaning; the check keeps names, numbers, copies, loops and lengths.
+    chunk: what a reworded chunk must reach. document: what the stitched text must reach.
     """
 
     excerpt_tokens: int = 4096
@@ -42,13 +50,23 @@ class RewriteOptions:
     candidates: int = 3
     temperature: float = 0.7
     min_reworded: float = 0.5
+    free: bool = False
+    judged: bool = False
     chunk: Thresholds = field(default_factory=Thresholds)
     document: Thresholds = field(default_factory=Thresholds)
+
+    def bars(self, t: Thresholds, job: "RewriteJob") -> Thresholds:
+        """What of the thresholds is for the check to decide."""
+        across = ACROSS_LANGUAGES if job.foreign else {}
+        return replace(t, **across, **(LEFT_TO_A_JUDGE if self.judged else {}))
 
 
 @dataclass(frozen=True)
 class RewriteJob:
-    """One document in one cell of the grid. `seed` is the root of its candidates' seeds."""
+    """One document in one cell of the grid. `seed` is the root of its candidates' seeds.
+
+    foreign: the text is in another language and becomes English: of the scores those of numbers alone say anything.
+    """
 
     doc_id: str
     title: str
@@ -57,6 +75,7 @@ class RewriteJob:
     perspective: str
     version: int
     seed: int
+    foreign: bool = False
 
 
 @dataclass(frozen=True)
@@ -70,7 +89,10 @@ class Candidate:
 
 @dataclass
 class Rephrasing:
-    """A finished job: the stitched text, its scores, and for each chunk the candidate that stayed (−1: the source)."""
+    """A finished job: the stitched text, its scores, and for each chunk the candidate that stayed (−1: the source).
+
+    judged: what a judge found `lost` and `new`; empty where none was asked.
+    """
 
     job: RewriteJob
     text: str
@@ -78,6 +100,7 @@ class Rephrasing:
     reason: str
     chosen: list[int]
     candidates: list[Candidate]
+    judged: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @property
     def accepted(self) -> bool:
@@ -171,7 +194,7 @@ def _requests(work: _Work, options: RewriteOptions) -> list[tuple[ChatRequest, s
     position = work.position()
     assert position is not None
     job, style, perspective = work.job, STYLES[work.job.style], PERSPECTIVES[work.job.perspective]
-    shared = shots(style)
+    shared = _free_head(job) if options.free else shots(style)
     chunks = work.excerpts[position[0]]
     chunk = chunks[position[1]]
     done = work.parts[len(work.parts) - position[1] :]
@@ -182,6 +205,21 @@ def _requests(work: _Work, options: RewriteOptions) -> list[tuple[ChatRequest, s
             dialog.append({"role": "assistant", "content": wording})
     excerpt = " ".join(chunks) if len(chunks) > 1 else ""
     dialog.append({"role": "user", "content": ask(perspective, job.title, chunk, excerpt)})
+    if options.free:
+        return [
+            (
+                ChatRequest(
+                    tuple(dialog),
+                    max_tokens=4 * n_tokens(chunk) + 64,
+                    temperature=options.temperature if k else 0.0,
+                    top_p=0.95,
+                    seed=_seed(job.seed, len(work.parts), k),
+                    shared=len(shared),
+                ),
+                "",
+            )
+            for k in range(options.candidates)
+        ]
     openings = _openings(style, chunk, job.title)
     heading = style.kind == "frame" and style.max_words <= HEADING_WORDS
     requests = []
@@ -224,6 +262,11 @@ def _question_words(chunk: str) -> list[str]:
     return [*openings, "Which", "How"]
 
 
+def _free_head(job: RewriteJob) -> tuple[Message, ...]:
+    task = free_task(STYLES[job.style], PERSPECTIVES[job.perspective], foreign=job.foreign)
+    return ({"role": "system", "content": task},)
+
+
 def _seed(*names: int) -> int:
     return int.from_bytes(hashlib.sha256(repr(names).encode()).digest()[:8], "big") >> 1
 
@@ -237,14 +280,14 @@ def _choose(work: _Work, wordings: Sequence[str | None], options: RewriteOptions
     chunk, excerpt = chunks[position[1]], " ".join(chunks)
     used = {wording for wording, _ in work.parts if wording}
     best, best_value = -1, float("-inf")
-    tidy = [_tidy(wording or "", style) for wording in wordings]
+    tidy = [(wording or "").strip() if options.free else _tidy(wording or "", style) for wording in wordings]
     for k, wording in enumerate(tidy):
         if wordings[k] is None:
             work.candidates.append(Candidate(chunk, "", REFUSED))
             continue
-        if style.kind == "rewrite":
-            scores = fidelity(chunk, wording, job.title)
-            reason = scores.reason(options.chunk)
+        if options.free or style.kind == "rewrite":
+            scores = fidelity(chunk, wording, job.title, excerpt if options.free else "")
+            reason = scores.reason(options.bars(options.chunk, job))
             value = scores.coverage + scores.support - scores.copied
         else:
             reason = frame_reason(wording, style, chunk, job.title, excerpt)
@@ -295,7 +338,11 @@ def frame_reason(wording: str, style: Style, chunk: str, title: str, excerpt: st
 
 def _finish(work: _Work, options: RewriteOptions) -> Rephrasing:
     """Stitches the chunks and scores the whole against its source."""
-    text = assemble(STYLES[work.job.style], PERSPECTIVES[work.job.perspective], work.job.title, work.parts)
+    style = STYLES[work.job.style]
+    if options.free:
+        text = stitch(style, work.job.title, work.parts)
+    else:
+        text = assemble(style, PERSPECTIVES[work.job.perspective], work.job.title, work.parts)
     scores, reason = verdict(work.job, text, sum(k >= 0 for k in work.chosen) / max(1, len(work.chosen)), options)
     if work.candidates and all(candidate.reason == REFUSED for candidate in work.candidates):
         reason = REFUSED
@@ -305,8 +352,10 @@ def _finish(work: _Work, options: RewriteOptions) -> Rephrasing:
 def verdict(job: RewriteJob, text: str, reworded: float, options: RewriteOptions) -> tuple[Fidelity, str]:
     """Scores of a stitched text, of whose chunks the share `reworded` has a wording, and why it is rejected, or ''."""
     scores = fidelity(job.text, text, job.title)
-    thresholds = options.document
-    if STYLES[job.style].kind == "frame":  # the chunks' own sentences stand beside words of the form, checked before
+    thresholds = options.bars(options.document, job)
+    if STYLES[job.style].kind == "frame" and options.free:  # a form's own words
+        thresholds = replace(thresholds, max_length=2 * thresholds.max_length)
+    elif STYLES[job.style].kind == "frame":  # the chunks' own sentences stand beside words of the form, checked before
         thresholds = replace(thresholds, copied=1.0, support=0.0, max_length=2 * thresholds.max_length)
     return scores, "too little reworded" if reworded < options.min_reworded else scores.reason(thresholds)
 

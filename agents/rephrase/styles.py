@@ -1,11 +1,13 @@
-"""The prompt grid: style × perspective, with worked examples for a small teacher.
+"""The prompt grid: style × perspective, framed for a small teacher, free for a capable one.
 
-A `rewrite` style has the teacher reword each chunk. A `frame` style has it word a question or a heading for each
-chunk, beside which the chunk's own sentences stand: structured forms teach more than plain paraphrase, and the facts
-in them can't drift.
+Framed, a `rewrite` style has the teacher reword each chunk after worked examples. A `frame` style has it word a
+question or a heading for each chunk, beside which the chunk's own sentences stand: structured forms teach more than
+plain paraphrase, and the facts in them can't drift. Free, the teacher writes each chunk anew in the style's register
+(Kimi K2 §2.2), and nothing of the source's wording stands.
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -30,12 +32,17 @@ class Perspective:
 
 @dataclass(frozen=True)
 class Style:
-    """What the teacher writes for a chunk (`task`, with worked `answers` to `EXAMPLES`) and how it is assembled."""
+    """What the teacher writes for a chunk and how it is assembled.
+
+    task: framed, with worked `answers` to `EXAMPLES`. free: what the passage becomes; `joint` stands between chunks.
+    """
 
     name: str
     kind: Literal["rewrite", "frame"]
     task: str
     answers: tuple[str, ...]
+    free: str
+    joint: str = "\n"
     max_words: int = 0
 
 
@@ -94,17 +101,48 @@ STYLES = {
             "rewrite",
             "You say the same in other words, in another order. Keep every name, number and date. Add nothing.",
             _REWORDED,
+            "flowing prose in other words; the order of the sentences is yours",
+            " ",
         ),
-        Style("faq", "frame", "You write the question that the passage answers.", _QUESTIONS, 18),
-        Style("dialogue", "frame", "You ask the short question that the passage answers.", _QUESTIONS, 18),
-        Style("table", "frame", "You name in two to five words what the passage is about.", _HEADINGS, 7),
-        Style("tutorial", "frame", "You write the heading of the passage, in two to five words.", _HEADINGS, 7),
+        Style(
+            "faq",
+            "frame",
+            "You write the question that the passage answers.",
+            _QUESTIONS,
+            "questions and full answers, each question on a line after `Q: `, its answer on the next after `A: `",
+            max_words=18,
+        ),
+        Style(
+            "dialogue",
+            "frame",
+            "You ask the short question that the passage answers.",
+            _QUESTIONS,
+            "a conversation of two people, a line for each turn, after `{asks}: ` and `{answers}: `",
+            max_words=18,
+        ),
+        Style(
+            "table",
+            "frame",
+            "You name in two to five words what the passage is about.",
+            _HEADINGS,
+            "rows of a Markdown table, `| topic | fact |`, the fact a full sentence, without a line above them",
+            max_words=7,
+        ),
+        Style(
+            "tutorial",
+            "frame",
+            "You write the heading of the passage, in two to five words.",
+            _HEADINGS,
+            "a part of a lesson: a heading after `## `, then plain sentences that lead from one thing to the next",
+            max_words=7,
+        ),
         Style(
             "learning_note",
             "frame",
             "You write what a student should learn from the passage as a short heading, in two to five words.",
             _HEADINGS,
-            7,
+            "a student's notes, a line for each after `- `, in your own words, every step of a derivation in order",
+            max_words=7,
         ),
     )
 }
@@ -126,14 +164,39 @@ def shots(style: Style) -> tuple[Message, ...]:
     return tuple(messages)
 
 
+def free_task(style: Style, perspective: Perspective, *, foreign: bool) -> str:
+    """What a capable teacher is told: the register and the reader, and that every fact stays."""
+    form = style.free.format(asks=perspective.asks, answers=perspective.answers)
+    translated = " The text is in another language; you write English." if foreign else ""
+    return (
+        f"You rewrite passages of a text for {perspective.voice}.{translated} Each passage becomes {form}. Say every "
+        "fact of the passage, with its names, numbers, units and dates, with every negation, comparison and direction, "
+        "and with who did what to whom. Add no fact, also none that you know. Do not repeat what earlier passages said."
+        " Use words and sentences of your own: no more than four words in a row from the passage, names and numbers "
+        "aside. Answer with the rewritten passage alone."
+    )
+
+
 def ask(perspective: Perspective, topic: str, passage: str, excerpt: str = "") -> str:
     """The user's turn: for whom it is, and the passage; the excerpt is what the passage stands in."""
     text = f"Text: {excerpt}\n" if excerpt else ""
     return f"{text}For: {perspective.voice}\nTopic: {topic}\nPassage: {passage}"
 
 
+def stitch(style: Style, title: str, parts: Sequence[tuple[str, str]]) -> str:
+    """One text out of freely written chunks; where a chunk has no faithful wording its own sentences stand."""
+    heads = {
+        "table": f"{title}\n\n| Topic | Fact |\n|---|---|\n",
+        "tutorial": f"# {title}\n",
+        "learning_note": f"Notes: {title}\n",
+    }
+    plain = {"table": "| {title} | {chunk} |", "learning_note": "- {chunk}"}.get(style.name, "{chunk}")
+    body = style.joint.join(wording or plain.format(title=title, chunk=chunk) for wording, chunk in parts)
+    return heads.get(style.name, "") + body
+
+
 def assemble(style: Style, perspective: Perspective, title: str, parts: list[tuple[str, str]]) -> str:
-    """One text out of (wording, chunk) pairs; an empty wording goes on under the one before."""
+    """One text out of framed (wording, chunk) pairs; an empty wording goes on under the one before."""
     if style.kind == "rewrite":
         return " ".join(wording or chunk for wording, chunk in parts)
     groups: list[tuple[str, list[str]]] = []

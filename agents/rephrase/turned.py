@@ -2,7 +2,12 @@
 
 from collections.abc import Sequence
 
+from agents.rephrase.slots import aligned_to, clauses, swapped_words
 from agents.rephrase.text import Word, contrasts, flat, is_key, name_tokens, negations
+
+MONTHS = frozenset(
+    "January February March April May June July August September October November December".split()
+)  # names by their capital, but numbers guard dates
 
 
 def turned(
@@ -13,7 +18,7 @@ def turned(
     turned = sum(_contradicts(w, source_words) for statement in statements for w in statement if w.stem not in known)
     turned += abs(sum(map(negations, src)) - sum(map(negations, statements)))
     for statement in statements:
-        aligned = _aligned(statement, src)
+        aligned = aligned_to(statement, src)
         here = {w.number for w in flat(aligned) if w.number}
         there = title | {part for w in flat(aligned) for part in name_tokens(w)}
         turned += sum(bool(w.number) and w.number not in here for w in statement)
@@ -21,6 +26,7 @@ def turned(
         turned += _swapped(flat(aligned), list(statement), {w.number for w in statement if w.number})
         turned += _names_swapped(flat(aligned), list(statement)) + _denies_the_other(flat(aligned), list(statement))
         turned += _roles_turned(flat(aligned), list(statement))
+        turned += sum(swapped_words(sentence, statement) for sentence in aligned)
         turned += len(_directions(statement) & {(to, start) for start, to in _directions(flat(aligned))})
     return turned
 
@@ -30,15 +36,6 @@ def _contradicts(word: Word, source_words: set[str]) -> bool:
     low = word.text.lower()
     other = {"before": "after", "after": "before"}.get(low)
     return contrasts(word) and (other is None or other in source_words)
-
-
-def _aligned(statement: Sequence[Word], src: Sequence[Sequence[Word]]) -> list[Sequence[Word]]:
-    """The source sentences that a statement rewords: the one it shares most words with, and those it says in full."""
-    stems = {w.stem for w in statement if w.content}
-    overlap = [len(stems & {w.stem for w in sentence if w.content}) for sentence in src]
-    best = max(overlap, default=0)
-    size = [len({w.stem for w in sentence if w.content}) for sentence in src]
-    return [sentence for sentence, n, of in zip(src, overlap, size, strict=True) if n == best or (of and n / of >= 0.6)]
 
 
 def _swapped(src: Sequence[Word], out: Sequence[Word], values: set[str]) -> int:
@@ -55,23 +52,8 @@ def _swapped(src: Sequence[Word], out: Sequence[Word], values: set[str]) -> int:
     return count + _reversed_ranges(src, out)
 
 
-def _clauses(tokens: Sequence[Word]) -> list[list[Word]]:
-    """Parts of a sentence; a comma or a conjunction between two names doesn't end one."""
-    clauses: list[list[Word]] = [[]]
-    for index, w in enumerate(tokens):
-        before = next((word for word in tokens[index - 1 :: -1] if word.stem), None) if index else None
-        after = next((word for word in tokens[index + 1 :] if word.content), None)
-        listing = w.text == "," or w.stem in {"and", "or"}
-        between = listing and before is not None and before.name and after is not None and after.name
-        if w.joint and not between:
-            clauses.append([])
-        else:
-            clauses[-1].append(w)
-    return clauses
-
-
 def _swappable(word: Word) -> bool:
-    return word.name or contrasts(word)
+    return (word.name and word.text not in MONTHS) or contrasts(word)
 
 
 def _names_swapped(src: Sequence[Word], out: Sequence[Word]) -> int:
@@ -79,7 +61,7 @@ def _names_swapped(src: Sequence[Word], out: Sequence[Word]) -> int:
 
     def contexts(tokens: Sequence[Word]) -> dict[str, set[str]]:
         near: dict[str, set[str]] = {}
-        for clause in _clauses(tokens):
+        for clause in clauses(tokens):
             plain = {w.stem for w in clause if w.content and not _swappable(w)}
             for w in clause:
                 if _swappable(w):
@@ -93,8 +75,9 @@ def _names_swapped(src: Sequence[Word], out: Sequence[Word]) -> int:
         for b in both[i + 1 :]:
             of_a, of_b = there[a] - there[b], there[b] - there[a]
             straight = len(here[a] & of_a) + len(here[b] & of_b)
-            crossed = len(here[a] & of_b) + len(here[b] & of_a)
-            count += bool(of_a and of_b) and crossed > straight and (straight == 0 or crossed > straight + 1)
+            a_moved, b_moved = len(here[a] & of_b), len(here[b] & of_a)
+            crossed = a_moved + b_moved if a_moved and b_moved else 0
+            count += crossed > straight and (straight == 0 or crossed > straight + 1)
     return count
 
 
@@ -146,7 +129,7 @@ def _denies_the_other(src: Sequence[Word], out: Sequence[Word]) -> int:
     def parts(tokens: Sequence[Word]) -> tuple[set[str], set[str]]:
         denied: set[str] = set()
         affirmed: set[str] = set()
-        for clause in _clauses(tokens):
+        for clause in clauses(tokens):
             (denied if negations(clause) else affirmed).update(w.stem for w in clause if w.content)
         return denied - affirmed, affirmed - denied
 

@@ -36,6 +36,7 @@ REPHRASED = pa.schema(
         pa.field("candidates", pa.int32(), nullable=False),
         pa.field("candidates_passed", pa.int32(), nullable=False),
         pa.field("lineage", pa.string(), nullable=False),
+        pa.field("judge", pa.string(), nullable=False),
         *(
             pa.field(f"score_{name}", pa.float64(), nullable=False)
             for name in (
@@ -47,6 +48,7 @@ REPHRASED = pa.schema(
                 "support",
                 "unsupported_run",
                 "turned",
+                "replaced",
                 "similarity",
                 "copied",
                 "repeats",

@@ -1,6 +1,6 @@
 """`rephrase` in params.yaml."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -24,6 +24,8 @@ class FidelityParams(Section):
     coverage: float = Field(ge=0, le=1)
     support: float = Field(ge=0, le=1)
     unsupported_run: int = Field(ge=0)
+    turned: int = Field(ge=0)
+    replaced: int = Field(ge=0)
     similarity: float = Field(ge=0, le=1)
     copied: float = Field(ge=0, le=1)
     repeats: float = Field(ge=0, le=1)
@@ -35,13 +37,17 @@ class FidelityParams(Section):
 
 
 class RephraseParams(Section):
-    """Style- and perspective-diverse, chunk-wise autoregressive rephrasing."""
+    """Style- and perspective-diverse, chunk-wise autoregressive rephrasing.
+
+    sources: tokens of each that are rephrased. translate: those of them that are in another language.
+    """
 
     teacher: ModelSpec
     tokenizer: ModelSpec
-    sources: list[str]
-    documents: int = Field(ge=1)
-    max_document_chars: int = Field(ge=80)
+    judge: ModelSpec
+    sources: dict[str, Annotated[int, Field(ge=1)]] = Field(min_length=1)
+    translate: list[str]
+    wording: Literal["framed", "free"]
     versions: int = Field(ge=1)
     styles: list[StyleName] = Field(min_length=1)
     perspectives: list[PerspectiveName] = Field(min_length=1)
@@ -61,6 +67,14 @@ class RephraseParams(Section):
         cells = len(self.styles) * len(self.perspectives)
         if self.versions > cells:
             raise ValueError(f"versions {self.versions} exceeds the {cells} cells of styles × perspectives")
+        if unknown := set(self.translate) - set(self.sources):
+            raise ValueError(f"translate: {', '.join(sorted(unknown))} is none of sources ({', '.join(self.sources)})")
+        if self.translate and not (self.wording == "free" and self.judge):
+            raise ValueError(
+                "translate: wants wording: free and a judge, since words of two languages can't be compared"
+            )
+        if self.judge:
+            check_teacher("judge", self.judge, [])
         if is_endpoint(self.teacher):  # else embedded or a folder, which is looked for when it is opened
             check_teacher("teacher", self.teacher, ["embedded"])
         return self

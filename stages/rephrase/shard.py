@@ -8,20 +8,19 @@ Machines without a common disk fill stores of their own, which `python -m agents
 import argparse
 import sys
 
-from agents.chat.losses import Losses
 from agents.chat.protocol import ChatAnswer, ChatError
-from agents.rephrase.rewrite import n_answers, rephrase
+from agents.rephrase.rewrite import n_answers
 from k2model.errors import CheckpointError, ConfigError
 from stages.harness.endpoint import EndpointParams
 from stages.harness.errors import InputError
 from stages.harness.progress import Progress
 from stages.harness.section import load_common, load_section
-from stages.rephrase.asking import Meter, options, teacher
-from stages.rephrase.jobs import load_documents, make_jobs
+from stages.rephrase.asking import Meter, open_models, options, work_on
+from stages.rephrase.jobs import CORPUS_FILE, choose, waves
 from stages.rephrase.params import RephraseParams
 
 
-def fill(shard: int, shards: int) -> tuple[Meter, Losses]:
+def fill(shard: int, shards: int) -> tuple[Meter, str]:
     """Asks for one shard; returns what was asked, and what of it got no answer.
 
     Raises:
@@ -30,22 +29,23 @@ def fill(shard: int, shards: int) -> tuple[Meter, Losses]:
     if not 0 <= shard < shards:
         raise InputError(f"shard {shard} of {shards}: shards count from 0")
     p, common = load_section("rephrase", RephraseParams), load_common()
-    jobs = make_jobs(load_documents(p, common.seed)[shard::shards], p, common.seed)
+    seed, chosen = common.seed, choose(CORPUS_FILE, p, common.seed)
+    total = sum(n_answers(wave, options(p)) for wave in waves(CORPUS_FILE, chosen, p, seed, shard, shards))
     meter = Meter()
     try:
-        client = teacher(p, load_section("endpoint", EndpointParams), common.threads)
-        with Progress(f"rephrase shard {shard}/{shards}", n_answers(jobs, options(p)), "answer") as progress:
+        models = open_models(p, load_section("endpoint", EndpointParams), common.threads)
+        with Progress(f"rephrase shard {shard}/{shards}", total, "answer") as progress:
 
             def answered(answer: ChatAnswer) -> None:
                 meter.add(answer)
                 progress.update(1, meter.note())
 
-            for at in range(0, len(jobs), p.wave):
-                rephrase(jobs[at : at + p.wave], client, options(p), answered)
-        client.losses.close()
+            for wave in waves(CORPUS_FILE, chosen, p, seed, shard, shards):
+                work_on(wave, models, options(p), answered, meter.add)
+        models.close()
     except ChatError as error:
-        raise InputError(f"rephrase.teacher: {error}") from None
-    return meter, client.losses
+        raise InputError(f"rephrase: {error}") from None
+    return meter, models.line()
 
 
 def main() -> None:
@@ -54,11 +54,11 @@ def main() -> None:
     parser.add_argument("shards", type=int)
     args = parser.parse_args()
     try:
-        meter, losses = fill(args.shard, args.shards)
+        meter, line = fill(args.shard, args.shards)
     except (InputError, ConfigError, CheckpointError) as error:
         print(f"rephrase shard: {error}", file=sys.stderr)
         raise SystemExit(2) from None
-    lost = f"; {losses.line()}" if losses.line() else ""
+    lost = f"; {line}" if line else ""
     print(f"rephrase shard {args.shard}/{args.shards}: {meter.asked:,} new answers, {meter.note()}{lost}", flush=True)
 
 

@@ -50,7 +50,11 @@ def test_shards_go_to_a_pools_workers_and_the_stage_then_asks_nothing(
             path = smoke_checkout / "params.yaml"
             params = yaml.safe_load(path.read_text())
             params["endpoint"] |= {"concurrency": 4}
-            params["rephrase"] |= {"teacher": f"{teacher.url}#mock", "documents": 4, "styles": ["faq"]}
+            params["rephrase"] |= {
+                "teacher": f"{teacher.url}#mock",
+                "sources": {"wikipedia_vital": 400},
+                "styles": ["faq"],
+            }
             path.write_text(yaml.safe_dump(params, sort_keys=False))
             run_in(smoke_checkout, *prefect, "work-pool", "create", "k2-shards", "--type", "process", **env)
             run_in(smoke_checkout, *prefect, "deploy", "--name", "rephrase-shard", **env)

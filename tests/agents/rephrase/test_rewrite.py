@@ -1,3 +1,4 @@
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -112,6 +113,92 @@ def test_long_documents_are_cut_into_excerpts() -> None:
     rephrase([job], client, RewriteOptions(excerpt_tokens=40, chunk_tokens=12, candidates=1))
     assert all(len(request.messages[-1]["content"]) < 400 for request in client.asked)
     assert pack(["a" * 16, "b" * 16, "c" * 40], 8) == [["a" * 16, "b" * 16], ["c" * 40]]
+
+
+FREE = RewriteOptions(excerpt_tokens=60, chunk_tokens=12, candidates=1, free=True, judged=True)
+
+
+def _saga(n: int) -> str:
+    """A long text in which every sentence has a name, a number and a reference of its own."""
+    names = ("Ada", "Bo", "Cleo", "Dag", "Eli", "Finn", "Gro", "Hal", "Ida", "Jon")
+    return " ".join(
+        f"In {1801 + k} {names[k % 10]}{names[k // 10]} carried {k + 20} kegs to Port{names[k // 10]}{names[k % 10]}."
+        for k in range(n)
+    )
+
+
+def _other_words(request: ChatRequest) -> str:
+    """A free rewriter that forgets a number now and then."""
+    passage = request.messages[-1]["content"].rpartition("Passage: ")[2]
+    said = []
+    for year, name, n, place in re.findall(r"In (\d+) (\w+) carried (\d+) kegs to (\w+)\.", passage):
+        kegs = "some" if int(n) % 7 == 0 else n
+        said.append(f"It was {name} who brought {place} its {kegs} kegs, as late as {year}.")
+    return " ".join(said)
+
+
+def test_names_numbers_and_references_of_a_long_document_survive_across_chunks() -> None:
+    text = _saga(60)
+    assert len(text) > 2000
+    client = Answering(_other_words)
+    (done,) = rephrase([RewriteJob("d", "Saga", text, "paraphrase", "teacher", 0, 1)], client, FREE)
+    assert done.accepted and len(done.chosen) == n_answers([done.job], FREE) >= 55
+    kept = [k for k, chosen in enumerate(done.chosen) if chosen < 0]
+    assert 0 < len(kept) < len(done.chosen) / 3, "a chunk that lost a number keeps the source's sentences"
+    assert {c.reason for c in done.candidates} == {"", "number lost"}
+    for word in set(re.findall(r"\d+|[A-Z]\w+", text)) - {"In"}:
+        assert re.search(rf"\b{word}\b", done.text), word
+    assert done.scores.copied < 0.35 and done.scores.names == done.scores.numbers == 1.0
+    order = [done.text.index(str(1801 + k)) for k in range(60)]
+    assert order == sorted(order), "chunks are stitched in their order"
+
+
+def test_a_free_request_shows_the_excerpt_and_what_is_already_rewritten() -> None:
+    client = Answering(_other_words)
+    rephrase([RewriteJob("d", "Saga", _saga(3), "dialogue", "traveller", 0, 1)], client, FREE)
+    system, *turns = client.asked[-1].messages
+    assert "a conversation of two people" in system["content"] and "`Traveller: ` and `Guide: `" in system["content"]
+    said = [turn["content"] for turn in turns if turn["role"] == "assistant"]
+    assert said == [_other_words(request) for request in client.asked[:-1] if " some " not in _other_words(request)]
+    assert _saga(3) in turns[-1]["content"]
+    assert client.asked[-1].shared == 1 and not client.asked[-1].stop
+
+
+def test_free_forms_are_stitched_under_their_heads() -> None:
+    said = {
+        "born": "| birth | Oslo saw the birth of Anna Berg in 1901. |",
+        "bridges": "nothing",
+        "last": "| today | The last one is standing still. |",
+    }
+    (done,) = rephrase([_job("table")], Scripted(said), replace(FREE, chunk_tokens=10))
+    assert done.text.split("\n") == [
+        "Anna Berg", "", "| Topic | Fact |", "|---|---|", said["born"],
+        "| Anna Berg | She built 3 bridges over the Akerselva. |", said["last"],
+    ]  # fmt: skip
+
+
+def test_another_language_is_compared_by_numbers_alone() -> None:
+    job = RewriteJob(
+        "d",
+        "Anna Berg",
+        "Anna Berg ble født i Oslo i 1901. Hun bygde 3 broer.",
+        "paraphrase",
+        "teacher",
+        0,
+        1,
+        foreign=True,
+    )
+    client = Answering(
+        lambda request: "Anna Berg saw the light of day in Norway's capital in 1901 and built 3 bridges."
+    )
+    (done,) = rephrase([job], client, replace(FREE, chunk_tokens=60))
+    assert done.accepted and "another language; you write English" in client.asked[0].messages[0]["content"]
+    (bad,) = rephrase(
+        [job],
+        Answering(lambda request: "Anna Berg was born in Oslo in 1902; 3 bridges are hers."),
+        replace(FREE, chunk_tokens=60),
+    )
+    assert not bad.accepted and bad.candidates[0].reason == "new number"
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from bench.mock_endpoint import Action, MockEndpoint
 from stages.dial import load_params, parse_params
 from stages.harness.errors import InputError
 from stages.harness.tables import CORPUS, REPHRASED, write_table
-from stages.rephrase.jobs import choose_documents, grid, make_jobs
+from stages.rephrase.jobs import choose, chosen_documents, grid, jobs_of, waves
 from tests.conftest import checkout_env, make_checkout
 
 TEXTS = {
@@ -38,20 +38,54 @@ def _rows() -> list[dict[str, Any]]:
     ]
 
 
-def test_documents_and_cells_depend_on_the_document_alone() -> None:
-    p = load_params().rephrase.model_copy(update={"documents": 2})
-    rows = [*_rows(), _rows()[0] | {"doc_id": "v", "split": "validation"}]
-    two = choose_documents(rows, p, 0)
-    three = choose_documents(rows, p.model_copy(update={"documents": 3}), 0)
-    assert len(two) == 2 and all(row in three for row in two) and all(row["split"] == "train" for row in three)
+def _written(path: Path, rows: list[dict[str, Any]]) -> Path:
+    write_table(path, rows, CORPUS)
+    return path
+
+
+def test_documents_and_cells_depend_on_the_document_alone(tmp_path: Path) -> None:
+    rows = [*_rows(), _rows()[0] | {"doc_id": "v", "split": "validation"}, _rows()[1] | {"doc_id": "x", "source": "x"}]
+    corpus = _written(tmp_path / "corpus.parquet", rows)
+
+    def chosen(tokens: int) -> list[dict[str, Any]]:
+        p = load_params().rephrase.model_copy(update={"sources": {"wikipedia_vital": tokens}})
+        return list(chosen_documents(corpus, choose(corpus, p, 0)))
+
+    one, two, three = chosen(1), chosen(30), chosen(10**9)
+    assert [len(one), len(two), len(three)] == [1, 2, 3]
+    assert all(row in three for row in two) and all(row in two for row in one)
+    assert {row["doc_id"] for row in three} == {row["doc_id"] for row in _rows()}
     river = next(row for row in three if row["title"] == "River")
     prime = next(row for row in three if row["title"] == "Prime")
-    all_cells = p.model_copy(update={"versions": 20})
+    all_cells = load_params().rephrase.model_copy(update={"versions": 20})
     cells = grid(river, all_cells, 0)
     assert len(set(cells)) == len(cells) == 20
     assert len({style for style, _ in cells[:5]}) == 5 and "learning_note" not in {style for style, _ in cells}
     assert {style for style, _ in grid(prime, all_cells, 0)} == {"learning_note"}
-    assert len({job.seed for job in make_jobs(three, all_cells, 0)}) == 20 + 20 + 4
+    assert len({job.seed for row in three for job in jobs_of(row, all_cells, 0)}) == 20 + 20 + 4
+
+
+def test_the_budget_is_for_documents_of_every_length(tmp_path: Path) -> None:
+    """Documents at random: the share of long ones among the chosen is theirs in the corpus."""
+    rows = [
+        _rows()[0] | {"doc_id": f"d{k}", "text": "A word is said. " * (200 if k % 4 == 0 else 10)} for k in range(2000)
+    ]
+    corpus = _written(tmp_path / "corpus.parquet", rows)
+    p = load_params().rephrase.model_copy(update={"sources": {"wikipedia_vital": 200_000}})
+    long = [len(row["text"]) > 2000 for row in chosen_documents(corpus, choose(corpus, p, 0))]
+    assert 400 < len(long) < 1200 and 0.2 < sum(long) / len(long) < 0.3
+    with pytest.raises(InputError, match="no training document of nothing"):
+        choose(corpus, p.model_copy(update={"sources": {"nothing": 5}}), 0)
+
+
+def test_shards_share_the_jobs_out_and_waves_hold_so_many(tmp_path: Path) -> None:
+    corpus = _written(tmp_path / "corpus.parquet", [_rows()[k % 3] | {"doc_id": f"d{k}"} for k in range(50)])
+    p = load_params().rephrase.model_copy(update={"wave": 7, "sources": {"wikipedia_vital": 10**6}})
+    chosen = choose(corpus, p, 0)
+    whole = [job for wave in waves(corpus, chosen, p, 0) for job in wave]
+    assert len(whole) == 100 and {len(wave) for wave in waves(corpus, chosen, p, 0)} == {7, 2}
+    parts = [job for k in range(3) for wave in waves(corpus, chosen, p, 0, k, 3) for job in wave]
+    assert sorted((job.doc_id, job.version) for job in parts) == sorted((job.doc_id, job.version) for job in whole)
 
 
 def _behave(body: dict[str, Any], before: int) -> Action:
@@ -93,6 +127,44 @@ def test_the_stage_end_to_end_with_an_endpoint(tmp_path: Path, run_in: Callable[
     for row in accepted:
         for number in ("1901", "621"):
             assert (number in row["text"]) == (number in TEXTS[row["doc_id"].rpartition("/")[2]])
+
+
+def _judging(body: dict[str, Any], before: int) -> Action:
+    """A teacher that rewrites freely, and a judge that finds a fact lost wherever a river is told of."""
+    user = body["messages"][-1]["content"]
+    if "response_format" in body:
+        message = {
+            "role": "assistant",
+            "content": json.dumps({"facts": ["its length"] if "about: River" in user else []}),
+        }
+    else:
+        said = " and ".join(reversed(user.rpartition("Passage: ")[2].rstrip(".").split(". ")))
+        message = {"role": "assistant", "content": f"- One learns that {said}."}
+    usage = {"prompt_tokens": 50, "completion_tokens": 5}
+    return Action(raw=json.dumps({"choices": [{"message": message, "finish_reason": "stop"}], "usage": usage}).encode())
+
+
+def test_a_judge_has_the_last_word(tmp_path: Path, run_in: Callable[..., Any]) -> None:
+    with MockEndpoint(_judging) as server:
+        folder = _checkout(tmp_path / "checkout", server.url)
+        params = yaml.safe_load((folder / "params.yaml").read_text())
+        params["rephrase"] |= {
+            "judge": f"{server.url}#judge",
+            "wording": "free",
+            "styles": ["paraphrase"],
+            "versions": 1,
+        }
+        params["rephrase"] |= {"chunk_tokens": 60}
+        params["rephrase"]["fidelity"] |= {"copied": 1.0}
+        (folder / "params.yaml").write_text(yaml.safe_dump(params))
+        run_in(folder, sys.executable, "-m", "stages.rephrase")
+    rows = {
+        row["doc_id"].rpartition("/")[2]: row for row in pq.read_table(folder / "data/rephrased.parquet").to_pylist()
+    }
+    assert {name: row["reason"] for name, row in rows.items()} == {"Anna Berg": "", "Prime": "", "River": "judge: lost"}
+    assert json.loads(rows["River"]["judge"]) == {"lost": ["its length"], "new": ["its length"]}
+    assert rows["Anna Berg"]["text"].startswith("- One learns that One still stands and She built")
+    assert "judge: lost" in (folder / "data/rephrased_card.md").read_text()
 
 
 @pytest.mark.slow
@@ -157,4 +229,13 @@ def test_an_impossible_teacher_is_one_line() -> None:
         parse_params(value)
     value["rephrase"] |= {"teacher": "embedded", "chunk_tokens": 200}
     with pytest.raises(InputError, match="chunk_tokens 200 exceeds"):
+        parse_params(value)
+    value["rephrase"] |= {"chunk_tokens": 40, "translate": ["polish"]}
+    with pytest.raises(InputError, match="translate: polish is none of sources"):
+        parse_params(value)
+    value["rephrase"] |= {"translate": ["wikipedia_vital"]}
+    with pytest.raises(InputError, match="wants wording: free and a judge"):
+        parse_params(value)
+    value["rephrase"] |= {"translate": [], "judge": "embedded"}
+    with pytest.raises(InputError, match="judge 'embedded': neither"):
         parse_params(value)

@@ -2,8 +2,9 @@
 """A second labelled set, of other topics. Everything in it is written by hand: sources, good rephrasings, and what
 was done to a good one to make it bad. The thresholds were set before it was written.
 
-It has five parts. `A`, then `B`, `C` and `D` showed what the check misses, and the check was mended on each. `E` was
-written after that, and nothing was changed for it: its figures say how the check does on texts that it has not met.
+It has six parts. `A`, then `B` to `E` showed what the check misses, and the check was mended on each. `F` was written
+after that by an author who had not seen the check, and nothing was changed for it: its figures say how the check does on
+texts that it has not met.
 """
 
 from dataclasses import dataclass
@@ -1047,6 +1048,521 @@ CASES = (
             ("unit changed", 1, "per year", "per month"),
             ("turned", 0, "a third more", "a third less"),
             ("fact invented", 1, "in beets in 1747.", "in beets in 1747. Napoleon ordered factories everywhere."),
+        ),
+    ),
+    Case(
+        "F",
+        "Tove Jansson",
+        "Tove Jansson was a Finnish writer and painter who wrote in Swedish. Her father Viktor was a sculptor, and her mother Signe drew stamps, more than 170 of them. The first Moomin book appeared in 1945, but did not sell well. From 1964 Jansson spent 28 summers on the small island of Klovharu with the artist Tuulikki Pietilä.",
+        (
+            "The Finnish painter and writer Tove Jansson used the Swedish language for her books. She was the daughter of the sculptor Viktor and of Signe, by whom more than 170 stamps were drawn. Sales were poor when the first Moomin book came out in 1945. Together with Tuulikki Pietilä, an artist, she spent 28 summers, from 1964 on, on a small island called Klovharu.",
+            "Q: Who was Tove Jansson?\nA: She was a painter and writer from Finland whose language was Swedish.\nQ: What did her parents do?\nA: Her father Viktor was a sculptor, while her mother Signe drew more than 170 stamps.\nQ: Was the first Moomin book a success?\nA: No, it did not sell well when it appeared in 1945.\nQ: Where did she spend her summers?\nA: From 1964 she spent 28 of them with the artist Tuulikki Pietilä on the small island of Klovharu.",
+        ),
+        (
+            ("number changed", 1, "more than 170 stamps", "more than 710 stamps"),
+            (
+                "names swapped",
+                1,
+                "father Viktor was a sculptor, while her mother Signe",
+                "father Signe was a sculptor, while her mother Viktor",
+            ),
+            ("turned", 0, "Sales were poor", "Sales were good"),
+        ),
+    ),
+    Case(
+        "F",
+        "Aldabra giant tortoise",
+        "The Aldabra giant tortoise lives on an atoll of the Seychelles. Males weigh 250 kg on average, females only 160 kg. It eats grass, leaves and woody stems, and needs hardly any fresh water. A tortoise called Jonathan has lived on Saint Helena since 1882.",
+        (
+            "An atoll that belongs to the Seychelles is home to the Aldabra giant tortoise. On average a female weighs just 160 kg, but a male 250 kg. Its food is leaves, grass and woody stems, and it has need of almost no fresh water. Since 1882, Saint Helena has been the home of a tortoise named Jonathan.",
+            "Student: Where does the Aldabra giant tortoise live?\nTeacher: On an atoll of the Seychelles.\nStudent: How heavy is it?\nTeacher: The average male weighs 250 kg, the average female only 160 kg.\nStudent: What does it live on?\nTeacher: It eats woody stems, grass and leaves, and hardly needs fresh water.\nStudent: Is there a famous one?\nTeacher: Yes, Jonathan, a tortoise who has lived on Saint Helena since 1882.",
+        ),
+        (
+            ("unit changed", 0, "just 160 kg", "just 160 lb"),
+            ("fact invented", 0, "named Jonathan.", "named Jonathan, who is blind in both eyes."),
+            ("name replaced", 1, "On an atoll of the Seychelles", "On an atoll of the Maldives"),
+        ),
+    ),
+    Case(
+        "F",
+        "Newcomen engine",
+        "Thomas Newcomen, an ironmonger from Dartmouth, built a steam engine in 1712. It pumped water from a coal mine near Dudley. Its cylinder was 53 cm wide, and the beam made 12 strokes a minute. Cold water was sprayed into the cylinder to condense the steam. James Watt patented a separate condenser on 5 January 1769.",
+        (
+            "In 1712 a steam engine was built by Thomas Newcomen, who was an ironmonger from Dartmouth. Near Dudley, it pumped water out of a coal mine. The beam made 12 strokes each minute, and the width of the cylinder was 53 cm. To condense the steam, cold water was sprayed into the cylinder. A separate condenser was patented by James Watt on 5 January 1769.",
+            "| Newcomen engine | |\n|---|---|\n| Builder | Thomas Newcomen, ironmonger from Dartmouth |\n| Year | 1712 |\n| Kind | steam engine |\n| Use | pumping water from a coal mine near Dudley |\n| Cylinder | 53 cm wide |\n| Speed of the beam | 12 strokes a minute |\n| Condensing the steam | cold water sprayed into the cylinder |\n| Later | separate condenser, patented by James Watt on 5 January 1769 |",
+        ),
+        (
+            ("word replaced", 1, "from a coal mine", "from a tin mine"),
+            ("date moved", 0, "5 January 1769", "5 June 1769"),
+            ("sentence dropped", 0, " To condense the steam, cold water was sprayed into the cylinder.", ""),
+        ),
+    ),
+    Case(
+        "F",
+        "Ice hockey final of 1994",
+        "Sweden met Canada in the ice hockey final at Lillehammer on 27 February 1994. After 60 minutes the score was 2 to 2, and overtime brought no goal. In the shootout Peter Forsberg scored for Sweden, and Tommy Salo stopped the shot of Paul Kariya. The Swedish post later issued a stamp of the goal, worth 5 kronor.",
+        (
+            "On 27 February 1994 Canada and Sweden played the ice hockey final at Lillehammer. It stood 2 to 2 after 60 minutes, and nobody scored in overtime. Then came the shootout, in which Peter Forsberg scored for Sweden while Tommy Salo stopped Paul Kariya's shot. Later a stamp showing the goal, worth 5 kronor, was issued by the Swedish post.",
+            "Notes: the ice hockey final of 1994\n- Sweden against Canada, at Lillehammer, 27 February 1994\n- 2 to 2 after 60 minutes; no goal in overtime\n- shootout: Peter Forsberg scored for Sweden, Tommy Salo stopped the shot of Paul Kariya\n- afterwards the Swedish post issued a stamp of the goal, worth 5 kronor",
+        ),
+        (
+            (
+                "numbers swapped",
+                1,
+                "after 60 minutes; no goal in overtime\n- shootout: Peter Forsberg scored for Sweden, Tommy Salo stopped the shot of Paul Kariya\n- afterwards the Swedish post issued a stamp of the goal, worth 5 kronor",
+                "after 5 minutes; no goal in overtime\n- shootout: Peter Forsberg scored for Sweden, Tommy Salo stopped the shot of Paul Kariya\n- afterwards the Swedish post issued a stamp of the goal, worth 60 kronor",
+            ),
+            ("number changed", 0, "2 to 2 after", "3 to 3 after"),
+            ("names swapped", 0, "Tommy Salo stopped Paul Kariya's shot", "Paul Kariya stopped Tommy Salo's shot"),
+        ),
+    ),
+    Case(
+        "F",
+        "Welwitschia",
+        "Welwitschia is a plant of the Namib desert that grows only two leaves in its whole life. The leaves reach a length of 4 m, and the wind tears them into strips. Male and female cones grow on separate plants. The botanist Friedrich Welwitsch found it in Angola in 1859. Some plants are older than 1,000 years.",
+        (
+            "In all its life Welwitschia, a plant that is native to the Namib desert, has only two leaves. These get as long as 4 m and are torn into strips by the wind. No plant bears both male and female cones: they grow on separate ones. It was in Angola, in 1859, that the botanist Friedrich Welwitsch found it. The age of some plants is over 1,000 years.",
+            "Q: What is Welwitschia?\nA: A plant of the Namib desert which grows just two leaves in its whole life.\nQ: How long are they?\nA: They reach 4 m, and are torn into strips by the wind.\nQ: Where do the cones grow?\nA: Male and female cones are on separate plants.\nQ: Who found it?\nA: Friedrich Welwitsch, a botanist, found it in 1859 in Angola.\nQ: How old does it get?\nA: Some plants are more than 1,000 years old.",
+        ),
+        (
+            ("turned", 1, "Some plants are more than 1,000", "Some plants are less than 1,000"),
+            ("unit changed", 0, "as long as 4 m and", "as long as 4 cm and"),
+            ("fact invented", 0, "found it.", "found it, and knelt down beside it."),
+        ),
+    ),
+    Case(
+        "F",
+        "SQLite",
+        "SQLite is a database engine written in C by Richard Hipp. Its first version was released on 17 August 2000. It needs no server, because it keeps the whole database in one file. The source is in the public domain, and changes by outsiders are not accepted. Android, Firefox and Skype use it.",
+        (
+            "Richard Hipp wrote SQLite, a database engine, in C, and released the first version on 17 August 2000. As the whole database is kept in a single file, no server is needed. The source belongs to the public domain, but outsiders' changes are not accepted. Among its users are Firefox, Skype and Android.",
+            "Student: What is SQLite?\nTeacher: It is a database engine, which Richard Hipp wrote in C.\nStudent: When was it first released?\nTeacher: Its first version came out on 17 August 2000.\nStudent: Does it need a server?\nTeacher: No, since it stores the whole database in one file.\nStudent: May anyone use and change the source?\nTeacher: The source is in the public domain, although changes by outsiders are not accepted.\nStudent: Who uses it?\nTeacher: Android, Firefox and Skype do.",
+        ),
+        (
+            ("name replaced", 1, "Android, Firefox and Skype do", "Android, Chrome and Skype do"),
+            ("word replaced", 0, "a single file", "a single folder"),
+            ("date moved", 1, "17 August 2000", "17 August 2004"),
+        ),
+    ),
+    Case(
+        "F",
+        "Halley station",
+        "Halley is a British research station on the Brunt Ice Shelf in Antarctica. Its sixth building, opened in 2013, consists of 8 modules on legs with skis. In 2017 tractors towed the modules 23 km inland, because a crack was growing in the ice. Temperatures fall to minus 55 °C. In winter the station now stands empty.",
+        (
+            "On Antarctica's Brunt Ice Shelf stands Halley, a research station of the British. The sixth building, which consists of 8 modules whose legs end in skis, was opened in 2013. Because of a growing crack in the ice, the modules were towed 23 km inland by tractors in 2017. It gets as cold as minus 55 °C. Nobody stays at the station in winter now.",
+            "| Halley station | |\n|---|---|\n| Purpose | British research station |\n| Place | Brunt Ice Shelf, Antarctica |\n| Sixth building | opened in 2013; 8 modules on legs with skis |\n| Move | in 2017 tractors towed the modules 23 km inland |\n| Reason for the move | a crack that was growing in the ice |\n| Cold | temperatures down to minus 55 °C |\n| Winter | the station is now empty |",
+        ),
+        (
+            ("sentence dropped", 0, " Nobody stays at the station in winter now.", ""),
+            (
+                "numbers swapped",
+                1,
+                "8 modules on legs with skis |\n| Move | in 2017 tractors towed the modules 23 km inland",
+                "23 modules on legs with skis |\n| Move | in 2017 tractors towed the modules 8 km inland",
+            ),
+            ("number changed", 0, "minus 55 °C", "minus 35 °C"),
+        ),
+    ),
+    Case(
+        "F",
+        "Phosphorus",
+        "Hennig Brand, a merchant of Hamburg, discovered phosphorus in 1669 while he boiled urine. He sold the secret to Johann Daniel Kraft. White phosphorus ignites at 34 °C and is kept under water. Red phosphorus is less poisonous than white, and is used on the striking surface of matchboxes.",
+        (
+            "Phosphorus was discovered in 1669 by the Hamburg merchant Hennig Brand as he was boiling urine, and Johann Daniel Kraft bought the secret from him. White phosphorus, which catches fire at 34 °C, is stored under water. Red phosphorus, used on the striking surface of matchboxes, is less poisonous than the white kind.",
+            "Notes: phosphorus\n- discovered in 1669 by Hennig Brand, a merchant of Hamburg, while boiling urine\n- Hennig Brand sold the secret to Johann Daniel Kraft\n- white: ignites at 34 °C, kept under water\n- red: not as poisonous as white; used on the striking surface of matchboxes",
+        ),
+        (
+            (
+                "names swapped",
+                1,
+                "- Hennig Brand sold the secret to Johann Daniel Kraft",
+                "- Johann Daniel Kraft sold the secret to Hennig Brand",
+            ),
+            ("turned", 0, "is less poisonous than the white kind", "is more poisonous than the white kind"),
+            ("unit changed", 1, "34 °C", "34 °F"),
+        ),
+    ),
+    Case(
+        "F",
+        "Theremin",
+        "The theremin is an instrument that is played without touching it. Leon Theremin built it in Petrograd in 1920. One hand near the vertical antenna sets the pitch, the other near the loop sets the loudness. Clara Rockmore, a former violinist, was its best known player. Theremin sold the American rights to the company RCA.",
+        (
+            "Nobody touches the theremin, an instrument built by Leon Theremin in Petrograd in 1920, while playing it. The pitch is set by one hand near the vertical antenna, and the loudness by the other one near the loop. Its most famous player, Clara Rockmore, had been a violinist before. The company RCA bought the American rights from Theremin.",
+            "Q: How is the theremin played?\nA: It is an instrument that one plays without touching. One hand, near the vertical antenna, sets the pitch, and the other, near the loop, sets the loudness.\nQ: Who built it?\nA: Leon Theremin did, in 1920, in Petrograd.\nQ: Who was its best known player?\nA: Clara Rockmore, who used to be a violinist.\nQ: What became of the American rights?\nA: Theremin sold them to a company, RCA.",
+        ),
+        (
+            (
+                "fact invented",
+                1,
+                "used to be a violinist.",
+                "used to be a violinist. Her bones had been weakened by hunger in childhood.",
+            ),
+            ("name replaced", 0, "The company RCA", "The company Philips"),
+            ("word replaced", 1, "who used to be a violinist", "who used to be a pianist"),
+        ),
+    ),
+    Case(
+        "F",
+        "Statute of Anne",
+        "The Statute of Anne was the first law on copyright in Great Britain and came into force on 10 April 1710. New books were protected for 14 years, and older ones for 21 years. A living author could renew the right once. Publishers had to give 9 copies to libraries. The law did not apply to music or pictures.",
+        (
+            "Great Britain's first copyright law, the Statute of Anne, was in force from 10 April 1710. It protected a new book for 14 years and an older one for 21 years, and the right could be renewed once if the author was alive. Libraries had to be given 9 copies by the publishers. Neither pictures nor music came under the law.",
+            "Student: What was the Statute of Anne?\nTeacher: It was the first law on copyright in Great Britain.\nStudent: When did it start?\nTeacher: It came into force on 10 April 1710.\nStudent: How long did it protect books?\nTeacher: New ones for 14 years, older ones for 21 years.\nStudent: Could the right be renewed?\nTeacher: Yes, once, by an author who was still living.\nStudent: What did publishers have to do?\nTeacher: They had to give libraries 9 copies.\nStudent: Did it cover music?\nTeacher: No, it applied neither to music nor to pictures.",
+        ),
+        (
+            ("date moved", 0, "10 April 1710", "10 October 1710"),
+            (
+                "sentence dropped",
+                1,
+                "\nStudent: What did publishers have to do?\nTeacher: They had to give libraries 9 copies.",
+                "",
+            ),
+            (
+                "numbers swapped",
+                1,
+                "New ones for 14 years, older ones for 21 years",
+                "New ones for 21 years, older ones for 14 years",
+            ),
+        ),
+    ),
+    Case(
+        "F",
+        "Four colour theorem",
+        "The four colour theorem says that four colours are enough for any map on a plane. Francis Guthrie posed the question in 1852, and Alfred Kempe gave a proof in 1879. Percy Heawood found the mistake in it 11 years later. In 1976 Kenneth Appel and Wolfgang Haken proved the theorem with a computer, which checked 1,834 cases.",
+        (
+            "For any map on a plane, four colours suffice: this is what the four colour theorem states. The question was raised in 1852 by Francis Guthrie. Alfred Kempe's proof came in 1879, and 11 years after that its mistake was found by Percy Heawood. Wolfgang Haken and Kenneth Appel proved the theorem in 1976 by means of a computer that checked 1,834 cases.",
+            "| Four colour theorem | |\n|---|---|\n| Claim | four colours are enough for any map on a plane |\n| 1852 | Francis Guthrie posed the question |\n| 1879 | Alfred Kempe gave a proof |\n| 11 years later | Percy Heawood found the mistake in that proof |\n| 1976 | Kenneth Appel and Wolfgang Haken proved the theorem with a computer |\n| Cases checked by the computer | 1,834 |",
+        ),
+        (
+            ("number changed", 1, "| 1,834 |", "| 1,384 |"),
+            (
+                "names swapped",
+                0,
+                "Alfred Kempe's proof came in 1879, and 11 years after that its mistake was found by Percy Heawood",
+                "Percy Heawood's proof came in 1879, and 11 years after that its mistake was found by Alfred Kempe",
+            ),
+            ("turned", 1, "four colours are enough", "four colours are not enough"),
+        ),
+    ),
+    Case(
+        "F",
+        "Lake Vostok",
+        "Lake Vostok lies under 4 km of ice in East Antarctica, beneath a Russian station. It is about 250 km long, and its water stays liquid because of the pressure and of heat from below. Andrey Kapitsa suspected the lake in 1959. A drill reached its surface on 5 February 2012. The water contains much more oxygen than other lakes.",
+        (
+            "Beneath a Russian station in East Antarctica, covered by 4 km of ice, lies Lake Vostok. Its length is around 250 km. Pressure and heat that comes from below keep the water liquid, and it holds far more oxygen than that of other lakes. In 1959 Andrey Kapitsa suspected that the lake was there, and on 5 February 2012 its surface was reached by a drill.",
+            "Notes: Lake Vostok\n- under a Russian station in East Antarctica, beneath 4 km of ice\n- roughly 250 km long\n- liquid thanks to pressure and to heat from below\n- suspected by Andrey Kapitsa in 1959\n- surface reached by a drill on 5 February 2012\n- much more oxygen in the water than in other lakes",
+        ),
+        (
+            ("unit changed", 1, "beneath 4 km of ice", "beneath 4 m of ice"),
+            ("fact invented", 1, "on 5 February 2012", "on 5 February 2012 by a crew of forty men"),
+            ("name replaced", 0, "In 1959 Andrey Kapitsa", "In 1959 Igor Zotikov"),
+        ),
+    ),
+    Case(
+        "F",
+        "James Lind's trial",
+        "James Lind, a surgeon of the Royal Navy, tested cures for scurvy on the ship Salisbury on 20 May 1747. He divided 12 sick sailors into six pairs. Each pair got something else, such as cider, vinegar, sea water or two oranges and a lemon a day. Only the sailors who ate fruit recovered within a week. The navy did not issue lemon juice until 1795.",
+        (
+            "Cures for scurvy were tested on the ship Salisbury on 20 May 1747 by James Lind, who was a surgeon in the Royal Navy. He had 12 sick sailors, whom he split into six pairs. Every pair was given something different, among them vinegar, cider, sea water, or a lemon and two oranges a day. Nobody but the fruit eaters recovered within a week. It took until 1795 before the navy issued lemon juice.",
+            "Q: Who was James Lind?\nA: A surgeon of the Royal Navy.\nQ: What did he do on 20 May 1747?\nA: On board the Salisbury he tested cures for scurvy.\nQ: How?\nA: He divided 12 sick sailors into six pairs and gave each pair something else, such as cider, vinegar, sea water or two oranges and a lemon a day.\nQ: What came of it?\nA: Within a week only those sailors recovered who ate fruit.\nQ: When did the navy issue lemon juice?\nA: Not until 1795.",
+        ),
+        (
+            ("word replaced", 0, "among them vinegar", "among them mustard"),
+            ("date moved", 1, "Not until 1795", "Not until 1759"),
+            ("sentence dropped", 0, " Nobody but the fruit eaters recovered within a week.", ""),
+        ),
+    ),
+    Case(
+        "F",
+        "Port of Rotterdam",
+        "The port of Rotterdam stretches 42 km along the Nieuwe Maas and is the largest in Europe. It overtook Antwerp long ago, and was the busiest port of the world from 1962 until 2004. Then Singapore took its place, and later Shanghai. About 30,000 sea ships and 100,000 barges call each year. The newest part, Maasvlakte 2, was made from sand out of the North Sea.",
+        (
+            "Europe's largest port, that of Rotterdam, reaches for 42 km along the Nieuwe Maas. Antwerp was overtaken by it long ago. Between 1962 and 2004 no port in the world was busier, but then its place was taken by Singapore and later by Shanghai. Each year 100,000 barges and 30,000 sea ships, roughly, call there. For its newest part, Maasvlakte 2, sand from the North Sea was used.",
+            "Student: How large is the port of Rotterdam?\nTeacher: It is the largest in Europe and stretches 42 km along the Nieuwe Maas. Long ago Rotterdam overtook Antwerp.\nStudent: Was it the busiest of the world?\nTeacher: Yes, from 1962 until 2004. First Singapore and later Shanghai took its place.\nStudent: How many ships call?\nTeacher: About 30,000 sea ships and 100,000 barges a year.\nStudent: What is the newest part?\nTeacher: Maasvlakte 2, which was made from North Sea sand.",
+        ),
+        (
+            ("numbers swapped", 0, "100,000 barges and 30,000 sea ships", "30,000 barges and 100,000 sea ships"),
+            ("number changed", 1, "42 km along", "24 km along"),
+            ("names swapped", 1, "Long ago Rotterdam overtook Antwerp.", "Long ago Antwerp overtook Rotterdam."),
+        ),
+    ),
+    Case(
+        "F",
+        "Arctic tern",
+        "The Arctic tern breeds in the far north and spends the northern winter near Antarctica. It weighs about 100 g and has a wingspan of 80 cm. One bird from the Farne Islands flew 96,000 km in a single year. It catches small fish by diving, and parents attack people who come near the nest. Its chicks leave the nest after 24 days.",
+        (
+            "Breeding in the far north, the Arctic tern passes the northern winter close to Antarctica. Its weight is about 100 g, and its wings span 80 cm. In just one year a bird of the Farne Islands covered 96,000 km. Small fish are caught by diving. People who approach the nest are attacked by the parents, and the chicks leave it after 24 days.",
+            "| Arctic tern | |\n|---|---|\n| Breeds | in the far north |\n| Northern winter | near Antarctica |\n| Weight | about 100 g |\n| Wingspan | 80 cm |\n| One bird from the Farne Islands | flew 96,000 km in a single year |\n| Food | small fish, caught by diving |\n| Defence | parents attack people who come near the nest |\n| Chicks | leave the nest after 24 days |",
+        ),
+        (
+            (
+                "turned",
+                0,
+                "People who approach the nest are attacked by the parents",
+                "People who approach the nest attack the parents",
+            ),
+            ("unit changed", 1, "about 100 g |", "about 100 oz |"),
+            ("fact invented", 0, "caught by diving.", "caught by diving, mostly at dawn."),
+        ),
+    ),
+    Case(
+        "F",
+        "Sewing machine",
+        "Elias Howe of Massachusetts patented a sewing machine on 10 September 1846. Its needle had the eye near the point, and it made 250 stitches a minute. Isaac Singer built a similar machine with a foot pedal in 1851. Howe sued him, won, and received a fee for each machine that Singer sold. In Paris tailors had wrecked the machines of Barthélemy Thimonnier, fearing for their work.",
+        (
+            "A sewing machine that made 250 stitches a minute with a needle whose eye was near the point was patented on 10 September 1846 by Elias Howe of Massachusetts. In 1851 Isaac Singer made a similar one, which had a foot pedal. He was sued by Howe, who won and got a fee for every machine sold by Singer. Barthélemy Thimonnier's machines had been wrecked by Paris tailors who feared for their work.",
+            "Notes: the sewing machine\n- Elias Howe, Massachusetts: patent of 10 September 1846\n- his needle: eye near the point; his machine: 250 stitches a minute\n- Isaac Singer, 1851: similar machine, with a foot pedal\n- Howe sued Singer, won, and received a fee for each machine Singer sold\n- Barthélemy Thimonnier: his machines had been wrecked in Paris by tailors who were afraid for their work",
+        ),
+        (
+            ("name replaced", 0, "Barthélemy Thimonnier's machines", "Allen Wilson's machines"),
+            ("word replaced", 1, "by tailors who", "by weavers who"),
+            ("date moved", 1, "10 September 1846", "12 September 1846"),
+        ),
+    ),
+    Case(
+        "F",
+        "Hyperinflation in Hungary",
+        "Hungary went through the worst hyperinflation ever recorded after the Second World War. In July 1946 prices doubled every 15 hours. Wages were paid daily, since money lost its value overnight. The largest note in use was worth 100 quintillion pengő. On 1 August 1946 the forint replaced the pengő. Hungarian gold, which the Americans had kept safe, backed it.",
+        (
+            "No recorded hyperinflation was worse than the one Hungary went through after the Second World War. Every 15 hours, in July 1946, prices doubled. As money lost its value overnight, wages were paid each day. A note of 100 quintillion pengő was the largest in use. The pengő was replaced on 1 August 1946 by the forint, which was backed by Hungarian gold that the Americans had kept safe.",
+            "Q: Which hyperinflation was the worst ever recorded?\nA: The one in Hungary after the Second World War.\nQ: How fast did prices rise?\nA: They doubled every 15 hours in July 1946.\nQ: How were wages paid?\nA: Daily, because money lost its value overnight.\nQ: What was the largest note in use?\nA: One that was worth 100 quintillion pengő.\nQ: How did it end?\nA: On 1 August 1946 the forint took the place of the pengő. It was backed by Hungarian gold, which had been kept safe by the Americans.",
+        ),
+        (
+            ("sentence dropped", 1, "\nQ: How were wages paid?\nA: Daily, because money lost its value overnight.", ""),
+            (
+                "numbers swapped",
+                0,
+                "Every 15 hours, in July 1946, prices doubled. As money lost its value overnight, wages were paid each day. A note of 100 quintillion",
+                "Every 100 hours, in July 1946, prices doubled. As money lost its value overnight, wages were paid each day. A note of 15 quintillion",
+            ),
+            ("number changed", 1, "every 15 hours", "every 5 hours"),
+        ),
+    ),
+    Case(
+        "F",
+        "Race to the South Pole",
+        "Roald Amundsen reached the South Pole on 14 December 1911, five weeks before Robert Scott. Amundsen relied on dogs and skis, Scott on ponies, motor sledges and men who pulled. Amundsen's men all came home. Scott and his four companions died on the way back, the last of them 18 km from a depot. Their tent was found in November 1912.",
+        (
+            "On 14 December 1911, five weeks earlier than Robert Scott, Roald Amundsen arrived at the South Pole. While Scott relied on motor sledges, ponies and men who pulled, Amundsen used skis and dogs. All of Amundsen's men returned home. On their way back Scott and four companions died, and the last were only 18 km away from a depot. It was November 1912 when their tent was found.",
+            "Student: Who reached the South Pole first?\nTeacher: Roald Amundsen, on 14 December 1911. Robert Scott came five weeks later.\nStudent: How did they travel?\nTeacher: Amundsen relied on dogs and skis, whereas Scott had ponies, motor sledges and men who pulled.\nStudent: Did they come home?\nTeacher: All of Amundsen's men did. Scott died on the way back with his four companions, the last of them 18 km from a depot.\nStudent: When was their tent found?\nTeacher: In November 1912.",
+        ),
+        (
+            (
+                "names swapped",
+                1,
+                "Amundsen relied on dogs and skis, whereas Scott had",
+                "Scott relied on dogs and skis, whereas Amundsen had",
+            ),
+            ("turned", 0, "five weeks earlier than Robert Scott", "five weeks later than Robert Scott"),
+            ("unit changed", 1, "18 km from", "18 miles from"),
+        ),
+    ),
+    Case(
+        "F",
+        "Cork oak",
+        "The cork oak grows around the western Mediterranean, and Portugal yields half of the world's cork. The bark is cut off with an axe for the first time when the tree is 25 years old, and after that every nine years. The tree is not felled and may live for 200 years. Most cork becomes stoppers for wine bottles; the rest goes into floors and shoes.",
+        (
+            "Half of the cork of the world comes from Portugal, though the cork oak grows all around the western Mediterranean. When a tree is 25 years of age, its bark is cut off for the first time, with an axe; then this is done every nine years. The tree, which can live 200 years, isn't felled. Stoppers for wine bottles are what most cork is turned into, and floors and shoes take the rest.",
+            "| The cork oak | |\n|---|---|\n| Where it grows | around the western Mediterranean |\n| Largest yield | Portugal, half of the world's cork |\n| First cutting of the bark | when the tree is 25 years old |\n| Later cuttings | every nine years |\n| Tool | axe |\n| Felled? | no; the tree may live for 200 years |\n| Use of most cork | stoppers for wine bottles |\n| Use of the rest | floors and shoes |",
+        ),
+        (
+            (
+                "fact invented",
+                1,
+                "| Tool | axe |",
+                "| Tool | axe |\n| Workers | paid by the day, among the best paid on farms |",
+            ),
+            ("name replaced", 0, "comes from Portugal", "comes from Sardinia"),
+            ("word replaced", 1, "| axe |", "| saw |"),
+        ),
+    ),
+    Case(
+        "F",
+        "Loving v. Virginia",
+        "Richard and Mildred Loving married in Washington in June 1958. He was white and she was not, and Virginia forbade such marriages. A judge sentenced them to one year in prison, but let them go if they stayed out of the state for 25 years. On 12 June 1967 the Supreme Court decided for the couple by 9 votes to 0. At that time 16 states had such laws.",
+        (
+            "In June 1958 Mildred and Richard Loving got married in Washington. Since he was white and she was not, theirs was a marriage that Virginia forbade. They were sentenced by a judge to one year in prison, but could go if for 25 years they stayed out of the state. By 9 votes to 0 the Supreme Court decided for the couple on 12 June 1967. There were 16 states that had laws like this at the time.",
+            "Notes: Loving v. Virginia\n- June 1958: Richard and Mildred Loving marry in Washington\n- he is white, she is not; Virginia forbids such marriages\n- sentence of the judge: one year in prison, or 25 years out of the state\n- 12 June 1967: the Supreme Court decides for the couple, 9 votes to 0\n- states with such laws at that time: 16",
+        ),
+        (
+            ("date moved", 1, "- June 1958:", "- May 1958:"),
+            ("sentence dropped", 0, " There were 16 states that had laws like this at the time.", ""),
+            (
+                "numbers swapped",
+                1,
+                "25 years out of the state\n- 12 June 1967: the Supreme Court decides for the couple, 9 votes to 0\n- states with such laws at that time: 16",
+                "16 years out of the state\n- 12 June 1967: the Supreme Court decides for the couple, 9 votes to 0\n- states with such laws at that time: 25",
+            ),
+        ),
+    ),
+    Case(
+        "F",
+        "Insulin",
+        "Frederick Banting and Charles Best isolated insulin at Toronto in the summer of 1921, in a laboratory lent by John Macleod. James Collip made the extract purer. The first patient was Leonard Thompson, a boy of 14, on 11 January 1922. Banting and Macleod received the Nobel Prize in 1923. Banting gave half of his money to Best. The patent was sold to the university for 1 dollar.",
+        (
+            "In the summer of 1921 insulin was isolated at Toronto. This was done by Charles Best and Frederick Banting, to whom John Macleod lent a laboratory, while James Collip purified the extract. Leonard Thompson, who was 14, became the first patient on 11 January 1922. The Nobel Prize of 1923 went to Macleod and Banting, and half of Banting's money was given by him to Best. For 1 dollar the university bought the patent.",
+            "Q: Who isolated insulin?\nA: Frederick Banting and Charles Best did, at Toronto, in the summer of 1921.\nQ: Who helped them?\nA: John Macleod lent a laboratory, and James Collip made the extract purer.\nQ: Who was the first patient?\nA: On 11 January 1922 it was Leonard Thompson, a boy aged 14.\nQ: Who received the Nobel Prize?\nA: Banting and Macleod, in 1923. Banting gave half his money to Best.\nQ: What about the patent?\nA: It was sold to the university for 1 dollar.",
+        ),
+        (
+            ("number changed", 0, "who was 14,", "who was 24,"),
+            (
+                "names swapped",
+                1,
+                "John Macleod lent a laboratory, and James Collip made",
+                "James Collip lent a laboratory, and John Macleod made",
+            ),
+            ("turned", 1, "Banting gave half his money to Best.", "Banting was given half his money by Best."),
+        ),
+    ),
+    Case(
+        "F",
+        "Falkirk Wheel",
+        "The Falkirk Wheel lifts boats between two Scottish canals, the Union Canal and the Forth and Clyde Canal, by 24 m. Queen Elizabeth opened it on 24 May 2002. It replaced 11 locks, which had been dismantled in 1933. Half a turn takes about 5 minutes and uses only 1.5 kWh, because the two gondolas always weigh the same.",
+        (
+            "Between the Forth and Clyde Canal and the Union Canal, both in Scotland, boats are lifted 24 m by the Falkirk Wheel. It took the place of 11 locks that had been dismantled in 1933, and was opened by Queen Elizabeth on 24 May 2002. As its two gondolas are always equal in weight, half a turn, which lasts some 5 minutes, uses no more than 1.5 kWh.",
+            "Student: What does the Falkirk Wheel do?\nTeacher: It lifts boats by 24 m between two canals in Scotland.\nStudent: Which ones?\nTeacher: The Union Canal and the Forth and Clyde Canal.\nStudent: When was it opened?\nTeacher: Queen Elizabeth opened it on 24 May 2002.\nStudent: What was there before?\nTeacher: It replaced 11 locks; they had been dismantled in 1933.\nStudent: Does it need much power?\nTeacher: Half a turn takes around 5 minutes and needs just 1.5 kWh, since the two gondolas always weigh the same.",
+        ),
+        (
+            ("unit changed", 0, "some 5 minutes", "some 5 hours"),
+            (
+                "fact invented",
+                1,
+                "opened it on 24 May 2002.",
+                "opened it on 24 May 2002, after vandals had flooded it.",
+            ),
+            ("name replaced", 1, "Queen Elizabeth opened", "Princess Anne opened"),
+        ),
+    ),
+    Case(
+        "F",
+        "Amália Rodrigues",
+        "Amália Rodrigues was the most famous singer of fado. She grew up poor in Lisbon, where she sold fruit at the harbour. Her first recordings were made in Brazil in 1945. She wore black and stood in front of the guitar players, not beside them as was the custom. She died on 6 October 1999, and the government declared three days of mourning.",
+        (
+            "Fado had no singer more famous than Amália Rodrigues. In Lisbon, where she grew up in poverty, she used to sell fruit at the harbour. It was in Brazil, in 1945, that she made her first recordings. Dressed in black, she stood in front of the guitar players, although the custom was to stand beside them. After her death on 6 October 1999 three days of mourning were declared by the government.",
+            "| Amália Rodrigues | |\n|---|---|\n| Known as | the most famous singer of fado |\n| Childhood | grew up poor in Lisbon |\n| Early work | sold fruit at the harbour |\n| First recordings | Brazil, 1945 |\n| On the stage | wore black; stood in front of the guitar players, not beside them, as the custom was |\n| Death | 6 October 1999 |\n| Mourning | three days, declared by the government |",
+        ),
+        (
+            ("word replaced", 0, "to sell fruit at", "to sell fish at"),
+            ("date moved", 1, "| 6 October 1999 |", "| 6 October 1989 |"),
+            ("sentence dropped", 1, "\n| First recordings | Brazil, 1945 |", ""),
+        ),
+    ),
+    Case(
+        "F",
+        "Git",
+        "Linus Torvalds began to write Git on 3 April 2005, after the company BitMover had withdrawn the free licence of BitKeeper. Four days later Git could store its own source. Junio Hamano has maintained it since July 2005. Commits were named by SHA-1 hashes of 160 bits. Matt Mackall started Mercurial for the same reason in the same month, but the kernel developers chose Git.",
+        (
+            "After BitKeeper's free licence had been withdrawn by the company BitMover, Linus Torvalds started writing Git on 3 April 2005. It took four days until Git was able to store its own source. Since July 2005 its maintainer has been Junio Hamano. The names of commits were SHA-1 hashes of 160 bits. In the same month and for the same reason Mercurial was begun by Matt Mackall, but it was Git that the kernel developers chose.",
+            "Notes: Git\n- begun by Linus Torvalds on 3 April 2005\n- reason: the company BitMover had withdrawn the free licence of BitKeeper\n- could store its own source four days later\n- maintained by Junio Hamano since July 2005\n- commits named by SHA-1 hashes of 160 bits\n- Mercurial: started by Matt Mackall in the same month, for the same reason; the kernel developers chose Git, however",
+        ),
+        (
+            (
+                "numbers swapped",
+                1,
+                "on 3 April 2005\n- reason: the company BitMover had withdrawn the free licence of BitKeeper\n- could store its own source four days",
+                "on 4 April 2005\n- reason: the company BitMover had withdrawn the free licence of BitKeeper\n- could store its own source three days",
+            ),
+            ("number changed", 0, "160 bits", "128 bits"),
+            (
+                "names swapped",
+                0,
+                "Mercurial was begun by Matt Mackall, but it was Git that",
+                "Git was begun by Matt Mackall, but it was Mercurial that",
+            ),
+        ),
+    ),
+    Case(
+        "F",
+        "Gallium",
+        "Gallium is a soft, silvery metal that melts at 29.8 °C, so a piece of it turns liquid in the hand. Dmitri Mendeleev had predicted it before Paul-Émile Lecoq de Boisbaudran found it in 1875. Liquid gallium is denser than solid gallium and must not be kept in glass, which would break. It is a by-product of aluminium. About 300 tonnes are made each year.",
+        (
+            "A soft metal of silvery colour, gallium has its melting point at 29.8 °C, and therefore becomes liquid in one's hand. It was found in 1875 by Paul-Émile Lecoq de Boisbaudran, after Dmitri Mendeleev had predicted it. One must not keep gallium in glass, as this would break; the liquid is denser than the solid. Every year about 300 tonnes of it are made, as a by-product of aluminium.",
+            "Q: What is gallium?\nA: A soft, silvery metal.\nQ: Why does it turn liquid in the hand?\nA: Because it melts at 29.8 °C.\nQ: Who found it?\nA: Paul-Émile Lecoq de Boisbaudran, in 1875; Dmitri Mendeleev had predicted it earlier.\nQ: May it be kept in glass?\nA: No, the glass would break. Liquid gallium is denser than solid gallium.\nQ: How is it made?\nA: As a by-product of aluminium, about 300 tonnes each year.",
+        ),
+        (
+            ("turned", 0, "the liquid is denser than the solid", "the solid is denser than the liquid"),
+            ("unit changed", 0, "about 300 tonnes", "about 300 kilograms"),
+            ("fact invented", 1, "A soft, silvery metal.", "A soft, silvery metal with a faint smell of garlic."),
+        ),
+    ),
+    Case(
+        "F",
+        "Republic of Ragusa",
+        "The Republic of Ragusa had its seat in Dubrovnik. Its rector was elected for one month only, and could not leave the palace without permission of the senate. On 27 January 1416 Ragusa banned the slave trade. It paid tribute to the Ottoman sultan, yet its merchants traded with Spain. An earthquake killed 3,000 people in 1667. Marshal Marmont abolished the republic in 1808.",
+        (
+            "Dubrovnik was the seat of the Republic of Ragusa. A rector was elected for no more than one month, during which he could leave the palace only if the senate permitted it. The slave trade was banned on 27 January 1416. Though tribute was paid to the Ottoman sultan, the merchants of Ragusa did trade with Spain. In 1667 an earthquake took the lives of 3,000 people, and in 1808 the republic was abolished by Marshal Marmont.",
+            "Student: Where did the Republic of Ragusa have its seat?\nTeacher: In Dubrovnik.\nStudent: What was its rector allowed to do?\nTeacher: He was elected for one month only, and could not leave the palace unless the senate gave permission.\nStudent: When was the slave trade banned?\nTeacher: On 27 January 1416.\nStudent: Whom did Ragusa deal with?\nTeacher: It paid tribute to the Ottoman sultan, but its merchants traded with Spain.\nStudent: What happened later?\nTeacher: In 1667 an earthquake killed 3,000 people, and Marshal Marmont abolished the republic in 1808.",
+        ),
+        (
+            ("name replaced", 1, "merchants traded with Spain", "merchants traded with Genoa"),
+            ("word replaced", 0, "an earthquake took", "a flood took"),
+            ("date moved", 0, "in 1808 the", "in 1806 the"),
+        ),
+    ),
+    Case(
+        "F",
+        "Common swift",
+        "The common swift spends up to 10 months in the air without landing. It eats, drinks, mates and even sleeps on the wing. Adults weigh about 40 g and reach 110 km/h. Swifts arrive in Europe in May and leave for Africa by August. A pair lays two or three eggs under a roof. When food is short, the young can survive for days without being fed.",
+        (
+            "For as many as 10 months the common swift stays in the air and doesn't land. On the wing it drinks, eats, mates and even sleeps. An adult bird, whose weight is about 40 g, gets as fast as 110 km/h. May is the month when swifts come to Europe, and by August they leave for Africa. Under a roof, two or three eggs are laid by a pair. The young can do without being fed for days if food is short.",
+            "| The common swift | |\n|---|---|\n| Time in the air without landing | up to 10 months |\n| Done on the wing | eating, drinking, mating and even sleeping |\n| Weight of adults | about 40 g |\n| Speed | up to 110 km/h |\n| Arrival in Europe | May |\n| Departure for Africa | by August |\n| Eggs of a pair | two or three, under a roof |\n| Young | can survive for days without being fed when food is short |",
+        ),
+        (
+            ("sentence dropped", 0, " Under a roof, two or three eggs are laid by a pair.", ""),
+            (
+                "numbers swapped",
+                1,
+                "| about 40 g |\n| Speed | up to 110 km/h |",
+                "| about 110 g |\n| Speed | up to 40 km/h |",
+            ),
+            ("number changed", 1, "up to 10 months", "up to 6 months"),
+        ),
+    ),
+    Case(
+        "F",
+        "Cutty Sark",
+        "The clipper Cutty Sark was launched at Dumbarton on 22 November 1869 for John Willis. In 1872 she raced Thermopylae from Shanghai to London with tea. She led by 400 nautical miles when she lost her rudder, and so came in seven days after Thermopylae. Later she carried wool from Australia. Since 1954 she has lain in a dry dock at Greenwich, where a fire damaged her in 2007.",
+        (
+            "On 22 November 1869 the clipper Cutty Sark was launched for John Willis at Dumbarton. Carrying tea, she raced from Shanghai to London against Thermopylae in 1872. Her lead was 400 nautical miles when her rudder was lost. Because of that, Cutty Sark came in seven days after Thermopylae. Wool from Australia was her later cargo. A dry dock at Greenwich has been her place since 1954, and in 2007 she was damaged there by a fire.",
+            "Notes: Cutty Sark\n- clipper, launched at Dumbarton on 22 November 1869, for John Willis\n- 1872: race with tea against Thermopylae, from Shanghai to London\n- she lost her rudder when leading by 400 nautical miles, so she came in seven days after Thermopylae\n- later: wool from Australia\n- in a dry dock at Greenwich since 1954; damaged there by a fire in 2007",
+        ),
+        (
+            (
+                "names swapped",
+                0,
+                "Cutty Sark came in seven days after Thermopylae",
+                "Thermopylae came in seven days after Cutty Sark",
+            ),
+            ("turned", 1, "from Shanghai to London", "from London to Shanghai"),
+            ("unit changed", 1, "400 nautical miles", "400 metres"),
+        ),
+    ),
+    Case(
+        "F",
+        "Tulip mania",
+        "Tulips reached Holland from Turkey, and Carolus Clusius planted them at Leiden in 1593. Those with striped petals were the dearest; a virus caused the stripes. In the winter of 1636 people traded bulbs that were still in the ground. In Haarlem an auction failed in February 1637, and prices collapsed. One bulb had cost 5,200 guilders, more than a house. Few traders were ruined.",
+        (
+            "It was Carolus Clusius who, at Leiden in 1593, planted tulips, which had reached Holland from Turkey. The dearest had striped petals, and these stripes were caused by a virus. Bulbs still in the ground were traded in the winter of 1636. Then, in February 1637, an auction at Haarlem failed and prices collapsed. A bulb had cost as much as 5,200 guilders, which was more than a house. Not many of the traders were ruined.",
+            "Q: How did tulips come to Holland?\nA: From Turkey; Carolus Clusius planted them at Leiden in 1593.\nQ: Which were the dearest?\nA: Those whose petals had stripes, which a virus caused.\nQ: What was traded in the winter of 1636?\nA: Bulbs that were still in the ground.\nQ: When did prices collapse?\nA: In February 1637, when an auction failed in Haarlem.\nQ: How much had a bulb cost?\nA: One had cost 5,200 guilders, more than a house.\nQ: Were the traders ruined?\nA: Only a few were.",
+        ),
+        (
+            ("fact invented", 0, "prices collapsed.", "prices collapsed. The courts then declared all contracts void."),
+            ("name replaced", 1, "failed in Haarlem", "failed in Utrecht"),
+            ("word replaced", 0, "caused by a virus", "caused by a mite"),
+        ),
+    ),
+    Case(
+        "F",
+        "Longest tennis match",
+        "John Isner beat Nicolas Mahut at Wimbledon on 24 June 2010 in the longest tennis match ever. It lasted 11 hours and 5 minutes, spread over three days. The last set ended 70 to 68, and in it the scoreboard stopped working. Isner hit 113 aces, Mahut 103. Mohamed Lahyani was the umpire and never left his chair during a set. In the next round Isner lost in 74 minutes.",
+        (
+            "No tennis match has ever been longer than the one at Wimbledon in which Nicolas Mahut was beaten on 24 June 2010 by John Isner. Spread over three days, it took 11 hours and 5 minutes. During the last set, which ended 70 to 68, the scoreboard ceased to work. Mahut hit 103 aces and Isner 113. The umpire, Mohamed Lahyani, did not leave his chair during any set. Isner was beaten in the next round within 74 minutes.",
+            "Student: Which tennis match was the longest ever?\nTeacher: The one at Wimbledon that John Isner won against Nicolas Mahut on 24 June 2010.\nStudent: How long did it take?\nTeacher: 11 hours and 5 minutes, over three days. The last set ended 70 to 68, and the scoreboard stopped working in it.\nStudent: Who hit more aces?\nTeacher: Isner hit 113 and Mahut 103.\nStudent: Who was the umpire?\nTeacher: Mohamed Lahyani, who never left his chair during a set.\nStudent: How did Isner do in the next round?\nTeacher: He lost in 74 minutes.",
+        ),
+        (
+            ("date moved", 0, "24 June 2010", "14 June 2010"),
+            ("sentence dropped", 1, " The last set ended 70 to 68, and the scoreboard stopped working in it.", ""),
+            ("numbers swapped", 0, "Mahut hit 103 aces and Isner 113.", "Mahut hit 113 aces and Isner 103."),
         ),
     ),
 )
