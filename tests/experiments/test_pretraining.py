@@ -6,7 +6,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from experiments import pretraining
-from experiments.pretraining_claims import Experiment
+from experiments.pretraining_arms import Experiment
 from experiments.pretraining_runs import PretrainArm, PretrainRun
 from tests.databases import mlflow_database
 
