@@ -18,7 +18,7 @@ from experiments.results import size_of
 from stages.harness.errors import InputError
 from stages.harness.section import load_common
 
-OWN_SIZE = ("pretraining", "rephrase")  # experiments whose size is not that of params.yaml
+OWN_SIZE = ("pretraining", "sparsity", "rephrase")  # experiments whose size is not that of params.yaml
 
 
 def chosen(name: str, claims: list[Claim]) -> Claim:

@@ -122,6 +122,18 @@ def doublings(lines: Lines) -> Figure | None:
     return Figure(values, len(seeds), f"{2 ** statistics.fmean(values):.3g} times", used, lambda value: 2**value)
 
 
+def trend(lines: Lines) -> Figure | None:
+    """The gain of sparsity 48 at twice the width less that at the width of before, paired by seed."""
+    narrow, wide = (
+        gap(f"sparsity 8, width {width}", f"sparsity 48, width {width}", field("validation"))(lines) for width in (1, 2)
+    )
+    if narrow is None or wide is None:
+        return None
+    values = [b - a for a, b in zip(narrow.values, wide.values)]
+    told = _told(wide.values, narrow.values)
+    return Figure(values, min(narrow.seeds, wide.seeds), told, [*narrow.used, *wide.used])
+
+
 def settled(lines: Lines) -> Figure | None:
     """Largest logit in the second half of a run over its τ, the worst run of both; None where runs didn't keep it."""
     taus = {"tau 30": 30.0, "tau 100": 100.0}
@@ -234,6 +246,10 @@ METRICS: dict[str, dict[str, Metric]] = {
         "clipped_at_100": runs("tau 100", field("heads_clipped")),
         "sparsity_gain": gap("muonclip", "sparsity 48", field("validation")),
         "cost_of_half_the_heads": gap("muonclip", "heads 4", field("validation"), relative=True),
+    },
+    "sparsity": {
+        "wide_gain": gap("sparsity 8, width 2", "sparsity 48, width 2", field("validation")),
+        "gain_by_width": trend,
     },
     "rephrase": {
         "many_over_raw": recorded("many", "raw"),

@@ -27,7 +27,7 @@ CURVE_POINTS = 40
 
 @dataclass(frozen=True)
 class PretrainArm:
-    """What one training run is made of."""
+    """What one training run is made of; `width` multiplies the widths of the stream and of all feed-forward layers."""
 
     name: str
     optimizer: str = "muonclip"
@@ -36,6 +36,7 @@ class PretrainArm:
     experts: int = 16
     heads: int = 2
     steps: int = 240
+    width: int = 1
 
 
 @dataclass
@@ -57,8 +58,12 @@ class PretrainRun:
 
 def config_of(arm: PretrainArm) -> K2Config:
     index = read_index(TOKENS)
+    narrow = K2Config.preset(SIZE)
     return K2Config.preset(
         SIZE,
+        hidden_size=arm.width * narrow.hidden_size,
+        intermediate_size=arm.width * narrow.intermediate_size,
+        moe_intermediate_size=arm.width * narrow.moe_intermediate_size,
         vocab_size=int(index["vocab_size"]),
         bos_token_id=int(index["bos"]),
         eos_token_id=int(index["eos"]),

@@ -122,7 +122,8 @@ class RunsFile:
         return any(key.items() <= line.items() for line in self.lines())
 
     def add(self, line: Record) -> None:
-        stamped = line | {"code": stamp()}
+        """Writes a line, with the stamp of now where it has none of its own."""
+        stamped = line if "code" in line else line | {"code": stamp()}
         print(json.dumps(stamped), flush=True)
         with self.path.open("a", encoding="utf-8") as handle:
             handle.write(json.dumps(stamped) + "\n")

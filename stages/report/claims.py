@@ -120,7 +120,8 @@ def _table(lines: Sequence[Sequence[str]]) -> str:
 def _verdict(text: str) -> Html:
     word, _, note = text.partition(" (")
     told = chip(word, VERDICTS[word])
-    return Html(f"{told} <small>{html.escape(note.removesuffix(')'))}</small>") if note else told
+    said = html.escape(note.removesuffix(")"))
+    return Html(f'{told} <span class="soft">{said}</span>') if note else told
 
 
 def _chart(value: dict[str, Any]) -> str:

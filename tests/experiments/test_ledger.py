@@ -279,6 +279,20 @@ def test_one_start_is_before_every_seed_of_a_family() -> None:
     assert text is not None and text.values == pytest.approx([0.1] * 3)
 
 
+def test_the_trend_is_the_gain_at_twice_the_width_less_that_of_before() -> None:
+    losses = {"sparsity 8, width 1": 4.0, "sparsity 48, width 1": 4.1, "sparsity 8, width 2": 3.0}
+    rows = [
+        {"record": "run", "arm": arm, "seed": seed, "validation": loss + seed}
+        for arm, loss in (losses | {"sparsity 48, width 2": 2.8}).items()
+        for seed in range(2)
+    ]
+    metrics = METRICS["sparsity"]
+    figure, wide = metrics["gain_by_width"](rows), metrics["wide_gain"](rows)
+    assert figure is not None and figure.values == pytest.approx([0.3, 0.3]) and figure.seeds == 2
+    assert wide is not None and wide.values == pytest.approx([0.2, 0.2])
+    assert metrics["gain_by_width"](rows[:-2]) is None
+
+
 def test_what_runs_did_not_keep_is_no_figure() -> None:
     rows = [{"record": "run", "arm": arm, "seed": 0, "settled_logit": 33.0} for arm in ("tau 30", "tau 100")]
     metric = METRICS["pretraining"]["settled_over_tau"]

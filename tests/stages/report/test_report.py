@@ -174,7 +174,7 @@ def test_a_claim_has_its_interval_beside_the_threshold_and_both_commits(tmp_path
     for shown in ("§2.1", "3 against 4", "-2 to -0.5 nats", "below 0", "smoke, 3", "aaa111", "bbb222"):
         assert f">{shown}<" in first, shown
     assert 'class="chip yes">reproduces' in first and FORGED not in body
-    assert 'class="chip open">not settled</span> <small>rule after the run</small>' in second
+    assert 'class="chip open">not settled</span> <span class="soft">rule after the run</span>' in second
     other = body.partition("Not tested here</h3>")[2]
     assert all(f">{shown}<" in other for shown in ("it scales", "a cluster", "ccc333", "below 0 nats"))
 
