@@ -46,9 +46,7 @@ def command(claim: Claim, more: list[str]) -> list[str]:
     common = load_common()
     here = size_of(common.base, common.model)
     if claim.experiment not in OWN_SIZE and here != claim.size:
-        raise InputError(
-            f"{claim.name}: measured at size {claim.size}, params.yaml is at {here}: its figures would stand in the way"
-        )
+        raise InputError(f"{claim.name}: measured at size {claim.size}, params.yaml is at {here} (sizes/)")
     return [sys.executable, "-m", f"experiments.{claim.experiment}", *shlex.split(claim.arguments), *more]
 
 

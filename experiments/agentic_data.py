@@ -29,7 +29,7 @@ from experiments.agentic_effects import effects
 from experiments.bfcl import SILENT, right_items
 from experiments.desks import held_cases, served
 from experiments.ledger import conclude
-from experiments.results import RunsFile
+from experiments.results import RunsFile, stamp
 from experiments.tuning import START, tune
 from gym.benchmarks.base import Sample
 from gym.benchmarks.bfcl import Bfcl
@@ -133,7 +133,8 @@ def main() -> None:
                     items = chosen(bench, category, args.items, choose=args.choose)
                     right = right_items(model, tokenizer, bench, items, CALL_TOKENS, rules)
                     RUNS.add(key | {"right": sum(right), "interval": wilson(sum(right), len(items)), "each": right})
-    RUNS.conclude(effect=lambda runs: effects(runs, args.budget))
+    size = stamp()["size"]
+    RUNS.conclude(effect=lambda runs: effects([run for run in runs if run["code"]["size"] == size], args.budget))
     conclude("agentic_data")
 
 

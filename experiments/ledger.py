@@ -145,9 +145,7 @@ def verdict(claim: Claim, span: Interval, also: Sequence[Interval | None], unles
 
 def figures_of(claim: Claim, root: Path) -> tuple[list[Record], str]:
     """The raw lines that may decide a claim, each with its stamp, and what is wrong with the others in words."""
-    lines = read_lines(root / FIGURES / f"{claim.experiment}.jsonl")
-    whole = next((line for line in lines if line["record"] == "code"), {})
-    stamped = [{**line, "code": line.get("code") or whole} for line in lines if line["record"] != "code"]
+    stamped = read_lines(root / FIGURES / f"{claim.experiment}.jsonl")
     sizes = sorted({str(line["code"].get("size", "")) for line in stamped})
     own = [line for line in stamped if line["code"].get("size") == claim.size]
     others = [size for size in sizes if size and size != claim.size]
@@ -188,7 +186,8 @@ def judge(claim: Claim, root: Path, rule_commit: str) -> Judged:
         elif bound in claim.unless and beyond(span_of, other(bound.direction), bound.threshold):
             notes.append(f"{bound.metric} is surely {other(bound.direction)} {bound.threshold:g}")
     stamps = [line["code"] for line in figure.used]
-    versions = list(dict.fromkeys(str(stamp.get("commit", "")) for stamp in stamps))
+    names = [f"{stamp.get('commit', '')}{' changed' if stamp.get('dirty') else ''}" for stamp in stamps]
+    versions = list(dict.fromkeys(names))
     order = [
         bool(rule_commit)
         and came_first(root, rule_commit, str(stamp.get("commit", "")), itself=stamp.get("recorded", True))

@@ -102,6 +102,7 @@ def _loss(model: nn.Module, batch: TokenBatch) -> tuple[Tensor, Output]:
 
 def train(arm: PretrainArm, seed: int) -> PretrainRun:
     """One run; the data and the initial weights follow from the seed alone."""
+    code = stamp(SIZE)
     torch.manual_seed(seed)
     model = K2Model(config_of(arm), seed=seed)
     stream = TokenStream(TOKENS, "train", seed)
@@ -122,7 +123,7 @@ def train(arm: PretrainArm, seed: int) -> PretrainRun:
     shown = logit_SH[:: max(1, arm.steps // CURVE_POINTS)]
     rounded = [[round(value, 2) for value in row] for row in shown.tolist()]
     validation = stream_loss(model, TokenStream(TOKENS, "validation", None), VALIDATION_ROWS, LENGTH)
-    return PretrainRun(validation, losses, logit_SH.max(1).values.tolist(), rounded, clipped, spikes, stamp(SIZE))
+    return PretrainRun(validation, losses, logit_SH.max(1).values.tolist(), rounded, clipped, spikes, code)
 
 
 def kept(arm: PretrainArm, seed: int) -> PretrainRun:

@@ -102,7 +102,7 @@ def run(s: Setup, runs: RunGroup, out: Path) -> dict[str, Record]:
     Raises:
         InputError: too few documents have enough accepted rephrasings.
     """
-    tokenizer = load_tokenizer(Path("data/tokenizer"))
+    code, tokenizer = stamp(size_of("scratch", s.preset)), load_tokenizer(Path("data/tokenizer"))
     rows, facts, others, pool = choose(s)
     texts, done = rephrasings(rows, s)
     distinct = [len(texts[row["doc_id"]]) for row in rows]
@@ -172,7 +172,7 @@ def run(s: Setup, runs: RunGroup, out: Path) -> dict[str, Record]:
         "base_loss": base_loss,
         "differences": differences,
         "report_simpleqa": REPORT,
-        "code": stamp(size_of("scratch", s.preset)),
+        "code": code,
     }
     logps = [_mean_curve(NAMES[name], seeds) for name, seeds in curves.items()]
     trained = [_loss_curve(NAMES[name], seeds) for name, seeds in losses.items()]

@@ -71,7 +71,7 @@ def size_of(base: str, model: str) -> str:
 
 @cache
 def stamp(size: str = "") -> Record:
-    """Code version, parameters and size of what runs now.
+    """Code version, parameters and size of what runs now; taken at the first call, which belongs at the start.
 
     Args:
         size: where an experiment has its own; empty: that of params.yaml.
@@ -86,10 +86,18 @@ def stamp(size: str = "") -> Record:
 
 
 def read_lines(path: Path) -> list[Record]:
-    """All lines of a file of figures; none where there is no file."""
+    """All lines of a file of figures, each with its stamp; none where there is no file."""
     if not path.exists():
         return []
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    lines: list[Record] = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    whole = next(({k: v for k, v in line.items() if k != "record"} for line in lines if line["record"] == "code"), {})
+    return [{**line, "code": line.get("code", whole)} for line in lines if line["record"] != "code"]
+
+
+def _key(line: Record) -> tuple[Any, ...]:
+    """What a line is of: two with the same key are one figure, measured twice."""
+    size = line["code"].get("size") if line["record"] == "run" else None
+    return line["record"], line.get("arm"), line.get("seed"), line.get("title"), size
 
 
 def write_results(
@@ -100,30 +108,43 @@ def write_results(
     runs: Iterable[Record] = (),
     charts: Iterable[Record],
 ) -> None:
-    """Writes the file of figures, a line for each thing."""
+    """Writes the file of figures, a line for each thing; runs carry their stamps.
+
+    Arms, runs and charts that the file has of before, and that are not among these, stay: to measure one claim again
+    takes nothing from the others.
+    """
     lines: list[Record] = [{"record": "settings", **settings}]
     for kind, records in (("arm", arms), ("run", runs), ("chart", charts)):
         lines += [{"record": kind, **record} for record in records]
+    written = {_key(line) for line in lines}
+    for line in read_lines(path):
+        if _key(line) not in written:
+            lines.append(line)
     with write_atomic(path) as tmp:
         tmp.write_text("".join(f"{json.dumps(line, ensure_ascii=False)}\n" for line in lines), encoding="utf-8")
 
 
 class RunsFile:
-    """Lines of an experiment that are written as they come and end with what follows from them."""
+    """Lines of an experiment that are written as they come and end with what follows from them.
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    Args:
+        size: where the experiment has its own; empty: that of params.yaml.
+    """
+
+    def __init__(self, path: Path, size: str = "") -> None:
+        self.path, self.size = path, size
 
     def lines(self) -> list[Record]:
         return read_lines(self.path)
 
     def has(self, key: Record) -> bool:
-        """Whether a line says all of `key`: what was measured is not measured again."""
-        return any(key.items() <= line.items() for line in self.lines())
+        """Whether a line of this size says all of `key`: what was measured is not measured again."""
+        size = self.size or stamp()["size"]
+        return any(key.items() <= line.items() for line in self.lines() if line["code"].get("size") == size)
 
     def add(self, line: Record) -> None:
         """Writes a line, with the stamp of now where it has none of its own."""
-        stamped = line if "code" in line else line | {"code": stamp()}
+        stamped = line if "code" in line else line | {"code": stamp(self.size)}
         print(json.dumps(stamped), flush=True)
         with self.path.open("a", encoding="utf-8") as handle:
             handle.write(json.dumps(stamped) + "\n")

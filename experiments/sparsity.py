@@ -17,10 +17,10 @@ import torch
 
 from experiments.ledger import conclude
 from experiments.pretraining_arms import Experiment
-from experiments.pretraining_runs import PretrainArm
+from experiments.pretraining_runs import SIZE, PretrainArm
 from experiments.results import T95, RunsFile
 
-RUNS = RunsFile(Path("docs/experiments/sparsity.jsonl"))
+RUNS = RunsFile(Path("docs/experiments/sparsity.jsonl"), SIZE)
 WIDTHS, EXPERTS = (1, 2), {8: 16, 48: 96}  # sparsity → experts, of which two are active
 
 

@@ -27,7 +27,7 @@ from experiments.ledger import (
     load_claims,
     verdict,
 )
-from experiments.results import INTERVALS, By, Record, interval, size_of
+from experiments.results import INTERVALS, By, Record, RunsFile, interval, read_lines, size_of, write_results
 from stages.harness.errors import InputError
 from tests.conftest import ROOT
 
@@ -299,6 +299,36 @@ def test_what_runs_did_not_keep_is_no_figure() -> None:
     figure = metric(rows)
     assert figure is not None and figure.values == [1.1]
     assert metric([{key: value for key, value in row.items() if key != "settled_logit"} for row in rows]) is None
+
+
+def test_measuring_one_arm_again_takes_nothing_from_the_others(tmp_path: Path) -> None:
+    file = tmp_path / "rl.jsonl"
+    old = [{"record": "run", "arm": arm, "seed": 0, "x": 1} for arm in ("int4", "ptx")]
+    whole = {"record": "code", "commit": "abc", "recorded": False, "size": "scratch"}
+    file.write_text("".join(f"{json.dumps(line)}\n" for line in [whole, {"record": "settings", "seeds": 1}, *old]))
+    for size in ("scratch", "laptop"):
+        new = {"arm": "int4", "seed": 0, "x": 2, "code": {"commit": "def", "size": size}}
+        write_results(file, {"seeds": 3}, runs=[new], charts=[])
+    lines = read_lines(file)
+    assert [line["seeds"] for line in lines if line["record"] == "settings"] == [3]
+    found = {(line["arm"], line["code"]["size"]): line["x"] for line in lines if line["record"] == "run"}
+    assert found == {("int4", "laptop"): 2, ("int4", "scratch"): 2, ("ptx", "scratch"): 1}
+    assert next(line["code"]["recorded"] for line in lines if line.get("arm") == "ptx") is False
+
+
+def test_what_was_measured_at_another_size_is_measured_again(tmp_path: Path) -> None:
+    runs = RunsFile(tmp_path / "a.jsonl", "smoke")
+    runs.add({"record": "run", "seed": 0})
+    assert runs.has({"seed": 0}) and not runs.has({"seed": 1})
+    assert not RunsFile(runs.path, "scratch").has({"seed": 0})
+    (line,) = runs.lines()
+    assert line["code"].keys() == {"commit", "dirty", "params", "size"} and len(line["code"]["commit"]) == 12
+
+
+def test_a_changed_checkout_is_named_with_its_version(repo: Path) -> None:
+    ruled = commit(repo, CLAIMS, rule())
+    commit(repo, RAW, figures(ruled).replace('"dirty": false', '"dirty": true'))
+    assert [one.run_commit for one in ledger(repo)] == [f"{ruled} changed"]
 
 
 # The file of claims and the program.

@@ -59,7 +59,7 @@ def test_sparsity_is_tuned_and_run_at_both_widths_and_no_line_is_written_twice(
         return PretrainRun(loss, [], [], [], 0.0, 0, code)
 
     monkeypatch.setattr(pretraining_arms, "kept", kept)
-    runs = RunsFile(tmp_path / "sparsity.jsonl")
+    runs = RunsFile(tmp_path / "sparsity.jsonl", "smoke")
     for _ in range(2):
         sparsity.measure(10, 2, runs)
         lines = runs.lines()
