@@ -272,6 +272,10 @@ METRICS: dict[str, dict[str, Metric]] = {
         **{f"{name}_taught": _taught(name) for name in ("calls", "code", "arithmetic_words", "instructions")},
         "families_text": text({"record": "after"}, {"record": "text", "of": "base"}, "text"),
     },
+    "int4": {
+        "cost_of_qat": runs("qat", field("qat_minus_bf16")),
+        "qat_less_rounding": runs("qat", lambda run: float(run["qat_minus_bf16"] - run["ptq_minus_bf16"])),
+    },
     "rl": {
         **{f"{name}_gain": runs("default", _rises(f"held_success_{name}")) for name in ("parity", "size", "category")},
         "budget_length": gap("budget", "no budget", late("length")),
