@@ -134,7 +134,7 @@ def main() -> None:
                     right = right_items(model, tokenizer, bench, items, CALL_TOKENS, rules)
                     RUNS.add(key | {"right": sum(right), "interval": wilson(sum(right), len(items)), "each": right})
     size = stamp()["size"]
-    RUNS.conclude(effect=lambda runs: effects([run for run in runs if run["code"]["size"] == size], args.budget))
+    RUNS.conclude(effect=lambda runs: effects([run for run in runs if run["stamp"]["size"] == size], args.budget))
     conclude("agentic_data")
 
 

@@ -152,7 +152,7 @@ def main() -> None:
         loss, counts = measured(folder, args.items, common.seed)
         cells = [f"{loss:.4f}", *(shown(*counts[name]) if name in counts else "–" for name in MEASURES)]
         print(f"| {folder} | {' | '.join(cells)} |", flush=True)
-        line = {"record": "model", "model": folder, "text_loss": loss, "counts": counts, "code": stamp()}
+        line = {"record": "model", "model": folder, "text_loss": loss, "counts": counts, "stamp": stamp()}
         with OUT.open("a", encoding="utf-8") as handle:
             handle.write(json.dumps(line) + "\n")
 

@@ -207,6 +207,19 @@ def recorded(better: str, worse: str) -> Metric:
     return metric
 
 
+def concluded(of: str) -> Metric:
+    """What the experiment itself concludes of its runs, with the interval that it took."""
+
+    def metric(lines: Lines) -> Figure | None:
+        found = pick(lines, record="figure", of=of)
+        if not found:
+            return None
+        values = [float(found[0][key]) for key in ("mean", "low", "high")]
+        return Figure(values, 1, f"{values[0]:.4g}", pick(lines, record="run"))
+
+    return metric
+
+
 def _simple(arm: str, category: str) -> Record:
     free = {"record": "score", "budget": AGENT_BUDGET, "grammar": False, "choose": False}
     return free | {"arm": arm, "category": category}
@@ -272,7 +285,13 @@ METRICS: dict[str, dict[str, Metric]] = {
         **{f"{name}_taught": _taught(name) for name in ("calls", "code", "arithmetic_words", "instructions")},
         "families_text": text({"record": "after"}, {"record": "text", "of": "base"}, "text"),
     },
-    "int4": {
+    "int4_quality": {
+        "qat_on_k2s_grid": concluded("k2/qat - bf16"),
+        "rounding_on_the_hard_grid": concluded("hard/nearest - bf16"),
+        "won_back_on_the_hard_grid": concluded("share won back by hard/qat"),
+        "distilled_less_plain": concluded("hard/distilled - hard/qat"),
+    },
+    "qat_seeds": {
         "cost_of_qat": runs("qat", field("qat_minus_bf16")),
         "qat_less_rounding": runs("qat", lambda run: float(run["qat_minus_bf16"] - run["ptq_minus_bf16"])),
     },

@@ -146,8 +146,8 @@ def verdict(claim: Claim, span: Interval, also: Sequence[Interval | None], unles
 def figures_of(claim: Claim, root: Path) -> tuple[list[Record], str]:
     """The raw lines that may decide a claim, each with its stamp, and what is wrong with the others in words."""
     stamped = read_lines(root / FIGURES / f"{claim.experiment}.jsonl")
-    sizes = sorted({str(line["code"].get("size", "")) for line in stamped})
-    own = [line for line in stamped if line["code"].get("size") == claim.size]
+    sizes = sorted({str(line["stamp"].get("size", "")) for line in stamped})
+    own = [line for line in stamped if line["stamp"].get("size") == claim.size]
     others = [size for size in sizes if size and size != claim.size]
     return [line for line in own if line.get("seed", 0) < claim.seeds], (
         f"there are figures of size {', '.join(others)} alone" if others and not own else ""
@@ -185,7 +185,7 @@ def judge(claim: Claim, root: Path, rule_commit: str) -> Judged:
             notes.append(f"{bound.metric} is not surely {bound.direction} {bound.threshold:g}")
         elif bound in claim.unless and beyond(span_of, other(bound.direction), bound.threshold):
             notes.append(f"{bound.metric} is surely {other(bound.direction)} {bound.threshold:g}")
-    stamps = [line["code"] for line in figure.used]
+    stamps = [line["stamp"] for line in figure.used]
     names = [f"{stamp.get('commit', '')}{' changed' if stamp.get('dirty') else ''}" for stamp in stamps]
     versions = list(dict.fromkeys(names))
     order = [

@@ -40,7 +40,7 @@ def records(name: str, runs: Sequence[PretrainRun]) -> list[Record]:
             "settled_logit": round(max(run.logits[len(run.logits) // 2 :]), 3),
             "heads_clipped": round(run.clipped, 4),
             "spikes": run.spikes,
-            "code": run.code,
+            "stamp": run.stamp,
         }
         for seed, run in enumerate(runs)
     ]

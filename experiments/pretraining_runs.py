@@ -44,7 +44,7 @@ class PretrainRun:
     """One finished run.
 
     validation: nats per token at the end. losses, logits: per step. heads: largest logit per head, at some steps.
-    clipped: share of heads that QK-Clip ever touched. spikes: losses above 6 robust deviations. code: its stamp.
+    clipped: share of heads that QK-Clip ever touched. spikes: losses above 6 robust deviations. stamp: see `results`.
     """
 
     validation: float
@@ -53,7 +53,7 @@ class PretrainRun:
     heads: list[list[float]]
     clipped: float
     spikes: int
-    code: Record = field(default_factory=dict)
+    stamp: Record = field(default_factory=dict)
 
 
 def config_of(arm: PretrainArm) -> K2Config:

@@ -172,7 +172,7 @@ def run(s: Setup, runs: RunGroup, out: Path) -> dict[str, Record]:
         "base_loss": base_loss,
         "differences": differences,
         "report_simpleqa": REPORT,
-        "code": code,
+        "stamp": code,
     }
     logps = [_mean_curve(NAMES[name], seeds) for name, seeds in curves.items()]
     trained = [_loss_curve(NAMES[name], seeds) for name, seeds in losses.items()]

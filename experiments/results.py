@@ -1,8 +1,8 @@
 """What the experiments share: intervals, the stamp of a run, and the files of raw figures.
 
 A file of figures is JSON Lines: `settings`, then a line for each arm, run and chart, each with its `record`. What was
-measured carries `code`: version of the code, hash of the parameters, size. Figures of before that have one line
-`code` for the whole file: the commit that brought them, which is as late as their code can be (`recorded: false`).
+measured carries a `stamp`: version of the code, hash of the parameters, size. Figures of before that have one line
+`stamp` for the whole file: the commit that brought them, which is as late as their code can be (`recorded: false`).
 Verdicts are not in these files: `experiments/ledger.py` makes them of the figures and `claims.yaml`.
 """
 
@@ -90,13 +90,13 @@ def read_lines(path: Path) -> list[Record]:
     if not path.exists():
         return []
     lines: list[Record] = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    whole = next(({k: v for k, v in line.items() if k != "record"} for line in lines if line["record"] == "code"), {})
-    return [{**line, "code": line.get("code", whole)} for line in lines if line["record"] != "code"]
+    whole = next(({k: v for k, v in line.items() if k != "record"} for line in lines if line["record"] == "stamp"), {})
+    return [{**line, "stamp": line.get("stamp", whole)} for line in lines if line["record"] != "stamp"]
 
 
 def _key(line: Record) -> tuple[Any, ...]:
     """What a line is of: two with the same key are one figure, measured twice."""
-    size = line["code"].get("size") if line["record"] == "run" else None
+    size = line["stamp"].get("size") if line["record"] == "run" else None
     return line["record"], line.get("arm"), line.get("seed"), line.get("title"), size
 
 
@@ -140,11 +140,11 @@ class RunsFile:
     def has(self, key: Record) -> bool:
         """Whether a line of this size says all of `key`: what was measured is not measured again."""
         size = self.size or stamp()["size"]
-        return any(key.items() <= line.items() for line in self.lines() if line["code"].get("size") == size)
+        return any(key.items() <= line.items() for line in self.lines() if line["stamp"].get("size") == size)
 
     def add(self, line: Record) -> None:
         """Writes a line, with the stamp of now where it has none of its own."""
-        stamped = line if "code" in line else line | {"code": stamp(self.size)}
+        stamped = line if "stamp" in line else line | {"stamp": stamp(self.size)}
         print(json.dumps(stamped), flush=True)
         with self.path.open("a", encoding="utf-8") as handle:
             handle.write(json.dumps(stamped) + "\n")
@@ -152,7 +152,8 @@ class RunsFile:
     def conclude(self, **follows: Callable[[Sequence[Record]], Sequence[Record]]) -> None:
         """Writes what follows from the runs, a kind of record each, in the place of what followed before."""
         runs = [line for line in self.lines() if line["record"] not in follows]
-        found = [{"record": kind, **row} for kind, rows in follows.items() for row in rows(runs)]
+        newest = {"stamp": runs[-1]["stamp"]} if runs else {}
+        found = [{"record": kind, **row, **newest} for kind, rows in follows.items() for row in rows(runs)]
         with write_atomic(self.path) as tmp:
             tmp.write_text("".join(f"{json.dumps(line)}\n" for line in [*runs, *found]), encoding="utf-8")
 

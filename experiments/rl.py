@@ -101,7 +101,7 @@ class Lab:
     """What all runs share."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
-        self.say, self.code = say, stamp()
+        self.say, self.stamp = say, stamp()
         dial = load_params()
         self.params, self.shared = dial.rl, dial.tasks
         self.tokenizer: K2Tokenizer = load_tokenizer(START)
@@ -209,7 +209,7 @@ class Lab:
             clock = Clock(work / "cpu.json")
             loop = Loop(setup, Hooks(log=clock.log))
             curve = loop.run()
-        outcome = RlOutcome(curve, self.before(arm.start), self.measure(loop.engine.model), clock.seconds, self.code)
+        outcome = RlOutcome(curve, self.before(arm.start), self.measure(loop.engine.model), clock.seconds, self.stamp)
         write_json(work / "found.json", asdict(outcome))
         shutil.rmtree(work / "checkpoints", ignore_errors=True)
         return outcome
@@ -255,7 +255,7 @@ def run_record(arm: RlArm, seed: int, run: RlOutcome) -> Record:
         "seed": seed,
         "after": {key: round(value, 4) for key, value in run.after.items()},
         "cpu_seconds_an_iteration": round(run.cpu_s, 3),
-        "code": run.code,
+        "stamp": run.stamp,
         "curves": {
             key: [[row["iteration"], round(row[key], 4)] for row in run.curve if key in row]
             for key in sorted({key for row in run.curve for key in row})
@@ -305,7 +305,7 @@ def report(lab: Lab, every: Sequence[RlArm], seeds: int, iterations: int) -> Non
     runs = {arm.name: [run for seed in range(seeds) if (run := lab.kept(arm, seed))] for arm in every}
     families = lab.shared.families
     settings = {
-        "model": f"models/sft at size {lab.code['size']}",
+        "model": f"models/sft at size {lab.stamp['size']}",
         "iterations": {"default": lab.params.iterations, "others": iterations},
         "prompts": lab.params.prompts,
         "samples": lab.params.samples,

@@ -14,14 +14,14 @@ class RlOutcome:
     """One finished run. cpu_s: processor time of an iteration without an evaluation, the mean.
 
     before, after: success on the family outside the loop, nats per token on held conversations and held-out text.
-    code: its stamp.
+    stamp: see `results`.
     """
 
     curve: list[dict[str, float]]
     before: dict[str, float]
     after: dict[str, float]
     cpu_s: float
-    code: Record = field(default_factory=dict)
+    stamp: Record = field(default_factory=dict)
 
 
 def curve_of(runs: Sequence[RlOutcome]) -> dict[str, list[tuple[float, float]]]:

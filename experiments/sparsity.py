@@ -35,7 +35,7 @@ def measure(steps: int, seeds: int, runs: RunsFile) -> None:
             for seed, run in enumerate(e.run(arm)):
                 key = {"record": "run", "arm": name, "seed": seed, "lr": arm.lr, "steps": arm.steps}
                 if not runs.has(key):
-                    runs.add(key | {"validation": round(run.validation, 6), "code": run.code})
+                    runs.add(key | {"validation": round(run.validation, 6), "stamp": run.stamp})
 
 
 def main() -> None:

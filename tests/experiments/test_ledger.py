@@ -125,7 +125,7 @@ def figures(code: str, seeds: int = 3, size: str = "smoke", gain: float = 0.5) -
     lines: list[Record] = [{"record": "settings"}]
     for arm, loss in (("adamw", 4.0 + gain), ("muonclip", 4.0)):
         for seed in range(seeds):
-            lines.append({"record": "run", "arm": arm, "seed": seed, "validation": loss + seed / 1000, "code": stamp})
+            lines.append({"record": "run", "arm": arm, "seed": seed, "validation": loss + seed / 1000, "stamp": stamp})
     return "".join(f"{json.dumps(line)}\n" for line in lines)
 
 
@@ -184,8 +184,8 @@ def test_figures_without_a_version_are_as_old_as_the_commit_that_brought_them(re
     later = commit(repo, Path("b"), "b")
     for code, word in ((later, REPRODUCES), (ruled, OPEN)):  # with the rule itself: the run may have been before it
         lines = [json.loads(line) for line in figures("").splitlines()]
-        lines = [{"record": "code", "commit": code, "recorded": False, "size": "smoke"}] + [
-            {key: value for key, value in line.items() if key != "code"} for line in lines
+        lines = [{"record": "stamp", "commit": code, "recorded": False, "size": "smoke"}] + [
+            {key: value for key, value in line.items() if key != "stamp"} for line in lines
         ]
         commit(repo, RAW, "".join(f"{json.dumps(line)}\n" for line in lines))
         assert [one.verdict for one in ledger(repo)] == [word]
@@ -221,7 +221,7 @@ def test_seeds_that_were_added_do_not_decide(repo: Path) -> None:
     stamp = {"commit": ruled, "size": "smoke"}
     gains = [0.2, 0.9, 0.5, 0.5, 0.5, 0.5, 0.5]  # the first two settle nothing, all of them would
     lines = [
-        {"record": "run", "arm": arm, "seed": seed, "validation": loss, "code": stamp}
+        {"record": "run", "arm": arm, "seed": seed, "validation": loss, "stamp": stamp}
         for seed, gain in enumerate(gains)
         for arm, loss in (("adamw", 4.0 + gain), ("muonclip", 4.0))
     ]
@@ -304,16 +304,16 @@ def test_what_runs_did_not_keep_is_no_figure() -> None:
 def test_measuring_one_arm_again_takes_nothing_from_the_others(tmp_path: Path) -> None:
     file = tmp_path / "rl.jsonl"
     old = [{"record": "run", "arm": arm, "seed": 0, "x": 1} for arm in ("int4", "ptx")]
-    whole = {"record": "code", "commit": "abc", "recorded": False, "size": "scratch"}
+    whole = {"record": "stamp", "commit": "abc", "recorded": False, "size": "scratch"}
     file.write_text("".join(f"{json.dumps(line)}\n" for line in [whole, {"record": "settings", "seeds": 1}, *old]))
     for size in ("scratch", "laptop"):
-        new = {"arm": "int4", "seed": 0, "x": 2, "code": {"commit": "def", "size": size}}
+        new = {"arm": "int4", "seed": 0, "x": 2, "stamp": {"commit": "def", "size": size}}
         write_results(file, {"seeds": 3}, runs=[new], charts=[])
     lines = read_lines(file)
     assert [line["seeds"] for line in lines if line["record"] == "settings"] == [3]
-    found = {(line["arm"], line["code"]["size"]): line["x"] for line in lines if line["record"] == "run"}
+    found = {(line["arm"], line["stamp"]["size"]): line["x"] for line in lines if line["record"] == "run"}
     assert found == {("int4", "laptop"): 2, ("int4", "scratch"): 2, ("ptx", "scratch"): 1}
-    assert next(line["code"]["recorded"] for line in lines if line.get("arm") == "ptx") is False
+    assert next(line["stamp"]["recorded"] for line in lines if line.get("arm") == "ptx") is False
 
 
 def test_what_was_measured_at_another_size_is_measured_again(tmp_path: Path) -> None:
@@ -322,7 +322,21 @@ def test_what_was_measured_at_another_size_is_measured_again(tmp_path: Path) -> 
     assert runs.has({"seed": 0}) and not runs.has({"seed": 1})
     assert not RunsFile(runs.path, "scratch").has({"seed": 0})
     (line,) = runs.lines()
-    assert line["code"].keys() == {"commit", "dirty", "params", "size"} and len(line["code"]["commit"]) == 12
+    assert line["stamp"].keys() == {"commit", "dirty", "params", "size"} and len(line["stamp"]["commit"]) == 12
+
+
+def test_what_an_experiment_concludes_is_of_its_newest_runs_version(tmp_path: Path) -> None:
+    runs = RunsFile(tmp_path / "a.jsonl", "smoke")
+    for arm in ("bf16", "k2/qat"):
+        runs.add({"record": "run", "arm": arm, "stamp": {"commit": arm, "size": "smoke"}})
+    row = {"of": "k2/qat - bf16", "mean": 0.002, "low": 0.001, "high": 0.003}
+    for _ in range(2):
+        runs.conclude(figure=lambda lines: [row])
+    figure = METRICS["int4_quality"]["qat_on_k2s_grid"](runs.lines())
+    assert figure is not None and interval(figure.values, "recorded") == (0.002, 0.001, 0.003)
+    assert [line["arm"] for line in figure.used] == ["bf16", "k2/qat"]
+    assert [line["stamp"]["commit"] for line in runs.lines()] == ["bf16", "k2/qat", "k2/qat"]
+    assert METRICS["int4_quality"]["distilled_less_plain"](runs.lines()) is None
 
 
 def test_a_changed_checkout_is_named_with_its_version(repo: Path) -> None:

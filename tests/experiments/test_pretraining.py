@@ -63,7 +63,7 @@ def test_sparsity_is_tuned_and_run_at_both_widths_and_no_line_is_written_twice(
     for _ in range(2):
         sparsity.measure(10, 2, runs)
         lines = runs.lines()
-        assert len(lines) == 8 and all(line["code"] == code for line in lines)
+        assert len(lines) == 8 and all(line["stamp"] == code for line in lines)
     assert {(line["arm"], line["lr"], line["steps"]) for line in lines} == {
         ("sparsity 8, width 1", 0.005, 10),
         ("sparsity 48, width 1", 0.02, 10),

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from experiments import int4
+from experiments import qat_seeds
 from experiments.figures import METRICS
 from experiments.results import RunsFile, stamp
 from tests.conftest import ROOT
@@ -21,8 +21,8 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tmp_path / name).write_text((ROOT / name).read_text())
     (tmp_path / "data").mkdir()
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(int4, "RUNS", RunsFile(tmp_path / "int4.jsonl"))
-    monkeypatch.setattr(int4, "conclude", lambda name: None)
+    monkeypatch.setattr(qat_seeds, "RUNS", RunsFile(tmp_path / "qat_seeds.jsonl"))
+    monkeypatch.setattr(qat_seeds, "conclude", lambda name: None)
     return tmp_path
 
 
@@ -45,20 +45,20 @@ def test_each_seed_runs_once_with_its_own_parameters(checkout: Path, monkeypatch
         return subprocess.CompletedProcess(argv, 0)
 
     monkeypatch.setattr(subprocess, "run", ran)
-    monkeypatch.setattr(sys, "argv", ["int4", "--seeds", "0,5"])
-    int4.main()
-    int4.main()
+    monkeypatch.setattr(sys, "argv", ["qat_seeds", "--seeds", "0,5"])
+    qat_seeds.main()
+    qat_seeds.main()
     assert asked == [0, 5]
-    lines = int4.RUNS.lines()
+    lines = qat_seeds.RUNS.lines()
     assert [line["seed"] for line in lines] == [0, 5] and "more" not in lines[0]
-    assert lines[0]["code"] == stamp()
-    cost, gained = (METRICS["int4"][name](lines) for name in ("cost_of_qat", "qat_less_rounding"))
+    assert lines[0]["stamp"] == stamp()
+    cost, gained = (METRICS["qat_seeds"][name](lines) for name in ("cost_of_qat", "qat_less_rounding"))
     assert cost is not None and cost.values == [0.04, 0.04]
     assert gained is not None and gained.values == pytest.approx([-0.06, -0.06])
 
 
 def test_a_stage_that_fails_ends_it_and_leaves_no_line(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "argv", ["int4", "--seeds", "0"])
+    monkeypatch.setattr(sys, "argv", ["qat_seeds", "--seeds", "0"])
     with pytest.raises(SystemExit) as ended:
-        int4.main()  # the real stage: there is no model
-    assert ended.value.code == 2 and int4.RUNS.lines() == []
+        qat_seeds.main()  # the real stage: there is no model
+    assert ended.value.code == 2 and qat_seeds.RUNS.lines() == []

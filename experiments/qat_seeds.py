@@ -1,10 +1,10 @@
 """What INT4 costs after QAT, beside rounding to nearest and bfloat16 trained alike: the stage `qat` with several seeds.
 
-    python -m experiments.int4 --start models/rl --seeds 0,1,2
+    python -m experiments.qat_seeds --start models/rl --seeds 0,1,2
 
 Each seed is `python -m stages.qat` on that folder by params.yaml with another `seed`, in a folder of its own under
-`work/experiments/int4`, where a killed run goes on. The held-out documents are drawn by the seed too. Lines of
-docs/experiments/int4.jsonl are not measured again. Rules and verdicts: `experiments/claims.yaml`.
+`work/experiments/qat_seeds`, where a killed run goes on. The held-out documents are drawn by the seed too. Lines of
+docs/experiments/qat_seeds.jsonl are not measured again. Rules and verdicts: `experiments/claims.yaml`.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from experiments.results import RunsFile, stamp
 from stages.harness.section import PARAMS, load_yaml
 from stages.tracking.store import tracking_uri
 
-RUNS, KEPT = RunsFile(Path("docs/experiments/int4.jsonl")), Path("work/experiments/int4")
+RUNS, KEPT = RunsFile(Path("docs/experiments/qat_seeds.jsonl")), Path("work/experiments/qat_seeds")
 MEASURED = ("loss_bf16", "ptq_minus_bf16", "qat_minus_bf16", "documents", "steps")
 
 
@@ -61,7 +61,7 @@ def main() -> None:
         key = {"record": "run", "arm": "qat", "seed": seed, "start": str(args.start)}
         if not RUNS.has(key):
             RUNS.add(key | measured(args.start, seed))
-    conclude("int4")
+    conclude("qat_seeds")
 
 
 if __name__ == "__main__":
