@@ -9,19 +9,10 @@ of the declared tools (one call at least where a call is wanted), on items that 
 measures on the others; and on conversations at the desks of eight applications that no training data touches (judged by
 rule). Held-out text stands beside; a real MCP server kept for measuring is asked by
 `python -m experiments.your_tools --kept`. Checkpoints stay in work/experiments/agentic_data; lines of
-docs/experiments/agentic_data.jsonl are not measured again, and end with what follows from them.
+docs/experiments/agentic_data.jsonl are not measured again.
 
-Rules, written before the items of the second half were looked at by these arms (100 items of each category and seed),
-for `requests` and for `singles`, each against `before`:
-- they teach foreign calls better than the worlds of before: simple_python free, paired by item; it reproduces when the
-  95 % interval of the difference lies above +10 points, does not when it lies below 0.
-- they teach when not to call: irrelevance free; reproduces at 60 % or more by the interval's low end.
-- language is kept: loss on held-out text at most 0.05 nats above models/base.
-Written before any arm was measured at a desk:
-- conversations at desks teach multi-turn work at desks never seen: share kept of the held cases, `all` − `before`,
-  paired by case; reproduces when the 95 % interval lies above +10 points, does not when it lies below 0.
-Fewer than three seeds make no claim (2026-11-30: one seed that hardly called met the second rule); they stand in the
-table.
+Rules and verdicts: `experiments/claims.yaml`, `python -m experiments`; fewer seeds than
+a rule names stand in the table.
 """
 
 import argparse
@@ -34,10 +25,11 @@ import torch
 from agents.requests.conversation import Requests
 from agents.requests.singles import Singles
 from agents.tools.everyday import everyday_tools
-from experiments.agentic_claims import claims, effects
+from experiments.agentic_effects import effects
 from experiments.bfcl import SILENT, right_items
 from experiments.desks import held_cases, served
-from experiments.results import RunsFile
+from experiments.ledger import conclude
+from experiments.results import RunsFile, stamp
 from experiments.tuning import START, tune
 from gym.benchmarks.base import Sample
 from gym.benchmarks.bfcl import Bfcl
@@ -141,10 +133,9 @@ def main() -> None:
                     items = chosen(bench, category, args.items, choose=args.choose)
                     right = right_items(model, tokenizer, bench, items, CALL_TOKENS, rules)
                     RUNS.add(key | {"right": sum(right), "interval": wilson(sum(right), len(items)), "each": right})
-    RUNS.conclude(
-        claim=lambda runs: claims(runs, args.budget),
-        effect=lambda runs: effects(runs, args.budget),
-    )
+    size = stamp()["size"]
+    RUNS.conclude(effect=lambda runs: effects([run for run in runs if run["stamp"]["size"] == size], args.budget))
+    conclude("agentic_data")
 
 
 if __name__ == "__main__":

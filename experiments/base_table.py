@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 
 from experiments.bfcl import right_items
+from experiments.results import stamp
 from gym.benchmarks.bfcl import Bfcl
 from gym.intervals import wilson
 from gym.tasksets.elementary import Elementary
@@ -151,8 +152,9 @@ def main() -> None:
         loss, counts = measured(folder, args.items, common.seed)
         cells = [f"{loss:.4f}", *(shown(*counts[name]) if name in counts else "–" for name in MEASURES)]
         print(f"| {folder} | {' | '.join(cells)} |", flush=True)
+        line = {"record": "model", "model": folder, "text_loss": loss, "counts": counts, "stamp": stamp()}
         with OUT.open("a", encoding="utf-8") as handle:
-            handle.write(json.dumps({"record": "model", "model": folder, "text_loss": loss, "counts": counts}) + "\n")
+            handle.write(json.dumps(line) + "\n")
 
 
 if __name__ == "__main__":

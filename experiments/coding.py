@@ -6,25 +6,16 @@ Both arms tune models/base as the stage `sft` does (its rate, rows, schedule, sh
 of the agent were learned: `without` on conversations of every other kind, `with` on these and, in half of the rows, on
 coding sessions, which are cut after a whole turn where they are longer than a row. Measured on held tasks of
 data/repairs.parquet: `repairs_python` with an agent (greedy; limits below) and functions to complete, by hidden tests.
-Held-out text stands beside. Lines of docs/experiments/coding.jsonl are not measured again, and end with what follows
-from them.
+Held-out text stands beside. Lines of docs/experiments/coding.jsonl are not measured again.
 
-Rules, written before any arm was run:
-- sessions teach valid calls in a repository: share of calls without a mistake, a task's mean, `with` − `without`,
-  paired by task; reproduces when the 95 % interval lies above +10 points, does not when it lies below 0.
-- they teach to find the place: tasks in which a line of the changed function came into view, paired by task; the same
-  thresholds.
-- language is kept: loss on held-out text of `with` at most 0.05 nats above models/base.
-Rows were 2,048 tokens long in a first seed, 16 steps in which neither arm learned to call (docs/log.md).
-Tasks solved and functions completed are reported without a rule: near 0 is expected at this size. Fewer than three
-seeds make no claim.
+Rules and verdicts: `experiments/claims.yaml`, `python -m experiments`. Tasks solved and functions completed have no
+rule: near 0 is expected at this size. Rows were 2,048 tokens long in a first seed, 16 steps in which neither arm
+learned to call (docs/log.md).
 """
 
 import argparse
 import gc
 import json
-import statistics
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -32,7 +23,8 @@ from typing import Any
 import torch
 
 from agents.chat.checkpoint import CheckpointClient
-from experiments.results import BETTER, SEEDS, Record, RunsFile, claim, language_kept, over_seeds, paired
+from experiments.ledger import conclude
+from experiments.results import RunsFile
 from experiments.tuning import START, tune
 from gym.benchmarks.open import open_benchmark
 from gym.intervals import wilson
@@ -61,7 +53,6 @@ CORPUS, TOKENS, DATA = Path("data/corpus.parquet"), Path("data/tokens"), Path("d
 RUNS, KEPT = RunsFile(Path("docs/experiments/coding.jsonl")), Path("work/experiments/coding")
 CODING = "coding"
 FUNCTION_TOKENS, ROWS = 384, 8
-K2 = "SWE-bench Verified 65.8 (agentic, single attempt)"
 MEASURES = ("solved", "valid_calls", "opened_file", "opened_function", "edited_file", "edited_function")
 
 
@@ -139,32 +130,7 @@ def main() -> None:
         if not RUNS.has(key := {"record": "completion"} | run | {"functions": args.functions}):
             right = completed(model, tokenizer, args.functions)
             RUNS.add(key | {"right": sum(right), "interval": wilson(sum(right), len(right)), "each": right})
-    RUNS.conclude(claim=lambda runs: claims(runs, args.budget))
-
-
-def claims(lines: Sequence[Record], budget: int) -> list[Record]:
-    """The rules above, of the seeds that both arms have run."""
-    runs = {
-        (line["arm"], line["seed"]): line for line in lines if line["record"] == "sessions" and line["budget"] == budget
-    }
-    both = sorted(seed for arm, seed in runs if arm == "with" and ("without", seed) in runs)
-    if len(both) < SEEDS:
-        return []
-    mine, theirs = ([runs[arm, seed] for seed in both] for arm in ("with", "without"))
-    rows = []
-    seeds = f"{len(both)} seeds"
-    for measure, text in {
-        "valid_calls": "Coding sessions teach valid calls in repositories never seen",
-        "opened_function": "Coding sessions teach to find the place of a bug in repositories never seen",
-    }.items():
-        gap = paired(mine, theirs, measure)
-        shares = [statistics.fmean(over_seeds(own, measure)) for own in (mine, theirs)]
-        ours = f"{shares[0]:.0%} against {shares[1]:.0%} over {len(mine[0][measure])} tasks ({seeds})"
-        rows.append(claim(text, K2, ours, gap, "points", gap[1] > BETTER, gap[2] < 0))
-    texts = [line for line in lines if line["record"] == "text"]
-    (base,) = (line["loss"] for line in texts if line["arm"] == "base")
-    tuned = [line["loss"] for line in texts if line["arm"] == "with" and line["seed"] in both]
-    return [*rows, language_kept("Coding sessions keep the language", K2, base, tuned)]
+    conclude("coding")
 
 
 if __name__ == "__main__":

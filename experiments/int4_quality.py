@@ -27,6 +27,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from experiments.ledger import conclude
 from experiments.results import RunsFile
 from experiments.rounding import Grid, on_grid, round_weights, round_with_errors_passed_on, rounded_weights
 from k2model.formats.checkpoint import load_checkpoint, save_checkpoint
@@ -191,6 +192,7 @@ def main() -> None:
     for line in RUNS.lines():
         if line["record"] == "figure":
             print(f"{line['of']}: {line['mean']:+.4f} [{line['low']:+.4f}, {line['high']:+.4f}]")
+    conclude("int4_quality")
 
 
 if __name__ == "__main__":

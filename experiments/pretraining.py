@@ -2,13 +2,13 @@
 
     python -m experiments.pretraining --steps 240 --seeds 5
 
-(a) MuonClip against AdamW, both at a tuned rate: loss at equal tokens, tokens that AdamW needs for the same loss.
-(b) The largest attention logit per head without clip and with τ = 30 and 100, at a rate where it grows.
-(c) Sparsity 8 against 48 at fixed active parameters, each at its own tuned rate. (d) Half the heads: loss against
-FLOPs. (e) Loss spikes. Run it where the stages corpus, tokenizer and tokens have run. Results go to
-`docs/experiments/pretraining.jsonl` and to MLflow. Arms share data, seeds, schedule and weight decay; only what an arm
-names differs, so differences are paired by seed. Finished runs are kept in `work/experiments/pretraining` and not
-trained again.
+MuonClip against AdamW, both at a tuned rate: loss at equal tokens, tokens that AdamW needs for the same loss, loss
+spikes. The largest attention logit per head without clip and with τ = 30 and 100, at a rate where it grows. Sparsity 8
+against 48 at fixed active parameters, each at its own tuned rate. Half the heads. Rules and verdicts:
+`experiments/claims.yaml`, `python -m experiments`. Run it where the stages corpus, tokenizer and tokens have run.
+Results go to `docs/experiments/pretraining.jsonl` and to MLflow. Arms share data, seeds, schedule and weight decay;
+only what an arm names differs, so differences are paired by seed. Finished runs are kept in
+`work/experiments/pretraining` and not trained again.
 """
 
 import argparse
@@ -19,8 +19,9 @@ from pathlib import Path
 
 import torch
 
-from experiments.pretraining_claims import CLIP_SEEDS, Experiment, charts, clip, optimizers, shapes, smooth
-from experiments.pretraining_runs import CURVE_POINTS, LENGTH, ROWS, VALIDATION_ROWS, PretrainArm, PretrainRun
+from experiments.ledger import conclude
+from experiments.pretraining_arms import CLIP_SEEDS, Experiment, charts, clip, optimizers, shapes, smooth
+from experiments.pretraining_runs import CURVE_POINTS, LENGTH, ROWS, SIZE, VALIDATION_ROWS, PretrainArm, PretrainRun
 from experiments.results import T95, Record, write_results
 from stages.tracking.groups import RunGroup
 
@@ -36,8 +37,10 @@ def records(name: str, runs: Sequence[PretrainRun]) -> list[Record]:
             "seed": seed,
             "validation": round(run.validation, 6),
             "largest_logit": round(max(run.logits), 3),
+            "settled_logit": round(max(run.logits[len(run.logits) // 2 :]), 3),
             "heads_clipped": round(run.clipped, 4),
             "spikes": run.spikes,
+            "stamp": run.stamp,
         }
         for seed, run in enumerate(runs)
     ]
@@ -47,16 +50,18 @@ def records(name: str, runs: Sequence[PretrainRun]) -> list[Record]:
     return rows
 
 
-def measure(e: Experiment) -> list[Record]:
-    """Runs all arms; the claims with verdicts."""
+def measure(e: Experiment) -> None:
+    """Runs all arms."""
     muon_lr = e.tuned(PretrainArm("muonclip", lr=0.01, steps=e.steps))
     adam_lr = e.tuned(PretrainArm("adamw", "adamw", 0.004, steps=e.steps))
-    return optimizers(e, muon_lr, adam_lr) + clip(e) + shapes(e, muon_lr)
+    optimizers(e, muon_lr, adam_lr)
+    clip(e)
+    shapes(e, muon_lr)
 
 
-def write(e: Experiment, claims: Sequence[Record]) -> None:
+def write(e: Experiment) -> None:
     settings = {
-        "preset": "smoke, 16 experts",
+        "preset": f"{SIZE}, 16 experts",
         "steps": e.steps,
         "tokens_per_step": LENGTH * ROWS,
         "seeds": len(e.seeds),
@@ -68,7 +73,6 @@ def write(e: Experiment, claims: Sequence[Record]) -> None:
         settings,
         arms=[{"arm": name, "lr": arm.lr} for name, arm in e.arms.items()],
         runs=[record for name, runs in e.runs.items() for record in records(name, runs)],
-        claims=claims,
         charts=charts(e),
     )
 
@@ -95,11 +99,10 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     experiment = Experiment(args.steps, args.seeds, lambda line: print(line, flush=True))
-    claims = measure(experiment)
-    write(experiment, claims)
+    measure(experiment)
+    write(experiment)
     log(experiment)
-    for row in claims:
-        print(f"{row['verdict']:24s} {row['claim']}: {row['ours']} ({row['interval']})")
+    conclude("pretraining")
 
 
 if __name__ == "__main__":

@@ -1,12 +1,13 @@
 """One run of the experiment on pre-training: a network of one arm, trained from one seed."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from experiments.results import Record, stamp
 from k2model.config import K2Config
 from k2model.model import K2Model, Output
 from k2model.training.engine import TrainEngine
@@ -18,6 +19,7 @@ from stages.pretrain.guard import LossGuard
 
 TOKENS = Path("data/tokens")
 KEPT = Path("work/experiments/pretraining")
+SIZE = "smoke"
 LENGTH, ROWS = 64, 16
 VALIDATION_ROWS = 256
 CURVE_POINTS = 40
@@ -25,7 +27,7 @@ CURVE_POINTS = 40
 
 @dataclass(frozen=True)
 class PretrainArm:
-    """What one training run is made of."""
+    """What one training run is made of; `width` multiplies the widths of the stream and of all feed-forward layers."""
 
     name: str
     optimizer: str = "muonclip"
@@ -34,6 +36,7 @@ class PretrainArm:
     experts: int = 16
     heads: int = 2
     steps: int = 240
+    width: int = 1
 
 
 @dataclass
@@ -41,7 +44,7 @@ class PretrainRun:
     """One finished run.
 
     validation: nats per token at the end. losses, logits: per step. heads: largest logit per head, at some steps.
-    clipped: share of heads that QK-Clip ever touched. spikes: losses above 6 robust deviations.
+    clipped: share of heads that QK-Clip ever touched. spikes: losses above 6 robust deviations. stamp: see `results`.
     """
 
     validation: float
@@ -50,12 +53,17 @@ class PretrainRun:
     heads: list[list[float]]
     clipped: float
     spikes: int
+    stamp: Record = field(default_factory=dict)
 
 
 def config_of(arm: PretrainArm) -> K2Config:
     index = read_index(TOKENS)
+    narrow = K2Config.preset(SIZE)
     return K2Config.preset(
-        "smoke",
+        SIZE,
+        hidden_size=arm.width * narrow.hidden_size,
+        intermediate_size=arm.width * narrow.intermediate_size,
+        moe_intermediate_size=arm.width * narrow.moe_intermediate_size,
         vocab_size=int(index["vocab_size"]),
         bos_token_id=int(index["bos"]),
         eos_token_id=int(index["eos"]),
@@ -94,6 +102,7 @@ def _loss(model: nn.Module, batch: TokenBatch) -> tuple[Tensor, Output]:
 
 def train(arm: PretrainArm, seed: int) -> PretrainRun:
     """One run; the data and the initial weights follow from the seed alone."""
+    code = stamp(SIZE)
     torch.manual_seed(seed)
     model = K2Model(config_of(arm), seed=seed)
     stream = TokenStream(TOKENS, "train", seed)
@@ -114,7 +123,7 @@ def train(arm: PretrainArm, seed: int) -> PretrainRun:
     shown = logit_SH[:: max(1, arm.steps // CURVE_POINTS)]
     rounded = [[round(value, 2) for value in row] for row in shown.tolist()]
     validation = stream_loss(model, TokenStream(TOKENS, "validation", None), VALIDATION_ROWS, LENGTH)
-    return PretrainRun(validation, losses, logit_SH.max(1).values.tolist(), rounded, clipped, spikes)
+    return PretrainRun(validation, losses, logit_SH.max(1).values.tolist(), rounded, clipped, spikes, code)
 
 
 def kept(arm: PretrainArm, seed: int) -> PretrainRun:

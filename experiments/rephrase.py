@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from experiments.ledger import conclude
 from experiments.rephrase_data import Setup, arms, base_texts, choose, rephrasings
 from experiments.rephrase_measure import (
     MEANS,
@@ -29,13 +30,12 @@ from experiments.rephrase_measure import (
     PAIRS,
     REPORT,
     ask,
-    claims,
     log_probabilities,
     paired,
     question,
     summary,
 )
-from experiments.results import Record, write_results
+from experiments.results import Record, size_of, stamp, write_results
 from k2model.chat.tokenizer import K2Tokenizer, load_tokenizer
 from k2model.config import K2Config
 from k2model.model import K2Model, Output
@@ -102,7 +102,7 @@ def run(s: Setup, runs: RunGroup, out: Path) -> dict[str, Record]:
     Raises:
         InputError: too few documents have enough accepted rephrasings.
     """
-    tokenizer = load_tokenizer(Path("data/tokenizer"))
+    code, tokenizer = stamp(size_of("scratch", s.preset)), load_tokenizer(Path("data/tokenizer"))
     rows, facts, others, pool = choose(s)
     texts, done = rephrasings(rows, s)
     distinct = [len(texts[row["doc_id"]]) for row in rows]
@@ -172,6 +172,7 @@ def run(s: Setup, runs: RunGroup, out: Path) -> dict[str, Record]:
         "base_loss": base_loss,
         "differences": differences,
         "report_simpleqa": REPORT,
+        "stamp": code,
     }
     logps = [_mean_curve(NAMES[name], seeds) for name, seeds in curves.items()]
     trained = [_loss_curve(NAMES[name], seeds) for name, seeds in losses.items()]
@@ -190,7 +191,6 @@ def run(s: Setup, runs: RunGroup, out: Path) -> dict[str, Record]:
         out,
         settings,
         arms=[{"arm": name, **arm, "samples": samples[name]} for name, arm in arm_summaries.items()],
-        claims=claims(arm_summaries, differences, s.options),
         charts=charts,
     )
     return arm_summaries
@@ -259,6 +259,7 @@ def main() -> None:
     runs.end(True, out)
     line = ", ".join(_line(name, arm) for name, arm in summaries.items())
     n = summaries["raw"]["answers"]
+    conclude("rephrase")
     print(f"rephrase experiment: {n} answers per arm: {line}; {time.monotonic() - started:,.0f} s", flush=True)
 
 

@@ -1,4 +1,4 @@
-"""What the experiment on rephrasing measures and concludes: closed-book answers, intervals, verdicts."""
+"""What the experiment on rephrasing measures: closed-book answers and intervals."""
 
 import math
 from collections.abc import Sequence
@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from experiments.results import Record, verdict
 from gym.intervals import bootstrap_mean, wilson
 from k2model.chat.tokenizer import K2Tokenizer
 from k2model.model import K2Model
@@ -102,21 +101,3 @@ def paired(a: Sequence[dict[str, Any]], b: Sequence[dict[str, Any]], key: str, s
     """The mean difference b − a per fact, averaged over seeds, with a bootstrap over facts."""
     means = [y - x for x, y in zip(by_fact(a, key), by_fact(b, key), strict=True)]
     return {"mean": sum(means) / len(means), "ci": list(bootstrap_mean(means, seed))}
-
-
-def claims(arms: dict[str, Any], differences: dict[str, Any], options: int) -> list[Record]:
-    """Rows of the table of claims: the differences in choosing the right answer, in points of per cent."""
-    rows = []
-    for worse, better in PAIRS:
-        low, high = differences["choice"][f"{better} - {worse}"]["ci"]
-        a, b = (100 * arms[name]["choice"] for name in (better, worse))
-        rows.append(
-            {
-                "claim": f"{NAMES[better]} teach more facts than {NAMES[worse]}",
-                "k2": f"SimpleQA {REPORT[better]} against {REPORT[worse]}",
-                "ours": f"{a:.1f} % against {b:.1f} % of choices among {options} answers",
-                "interval": f"{100 * low:+.1f} to {100 * high:+.1f} points",
-                "verdict": verdict(low > 0, high < 0),
-            }
-        )
-    return rows

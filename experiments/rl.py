@@ -1,4 +1,4 @@
-"""K2's claims about RL, measured at laptop size.
+"""K2's claims about RL, measured at the size of params.yaml.
 
     python -m experiments.rl --seeds 3 [--iterations 30] [--only default,lean]
 
@@ -24,8 +24,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from experiments.results import T95, Record, write_results
-from experiments.rl_claims import OUTSIDE, Results, RlOutcome, charts, claims
+from experiments.ledger import conclude
+from experiments.results import T95, Record, stamp, write_results
+from experiments.rl_outcome import OUTSIDE, RlOutcome, charts
 from gym.tasksets.elementary import WORDS, Elementary
 from k2model.chat.tokenizer import K2Tokenizer, load_tokenizer
 from k2model.formats.checkpoint import load_checkpoint, save_checkpoint
@@ -100,7 +101,7 @@ class Lab:
     """What all runs share."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
-        self.say = say
+        self.say, self.stamp = say, stamp()
         dial = load_params()
         self.params, self.shared = dial.rl, dial.tasks
         self.tokenizer: K2Tokenizer = load_tokenizer(START)
@@ -208,7 +209,7 @@ class Lab:
             clock = Clock(work / "cpu.json")
             loop = Loop(setup, Hooks(log=clock.log))
             curve = loop.run()
-        outcome = RlOutcome(curve, self.before(arm.start), self.measure(loop.engine.model), clock.seconds)
+        outcome = RlOutcome(curve, self.before(arm.start), self.measure(loop.engine.model), clock.seconds, self.stamp)
         write_json(work / "found.json", asdict(outcome))
         shutil.rmtree(work / "checkpoints", ignore_errors=True)
         return outcome
@@ -248,12 +249,13 @@ def arm_record(arm: RlArm, runs: Sequence[RlOutcome]) -> Record:
 
 def run_record(arm: RlArm, seed: int, run: RlOutcome) -> Record:
     """What the results file says of a run; curves are points of (iteration, value)."""
-    shown = ("held_", "reward", "length", "surprise")
+    shown = ("held_", "reward", "length", "surprise", "mismatch")
     return {
         "arm": arm.name,
         "seed": seed,
         "after": {key: round(value, 4) for key, value in run.after.items()},
         "cpu_seconds_an_iteration": round(run.cpu_s, 3),
+        "stamp": run.stamp,
         "curves": {
             key: [[row["iteration"], round(row[key], 4)] for row in run.curve if key in row]
             for key in sorted({key for row in run.curve for key in row})
@@ -280,7 +282,7 @@ def log(every: Sequence[RlArm], runs: Mapping[str, list[RlOutcome]]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Measures K2's claims about RL at laptop size.")
+    parser = argparse.ArgumentParser(description="Measures K2's claims about RL.")
     parser.add_argument("--seeds", type=int, default=3, choices=[1, *sorted(T95)])
     parser.add_argument("--iterations", type=int, default=30, help="of every arm but the default one")
     parser.add_argument("--only", default="", help="names of arms, separated by commas")
@@ -303,25 +305,22 @@ def report(lab: Lab, every: Sequence[RlArm], seeds: int, iterations: int) -> Non
     runs = {arm.name: [run for seed in range(seeds) if (run := lab.kept(arm, seed))] for arm in every}
     families = lab.shared.families
     settings = {
-        "model": "models/sft at laptop size",
+        "model": f"models/sft at size {lab.stamp['size']}",
         "iterations": {"default": lab.params.iterations, "others": iterations},
         "prompts": lab.params.prompts,
         "samples": lab.params.samples,
         "seeds": {name: len(finished) for name, finished in runs.items()},
         "held_problems": lab.held_problems(),
     }
-    judged = claims(Results(runs), families)
     write_results(
         OUT,
         settings,
         arms=[arm_record(arm, runs[arm.name]) for arm in every if runs[arm.name]],
         runs=[run_record(arm, seed, run) for arm in every for seed, run in enumerate(runs[arm.name])],
-        claims=judged,
         charts=charts(runs, families),
     )
     log(every, runs)
-    for row in judged:
-        print(f"{row['verdict']:24s} {row['claim']}: {row['ours']} ({row['interval']})")
+    conclude("rl")
 
 
 if __name__ == "__main__":

@@ -5,25 +5,20 @@
 Each run goes on from the same checkpoint with `params.yaml: rl` as it stands, on prompts of one family alone, without
 open prompts. Held tasks (other tools, functions, numbers, topics) are answered greedily before and after; held-out text
 stands beside. Checkpoints stay in work/experiments/rl_families, from which a killed run goes on; lines of
-docs/experiments/rl_families.jsonl are not measured again, and end with what follows from them.
+docs/experiments/rl_families.jsonl are not measured again.
 
-Rules, written before any of these runs:
-- RL teaches a family: success on held tasks after − before, paired by task, averaged over the seeds; it reproduces when
-  the 95 % interval lies above +15 points, does not when it lies below +15.
-- language is kept: loss on held-out text at most 0.15 nats above models/base, by the interval over the seeds.
-Fewer than three seeds make no claim; they stand in the table.
+Rules and verdicts: `experiments/claims.yaml`, `python -m experiments`.
 """
 
 import argparse
 import statistics
-from collections import defaultdict
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 import torch
 
-from experiments.results import SEEDS, Record, RunsFile, claim, interval, over_seeds, paired
+from experiments.ledger import conclude
+from experiments.results import Record, RunsFile
 from gym.intervals import wilson
 from k2model.formats.checkpoint import load_checkpoint
 from k2model.formats.model_folder import folder_tokenizer
@@ -44,8 +39,6 @@ from stages.rl.sampling import held_scores
 RUNS, KEPT = RunsFile(Path("docs/experiments/rl_families.jsonl")), Path("work/experiments/rl_families")
 BASE, FACTS, TOKENS = Path("models/base"), Path("data/facts.parquet"), Path("data/tokens")
 TRAJECTORIES = Path("data/trajectories.parquet")
-TAUGHT, TEXT_ROOM = 0.15, 0.15  # a share of held tasks; nats
-K2 = "verifiable rewards; no figure for a family"
 
 
 def measure(model: K2Model, families: Families, name: str, p: RlParams, n: int, difficulty: float) -> Record:
@@ -102,34 +95,7 @@ def main() -> None:
                 found = measure(loop.engine.model, families, name, p, args.held, tasks.difficulty)
                 rewards = [row["reward"] for row in curve if "reward" in row]
                 RUNS.add({"record": "after"} | run | found | {"rewards": rewards, "seconds": loop.seconds})
-    RUNS.conclude(claim=claims)
-
-
-def claims(lines: Sequence[Record]) -> list[Record]:
-    """The verdicts of the rules, of families with enough seeds."""
-    rows: list[Record] = []
-    for before in (line for line in lines if line["record"] == "before"):
-        same = {"record": "after", "family": before["family"], "held": before["held"]}
-        runs = [line for line in lines if same.items() <= line.items()]
-        if len(runs) < SEEDS:
-            continue
-        gain = paired(runs, [{**before, "seed": run["seed"]} for run in runs], "each")
-        after = statistics.fmean(over_seeds(runs, "each"))
-        ours = f"{before['success']:.0%} to {after:.0%} of {len(before['each'])} held tasks ({len(runs)} seeds)"
-        text = f"RL on verifiable rewards teaches {before['family']} on things it has not met"
-        rows.append(claim(text, K2, ours, gain, "points", gain[1] > TAUGHT, gain[2] < TAUGHT))
-    by_seed: dict[int, list[float]] = defaultdict(list)
-    for line in lines:
-        if line["record"] == "after":
-            by_seed[line["seed"]].append(line["text"])
-    losses = [statistics.fmean(own) for own in by_seed.values()]
-    if len(losses) >= SEEDS:
-        (base,) = (line["loss"] for line in lines if line["record"] == "text")
-        gain = interval([loss - base for loss in losses])
-        ours = f"{statistics.fmean(losses):.3f} against {base:.3f} before all tuning, in {len(losses)} seeds"
-        good, bad = gain[2] <= TEXT_ROOM, gain[1] > TEXT_ROOM
-        rows.append(claim("RL in one family keeps the language", K2, ours, gain, "nats a token", good, bad))
-    return rows
+    conclude("rl_families")
 
 
 if __name__ == "__main__":

@@ -92,6 +92,9 @@ PROOF = {
         "tests/stages/tracking/test_runs.py::test_a_server_that_is_away_or_killed_in_a_run_is_told_later"
     ),
     r"k2 models --promote": "tests/test_pipeline.py::test_with_postgresql_and_s3_by_environment_variables_alone",
+    r"python -m experiments( aime_2025)?": (
+        "tests/experiments/test_ledger.py::test_the_program_lists_dispatches_and_knows_near_names"
+    ),
     r"python -m experiments\.pretraining": (
         "tests/experiments/test_pretraining.py::test_an_experiments_arms_and_seeds_are_children_of_one_parent"
     ),

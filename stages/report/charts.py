@@ -151,3 +151,54 @@ def interval_chart(title: str, rows: Sequence[Interval], unit: str) -> str:
         f'<text class="axis" x="{middle}" y="{height - 4}" text-anchor="middle">{html.escape(unit)}</text></svg>'
     )
     return f"<figure><figcaption>{html.escape(title)}</figcaption>{''.join(parts)}</figure>"
+
+
+@dataclass(frozen=True)
+class Against:
+    """An interval with the threshold beyond which it should lie; `direction` is above or below."""
+
+    name: str
+    low: float
+    value: float
+    high: float
+    threshold: float
+    direction: str
+    unit: str
+
+    def place(self, value: float) -> float:
+        """−1 to 1: what is beyond the threshold is positive; the farther end of the interval is at ±1."""
+        reach = max(abs(self.low - self.threshold), abs(self.high - self.threshold)) or 1.0
+        return (value - self.threshold) / reach * (1 if self.direction == "above" else -1)
+
+
+def threshold_chart(title: str, rows: Sequence[Against]) -> str:
+    """Intervals beside one line, the threshold of each, every row on a scale of its own: right of it is as claimed.
+
+    Raises:
+        ValueError: no rows, or an interval that doesn't hold its value.
+    """
+    if not rows:
+        raise ValueError(f"chart {title!r}: no rows")
+    for row in rows:
+        if not row.low <= row.value <= row.high:
+            raise ValueError(f"chart {title!r}: {row.name}: {row.value} is outside {row.low} to {row.high}")
+    left, right = 170, 430
+    middle, height = (left + right) / 2, 24 * len(rows) + 40
+    parts = [f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{html.escape(title)}">']
+    for number, row in enumerate(rows):
+        y = 18 + 24 * number
+
+        def px(value: float, row: Against = row) -> float:
+            return middle + row.place(value) * (right - left) / 2
+
+        told = f"{row.low:.3g} to {row.high:.3g}, wanted {row.direction} {row.threshold:g}"
+        tip = html.escape(f"{row.name}: {row.value:.4g} ({told} {row.unit})")
+        parts.append(f'<text class="tick" x="{left - 10}" y="{y + 4}" text-anchor="end">{html.escape(row.name)}</text>')
+        ends = f'x1="{px(row.low):.1f}" x2="{px(row.high):.1f}" y1="{y}" y2="{y}"'
+        parts.append(f'<line class="span" {ends}><title>{tip}</title></line>')
+        parts.append(f'<circle class="point" cx="{px(row.value):.1f}" cy="{y}" r="5"><title>{tip}</title></circle>')
+        parts.append(f'<text class="tick" x="{right + 12}" y="{y + 4}">{html.escape(told)}</text>')
+    parts.append(f'<rect class="ref r0" x="{middle - 1}" y="4" width="2" height="{height - 36}"/>')
+    note = "← against the claim · threshold · as claimed →"
+    parts.append(f'<text class="axis" x="{middle}" y="{height - 10}" text-anchor="middle">{note}</text></svg>')
+    return f"<figure><figcaption>{html.escape(title)}</figcaption>{''.join(parts)}</figure>"

@@ -1,4 +1,4 @@
-"""What the RL experiment says of runs that were made up: claims, verdicts and charts follow from the numbers."""
+"""What the RL experiment leaves of runs that were made up: charts, and MLflow's runs."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from mlflow.tracking import MlflowClient
 
 from experiments import rl
 from experiments.rl import arms
-from experiments.rl_claims import Results, RlOutcome, charts, claims
+from experiments.rl_outcome import RlOutcome, charts
 from tests.databases import mlflow_database
 
 FAMILIES = ["parity", "size"]
@@ -21,28 +21,6 @@ def _run(end: float, **measures: float) -> RlOutcome:
     row = {"iteration": 2.0} | last | sampled
     after = {"outside": 0.5, "outside_n": 40.0, "conversations": 2.0, "text": 5.0}
     return RlOutcome([{"iteration": 0.0} | start, row], after, after, 1.0)
-
-
-def _verdicts(runs: dict[str, list[RlOutcome]]) -> list[str]:
-    return [row["verdict"] for row in claims(Results(runs), FAMILIES)]
-
-
-def test_learning_needs_15_points_in_every_seed() -> None:
-    assert _verdicts({"default": [_run(0.56), _run(0.7)]}) == ["reproduces"] * 2
-    assert _verdicts({"default": [_run(0.5), _run(0.7)]}) == ["not settled at this size"] * 2
-    assert _verdicts({"default": [_run(0.5), _run(0.54)]}) == ["does not reproduce"] * 2
-
-
-def test_a_budget_that_costs_success_does_not_reproduce() -> None:
-    short = [_run(0.5, length=2.0 + k / 100) for k in range(3)]
-    long = [_run(0.5, length=9.0 - k / 100) for k in range(3)]
-    assert _verdicts({"budget": short, "no budget": long}) == ["reproduces"]
-    worse = [_run(0.3, length=2.0) for _ in range(3)]
-    assert _verdicts({"budget": worse, "no budget": long}) == ["does not reproduce"]
-
-
-def test_one_seed_claims_nothing() -> None:
-    assert claims(Results({"default": [_run(0.9)]}), FAMILIES) == []
 
 
 def test_charts_hold_the_means_of_the_arms_that_ran() -> None:

@@ -121,8 +121,19 @@ def checkout(root: Path) -> Path:
         for k in range(60)
     ]
     write_table(root / "data/rollouts.parquet", answers, ROLLOUTS)
-    claim = {"claim": "the loss falls", "k2": "yes", "ours": "-1", "interval": "-2 to 0", "verdict": "reproduces"}
+    rule = {"source": "§2.1", "k2": "yes", "unit": "nats", "direction": "below", "threshold": 0}
+    rule |= {"size": "smoke", "seeds": 3}
+    found = rule | {"told": "3 against 4", "value": -1.0, "low": -2.0, "high": -0.5}
+    found |= {"rule_commit": "aaa111", "run_commit": "bbb222"}
+    none = rule | dict.fromkeys(("value", "low", "high")) | {"told": "", "rule_commit": "ccc333", "run_commit": ""}
+    verdicts = [
+        found | {"name": "falls", "statement": f"it falls {FORGED}", "verdict": "reproduces", "note": ""},
+        found | {"name": "late", "statement": "it stays", "verdict": "not settled", "note": "rule after the run"},
+        none | {"name": "huge", "statement": "it scales", "verdict": "not tested here", "note": "a cluster"},
+    ]
+    ledger = "".join(f"{json.dumps({'record': 'verdict', **one})}\n" for one in verdicts)
+    (root / "docs/experiments/ledger.jsonl").write_text(ledger)
     chart = {"title": "loss", "x": "step", "y": "nats", "series": [{"name": "a", "x": [0, 1], "y": [2, 1]}]}
-    lines = [{"record": "settings"}, {"record": "claim", **claim}, {"record": "chart", **chart}]
+    lines = [{"record": "settings"}, {"record": "chart", **chart}]
     (root / "docs/experiments/one.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
     return root

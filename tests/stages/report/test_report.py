@@ -12,8 +12,8 @@ import yaml
 from stages.harness.errors import InputError
 from stages.harness.tables import REPHRASED, SAMPLES, TOOLS, TRAJECTORIES, write_table
 from stages.report.__main__ import build
-from stages.report.charts import Interval, Series, interval_chart, line_chart
-from stages.report.claims import BEGIN, END, VERDICTS, markdown, rows, summary
+from stages.report.charts import Against, Interval, Series, interval_chart, line_chart, threshold_chart
+from stages.report.claims import BEGIN, END, HEAD, UNTESTED, VERDICTS, claims, markdown, rows, summary, untested
 from stages.report.graph import SECTIONS, dependencies, duration
 from stages.report.samples import samples_page, write_pages
 from tests.stages.report.made import FORGED, REPO, checkout, filled
@@ -160,8 +160,42 @@ def test_charts_stay_inside_and_refuse_what_they_cannot_show():
 def test_the_claims_of_the_readmes_are_those_of_the_experiments():
     for page, text in ((REPO / "README.md", summary(REPO)), (REPO / "docs/experiments/README.md", markdown(REPO))):
         assert page.read_text().split(BEGIN)[1].split(END)[0] == text  # else: python -m stages.report.claims
-    assert len(rows(REPO)) > 5 and all(row[4] in VERDICTS for row in rows(REPO))
-    assert all(re.search(r"[a-z]", row[3].partition(" to ")[2]) for row in rows(REPO)), "an interval has a unit"
+    found = [row[HEAD.index("verdict")].partition(" (")[0] for row in rows(REPO)]
+    assert len(found) > 5 and set(found) <= set(VERDICTS) - {UNTESTED}
+    spans = [row[HEAD.index("95 % interval")] for row in rows(REPO)]
+    assert all(re.search(r"[a-z]", span.partition(" to ")[2]) for span in spans), "an interval has a unit"
+    assert len(found) + len(untested(REPO)) >= 20
+
+
+def test_a_claim_has_its_interval_beside_the_threshold_and_both_commits(tmp_path):
+    body = claims(checkout(tmp_path)).body
+    assert "3 claims: 1 reproduces, 1 not settled, 0 does not reproduce, 1 not tested here." in body
+    first, second, *_ = re.findall(r"<tr><td>.*?</tr>", body)
+    for shown in ("§2.1", "3 against 4", "-2 to -0.5 nats", "below 0", "smoke, 3", "aaa111", "bbb222"):
+        assert f">{shown}<" in first, shown
+    assert 'class="chip yes">reproduces' in first and FORGED not in body
+    assert 'class="chip open">not settled</span> <span class="soft">rule after the run</span>' in second
+    other = body.partition("Not tested here</h3>")[2]
+    assert all(f">{shown}<" in other for shown in ("it scales", "a cluster", "ccc333", "below 0 nats"))
+
+
+def test_an_interval_lies_right_of_the_line_where_it_is_as_claimed():
+    def places(**given):
+        row = Against("c", **({"low": 1.0, "value": 2.0, "high": 3.0, "threshold": 0.0, "unit": "u"} | given))
+        svg = ET.fromstring(threshold_chart("t <", [row])).find("svg")
+        line, rect = svg.find("line"), svg.find("rect")
+        assert 0 < float(line.get("x1")) < 720 and 0 < float(line.get("x2")) < 720
+        at = float(rect.get("x")) + 1
+        return sorted(round(float(line.get(end)) - at) for end in ("x1", "x2"))
+
+    assert places(direction="above") == [43, 130] and places(direction="below") == [-130, -43]
+    assert places(direction="above", threshold=1.0) == [0, 130], "touching"
+    assert places(direction="above", threshold=2.0) == [-130, 130]
+    assert places(direction="below", low=2.0, high=2.0, threshold=2.0) == [0, 0]
+    with pytest.raises(ValueError, match=r"c: 2.0 is outside 3.0 to 3.0"):
+        places(direction="above", low=3.0)
+    with pytest.raises(ValueError, match="no rows"):
+        threshold_chart("t", [])
 
 
 def test_every_colour_of_a_series_is_in_the_style_sheet():
