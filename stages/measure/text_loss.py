@@ -75,12 +75,17 @@ class HeldText:
 
     def of(self, model: ScoresTargets, tokenizer: K2Tokenizer, context: int) -> TextLoss:
         """Of any network; documents are cut after `context` tokens."""
-        documents = [tokenizer.encode(text)[:context] for text in self.texts]
-        examples = [Example([tokenizer.bos, *ids], [True] * (len(ids) + 1)) for ids in documents]
-        per_token = losses(model, examples, rows=ROWS, pad=tokenizer.pad)
-        sizes = [len(tokenizer.decode(ids).encode()) for ids in documents]
-        per_byte = [nats * len(ids) / n for nats, ids, n in zip(per_token, documents, sizes, strict=True)]
-        return TextLoss(per_token, per_byte)
+        return loss_of(model, tokenizer, self.texts, context)
+
+
+def loss_of(model: ScoresTargets, tokenizer: K2Tokenizer, texts: Sequence[str], context: int) -> TextLoss:
+    """Of these texts, each cut after `context` tokens."""
+    documents = [tokenizer.encode(text)[:context] for text in texts]
+    examples = [Example([tokenizer.bos, *ids], [True] * (len(ids) + 1)) for ids in documents]
+    per_token = losses(model, examples, rows=ROWS, pad=tokenizer.pad)
+    sizes = [len(tokenizer.decode(ids).encode()) for ids in documents]
+    per_byte = [nats * len(ids) / n for nats, ids, n in zip(per_token, documents, sizes, strict=True)]
+    return TextLoss(per_token, per_byte)
 
 
 def compare(before: TextLoss, after: TextLoss, seed: int) -> dict[str, float]:
