@@ -6,7 +6,8 @@ import logging
 import os
 import sqlite3
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,20 @@ def experiment_id(root: Path) -> str:
     # The tag opens the UI at "Model training" instead of at traces.
     tags = {"mlflow.experimentKind": "custom_model_development"}
     return str(mlflow.create_experiment(name, artifact_location=location, tags=tags))
+
+
+@contextmanager
+def running(root: Path, name: str) -> Iterator[str]:
+    """The id of MLflow's active run, else of a new one of this name."""
+    import mlflow  # seconds to import
+
+    active = mlflow.active_run()
+    if active is not None:
+        yield str(active.info.run_id)
+        return
+    tags = {"stage": name, **identity(root)}
+    with mlflow.start_run(experiment_id=experiment_id(root), run_name=name, tags=tags) as run:
+        yield str(run.info.run_id)
 
 
 def _artifacts(root: Path) -> str:

@@ -67,7 +67,11 @@ def show(stage: OwnStage) -> None:
     light = pq.read_table(OUT, columns=["traj_id", "verdict", "kept"], filters=[("n_turns", ">", 0)]).to_pylist()
     wanted = [row["traj_id"] for row in choose(light, stage.common.traces)]
     if wanted:
-        log_traces(stage.root, pq.read_table(OUT, filters=[("traj_id", "in", wanted)]).to_pylist())
+        rows = pq.read_table(OUT, filters=[("traj_id", "in", wanted)]).to_pylist()
+        tasks = [("task_id", "in", [row["task_id"] for row in rows])]
+        rubrics = pq.read_table(TASKS_OUT, columns=["task_id", "rubric"], filters=tasks).to_pylist()
+        judge = public(stage.params.judge)
+        log_traces(stage.root, rows, {row["task_id"]: row["rubric"] for row in rubrics}, judge)
 
 
 def main() -> None:
