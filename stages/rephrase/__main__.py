@@ -13,6 +13,7 @@ from agents.chat.losses import listed
 from agents.chat.protocol import ChatAnswer, ChatError
 from agents.chat.redact import public_values
 from agents.rephrase.rewrite import Rephrasing, n_answers, rephrase
+from agents.rephrase.styles import STYLES, Perspective, ask, shots
 from stages.harness.endpoint import EndpointParams
 from stages.harness.errors import InputError
 from stages.harness.files import write_atomic
@@ -51,6 +52,8 @@ def row(rephrasing: Rephrasing) -> dict[str, Any]:
 def main() -> None:
     with Stage("rephrase", RephraseParams, Track, system_metrics=True) as stage:
         p, seed = stage.params, stage.common.seed
+        asked = {"role": "user", "content": ask(Perspective("", "{{voice}}", "", ""), "{{topic}}", "{{passage}}")}
+        stage.track.prompts({f"teacher-{name}": [*shots(STYLES[name]), asked] for name in p.styles})
         chosen = load_documents(p, seed)
         jobs = make_jobs(chosen, p, seed)
         meter = Meter()

@@ -111,6 +111,11 @@ class Track:
         self._outbox.put({"event": "artifact", "path": path.as_posix()})
         self._outbox.deliver()
 
+    def prompts(self, templates: Mapping[str, Any]) -> None:
+        """What the run asks language models with: name → template, a text or a chat."""
+        if templates:
+            self._outbox.put({"event": "prompts", "templates": dict(templates)})
+
     def tag(self, key: str, value: str) -> None:
         self._outbox.put({"event": "tag", "key": key, "value": value})
 

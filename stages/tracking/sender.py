@@ -16,7 +16,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
 from mlflow.utils.time import get_current_time_millis
 
 from stages.harness.files import write_json
-from stages.tracking import stage_models
+from stages.tracking import prompts, stage_models
 from stages.tracking.outbox import Event
 from stages.tracking.store import experiment_id, flatten, tracking_uri
 
@@ -64,6 +64,8 @@ class Sender:
                 client.log_artifact(run_id, str(path))
         elif kind == "tag":
             client.set_tag(run_id, event["key"], event["value"])
+        elif kind == "prompts":
+            prompts.record(client, run_id, event["templates"])
         elif kind == "model":
             stage_models.log(client, run_id, event)
         elif kind == "end":

@@ -31,6 +31,7 @@ from stages.trajectories import shards
 from stages.trajectories.card import card, measure, ten
 from stages.trajectories.desks import surfaces
 from stages.trajectories.params import TrajectoriesParams
+from stages.trajectories.prompts import templates
 from stages.trajectories.simulated import Maker, agent_row
 from stages.trajectories.sources import OwnStage, coding, conversations, executed, requested, served
 
@@ -77,6 +78,7 @@ def show(stage: OwnStage) -> None:
 def main() -> None:
     with Stage("trajectories", TrajectoriesParams, Track) as stage, ExitStack() as stack:
         p = stage.params
+        stage.track.prompts(templates(p))
         tools = read_table(TOOLS_IN, TOOLS).to_pylist()
         desks = surfaces(tools)
         endpoint = load_section("endpoint", EndpointParams)
