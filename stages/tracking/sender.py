@@ -16,9 +16,9 @@ from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
 from mlflow.utils.time import get_current_time_millis
 
 from stages.harness.files import write_json
-from stages.tracking import prompts, stage_models
+from stages.tracking import charts, prompts, stage_models
 from stages.tracking.outbox import Event
-from stages.tracking.store import experiment_id, flatten, tracking_uri
+from stages.tracking.store import EXPERIMENT, experiment_id, flatten, tracking_uri
 
 PARAM_CHARS = 5000
 
@@ -110,7 +110,9 @@ class Sender:
             tags = event["tags"] | {"stage": "pipeline"}
             if event["above"]:
                 tags["mlflow.parentRunId"] = event["above"]
-            run = client.create_run(experiment_id(self.root), run_name="pipeline", tags=tags)
+            experiment = experiment_id(self.root)
+            charts.share(client, experiment, EXPERIMENT, charts.view(charts.SECTIONS))
+            run = client.create_run(experiment, run_name="pipeline", tags=tags)
             parent = str(run.info.run_id)
             write_json(path, {"pipeline": event["pipeline"], "parent_run_id": parent})
         client.update_run(parent, status="RUNNING")

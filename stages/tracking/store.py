@@ -16,6 +16,7 @@ from agents.chat.redact import redact
 from stages.harness.files import sha256_file
 
 EXPERIMENT = "k2"
+VIEW_TAG = "mlflow.sharedViewState."  # of an experiment: a view of its charts
 DATABASE, ARTIFACTS = "mlflow.db", "mlartifacts"
 for noisy in (
     "mlflow.store.db.utils",
@@ -126,6 +127,11 @@ def _follow(root: Path) -> None:
                 change = f"update {table} set {column} = ? || substr({column}, ?) where {column} like ? || '%'"
                 database.execute(change, (here, len(location) + 1, location))
     database.close()
+
+
+def chart_page(experiment: str, key: str = EXPERIMENT) -> str:
+    """The page of MLflow's UI with the charts that matter (stages/tracking/charts.py), from `#` on."""
+    return f"#/experiments/{experiment}/runs?viewStateShareKey={key}&compareRunsMode=CHART"
 
 
 def identity(root: Path) -> dict[str, str]:
