@@ -135,6 +135,9 @@ PROOF = {
     r"pytest -m drivers .*": "tests/k2model/serving/test_drivers.py",
     r"lm_eval .*": "tests/k2model/serving/test_drivers.py::test_lm_eval_measures_what_the_model_says",
     r"(k2|python -m stages\.) ?evaluate .*": "tests/stages/evaluate/test_evaluate.py",
+    r"prefect automation create .*": (
+        "tests/flows/test_automation.py::test_two_failed_nights_pause_the_nightly_run_and_nothing_else"
+    ),
     r"prefect (server|work-pool|worker|--no-prompt deploy).*": (
         "tests/flows/test_pipeline.py::test_a_crashed_workers_run_goes_on_at_another_worker"
     ),
