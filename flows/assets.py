@@ -19,15 +19,15 @@ def key(path: str, root: Path = Path()) -> str:
     return (root.resolve() / path).as_uri()
 
 
-def made(node: Node) -> list[Asset]:
-    """What the stage makes."""
-    properties = [AssetProperties(name=path, description=f"{node.name}: {node.description}") for path in node.outs]
-    return [Asset(key=key(path), properties=one) for path, one in zip(node.outs, properties, strict=True)]
-
-
-def read(node: Node) -> list[Asset]:
-    """What other stages make and this one reads."""
-    return [Asset(key=key(path)) for path in node.reads]
+def of(nodes: Sequence[Node]) -> dict[str, Asset]:
+    """Path → asset of everything that the stages make."""
+    return {
+        path: Asset(
+            key=key(path), properties=AssetProperties(name=path, description=f"{node.name}: {node.description}")
+        )
+        for node in nodes
+        for path in node.outs
+    }
 
 
 def describe(outs: Sequence[str], stage: str) -> None:

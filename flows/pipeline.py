@@ -10,7 +10,7 @@ import json
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import FrameType
@@ -21,7 +21,7 @@ from flows import environment
 environment.prepare()
 
 from prefect import flow, get_run_logger
-from prefect.assets import materialize
+from prefect.assets import Asset, materialize
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
 from prefect.concurrency.sync import concurrency
@@ -103,12 +103,14 @@ def run_stage(name: str, outs: Sequence[str], timeout_s: float, at_once: int, fo
     return Completed(message=last)
 
 
-def _submit(node: Node, policy: PipelineParams, done: dict[str, PrefectFuture[Any]], force: bool) -> PrefectFuture[Any]:
+def _submit(
+    node: Node, policy: PipelineParams, known: Mapping[str, Asset], done: dict[str, PrefectFuture[Any]], force: bool
+) -> PrefectFuture[Any]:
     mine = policy.stages.get(node.name, policy.default)
     stage = materialize(
-        *assets.made(node),
+        *(known[path] for path in node.outs),
         by="dvc",
-        asset_deps=assets.read(node),
+        asset_deps=[known[path] for path in node.reads],
         task_run_name="{name}",
         retries=mine.retries,
         retry_delay_seconds=exponential_backoff(mine.retry_delay_s),
@@ -149,8 +151,9 @@ def _run_stages(params: Params, targets: list[str], force: bool) -> dict[str, st
     try:
         nodes = restrict(stage_graph(), targets)
         _limits(params.pipeline, [node.name for node in nodes])
+        known = assets.of(nodes)
         for node in nodes:
-            done[node.name] = _submit(node, params.pipeline, done, force)
+            done[node.name] = _submit(node, params.pipeline, known, done, force)
         states = {name: future.wait() or future.state for name, future in done.items()}
     except BaseException:
         stop_all()
