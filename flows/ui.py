@@ -62,7 +62,7 @@ def mlflow_address(root: Path = Path()) -> str:
     return os.environ.get("K2_MLFLOW_UI", local)
 
 
-def _charts(mlflow: str) -> str:
+def charts_address(mlflow: str) -> str:
     """The page of the experiment's charts; empty before the first pipeline run."""
     name = os.environ.get("MLFLOW_EXPERIMENT_NAME", EXPERIMENT)
     asked = httpx.get(f"{mlflow}/api/2.0/mlflow/experiments/get-by-name", params={"experiment_name": name}, timeout=60)
@@ -89,7 +89,7 @@ def main() -> None:
         with local_server() as prefect, mlflow_server(port) as mlflow:
             print(f"Prefect UI: {prefect.removesuffix('/api')}")
             print(f"MLflow UI:  {mlflow}  (choose 'Model training')", flush=True)
-            if charts := _charts(mlflow):
+            if charts := charts_address(mlflow):
                 print(f"the charts: {charts}", flush=True)
             while True:
                 time.sleep(2.0)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from mlflow.tracking import MlflowClient
 
-from flows.ui import mlflow_server
+from flows.ui import charts_address, mlflow_server
 from stages.tracking import charts
 from stages.tracking.groups import RunGroup
 from stages.tracking.runs import Track
@@ -81,6 +81,16 @@ def test_a_groups_view_compares_its_own_children_by_the_metric_that_was_asked_fo
     found = MlflowClient().search_runs([runs.experiment], view["searchFilter"])
     assert sorted(run.info.run_name for run in found) == ["lr-0", "lr-1"]
     assert page in MlflowClient().get_run(runs.parent).data.tags["mlflow.note.content"]
+
+
+@pytest.mark.slow
+def test_the_ui_names_the_page_once_a_pipeline_has_run(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("K2_PIPELINE_RUN", "this run")
+    with mlflow_server(free_port()) as url:
+        assert charts_address(url) == ""
+        _pipeline(root)
+        experiment = MlflowClient().get_experiment_by_name(EXPERIMENT)
+        assert experiment is not None and charts_address(url) == f"{url}/{chart_page(experiment.experiment_id)}"
 
 
 @needs_chromium
