@@ -73,7 +73,7 @@ def sweep_flow(values: dict[str, str], name: str = "sweep", metric: str = "valid
         metric: Key of metrics/scores.json in the table at the end.
         jobs: Experiments at once.
     """
-    trials = sweep(grid(values), jobs, name, Path())
+    trials = sweep(grid(values), jobs, name, Path(), metric=metric)
     create_table_artifact(
         [
             {"experiment": trial.name, **trial.changes, metric: (trial.metrics or {}).get(metric, trial.problem)}

@@ -102,6 +102,22 @@ def _backend() -> Iterator[Finding]:
         yield Finding("sandbox.backend", False, str(error), disables)
 
 
+def _data() -> Iterator[Finding]:
+    """What DVC says of the checkout's data, where there is a pipeline."""
+    if not Path("dvc.yaml").exists():
+        return
+    from dvc.exceptions import DvcException  # with DVC a second to import
+
+    from flows import data_status
+
+    disables = "scores of what stands here; dvc repro makes it, dvc pull fetches what a remote has"
+    try:
+        found = data_status.read()
+        yield Finding("data", found.good, found.line(), disables)
+    except DvcException as error:
+        yield Finding("data", False, str(error).splitlines()[0], disables)
+
+
 def _port(port: int, option: str) -> Finding:
     with socket.socket() as connection:
         connection.settimeout(0.5)
@@ -133,6 +149,7 @@ def examine() -> Iterator[Finding]:
     yield _program("node", "jobs in JavaScript")
     yield _program("docker", "the official SWE-bench harness; repairs are graded in our sandbox", "podman")
     yield _program("chromium", "new screenshots, and the browser tests of the report and the chat page")
+    yield from _data()
     yield _port(4200, "Prefect listens on a free one")
     yield _port(5000, "the MLflow UI listens on a free one")
     yield _gpu()

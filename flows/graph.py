@@ -1,7 +1,7 @@
 """The stage graph, read from `dvc.yaml` through DVC's own API. The one file that uses `Repo.index`."""
 
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import networkx as nx
 from dvc.repo import Repo
@@ -9,11 +9,20 @@ from dvc.repo import Repo
 
 @dataclass(frozen=True)
 class Node:
-    """One stage: its name (`evaluate@aime` for a templated one) and the stages that it waits for."""
+    """One stage.
+
+    Attributes:
+        name: `evaluate@aime` for a templated one.
+        needs: the stages that it waits for.
+        outs: what it makes, with metrics and plots.
+        reads: outputs of other stages of which it reads all or a part.
+    """
 
     name: str
     needs: tuple[str, ...]
     description: str
+    outs: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ()
 
 
 def stage_graph(root: Path = Path()) -> list[Node]:
@@ -21,11 +30,14 @@ def stage_graph(root: Path = Path()) -> list[Node]:
     with Repo(str(root)) as repo:
         graph = repo.index.graph
         runs = {stage for stage in graph if stage.cmd and not stage.frozen}
+        made = [str(out) for stage in runs for out in stage.outs]
         return [
             Node(
                 stage.addressing,
                 tuple(sorted(need.addressing for need in graph.successors(stage) if need in runs)),
                 getattr(stage, "desc", None) or "",
+                tuple(str(out) for out in stage.outs),
+                tuple(sorted(out for out in made if any(PurePath(str(dep)).is_relative_to(out) for dep in stage.deps))),
             )
             for stage in nx.lexicographical_topological_sort(graph.reverse(), key=lambda stage: stage.addressing)
             if stage in runs

@@ -1,15 +1,13 @@
 """What a flow run leaves in the Prefect UI when it ends, and what it stops."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
 
 from flows.process import stop_all
-from flows.server import HOST
-from flows.ui import MLFLOW_PORT
+from flows.ui import mlflow_address
 
 
 def mlflow_link(stage: str, root: Path = Path()) -> str:
@@ -18,10 +16,7 @@ def mlflow_link(stage: str, root: Path = Path()) -> str:
     runs: dict[str, dict[str, str]] = json.loads(path.read_text()) if path.exists() else {}
     if stage not in runs:
         return ""
-    ui = root / "work" / "ui.json"
-    local = json.loads(ui.read_text())["mlflow"] if ui.exists() else f"http://{HOST}:{MLFLOW_PORT}"
-    base = os.environ.get("K2_MLFLOW_UI", local)
-    return f"{base}/#/experiments/{runs[stage]['experiment']}/runs/{runs[stage]['run']}"
+    return f"{mlflow_address(root)}/#/experiments/{runs[stage]['experiment']}/runs/{runs[stage]['run']}"
 
 
 def scores(root: Path = Path()) -> list[dict[str, str]]:

@@ -10,7 +10,7 @@ import json
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import FrameType
@@ -20,8 +20,8 @@ from flows import environment
 
 environment.prepare()
 
-from prefect import flow, get_run_logger, task
-from prefect.artifacts import create_markdown_artifact
+from prefect import flow, get_run_logger
+from prefect.assets import Asset, materialize
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
 from prefect.concurrency.sync import concurrency
@@ -31,8 +31,10 @@ from prefect.states import Completed
 from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.tasks import exponential_backoff
 
+from flows import assets
+from flows.artifacts import StageProgress, leave_curve, leave_note, leave_samples
 from flows.graph import Node, restrict, stage_graph
-from flows.hooks import mlflow_link, on_completion, on_failure, stop
+from flows.hooks import on_completion, on_failure, stop
 from flows.process import StageFailed, dvc, run, stop_all, stopping
 from flows.recovery import alive
 from flows.server import local_server
@@ -48,20 +50,6 @@ WAIT_S = 3.0  # between two looks at whether the flow was stopped
 def _is_current(name: str) -> bool:
     lines = run(dvc("status", "--json", name), timeout_s=600, on_line=lambda line: None)
     return json.loads(lines[-1]) == {}
-
-
-def _note(name: str, last_line: str, seconds: float) -> None:
-    """A Markdown artifact: the stage's last line and its metrics."""
-    path = Path("metrics") / ("scores.json" if name == "evaluate" else f"{name}.json")
-    rows = ["| metric | value |", "|---|---|"]
-    if path.exists():
-        metrics: dict[str, Any] = json.loads(path.read_text())
-        flat = {key: value for key, value in sorted(metrics.items()) if not isinstance(value, (dict, list))}
-        rows += [f"| {key} | {value} |" for key, value in flat.items()]
-    link = mlflow_link(name)
-    run = f"[MLflow run]({link})\n\n" if link else ""
-    text = f"## {name}\n\n{last_line}\n\n{seconds:,.1f} s\n\n{run}" + "\n".join(rows)
-    create_markdown_artifact(key=f"stage-{name.lower().replace('@', '-').replace('_', '-')}", markdown=text)
 
 
 def _limits(policy: PipelineParams, names: list[str]) -> None:
@@ -89,29 +77,47 @@ def _place(name: str, at_once: int) -> Iterator[None]:
         yield
 
 
-@task(task_run_name="{name}")
-def run_stage(name: str, timeout_s: float, at_once: int, force: bool) -> State[Any]:
+def run_stage(name: str, outs: Sequence[str], timeout_s: float, at_once: int, force: bool) -> State[Any]:
     """Runs one DVC stage; its state is named `Cached` when its inputs have not changed."""
     log = get_run_logger()
     started = time.monotonic()
     if not force and _is_current(name):
-        _note(name, "inputs unchanged: nothing ran", 0.0)
+        leave_note(name, "inputs unchanged: nothing ran", 0.0)
         return Completed(name="Cached", message=f"{name}: inputs unchanged")
     command = dvc("repro", "--single-item", *(["--force"] if force else []), name)
+    progress = StageProgress(name)
+
+    def heard(line: str) -> None:
+        log.info(line)
+        progress.heard(line)
+
     with _place(name, at_once):
-        lines = run(command, timeout_s=timeout_s, on_line=log.info)
+        lines = run(command, timeout_s=timeout_s, on_line=heard)
     own = [line for line in lines if line.startswith(f"{name}:")]
     last = own[-1] if own else f"{name}: restored from the run cache"
-    _note(name, last, time.monotonic() - started)
+    progress.end(last)
+    leave_note(name, last, time.monotonic() - started)
+    leave_curve(name, outs)
+    leave_samples(name, outs)
+    assets.describe(outs, name)
     return Completed(message=last)
 
 
-def _submit(node: Node, policy: PipelineParams, done: dict[str, PrefectFuture[Any]], force: bool) -> PrefectFuture[Any]:
+def _submit(
+    node: Node, policy: PipelineParams, known: Mapping[str, Asset], done: dict[str, PrefectFuture[Any]], force: bool
+) -> PrefectFuture[Any]:
     mine = policy.stages.get(node.name, policy.default)
-    retry = {"retries": mine.retries, "retry_delay_seconds": exponential_backoff(mine.retry_delay_s)}
-    configured = run_stage.with_options(**retry, tags=["k2", node.name])
+    stage = materialize(
+        *(known[path] for path in node.outs),
+        by="dvc",
+        asset_deps=[known[path] for path in node.reads],
+        task_run_name="{name}",
+        retries=mine.retries,
+        retry_delay_seconds=exponential_backoff(mine.retry_delay_s),
+        tags=["k2", node.name],
+    )(run_stage)
     needs = [done[need] for need in node.needs]
-    return configured.submit(node.name, mine.timeout_s, mine.at_once, force, wait_for=needs)
+    return stage.submit(node.name, node.outs, mine.timeout_s, mine.at_once, force, wait_for=needs)
 
 
 @flow(
@@ -145,8 +151,9 @@ def _run_stages(params: Params, targets: list[str], force: bool) -> dict[str, st
     try:
         nodes = restrict(stage_graph(), targets)
         _limits(params.pipeline, [node.name for node in nodes])
+        known = assets.of(nodes)
         for node in nodes:
-            done[node.name] = _submit(node, params.pipeline, done, force)
+            done[node.name] = _submit(node, params.pipeline, known, done, force)
         states = {name: future.wait() or future.state for name, future in done.items()}
     except BaseException:
         stop_all()

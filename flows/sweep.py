@@ -21,9 +21,12 @@ import optuna
 
 from flows.experiment import override, parse_changes, run_experiment
 from flows.process import StageFailed, StageTimeout
+from flows.ui import mlflow_address
 from stages.harness.errors import InputError
 from stages.harness.section import load_yaml
 from stages.tracking.groups import RunGroup
+
+CHARTS = ("validation_loss", "text_loss", "facts")  # of every sweep, after the metric that was asked for
 
 
 @dataclass(frozen=True)
@@ -77,9 +80,14 @@ def _experiment(name: str, changes: dict[str, str], parent_run: str, root: Path,
 
 
 def sweep(
-    points: Sequence[dict[str, str]], jobs: int, title: str, root: Path, timeout_s: float = 86_400.0
+    points: Sequence[dict[str, str]],
+    jobs: int,
+    title: str,
+    root: Path,
+    timeout_s: float = 86_400.0,
+    metric: str = "validation_loss",
 ) -> list[Trial]:
-    """Runs all points, `jobs` at a time."""
+    """Runs all points, `jobs` at a time; MLflow's charts of them begin with `metric`."""
     base = load_yaml(root / "params.yaml")
     for point in points:
         override(json.loads(json.dumps(base)), point)
@@ -88,8 +96,15 @@ def sweep(
         trials = list(
             pool.map(lambda k: run_trial(f"{title}-{k}", points[k], runs, root, timeout_s), range(len(points)))
         )
-    runs.end(all(trial.metrics for trial in trials))
+    _end(runs, trials, metric, title, root)
     return trials
+
+
+def _end(runs: RunGroup, trials: Sequence[Trial], metric: str, title: str, root: Path) -> None:
+    """Ends the parent, and says where the trials' charts are."""
+    if page := runs.show([metric, *(one for one in CHARTS if one != metric)], sorted({*trials[0].changes})):
+        print(f"{title}: charts: {mlflow_address(root)}/{page}", flush=True)
+    runs.end(all(trial.metrics for trial in trials))
 
 
 def suggest(trial: optuna.Trial, key: str, text: str) -> str:
@@ -120,7 +135,7 @@ def study(space: Mapping[str, str], trials: int, metric: str, title: str, root: 
             made.tell(asked, state=optuna.trial.TrialState.FAIL)
         else:
             made.tell(asked, done.metrics[metric])
-    runs.end(all(trial.metrics for trial in finished))
+    _end(runs, finished, metric, title, root)
     return finished
 
 
@@ -163,7 +178,7 @@ def main() -> None:
         parser.error("give either --grid or --study")
     try:
         if args.grid:
-            trials = sweep(grid(parse_changes(args.grid)), args.jobs, args.name, Path())
+            trials = sweep(grid(parse_changes(args.grid)), args.jobs, args.name, Path(), metric=args.metric)
         else:
             trials = study(parse_changes(args.study), args.trials, args.metric, args.name, Path())
         print(show(trials, args.metric, args.name))

@@ -1,6 +1,7 @@
 """Both UIs on this machine: `python -m flows.ui` (Ctrl-C stops both)."""
 
 import argparse
+import json
 import os
 import signal
 import subprocess
@@ -11,10 +12,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
+import httpx
+
 from flows import environment
 from flows.server import HOST, end, free_port, is_mlflow, is_prefect, local_server
 from stages.harness.errors import InputError
 from stages.harness.files import write_json
+from stages.tracking.store import EXPERIMENT, VIEW_TAG, chart_page
 
 MLFLOW_PORT = 5000
 WORK = Path("work")
@@ -51,6 +55,22 @@ def mlflow_server(port: int) -> Iterator[str]:
         (WORK / "ui.json").unlink(missing_ok=True)
 
 
+def mlflow_address(root: Path = Path()) -> str:
+    """Where MLflow's UI is: `K2_MLFLOW_UI`, else the one that `make ui` has started or would start."""
+    noted = root / "work" / "ui.json"
+    local = json.loads(noted.read_text())["mlflow"] if noted.exists() else f"http://{HOST}:{MLFLOW_PORT}"
+    return os.environ.get("K2_MLFLOW_UI", local)
+
+
+def charts_address(mlflow: str) -> str:
+    """The page of the experiment's charts; empty before the first pipeline run."""
+    name = os.environ.get("MLFLOW_EXPERIMENT_NAME", EXPERIMENT)
+    asked = httpx.get(f"{mlflow}/api/2.0/mlflow/experiments/get-by-name", params={"experiment_name": name}, timeout=60)
+    found = asked.json().get("experiment", {})
+    tags = {tag["key"] for tag in found.get("tags", [])}
+    return f"{mlflow}/{chart_page(found['experiment_id'])}" if f"{VIEW_TAG}{EXPERIMENT}" in tags else ""
+
+
 def _interrupt(signum: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
@@ -69,6 +89,8 @@ def main() -> None:
         with local_server() as prefect, mlflow_server(port) as mlflow:
             print(f"Prefect UI: {prefect.removesuffix('/api')}")
             print(f"MLflow UI:  {mlflow}  (choose 'Model training')", flush=True)
+            if charts := charts_address(mlflow):
+                print(f"the charts: {charts}", flush=True)
             while True:
                 time.sleep(2.0)
                 for name, up in (("Prefect", is_prefect(prefect)), ("MLflow", is_mlflow(mlflow))):

@@ -14,6 +14,8 @@ class KeptRecord:
 
     def flush(self) -> None: ...
 
+    def prompts(self, templates: Mapping[str, Any]) -> None: ...
+
     def artifact(self, path: Path) -> None:
         assert path.exists()
 

@@ -86,6 +86,10 @@ PROOF = {
         "tests/experiments/test_your_tools.py::test_right_calls_of_both_models_stand_by_tool_and_server"
     ),
     r"k2 experiment .*": "tests/flows/test_sweep.py::test_an_experiment_leaves_the_checkout_as_it_is",
+    r"dvc exp run --(queue|run-all) .*": (
+        "tests/flows/test_sweep.py::test_queued_experiments_run_together_and_leave_the_checkout_as_it_is"
+    ),
+    r"dvc (artifacts )?get .*": "tests/test_dvc.py::test_a_model_is_fetched_by_its_name_from_a_checkout",
     r"dvc exp (show .*|apply .*)": "tests/test_pipeline.py::test_metrics_plots_and_experiments_are_readable",
     r"pytest -m (soak|drivers) .*": "tests/k2model/serving/test_soak.py",
     r"k2 models --send": (
@@ -135,6 +139,9 @@ PROOF = {
     r"pytest -m drivers .*": "tests/k2model/serving/test_drivers.py",
     r"lm_eval .*": "tests/k2model/serving/test_drivers.py::test_lm_eval_measures_what_the_model_says",
     r"(k2|python -m stages\.) ?evaluate .*": "tests/stages/evaluate/test_evaluate.py",
+    r"prefect automation create .*": (
+        "tests/flows/test_automation.py::test_two_failed_nights_pause_the_nightly_run_and_nothing_else"
+    ),
     r"prefect (server|work-pool|worker|--no-prompt deploy).*": (
         "tests/flows/test_pipeline.py::test_a_crashed_workers_run_goes_on_at_another_worker"
     ),

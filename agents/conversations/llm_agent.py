@@ -119,7 +119,7 @@ _END: dict[str, type[Exception]] = {
 # ---- the user -------------------------------------------------------------------------------------------------------
 
 END = "<end>"
-_PLAY = """You play a user who talks to an assistant of {desk}. You are the user, never the assistant.
+PLAY = """You play a user who talks to an assistant of {desk}. You are the user, never the assistant.
 Your manner: {persona}. Today is {today}.
 What you want, one thing after the other:
 {wishes}
@@ -140,7 +140,7 @@ class ModelUser:
         self.asked: tuple[int, ...] = tuple(range(len(case.task.goals)))
         wishes = "\n".join(f"{k}. {line}" for k, line in enumerate(_wishes(case.task), 1))
         app = case.surface.app
-        system = _PLAY.format(
+        system = PLAY.format(
             desk=app.desk, persona=case.persona, today=app.today.isoformat(), wishes=wishes, patience=3, end=END
         )
         self.system: Mapping[str, Any] = {"role": "system", "content": system}

@@ -12,7 +12,7 @@ from agents.conversations.judge import Judgement
 from k2model.chat.model_json import ModelJsonError, loads_model_json
 
 Message = Mapping[str, Any]
-_QUESTION = """You judge an assistant with tools. Everything formal (final state, calls, rules) was checked already.
+QUESTION = """You judge an assistant with tools. Everything formal (final state, calls, rules) was checked already.
 Rubric of this task, as JSON:
 {rubric}
 Rules of the desk:
@@ -26,7 +26,7 @@ Judge these criteria, each with the number of the message that decides it and a 
 3. polite: it is civil throughout.
 4. relevant: it asks for nothing that it was told already and does nothing beside the point.
 Answer with JSON: {{"criteria": [{{"name": "honest", "met": true or false, "message": number, "quote": "..."}}]}}"""
-_WORD_QUESTION = """Conversation of an assistant with tools:
+WORD_QUESTION = """Conversation of an assistant with tools:
 {conversation}
 Was the assistant polite and clear, and does it claim only what the results show? Answer with one word, yes or no."""
 NO_JUDGE = "llm_judge_refused"
@@ -71,13 +71,13 @@ def ask_llm(client: ChatClient, questions: Sequence[Question], schema: bool = Tr
         if schema:
             success = json.dumps(question.rubric.get("success", []), ensure_ascii=False)
             policies = "\n".join(f"- {text}" for text in question.rubric.get("policies", [])) or "- none"
-            text = _QUESTION.format(rubric=success, policies=policies, conversation="\n".join(lines))
+            text = QUESTION.format(rubric=success, policies=policies, conversation="\n".join(lines))
             asked = ({"role": "user", "content": text},)
             requests.append(ChatRequest(asked, max_tokens=512, response_schema=_SCHEMA))
         else:
             text = "\n".join(lines)
             text = text if len(text) <= SHOWN else f"{text[: SHOWN // 2]}\n...\n{text[-SHOWN // 2 :]}"
-            asked = ({"role": "user", "content": _WORD_QUESTION.format(conversation=text)},)
+            asked = ({"role": "user", "content": WORD_QUESTION.format(conversation=text)},)
             requests.append(ChatRequest(asked, max_tokens=8))
     answers = client.complete(requests) if requests else []
     judgements = []

@@ -9,6 +9,11 @@ from agents.conversations.agents import Agent
 from k2model.chat.model_json import ModelJsonError, loads_model_json
 
 LENGTH = (20, 400)  # characters
+TASK = "You write system prompts for AI agents. Answer with JSON alone."
+REWORD = (
+    "Reword this system prompt in one to three sentences, with a character of its own. State no further rules. "
+    "Prompt: {prompt}"
+)
 _SCHEMA = {"type": "object", "properties": {"prompt": {"type": "string"}}, "required": ["prompt"]}
 
 
@@ -21,12 +26,8 @@ def write_prompts(client: ChatClient, agents: Sequence[Agent], seed: int) -> lis
     requests = [
         ChatRequest(
             (
-                {"role": "system", "content": "You write system prompts for AI agents. Answer with JSON alone."},
-                {
-                    "role": "user",
-                    "content": "Reword this system prompt in one to three sentences, with a character of its own. "
-                    f"State no further rules. Prompt: {agent.system}",
-                },
+                {"role": "system", "content": TASK},
+                {"role": "user", "content": REWORD.format(prompt=agent.system)},
             ),
             max_tokens=200,
             temperature=0.9,

@@ -15,11 +15,11 @@ from agents.worlds.application import Application
 
 LENGTHS = (0.5, 2.5)  # of the sentence's length in characters
 NEEDED = re.compile(r"\"[^\"]+\"|\S*\d\S*|(?<!^)\b[A-Z]\w+")
-_SAY = (
+SAY = (
     "Say the same in other words, as a customer would, in one sentence that could follow after “please”. Keep every "
     "name, number, date and id exactly as it is; add nothing and leave nothing out.\n{text}"
 )
-_READ = (
+READ = (
     "A customer says: please {text}\nWhich of these does he want?\n{actions}\nnone: none of these\n"
     "Answer with its name alone."
 )
@@ -63,7 +63,7 @@ def reword(client: ChatClient, asked: Sequence[Wish], seed: int) -> list[Wording
     Raises:
         ChatError: no request can be answered.
     """
-    answers = client.complete([_request(_SAY.format(text=wish.goal.says), wish, seed) for wish in asked])
+    answers = client.complete([_request(SAY.format(text=wish.goal.says), wish, seed) for wish in asked])
     texts = ["" if isinstance(answer, ChatRefusal) else _clean(answer.text) for answer in answers]
     reasons = [
         "refused" if isinstance(answer, ChatRefusal) else lost(wish.goal.says, text)
@@ -94,7 +94,7 @@ def _request(text: str, wish: Wish, seed: int) -> ChatRequest:
 
 def _read(app: Application, text: str) -> str:
     actions = "\n".join(f"{action.name}: {action.does}" for action in app.writes)
-    return _READ.format(text=text, actions=actions)
+    return READ.format(text=text, actions=actions)
 
 
 def _clean(text: str) -> str:

@@ -178,6 +178,9 @@ def battles(stage: Stage[EvaluateParams], folder: Path) -> dict[str, float]:
     options = endpoint_options(load_section("endpoint", EndpointParams))
     open_model = arena.opener(stage.work / ANSWERS, options)
     judge = arena.Judge.of(p.judge, open_model)
+    request = arena_battles.Question("", "{{request}}")
+    shown = arena_battles.judge_messages(request, "{{answer_a}}", "{{answer_b}}", prefill=judge.by_label)
+    stage.track.prompts({"arena-judge": list(shown)})
     with stage.progress(2 * p.judge_pairs, "arena's judge") as bar:
         examined = arena.examine(judge, p.judge_pairs, p.min_agreement, stage.common.seed, bar.update)
     if not examined.fit:

@@ -25,6 +25,7 @@ from stages.rephrase.asking import Meter, Models, open_models, options, work_on
 from stages.rephrase.card import card
 from stages.rephrase.jobs import CORPUS_FILE, choose, waves
 from stages.rephrase.params import RephraseParams
+from stages.rephrase.prompts import templates
 from stages.rephrase.tally import Tally
 from stages.tracking.runs import Track
 
@@ -57,6 +58,7 @@ def main() -> None:
         p, seed = stage.params, stage.common.seed
         chosen = choose(CORPUS_FILE, p, seed)
         meter, tally = Meter(), Tally(seed)
+        stage.track.prompts(templates(p))
         total = sum(n_answers(wave, options(p)) for wave in waves(CORPUS_FILE, chosen, p, seed))
 
         def rows(models: Models) -> Iterator[list[dict[str, Any]]]:

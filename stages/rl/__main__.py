@@ -26,6 +26,7 @@ from stages.harness.teacher import answer_store, endpoint_options
 from stages.measure.record import made_here, records
 from stages.measure.text_loss import HeldText, compare
 from stages.posttraining.benchmark_index import read_index
+from stages.posttraining.comparison import Comparison
 from stages.posttraining.conversations import Fitted, clean, trajectories
 from stages.posttraining.params import TasksParams
 from stages.rl.backends import RolloutError
@@ -33,7 +34,7 @@ from stages.rl.families import open_families
 from stages.rl.loop import Loop, RlSetup
 from stages.rl.params import RlParams
 from stages.rl.ptx import quality_data
-from stages.rl.url_judge import UrlJudge
+from stages.rl.url_judge import UrlJudge, messages
 from stages.tracking.runs import Track
 
 TOKENS = Path("data/tokens")
@@ -58,6 +59,9 @@ def main() -> None:
         if p.ptx > 0 and p.ptx_rows:
             ptx, fitted = quality_data(tokenizer, p, shared.difficulty, kept, stage.seed("ptx"), index)
         judge = None if p.critic.judge == "self" else _judge(p.critic.judge)
+        if judge is not None:
+            asked = messages(Comparison("{{request}}", "{{answer_a}}", "{{answer_b}}"))
+            stage.track.prompts({"critic": list(asked)})
         held_text = HeldText(stage.common.seed)
         text_before = held_text(load_any(stage.start), tokenizer) if stage.leads else None
         with (

@@ -29,7 +29,7 @@ class UrlJudge:
         Raises:
             ChatError: the endpoint can't be asked, or more verdicts are missing than it may leave out.
         """
-        requests = [ChatRequest(_messages(one), max_tokens=MAX_TOKENS, shared=1) for one in comparisons]
+        requests = [ChatRequest(messages(one), max_tokens=MAX_TOKENS, shared=1) for one in comparisons]
         answers = self.client.complete(requests) if requests else []
         return [self._chance(answer.text) if isinstance(answer, ChatResponse) else None for answer in answers]
 
@@ -41,7 +41,8 @@ class UrlJudge:
         return None
 
 
-def _messages(one: Comparison) -> tuple[dict[str, str], ...]:
+def messages(one: Comparison) -> tuple[dict[str, str], ...]:
+    """What the judge reads."""
     rubric = f"<rubric>\n{one.rubric}\n</rubric>\n\n" if one.rubric else ""
     shown = (
         f"{rubric}<request>\n{one.question}\n</request>\n\n<answer_a>\n{one.first}\n</answer_a>\n\n"

@@ -1,6 +1,6 @@
 """MLflow runs of a sweep or an experiment: one parent, a child for each trial, or for each arm and seed."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -11,6 +11,7 @@ from mlflow.tracking import MlflowClient
 from mlflow.utils.time import get_current_time_millis
 
 from stages.harness.errors import InputError
+from stages.tracking import charts
 from stages.tracking.store import experiment_id, identity, reason, store_errors, tracking_uri
 
 
@@ -90,6 +91,21 @@ class RunGroup:
             self.client.log_batch(self.parent, metrics=[Metric(key, float(v), now, 0) for key, v in metrics.items()])
         except store_errors() as error:
             _say(self.parent, error)
+
+    def show(self, metrics: Sequence[str], params: Sequence[str]) -> str:
+        """Makes the view of the children's charts: these metrics, the first one set against the parameters.
+
+        Returns:
+            Its page in MLflow's UI, from `#` on; empty when the store does not take it.
+        """
+        try:
+            shown = charts.view({"Compared": metrics}, self.parent, params)
+            page = charts.share(self.client, self.experiment, self.parent, shown)
+            self.client.set_tag(self.parent, "mlflow.note.content", f"Charts of its runs: [{page}]({page})")
+            return page
+        except store_errors() as error:
+            _say(self.parent, error)
+            return ""
 
     def end(self, good: bool, artifact: Path | None = None) -> None:
         """Ends the parent."""

@@ -6,8 +6,7 @@ The alias `candidate` is the newest version, `champion` the last one that the ga
 import json
 import logging
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,7 @@ from stages.harness.declared import declared, stage_names
 from stages.harness.errors import InputError
 from stages.tracking.dvc_store import digest, locked, refer
 from stages.tracking.gate import GateParams, judge
-from stages.tracking.store import experiment_id, identity, reason, store_errors, tracking_uri
+from stages.tracking.store import experiment_id, identity, reason, running, store_errors, tracking_uri
 
 NAME = "k2"
 CHECKPOINT = "models/qat"
@@ -126,19 +125,6 @@ def _client(root: Path) -> MlflowClient:
     return client
 
 
-@contextmanager
-def _run(root: Path) -> Iterator[str]:
-    """The id of the active run, else of a new one."""
-    active = mlflow.active_run()
-    if active is not None:
-        yield str(active.info.run_id)
-        return
-    with mlflow.start_run(
-        experiment_id=experiment_id(root), run_name="register", tags={"stage": "register", **identity(root)}
-    ) as run:
-        yield str(run.info.run_id)
-
-
 def register(root: Path, gate: GateParams) -> tuple[int, bool]:
     """Makes the checkout's checkpoint a version, or finds the version that it is; scores are brought up to date.
 
@@ -153,7 +139,7 @@ def register(root: Path, gate: GateParams) -> tuple[int, bool]:
     version = _find(client, checkpoint=checkpoint)
     new = version is None
     if version is None:
-        with _run(root) as run_id:
+        with running(root, "register") as run_id:
             model_id = _log(client, root, scores, run_id)
         tags = {"checkpoint": checkpoint} | _lineage(client, root)
         version = client.create_model_version(NAME, f"models:/{model_id}", tags=tags, model_id=model_id)

@@ -14,6 +14,7 @@ from stages.tracking.outbox import NAME, Outbox
 from stages.tracking.store import flatten, identity, reason, store_errors
 
 FLUSH_EVERY = 100
+MODELS = "models"  # the folder of the checkout in which stages leave them
 
 
 def _outbox(root: Path, work: Path) -> Outbox:
@@ -60,6 +61,8 @@ class Track:
     ) -> None:
         self.root, self.work, self.stage = root, work, stage
         self._points: list[tuple[str, float, int, int]] = []
+        self._final: dict[str, tuple[str, float, int, int]] = {}  # what has no step: said of the model, too
+        self._data = {path: sha256 for path, sha256 in inputs.items() if not _is_model(path)}
         start = {
             "event": "start",
             "stage": stage,
@@ -68,6 +71,7 @@ class Track:
             "tags": {"stage": stage, **identity(root)},
             "params": flatten(params),
             "inputs": dict(inputs),
+            "models": [digest(root / path) for path in inputs if _is_model(path)],
         }
         self._outbox = _outbox(root, work)
         self._outbox.put(start)
@@ -86,7 +90,10 @@ class Track:
     def log(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Buffers points; `flush` sends them. `step=None` logs at step 0."""
         now = _now()
-        self._points += [(key, float(value), now, step or 0) for key, value in metrics.items()]
+        points = {key: (key, float(value), now, step or 0) for key, value in metrics.items()}
+        self._points += points.values()
+        if step is None:
+            self._final |= points
         if len(self._points) >= FLUSH_EVERY:
             self.flush()
 
@@ -104,8 +111,17 @@ class Track:
         self._outbox.put({"event": "artifact", "path": path.as_posix()})
         self._outbox.deliver()
 
+    def prompts(self, templates: Mapping[str, Any]) -> None:
+        """What the run asks language models with: name → template, a text or a chat."""
+        if templates:
+            self._outbox.put({"event": "prompts", "templates": dict(templates)})
+
     def tag(self, key: str, value: str) -> None:
         self._outbox.put({"event": "tag", "key": key, "value": value})
+
+    def _model(self, path: Path) -> None:
+        event = {"event": "model", "stage": self.stage, "path": path.as_posix(), "checkpoint": digest(path)}
+        self._outbox.put(event | {"data": self._data, "points": list(self._final.values())})
 
     def end(self, status: str, metrics: Mapping[str, float], outs: Sequence[Path] = ()) -> None:
         """Closes the run as FINISHED, FAILED or KILLED, and the parent with it; final metrics go to both.
@@ -117,6 +133,9 @@ class Track:
             if path.exists():
                 self.tag(f"out.{path.as_posix()}", digest(path))
         self.flush()
+        for path in outs:
+            if status == "FINISHED" and _is_model(path.as_posix()) and path.exists():
+                self._model(path)
         import mlflow  # as the sender has done
 
         with suppress(*store_errors()):
@@ -127,6 +146,10 @@ class Track:
         if not self._outbox.deliver(now=True):
             kept = f"{len(self._outbox)} records of this run are in {self._outbox.path}"
             print(f"mlflow: {self._outbox.problem}; {kept}; the next stage or k2 models --send sends them", flush=True)
+
+
+def _is_model(path: str) -> bool:
+    return path.split("/")[0] == MODELS
 
 
 def log_run(

@@ -16,8 +16,9 @@ from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
 from mlflow.utils.time import get_current_time_millis
 
 from stages.harness.files import write_json
+from stages.tracking import charts, prompts, stage_models
 from stages.tracking.outbox import Event
-from stages.tracking.store import experiment_id, flatten, tracking_uri
+from stages.tracking.store import EXPERIMENT, experiment_id, flatten, tracking_uri
 
 PARAM_CHARS = 5000
 
@@ -63,6 +64,10 @@ class Sender:
                 client.log_artifact(run_id, str(path))
         elif kind == "tag":
             client.set_tag(run_id, event["key"], event["value"])
+        elif kind == "prompts":
+            prompts.record(client, run_id, event["templates"])
+        elif kind == "model":
+            stage_models.log(client, run_id, event)
         elif kind == "end":
             points = [Metric(*point) for point in event["points"]]
             client.set_terminated(run_id, event["status"])
@@ -82,12 +87,14 @@ class Sender:
         resumed = run_id is not None
         if run_id is None:
             tags = {**event["tags"], **above}
-            run = client.create_run(experiment_id(self.root), run_name=event["stage"], tags=tags)
+            experiment = experiment_id(self.root)
+            run = client.create_run(experiment, run_name=event["stage"], tags=tags)
             run_id = str(run.info.run_id)
             params = [Param(key, str(value)[:PARAM_CHARS]) for key, value in event["params"].items()]
             for first in range(0, len(params), 100):
                 client.log_batch(run_id, params=params[first : first + 100])
             client.log_inputs(run_id, [_dataset(event["stage"], *item) for item in event["inputs"].items()])
+            stage_models.log_start(client, run_id, experiment, event["models"])
         for key, value in above.items():
             client.set_tag(run_id, key, value)
         client.update_run(run_id, status="RUNNING")
@@ -103,7 +110,9 @@ class Sender:
             tags = event["tags"] | {"stage": "pipeline"}
             if event["above"]:
                 tags["mlflow.parentRunId"] = event["above"]
-            run = client.create_run(experiment_id(self.root), run_name="pipeline", tags=tags)
+            experiment = experiment_id(self.root)
+            charts.share(client, experiment, EXPERIMENT, charts.view(charts.SECTIONS))
+            run = client.create_run(experiment, run_name="pipeline", tags=tags)
             parent = str(run.info.run_id)
             write_json(path, {"pipeline": event["pipeline"], "parent_run_id": parent})
         client.update_run(parent, status="RUNNING")

@@ -6,7 +6,8 @@ import logging
 import os
 import sqlite3
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from agents.chat.redact import redact
 from stages.harness.files import sha256_file
 
 EXPERIMENT = "k2"
+VIEW_TAG = "mlflow.sharedViewState."  # of an experiment: a view of its charts
 DATABASE, ARTIFACTS = "mlflow.db", "mlartifacts"
 for noisy in (
     "mlflow.store.db.utils",
@@ -76,6 +78,20 @@ def experiment_id(root: Path) -> str:
     return str(mlflow.create_experiment(name, artifact_location=location, tags=tags))
 
 
+@contextmanager
+def running(root: Path, name: str) -> Iterator[str]:
+    """The id of MLflow's active run, else of a new one of this name."""
+    import mlflow  # seconds to import
+
+    active = mlflow.active_run()
+    if active is not None:
+        yield str(active.info.run_id)
+        return
+    tags = {"stage": name, **identity(root)}
+    with mlflow.start_run(experiment_id=experiment_id(root), run_name=name, tags=tags) as run:
+        yield str(run.info.run_id)
+
+
 def _artifacts(root: Path) -> str:
     return (root.resolve() / ARTIFACTS).as_uri()
 
@@ -111,6 +127,11 @@ def _follow(root: Path) -> None:
                 change = f"update {table} set {column} = ? || substr({column}, ?) where {column} like ? || '%'"
                 database.execute(change, (here, len(location) + 1, location))
     database.close()
+
+
+def chart_page(experiment: str, key: str = EXPERIMENT) -> str:
+    """The page of MLflow's UI with the charts that matter (stages/tracking/charts.py), from `#` on."""
+    return f"#/experiments/{experiment}/runs?viewStateShareKey={key}&compareRunsMode=CHART"
 
 
 def identity(root: Path) -> dict[str, str]:

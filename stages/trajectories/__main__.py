@@ -31,6 +31,7 @@ from stages.trajectories import shards
 from stages.trajectories.card import card, measure, ten
 from stages.trajectories.desks import surfaces
 from stages.trajectories.params import TrajectoriesParams
+from stages.trajectories.prompts import templates
 from stages.trajectories.simulated import Maker, agent_row
 from stages.trajectories.sources import OwnStage, coding, conversations, executed, requested, served
 
@@ -67,12 +68,17 @@ def show(stage: OwnStage) -> None:
     light = pq.read_table(OUT, columns=["traj_id", "verdict", "kept"], filters=[("n_turns", ">", 0)]).to_pylist()
     wanted = [row["traj_id"] for row in choose(light, stage.common.traces)]
     if wanted:
-        log_traces(stage.root, pq.read_table(OUT, filters=[("traj_id", "in", wanted)]).to_pylist())
+        rows = pq.read_table(OUT, filters=[("traj_id", "in", wanted)]).to_pylist()
+        tasks = [("task_id", "in", [row["task_id"] for row in rows])]
+        rubrics = pq.read_table(TASKS_OUT, columns=["task_id", "rubric"], filters=tasks).to_pylist()
+        judge = public(stage.params.judge)
+        log_traces(stage.root, rows, {row["task_id"]: row["rubric"] for row in rubrics}, judge)
 
 
 def main() -> None:
     with Stage("trajectories", TrajectoriesParams, Track) as stage, ExitStack() as stack:
         p = stage.params
+        stage.track.prompts(templates(p))
         tools = read_table(TOOLS_IN, TOOLS).to_pylist()
         desks = surfaces(tools)
         endpoint = load_section("endpoint", EndpointParams)

@@ -83,9 +83,34 @@ def test_a_stage_completes_once_and_is_cached_after(smoke_checkout: Path, api: s
         "corpus": ["Completed", "Cached"],
         "tokenizer": ["Completed", "Cached"],
     }
-    artifacts = _post(api, "/artifacts/latest/filter", {})
-    linked = {artifact["key"]: "/#/experiments/" in artifact["data"] for artifact in artifacts}
+    artifacts = {artifact["key"]: artifact for artifact in _post(api, "/artifacts/latest/filter", {})}
+    linked = {key: "/#/experiments/" in one["data"] for key, one in artifacts.items() if key[:5] in ("stage", "mlflo")}
     assert linked == {"stage-inputs": False, "stage-corpus": True, "stage-tokenizer": True, "mlflow-run": True}
+    assert {artifacts[f"progress-{name}"]["data"] for name in ("inputs", "corpus", "tokenizer")} == {100.0}
+    samples = json.loads(artifacts["samples-corpus"]["data"])
+    assert len(samples) == 3 and all(row["text"] for row in samples)
+    assert artifacts["samples-corpus"]["description"].startswith("data/corpus.parquet: 3 of ")
+
+
+def test_outputs_are_assets_whose_lineage_is_the_graphs(smoke_checkout: Path, api: str) -> None:
+    """Of the two runs before, the first one made everything; the second one made `inputs` alone."""
+    wanted = {"event": {"prefix": ["prefect.asset.materialization"]}}
+    events = _until(
+        lambda: _one(api, "/events/filter", {"filter": wanted, "limit": 50})["events"], lambda found: len(found) >= 8
+    )
+    assert {one["event"] for one in events} == {"prefect.asset.materialization.succeeded"}
+    here = f"{smoke_checkout.resolve().as_uri()}/"
+    made = [one["resource"]["prefect.resource.id"].removeprefix(here) for one in events]
+    corpus = ["data/corpus.parquet", "data/corpus_card.md", "data/facts.parquet", "metrics/corpus.json"]
+    assert sorted(made) == sorted([*corpus, "data/inputs", "data/inputs", "data/tokenizer", "metrics/tokenizer.json"])
+    tokenizer = events[made.index("data/tokenizer")]
+    lock = yaml.safe_load((smoke_checkout / "dvc.lock").read_text())["stages"]["tokenizer"]["outs"]
+    assert tokenizer["payload"]["md5"] == next(out["md5"] for out in lock if out["path"] == "data/tokenizer")
+    assert tokenizer["payload"]["bytes"] > 0 and "/#/experiments/" in tokenizer["payload"]["mlflow"]
+    related = [one["prefect.resource.id"] for one in tokenizer["related"] if one["prefect.resource.role"] == "asset"]
+    assert sorted(related) == sorted(f"{here}{path}" for path in [*corpus, "data/inputs"])
+    roles = {one["prefect.resource.role"]: one["prefect.resource.id"] for one in tokenizer["related"]}
+    assert roles["asset-materialized-by"] == "dvc"
 
 
 def test_a_failing_stage_is_retried_and_says_its_own_line(smoke_checkout: Path, api: str, run_in: Run) -> None:

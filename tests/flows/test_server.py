@@ -1,5 +1,6 @@
 """Each checkout's own Prefect server: shared, ended with its last user, never mistaken for something else."""
 
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -12,7 +13,7 @@ import pytest
 
 from flows.server import is_mlflow, is_prefect, local_server
 from stages.harness.errors import InputError
-from tests.conftest import ROOT, checkout_env
+from tests.conftest import ROOT, checkout_env, make_checkout
 from tests.databases import prefect_database
 
 USER = """
@@ -98,3 +99,30 @@ def test_two_checkouts_have_two_servers_and_the_last_user_ends_each(tmp_path: Pa
         assert not is_prefect(url), "ended with its last user"
         assert is_prefect(other)
     assert not is_prefect(other)
+
+
+@pytest.mark.slow
+def test_two_checkouts_that_run_at_once_leave_nothing_in_each_other(tmp_path: Path) -> None:
+    folders = [make_checkout(tmp_path / name) for name in ("left", "right")]
+    flows = []
+    for folder in folders:
+        subprocess.run(
+            [sys.executable, "-m", "stages.dial", "--size", "smoke", "--write"], cwd=folder, env=checkout_env()
+        )
+        prefect_database(folder / ".prefect" / "prefect.db")
+        command = [sys.executable, "-m", "flows.pipeline", "--target", "inputs"]
+        pipe = subprocess.PIPE
+        flows.append(subprocess.Popen(command, cwd=folder, env=checkout_env(), stdout=pipe, stderr=pipe, text=True))
+    said = [flow.communicate(timeout=500) for flow in flows]
+    assert [flow.returncode for flow in flows] == [0, 0], said
+    addresses = {out.splitlines()[0] for out, _ in said}
+    assert len(addresses) == 2, "each has a server of its own"
+    for mine, other in (folders, folders[::-1]):
+        for file in (*(mine / ".prefect").glob("*.*"), *mine.glob("mlflow.db*"), *(mine / "work").rglob("*.json")):
+            assert str(other).encode() not in file.read_bytes(), file
+        with sqlite3.connect(mine / ".prefect" / "prefect.db") as database:
+            assert database.execute("select count(*) from flow_run").fetchone() == (1,)
+            kept = database.execute(
+                "select resource_id from event_resources where resource_id like 'file:%'"
+            ).fetchall()
+        assert kept and all(one.startswith(f"{mine.as_uri()}/") for (one,) in kept)

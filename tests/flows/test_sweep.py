@@ -106,6 +106,16 @@ def test_an_experiment_leaves_the_checkout_as_it_is(repo: Path) -> None:
 
 
 @pytest.mark.slow
+def test_queued_experiments_run_together_and_leave_the_checkout_as_it_is(repo: Path) -> None:
+    for number in (3, 4):
+        _flow(repo, "dvc", "exp", "run", "--queue", "-n", f"queued-{number}", "-S", f"seed={number}")
+    assert _flow(repo, "dvc", "queue", "status").stdout.count("Queued") == 2
+    _flow(repo, "dvc", "exp", "run", "--run-all", "-j", "2")
+    rows = csv.DictReader(io.StringIO(_flow(repo, "dvc", "exp", "show", "--csv").stdout))
+    assert {row["Experiment"]: row["seed"] for row in rows if row["Experiment"]} == {"queued-3": "3", "queued-4": "4"}
+    assert (repo / "params.yaml").read_text() == (ROOT / "params.yaml").read_text()
+
+
 def test_a_study_asks_optuna_and_names_the_best(repo: Path) -> None:
     args = ("--study", "pretrain.optimizer.lr=log:0.001:0.1", "--trials", "3", "--name", "st")
     lines = _flow(repo, "flows.sweep", *args).stdout.splitlines()

@@ -1,4 +1,4 @@
-"""The registry and the traces on SQLite: real checkpoints, DVC's own cache and remote."""
+"""The registry on SQLite: real checkpoints, DVC's own cache and remote."""
 
 import json
 import shutil
@@ -26,7 +26,6 @@ from stages.tracking.dvc_store import digest
 from stages.tracking.gate import GateParams, Rule
 from stages.tracking.registry import NAME, versions
 from stages.tracking.store import experiment_id, tracking_uri
-from stages.tracking.traces import choose, log_traces
 from tests.conftest import checkout_env
 from tests.databases import mlflow_database
 
@@ -135,49 +134,3 @@ def test_the_command_lists_and_promotes_with_a_status(checkout: Path, capsys: py
     with pytest.raises(SystemExit) as stopped:
         models.main(["--promote", "--version", "7"])
     assert (stopped.value.code, capsys.readouterr().err) == (2, "model k2: no version 7\n")
-
-
-def _trajectory(name: str, verdict: str, kept: bool) -> dict[str, object]:
-    call = {"id": "functions.look:0", "type": "function", "function": {"name": "look", "arguments": '{"id": "W1"}'}}
-    messages = [
-        {"role": "user", "content": "What is W1?"},
-        {"role": "assistant", "content": "", "reasoning_content": "I look.", "tool_calls": [call]},
-        {"role": "tool", "tool_call_id": "functions.look:0", "content": '{"size": 3}'},
-        {"role": "assistant", "content": "Size 3."},
-    ]
-    return {
-        "traj_id": name,
-        "task_id": f"task-{name}",
-        "agent_id": "a",
-        "domain": "desk",
-        "messages": json.dumps(messages),
-        "verdict": verdict,
-        "reason": "because",
-        "kept": kept,
-    }
-
-
-def test_trajectories_are_traces_with_turns_calls_and_the_verdict_once(checkout: Path) -> None:
-    rows = [_trajectory(f"t{k}", "success", True) for k in range(6)] + [_trajectory("bad", "wrong_state", False)]
-    chosen = choose(rows, 3)
-    assert {row["verdict"] for row in chosen} == {"success", "wrong_state"}
-    assert len({row["traj_id"] for row in chosen}) == 3
-    assert log_traces(checkout, chosen) == 3
-    assert log_traces(checkout, chosen) == 0
-    client = MlflowClient(tracking_uri(checkout))
-    traces = client.search_traces([experiment_id(checkout)])
-    assert len(traces) == 3
-    (bad,) = [trace for trace in traces if trace.info.tags["verdict"] == "wrong_state"]
-    spans = bad.data.spans
-    assert [(span.name, span.span_type) for span in spans] == [
-        ("bad", "AGENT"),
-        ("turn", "LLM"),
-        ("look", "TOOL"),
-        ("turn", "LLM"),
-    ]
-    assert spans[2].inputs == {"arguments": '{"id": "W1"}'}
-    assert spans[2].outputs == {"result": '{"size": 3}'}
-    assert spans[1].inputs["messages"][0]["content"] == "What is W1?"
-    assert [span.start_time_ns for span in spans] == sorted(span.start_time_ns for span in spans)
-    (judged,) = bad.info.assessments
-    assert (judged.name, judged.feedback.value, judged.rationale) == ("judge", False, "wrong_state: because")
