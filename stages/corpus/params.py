@@ -2,19 +2,23 @@
 
 from pydantic import Field, field_validator
 
-from stages.harness.inputs import InputPath
+from stages.corpus.files import TextPath
 from stages.harness.section import Section
 
 
 class CorpusParams(Section):
-    """Where the text comes from and how it is cleaned."""
+    """Where the text comes from and how it is cleaned.
+
+    runner: where that is done, `native` or `ray://HOST:PORT`; what comes out is the same.
+    """
 
     sources: list[str]
-    paths: list[InputPath]
+    paths: list[TextPath]
     max_docs_per_source: int = Field(ge=1)
     min_chars: int = Field(ge=1)
     near_dup_threshold: float = Field(gt=0, le=1)
     validation_fraction: float = Field(gt=0, lt=1)
+    runner: str = Field(pattern=r"^(native|ray://\S+)$")
 
     @field_validator("sources")
     @classmethod
