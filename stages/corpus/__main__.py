@@ -20,13 +20,13 @@ from stages.corpus.params import CorpusParams
 from stages.corpus.parts import Parts
 from stages.corpus.prepare import Piece, Recipe, pieces, prepare_numbered
 from stages.corpus.sketch import band_sizes
-from stages.corpus.workers import in_order
 from stages.corpus.writing import write_corpus
 from stages.harness.errors import InputError
 from stages.harness.files import fingerprint, write_atomic
 from stages.harness.seeds import sub_seed
 from stages.harness.stage import Stage
 from stages.harness.tables import FACTS, write_table
+from stages.harness.workers import in_order
 from stages.tracking.runs import Track
 
 SOURCES: dict[str, Callable[[], Iterable[Document]]] = {
@@ -94,7 +94,8 @@ def make_parts(
                 yield count - 1, piece
 
     recipe = Recipe(p.min_chars, *bands)
-    for number, part in in_order(partial(prepare_numbered, recipe=recipe), missing(), p.runner, stage.threads):
+    work = partial(prepare_numbered, recipe=recipe)
+    for number, part in in_order(work, missing(), stage.common.runner, stage.threads):
         parts.write(number, part)
     parts.open(count)
     if empty := next((file for file in files if not parts.documents[file.path]), None):
@@ -133,9 +134,8 @@ def main() -> None:
         )
         write_table(Path("data/facts.parquet"), written.facts, FACTS)
         relations = Counter(str(fact["relation"]) for fact in written.facts)
-        shown = p.model_dump(exclude={"runner"})  # it doesn't change what comes out
         with write_atomic(Path("data/corpus_card.md")) as tmp:
-            tmp.write_text(data_card(written.entries, relations, dropped, repeated, shown), encoding="utf-8")
+            tmp.write_text(data_card(written.entries, relations, dropped, repeated, p.model_dump()), encoding="utf-8")
         documents, size = written.count("documents"), written.count("bytes")
         by_reason: Counter[str] = Counter()
         for (_, reason), number in dropped.items():

@@ -7,10 +7,7 @@ from stages.harness.section import Section
 
 
 class CorpusParams(Section):
-    """Where the text comes from and how it is cleaned.
-
-    runner: where that is done, `native` or `ray://HOST:PORT`; what comes out is the same.
-    """
+    """Where the text comes from and how it is cleaned."""
 
     sources: list[str]
     paths: list[TextPath]
@@ -18,7 +15,6 @@ class CorpusParams(Section):
     min_chars: int = Field(ge=1)
     near_dup_threshold: float = Field(gt=0, le=1)
     validation_fraction: float = Field(gt=0, lt=1)
-    runner: str = Field(pattern=r"^(native|ray://\S+)$")
 
     @field_validator("sources")
     @classmethod

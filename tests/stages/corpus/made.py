@@ -1,6 +1,8 @@
-"""Small corpora for tests, and the rule of duplicates as it was when all documents lay in lists."""
+"""Small corpora, the stage in small pieces, and the rule of duplicates as it was when all documents lay in lists."""
 
+import gzip
 import hashlib
+import json
 import random
 import re
 import unicodedata
@@ -113,3 +115,30 @@ def old_verdicts(texts: Sequence[str], threshold: float) -> list[int]:
                 sketches[number] = sketch
         found.append(verdict)
     return found
+
+
+OUTS = ("data/corpus.parquet", "data/facts.parquet", "data/corpus_card.md", "metrics/corpus.json")
+# The stage with pieces of some 20 kB, so that a small corpus has many.
+SMALL = (
+    "import runpy; from stages.corpus import prepare, user; prepare.PIECE_BYTES = user.STRETCH_BYTES = 20_000; "
+    "runpy.run_module('stages.corpus', None, '__main__')"
+)
+
+
+def own_texts(folder: Path) -> list[str]:
+    """A folder with packed and plain files of texts, of which a third are nearly the same; the texts in their order."""
+    draw = random.Random(1)
+    words = [f"word{number}" for number in range(3000)]
+    texts: list[str] = []
+    folder.mkdir()
+    for file in range(3):
+        own = []
+        for _ in range(400):
+            text = " ".join(draw.choices(words, k=60))
+            if texts and draw.random() < 0.3:
+                text = draw.choice(texts) + draw.choice(["", " more", " words than that"])
+            own.append(text)
+            texts.append(text)
+        raw = "".join(json.dumps({"text": text}) + "\n" for text in own).encode()
+        (folder / f"{file}.jsonl{'.gz' if file else ''}").write_bytes(gzip.compress(raw) if file else raw)
+    return texts

@@ -1,5 +1,4 @@
 import gzip
-import json
 import os
 import random
 import signal
@@ -26,7 +25,7 @@ from stages.corpus.writing import write_corpus
 from stages.harness.errors import InputError
 from stages.harness.tables import CORPUS, write_table
 from tests.conftest import checkout_env
-from tests.stages.corpus.made import old_verdicts
+from tests.stages.corpus.made import OUTS, SMALL, old_verdicts, own_texts
 
 WORDS = "the quick brown fox jumps over a lazy dog while seven green birds watch from an old oak tree near the river"
 
@@ -43,7 +42,6 @@ def _params(**changes: object) -> CorpusParams:
         "min_chars": 10,
         "near_dup_threshold": 0.8,
         "validation_fraction": 0.5,
-        "runner": "native",
     }
     return CorpusParams.model_validate(default | changes)
 
@@ -162,33 +160,6 @@ def test_a_corpus_written_as_a_stream_has_the_bytes_of_one_written_at_once(
     assert pq.ParquetFile(tmp_path / "small.parquet").num_row_groups > 100
 
 
-OUTS = ("data/corpus.parquet", "data/facts.parquet", "data/corpus_card.md", "metrics/corpus.json")
-# The stage with pieces of some 20 kB, so that a small corpus has many.
-SMALL = (
-    "import runpy; from stages.corpus import prepare, user; prepare.PIECE_BYTES = user.STRETCH_BYTES = 20_000; "
-    "runpy.run_module('stages.corpus', None, '__main__')"
-)
-
-
-def _own_texts(folder: Path) -> list[str]:
-    """A folder with packed and plain files of texts, of which a third are nearly the same; the texts in their order."""
-    draw = random.Random(1)
-    words = [f"word{number}" for number in range(3000)]
-    texts: list[str] = []
-    folder.mkdir()
-    for file in range(3):
-        own = []
-        for _ in range(400):
-            text = " ".join(draw.choices(words, k=60))
-            if texts and draw.random() < 0.3:
-                text = draw.choice(texts) + draw.choice(["", " more", " words than that"])
-            own.append(text)
-            texts.append(text)
-        raw = "".join(json.dumps({"text": text}) + "\n" for text in own).encode()
-        (folder / f"{file}.jsonl{'.gz' if file else ''}").write_bytes(gzip.compress(raw) if file else raw)
-    return texts
-
-
 def _set(checkout: Path, threads: int, **changes: object) -> None:
     params = yaml.safe_load((checkout / "params.yaml").read_text())
     params["threads"] = threads
@@ -202,7 +173,7 @@ def _outs(checkout: Path) -> dict[str, bytes]:
 
 @pytest.mark.slow
 def test_the_bytes_depend_neither_on_workers_nor_on_a_kill(smoke_checkout: Path, run_in: Callable[..., Any]) -> None:
-    texts = _own_texts(smoke_checkout / "own")
+    texts = own_texts(smoke_checkout / "own")
     _set(smoke_checkout, 1, sources=[], paths=["own"], validation_fraction=0.2)
     run_in(smoke_checkout, sys.executable, "-m", "stages.inputs")
     run_in(smoke_checkout, sys.executable, "-m", "stages.corpus")  # in one piece

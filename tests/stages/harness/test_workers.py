@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from stages.corpus.workers import in_order
 from stages.harness.errors import InputError
+from stages.harness.workers import in_order
 
 
 def _slow_first(item: int) -> tuple[int, int]:
@@ -57,5 +57,5 @@ def test_a_worker_that_is_killed_is_a_line() -> None:
 
 
 def test_no_ray_and_no_cluster_are_a_line() -> None:
-    with pytest.raises(InputError, match=r"corpus.runner: (Ray isn't installed|ray://127.0.0.1:9: )"):
+    with pytest.raises(InputError, match=r"^runner: (Ray isn't installed|ray://127.0.0.1:9: )"):
         list(in_order(_refuse, range(1), "ray://127.0.0.1:9", 1))

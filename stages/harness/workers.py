@@ -1,4 +1,4 @@
-"""Where pieces are prepared: in this process, in others of this machine, or on a Ray cluster (`corpus.runner`).
+"""Where pieces of a stream are worked on: in this process, in others of this machine, or on a Ray cluster (`runner`).
 
 Results come in the order of the pieces, and a few pieces are under way at a time.
 """
@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from stages.harness.checkout_lock import end_with_parent
 from stages.harness.errors import InputError
 
-NATIVE, RAY = "native", "ray://"
+NATIVE = "native"
 T = TypeVar("T")
 R = TypeVar("R")
 Submit = Callable[[T], Callable[[], R]]  # starts one; what it gives waits for its result
@@ -26,7 +26,7 @@ def in_order(function: Callable[[T], R], items: Iterable[T], runner: str, proces
     """`function` of each item.
 
     Args:
-        function: a function of a module, or a partial of one.
+        function: a function of a module, or a partial of one; each process gets it once.
         runner: `native`, or the address of a Ray cluster, `ray://HOST:PORT`.
         processes: of this machine, where the runner is `native`.
 
@@ -58,19 +58,28 @@ def in_order(function: Callable[[T], R], items: Iterable[T], runner: str, proces
 
 @contextmanager
 def _processes(function: Callable[[T], R], processes: int) -> Iterator[tuple[Submit[T, R], int]]:
-    pool = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), _begin)
+    pool = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), _begin, (function,))
     try:
-        yield lambda item: pool.submit(function, item).result, processes
+        yield lambda item: pool.submit(_own, item).result, processes
     except BrokenProcessPool:
-        raise InputError("corpus: a worker was killed; is there memory for `threads` of them?") from None
+        raise InputError("a worker was killed; is there memory for `threads` of them?") from None
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _begin() -> None:
+_function: Callable[[Any], Any]  # of a worker
+
+
+def _begin(function: Callable[[Any], Any]) -> None:
     """A worker ends with the stage, even by SIGKILL, and leaves Ctrl-C to it."""
+    global _function
+    _function = function
     end_with_parent(signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _own(item: Any) -> Any:
+    return _function(item)
 
 
 @contextmanager
@@ -78,15 +87,16 @@ def _ray(function: Callable[[T], R], address: str) -> Iterator[tuple[Submit[T, R
     try:
         import ray
     except ImportError:
-        raise InputError("corpus.runner: Ray isn't installed (pip install 'k2-pipeline[ray]')") from None
+        raise InputError("runner: Ray isn't installed (pip install 'k2-pipeline[ray]')") from None
     try:
         ray.init(address, log_to_driver=False)
     except (ConnectionError, OSError, RuntimeError, ValueError) as error:
-        raise InputError(f"corpus.runner: {address}: {str(error).partition(chr(10))[0]}") from None
+        raise InputError(f"runner: {address}: {str(error).partition(chr(10))[0]}") from None
     remote: Any = ray.remote(max_retries=3)(_call)
+    sent = ray.put(function)
 
     def submit(item: T) -> Callable[[], R]:
-        reference = remote.remote(function, item)
+        reference = remote.remote(sent, item)
 
         def result() -> R:
             found, fault = ray.get(reference)
