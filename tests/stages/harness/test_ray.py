@@ -23,6 +23,7 @@ from tests.conftest import ROOT, checkout_env
 from tests.servers import free_port
 from tests.stages.corpus.made import OUTS, own_texts
 from tests.stages.corpus.made import SMALL as SMALL_CORPUS
+from tests.stages.harness.made import slow_process
 from tests.stages.tokens.made import SMALL as SMALL_TOKENS
 from tests.stages.tokens.made import fill
 
@@ -53,14 +54,9 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         head.wait(60)
 
 
-def _slow_process(item: int) -> tuple[int, int]:
-    time.sleep(1)
-    return item, os.getpid()
-
-
 def test_two_workers_work_at_once_and_results_come_in_order(cluster: str) -> None:
-    found = list(in_order(_slow_process, range(12), cluster, 1))
-    assert [item for item, _ in found] == list(range(12))
+    found = list(in_order(slow_process, range(8), cluster, 1))
+    assert [item for item, _ in found] == list(range(8))
     processes = {process for _, process in found}
     assert len(processes) >= 2 and os.getpid() not in processes
 
