@@ -1,7 +1,8 @@
-"""The corpus stage at a given size: `python -m bench.data --mb 100 300`; memory, time, what was dropped.
+"""From files to token shards at a given size: `python -m bench.data --mb 100 300`; memory and time of each stage.
 
 The text is the default corpus multiplied: novel documents by a Markov chain over its words, near-duplicates with a few
-words changed and plain copies, in files of four kinds. The stage runs in a copy of the checkout, as a user starts it.
+words changed and plain copies, in files of four kinds. The stages run in a copy of the checkout, as a user starts them,
+with the vocabulary of the default base and the default's decontamination.
 """
 
 import argparse
@@ -25,6 +26,7 @@ import pyarrow.parquet as pq
 import yaml
 
 from stages.corpus import python_docs, wikipedia
+from stages.harness.tables import REPHRASED, write_table
 
 ROOT = Path(__file__).parents[1]
 NEAR, SAME = 0.2, 0.05  # shares of the documents
@@ -96,30 +98,35 @@ def write(folder: Path, size: int, seed: int) -> None:
 
 
 class Watched:
-    """The largest resident memory of a process and those below it, together: what they share counts for each."""
+    """The largest resident memory of a process and of those below it, of each and together, and their processor time.
+
+    Together, what they share counts for each.
+    """
 
     def __init__(self, process: psutil.Process) -> None:
-        self.peak = self.seconds = 0.0
+        self.together = self.largest = 0
+        self._cpu: dict[int, float] = {}
         self._process = process
         self._thread = threading.Thread(target=self._watch)
         self._thread.start()
 
     def _watch(self) -> None:
-        cpu: dict[int, float] = {}
         while self._process.is_running() and self._process.status() != psutil.STATUS_ZOMBIE:
-            resident = 0
+            resident = []
             for process in (self._process, *self._process.children(recursive=True)):
                 try:
-                    resident += process.memory_info().rss
+                    resident.append(process.memory_info().rss)
                     times = process.cpu_times()
-                    cpu[process.pid] = times.user + times.system
                 except (psutil.NoSuchProcess, psutil.AccessDenied):
                     continue
-            self.peak, self.seconds = max(self.peak, resident), sum(cpu.values())
-            time.sleep(0.5)
+                self._cpu[process.pid] = times.user + times.system
+            self.together, self.largest = max(self.together, sum(resident)), max(self.largest, *resident, 0)
+            time.sleep(0.2)
 
-    def join(self) -> None:
+    def seconds(self) -> float:
+        """Of the processor, once the process has ended."""
         self._thread.join()
+        return sum(self._cpu.values())
 
 
 def checkout(folder: Path, texts: Path, threads: int) -> Path:
@@ -136,30 +143,48 @@ def checkout(folder: Path, texts: Path, threads: int) -> Path:
     return folder
 
 
-def measure(size: int, threads: int, seed: int) -> str:
-    """A line of the table."""
+def run(stage: str, folder: Path) -> tuple[Watched, float]:
+    """What a stage took, and how long it was."""
+    env = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    began = time.monotonic()
+    process = subprocess.Popen(
+        [sys.executable, "-m", f"stages.{stage}"], cwd=folder, env=env, stdout=subprocess.DEVNULL
+    )
+    watched = Watched(psutil.Process(process.pid))
+    if process.wait():
+        raise SystemExit(f"stages.{stage}: status {process.returncode}")
+    return watched, time.monotonic() - began
+
+
+def measure(size: int, threads: int, seed: int) -> Iterator[str]:
+    """Lines of the table."""
     with tempfile.TemporaryDirectory(prefix="bench-data-") as made:
         texts = Path(made, "texts")
         texts.mkdir()
         write(texts, size, seed)
         folder = checkout(Path(made, "checkout"), texts, threads)
-        env = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-        subprocess.run([sys.executable, "-m", "stages.inputs"], cwd=folder, env=env, check=True, capture_output=True)
-        began = time.monotonic()
-        process = subprocess.Popen(
-            [sys.executable, "-m", "stages.corpus"], cwd=folder, env=env, stdout=subprocess.DEVNULL
+        run("inputs", folder)
+        total, mb = 0.0, size / 1e6
+        for stage in ("corpus", "tokenizer", "tokens"):
+            if stage == "tokens":
+                write_table(folder / "data/rephrased.parquet", [], REPHRASED)
+            watched, wall = run(stage, folder)
+            seconds = watched.seconds()
+            memory = f"{watched.largest / 1e6:,.0f} | {watched.together / 1e6:,.0f}"
+            speed = f"{seconds:,.0f} | {mb / seconds:.1f} | {wall:,.0f}"
+            yield f"| {mb:,.0f} | {threads} | {stage} | {told(stage, folder)} | {memory} | {speed} |"
+            total += seconds if stage != "tokenizer" else 0.0
+        yield f"| {mb:,.0f} | {threads} | corpus and tokens | | | | {total:,.0f} | {mb / total:.1f} | |"
+
+
+def told(stage: str, folder: Path) -> str:
+    """What came out of a stage."""
+    found = json.loads((folder / f"metrics/{stage}.json").read_text())
+    if stage == "corpus":
+        return (
+            f"{found['documents']:,} documents, {found['dropped_exact']:,} the same, {found['dropped_near']:,} nearly"
         )
-        watched = Watched(psutil.Process(process.pid))
-        if process.wait():
-            raise SystemExit(f"stages.corpus: status {process.returncode}")
-        watched.join()
-        wall = time.monotonic() - began
-        found = json.loads((folder / "metrics/corpus.json").read_text())
-    mb = size / 1e6
-    return (
-        f"| {mb:,.0f} | {threads} | {found['documents']:,} | {found['dropped_exact']:,} | {found['dropped_near']:,} "
-        f"| {watched.peak / 1e6:,.0f} | {watched.seconds:,.0f} | {mb / watched.seconds:.1f} | {wall:,.0f} |"
-    )
+    return f"{found['train_tokens']:,} tokens" if stage == "tokens" else f"{found['vocab_size']:,} tokens"
 
 
 def main() -> None:
@@ -168,10 +193,11 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
-    print("| MB of text | workers | kept | the same | nearly | resident MB | CPU s | MB/s a core | s |")
-    print("|---:|---:|---:|---:|---:|---:|---:|---:|---:|")
+    print("| MB of text | workers | stage | out | largest process, MB | all, MB | CPU s | MB/s a core | s |")
+    print("|---:|---:|---|---|---:|---:|---:|---:|---:|")
     for mb in arguments.mb:
-        print(measure(mb * 10**6, arguments.threads, arguments.seed), flush=True)
+        for line in measure(mb * 10**6, arguments.threads, arguments.seed):
+            print(line, flush=True)
 
 
 if __name__ == "__main__":
