@@ -10,7 +10,7 @@ import re
 import unicodedata
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,21 +39,18 @@ def words_of(text: str) -> list[str]:
     return WORD.findall(unicodedata.normalize("NFKC", UNSEEN.sub("", text)).lower())
 
 
-def ngrams(text: str, n: int = N) -> Iterator[int]:
-    """64-bit hashes of the n-grams of lower-case words; a shorter text is one gram of all its words."""
-    words = words_of(text)
-    if not words:
-        return
-    for start in range(max(1, len(words) - n + 1)):
-        yield _hash(words[start : start + n])
-
-
 def _hash(words: Sequence[str], person: bytes = b"") -> int:
     return int.from_bytes(hashlib.blake2b(" ".join(words).encode(), digest_size=8, person=person).digest())
 
 
 def _start(words: Sequence[str]) -> int:
     return zlib.crc32(" ".join(words[:START]).encode())
+
+
+def _starts(words: Sequence[str]) -> list[int]:
+    """`_start` of every place."""
+    found = [zlib.crc32(f"{a} {b} {c}".encode()) for a, b, c in zip(words, words[1:], words[2:], strict=False)]
+    return found + [_start(words[place:]) for place in range(len(found), len(words))]
 
 
 def _tool_hashes(name: str) -> list[int]:
@@ -103,6 +100,8 @@ class Index:
         self.n, self.shortest = n, shortest
         self._names: dict[int, str] = {}
         self._wholes: dict[int, set[int]] = {}  # how a whole question begins → the lengths of those that begin so
+        # How n-grams begin, so that few places of a text are hashed; None where it isn't known.
+        self._begins: set[int] | None = set() if n >= START else None
 
     def add(self, benchmark: str, texts: Iterable[str], *, whole: bool = False) -> int:
         """Adds a benchmark's questions; gives how many hashes are new.
@@ -124,8 +123,11 @@ class Index:
             for run in long_runs:
                 if len(run) < self.n:
                     self._add_whole(benchmark, run)
-                for start in range(len(run) - self.n + 1):
+                grams = range(len(run) - self.n + 1)
+                for start in grams:
                     self._names.setdefault(_hash(run[start : start + self.n]), benchmark)
+                if self._begins is not None:
+                    self._begins.update(_starts(run)[: len(grams)])
         return len(self._names) - before
 
     def _add_whole(self, benchmark: str, words: Sequence[str]) -> None:
@@ -150,12 +152,19 @@ class Index:
         words = words_of(text)
         if not words:
             return None
+        starts = _starts(words)
+        places = [
+            place
+            for place, start in enumerate(starts[: max(1, len(words) - self.n + 1)])
+            if self._begins is None or start in self._begins
+        ]
         name = self._names.get(_hash(words, WHOLE))
-        name = name or next((self._names[gram] for gram in ngrams(text, self.n) if gram in self._names), None)
+        grams = (_hash(words[place : place + self.n]) for place in places)
+        name = name or next((self._names[gram] for gram in grams if gram in self._names), None)
         if name or not self._wholes:
             return name
         for start in range(len(words) - self.shortest + 1):
-            for length in self._wholes.get(_start(words[start : start + START]), ()):
+            for length in self._wholes.get(starts[start], ()):
                 name = self._names.get(_hash(words[start : start + length], WHOLE))
                 if name is not None and start + length <= len(words):
                     return name
@@ -171,6 +180,7 @@ class Index:
     def of(cls, rows: Iterable[dict[str, Any]]) -> "Index":
         """The index with these rows."""
         made = cls()
+        made._begins = None
         for row in rows:
             if row["words"]:
                 made._wholes.setdefault(int(row["gram"]), set()).add(int(row["words"]))

@@ -7,7 +7,8 @@ import shutil
 import sys
 from pathlib import Path
 
-from stages.corpus.user import check_parquet, user_files
+from stages.corpus.files import user_files
+from stages.corpus.user import check_parquet
 from stages.dial import Params, load_params
 from stages.harness import checkout_lock
 from stages.harness.errors import InputError
@@ -20,8 +21,8 @@ def check_paths(params: Params) -> None:
     """Raises InputError for a path that is missing, or a file of corpus.paths that isn't what its name says."""
     outside_paths(params)
     for file in user_files(params.corpus.paths)[0]:
-        if file.path.suffix == ".parquet":
-            check_parquet(file.path)
+        if file.kind == ".parquet":
+            check_parquet(file)
 
 
 def check_disk(root: Path) -> None:

@@ -150,6 +150,7 @@ PROOF = {
     ),
     r"docs/cluster/serve\.sh rollouts-ours": "tests/k2model/serving/test_server.py",
     r"lint-imports": "tests/test_docs.py::test_the_two_commands_of_the_readme_are_made_of_what_the_tests_run",
+    r"pip install k2-pipeline\[ray\]": "tests/stages/harness/test_ray.py",
     r"pip install -e .*": "tests/test_pipeline.py::test_with_postgresql_and_s3_by_environment_variables_alone",
     r"(k2 plan|python -m k2model\.training\.plan) .*": (
         "tests/test_cluster.py::test_the_table_of_plans_is_what_the_planner_says"

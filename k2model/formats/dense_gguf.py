@@ -53,12 +53,8 @@ class Gguf(NamedTuple):
     eos: int
 
 
-def load_gguf(path: Path, dtype: torch.dtype) -> Gguf:
-    """Configuration, weights dequantized to `dtype`, and tokenizer.
-
-    Raises:
-        CheckpointError: the file is no GGUF file of such a network, or has a part that isn't known here.
-    """
+def _open(path: Path) -> tuple[Reader, dict[str, Any], str]:
+    """The file, its fields, and its architecture, which is a known one."""
     try:
         reader = Reader(path)
     except (OSError, ValueError) as error:
@@ -67,6 +63,34 @@ def load_gguf(path: Path, dtype: torch.dtype) -> Gguf:
     arch = field.get("general.architecture")
     if arch not in ARCHITECTURES:
         raise CheckpointError(f"{path}: architecture {arch!r}; {', '.join(ARCHITECTURES)} can be read")
+    return reader, field, arch
+
+
+def _vocabulary(field: dict[str, Any], path: Path) -> tuple[Tokenizer, tuple[int, ...]]:
+    kinds = enumerate(field["tokenizer.ggml.token_type"])
+    return _tokenizer(field, path), tuple(i for i, kind in kinds if kind == TokenType.CONTROL)
+
+
+def load_gguf_vocabulary(path: Path) -> tuple[Tokenizer, tuple[int, ...]]:
+    """The tokenizer alone, and the ids of its control tokens: no weights in memory.
+
+    Raises:
+        CheckpointError: see `load_gguf`.
+    """
+    _, field, _ = _open(path)
+    try:
+        return _vocabulary(field, path)
+    except KeyError as error:
+        raise CheckpointError(f"{path}: the field {error} is missing") from None
+
+
+def load_gguf(path: Path, dtype: torch.dtype) -> Gguf:
+    """Configuration, weights dequantized to `dtype`, and tokenizer.
+
+    Raises:
+        CheckpointError: the file is no GGUF file of such a network, or has a part that isn't known here.
+    """
+    reader, field, arch = _open(path)
     try:
         heads, hidden = field[f"{arch}.attention.head_count"], field[f"{arch}.embedding_length"]
         config = DenseConfig(
@@ -81,7 +105,7 @@ def load_gguf(path: Path, dtype: torch.dtype) -> Gguf:
             eps=field[f"{arch}.attention.layer_norm_rms_epsilon"],
             rope_base=field.get(f"{arch}.rope.freq_base", 10000.0),
         )
-        tokenizer, kinds = _tokenizer(field, path), field["tokenizer.ggml.token_type"]
+        tokenizer, control = _vocabulary(field, path)
         eos = field["tokenizer.ggml.eos_token_id"]
     except KeyError as error:
         raise CheckpointError(f"{path}: the field {error} is missing") from None
@@ -92,7 +116,6 @@ def load_gguf(path: Path, dtype: torch.dtype) -> Gguf:
         weights = _weights(config, tensors, permuted=arch == "llama")
     except KeyError as error:
         raise CheckpointError(f"{path}: tensor {error} is missing") from None
-    control = tuple(i for i, kind in enumerate(kinds) if kind == TokenType.CONTROL)
     return Gguf(field.get("general.name", path.stem), config, weights, tokenizer, control, eos)
 
 

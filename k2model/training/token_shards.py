@@ -12,7 +12,8 @@ Axes: B sequence, L position.
 
 import hashlib
 import json
-from collections.abc import Iterable
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,8 +21,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from k2model.errors import CheckpointError, ConfigError
+from k2model.files import write_atomic
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from torch import Tensor
 
 FORMAT = 1
@@ -36,55 +39,57 @@ def token_dtype(vocab_size: int) -> np.dtype[Any]:
 class ShardWriter:
     """Writes the shards of one folder: `add` documents in order, then `close`.
 
-    A document never straddles two shards. A shard is closed once it holds `shard_tokens` or more.
+    A document never straddles two shards. A shard is closed once it holds `shard_tokens` or more. What is added goes to
+    the end of files, so a document costs the same however much is there, and only the index is in memory.
+
+    Args:
+        progress: a file outside of the folder in which `keep` notes how far it got. Where the file is there already,
+            this writer goes on behind the last `keep`, and finished shards aren't touched.
+
+    Attributes:
+        note: what the last `keep` was told; None in a folder that is new.
 
     Raises:
         ConfigError: shard_tokens is not positive; an id is outside the vocabulary.
     """
 
-    def __init__(self, folder: Path, *, vocab_size: int, bos: int, shard_tokens: int) -> None:
+    def __init__(
+        self, folder: Path, *, vocab_size: int, bos: int, shard_tokens: int, progress: Path | None = None
+    ) -> None:
         if shard_tokens < 1:
             raise ConfigError(f"shard_tokens: must be at least 1, got {shard_tokens}")
         self.folder, self.vocab_size, self.bos, self.shard_tokens = folder, vocab_size, bos, shard_tokens
         self.dtype = token_dtype(vocab_size)
-        self._open: dict[str, list[np.ndarray]] = {}
-        self._starts: dict[str, list[int]] = {}
-        self._shards: dict[str, list[dict[str, Any]]] = {}
-        self._tokens: dict[str, int] = {}
-        self._pending: dict[str, int] = {}  # tokens of the open shard
+        self.note: Any = None
+        self._progress = progress
+        self._splits: dict[str, _Split] = {}
         folder.mkdir(parents=True, exist_ok=True)
+        if progress is not None and progress.exists():
+            kept = json.loads(progress.read_text(encoding="utf-8"))
+            self.note = kept["note"]
+            self._splits = {split: _Split(folder, split, self.dtype, state) for split, state in kept["splits"].items()}
 
-    def add(self, split: str, ids: Iterable[int]) -> None:
+    def add(self, split: str, ids: "Sequence[int] | NDArray[Any]") -> None:
         """Appends one document (its ids, with [BOS] and [EOS] where they are wanted) to a split."""
-        doc = np.asarray(list(ids), dtype=np.int64)
+        doc = np.asarray(ids, dtype=np.int64)
         if doc.size == 0:
             return
         if doc.min() < 0 or doc.max() >= self.vocab_size:
             raise ConfigError(f"token id {int(doc.max())} is outside the vocabulary of {self.vocab_size}")
-        pending = self._open.setdefault(split, [])
-        starts = self._starts.setdefault(split, [])
-        starts.append(self.tokens(split))
-        pending.append(doc.astype(self.dtype))
-        self._tokens[split] = self.tokens(split) + doc.size
-        self._pending[split] = self._pending.get(split, 0) + doc.size
-        if self._pending[split] >= self.shard_tokens:
-            self._flush(split)
+        if split not in self._splits:
+            self._splits[split] = _Split(self.folder, split, self.dtype)
+        self._splits[split].add(doc, self.shard_tokens)
 
     def tokens(self, split: str) -> int:
         """Tokens added to a split so far."""
-        return self._tokens.get(split, 0)
+        return self._splits[split].tokens if split in self._splits else 0
 
-    def _flush(self, split: str) -> None:
-        pending = self._open[split]
-        if pending:
-            shards = self._shards.setdefault(split, [])
-            data = np.concatenate(pending).tobytes()
-            name = f"{split}-{len(shards):05d}.bin"
-            (self.folder / name).write_bytes(data)
-            digest = hashlib.sha256(data).hexdigest()
-            shards.append({"file": name, "tokens": len(data) // self.dtype.itemsize, "sha256": digest})
-            pending.clear()
-            self._pending[split] = 0
+    def keep(self, note: Any) -> None:
+        """Puts everything on the disk; a writer with the same `progress` goes on here, and finds `note` (JSON)."""
+        assert self._progress is not None
+        state = {split: writer.keep() for split, writer in self._splits.items()}
+        with write_atomic(self._progress) as tmp:
+            tmp.write_text(json.dumps({"note": note, "splits": state}), encoding="utf-8")
 
     def close(self, extra: dict[str, Any] | None = None) -> dict[str, Any]:
         """Writes the last shards and the index; returns the index.
@@ -92,28 +97,85 @@ class ShardWriter:
         Args:
             extra: more facts for the index, for example the tokenizer's hash.
         """
-        splits = {}
-        for split in sorted(self._open):
-            self._flush(split)
-            name = f"{split}-documents.bin"
-            data = np.asarray(self._starts[split], dtype="<u8").tobytes()
-            (self.folder / name).write_bytes(data)
-            splits[split] = {
-                "tokens": self.tokens(split),
-                "documents": len(self._starts[split]),
-                "starts": {"file": name, "sha256": hashlib.sha256(data).hexdigest()},
-                "shards": self._shards[split],
-            }
         index = {
             "format": FORMAT,
             "dtype": self.dtype.str,
             "vocab_size": self.vocab_size,
             "bos": self.bos,
-            "splits": splits,
+            "splits": {split: self._splits[split].close() for split in sorted(self._splits)},
             **(extra or {}),
         }
         (self.folder / INDEX).write_text(json.dumps(index, indent=2, sort_keys=True) + "\n")
         return index
+
+
+class _Split:
+    """The files of one split, and what the index will say about them."""
+
+    def __init__(self, folder: Path, split: str, dtype: np.dtype[Any], state: Mapping[str, Any] | None = None) -> None:
+        self._folder, self._split, self._dtype = folder, split, dtype
+        self.tokens: int = state["tokens"] if state else 0
+        self._documents: int = state["documents"] if state else 0
+        self._shards: list[dict[str, Any]] = state["shards"] if state else []
+        self._starts = _Appended(folder / f"{split}-documents.bin", 8 * self._documents)
+        closed = sum(shard["tokens"] for shard in self._shards)
+        self._open = _Appended(self._path(), dtype.itemsize * (self.tokens - closed)) if self.tokens > closed else None
+
+    def _path(self) -> Path:
+        return self._folder / f"{self._split}-{len(self._shards):05d}.bin"
+
+    def add(self, doc: "NDArray[np.int64]", shard_tokens: int) -> None:
+        if self._open is None:
+            self._open = _Appended(self._path(), 0)
+        self._open.write(doc.astype(self._dtype).tobytes())
+        self._starts.write(self.tokens.to_bytes(8, "little"))
+        self.tokens, self._documents = self.tokens + doc.size, self._documents + 1
+        if self._open.size >= shard_tokens * self._dtype.itemsize:
+            self._finish()
+
+    def _finish(self) -> None:
+        if self._open is not None:
+            tokens = self._open.size // self._dtype.itemsize
+            self._shards.append({"file": self._open.path.name, "tokens": tokens, "sha256": self._open.close()})
+            self._open = None
+
+    def keep(self) -> dict[str, Any]:
+        for file in (self._starts, self._open):
+            if file is not None:
+                file.sync()
+        return {"tokens": self.tokens, "documents": self._documents, "shards": self._shards}
+
+    def close(self) -> dict[str, Any]:
+        self._finish()
+        starts = {"file": self._starts.path.name, "sha256": self._starts.close()}
+        return {"tokens": self.tokens, "documents": self._documents, "starts": starts, "shards": self._shards}
+
+
+class _Appended:
+    """A file that only grows, from its first `size` bytes on, and its hash."""
+
+    def __init__(self, path: Path, size: int) -> None:
+        self.path, self.size = path, size
+        if not size:
+            path.unlink(missing_ok=True)  # another name of it keeps its bytes
+        self._file = path.open("r+b" if size else "w+b")
+        self._file.truncate(size)
+        self._hash = hashlib.file_digest(self._file, "sha256")
+
+    def write(self, data: bytes) -> None:
+        self._file.write(data)
+        self._hash.update(data)
+        self.size += len(data)
+
+    def sync(self) -> None:
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def close(self) -> str:
+        """On the disk now; its sha256."""
+        self.sync()
+        self._file.close()
+        return self._hash.hexdigest()
 
 
 @dataclass(frozen=True)

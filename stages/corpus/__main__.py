@@ -1,21 +1,32 @@
-"""`python -m stages.corpus`: real, licensed text, cleaned, deduplicated and split; closed-book facts."""
+"""`python -m stages.corpus`: real, licensed text, cleaned, deduplicated and split; closed-book facts.
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+Documents are read as a stream and prepared in pieces, which become parts on the disk; what is a duplicate is decided on
+columns of numbers; then the parts are merged into the corpus. A run that was killed finds the parts that it had.
+"""
+
+import shutil
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from itertools import chain
 from pathlib import Path
-from typing import Any
 
 from stages.corpus import debian, factbook, python_docs, user, wikipedia
 from stages.corpus.card import data_card
-from stages.corpus.clean import clean
-from stages.corpus.deduplicate import drop_exact, drop_near
-from stages.corpus.document import Document, Fact, split_of
+from stages.corpus.deduplicate import EXACT, KEPT, verdicts
+from stages.corpus.document import Document, Fact
+from stages.corpus.files import UserFile, user_files
 from stages.corpus.params import CorpusParams
+from stages.corpus.parts import Parts
+from stages.corpus.prepare import Piece, Recipe, pieces, prepare_numbered
+from stages.corpus.sketch import band_sizes
+from stages.corpus.writing import write_corpus
 from stages.harness.errors import InputError
-from stages.harness.files import write_atomic
+from stages.harness.files import fingerprint, write_atomic
 from stages.harness.seeds import sub_seed
 from stages.harness.stage import Stage
-from stages.harness.tables import CORPUS, FACTS, write_table
+from stages.harness.tables import FACTS, write_table
+from stages.harness.workers import in_order
 from stages.tracking.runs import Track
 
 SOURCES: dict[str, Callable[[], Iterable[Document]]] = {
@@ -28,120 +39,121 @@ FACT_SOURCES: dict[str, Callable[[], Iterable[Fact]]] = {
     factbook.SOURCE: factbook.facts,
 }
 BEYOND, SHORT = "beyond max_docs_per_source", "shorter than min_chars"
-EXACT, NEAR = "the same text as another", "nearly the same text as another"
+SAME, NEARLY = "the same text as another", "nearly the same text as another"
+Dropped = Counter[tuple[str, str]]  # (source, reason) → how many documents
 
 
-class Dropped(Counter[tuple[str, str]]):
-    """(source, reason) → how many documents."""
+def read_source(name: str) -> Iterable[Document]:
+    """Every document of a source.
 
-    def note(self, before: list[Document], after: list[Document], reason: str) -> list[Document]:
-        """Counts what is in `before` and not in `after`; gives `after`."""
-        kept = {document.doc_id for document in after}
-        self.update((document.source, reason) for document in before if document.doc_id not in kept)
-        return after
-
-    def by_reason(self, reason: str) -> int:
-        return sum(count for (_, why), count in self.items() if why == reason)
-
-
-def read_sources(p: CorpusParams) -> list[Document]:
-    """Every document of every source."""
-    documents: list[Document] = []
-    for name in p.sources:
-        if name.startswith("debian:"):
-            documents += debian.documents(name.removeprefix("debian:"))
-        elif name in SOURCES:
-            documents += SOURCES[name]()
-        else:
-            raise InputError(f"corpus.sources: unknown source {name!r}; known: {', '.join(SOURCES)}, debian:PACKAGE")
-    return documents
+    Raises:
+        InputError: it is unknown, or isn't installed.
+    """
+    if name.startswith("debian:"):
+        return debian.documents(name.removeprefix("debian:"))
+    if name not in SOURCES:
+        raise InputError(f"corpus.sources: unknown source {name!r}; known: {', '.join(SOURCES)}, debian:PACKAGE")
+    return SOURCES[name]()
 
 
-def sample(documents: list[Document], most: int, seed: int) -> list[Document]:
-    """At most `most` documents of each source, chosen by the hash of their id, in the order of their ids."""
-    chosen: list[Document] = []
-    for source in dict.fromkeys(document.source for document in documents):
-        own = [document for document in documents if document.source == source]
-        own.sort(key=lambda document: sub_seed(seed, "corpus", "sample", document.doc_id))
-        chosen += sorted(own[:most], key=lambda document: document.doc_id)
-    return chosen
+def sample(documents: Iterable[Document], most: int, seed: int, dropped: Dropped) -> list[Document]:
+    """At most `most` documents of a source, chosen by the hash of their id, in the order of their ids."""
+    own = sorted(documents, key=lambda document: sub_seed(seed, "corpus", "sample", document.doc_id))
+    dropped.update((document.source, BEYOND) for document in own[most:])
+    return sorted(own[:most], key=lambda document: document.doc_id)
 
 
-def read_files(paths: Sequence[str]) -> tuple[list[Document], list[str]]:
-    """Every document of the user's own files, and a line about each file that was named twice."""
-    files, repeated = user.user_files(paths)
-    return [document for file in files for document in user.documents(file)], repeated
+def all_pieces(p: CorpusParams, files: Sequence[UserFile], seed: int, dropped: Dropped) -> Iterator[Piece]:
+    """Everything that there is to read: of a source, which is one package, all is in memory; of files a piece."""
+    offered = (sample(read_source(name), p.max_docs_per_source, seed, dropped) for name in p.sources)
+    yield from pieces(chain.from_iterable(offered))
+    yield from pieces(chain.from_iterable(user.stretches(file, user.STRETCH_BYTES) for file in files))
 
 
-def fact_rows(sources: list[str], rows: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
-    """Facts about documents that are in the corpus and whose text holds the answer."""
-    facts = []
+def make_parts(
+    stage: Stage[CorpusParams], files: Sequence[UserFile], bands: tuple[int, int], dropped: Dropped
+) -> Parts:
+    """The parts that are missing are prepared.
+
+    Raises:
+        InputError: what can't be read, or a file without a document.
+    """
+    p = stage.params
+    try:
+        stamps = [file.stamp() for file in files]
+    except OSError as error:
+        raise InputError(f"corpus.paths: {error.filename}: can't be read: {error.strerror}") from None
+    parts = Parts(stage.work / "parts" / fingerprint(stamps))
+    count = 0
+
+    def missing() -> Iterator[tuple[int, Piece]]:
+        nonlocal count
+        for piece in all_pieces(p, files, stage.common.seed, dropped):
+            count += 1
+            if not parts.path(count - 1).exists():
+                yield count - 1, piece
+
+    recipe = Recipe(p.min_chars, *bands)
+    work = partial(prepare_numbered, recipe=recipe)
+    for number, part in in_order(work, missing(), stage.common.runner, stage.threads):
+        parts.write(number, part)
+    parts.open(count)
+    if empty := next((file for file in files if not parts.documents[file.path]), None):
+        raise InputError(f"corpus.paths: {empty.path}: no document in it")
+    dropped.update({(source, SHORT): number for source, number in parts.short.items()})
+    return parts
+
+
+def facts_of(sources: Sequence[str]) -> dict[str, list[Fact]]:
+    """What the sources say about each document, whether it is in the corpus or not."""
+    facts: dict[str, list[Fact]] = defaultdict(list)
     for name in sources:
         for fact in FACT_SOURCES.get(name, list)():
-            row = rows.get(fact.doc_id)
-            if row is None or fact.answer not in row["text"]:
-                continue
-            facts.append(
-                {
-                    "fact_id": f"{fact.doc_id}#{fact.relation}",
-                    "question": fact.question,
-                    "answer": fact.answer,
-                    "aliases": list(fact.aliases),
-                    "doc_id": fact.doc_id,
-                    "relation": fact.relation,
-                    "split": row["split"],
-                }
-            )
-    return sorted(facts, key=lambda fact: fact["fact_id"])
+            facts[fact.doc_id].append(fact)
+    return facts
 
 
 def main() -> None:
     with Stage("corpus", CorpusParams, Track) as stage:
         p, seed = stage.params, stage.common.seed
         dropped = Dropped()
-        offered = read_sources(p)
-        own, repeated = read_files(p.paths)
+        files, repeated = user_files(p.paths)
         for line in repeated:
             print(line, flush=True)
-        read = [*dropped.note(offered, sample(offered, p.max_docs_per_source, seed), BEYOND), *own]
-        cleaned = dropped.note(read, clean(read, p.min_chars), SHORT)
-        exact = dropped.note(cleaned, drop_exact(cleaned), EXACT)
-        kept = dropped.note(exact, drop_near(exact, p.near_dup_threshold), NEAR)
-        if not kept:
-            raise InputError("corpus.sources, corpus.paths: no document is left after cleaning: the corpus is empty")
-        rows = [
-            {
-                "doc_id": document.doc_id,
-                "title": document.title,
-                "text": document.text,
-                "source": document.source,
-                "license": document.license,
-                "split": split_of(document.doc_id, seed, p.validation_fraction),
-            }
-            for document in sorted(kept, key=lambda document: document.doc_id)
-        ]
-        if len({row["split"] for row in rows}) < 2:
-            raise InputError(
-                f"corpus.validation_fraction: {p.validation_fraction} leaves one split of {len(rows)} documents empty"
-            )
-        facts = fact_rows(p.sources, {row["doc_id"]: row for row in rows})
-        write_table(Path("data/corpus.parquet"), rows, CORPUS)
-        write_table(Path("data/facts.parquet"), facts, FACTS)
+        bands = band_sizes(p.near_dup_threshold) if p.near_dup_threshold < 1 else (0, 0)
+        parts = make_parts(stage, files, bands, dropped)
+        verdict = verdicts(parts, p.near_dup_threshold, bands[0])
+
+        def stays(source: str, number: int) -> bool:
+            if verdict[number] != KEPT:
+                dropped[source, SAME if verdict[number] == EXACT else NEARLY] += 1
+            return bool(verdict[number] == KEPT)
+
+        written = write_corpus(
+            Path("data/corpus.parquet"), parts.rows(stays), facts_of(p.sources), seed, p.validation_fraction
+        )
+        write_table(Path("data/facts.parquet"), written.facts, FACTS)
+        relations = Counter(str(fact["relation"]) for fact in written.facts)
         with write_atomic(Path("data/corpus_card.md")) as tmp:
-            tmp.write_text(data_card(rows, facts, dropped, repeated, p.model_dump()), encoding="utf-8")
-        size = sum(len(row["text"].encode()) for row in rows)
+            tmp.write_text(data_card(written.entries, relations, dropped, repeated, p.model_dump()), encoding="utf-8")
+        documents, size = written.count("documents"), written.count("bytes")
+        by_reason: Counter[str] = Counter()
+        for (_, reason), number in dropped.items():
+            by_reason[reason] += number
         stage.finish(
-            f"{len(rows):,} documents, {size / 1e6:.1f} MB, {len(facts):,} facts, {sum(dropped.values()):,} dropped",
+            f"{documents:,} documents, {size / 1e6:.1f} MB, {len(written.facts):,} facts,"
+            f" {sum(dropped.values()):,} dropped",
             metrics={
-                "documents": len(rows),
+                "documents": documents,
                 "bytes": size,
-                "facts": len(facts),
-                "dropped_beyond": dropped.by_reason(BEYOND),
-                "dropped_short": dropped.by_reason(SHORT),
-                "dropped_exact": dropped.by_reason(EXACT),
-                "dropped_near": dropped.by_reason(NEAR),
+                "facts": len(written.facts),
+                "dropped_beyond": by_reason[BEYOND],
+                "dropped_short": by_reason[SHORT],
+                "dropped_exact": by_reason[SAME],
+                "dropped_near": by_reason[NEARLY],
             },
         )
+        shutil.rmtree(parts.folder.parent)
 
 
 if __name__ == "__main__":

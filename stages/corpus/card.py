@@ -6,32 +6,32 @@ from typing import Any
 
 
 def data_card(
-    rows: Sequence[dict[str, Any]],
-    facts: Sequence[dict[str, Any]],
+    entries: Mapping[tuple[str, str], Counter[str]],
+    relations: Mapping[str, int],
     dropped: Mapping[tuple[str, str], int],
     repeated: Sequence[str],
-    params: dict[str, Any],
+    params: Mapping[str, Any],
 ) -> str:
     """Markdown.
 
     Args:
+        entries: (source, licence) → how many `documents` and `bytes`, and how many documents of each split.
+        relations: relation → how many facts.
         dropped: (source, reason) → how many documents were left out.
         repeated: a line about each file that was named twice.
     """
-    entries: dict[tuple[str, str], Counter[str]] = {}
-    for row in rows:
-        entry = entries.setdefault((row["source"], row["license"]), Counter())
-        entry["docs"] += 1
-        entry["bytes"] += len(row["text"].encode())
-        entry[row["split"]] += 1
     lines = ["# Corpus", "", *_head("source", "licence", "documents", "MB", "train", "validation")]
     for (source, licence), entry in sorted(entries.items()):
-        sizes = [f"{entry['docs']:,}", f"{entry['bytes'] / 1e6:.2f}", f"{entry['train']:,}", f"{entry['validation']:,}"]
+        sizes = [
+            f"{entry['documents']:,}",
+            f"{entry['bytes'] / 1e6:.2f}",
+            f"{entry['train']:,}",
+            f"{entry['validation']:,}",
+        ]
         lines.append(_row(source, licence, *sizes))
     lines += ["", "## What was dropped", "", *_head("source", "reason", "documents")]
     lines += [_row(source, reason, f"{count:,}") for (source, reason), count in sorted(dropped.items())]
     lines += ["", *(f"- {line}" for line in repeated)] if repeated else []
-    relations = Counter(fact["relation"] for fact in facts)
     lines += ["", "## Closed-book facts", "", *_head("relation", "questions")]
     lines += [_row(relation, f"{count:,}") for relation, count in sorted(relations.items())]
     lines += ["", "Every answer stands word for word in the text of its document.", "", "## Parameters", ""]

@@ -2,11 +2,8 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable
-from dataclasses import replace
 
 from k2model.chat.model_json import well_formed
-from stages.corpus.document import Document
 
 # Line and page separators. \x1c to \x1e are those of files, groups and records; \x85 is NEL.
 LINE_END = re.compile("\r\n|[\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
@@ -21,6 +18,8 @@ UNSPACED = re.compile("[\u0e00-\u0eff\u0f00-\u109f\u1780-\u17ff]")  # Thai, Lao,
 # NFC replaces these by characters that look different: ideographs of compatibility, and narrow angle brackets.
 KEPT_BY_NFC = "\u2329\u232a\uf900-\ufaff\U0002f800-\U0002fa1f"
 COMPOSED = re.compile(f"[^{KEPT_BY_NFC}]+")
+# What any of the above may change; most texts hold none of it and are searched once.
+SUSPECT = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u200b-\u200d\u2028\u2029\ufeff\ud800-\udfff]")
 
 
 def clean_text(text: str) -> str:
@@ -29,9 +28,10 @@ def clean_text(text: str) -> str:
     Joiners stay where they shape a letter or an emoji, zero-width spaces in scripts that have no other; marks of
     direction stay. Half of a surrogate pair becomes U+FFFD.
     """
-    text = LINE_END.sub("\n", well_formed(text)).replace("\x1f", " ")
-    text = SOFT_HYPHEN_AT_END.sub("-", OVERSTRUCK.sub("", ESCAPE.sub("", text)))
-    text = BETWEEN_LETTERS.sub(_if_it_shapes, UNSEEN.sub("", text))
+    if SUSPECT.search(text):
+        text = LINE_END.sub("\n", well_formed(text)).replace("\x1f", " ")
+        text = SOFT_HYPHEN_AT_END.sub("-", OVERSTRUCK.sub("", ESCAPE.sub("", text)))
+        text = BETWEEN_LETTERS.sub(_if_it_shapes, UNSEEN.sub("", text))
     if not unicodedata.is_normalized("NFC", text):
         text = COMPOSED.sub(lambda part: unicodedata.normalize("NFC", part.group()), text)
     text = "\n".join(line.rstrip() for line in text.split("\n"))
@@ -44,9 +44,3 @@ def _if_it_shapes(match: re.Match[str]) -> str:
     if match.group() == "\u200b":
         return match.group() if len(around) == 2 and UNSPACED.search(around) else ""
     return match.group() if any(unicodedata.category(character) in SHAPED for character in around) else ""
-
-
-def clean(documents: Iterable[Document], min_chars: int) -> list[Document]:
-    """Cleaned documents of at least `min_chars` characters."""
-    cleaned = (replace(document, text=clean_text(document.text)) for document in documents)
-    return [document for document in cleaned if len(document.text) >= min_chars]

@@ -2,7 +2,7 @@
 
 from pydantic import Field, field_validator
 
-from stages.harness.inputs import InputPath
+from stages.corpus.files import TextPath
 from stages.harness.section import Section
 
 
@@ -10,7 +10,7 @@ class CorpusParams(Section):
     """Where the text comes from and how it is cleaned."""
 
     sources: list[str]
-    paths: list[InputPath]
+    paths: list[TextPath]
     max_docs_per_source: int = Field(ge=1)
     min_chars: int = Field(ge=1)
     near_dup_threshold: float = Field(gt=0, le=1)

@@ -59,8 +59,16 @@ def vocabulary(source: Source) -> Tokenizer:
     """
     assert source.path is not None
     if source.kind == "gguf":
-        return open_dense(source)[1]
+        from k2model.formats.dense_gguf import load_gguf_vocabulary
+
+        return _with_control(*load_gguf_vocabulary(source.path))
     return read_vocabulary(source.path)
+
+
+def _with_control(tokenizer: Tokenizer, control: tuple[int, ...]) -> Tokenizer:
+    names = [tokenizer.id_to_token(number) for number in control]
+    tokenizer.add_special_tokens([AddedToken(name, special=True, normalized=False) for name in names])
+    return tokenizer
 
 
 def open_dense(source: Source) -> tuple[DenseModel, Tokenizer]:
@@ -75,6 +83,4 @@ def open_dense(source: Source) -> tuple[DenseModel, Tokenizer]:
     if source.kind == "dense":
         return DenseModel(*load_dense(source.path, torch.float32)), read_vocabulary(source.path)
     loaded = load_gguf(source.path, torch.float32)
-    names = [loaded.tokenizer.id_to_token(number) for number in loaded.control]
-    loaded.tokenizer.add_special_tokens([AddedToken(name, special=True, normalized=False) for name in names])
-    return DenseModel(loaded.config, loaded.weights), loaded.tokenizer
+    return DenseModel(loaded.config, loaded.weights), _with_control(loaded.tokenizer, loaded.control)

@@ -23,13 +23,15 @@ class Common(Section):
     """What stands above the sections: every stage sees it.
 
     base: the model that training starts from: embedded, scratch, a folder, or a GGUF file. model: the preset of a
-    scratch one. traces: trajectories that are shown as MLflow traces.
+    scratch one. runner: where streams of data are worked on, `native` or `ray://HOST:PORT`; what comes out is the same.
+    traces: trajectories that are shown as MLflow traces.
     """
 
     seed: int = Field(ge=0)
     base: ModelSpec = Field(min_length=1)
     model: Literal["smoke", "laptop", "h100", "moonlight-16b", "k2", "k2-thinking"]
     threads: int = Field(ge=1)
+    runner: str = Field(pattern=r"^(native|ray://\S+)$")
     traces: int = Field(ge=0)
 
 

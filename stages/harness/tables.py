@@ -250,7 +250,7 @@ def _open(path: Path, schema: pa.Schema) -> pq.ParquetFile:
         InputError: not there, not parquet, or a column is missing or has another type.
     """
     try:
-        file = pq.ParquetFile(path)
+        file = pq.ParquetFile(path, pre_buffer=False)  # a row group of what is read is in memory, not the file
         columns = file.schema_arrow
     except FileNotFoundError:
         raise InputError(f"{path}: not found; run the stage that makes it first") from None

@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.compute as pc
 
 from gym.decontaminate import Index, decontaminate, spoken_texts
 from gym.tasksets.task import Shown, Task
 from k2model.chat.messages import encode_chat, rounds
 from k2model.chat.tokenizer import K2Tokenizer
-from stages.harness.tables import TRAJECTORIES, read_table
+from stages.harness.tables import TRAJECTORIES, read_batches
 from stages.posttraining.comparison import Comparison
 from stages.posttraining.packing import Example
 
@@ -38,10 +37,16 @@ class Fitted:
 
 
 def trajectories(path: Path, *sources: str) -> list[Conversation]:
-    """(messages, tools) of every kept trajectory, in file order; of these sources, or of all."""
-    wanted = pc.field("kept") & (pc.field("source").isin(sources) if sources else pc.scalar(True))
-    rows = read_table(path, TRAJECTORIES).filter(wanted).select(["messages", "tools"]).to_pylist()
-    return [(json.loads(row["messages"]), json.loads(row["tools"])) for row in rows]
+    """(messages, tools) of every kept trajectory, in file order; of these sources, or of all.
+
+    Of the file a batch of rows is in memory at a time.
+    """
+    return [
+        (json.loads(row["messages"]), json.loads(row["tools"]))
+        for rows in read_batches(path, TRAJECTORIES, ("kept", "source", "messages", "tools"))
+        for row in rows
+        if row["kept"] and (not sources or row["source"] in sources)
+    ]
 
 
 def split(

@@ -1,8 +1,7 @@
 """`python -m stages.tokenizer`: the base's vocabulary, or one of documents and calls, with K2's special tokens."""
 
 import json
-from collections.abc import Iterator
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 
 from agents.conversations.samples import samples
@@ -12,11 +11,12 @@ from k2model.chat.tokenizer import load_tokenizer, save_tokenizer, train_tokeniz
 from stages.harness.base_model import find_source, vocabulary
 from stages.harness.files import write_atomic
 from stages.harness.stage import Stage
-from stages.harness.tables import CORPUS, read_batches
 from stages.tokenizer.params import TokenizerParams
+from stages.tokenizer.texts import documents, sample
 from stages.tracking.runs import Track
 
 DIALOGS = 250
+AT_ONCE = 64  # held-out documents
 CORPUS_PATH = Path("data/corpus.parquet")
 OUT = Path("data/tokenizer")
 
@@ -36,10 +36,15 @@ def dialogs(count: int, seed: int) -> list[str]:
     return texts
 
 
-def documents(split: str) -> Iterator[str]:
-    """The texts of one split, a batch of rows in memory at a time."""
-    for rows in read_batches(CORPUS_PATH, CORPUS, ("text", "split")):
-        yield from (row["text"] for row in rows if row["split"] == split)
+def bytes_per_token(folder: Path) -> float:
+    """Of the tokenizer in `folder`, on held-out documents."""
+    tokenizer = load_tokenizer(folder)
+    size = tokens = 0
+    held = (text for _, text in documents(CORPUS_PATH, "validation"))
+    while some := list(islice(held, AT_ONCE)):
+        size += sum(len(text.encode()) for text in some)
+        tokens += sum(map(len, tokenizer.encode_batch(some)))
+    return round(size / tokens, 6)
 
 
 def main() -> None:
@@ -47,18 +52,18 @@ def main() -> None:
         p = stage.params
         source = find_source(stage.common.base)
         if source.kind == "scratch":
-            texts = chain(documents("train"), dialogs(DIALOGS, stage.seed32("dialogs")))
+            texts = chain(
+                sample(CORPUS_PATH, p.sample_chars, stage.common.seed), dialogs(DIALOGS, stage.seed32("dialogs"))
+            )
             tokenizer = train_tokenizer(texts, p.vocab_size)
         else:
             tokenizer = seat_special_tokens(vocabulary(source))[0].backend
         with write_atomic(OUT) as tmp:
             save_tokenizer(tokenizer, tmp, chat_template=TEMPLATE, max_length=p.model_max_length)
-        held = list(documents("validation"))
-        encoded = load_tokenizer(OUT).encode_batch(held)
-        bytes_per_token = sum(len(text.encode()) for text in held) / sum(map(len, encoded))
+        measured = bytes_per_token(OUT)
         stage.finish(
-            f"{tokenizer.get_vocab_size():,} tokens, {bytes_per_token:.2f} bytes per token on held-out text",
-            metrics={"vocab_size": tokenizer.get_vocab_size(), "bytes_per_token": round(bytes_per_token, 6)},
+            f"{tokenizer.get_vocab_size():,} tokens, {measured:.2f} bytes per token on held-out text",
+            metrics={"vocab_size": tokenizer.get_vocab_size(), "bytes_per_token": measured},
         )
 
 

@@ -1,88 +1,123 @@
-"""`python -m stages.tokens`: every document as [BOS] ids [EOS], in memory-mapped shards with an index."""
+"""`python -m stages.tokens`: every document as [BOS] ids [EOS], in memory-mapped shards with an index.
 
+Documents are read as a stream, become ids in pieces, and are added to shards in the work folder. A run that was killed
+goes on with the piece at which the shards were last put on the disk.
+"""
+
+import os
+import shutil
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
-from gym.decontaminate import Index, decontaminate
+import numpy as np
+
+from gym.decontaminate import Index
 from k2model.chat.tokenizer import load_tokenizer
 from k2model.training.token_shards import ShardWriter
 from stages.harness.errors import InputError
 from stages.harness.files import sha256_file, write_atomic
 from stages.harness.stage import Stage
 from stages.harness.tables import NGRAMS, write_table
+from stages.harness.workers import in_order
 from stages.posttraining.benchmark_index import FILE
 from stages.tokens.benchmarks import benchmark_index
+from stages.tokens.encode import Encoded, Recipe, encode, pieces
 from stages.tokens.params import TokensParams
-from stages.tokens.texts import Text, count_texts, texts
+from stages.tokens.texts import count_texts, texts
 from stages.tracking.runs import Track
 
 OUT = Path("data/tokens")
 CORPUS_PATH = Path("data/corpus.parquet")
 REPHRASED_PATH = Path("data/rephrased.parquet")
 TOKENIZER = Path("data/tokenizer")
-BATCH = 512
+KEEP_PIECES = 8  # after so many the shards are put on the disk
 
 
-def batches(items: Iterable[Text], size: int) -> Iterator[list[Text]]:
-    iterator = iter(items)
-    while batch := list(islice(iterator, size)):
-        yield batch
+def add(writer: ShardWriter, encoded: Encoded) -> None:
+    """Every document of a piece to its split."""
+    for split, ids in encoded.ids.items():
+        for document in np.split(ids, np.cumsum(encoded.lengths[split])[:-1]):
+            writer.add(split, document)
+
+
+def write_shards(stage: Stage[TokensParams], writer: ShardWriter, recipe: Recipe) -> Counter[str]:
+    """Adds what the writer doesn't have yet; counts `documents`, `rephrased` ones and `overlap_…`, of all."""
+    note: dict[str, Any] = writer.note or {"pieces": 0, "counts": {}}
+    done, counts = int(note["pieces"]), Counter(note["counts"])
+    missing = islice(pieces(texts(CORPUS_PATH, REPHRASED_PATH)), done, None)
+    with stage.progress(count_texts(CORPUS_PATH, REPHRASED_PATH), "doc") as progress:
+        progress.update(counts["documents"])
+        work = partial(encode, recipe=recipe)
+        for encoded in in_order(work, missing, stage.common.runner, stage.threads):
+            add(writer, encoded)
+            counts.update({"documents": encoded.documents, "rephrased": encoded.rephrased})
+            counts.update({f"overlap_{name}": count for name, count in encoded.overlaps.items()})
+            done += 1
+            if done % KEEP_PIECES == 0:
+                writer.keep({"pieces": done, "counts": counts})
+            progress.update(encoded.documents)
+    writer.keep({"pieces": done, "counts": counts})
+    return counts
+
+
+def _link(source: str, target: str) -> None:
+    """A second name, so that nothing is copied; a copy where `data` lies on another disk."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
 
 
 def main() -> None:
     with Stage("tokens", TokensParams, Track) as stage:
-        index_of_benchmarks, tool_names = Index(), 0
+        benchmarks, tool_names = Index(), 0
         if stage.params.decontaminate:
-            index_of_benchmarks, absent, tool_names = benchmark_index()
+            benchmarks, absent, tool_names = benchmark_index()
             if absent:
                 print(f"tokens: not compared with {', '.join(absent)}: their data is not installed", flush=True)
         tokenizer = load_tokenizer(TOKENIZER)
-        rephrased = 0
-        overlaps: Counter[str] = Counter()
-        total = count_texts(CORPUS_PATH, REPHRASED_PATH)
-        with write_atomic(OUT) as tmp, stage.progress(total, "doc") as progress:
-            writer = ShardWriter(
-                tmp,
-                vocab_size=tokenizer.vocab_size,
-                bos=tokenizer.bos,
-                shard_tokens=stage.params.shard_tokens,
-            )
-            for batch in batches(texts(CORPUS_PATH, REPHRASED_PATH), BATCH):
-                rephrased += sum(text.rephrased for text in batch)
-                report = decontaminate((text.text for text in batch), index_of_benchmarks)
-                overlaps.update(report.dropped)
-                kept = [batch[number] for number in report.kept]
-                encoded = tokenizer.encode_batch([text.text for text in kept])
-                for text, ids in zip(kept, encoded, strict=True):
-                    writer.add(text.split, [tokenizer.bos, *ids, tokenizer.eos])
-                progress.update(len(batch))
-            if not writer.tokens("train"):
-                raise InputError(f"{CORPUS_PATH}: no training documents")
-            index = writer.close(
-                {
-                    "eos": tokenizer.eos,
-                    "pad": tokenizer.pad,
-                    "tokenizer_sha256": sha256_file(TOKENIZER / "tokenizer.json"),
-                }
-            )
-            write_table(tmp / FILE, index_of_benchmarks.rows(), NGRAMS)
+        made = stage.work / "shards"
+        writer = ShardWriter(
+            made,
+            vocab_size=tokenizer.vocab_size,
+            bos=tokenizer.bos,
+            shard_tokens=stage.params.shard_tokens,
+            progress=stage.work / "progress.json",
+        )
+        counts = write_shards(stage, writer, Recipe(tokenizer.backend.to_str(), benchmarks))
+        if not writer.tokens("train"):
+            raise InputError(f"{CORPUS_PATH}: no training documents")
+        index = writer.close(
+            {
+                "eos": tokenizer.eos,
+                "pad": tokenizer.pad,
+                "tokenizer_sha256": sha256_file(TOKENIZER / "tokenizer.json"),
+            }
+        )
+        write_table(made / FILE, benchmarks.rows(), NGRAMS)
+        with write_atomic(OUT) as tmp:
+            shutil.copytree(made, tmp, copy_function=_link)
         splits = index["splits"]
-        counts = {f"{name}_tokens": split["tokens"] for name, split in splits.items()}
-        counts |= {f"{name}_documents": split["documents"] for name, split in splits.items()}
+        sizes = {f"{name}_tokens": split["tokens"] for name, split in splits.items()}
+        sizes |= {f"{name}_documents": split["documents"] for name, split in splits.items()}
         shards = sum(len(split["shards"]) for split in splits.values())
+        overlaps = {name: count for name, count in sorted(counts.items()) if name.startswith("overlap_")}
         stage.finish(
-            f"{counts['train_tokens']:,} training tokens in {counts['train_documents']:,} documents "
-            f"({rephrased:,} rephrased), {shards} shards, {sum(overlaps.values())} overlaps left out",
+            f"{sizes['train_tokens']:,} training tokens in {sizes['train_documents']:,} documents "
+            f"({counts['rephrased']:,} rephrased), {shards} shards, {sum(overlaps.values())} overlaps left out",
             metrics={
-                **counts,
-                "rephrased_documents": rephrased,
+                **sizes,
+                "rephrased_documents": counts["rephrased"],
                 "shards": shards,
                 "benchmark_tool_names": tool_names,
-                **{f"overlap_{name}": count for name, count in sorted(overlaps.items())},
+                **overlaps,
             },
         )
+        (stage.work / "progress.json").unlink()
+        shutil.rmtree(made)
 
 
 if __name__ == "__main__":

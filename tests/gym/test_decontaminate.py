@@ -5,7 +5,7 @@ import pytest
 
 from gym.benchmarks.base import package_folder
 from gym.benchmarks.open import open_benchmark
-from gym.decontaminate import Index, clean_tasks, decontaminate, ngrams, spoken_texts
+from gym.decontaminate import Index, clean_tasks, decontaminate, spoken_texts
 from gym.tasksets.elementary import Elementary
 
 QUESTION = "a very particular question about seven blue owls in the northern forest"
@@ -58,11 +58,30 @@ def test_it_agrees_with_sets_of_words() -> None:
             assert (index.overlap(" ".join(text)) is not None) is wanted
 
 
+def test_an_index_that_was_read_finds_what_the_one_that_was_made_finds() -> None:
+    rng = random.Random(5)
+    words = [f"w{k}" for k in range(40)]
+    bench = [" ".join(rng.choices(words, k=rng.randint(5, 60))) for _ in range(40)]
+    made = Index()
+    made.add("long", bench[:20])
+    made.add("whole", bench[20:], whole=True)
+    read = Index.of(made.rows())
+    found = []
+    for _ in range(400):
+        own, other = rng.choice(bench).split(), rng.choices(words, k=30)
+        begin, place = rng.choice([0, rng.randrange(len(own))]), rng.randrange(30)
+        text = " ".join(
+            other[:place] + own[begin : begin + rng.randint(3, 40)] + other[place : place + rng.randint(0, 9)]
+        )
+        found.append(made.overlap(text))
+        assert read.overlap(text) == found[-1]
+    assert min(found.count(name) for name in ("long", "whole", None)) > 10
+
+
 @pytest.mark.parametrize("text", ["", " \n", "!!! ..."])
 def test_a_text_without_words_has_no_overlap(text: str) -> None:
     index = Index()
     assert index.add("bench", [text, QUESTION]) == 1
-    assert list(ngrams(text)) == []
     assert index.overlap(text) is None
 
 

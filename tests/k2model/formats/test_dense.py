@@ -13,7 +13,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCau
 from k2model.errors import CheckpointError
 from k2model.formats.dense import DenseModel
 from k2model.formats.dense_folder import load_dense
-from k2model.formats.dense_gguf import load_gguf
+from k2model.formats.dense_gguf import load_gguf, load_gguf_vocabulary
 
 SIZES = {
     "vocab_size": 96, "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4,
@@ -137,12 +137,16 @@ def test_a_gguf_file_is_the_folder_that_it_was_made_of(arch: str, name: str, tmp
     from_folder = DenseModel(*load_dense(tmp_path / "folder", torch.float32)).logits(tokens_BL)
     assert torch.equal(DenseModel(loaded.config, loaded.weights).logits(tokens_BL), from_folder)
     assert loaded.control == (0, 1) and loaded.eos == 1
+    alone, control = load_gguf_vocabulary(tmp_path / "model.gguf")
+    assert (alone.to_str(), control) == (loaded.tokenizer.to_str(), loaded.control)
 
 
 def test_a_merge_of_unknown_tokens_is_refused(tmp_path: Path) -> None:
     write_gguf(tmp_path / "model.gguf", "llama", saved(tmp_path / "folder", "llama"), merge="\u0102 \u0109")
     with pytest.raises(CheckpointError, match="the merge 'Ă ĉ' is of tokens that the vocabulary has not"):
         load_gguf(tmp_path / "model.gguf", torch.float32)
+    with pytest.raises(CheckpointError, match="the merge 'Ă ĉ' is of tokens that the vocabulary has not"):
+        load_gguf_vocabulary(tmp_path / "model.gguf")
 
 
 def test_a_file_that_is_none_is_one_line(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """Shards and the stream: each document once an epoch, one text for every cut, damage named."""
 
+import hashlib
 import json
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -34,6 +36,94 @@ def test_the_index_tells_what_is_there(folder):
     assert index["eos"] == 2 and index["dtype"] == "<u2"
     assert train["documents"] == 40 and len(train["shards"]) > 3
     assert sum(shard["tokens"] for shard in train["shards"]) == train["tokens"]
+
+
+def random_documents():
+    rng = np.random.default_rng(3)
+    return [
+        (["train", "train", "validation"][rng.integers(3)], rng.integers(0, 300, rng.integers(1, 50)).tolist())
+        for _ in range(400)
+    ]
+
+
+def reference(added):
+    """The files of a folder as lists of all documents give them."""
+    files = {}
+    for split in ("train", "validation"):
+        own = [ids for name, ids in added if name == split]
+        starts = np.cumsum([0, *map(len, own)])[:-1].astype("<u8")
+        files[f"{split}-documents.bin"] = starts.tobytes()
+        shard = []
+        shards = [shard]
+        for ids in own:
+            if len(shard) >= 60:
+                shard = []
+                shards.append(shard)
+            shard += ids
+        files |= {f"{split}-{number:05}.bin": np.array(ids, "<u2").tobytes() for number, ids in enumerate(shards)}
+    return files
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != INDEX}
+
+
+def test_the_files_are_those_that_lists_give_and_the_index_has_their_hashes(tmp_path):
+    writer = ShardWriter(tmp_path, vocab_size=300, bos=BOS, shard_tokens=60)
+    for split, ids in random_documents():
+        writer.add(split, ids)
+    writer.close()
+    wanted = reference(random_documents())
+    assert contents(tmp_path) == wanted
+    for entry in read_index(tmp_path)["splits"].values():
+        for file in (entry["starts"], *entry["shards"]):
+            assert file["sha256"] == hashlib.sha256(wanted[file["file"]]).hexdigest()
+
+
+@pytest.mark.parametrize("place", [1, 57, 200, 399])
+def test_a_writer_goes_on_where_another_kept(tmp_path, place):
+    added = random_documents()
+    folder, progress = tmp_path / "shards", tmp_path / "progress.json"
+
+    def start():
+        return ShardWriter(folder, vocab_size=300, bos=BOS, shard_tokens=60, progress=progress)
+
+    writer = start()
+    assert writer.note is None
+    for split, ids in added[:place]:
+        writer.add(split, ids)
+    writer.keep({"place": place})
+    finished = {path: path.stat().st_mtime_ns for path in folder.glob("train-0*.bin")}
+    for split, ids in added[place : place + 150]:  # what a killed run had written after that doesn't count
+        writer.add(split, ids)
+    del writer
+    again = start()
+    assert again.note == {"place": place}
+    for split, ids in added[place:]:
+        again.add(split, ids)
+    again.keep({"place": 400})
+    first = again.close()
+    assert contents(folder) == reference(added)
+    for path, written in sorted(finished.items())[:-1]:
+        assert path.stat().st_mtime_ns == written
+    assert start().close() == first
+    assert contents(folder) == reference(added)
+
+
+def test_memory_does_not_grow_with_what_was_added(tmp_path):
+    writer = ShardWriter(tmp_path, vocab_size=300, bos=BOS, shard_tokens=10**9)
+    document = np.full(1000, 7)
+    tracemalloc.start()
+    peaks = []
+    for _ in range(3):
+        tracemalloc.reset_peak()
+        for _ in range(1000):
+            writer.add("train", document)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+    tracemalloc.stop()
+    assert max(peaks) < 500_000  # a thousand documents are 2 MB
+    assert peaks[2] - peaks[0] < 50_000
+    writer.close()
 
 
 @pytest.mark.parametrize("epoch", [0, 1, 7])

@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.corpus.clean import clean, clean_text
-from stages.corpus.document import Document
+from stages.corpus.clean import ESCAPE, SUSPECT, UNSEEN, clean_text
 
 SEPARATORS = ["\n", "\r", "\r\n", "\x0b", "\x0c", "\x1c", "\x1d", "\x1e", "\x1f", "\x85", "\u2028", "\u2029", "\t"]
 # What is seen as nothing wherever it stands.
@@ -14,7 +13,6 @@ NOTHING = "\x00\x01\x07\x0e\x7f\x80\x9f\ufeff"
 
 def test_cleaning_normalises_and_keeps_the_words() -> None:
     assert clean_text("cafe\u0301\r\n\r\n\r\n\r\nx \x07\u200b y  \n") == "café\n\nx  y"
-    assert clean([Document("a", "a", " short ", "test", "none")], min_chars=10) == []
 
 
 @pytest.mark.parametrize("separator", SEPARATORS)
@@ -90,3 +88,11 @@ def test_a_clean_text_is_clean(text: str) -> None:
     assert clean_text(once) == once
     assert not any(unicodedata.category(character) == "Cc" for character in once.replace("\n", "").replace("\t", ""))
     assert "\n\n\n" not in once
+
+
+@given(st.characters())
+def test_what_is_not_suspect_is_not_changed_by_what_suspects_are_searched_for(character: str) -> None:
+    if not SUSPECT.search(character):
+        assert UNSEEN.sub("", character) == character
+        assert ESCAPE.sub("", character * 3) == character * 3
+        assert clean_text(f"a{character}b") == clean_text(f"a{character}b\x1f")  # which is one

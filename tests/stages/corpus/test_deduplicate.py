@@ -1,7 +1,9 @@
+from pathlib import Path
+
 import pytest
 
-from stages.corpus.deduplicate import drop_exact, drop_near
-from stages.corpus.document import Document
+from stages.corpus.deduplicate import EXACT, KEPT, NEAR
+from tests.stages.corpus.made import old_verdicts, random_texts, verdicts_of
 
 WORDS = "the quick brown fox jumps over a lazy dog while seven green birds watch from an old oak tree near the river"
 CHINESE = (
@@ -12,21 +14,36 @@ JAPANESE = (
 )
 
 
-def _documents(texts: list[str]) -> list[Document]:
-    return [Document(str(number), "", text, "test", "none") for number, text in enumerate(texts)]
-
-
-def _kept(texts: list[str], threshold: float = 0.8) -> list[int]:
-    return [int(document.doc_id) for document in drop_near(drop_exact(_documents(texts)), threshold)]
-
-
-def test_exact_and_near_duplicates_go_the_first_stays() -> None:
+def test_exact_and_near_duplicates_go_the_first_stays(tmp_path: Path) -> None:
     near = WORDS.replace("river", "lake")
-    other = " ".join(reversed(WORDS.split()))
-    exact = drop_exact(_documents([WORDS, WORDS.upper(), near, other]))
-    assert [document.doc_id for document in exact] == ["0", "2", "3"]
-    assert [document.doc_id for document in drop_near(exact, 0.7)] == ["0", "3"]
-    assert len(drop_near(exact, 1.0)) == 3
+    texts = [WORDS, WORDS.upper(), near, " ".join(reversed(WORDS.split()))]
+    assert verdicts_of(tmp_path / "a", texts, 0.7) == [KEPT, EXACT, NEAR, KEPT]
+    assert verdicts_of(tmp_path / "b", texts, 1.0) == [KEPT, EXACT, KEPT, KEPT]
+
+
+@pytest.mark.parametrize("threshold", [0.3, 0.6, 0.8, 0.9, 1.0])
+@pytest.mark.parametrize("seed", range(4))
+def test_the_rule_is_that_of_a_list_of_documents_one_after_the_other(
+    tmp_path: Path, seed: int, threshold: float
+) -> None:
+    texts = random_texts(seed, 150)
+    wanted = old_verdicts(texts, threshold)
+    assert {KEPT, EXACT} <= set(wanted)
+    for pieces in (1, 7):
+        assert verdicts_of(tmp_path, texts, threshold, pieces) == wanted
+
+
+def test_near_duplicates_of_what_is_gone_itself_stay(tmp_path: Path) -> None:
+    """A chain: the second is near the first and the third near the second, but not the first."""
+    words = [f"w{number}" for number in range(100)]
+    chain = [" ".join(words[shift : shift + 60]) for shift in range(0, 24, 3)]
+    wanted = old_verdicts(chain, 0.8)
+    assert wanted.count(NEAR) >= 3 and wanted[1:].count(KEPT) >= 1
+    assert verdicts_of(tmp_path, chain, 0.8) == wanted
+
+
+def test_no_document_is_a_corpus_too(tmp_path: Path) -> None:
+    assert verdicts_of(tmp_path, [], 0.8) == []
 
 
 @pytest.mark.parametrize(
@@ -48,16 +65,12 @@ def test_exact_and_near_duplicates_go_the_first_stays() -> None:
         ["วันนี้อากาศดีมาก" * 8, "พรุ่งนี้ฝนจะตก" * 8],
     ],
 )
-def test_documents_with_little_or_nothing_that_is_a_word_are_not_each_others_duplicates(texts: list[str]) -> None:
-    assert _kept(texts) == list(range(len(texts)))
-    assert _kept([*texts, *texts]) == list(range(len(texts)))
+def test_documents_with_little_or_nothing_that_is_a_word_are_not_each_others_duplicates(
+    tmp_path: Path, texts: list[str]
+) -> None:
+    assert verdicts_of(tmp_path, [*texts, *texts], 0.8) == [KEPT] * len(texts) + [EXACT] * len(texts)
 
 
-def test_near_duplicates_are_found_in_scripts_without_blanks() -> None:
+def test_near_duplicates_are_found_in_scripts_without_blanks(tmp_path: Path) -> None:
     long = CHINESE + JAPANESE
-    assert _kept([long * 3, JAPANESE * 3, long * 3 + "。完"]) == [0, 1]
-
-
-def test_the_same_id_twice_is_no_fault() -> None:
-    twice = [Document("same", "", text, "test", "none") for text in (WORDS, CHINESE)]
-    assert drop_near(twice, 0.8) == twice
+    assert verdicts_of(tmp_path, [long * 3, JAPANESE * 3, long * 3 + "。完"], 0.8) == [KEPT, KEPT, NEAR]

@@ -1,8 +1,10 @@
 """Long trajectories are cut after a whole turn of the assistant, with the tools that it needs."""
 
 import json
+from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from gym.benchmarks.open import open_benchmark
@@ -10,7 +12,8 @@ from gym.decontaminate import Index
 from gym.sandbox.workspace import BASH, EDIT, SEARCH, VIEW
 from k2model.chat.messages import encode_chat
 from k2model.chat.tokenizer import K2Tokenizer, train_tokenizer
-from stages.posttraining.conversations import clean, cut, declares, encode
+from stages.harness.tables import TRAJECTORIES, write_table
+from stages.posttraining.conversations import clean, cut, declares, encode, trajectories
 
 TOOLS = [
     {"type": "function", "function": {"name": f"tool_{letter}", "description": "Does one thing.", "parameters": {}}}
@@ -39,6 +42,21 @@ def _dialog(calls: str) -> list[dict[str, Any]]:
 
 def _length(tokenizer: K2Tokenizer, messages: Any, tools: Any) -> int:
     return len(encode_chat(tokenizer, messages, tools).ids) - 1
+
+
+def test_kept_trajectories_of_the_sources_come_in_file_order(tmp_path: Path) -> None:
+    kinds = {pa.string(): "", pa.int32(): 1, pa.int64(): 1, pa.bool_(): True}
+    empty = {field.name: kinds[field.type] for field in TRAJECTORIES}
+    sources = ["llm", "coding", "request"]
+    rows = [
+        empty | {"messages": json.dumps([{"n": n}]), "tools": "null", "source": sources[n % 3], "kept": n % 4 > 0}
+        for n in range(3000)
+    ]
+    write_table(tmp_path / "t.parquet", rows, TRAJECTORIES)
+    kept = [n for n in range(3000) if n % 4]
+    assert trajectories(tmp_path / "t.parquet") == [([{"n": n}], None) for n in kept]
+    found = trajectories(tmp_path / "t.parquet", "coding", "request", "single")
+    assert found == [([{"n": n}], None) for n in kept if n % 3]
 
 
 def test_what_fits_is_left_whole(tokenizer: K2Tokenizer) -> None:
