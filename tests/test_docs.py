@@ -82,6 +82,7 @@ PROOF = {
     r"dvc (push|pull|remote add .*)": (
         "tests/test_pipeline.py::test_what_one_checkout_pushes_another_pulls_and_runs_nothing"
     ),
+    r"python -m experiments\.your_texts .*": "tests/experiments/test_your_texts.py::test_the_change_stands_by_source",
     r"python -m experiments\.your_tools .*": (
         "tests/experiments/test_your_tools.py::test_right_calls_of_both_models_stand_by_tool_and_server"
     ),

@@ -47,8 +47,9 @@ def write_shards(stage: Stage[TokensParams], writer: ShardWriter, recipe: Recipe
     """Adds what the writer doesn't have yet; counts `documents`, `rephrased` ones and `overlap_…`, of all."""
     note: dict[str, Any] = writer.note or {"pieces": 0, "counts": {}}
     done, counts = int(note["pieces"]), Counter(note["counts"])
-    missing = islice(pieces(texts(CORPUS_PATH, REPHRASED_PATH)), done, None)
-    with stage.progress(count_texts(CORPUS_PATH, REPHRASED_PATH), "doc") as progress:
+    tables = (CORPUS_PATH, REPHRASED_PATH, stage.params.rephrased_times)
+    missing = islice(pieces(texts(*tables)), done, None)
+    with stage.progress(count_texts(*tables), "doc") as progress:
         progress.update(counts["documents"])
         work = partial(encode, recipe=recipe)
         for encoded in in_order(work, missing, stage.common.runner, stage.threads):

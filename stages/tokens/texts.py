@@ -21,13 +21,13 @@ class Text:
     rephrased: bool
 
 
-def count_texts(corpus: Path, rephrased: Path) -> int:
-    """How many rows both tables have."""
-    return count_rows(corpus, CORPUS) + count_rows(rephrased, REPHRASED)
+def count_texts(corpus: Path, rephrased: Path, times: int) -> int:
+    """How many texts there are, if every rephrasing is accepted."""
+    return count_rows(corpus, CORPUS) + times * count_rows(rephrased, REPHRASED)
 
 
-def texts(corpus: Path, rephrased: Path) -> Iterator[Text]:
-    """Every document, then every accepted rephrasing of a training document, in the order of the files.
+def texts(corpus: Path, rephrased: Path, times: int) -> Iterator[Text]:
+    """Every document, then `times` over every accepted rephrasing of a training document, in the order of the files.
 
     A rephrasing of a validation document would leak it into training, so it is left out. Of the documents, ids of the
     held-out ones are in memory, and 8 bytes of a hash of every id.
@@ -44,7 +44,8 @@ def texts(corpus: Path, rephrased: Path) -> Iterator[Text]:
                 held.add(row["doc_id"])
             yield Text(row["split"], row["text"], rephrased=False)
     known = np.sort(np.array(hashes, np.uint64))
-    for rows in read_batches(rephrased, REPHRASED, ("doc_id", "text", "accepted")):
+    again = (rows for _ in range(times) for rows in read_batches(rephrased, REPHRASED, ("doc_id", "text", "accepted")))
+    for rows in again:
         wanted = np.array([_hash(row["doc_id"]) for row in rows], np.uint64)
         there = np.searchsorted(known, wanted, "left") < np.searchsorted(known, wanted, "right")
         for row, is_there in zip(rows, there.tolist(), strict=True):

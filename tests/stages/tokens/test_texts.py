@@ -19,15 +19,13 @@ def tables(tmp_path: Path) -> tuple[Path, Path]:
 
 
 def test_rephrasings_follow_the_documents_and_none_of_a_held_out_one(tables: tuple[Path, Path]) -> None:
-    assert list(texts(*tables)) == [
-        Text("train", "text of a", rephrased=False),
-        Text("validation", "text of b", rephrased=False),
-        Text("train", "kept", rephrased=True),
-    ]
-    assert count_texts(*tables) == 5
+    documents = [Text("train", "text of a", rephrased=False), Text("validation", "text of b", rephrased=False)]
+    for times in range(3):
+        assert list(texts(*tables, times)) == documents + times * [Text("train", "kept", rephrased=True)]
+        assert count_texts(*tables, times) == 2 + 3 * times
 
 
 def test_a_rephrasing_of_an_unknown_document_is_one_line(tables: tuple[Path, Path]) -> None:
     write_table(tables[1], [rephrased("gone", "text", True)], REPHRASED)
     with pytest.raises(InputError, match=r"rephrased\.parquet: document 'gone' isn't in the corpus"):
-        list(texts(*tables))
+        list(texts(*tables, 1))
