@@ -54,7 +54,7 @@ def _peaks(checkout: Path, size: int) -> list[float]:
     return peaks
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.timeout(1800)
 def test_memory_does_not_grow_with_the_text(smoke_checkout: Path) -> None:
     params = yaml.safe_load((smoke_checkout / "params.yaml").read_text())
