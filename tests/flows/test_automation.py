@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests import prefect_api
 from tests.conftest import ROOT, checkout_env
 from tests.databases import prefect_database
 from tests.servers import free_port
@@ -36,7 +37,7 @@ def client(tmp_path: Path) -> Iterator[httpx.Client]:
     command = [sys.executable, "-m", "prefect", "--no-prompt", "automation", "create", "--from-file", str(FILE)]
     try:
         subprocess.run(command, cwd=tmp_path, env=env | {"PREFECT_API_URL": api}, check=True, capture_output=True)
-        with httpx.Client(base_url=api, timeout=120) as asking:
+        with prefect_api.client(api) as asking:
             yield asking
     finally:
         os.killpg(int(started.stdout), signal.SIGTERM)

@@ -21,6 +21,7 @@ import pytest
 import yaml
 
 from gym.sandbox import Job
+from tests import prefect_api
 from tests.conftest import checkout_env
 from tests.databases import prefect_database
 from tests.servers import free_port
@@ -29,7 +30,6 @@ pytestmark = pytest.mark.slow
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome") or ""
 FLOW = (sys.executable, "-m", "flows.pipeline")
-HTTP_BUSY = 503
 
 
 @pytest.fixture(scope="module")
@@ -47,12 +47,8 @@ def api(smoke_checkout: Path) -> Iterator[str]:
 
 
 def _answer(api: str, path: str, body: dict[str, Any]) -> Any:
-    """While its database is locked the server says 503, which Prefect's own client takes as "again"."""
-    answer = _until(
-        lambda: httpx.post(f"{api}{path}", json=body, timeout=120), lambda answer: answer.status_code != HTTP_BUSY
-    )
-    answer.raise_for_status()
-    return answer.json()
+    with prefect_api.client(api) as asking:
+        return asking.post(path, json=body).raise_for_status().json()
 
 
 def _post(api: str, path: str, body: dict[str, Any]) -> list[dict[str, Any]]:
