@@ -8,7 +8,7 @@ from tqdm import tqdm
 
 
 class Progress:
-    """Counts `unit`s towards `total`; `note` is shown beside the count."""
+    """Counts `unit`s towards `total`, or what the total was thought to be; `note` is shown beside the count."""
 
     def __init__(self, name: str, total: int, unit: str = "it", *, every_s: float = 60.0) -> None:
         self.name, self.total, self.unit, self.every_s = name, total, unit, every_s
@@ -38,5 +38,9 @@ class Progress:
             self.last = now
             rate = self.done / (now - self.started)
             left = (self.total - self.done) / rate if rate > 0 else float("inf")
-            count = f"{self.done:,}/{self.total:,} {self.unit}, {rate:,.1f} {self.unit}/s"
-            print(f"{self.name}: {count}, {left:,.0f} s left  {note}".rstrip(), flush=True)
+            speed = f"{self.unit}, {rate:,.1f} {self.unit}/s"
+            if self.done > self.total:  # such as the answers of an episode, of which nobody knows how many it takes
+                line = f"{self.done:,} {speed}"
+            else:
+                line = f"{self.done:,}/{self.total:,} {speed}, {left:,.0f} s left"
+            print(f"{self.name}: {line}  {note}".rstrip(), flush=True)
