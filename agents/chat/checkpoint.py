@@ -39,12 +39,15 @@ def _digests(folder: Path) -> dict[str, Any]:
     return {path.name: sha256_file(path) for path in files if path.is_file()}
 
 
+CACHE_BYTES = 4 << 30  # on a CPU; 32 rows of 8,192 positions of a network of 30 layers would take 22 GB
+
+
 class CheckpointClient:
     """A K2 model that answers in the K2 chat format; `model` names it (weights that move have no store).
 
     One engine answers all calls, so that a dialogue's history, and what several begin with, is read once: after a
     training step another client is needed. It takes the memory of `rows` requests as long as the longest so far,
-    or half as much again.
+    or half as much again, on a CPU at most `CACHE_BYTES` where that holds a request.
 
     Args:
         rows: the most requests that decode together.
@@ -103,7 +106,16 @@ class CheckpointClient:
         if engine is not None:  # a dialogue that grows must not need another one at every turn
             length = max(length, min(engine.max_length * 3 // 2, self.network.config.max_position_embeddings))
         del engine  # before the next one's cache takes memory
-        return Engine(self.network, self.tokenizer, max_batch=self.rows, max_length=length, reuse_prefixes=True)
+        rows = self._rows(length)
+        return Engine(self.network, self.tokenizer, max_batch=rows, max_length=length, reuse_prefixes=True)
+
+    def _rows(self, length: int) -> int:
+        """How many requests of that length decode together: `rows`, or as many as the cache's memory on a CPU holds."""
+        c, weight = self.network.config, self.network.model.embed_tokens.weight
+        if weight.device.type != "cpu":
+            return self.rows
+        position = c.num_hidden_layers * (c.kv_lora_rank + c.qk_rope_head_dim) * weight.element_size()
+        return max(1, min(self.rows, CACHE_BYTES // (position * length)))
 
     def _request(self, request: ChatRequest) -> Request | ChatRefusal:
         if request.response_schema is not None:

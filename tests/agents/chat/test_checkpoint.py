@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from agents.chat import checkpoint
 from agents.chat.checkpoint import CheckpointClient
 from agents.chat.protocol import BudgetExceeded, ChatAnswer, ChatRequest, ChatResponse, Dialog
 from k2model.chat.messages import encode_prompt
@@ -93,3 +94,18 @@ def test_a_call_that_fails_leaves_nothing_for_the_next(network: K2Model, tokeniz
     expected = [_client(network, tokenizer).complete([request])[0] for request in asked]
     assert inside == expected[:1]
     assert client.complete(asked) == expected
+
+
+def test_long_requests_take_fewer_rows_and_are_answered_alike(
+    network: K2Model, tokenizer: K2Tokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = [_asked(f"Say {number}. " * 8) for number in range(6)]
+    wanted = _client(network, tokenizer).complete(asked)
+    config = network.config
+    position = 4 * config.num_hidden_layers * (config.kv_lora_rank + config.qk_rope_head_dim)
+    length = max(len(encode_prompt(tokenizer, one.messages)) + one.max_tokens for one in asked)
+    for room, rows in ((2 * length + 1, 2), (1, 1), (100 * length, 4)):
+        monkeypatch.setattr(checkpoint, "CACHE_BYTES", position * room)
+        client = _client(network, tokenizer)
+        assert client.complete(asked) == wanted
+        assert client._engine is not None and client._engine.cached.cache_LSTX.shape[1] == rows
