@@ -219,7 +219,8 @@ def test_the_stage_goes_on_without_battles_where_its_judge_is_not_fit(
     battles = {"players": {"a": "one", "b": "two"}, "judge": "critic", "judge_pairs": 5, "min_agreement": 0.6}
     stage: Any = SimpleNamespace(
         params=SimpleNamespace(arena=Battles.model_construct(**battles, prompts=6, max_tokens=8)),
-        work=tmp_path, common=SimpleNamespace(seed=7), seed=lambda *_: 1, track=SimpleNamespace(tag=lambda *_: None),
+        work=tmp_path, common=SimpleNamespace(seed=7), seed=lambda *_: 1,
+        track=SimpleNamespace(tag=lambda *_: None, prompts=lambda _: None),
         progress=lambda *_: nullcontext(SimpleNamespace(update=lambda: None)),
     )  # fmt: skip
     found = stage_module.battles(stage, tmp_path)
