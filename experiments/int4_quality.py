@@ -30,6 +30,7 @@ import torch.nn.functional as F
 from experiments.ledger import conclude
 from experiments.results import RunsFile
 from experiments.rounding import Grid, on_grid, round_weights, round_with_errors_passed_on, rounded_weights
+from gym.intervals import bootstrap_mean
 from k2model.formats.checkpoint import load_checkpoint, save_checkpoint
 from k2model.formats.quant import to_bfloat16
 from k2model.model import K2Model
@@ -45,6 +46,7 @@ ARMS = ("bf16", "k2/nearest", "k2/qat", "hard/nearest", "hard/qat", "hard/distil
 LENGTH, STEPS, ROWS = 512, 24, 2
 RATE, WARM = 1e-4, 2
 CALIBRATION_ROWS = 24
+SEED = 0  # of the resampled pieces
 CODE = (Path("experiments/int4_quality.py"), Path("experiments/rounding.py"))
 
 
@@ -134,36 +136,28 @@ def made(arm: str, start: Path, seed: int) -> K2Model:
     return to_bfloat16(model, torch.float32)
 
 
-def mean_interval(values: np.ndarray, draws: np.ndarray) -> tuple[float, float, float]:
-    low, high = np.quantile(values[draws].mean(axis=1), [0.025, 0.975])
-    return float(values.mean()), float(low), float(high)
-
-
 def figures(lines: list[dict[str, object]]) -> list[dict[str, object]]:
     """Differences in nats a token with 95 % intervals over resampled pieces, and the share that QAT wins back."""
     losses = {str(line["arm"]): np.asarray(line["each"]) for line in lines if line.get("record") == "run"}
     if "bf16" not in losses:
         return []
-    draws = np.random.default_rng(0).integers(0, len(losses["bf16"]), (2000, len(losses["bf16"])))
-    rows: list[dict[str, object]] = []
-
-    def add(of: str, value: tuple[float, float, float]) -> None:
-        rows.append({"of": of, "mean": round(value[0], 5), "low": round(value[1], 5), "high": round(value[2], 5)})
-
-    for arm, each in losses.items():
-        if arm != "bf16":
-            add(f"{arm} - bf16", mean_interval(each - losses["bf16"], draws))
-    if {"hard/qat", "hard/distilled"} <= losses.keys():
-        add("hard/distilled - hard/qat", mean_interval(losses["hard/distilled"] - losses["hard/qat"], draws))
-    for arm in losses:
+    cost = {arm: each - losses["bf16"] for arm, each in losses.items() if arm != "bf16"}
+    gaps = {f"{arm} - bf16": lost for arm, lost in cost.items()}
+    if {"hard/qat", "hard/distilled"} <= cost.keys():
+        gaps["hard/distilled - hard/qat"] = losses["hard/distilled"] - losses["hard/qat"]
+    found = {of: (float(gap.mean()), *bootstrap_mean(gap.tolist(), SEED)) for of, gap in gaps.items()}
+    draws = np.random.default_rng(SEED).integers(0, len(losses["bf16"]), (2000, len(losses["bf16"])))
+    for arm, left in cost.items():
         name, _, way = arm.partition("/")
-        if way in ("qat", "distilled", "gptq") and f"{name}/nearest" in losses:
-            lost = (losses[f"{name}/nearest"] - losses["bf16"])[draws].mean(axis=1)
-            left = (losses[arm] - losses["bf16"])[draws].mean(axis=1)
-            whole = 1 - (losses[arm] - losses["bf16"]).mean() / (losses[f"{name}/nearest"] - losses["bf16"]).mean()
-            low, high = np.quantile(1 - left / lost, [0.025, 0.975])
-            add(f"share won back by {arm}", (float(whole), float(low), float(high)))
-    return rows
+        lost = cost.get(f"{name}/nearest")
+        if way in ("qat", "distilled", "gptq") and lost is not None:
+            shares = 1 - left[draws].mean(axis=1) / lost[draws].mean(axis=1)
+            low, high = np.quantile(shares, [0.025, 0.975])
+            found[f"share won back by {arm}"] = (float(1 - left.mean() / lost.mean()), float(low), float(high))
+    return [
+        {"of": of, "mean": round(value, 5), "low": round(low, 5), "high": round(high, 5)}
+        for of, (value, low, high) in found.items()
+    ]
 
 
 def main() -> None:

@@ -19,9 +19,7 @@ from k2model.formats.int4_checkpoint import load_any
 from k2model.formats.model_folder import folder_tokenizer
 from stages.harness.errors import InputError
 from stages.harness.section import load_common
-from stages.harness.seeds import sub_seed
-from stages.harness.tables import CORPUS, read_batches
-from stages.measure.text_loss import CORPUS_PATH, loss_of
+from stages.measure.text_loss import CORPUS_PATH, loss_of, ranked_held
 
 
 def held_by_source(per_source: int, characters: int, seed: int, path: Path = CORPUS_PATH) -> dict[str, list[str]]:
@@ -30,14 +28,9 @@ def held_by_source(per_source: int, characters: int, seed: int, path: Path = COR
     Raises:
         InputError: no source has two.
     """
-    ranked: dict[str, list[tuple[int, str]]] = defaultdict(list)
-    for rows in read_batches(path, CORPUS, ("doc_id", "text", "source", "split")):
-        for row in rows:
-            if row["split"] == "validation" and row["text"]:
-                own = ranked[row["source"]]
-                own.append((sub_seed(seed, "your_texts", row["doc_id"]), row["text"][:characters]))
-                if len(own) > 2 * per_source:
-                    own[:] = sorted(own)[:per_source]
+    ranked: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    for place, text, source in ranked_held(characters, seed, path):
+        ranked[source].append((place, text))
     held = {source: [text for _, text in sorted(own)[:per_source]] for source, own in sorted(ranked.items())}
     found = {source: texts for source, texts in held.items() if len(texts) > 1}
     if not found:

@@ -20,6 +20,7 @@ from agents.chat.protocol import (
 from k2model.chat.messages import encode_prompt
 from k2model.chat.tokenizer import K2Tokenizer, load_tokenizer
 from k2model.chat.turn import parse_ids
+from k2model.describe import cache_values
 from k2model.errors import ConfigError
 from k2model.files import MANIFEST, sha256_file
 from k2model.formats.checkpoint import load_config
@@ -111,10 +112,10 @@ class CheckpointClient:
 
     def _rows(self, length: int) -> int:
         """How many requests of that length decode together: `rows`, or as many as the cache's memory on a CPU holds."""
-        c, weight = self.network.config, self.network.model.embed_tokens.weight
+        weight = self.network.model.embed_tokens.weight
         if weight.device.type != "cpu":
             return self.rows
-        position = c.num_hidden_layers * (c.kv_lora_rank + c.qk_rope_head_dim) * weight.element_size()
+        position = cache_values(self.network.config) * weight.element_size()
         return max(1, min(self.rows, CACHE_BYTES // (position * length)))
 
     def _request(self, request: ChatRequest) -> Request | ChatRefusal:

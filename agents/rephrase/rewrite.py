@@ -205,35 +205,19 @@ def _requests(work: _Work, options: RewriteOptions) -> list[tuple[ChatRequest, s
             dialog.append({"role": "assistant", "content": wording})
     excerpt = " ".join(chunks) if len(chunks) > 1 else ""
     dialog.append({"role": "user", "content": ask(perspective, job.title, chunk, excerpt)})
-    if options.free:
-        return [
-            (
-                ChatRequest(
-                    tuple(dialog),
-                    max_tokens=4 * n_tokens(chunk) + 64,
-                    temperature=options.temperature if k else 0.0,
-                    top_p=0.95,
-                    seed=_seed(job.seed, len(work.parts), k),
-                    shared=len(shared),
-                ),
-                "",
-            )
-            for k in range(options.candidates)
-        ]
-    openings = _openings(style, chunk, job.title)
-    heading = style.kind == "frame" and style.max_words <= HEADING_WORDS
+    openings = [""] if options.free else _openings(style, chunk, job.title)
+    limit, stop = _ends(style, chunk, options)
     requests = []
     for k in range(options.candidates):
         opening = openings[k % len(openings)]
         prefill: list[Message] = [{"role": "assistant", "content": opening}] if opening else []
-        limit = 12 if heading else 28
         request = ChatRequest(
             (*dialog, *prefill),
-            max_tokens=limit if style.kind == "frame" else n_tokens(chunk) * 3 // 2 + 16,
+            max_tokens=limit,
             temperature=0.0 if k < len(openings) else options.temperature,
             top_p=0.95,
             seed=_seed(job.seed, len(work.parts), k),
-            stop=("\n", ".", ",", ":", ";", "(") if heading else ("\n",),
+            stop=stop,
             shared=len(shared),
         )
         requests.append((request, opening))
@@ -260,6 +244,17 @@ def _question_words(chunk: str) -> list[str]:
     openings = ["When"] if YEAR.search(chunk) else []
     openings += ["How many"] if re.search(r"\d", YEAR.sub("", chunk)) else []
     return [*openings, "Which", "How"]
+
+
+def _ends(style: Style, chunk: str, options: RewriteOptions) -> tuple[int, tuple[str, ...]]:
+    """The most tokens of an answer, and where else it ends."""
+    if options.free:
+        return 4 * n_tokens(chunk) + 64, ()
+    if style.kind == "rewrite":
+        return n_tokens(chunk) * 3 // 2 + 16, ("\n",)
+    if style.max_words <= HEADING_WORDS:
+        return 12, ("\n", ".", ",", ":", ";", "(")
+    return 28, ("\n",)
 
 
 def _free_head(job: RewriteJob) -> tuple[Message, ...]:

@@ -16,7 +16,7 @@ from typing import Literal
 import torch
 
 from k2model.config import K2Config, Recompute
-from k2model.describe import count_parameters
+from k2model.describe import cache_values, count_parameters
 from k2model.errors import ConfigError
 from k2model.flops import train_flops_per_token
 from k2model.formats import quant
@@ -192,8 +192,7 @@ def memory_per_gpu(
     loss = FLOAT * LOSS_COPIES * min(tokens * config.vocab_size, max(CHUNK_ELEMENTS, config.vocab_size))
     sampling = 0.0
     if stage == "rl":
-        cache = config.num_hidden_layers * (config.kv_lora_rank + config.qk_rope_head_dim)
-        sampling = width * rollouts * context * cache
+        sampling = width * rollouts * context * cache_values(config)
     if stage == "qat":  # what the INT4 rule makes of a layer's experts, beside them
         experts = count_parameters(config).routed / max(1, config.num_moe_layers) / layout.expert_parallel
         memory = replace(memory, transient=memory.transient + width * experts)

@@ -6,7 +6,7 @@ Only these columns are ever in memory for the whole corpus, one after the other:
 import heapq
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from stages.corpus.prepare import ROW_GROUP, TEXTS
+from stages.harness.batches import batches
 from stages.harness.files import write_atomic
 
 FAN_IN = 64  # files that are merged at once
@@ -113,15 +114,5 @@ def _write_run(path: Path, rows: Iterator[Row]) -> None:
     names = ("doc_id", "row", *TEXTS[1:])
     schema = pa.schema([(name, pa.int64() if name == "row" else pa.string()) for name in names])
     with pq.ParquetWriter(path, schema, compression="zstd", write_statistics=False) as writer:
-        batch: list[Row] = []
-        for row in rows:
-            batch.append(row)
-            if len(batch) == ROW_GROUP:
-                writer.write_table(_run_table(batch, schema))
-                batch = []
-        if batch:
-            writer.write_table(_run_table(batch, schema))
-
-
-def _run_table(rows: Sequence[Row], schema: pa.Schema) -> pa.Table:
-    return pa.table([list(column) for column in zip(*rows, strict=True)], schema=schema)
+        for batch in batches(rows, ROW_GROUP, lambda row: 1):
+            writer.write_table(pa.table([list(column) for column in zip(*batch, strict=True)], schema=schema))

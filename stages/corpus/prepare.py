@@ -13,6 +13,7 @@ from stages.corpus.clean import clean_text
 from stages.corpus.document import Document
 from stages.corpus.sketch import PERMUTATIONS, band_keys, exact_key, is_prose, signatures
 from stages.corpus.user import Stretch, documents
+from stages.harness.batches import batches
 
 PIECE_BYTES = 1 << 24  # of what is read; a worker holds some six times as much
 ROW_GROUP = 256  # rows of a part that are in memory while parts are merged
@@ -31,16 +32,11 @@ class Recipe:
 
 def pieces(items: Iterable[Document] | Iterable[Stretch]) -> Iterator[Piece]:
     """Runs of documents, or of stretches of files, of about `PIECE_BYTES`."""
-    piece: list[Document | Stretch] = []
-    size = 0
-    for item in items:
-        piece.append(item)
-        size += item.size if isinstance(item, Stretch) else len(item.text)
-        if size >= PIECE_BYTES:
-            yield piece  # type: ignore[misc]
-            piece, size = [], 0
-    if piece:
-        yield piece  # type: ignore[misc]
+    yield from batches(items, PIECE_BYTES, _size)  # type: ignore[misc, arg-type]
+
+
+def _size(item: Document | Stretch) -> int:
+    return item.size if isinstance(item, Stretch) else len(item.text)
 
 
 def prepare(piece: Piece, recipe: Recipe) -> bytes:

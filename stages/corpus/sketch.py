@@ -3,12 +3,14 @@
 import hashlib
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 
 import numpy as np
 from datasketch import MinHash, MinHashLSH
 from numpy.typing import NDArray
+
+from stages.harness.batches import batches
 
 PERMUTATIONS = 64
 SHINGLE_TOKENS = 5
@@ -71,21 +73,8 @@ def shingle_hashes(text: str) -> NDArray[np.uint32]:
 
 def signatures(texts: Iterable[str]) -> NDArray[np.uint32]:
     """MinHash of each text, `PERMUTATIONS` values: those of `datasketch.MinHash(64, seed=1)`."""
-    found = [_minima(batch) for batch in _batches(texts)]
+    found = [_minima(batch) for batch in batches(map(shingle_hashes, texts), BATCH, len)]
     return np.concatenate([np.empty((0, PERMUTATIONS), np.uint32), *found])
-
-
-def _batches(texts: Iterable[str]) -> Iterator[list[NDArray[np.uint32]]]:
-    batch: list[NDArray[np.uint32]] = []
-    size = 0
-    for text in texts:
-        batch.append(shingle_hashes(text))
-        size += len(batch[-1])
-        if size >= BATCH:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
 
 
 @cache

@@ -8,6 +8,7 @@ from typing import Any
 
 from stages.corpus.document import Fact, split_of
 from stages.corpus.parts import Row
+from stages.harness.batches import batches
 from stages.harness.errors import InputError
 from stages.harness.tables import CORPUS, write_batches
 
@@ -45,7 +46,8 @@ def write_corpus(
         InputError: there is no document, or none in one of the splits; nothing is written then.
     """
     written = Written()
-    write_batches(path, _batches(_rows(rows, facts, seed, validation_fraction, written)), CORPUS)
+    found = _rows(rows, facts, seed, validation_fraction, written)
+    write_batches(path, batches(found, BATCH_CHARS, lambda row: len(row["text"]), most=BATCH_ROWS), CORPUS)
     written.facts.sort(key=lambda fact: str(fact["fact_id"]))
     return written
 
@@ -66,19 +68,6 @@ def _rows(
         raise InputError(
             f"corpus.validation_fraction: {validation_fraction} leaves one split of {documents} documents empty"
         )
-
-
-def _batches(rows: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    batch: list[dict[str, Any]] = []
-    size = 0
-    for row in rows:
-        batch.append(row)
-        size += len(row["text"])
-        if len(batch) == BATCH_ROWS or size >= BATCH_CHARS:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
 
 
 def _fact_row(fact: Fact, split: str) -> dict[str, Any]:

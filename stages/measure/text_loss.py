@@ -10,7 +10,7 @@ The documents are the same for every stage and every model, whatever its vocabul
 
 import hashlib
 import heapq
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,18 +40,22 @@ class TextLoss:
         return {f"text_loss{end}": _mean(self.per_token), f"text_loss_per_byte{end}": _mean(self.per_byte)}
 
 
+def ranked_held(characters: int, seed: int, path: Path = CORPUS_PATH) -> Iterator[tuple[str, str, str]]:
+    """(place in an order drawn by seed and `doc_id`, beginning, source) of every held-out document."""
+    for rows in read_batches(path, CORPUS, ("doc_id", "text", "source", "split")):
+        for row in rows:
+            if row["split"] == "validation" and row["text"]:
+                place = hashlib.sha256(f"{seed}/{row['doc_id']}".encode()).hexdigest()
+                yield place, row["text"][:characters], row["source"]
+
+
 def held_texts(documents: int, characters: int, seed: int, path: Path = CORPUS_PATH) -> list[str]:
     """Beginnings of held-out documents, drawn by a hash of seed and `doc_id`, so that more of them hold the fewer.
 
     Raises:
         InputError: the corpus has less than two held-out documents.
     """
-    ranked = (
-        (hashlib.sha256(f"{seed}/{row['doc_id']}".encode()).hexdigest(), row["text"][:characters])
-        for rows in read_batches(path, CORPUS, ("doc_id", "text", "split"))
-        for row in rows
-        if row["split"] == "validation" and row["text"]
-    )
+    ranked = ((place, text) for place, text, _ in ranked_held(characters, seed, path))
     texts = [text for _, text in heapq.nsmallest(documents, ranked)]
     if len(texts) < 2:
         raise InputError(f"{path}: {len(texts)} held-out documents; text_loss needs two or more")

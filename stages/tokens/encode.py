@@ -12,6 +12,7 @@ from tokenizers import Tokenizer
 
 from gym.decontaminate import Index, decontaminate
 from k2model.chat.tokenizer import K2Tokenizer
+from stages.harness.batches import batches
 from stages.tokens.texts import Text
 
 PIECE_CHARS = 1 << 21  # a worker holds some thirty times as much
@@ -45,16 +46,7 @@ class Encoded:
 
 def pieces(texts: Iterable[Text]) -> Iterator[list[Text]]:
     """Runs of texts of about `PIECE_CHARS`."""
-    piece: list[Text] = []
-    size = 0
-    for text in texts:
-        piece.append(text)
-        size += len(text.text)
-        if size >= PIECE_CHARS:
-            yield piece
-            piece, size = [], 0
-    if piece:
-        yield piece
+    return batches(texts, PIECE_CHARS, lambda text: len(text.text))
 
 
 def encode(piece: Sequence[Text], recipe: Recipe) -> Encoded:

@@ -1,7 +1,5 @@
 """The automation that the docs give, created by Prefect's own command on a real server, and set off by failed runs."""
 
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -14,8 +12,6 @@ import pytest
 
 from tests import prefect_api
 from tests.conftest import ROOT, checkout_env
-from tests.databases import prefect_database
-from tests.servers import free_port
 
 pytestmark = pytest.mark.slow
 FILE = ROOT / "docs" / "cluster" / "automation.yaml"
@@ -23,24 +19,13 @@ FILE = ROOT / "docs" / "cluster" / "automation.yaml"
 
 @pytest.fixture
 def client(tmp_path: Path) -> Iterator[httpx.Client]:
-    port = free_port()
-    prefect_database(tmp_path / ".prefect" / "prefect.db")
-    code = (
-        "from pathlib import Path; from flows import environment; environment.prepare(); "
-        f"from flows.server import start; print(start({port}, Path('server.log')).pid)"
-    )
-    env = checkout_env() | {"PYTHONPATH": str(ROOT)}
-    started = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, env=env, capture_output=True, text=True, check=True
-    )
-    api = f"http://127.0.0.1:{port}/api"
+    found = {"PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "prefect", "--no-prompt", "automation", "create", "--from-file", str(FILE)]
-    try:
-        subprocess.run(command, cwd=tmp_path, env=env | {"PREFECT_API_URL": api}, check=True, capture_output=True)
+    with prefect_api.server(tmp_path, found) as api:
+        env = checkout_env() | found | {"PREFECT_API_URL": api}
+        subprocess.run(command, cwd=tmp_path, env=env, check=True, capture_output=True)
         with prefect_api.client(api) as asking:
             yield asking
-    finally:
-        os.killpg(int(started.stdout), signal.SIGTERM)
 
 
 def _made(client: httpx.Client, path: str, body: dict[str, Any]) -> str:

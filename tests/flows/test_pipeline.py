@@ -23,8 +23,6 @@ import yaml
 from gym.sandbox import Job
 from tests import prefect_api
 from tests.conftest import checkout_env
-from tests.databases import prefect_database
-from tests.servers import free_port
 
 pytestmark = pytest.mark.slow
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -34,16 +32,8 @@ FLOW = (sys.executable, "-m", "flows.pipeline")
 
 @pytest.fixture(scope="module")
 def api(smoke_checkout: Path) -> Iterator[str]:
-    port = free_port()
-    prefect_database(smoke_checkout / ".prefect" / "prefect.db")
-    env = checkout_env() | {"PREFECT_HOME": str(smoke_checkout / ".prefect")}
-    start = f"from flows.server import start; print(start({port}, Path('server.log')).pid)"
-    code = f"from pathlib import Path; from flows import environment; environment.prepare(); {start}"
-    started = subprocess.run(
-        [sys.executable, "-c", code], cwd=smoke_checkout, env=env, capture_output=True, text=True, check=True
-    )
-    yield f"http://127.0.0.1:{port}/api"
-    os.killpg(int(started.stdout), signal.SIGTERM)
+    with prefect_api.server(smoke_checkout, {"PREFECT_HOME": str(smoke_checkout / ".prefect")}) as api:
+        yield api
 
 
 def _answer(api: str, path: str, body: dict[str, Any]) -> Any:

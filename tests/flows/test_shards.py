@@ -6,13 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 import yaml
 
 from bench.mock_endpoint import Action, MockEndpoint
 from flows.server import end, start
 from stages.harness.tables import CORPUS, write_table
+from tests import prefect_api
 from tests.conftest import checkout_env
 from tests.databases import prefect_database
 from tests.servers import free_port
@@ -72,7 +72,8 @@ def test_shards_go_to_a_pools_workers_and_the_stage_then_asks_nothing(
             assert asked >= 4
             run_in(smoke_checkout, sys.executable, "-m", "stages.rephrase")
             assert teacher.asked.total() == asked
-        runs = httpx.post(f"{api}/flow_runs/filter", json={}, timeout=30).json()
+        with prefect_api.client(api) as asking:
+            runs = asking.post("/flow_runs/filter", json={}).raise_for_status().json()
         assert {run["name"] for run in runs if run["work_pool_name"] == "k2-shards"} == {"shard 0 of 2", "shard 1 of 2"}
     finally:
         if worker is not None:

@@ -15,16 +15,7 @@ from stages.tracking.groups import RunGroup
 from stages.tracking.runs import Track
 from stages.tracking.store import EXPERIMENT, VIEW_TAG, chart_page
 from tests.browser import needs_chromium, open_tab
-from tests.databases import mlflow_database
 from tests.servers import free_port
-
-
-@pytest.fixture
-def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    mlflow_database(tmp_path / "mlflow.db")
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
-    monkeypatch.chdir(tmp_path)
-    return Path()
 
 
 def _view(root: Path, key: str) -> dict[str, Any]:

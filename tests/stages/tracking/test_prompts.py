@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pytest
 from mlflow.tracking import MlflowClient
 
 from agents.rephrase.styles import PERSPECTIVES, STYLES, Perspective, ask, shots
@@ -12,15 +11,6 @@ from stages.dial import load_params
 from stages.tracking.runs import Track
 from stages.trajectories.prompts import templates
 from tests.conftest import ROOT
-from tests.databases import mlflow_database
-
-
-@pytest.fixture
-def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    mlflow_database(tmp_path / "mlflow.db")
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
-    monkeypatch.chdir(tmp_path)
-    return Path()
 
 
 def _run(root: Path, number: int, prompts: dict[str, Any]) -> dict[str, str]:

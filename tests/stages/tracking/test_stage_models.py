@@ -9,18 +9,13 @@ from stages.tracking import outbox
 from stages.tracking.dvc_store import digest
 from stages.tracking.runs import Track
 from stages.tracking.sender import Sender
-from tests.databases import mlflow_database
 
 CORPUS = {"data/corpus.parquet": "c" * 64}
 
 
-@pytest.fixture
-def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
+@pytest.fixture(autouse=True)
+def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outbox, "PAUSE_S", 0.0)
-    mlflow_database(tmp_path / "mlflow.db")
-    monkeypatch.chdir(tmp_path)
-    return Path()
 
 
 def _stage(root: Path, name: str, inputs: dict[str, str], loss: float, status: str = "FINISHED") -> None:

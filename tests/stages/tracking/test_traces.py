@@ -11,7 +11,6 @@ from mlflow.tracking import MlflowClient
 from stages.tracking.runs import Track
 from stages.tracking.store import experiment_id
 from stages.tracking.traces import choose, log_traces
-from tests.databases import mlflow_database
 
 LOOK = {
     "type": "function",
@@ -21,14 +20,6 @@ LOOK = {
     },
 }
 RUBRIC = {"success": [{"must": "be told", "values": [3], "wish": "the size"}], "at_most_calls": 2}
-
-
-@pytest.fixture
-def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    mlflow_database(tmp_path / "mlflow.db")
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 def _trajectory(name: str, verdict: str, kept: bool, **changes: Any) -> dict[str, Any]:
