@@ -164,7 +164,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--start", type=Path, default=Path("models/pretrain"))
     parser.add_argument("--arms", default=",".join(ARMS), help="in this order; nearest and gptq want bf16 before")
-    parser.add_argument("--pieces", type=int, default=200, help=f"of {LENGTH} held-out tokens")
+    parser.add_argument("--pieces", type=int, default=150, help=f"of {LENGTH} held-out tokens")
     args = parser.parse_args()
     if unknown := set(args.arms.split(",")) - set(ARMS):
         parser.error(f"--arms: no {', '.join(sorted(unknown))}; there are {', '.join(ARMS)}")
