@@ -21,7 +21,7 @@ def rms_norm_reference(x: Tensor, gain_C: Tensor, eps: float) -> Tensor:
 def rms_norm(x: Tensor, gain_C: Tensor, eps: float) -> Tensor:
     """`rms_norm_reference` in one call on a CPU; without a gradient there."""
     usable = x.device.type == "cpu" and x.dtype == gain_C.dtype and x.dtype in FLOATS and x.shape[-1] == len(gain_C)
-    library, isa = native.library(), native.vector_isa()
+    library, isa = native.library(), native.isa()
     if library is None or isa == "torch" or not usable:
         return rms_norm_reference(x, gain_C, eps)
     x, gain_C = x.contiguous(), gain_C.contiguous()
@@ -51,7 +51,7 @@ def choose_experts(
     No gradient. `factor` multiplies the weights, which `normalise` first makes sum to one.
     """
     library = native.library()
-    if library is None or native.vector_isa() == "torch" or logits_TE.device.type != "cpu":
+    if library is None or native.isa() == "torch" or logits_TE.device.type != "cpu":
         return choose_experts_reference(logits_TE, bias_E, top_k, normalise, factor)
     logits_TE, bias_E = logits_TE.float().contiguous(), bias_E.float().contiguous()
     rows, experts = logits_TE.shape

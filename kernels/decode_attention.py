@@ -104,7 +104,7 @@ def decode_attention(
     types = {x.dtype for x in (q_BHD, kv_BX, weights.norm_K, weights.kv_b_HYK, cache_STX)}
     usable = cache_STX.device.type == "cpu" and cache_STX.is_contiguous() and types <= FLOATS and len(types) == 1
     usable = usable and rows_Y - weights.nope >= OUTPUTS
-    library, isa = native.library(), native.vector_isa()
+    library, isa = native.library(), native.isa()
     if library is None or isa == "torch" or not usable:
         return decode_attention_reference(q_BHD, kv_BX, weights, cos_BP, sin_BP, cache_STX, slot_B, position_B)
     q_BHD, kv_BX, kv_b_HYK = q_BHD.contiguous(), kv_BX.contiguous(), weights.kv_b_HYK.contiguous()

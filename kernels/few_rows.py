@@ -26,7 +26,7 @@ def usable(x: Tensor, *weights: Tensor) -> bool:
     if torch.is_grad_enabled() and (x.requires_grad or any(w.requires_grad for w in weights)):
         return False
     width, dtype = x.shape[-1], weights[0].dtype
-    if native.vector_isa() == "torch" or x.device.type != "cpu" or x.dtype not in FLOATS or not x.numel():
+    if native.isa() == "torch" or x.device.type != "cpu" or x.dtype not in FLOATS or not x.numel():
         return False
     if dtype not in FLOATS or (x.dtype != dtype and dtype != torch.bfloat16):
         return False
@@ -63,7 +63,7 @@ def linear(x: Tensor, weight_NX: Tensor) -> Tensor:
         outputs,
         width,
         weight_NX.dtype == torch.float32,
-        native.LEVEL[native.vector_isa()],
+        native.LEVEL[native.isa()],
         native.threads(y.numel() * width),
     )
     return y.to(x.dtype)
@@ -101,7 +101,7 @@ def experts(
         inner,
         count,
         gate_EIC.dtype == torch.float32,
-        native.LEVEL[native.vector_isa()],
+        native.LEVEL[native.isa()],
         native.threads(3 * expert_TK.numel() * inner * width),
     )
     if outside:

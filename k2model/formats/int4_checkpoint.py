@@ -154,6 +154,6 @@ def load_any(path: Path) -> K2Model:
     if isinstance(stored.encoding, Int4Words):
         return prepare(_with_int4_experts(stored, stored.encoding, torch.bfloat16, say=print))
     fast = products_in(stored.dtype)
-    if fast != stored.dtype and native.vector_isa() != "torch":
+    if fast != stored.dtype and native.isa() != "torch":
         return read_in_place(stored.load(stored.dtype))
     return stored.load(fast)

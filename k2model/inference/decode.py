@@ -19,7 +19,7 @@ from kernels.fake_quant import GROUP
 from kernels.int4 import native
 from kernels.int4.mlp import Bf16Weight, expert_mlp, linear
 from kernels.int4.words import ROWS
-from kernels.processor import products_in
+from kernels.processor import at_least, products_in
 
 
 class BlockLinear(nn.Module):
@@ -111,7 +111,7 @@ def prepare(model: K2Model) -> K2Model:
     if native.isa() == "torch" or model.lm_head.weight.device.type != "cpu":
         return model
     model.requires_grad_(False)
-    if native.isa() != "avx512":  # no bfloat16 products
+    if not at_least("avx512_bf16"):  # no bfloat16 products
         return read_in_place(model)
     for module in list(model.modules()):
         for short, child in list(module.named_children()):

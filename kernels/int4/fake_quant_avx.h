@@ -8,8 +8,12 @@
 
 #include "int4_common.h"
 
-#define AVX512 __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,avx512vnni,fma")))
+#define AVX512 __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,fma")))
+#define VNNI __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,fma")))
+#define BFLOAT __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512bf16,fma")))
 #define AVX512_INLINE AVX512 __attribute__((always_inline)) inline
+#define VNNI_INLINE VNNI __attribute__((always_inline)) inline
+#define BFLOAT_INLINE BFLOAT __attribute__((always_inline)) inline
 #define AVX2 __attribute__((target("avx2,fma")))
 #define AVX2_INLINE AVX2 __attribute__((always_inline)) inline
 
@@ -33,8 +37,16 @@ AVX512_INLINE __m512 quant16(__m512 w, __m512 s, __m512 r) {
   return _mm512_roundscale_ps(q, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
 }
 
-AVX512_INLINE __m512i round_pair(__m512 low, __m512 high) {  // no denormals come here that would matter
-  return (__m512i)_mm512_cvtne2ps_pbh(high, low);
+AVX512_INLINE __m256i round16(__m512 x) {  // to bfloat16, to nearest even, by integers: not all have AVX-512 BF16
+  const __m512i bits = _mm512_castps_si512(x);
+  const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+  const __m512i up = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
+  const __m512i kept = _mm512_mask_mov_epi32(up, _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), _mm512_set1_epi32(0x7fc00000));
+  return _mm512_cvtepi32_epi16(_mm512_srli_epi32(kept, 16));
+}
+
+AVX512_INLINE __m512i round_pair(__m512 low, __m512 high) {
+  return _mm512_inserti64x4(_mm512_castsi256_si512(round16(low)), round16(high), 1);
 }
 
 template <bool FLOAT, bool CODES>
@@ -176,7 +188,7 @@ QuantRows fake_quant_rows(int isa, bool is_float, bool codes) {
        fake_quant_rows_avx2<true, true>},
       {fake_quant_rows_avx512<false, false>, fake_quant_rows_avx512<false, true>, fake_quant_rows_avx512<true, false>,
        fake_quant_rows_avx512<true, true>}};
-  return forms[isa == ISA_AVX512][2 * is_float + codes];
+  return forms[isa >= ISA_AVX512][2 * is_float + codes];
 }
 
 }  // namespace

@@ -38,6 +38,6 @@ namespace avx512 {
 #include BODY
 }  // namespace avx512
 #pragma GCC pop_options
-#define FORM(isa, call) ((isa) == 2 ? avx512::call : avx2::call)
+#define FORM(isa, call) ((isa) >= 2 ? avx512::call : avx2::call)
 
 #endif

@@ -1,4 +1,4 @@
-// The forms of x86-64: AVX-512 with BF16 and VNNI, and AVX2.
+// The forms of x86-64: 16-bit activations with AVX-512 BF16, AVX-512 and AVX2, 8-bit ones with AVX-512 VNNI and AVX2.
 //
 // In a zmm register each 32-bit lane is one of a block's 16 outputs, so a dot product needs no horizontal sum. A word
 // holds inputs 8b .. 8b+7 of its row; `vpermw` with a table of 32 entries turns (word >> 4j) into the bfloat16 pair
@@ -35,7 +35,7 @@ AVX512 void make_codes_avx512(const uint16_t* x, int8_t* codes, float* scale, in
 
 // ---------------------------------------------------------------------------------------------- AVX-512 row blocks
 
-AVX512_INLINE __m512i code_table() {
+BFLOAT_INLINE __m512i code_table() {
   alignas(64) static const uint16_t codes[32] = {
       0xc100, 0xc0e0, 0xc0c0, 0xc0a0, 0xc080, 0xc040, 0xc000, 0xbf80, 0x0000, 0x3f80, 0x4000, 0x4040, 0x4080, 0x40a0,
       0x40c0, 0x40e0, 0xc100, 0xc0e0, 0xc0c0, 0xc0a0, 0xc080, 0xc040, 0xc000, 0xbf80, 0x0000, 0x3f80, 0x4000, 0x4040,
@@ -43,7 +43,7 @@ AVX512_INLINE __m512i code_table() {
   return _mm512_load_si512(codes);
 }
 
-AVX512_INLINE __m512 dot(__m512 acc, __m512i pairs, uint32_t x) {
+BFLOAT_INLINE __m512 dot(__m512 acc, __m512i pairs, uint32_t x) {
   return _mm512_dpbf16_ps(acc, (__m512bh)pairs, (__m512bh)_mm512_set1_epi32(int(x)));
 }
 
@@ -55,7 +55,7 @@ AVX512_INLINE __m512i load_word(const uint32_t* p) {
 
 // The 16 registers of bfloat16 pairs of one group.
 template <int FORMAT>
-AVX512_INLINE void load_pairs(const uint32_t* words, __m512i table, __m512i* w) {
+BFLOAT_INLINE void load_pairs(const uint32_t* words, __m512i table, __m512i* w) {
   if constexpr (FORMAT == BF16) {
     for (int p = 0; p < PAIRS; p++) w[p] = _mm512_loadu_si512(words + p * ROWS);
   } else {
@@ -81,7 +81,7 @@ AVX512_INLINE void prefetch_words(const Block& block, int64_t g) {
 
 // One token times one row block. The hardware follows a single stream of bfloat16 best by itself.
 template <int FORMAT>
-AVX512 void gemv(const Block& block, const Activations& x, int64_t token, float* out) {
+BFLOAT void gemv(const Block& block, const Activations& x, int64_t token, float* out) {
   const __m512i table = code_table();
   __m512 acc = _mm512_setzero_ps();
   for (int64_t g = 0; g < x.groups; g++) {
@@ -108,7 +108,7 @@ AVX512 void gemv(const Block& block, const Activations& x, int64_t token, float*
   _mm512_storeu_ps(out, acc);
 }
 
-AVX512 void gemv_a8(const Block& block, const Activations& x, int64_t token, float* out) {
+VNNI void gemv_a8(const Block& block, const Activations& x, int64_t token, float* out) {
   const __m512i low = _mm512_set1_epi8(15);
   __m512 acc = _mm512_setzero_ps();
   for (int64_t g = 0; g < x.groups; g++) {
@@ -132,7 +132,7 @@ AVX512 void gemv_a8(const Block& block, const Activations& x, int64_t token, flo
 
 // N tokens from `token` on, one group, weights in registers: acc[N][16] += scale · (w · x).
 template <int FORMAT, int N>
-AVX512_INLINE void tile(const __m512i* w, __m512 scale, const uint32_t* x, float* acc) {
+BFLOAT_INLINE void tile(const __m512i* w, __m512 scale, const uint32_t* x, float* acc) {
   __m512 part[N];
 #pragma GCC unroll 8
   for (int t = 0; t < N; t++) part[t] = _mm512_setzero_ps();
@@ -150,7 +150,7 @@ AVX512_INLINE void tile(const __m512i* w, __m512 scale, const uint32_t* x, float
 
 // `count` ≤ TOKENS tokens times one row block: out[count][16].
 template <int FORMAT>
-AVX512 void gemm(const Block& block, const Activations& x, int64_t token, int64_t count, float* out) {
+BFLOAT void gemm(const Block& block, const Activations& x, int64_t token, int64_t count, float* out) {
   const __m512i table = code_table();
   const int64_t step = FORMAT == BF16 ? PAIRS * ROWS : WORDS * ROWS;
   std::memset(out, 0, count * ROWS * sizeof(float));
@@ -169,7 +169,7 @@ AVX512 void gemm(const Block& block, const Activations& x, int64_t token, int64_
 }
 
 template <int N>
-AVX512_INLINE void tile_a8(const __m512i* w, __m512 scale, const int8_t* codes, const float* xs, const int32_t* eights,
+VNNI_INLINE void tile_a8(const __m512i* w, __m512 scale, const int8_t* codes, const float* xs, const int32_t* eights,
                            float* acc) {
   __m512i part[N];
 #pragma GCC unroll 8
@@ -189,7 +189,7 @@ AVX512_INLINE void tile_a8(const __m512i* w, __m512 scale, const int8_t* codes, 
   }
 }
 
-AVX512 void gemm_a8(const Block& block, const Activations& x, int64_t token, int64_t count, float* out) {
+VNNI void gemm_a8(const Block& block, const Activations& x, int64_t token, int64_t count, float* out) {
   const __m512i low = _mm512_set1_epi8(15);
   std::memset(out, 0, count * ROWS * sizeof(float));
   for (int64_t g = 0; g < x.groups; g++) {
@@ -208,6 +208,73 @@ AVX512 void gemm_a8(const Block& block, const Activations& x, int64_t token, int
     for (; t < count; t++)
       tile_a8<1>(w, scale, x.codes + (at + t) * GROUP, x.scale + at + t, x.eights + at + t, out + t * ROWS);
   }
+}
+
+// ---------------------------------------------------------------------------------------------- AVX-512 without BF16
+
+// T tokens times one row block in float32. The sums of a token are the same whatever T is; four of each, one for each
+// place of a pair within its word, because a product waits for the one before it.
+template <int FORMAT, int T>
+AVX512 void tokens_avx512(const Block& block, const Activations& x, int64_t token, float* out) {
+  const __m512 codes = _mm512_setr_ps(-8, -7, -6, -5, -4, -3, -2, -1, 0, 1, 2, 3, 4, 5, 6, 7);
+  const __m512i high = _mm512_set1_epi32(int(0xffff0000));
+  alignas(64) float x0[T][PAIRS], x1[T][PAIRS];
+  __m512 total[T];
+#pragma GCC unroll 4
+  for (int t = 0; t < T; t++) total[t] = _mm512_setzero_ps();
+  for (int64_t g = 0; g < x.groups; g++) {
+    for (int t = 0; t < T; t++) {
+      const __m512i both = _mm512_loadu_si512(x.pairs + (g * x.tokens + token + t) * PAIRS);
+      _mm512_store_ps(x0[t], _mm512_castsi512_ps(_mm512_slli_epi32(both, 16)));
+      _mm512_store_ps(x1[t], _mm512_castsi512_ps(_mm512_and_si512(both, high)));
+    }
+    if constexpr (FORMAT != BF16) prefetch_words(block, g);
+    __m512 sum[T][4];
+#pragma GCC unroll 4
+    for (int t = 0; t < T; t++)
+#pragma GCC unroll 4
+      for (int j = 0; j < 4; j++) sum[t][j] = _mm512_setzero_ps();
+#pragma GCC unroll 4
+    for (int b = 0; b < WORDS; b++) {
+      __m512i word = _mm512_setzero_si512();
+      if constexpr (FORMAT != BF16) word = load_word(block.words + (g * WORDS + b) * ROWS);
+#pragma GCC unroll 4
+      for (int j = 0; j < 4; j++) {
+        const int p = 4 * b + j;
+        __m512 w0, w1;
+        if constexpr (FORMAT == BF16) {
+          const __m512i pair = _mm512_loadu_si512(block.words + (g * PAIRS + p) * ROWS);
+          w0 = _mm512_castsi512_ps(_mm512_slli_epi32(pair, 16));
+          w1 = _mm512_castsi512_ps(_mm512_and_si512(pair, high));
+        } else {  // the lowest four bits of a lane choose
+          w0 = _mm512_permutexvar_ps(_mm512_srli_epi32(word, 4 * j), codes);
+          w1 = _mm512_permutexvar_ps(_mm512_srli_epi32(word, 16 + 4 * j), codes);
+        }
+#pragma GCC unroll 4
+        for (int t = 0; t < T; t++) {
+          sum[t][j] = _mm512_fmadd_ps(w0, _mm512_set1_ps(x0[t][p]), sum[t][j]);
+          sum[t][j] = _mm512_fmadd_ps(w1, _mm512_set1_ps(x1[t][p]), sum[t][j]);
+        }
+      }
+    }
+    __m512 scale = _mm512_set1_ps(1.f);
+    if constexpr (FORMAT != BF16) scale = load_scale(block.scale + g * ROWS);
+#pragma GCC unroll 4
+    for (int t = 0; t < T; t++) {
+      const __m512 all = _mm512_add_ps(_mm512_add_ps(sum[t][0], sum[t][1]), _mm512_add_ps(sum[t][2], sum[t][3]));
+      total[t] = _mm512_fmadd_ps(all, scale, total[t]);
+    }
+  }
+#pragma GCC unroll 4
+  for (int t = 0; t < T; t++) _mm512_storeu_ps(out + t * ROWS, total[t]);
+}
+
+template <int FORMAT>
+void some_avx512(const Block& block, const Activations& x, int64_t token, int64_t count, float* out) {
+  int64_t t = 0;
+  for (; t + 4 <= count; t += 4) tokens_avx512<FORMAT, 4>(block, x, token + t, out + t * ROWS);
+  for (; t + 2 <= count; t += 2) tokens_avx512<FORMAT, 2>(block, x, token + t, out + t * ROWS);
+  if (t < count) tokens_avx512<FORMAT, 1>(block, x, token + t, out + t * ROWS);
 }
 
 // ---------------------------------------------------------------------------------------------- AVX2 row block
@@ -343,31 +410,34 @@ AVX512 void activate_avx512(const float* gate, const float* up, uint16_t* h) {
     p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(c));
   const __m512 e = _mm512_scalef_ps(p, n);
   const __m512 y = _mm512_mul_ps(_mm512_div_ps(x, _mm512_add_ps(e, _mm512_set1_ps(1.f))), _mm512_loadu_ps(up));
-  _mm256_storeu_si256(reinterpret_cast<__m256i*>(h), (__m256i)_mm512_cvtneps_pbh(y));
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(h), round16(y));
 }
 
 // ---------------------------------------------------------------------------------------------- which form
 
 void quantize(int isa, const uint16_t* x, int8_t* codes, float* scale, int32_t* eights) {
-  isa == ISA_AVX512 ? make_codes_avx512(x, codes, scale, eights) : make_codes(x, codes, scale, eights);
+  isa >= ISA_AVX512 ? make_codes_avx512(x, codes, scale, eights) : make_codes(x, codes, scale, eights);
 }
 
 void swiglu(int isa, const float* gate, const float* up, uint16_t* h) {
-  isa == ISA_AVX512 ? activate_avx512(gate, up, h) : activate(gate, up, h);
+  isa >= ISA_AVX512 ? activate_avx512(gate, up, h) : activate(gate, up, h);
 }
 
 // `count` tokens times one row block: out[count][16].
 void multiply_block(int isa, const Block& block, const Activations& x, int format, int64_t token, int64_t count,
                     float* out) {
-  if (isa == ISA_AVX2) return gemm_avx2(block, x, format, token, count, out);
-  if (count == 1) {
-    if (format == W4A8) gemv_a8(block, x, token, out);
-    else if (format == W4A16) gemv<W4A16>(block, x, token, out);
-    else gemv<BF16>(block, x, token, out);
+  if (format == W4A8) {
+    if (isa < ISA_VNNI) gemm_avx2(block, x, format, token, count, out);
+    else if (count == 1) gemv_a8(block, x, token, out);
+    else gemm_a8(block, x, token, count, out);
+  } else if (isa < ISA_AVX512) {
+    gemm_avx2(block, x, format, token, count, out);
+  } else if (isa < ISA_BFLOAT) {
+    format == BF16 ? some_avx512<BF16>(block, x, token, count, out) : some_avx512<W4A16>(block, x, token, count, out);
+  } else if (count == 1) {
+    format == BF16 ? gemv<BF16>(block, x, token, out) : gemv<W4A16>(block, x, token, out);
   } else {
-    if (format == W4A8) gemm_a8(block, x, token, count, out);
-    else if (format == W4A16) gemm<W4A16>(block, x, token, count, out);
-    else gemm<BF16>(block, x, token, count, out);
+    format == BF16 ? gemm<BF16>(block, x, token, count, out) : gemm<W4A16>(block, x, token, count, out);
   }
 }
 

@@ -19,7 +19,7 @@ constexpr int PAIRS = 16;       // bfloat16 pairs of a group
 constexpr int TOKENS = 64;      // tokens whose accumulators stay in the first cache
 constexpr int SPAN = 16;         // groups of inner rows that one thread makes in a row
 constexpr int BF16 = 0, W4A16 = 1, W4A8 = 2;
-constexpr int ISA_AVX2 = 1, ISA_AVX512 = 2;
+constexpr int ISA_AVX512 = 2, ISA_VNNI = 3, ISA_BFLOAT = 4;  // levels of x86-64 above AVX2, each with those before it
 
 constexpr float SCALE_MIN = 0x1p-100f;
 

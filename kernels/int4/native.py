@@ -18,13 +18,14 @@ from pathlib import Path
 
 import torch
 
-from kernels.processor import ARM, ORDER, level
+from kernels.processor import ARM, level
 
 SOURCES = tuple(sorted(Path(__file__).parent.glob("*.cpp")))
 HEADERS = tuple(sorted(Path(__file__).parent.glob("*.h")))
 FLAGS = ("-O3", "-std=c++17", "-shared", "-fPIC", "-fopenmp", "-w")
 ARM_FLAGS = ("-march=armv8.2-a+dotprod",)
-LEVEL = {"avx2": 1, "neon": 1, "avx512": 2}  # as the library counts them
+# As the library counts the levels of kernels/processor.py; it has no form for more than the last.
+LEVEL = {"avx2": 1, "neon": 1, "avx512": 2, "avx512_vnni": 3, "avx512_bf16": 4, "amx": 4}
 BUILD_TIMEOUT_S = 300
 
 log = logging.getLogger(__name__)
@@ -84,6 +85,11 @@ def library() -> ctypes.CDLL | None:
     except (BuildError, OSError) as error:
         log.warning("INT4 kernels: %s; using the slower torch form", error)
         return None
+    return with_types(loaded)
+
+
+def with_types(loaded: ctypes.CDLL) -> ctypes.CDLL:
+    """The library, with what its functions take and return."""
     p, n, i, f = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int, ctypes.c_float
     loaded.k2_fake_quant.argtypes = [p, p, p, p, n, i, i, i]
     loaded.k2_linear.argtypes = [p, p, p, p, n, n, n, i, i, i]
@@ -99,26 +105,8 @@ def library() -> ctypes.CDLL | None:
 
 
 def isa() -> str:
-    """`avx512`, `avx2`, `neon` or `torch`: the INT4 products' form; that of AVX-512 needs its BF16 and VNNI too."""
-    return _form("avx512_bf16")
-
-
-def vector_isa() -> str:
-    """The same of what decodes beside them, which does with AVX-512 alone."""
-    return _form("avx512")
-
-
-def _form(wide: str) -> str:
-    return "torch" if library() is None else _of_level(level(), wide)
-
-
-@functools.cache
-def _of_level(name: str, wide: str) -> str:
-    if name == "generic":
-        return "torch"
-    if ARM:
-        return name
-    return "avx512" if ORDER.index(name) >= ORDER.index(wide) else "avx2"
+    """The level of the processor that the library's forms are for; `torch` where there is no library for it."""
+    return "torch" if library() is None or level() == "generic" else level()
 
 
 HUGE_PAGE = 2**21

@@ -1,36 +1,47 @@
-"""The levels of this processor under which a kernel has a form of its own; each is tried by forcing it.
+"""The levels of a processor under which a kernel has a form of its own.
 
-`neon` is ARM's, tried by an emulator where one is installed (`pytest -m drivers tests/kernels`).
+This processor's are tried by forcing them, the others by emulators where these are installed (`pytest -m drivers
+tests/kernels`): `neon` is ARM's, what x86-64 has above this machine's level needs Debian's `libsimde-dev`.
 """
+
+from typing import Any
 
 import pytest
 
 from kernels import processor
 from kernels.int4 import native
 from kernels.processor import ORDER, PROCESSOR, best
-from tests.kernels import arm
+from tests.kernels import arm, wide
 
-emulated = [pytest.mark.drivers, pytest.mark.skipif(not arm.INSTALLED, reason=f"no {arm.COMPILER} or {arm.EMULATOR}")]
-X86 = ("avx512_bf16", "avx512", "avx2")
+X86 = ("avx512_bf16", "avx512_vnni", "avx512", "avx2")
+
+
+def _emulated(name: str, installed: bool, needs: str) -> Any:
+    return pytest.param(name, marks=[pytest.mark.drivers, pytest.mark.skipif(not installed, reason=f"no {needs}")])
+
+
+def _here(name: str) -> bool:
+    return name in ORDER and ORDER.index(name) <= ORDER.index(best())
+
+
 FORMS = [
-    *(name for name in X86 if name in ORDER and ORDER.index(name) <= ORDER.index(best())),
-    "neon" if best() == "neon" else pytest.param("neon", marks=emulated),
+    *(name if _here(name) else _emulated(name, wide.INSTALLED, "SIMDe on x86-64") for name in X86),
+    "neon" if best() == "neon" else _emulated("neon", arm.INSTALLED, f"{arm.COMPILER} or {arm.EMULATOR}"),
 ]  # without the plain one
 LEVELS = [*FORMS, "generic"]
-
-
-# The forms of the INT4 products and of what decodes beside them.
-PRODUCTS = {"avx512_bf16": "avx512", "avx512": "avx2", "avx2": "avx2", "neon": "neon", "generic": "torch"}
-VECTORS = {**PRODUCTS, "avx512": "avx512"}
 
 
 def force(level: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """This level from now on; threads share even small work, so that the split is part of the test."""
     monkeypatch.setattr(native, "PRODUCTS", 1)
-    if level == "neon" != best():
-        library = arm.Emulated()
-        monkeypatch.setattr(native, "library", lambda: library)
-        for name in ("isa", "vector_isa"):
-            monkeypatch.setattr(native, name, lambda: "torch" if processor.level() == "generic" else "neon")
+    if level == "generic" or _here(level):
+        monkeypatch.setenv(PROCESSOR, level)
         return
-    monkeypatch.setenv(PROCESSOR, level)
+    library = arm.Emulated() if level == "neon" else wide.library()
+    monkeypatch.setattr(native, "library", lambda: library)
+    monkeypatch.setattr(native, "isa", lambda: "torch" if processor.level() == "generic" else level)
+
+
+def form(level: str) -> str:
+    """What `native.isa` says then."""
+    return "torch" if level == "generic" else level

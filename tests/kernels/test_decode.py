@@ -9,7 +9,7 @@ from torch import Tensor
 from kernels.decode import choose_experts, choose_experts_reference, rms_norm, rms_norm_reference
 from kernels.decode_attention import LatentWeights, decode_attention, decode_attention_reference
 from kernels.int4 import native
-from tests.kernels.levels import LEVELS, VECTORS, force
+from tests.kernels.levels import LEVELS, force, form
 
 torch.set_num_threads(2)  # more than one, so that the split between threads is part of the test
 FLOATS = pytest.mark.parametrize(("dtype", "limit"), [(torch.float32, 1e-6), (torch.bfloat16, 7e-3)])
@@ -18,9 +18,8 @@ FLOATS = pytest.mark.parametrize(("dtype", "limit"), [(torch.float32, 1e-6), (to
 @pytest.fixture(autouse=True, params=LEVELS)
 def isa(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     force(request.param, monkeypatch)
-    form = VECTORS[request.param]
-    assert native.vector_isa() == form
-    return form
+    assert native.isa() == form(request.param)
+    return native.isa()
 
 
 def _randn(*shape: int, seed: int = 0) -> Tensor:

@@ -58,24 +58,26 @@ def test_a_lower_level_can_be_forced_and_no_higher_one(has: dict[str, Any], monk
 
 
 @pytest.mark.parametrize(
-    ("name", "int4", "steps", "products"),
+    ("name", "sixteen", "eight", "steps", "products"),
     [
-        ("generic", "torch", "torch", "float32"),
-        ("avx2", "avx2", "avx2", "float32"),
-        ("avx512_vnni", "avx2", "avx512", "float32"),
-        ("avx512_bf16", "avx512", "avx512", "bfloat16"),
+        ("generic", "torch", "torch", "torch", "float32"),
+        ("avx2", "avx2", "avx2", "avx2", "float32"),
+        ("avx512", "avx512", "avx2", "avx512", "float32"),
+        ("avx512_vnni", "avx512", "avx512_vnni", "avx512", "float32"),
+        ("avx512_bf16", "avx512_bf16", "avx512_vnni", "avx512", "bfloat16"),
     ],
 )
 def test_each_hot_loop_says_which_form_it_runs_and_why(
-    has: dict[str, Any], monkeypatch: pytest.MonkeyPatch, name: str, int4: str, steps: str, products: str
+    has: dict[str, Any], monkeypatch: pytest.MonkeyPatch, name: str, sixteen: str, eight: str, steps: str, products: str
 ) -> None:
     if native.library() is None:
         pytest.skip("no compiler")
     has["avx512_bf16"] = True
     monkeypatch.setenv(PROCESSOR, name)
     found = {form.loop: form for form in forms()}
-    assert found["INT4 products"].form == found["INT4 rounding"].form == int4
-    assert found["decoding steps"].form == steps
+    assert found["INT4, 16-bit activations"].form == sixteen
+    assert found["INT4, 8-bit activations"].form == eight
+    assert found["INT4 rounding"].form == found["decoding steps"].form == steps
     assert found["matrix products"].form == products
     assert ("K2_PROCESSOR" in found["decoding steps"].why) == (name != "avx512_bf16")
 

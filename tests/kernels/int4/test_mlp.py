@@ -10,7 +10,7 @@ from kernels.fake_quant import dequantize, quantize
 from kernels.int4 import native
 from kernels.int4.mlp import Bf16Weight, Int4Weight, Precision, expert_mlp, expert_mlp_reference, linear
 from kernels.int4.words import deinterleave, interleave, pack, unpack, uses_lowest_code
-from tests.kernels.levels import LEVELS, PRODUCTS, force
+from tests.kernels.levels import LEVELS, force, form
 
 torch.set_num_threads(2)  # more than one, so that the split between threads is part of the test
 
@@ -18,9 +18,8 @@ torch.set_num_threads(2)  # more than one, so that the split between threads is 
 @pytest.fixture(params=LEVELS)
 def isa(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     force(request.param, monkeypatch)
-    form = PRODUCTS[request.param]
-    assert native.isa() == form
-    return form
+    assert native.isa() == form(request.param)
+    return native.isa()
 
 
 def _randn(*shape: int, seed: int = 0) -> Tensor:
