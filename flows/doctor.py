@@ -165,7 +165,7 @@ def main() -> int:
         print(finding.line(), flush=True)
     try:
         for form in forms():
-            print(f"form  {form.loop:<18} {form.form}: {form.why}")
+            print(f"form  {form.loop:<24} {form.form}: {form.why}")
     except ConfigError as error:
         print(f"doctor: {error}", file=sys.stderr)
         return 2

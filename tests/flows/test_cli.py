@@ -59,7 +59,7 @@ def test_the_doctor_says_which_form_each_hot_loop_runs(
     monkeypatch.setenv("K2_PROCESSOR", "generic")
     assert doctor.main() == 0
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("form  ")]
-    assert len(lines) == 5 and lines[0].startswith("form  INT4 products      torch: ")
+    assert len(lines) == 6 and lines[0].startswith("form  INT4, 16-bit activations torch: ")
     monkeypatch.setenv("K2_PROCESSOR", "z80")
     assert doctor.main() == 2
     assert capsys.readouterr().err.startswith("doctor: K2_PROCESSOR: 'z80' is none of generic, avx2")
