@@ -42,7 +42,11 @@ from stages.tracking.runs import Track, log_run
 from stages.tracking.store import identity
 
 BASE, PRETRAINED, CHAT = Path("models/base"), Path("models/pretrain"), Path(LAST)
-ANSWERS = "answers.sqlite"  # in the work folder
+
+
+def answer_file(stage: Stage[EvaluateParams]) -> Path:
+    """The store of answers: with other parameters, such as more minutes, what was answered is not asked again."""
+    return stage.work.parent / f"answers-{stage.code[:16]}.sqlite"
 
 
 def language(stage: Stage[EvaluateParams]) -> dict[str, float]:
@@ -85,7 +89,7 @@ def benchmarks(
 ) -> tuple[dict[str, float], dict[str, Asked]]:
     """Every chosen benchmark on the pipeline's last checkpoint, INT4 as K2 Thinking reports; samples into `folder`."""
     p = stage.params
-    client = open_client(str(CHAT), store=stage.work / ANSWERS, rows=p.batch_size)
+    client = open_client(str(CHAT), store=answer_file(stage), rows=p.batch_size)
     metrics: dict[str, float] = {}
     done: dict[str, Asked] = {}
     for asked in p.benchmarks:
@@ -146,7 +150,7 @@ def beside(
     stage: Stage[EvaluateParams], folder: Path, target: str, done: Mapping[str, Asked], deadline: float
 ) -> comparison.Compared:
     """A model that is asked what the last one was, as far as it can be; its samples into `folder`."""
-    open_model = arena.opener(stage.work / ANSWERS, endpoint_options(load_section("endpoint", EndpointParams)))
+    open_model = arena.opener(answer_file(stage), endpoint_options(load_section("endpoint", EndpointParams)))
     client, name = open_model(target), label(target)
     rows: dict[str, list[dict[str, Any]]] = {}
     scored: dict[str, float] = {}
@@ -176,7 +180,7 @@ def battles(stage: Stage[EvaluateParams], folder: Path) -> dict[str, float]:
     if p is None:
         return {}
     options = endpoint_options(load_section("endpoint", EndpointParams))
-    open_model = arena.opener(stage.work / ANSWERS, options)
+    open_model = arena.opener(answer_file(stage), options)
     judge = arena.Judge.of(p.judge, open_model)
     request = arena_battles.Question("", "{{request}}")
     shown = arena_battles.judge_messages(request, "{{answer_a}}", "{{answer_b}}", prefill=judge.by_label)

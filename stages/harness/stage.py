@@ -97,6 +97,7 @@ class Stage(Generic[P]):
         common: what stands above the sections: seed, model, threads.
         work: `work/<stage>/<fingerprint>/`, which a killed run finds again. The fingerprint covers the
             parameters, the bytes of every input and the code that `dvc.yaml` names.
+        code: of the fingerprint, for what answers the same to other parameters.
         shown: the values of params.yaml that `dvc.yaml` gives the stage, without passwords.
         track: the record of the run.
         leads: whether this process records, prints and writes; of several ranks it is rank 0. The others end the stage
@@ -110,6 +111,7 @@ class Stage(Generic[P]):
 
     params: P
     work: Path
+    code: str
     shown: dict[str, Any]
     track: Recorder
     _outs: Sequence[Path]
@@ -164,7 +166,7 @@ class Stage(Generic[P]):
             return
         from k2model.training.process_group import from_rank_0  # torch, which stages without ranks don't wait for
 
-        self.work = from_rank_0(self.work if self.leads else Path())
+        self.work, self.code = from_rank_0((self.work, self.code) if self.leads else (Path(), ""))
         if self.leads:
             return
         signal.signal(signal.SIGTERM, _terminate)
@@ -187,7 +189,8 @@ class Stage(Generic[P]):
         values = load_yaml()
         chosen = {key: _section(values, key) for key in wants.sections}
         inputs = {path.as_posix(): sha256_tree([path]) for path in data}
-        identity = {"params": chosen, "inputs": inputs, "code": sha256_tree(wants.code)}
+        self.code = sha256_tree(wants.code)
+        identity = {"params": chosen, "inputs": inputs, "code": self.code}
         self.work = self.root / "work" / self.name / fingerprint(identity)
         self.work.mkdir(parents=True, exist_ok=True)
         self._outs = wants.outs if self.own is None else ()
