@@ -26,11 +26,9 @@ from k2model.formats.int4_checkpoint import load_any, save_int4_checkpoint
 from k2model.formats.quant import sizes, to_bfloat16
 from k2model.inference.decode import prepare
 from k2model.inference.generate import Engine
-from k2model.inference.int4_experts import Int4Experts
 from k2model.inference.request import Request
 from k2model.model import K2Model
 from k2model.training.token_shards import TokenStream
-from kernels.int4.mlp import Precision
 from kernels.processor import fast_dtype
 
 TURN = 8
@@ -38,18 +36,11 @@ PROMPT = 32
 
 
 def load(path: Path, kind: str) -> K2Model:
-    """`int4`, `int4-a8`, `bf16` (best) or `plain` (bfloat16 as trained: torch's linears and grouped_mm)."""
+    """`int4`, `int4-a8`, `int4-a8-d8` (dense parts in 8 bits too), `bf16` (best) or `plain` (torch's products)."""
     if kind.startswith("int4"):
-        return set_precision(load_any(path), "w4a8" if kind == "int4-a8" else "w4a16")
+        return load_any(path, dense_bits=8 if "-d8" in kind else 16, activation_bits=8 if "-a8" in kind else 16)
     model = load_checkpoint(path).eval()
     return prepare(model) if kind == "bf16" else model
-
-
-def set_precision(model: K2Model, precision: Precision) -> K2Model:
-    for module in model.modules():
-        if isinstance(module, Int4Experts):
-            module.precision = precision
-    return model
 
 
 def engine(model: K2Model, rows: int, tokens: int) -> Engine:
@@ -65,7 +56,7 @@ def engine(model: K2Model, rows: int, tokens: int) -> Engine:
 
 def speed(folder: Path, rows: int, turns: int, threads: int) -> None:
     clock = time.thread_time if threads == 1 else time.perf_counter
-    kinds = {"int4": "int4", "int4-a8": "int4", "bf16": "bf16", "plain": "bf16"}
+    kinds = {"int4": "int4", "int4-a8": "int4", "int4-a8-d8": "int4", "bf16": "bf16", "plain": "bf16"}
     engines = {kind: engine(load(folder / path, kind), rows, (turns + 1) * TURN) for kind, path in kinds.items()}
     times: dict[str, list[float]] = {kind: [] for kind in engines}
     for _ in range(turns):
@@ -79,7 +70,7 @@ def speed(folder: Path, rows: int, turns: int, threads: int) -> None:
     print(f"\n{rows} rows, {threads} threads: milliseconds per step")
     for kind, seconds in timings.items():
         print(
-            f"  {kind:8s} {1e3 * seconds:8.2f} ms  {rows / seconds:8.1f} tokens/s"
+            f"  {kind:10s} {1e3 * seconds:8.2f} ms  {rows / seconds:8.1f} tokens/s"
             f"  {seconds / timings['int4']:5.2f}x int4"
         )
 
@@ -126,10 +117,11 @@ def quality(reference: Path, tokens: int) -> None:
     with tempfile.TemporaryDirectory() as name:
         save_int4_checkpoint(before, Path(name) / "int4")
         exact = load_checkpoint(Path(name) / "int4", dtype=fast_dtype()).eval()
-        runtime = {kind: load(Path(name) / "int4", kind) for kind in ("int4", "int4-a8")}
+        runtime = {kind: load(Path(name) / "int4", kind) for kind in ("int4", "int4-a8", "int4-a8-d8")}
     pairs = [
         ("bf16 -> INT4, W4A16", before, runtime["int4"]),
         ("bf16 -> INT4, W4A8", before, runtime["int4-a8"]),
+        ("bf16 -> INT4, W4A8, dense 8", before, runtime["int4-a8-d8"]),
         ("INT4 in torch -> W4A16", exact, runtime["int4"]),
         ("INT4 in torch -> W4A8", exact, runtime["int4-a8"]),
     ]
@@ -142,7 +134,7 @@ def quality(reference: Path, tokens: int) -> None:
         same = (log_p.argmax(-1) == log_q.argmax(-1)).float().mean()
         outputs = [Engine(m, max_batch=16, max_length=PROMPT + 33).generate(requests) for m in (baseline, candidate)]
         agree = np.mean([a == b for x, y in zip(*outputs, strict=True) for a, b in zip(x.ids, y.ids, strict=True)])
-        print(f"{name:24s} KL {kl.mean():.2e} nats/token (max {kl.max():.2e}), top-1 {same:.2%}, greedy {agree:.2%}")
+        print(f"{name:28s} KL {kl.mean():.2e} nats/token (max {kl.max():.2e}), top-1 {same:.2%}, greedy {agree:.2%}")
 
 
 def main() -> None:
@@ -164,8 +156,10 @@ def main() -> None:
         folder = Path(name)
         make(folder)
         computed = sizes(K2Config.preset("decode"))
-        share, ceiling = computed.routed_share, computed.decode_ceiling
-        print(f"routed experts are {share:.1%} of the active bytes; ceiling {ceiling:.2f}x")
+        print(
+            f"routed experts are {computed.routed_share:.1%} of the active bytes; "
+            f"ceiling {computed.decode_ceiling:.2f}x, with dense parts in 8 bits {computed.dense8_ceiling:.2f}x"
+        )
         files = {kind: file_bytes(folder / kind) for kind in ("int4", "bf16")}
         used = {kind: memory(folder, kind) for kind in ("int4", "bf16")}
         for what, megabytes in (("file", {k: v / 2**20 for k, v in files.items()}), ("resident", used)):

@@ -36,9 +36,10 @@ class MLP(nn.Module):
         self.down_proj = Linear(inner, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        weights = self.gate_proj.weight, self.up_proj.weight, self.down_proj.weight
+        linears = self.gate_proj, self.up_proj, self.down_proj
+        weights = [linear.weight for linear in linears if isinstance(linear, Linear)]  # not of those in 8 bits
         # What ZeRO-3 spreads is whole only once the module that it belongs to is called.
-        if not hasattr(weights[0], "ds_id") and few_rows.usable(x, *weights):
+        if weights and not hasattr(weights[0], "ds_id") and few_rows.usable(x, *weights):
             x_TC = x.flatten(0, -2)
             return few_rows.experts(x_TC, *only_expert(len(x_TC)), *(w[None] for w in weights)).view_as(x)
         return self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))

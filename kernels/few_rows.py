@@ -1,4 +1,4 @@
-"""Products of few rows with float32 or bfloat16 weights as they are stored, on a CPU: what decoding is made of.
+"""Products of few rows with float32, bfloat16 or 8-bit weights as they are stored, on a CPU: what decoding is made of.
 
 A matrix product of torch's packs its weight first, which few rows don't pay back, and its second thread helps them
 little. Here a weight is read once, in place, whoever else uses it: nothing has to be prepared, so a network in training
@@ -42,15 +42,18 @@ def _tiled(weight: Tensor, whole: bool) -> bool:
     return outputs >= OUTPUTS and not (whole and outputs % OUTPUTS)
 
 
-def linear(x: Tensor, weight_NX: Tensor) -> Tensor:
+def linear(x: Tensor, weight_NX: Tensor, scale_N: Tensor | None = None) -> Tensor:
     """x · Wᵀ in the type of x, [..., N].
 
+    Args:
+        scale_N: float32, of an int8 weight: each output is multiplied with it.
+
     Raises:
-        ValueError: widths that don't fit.
+        ValueError: widths that don't fit, or one of an int8 weight and its scale without the other.
     """
     outputs, width = weight_NX.shape
-    if x.shape[-1] != width:
-        raise ValueError(f"linear: x is {tuple(x.shape)}, the weight [{outputs}, {width}]")
+    if x.shape[-1] != width or (scale_N is None) != (weight_NX.dtype != torch.int8):
+        raise ValueError(f"linear: x is {tuple(x.shape)}, the weight {weight_NX.dtype} [{outputs}, {width}]")
     library = native.library()
     assert library is not None
     x32 = x.float().contiguous()
@@ -58,11 +61,12 @@ def linear(x: Tensor, weight_NX: Tensor) -> Tensor:
     library.k2_few_linear(
         x32.data_ptr(),
         weight_NX.data_ptr(),
+        None if scale_N is None else scale_N.data_ptr(),
         y.data_ptr(),
         x32.numel() // width,
         outputs,
         width,
-        weight_NX.dtype == torch.float32,
+        8 * weight_NX.itemsize,
         native.LEVEL[native.isa()],
         native.threads(y.numel() * width),
     )

@@ -24,7 +24,8 @@ from k2model.formats.checkpoint import (
 from k2model.formats.encodings import Int4Words
 from k2model.formats.quant import EXPERT_WEIGHT, quantization_config
 from k2model.inference.decode import prepare, read_in_place
-from k2model.inference.int4_experts import Int4Experts
+from k2model.inference.eight_bits import eight_bit_dense
+from k2model.inference.int4_experts import Int4Experts, set_precision
 from k2model.model import K2Model
 from k2model.moe import MoE, check_widths
 from kernels.fake_quant import dequantize, fake_quant_reference, quantize
@@ -144,16 +145,29 @@ class _Changes:
         return (self.squares / self.total) ** 0.5
 
 
-def load_any(path: Path) -> K2Model:
+def load_any(path: Path, *, dense_bits: int = 16, activation_bits: int = 16) -> K2Model:
     """A checkpoint for use, whatever its format: INT4 stays INT4 in memory, rearranged for decoding.
 
     Products are in types that the processor multiplies fast. Where that is not bfloat16, matrices of such a checkpoint
     stay as they are if there is a kernel that widens them as it reads, else they become float32.
+
+    Args:
+        dense_bits: 8 for attention, shared experts, dense layers and head in 8 bits (`eight_bit_dense`).
+        activation_bits: 8 where what INT4 experts read is rounded to 8 bits (`w4a8`).
+
+    Raises:
+        CheckpointError: it can't be read, or `activation_bits` are of a checkpoint that is not INT4.
     """
     stored = open_stored(path)
     if isinstance(stored.encoding, Int4Words):
-        return prepare(_with_int4_experts(stored, stored.encoding, torch.bfloat16, say=print))
+        model = _with_int4_experts(stored, stored.encoding, torch.bfloat16, say=print)
+        set_precision(model, "w4a8" if activation_bits == 8 else "w4a16")
+        return prepare(eight_bit_dense(model) if dense_bits == 8 else model)
+    if activation_bits == 8:
+        raise CheckpointError(f"{path}: activations of 8 bits are for INT4 experts, which it has not (k2 export int4)")
     fast = products_in(stored.dtype)
     if fast != stored.dtype and native.isa() != "torch":
-        return read_in_place(stored.load(stored.dtype))
-    return stored.load(fast)
+        model = stored.load(stored.dtype)
+        return read_in_place(eight_bit_dense(model) if dense_bits == 8 else model)
+    model = stored.load(fast)
+    return eight_bit_dense(model) if dense_bits == 8 else model

@@ -12,6 +12,7 @@ import torch
 
 from k2model.config import K2Config
 from k2model.formats.checkpoint import FLOAT32_NAMES
+from k2model.inference.eight_bits import in_eight_bits, linear_bytes
 from k2model.model import K2Model
 from k2model.moe import Experts, check_widths
 from kernels.fake_quant import GROUP, fake_quant, fake_quant_reference
@@ -87,7 +88,8 @@ def quantization_config() -> dict[str, Any]:
 class Sizes:
     """Bytes of a network's tensors.
 
-    total_*: of a checkpoint. active_*: read to decode one token (the embedding counts as one row).
+    total_*: of a checkpoint. active_*: read to decode one token (the embedding counts as one row), `_dense8` with
+    attention, shared experts, dense layers and head in 8 bits.
     routed_share: of the active bfloat16 bytes, those of the routed experts.
     """
 
@@ -95,12 +97,18 @@ class Sizes:
     total_int4: int
     active_bf16: int
     active_int4: int
+    active_int4_dense8: int
     routed_share: float
 
     @property
     def decode_ceiling(self) -> float:
         """How much faster INT4 can decode at best when reading weights is all there is."""
         return self.active_bf16 / self.active_int4
+
+    @property
+    def dense8_ceiling(self) -> float:
+        """The same with all dense parts in 8 bits."""
+        return self.active_bf16 / self.active_int4_dense8
 
 
 def int4_bytes(n: int, k: int) -> int:
@@ -123,10 +131,13 @@ def sizes(config: K2Config) -> Sizes:
     active = config.num_moe_layers * config.num_experts_per_tok
     active_rest = rest - embedding + config.hidden_size * 2
     active_bf16 = active_rest + active * bf16
+    shapes = [linear.weight.shape for _, _, linear in in_eight_bits(model)]
+    narrowed = sum(2 * n * k - linear_bytes(n, k) for n, k in shapes)
     return Sizes(
         total_bf16=rest + total * bf16,
         total_int4=rest + total * int4,
         active_bf16=active_bf16,
         active_int4=active_rest + active * int4,
+        active_int4_dense8=active_rest - narrowed + active * int4,
         routed_share=active * bf16 / active_bf16,
     )

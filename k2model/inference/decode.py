@@ -108,14 +108,15 @@ def prepare(model: K2Model) -> K2Model:
 
     A processor without bfloat16 products reads the weights as they lie (`kernels.few_rows`).
     """
-    if native.isa() == "torch" or model.lm_head.weight.device.type != "cpu":
+    if native.isa() == "torch" or model.device.type != "cpu":
         return model
     model.requires_grad_(False)
     if not at_least("avx512_bf16"):  # no bfloat16 products
         return read_in_place(model)
     for module in list(model.modules()):
         for short, child in list(module.named_children()):
-            if isinstance(child, MLP) and all(_fits(p) for p in child.parameters()):
+            weights = list(child.parameters())  # none where its linears are of 8 bits
+            if isinstance(child, MLP) and weights and all(_fits(weight) for weight in weights):
                 setattr(module, short, BlockMLP(child))
             elif isinstance(child, Gate) and _is_plain(child.config) and _fits(child.weight):
                 setattr(module, short, BlockGate(child))

@@ -51,6 +51,14 @@ class Int4Experts(nn.Module):
         return expert_mlp(x_TC, expert_TK, weight_TK, gate, up, down, self.precision)
 
 
+def set_precision(model: K2Model, precision: Precision) -> K2Model:
+    """The same network, whose INT4 experts multiply so from now on."""
+    for module in model.modules():
+        if isinstance(module, Int4Experts):
+            module.precision = precision
+    return model
+
+
 def int4_twin(model: K2Model) -> K2Model:
     """A network for rollouts during training: INT4 experts as `model` has them now, every other tensor shared.
 

@@ -105,6 +105,20 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=int, default=PORT, help="0 takes a free one")
     parser.add_argument("--max-length", type=int, help="tokens of prompt and answer (the model's context)")
     parser.add_argument("--threads", type=int, help="CPU threads (torch's default)")
+    parser.add_argument(
+        "--dense-bits",
+        type=int,
+        choices=(16, 8),
+        default=16,
+        help="of attention, shared experts, dense layers and head; 8 is not K2's rule, and reads half",
+    )
+    parser.add_argument(
+        "--activation-bits",
+        type=int,
+        choices=(16, 8),
+        default=16,
+        help="of what INT4 experts read; 8 is faster and rounds",
+    )
 
 
 def service_of(args: argparse.Namespace) -> Service:
@@ -116,7 +130,13 @@ def service_of(args: argparse.Namespace) -> Service:
     if args.threads:
         torch.set_num_threads(args.threads)
     return open_service(
-        args.checkpoint, args.tokenizer, name=args.name, max_batch=args.max_batch, max_length=args.max_length
+        args.checkpoint,
+        args.tokenizer,
+        name=args.name,
+        max_batch=args.max_batch,
+        max_length=args.max_length,
+        dense_bits=args.dense_bits,
+        activation_bits=args.activation_bits,
     )
 
 

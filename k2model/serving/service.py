@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -63,12 +64,24 @@ class Generation:
 class Service:
     """A model, its engine and what runs on it.
 
+    Args:
+        load: reads a folder as the model was read, for new weights.
+
     Raises:
         ConfigError: model and tokenizer don't fit each other, or the engine can't be as large.
     """
 
-    def __init__(self, model: K2Model, tokenizer: K2Tokenizer, name: str, *, max_batch: int, max_length: int) -> None:
-        self.tokenizer, self.name = tokenizer, name
+    def __init__(
+        self,
+        model: K2Model,
+        tokenizer: K2Tokenizer,
+        name: str,
+        *,
+        max_batch: int,
+        max_length: int,
+        load: Callable[[Path], K2Model] = load_any,
+    ) -> None:
+        self.tokenizer, self.name, self._load = tokenizer, name, load
         self.vocab_size = model.config.vocab_size
         self.grammar = ToolGrammar(tokenizer, self.vocab_size)
         self.engine = _engine(model, tokenizer, max_batch, max_length)
@@ -98,15 +111,16 @@ class Service:
             ConfigError: another network's checkpoint, or requests are in flight.
             CheckpointError: it can't be read.
         """
-        fresh = (await self._in(self._readers, lambda: load_any(folder))).state_dict()
-        mine = self.engine.model.state_dict()
+        fresh = _tensors(await self._in(self._readers, lambda: self._load(folder)))
+        mine = _tensors(self.engine.model)
         odd = [name for name in mine.keys() | fresh.keys() if _shape(mine, name) != _shape(fresh, name)]
         if odd:
             raise ConfigError(f"model_path: {folder} holds another network: {min(odd)}")
 
         def take_over() -> None:
             self.engine.forget()
-            self.engine.model.load_state_dict(fresh)
+            for name, tensor in fresh.items():
+                mine[name].data.copy_(tensor)
 
         await self.thread.between_requests(take_over)
 
@@ -330,6 +344,11 @@ def _engine(model: K2Model, tokenizer: K2Tokenizer, max_batch: int, max_length: 
         ) from None
 
 
+def _tensors(model: K2Model) -> dict[str, torch.Tensor]:
+    """All that it computes with; a state dict lacks what is rearranged for decoding, INT4 experts among it."""
+    return dict(model.named_parameters()) | dict(model.named_buffers())
+
+
 def _shape(tensors: Mapping[str, torch.Tensor], name: str) -> tuple[int, ...] | None:
     return tuple(tensors[name].shape) if name in tensors else None
 
@@ -341,16 +360,20 @@ def open_service(
     name: str = "",
     max_batch: int = 32,
     max_length: int | None = None,
+    dense_bits: int = 16,
+    activation_bits: int = 16,
 ) -> Service:
     """Loads a checkpoint and a tokenizer (the checkpoint's folder by default).
 
     Args:
         max_length: tokens of a prompt and its answer, the model's context by default.
+        dense_bits, activation_bits: see `load_any`.
 
     Raises:
         CheckpointError, ConfigError: one of them can't be loaded, they don't fit each other, or an option can't be.
     """
-    model = load_any(checkpoint).eval()
+    load = partial(load_any, dense_bits=dense_bits, activation_bits=activation_bits)
+    model = load(checkpoint).eval()
     limit = model.config.max_position_embeddings if max_length is None else max_length
     return Service(
         model,
@@ -358,4 +381,5 @@ def open_service(
         name or checkpoint.resolve().name,
         max_batch=max_batch,
         max_length=limit,
+        load=load,
     )

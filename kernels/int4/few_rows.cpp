@@ -1,5 +1,5 @@
-// Products of few rows with a weight as it is stored, [outputs][inputs] in float32 or bfloat16: a linear, and the experts
-// of a layer in one call. Nothing is packed, so the weights may be in training. Sums are float32. Plain C ABI;
+// Products of few rows with a weight as it is stored, [outputs][inputs] in float32 or bfloat16: a linear, also of 8 bits
+// with a scale for each output, and the experts of a layer in one call. Nothing is packed, so the weights may be in training. Sums are float32. Plain C ABI;
 // kernels/int4/native.py builds this with int4.cpp, kernels/few_rows.py calls it.
 
 #include <omp.h>
@@ -16,6 +16,7 @@ namespace {
 struct Product {
   const float* x;      // [tokens][width]
   const void* weight;  // [n][width]
+  const float* scale;  // [n], or none
   float* y;            // [tokens][n]
   int64_t tokens, n, width;
   int threads;
@@ -55,11 +56,13 @@ struct Sorted {
 
 extern "C" {
 
-// y = x times the transpose of one matrix with at least four rows.
-void k2_few_linear(const float* x, const void* weight, float* y, int64_t tokens, int64_t n, int64_t width, int is_float,
-                   int isa, int threads) {
-  const Product p{x, weight, y, tokens, n, width, threads};
-  is_float ? FORM(isa, linear<float>(p)) : FORM(isa, linear<uint16_t>(p));
+// y = x times the transpose of one matrix with at least four rows, of `bits` 32 (float32), 16 (bfloat16) or 8 (codes).
+void k2_few_linear(const float* x, const void* weight, const float* scale, float* y, int64_t tokens, int64_t n,
+                   int64_t width, int bits, int isa, int threads) {
+  const Product p{x, weight, scale, y, tokens, n, width, threads};
+  if (bits == 32) FORM(isa, linear<float>(p));
+  else if (bits == 16) FORM(isa, linear<uint16_t>(p));
+  else FORM(isa, linear<int8_t>(p));
 }
 
 // y = Σ weight · down(silu(gate(x)) · up(x)) over a token's experts; width and inner are multiples of

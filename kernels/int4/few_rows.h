@@ -15,7 +15,8 @@ void linear(const Product& p) {
       const int64_t first = std::min(i * OUTPUTS, p.n - OUTPUTS), known = i * OUTPUTS - first;
       outputs(w + first * p.width, p.width, x.data(), p.tokens, room.data(), room.data() + OUTPUTS * p.tokens);
       for (int64_t t = 0; t < p.tokens; t++)
-        for (int64_t r = known; r < OUTPUTS; r++) p.y[t * p.n + first + r] = room[t * OUTPUTS + r];
+        for (int64_t r = known; r < OUTPUTS; r++)
+          p.y[t * p.n + first + r] = room[t * OUTPUTS + r] * (p.scale ? p.scale[first + r] : 1.f);
     }
   }
 }

@@ -16,6 +16,18 @@ INLINE Lanes lanes(const uint16_t* p) {
   return reinterpret_cast<Lanes>(__builtin_convertvector(*reinterpret_cast<const HalvesInMemory*>(p), Words) << 16);
 }
 
+INLINE Lanes lanes(const int8_t* p) {
+#ifdef __aarch64__
+  uint32_t four;
+  std::memcpy(&four, p, sizeof(four));
+  return (Lanes)vcvtq_f32_s32(vmovl_s16(vget_low_s16(vmovl_s8(vcreate_s8(four)))));
+#elif LANES == 8
+  return (Lanes)_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))));
+#else
+  return (Lanes)_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));
+#endif
+}
+
 // The sums of four vectors.
 #ifdef __aarch64__
 using Four = float32x4_t;
@@ -80,8 +92,9 @@ void outputs(const float* w, int64_t width, const float* const* x, int64_t count
   if (t < count) dots<1, false>(w, width, x + t, out + t * OUTPUTS);
 }
 
-// The same of bfloat16, which many rows find widened in `room` [OUTPUTS][width].
-void outputs(const uint16_t* w, int64_t width, const float* const* x, int64_t count, float* out, float* room) {
+// The same of bfloat16 and of 8 bits, which many rows find widened in `room` [OUTPUTS][width].
+template <typename W>
+void outputs(const W* w, int64_t width, const float* const* x, int64_t count, float* out, float* room) {
   if (count == 1) return dots<1, true>(w, width, x, out);
   if (count == 2) return dots<2, true>(w, width, x, out);
   for (int64_t k = 0; k < OUTPUTS * width; k++) room[k] = load(w[k]);

@@ -97,7 +97,7 @@ def with_types(loaded: ctypes.CDLL) -> ctypes.CDLL:
     loaded.k2_decode_attention.argtypes = [p] * 10 + [n] * 8 + [f] * 2 + [i] * 3
     loaded.k2_rms_norm.argtypes = [p, p, p, n, n, f, i, i]
     loaded.k2_choose.argtypes = [p, p, p, p, n, n, n, i, f]
-    loaded.k2_few_linear.argtypes = [p, p, p, n, n, n, i, i, i]
+    loaded.k2_few_linear.argtypes = [p, p, p, p, n, n, n, i, i, i]
     loaded.k2_few_experts.argtypes = [p] * 7 + [n] * 5 + [i, i, i]
     for name in ("fake_quant", "linear", "experts", "rms_norm", "choose", "few_linear"):
         loaded[f"k2_{name}"].restype = None

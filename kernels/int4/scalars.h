@@ -23,6 +23,7 @@ INLINE uint16_t to_bf16(float f) {  // to nearest, ties to even
 
 INLINE float load(float x) { return x; }
 INLINE float load(uint16_t b) { return from_bf16(b); }
+INLINE float load(int8_t code) { return code; }
 INLINE void store(float* to, float x) { *to = x; }
 INLINE void store(uint16_t* to, float x) { *to = to_bf16(x); }
 

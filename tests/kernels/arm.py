@@ -18,7 +18,7 @@ from kernels.int4 import native
 
 COMPILER, EMULATOR = "aarch64-linux-gnu-g++", "qemu-aarch64"
 INSTALLED = all(map(shutil.which, (COMPILER, EMULATOR)))
-POINTERS = {"k2_fake_quant": 4, "k2_linear": 4, "k2_experts": 10, "k2_few_linear": 3, "k2_few_experts": 7}
+POINTERS = {"k2_fake_quant": 4, "k2_linear": 4, "k2_experts": 10, "k2_few_linear": 4, "k2_few_experts": 7}
 POINTERS |= {"k2_decode_attention": 10, "k2_rms_norm": 3, "k2_choose": 4}
 
 

@@ -46,6 +46,13 @@ static inline __m512i emulated_cvtepu16_epi32(__m256i from) {
   return in_memory<__m512i>(wide);
 }
 
+static inline __m512i emulated_cvtepi8_epi32(__m128i from) {
+  const auto bytes = in_memory<Narrow<int8_t>>(from);
+  Ints wide;
+  for (int i = 0; i < 16; i++) wide.of[i] = bytes.of[i];
+  return in_memory<__m512i>(wide);
+}
+
 static inline __m512 emulated_cvtepi32_ps(__m512i from) {
   const Ints ints = in_memory<Ints>(from);
   Floats floats;
@@ -87,6 +94,7 @@ static inline __m128i emulated_cvtepi16_epi8(__m256i from) {
 #define _mm512_cvtepi32_epi8 emulated_cvtepi32_epi8
 #define _mm512_cvtepi32_epi16 emulated_cvtepi32_epi16
 #define _mm512_cvtepu16_epi32 emulated_cvtepu16_epi32
+#define _mm512_cvtepi8_epi32 emulated_cvtepi8_epi32
 #define _mm512_cvtepi32_ps emulated_cvtepi32_ps
 #define _mm512_cvtps_epi32 emulated_cvtps_epi32
 #define _mm512_reduce_max_ps emulated_reduce_max_ps

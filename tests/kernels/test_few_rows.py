@@ -56,6 +56,17 @@ def test_linear(dtype: torch.dtype, rows: int, outputs: int, width: int) -> None
     assert _error(few_rows.linear(x, weight), x.double() @ weight.double().T) < 1e-6
 
 
+@pytest.mark.parametrize("rows", [1, 2, 3, 5, 13, 64])
+@pytest.mark.parametrize(("outputs", "width"), [(4, 1), (5, 8), (14, 37), (64, 576), (129, 200)])
+def test_linear_of_8_bits(rows: int, outputs: int, width: int) -> None:
+    codes = torch.randint(-127, 128, (outputs, width), generator=torch.Generator().manual_seed(2), dtype=torch.int8)
+    x, scale = _randn(rows, width), _randn(outputs, seed=1).abs()
+    exact = x.double() @ (codes.double() * scale.double()[:, None]).T
+    assert _error(few_rows.linear(x, codes, scale), exact) < 1e-6
+    with pytest.raises(ValueError, match="the weight torch.int8"):
+        few_rows.linear(x, codes)
+
+
 @DTYPES
 @pytest.mark.parametrize(("tokens", "top_k", "width", "inner", "count"), [(1, 3, 64, 32, 5), (9, 2, 36, 20, 4)])
 def test_experts(dtype: torch.dtype, tokens: int, top_k: int, width: int, inner: int, count: int) -> None:
@@ -115,7 +126,7 @@ def test_what_it_is_for(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_widths_that_do_not_fit() -> None:
-    with pytest.raises(ValueError, match=r"linear: x is \(2, 39\), the weight \[8, 40\]"):
+    with pytest.raises(ValueError, match=r"linear: x is \(2, 39\), the weight torch.float32 \[8, 40\]"):
         few_rows.linear(_randn(2, 39), _randn(8, 40))
     x, expert, weight, gate, up, down = _layer(2, 2, 36, 20, 4, torch.float32)
     with pytest.raises(ValueError, match=r"down \(4, 20, 36\)"):

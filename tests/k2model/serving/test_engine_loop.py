@@ -15,6 +15,8 @@ import torch
 from k2model.config import K2Config
 from k2model.errors import ConfigError
 from k2model.formats.checkpoint import load_checkpoint, save_checkpoint
+from k2model.formats.int4_checkpoint import load_any, save_int4_checkpoint
+from k2model.formats.quant import to_bfloat16
 from k2model.inference.generate import Engine
 from k2model.inference.request import Request, RequestFailed
 from k2model.model import K2Model
@@ -305,6 +307,21 @@ def test_what_the_old_weights_read_is_not_reused(folder: Path, tmp_path: Path) -
     before, after = (Engine(model).generate([request])[0].ids for model in (load_checkpoint(folder), other))
     assert told == [(before, 0), (before, 59), (after, 0), (after, 59)]
     assert before != after
+
+
+@pytest.mark.parametrize("dense_bits", [16, 8])
+def test_an_int4_server_takes_over_experts_too(tmp_path: Path, folder: Path, dense_bits: int) -> None:
+    config = load_checkpoint(folder).config
+    for name, seed in (("one", 5), ("two", 6)):
+        save_int4_checkpoint(to_bfloat16(K2Model(config, seed=seed)), tmp_path / name)
+    service = open_service(tmp_path / "one", folder, max_batch=2, max_length=200, dense_bits=dense_bits)
+    asyncio.run(service.load(tmp_path / "two"))
+    mine, wanted = service.engine.model, load_any(tmp_path / "two", dense_bits=dense_bits)
+    service.close()
+    buffers = dict(wanted.named_buffers())
+    assert any(name.endswith("gate_proj_words") for name in buffers)
+    assert all(torch.equal(tensor, buffers[name]) for name, tensor in mine.named_buffers())
+    assert all(torch.equal(p, q) for p, q in zip(mine.parameters(), wanted.parameters(), strict=True))
 
 
 def test_an_idle_engine_takes_no_processor_time(thread: EngineThread) -> None:
