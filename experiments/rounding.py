@@ -64,7 +64,9 @@ def gptq(w_ENK: Tensor, hessian_EKK: Tensor, grid: Grid) -> Tensor:
     damp_E = DAMP * diagonal_EK.mean(-1).clamp_min(1e-12)
     h_EKK = h_EKK + damp_E[:, None, None] * torch.eye(h_EKK.shape[-1], dtype=h_EKK.dtype)
     # The upper factor of the inverse: its rows are what the paper takes from the inverse step by step.
-    upper_EKK = torch.linalg.cholesky(torch.linalg.inv(h_EKK), upper=True).float()
+    # By Cholesky: MKL's LU of such matrices fails on two threads ("Parameter 6 was incorrect on entry to DLASWP").
+    inverse_EKK = torch.cholesky_inverse(torch.linalg.cholesky(h_EKK))
+    upper_EKK = torch.linalg.cholesky(inverse_EKK, upper=True).float()
     left_ENK, out_ENK = w_ENK.float().clone(), torch.empty_like(w_ENK, dtype=torch.float32)
     scale_EN1 = scales(left_ENK[..., : grid.group], grid)
     for k in range(w_ENK.shape[-1]):
