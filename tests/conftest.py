@@ -33,6 +33,8 @@ pytest_plugins = ["tests.script_project", "tests.shapes_project"]
 
 LONGEST = (  # files that take minutes start first, so that no worker waits for one at the end
     "tests/test_pipeline.py",
+    "tests/flows/test_workers.py",
+    "tests/flows/test_deployments.py",
     "tests/flows/test_pipeline.py",
     "tests/test_docs.py",
     "tests/flows/test_sweep.py",

@@ -112,13 +112,13 @@ PROOF = {
     ),
     r"k2 sweep --study .*": "tests/flows/test_sweep.py::test_a_study_asks_optuna_and_names_the_best",
     r"k2 sweep .*": "tests/flows/test_sweep.py::test_a_grid_gives_experiments_that_dvc_and_the_table_agree_on",
-    r"k2 deploy.*": "tests/flows/test_pipeline.py::test_deployments_are_served_scheduled_and_take_parameters",
-    r"python -m flows\.sandbox .*": "tests/flows/test_pipeline.py::test_sandbox_jobs_run_on_the_workers_of_a_pool",
+    r"k2 deploy.*": "tests/flows/test_deployments.py::test_deployments_are_served_scheduled_and_take_parameters",
+    r"python -m flows\.sandbox .*": "tests/flows/test_workers.py::test_sandbox_jobs_run_on_the_workers_of_a_pool",
     r"python -m gym\.sandbox\.image .*": "tests/gym/sandbox/test_rootfs.py::test_the_image_is_one_file",
     r"pip install swebench==.*": (
         "tests/gym/benchmarks/test_swe.py::test_official_instances_need_an_engine_the_harness_and_the_schema"
     ),
-    r"k2 recovery": "tests/flows/test_pipeline.py::test_a_crashed_workers_run_goes_on_at_another_worker",
+    r"k2 recovery": "tests/flows/test_workers.py::test_a_crashed_workers_run_goes_on_at_another_worker",
     r"python -m flows\.shards .*": (
         "tests/flows/test_shards.py::test_shards_go_to_a_pools_workers_and_the_stage_then_asks_nothing"
     ),
@@ -144,7 +144,7 @@ PROOF = {
         "tests/flows/test_automation.py::test_two_failed_nights_pause_the_nightly_run_and_nothing_else"
     ),
     r"prefect (server|work-pool|worker|--no-prompt deploy).*": (
-        "tests/flows/test_pipeline.py::test_a_crashed_workers_run_goes_on_at_another_worker"
+        "tests/flows/test_workers.py::test_a_crashed_workers_run_goes_on_at_another_worker"
     ),
     r"(torchrun|deepspeed) .*": (
         "tests/test_cluster.py::test_two_nodes_by_torchrun_and_by_deepspeeds_launcher_train_the_same_weights"
