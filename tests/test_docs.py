@@ -32,6 +32,9 @@ GUIDES = {
     "docs/stages.md",
     "docs/architecture.md",
     "docs/your-tools.md",
+    "docs/your-texts.md",
+    "docs/your-checkpoint.md",
+    "docs/your-cluster.md",
     "docs/applications.md",
 }  # what a user reads
 
