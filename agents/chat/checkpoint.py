@@ -20,13 +20,13 @@ from agents.chat.protocol import (
 from k2model.chat.messages import encode_prompt
 from k2model.chat.tokenizer import K2Tokenizer, load_tokenizer
 from k2model.chat.turn import parse_ids
-from k2model.describe import cache_values
 from k2model.errors import ConfigError
 from k2model.files import MANIFEST, sha256_file
 from k2model.formats.checkpoint import load_config
 from k2model.formats.encodings import Int4Words, encoding_of
 from k2model.formats.int4_checkpoint import load_any
 from k2model.formats.shards import read_json
+from k2model.inference.cached_model import rows_in_memory
 from k2model.inference.generate import Engine
 from k2model.inference.request import Generated, Request
 from k2model.model import K2Model
@@ -40,15 +40,12 @@ def _digests(folder: Path) -> dict[str, Any]:
     return {path.name: sha256_file(path) for path in files if path.is_file()}
 
 
-CACHE_BYTES = 4 << 30  # on a CPU; 32 rows of 8,192 positions of a network of 30 layers would take 22 GB
-
-
 class CheckpointClient:
     """A K2 model that answers in the K2 chat format; `model` names it (weights that move have no store).
 
     One engine answers all calls, so that a dialogue's history, and what several begin with, is read once: after a
     training step another client is needed. It takes the memory of `rows` requests as long as the longest so far,
-    or half as much again, on a CPU at most `CACHE_BYTES` where that holds a request.
+    or half as much again, on a CPU at most what `rows_in_memory` says.
 
     Args:
         rows: the most requests that decode together.
@@ -107,16 +104,8 @@ class CheckpointClient:
         if engine is not None:  # a dialogue that grows must not need another one at every turn
             length = max(length, min(engine.max_length * 3 // 2, self.network.config.max_position_embeddings))
         del engine  # before the next one's cache takes memory
-        rows = self._rows(length)
+        rows = rows_in_memory(self.network, length, self.rows)
         return Engine(self.network, self.tokenizer, max_batch=rows, max_length=length, reuse_prefixes=True)
-
-    def _rows(self, length: int) -> int:
-        """How many requests of that length decode together: `rows`, or as many as the cache's memory on a CPU holds."""
-        weight = self.network.model.embed_tokens.weight
-        if weight.device.type != "cpu":
-            return self.rows
-        position = cache_values(self.network.config) * weight.element_size()
-        return max(1, min(self.rows, CACHE_BYTES // (position * length)))
 
     def _request(self, request: ChatRequest) -> Request | ChatRefusal:
         if request.response_schema is not None:

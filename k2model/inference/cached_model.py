@@ -17,10 +17,22 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from k2model.attention import MLA
+from k2model.describe import cache_values
 from k2model.model import Call, K2Model, Layer
 from k2model.moe import MoE
 from kernels.decode_attention import decode_attention
 from kernels.prefill_attention import prefill_attention
+
+CACHE_BYTES = 4 << 30  # on a CPU; 32 rows of 8,192 positions of a network of 30 layers would take 22 GB
+
+
+def rows_in_memory(model: K2Model, length: int, most: int) -> int:
+    """How many sequences of that length a cache is for: `most`, or as many as `CACHE_BYTES` of a CPU hold."""
+    weight = model.model.embed_tokens.weight
+    if weight.device.type != "cpu":
+        return most
+    position = cache_values(model.config) * weight.element_size()
+    return max(1, min(most, CACHE_BYTES // (position * length)))
 
 
 class CachedModel:

@@ -165,7 +165,11 @@ def main() -> int:
     add_options(parser)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--name", default="", help="the model's name in the API (the folder's)")
-    parser.add_argument("--max-batch", type=int, default=32, help="requests that are decoded at once")
+    parser.add_argument(
+        "--max-batch",
+        type=int,
+        help="requests that are decoded at once (32, or as many as 4 GiB of a CPU's memory hold)",
+    )
     args = parser.parse_args()
     try:
         check_options(args)

@@ -17,6 +17,7 @@ from k2model.chat.tokenizer import K2Tokenizer, load_tokenizer
 from k2model.chat.turn import Delta, gather
 from k2model.errors import ConfigError
 from k2model.formats.int4_checkpoint import load_any
+from k2model.inference.cached_model import rows_in_memory
 from k2model.inference.generate import Engine
 from k2model.inference.grammar import AfterCheck, ToolGrammar
 from k2model.inference.request import Constraint, Request
@@ -353,12 +354,15 @@ def _shape(tensors: Mapping[str, torch.Tensor], name: str) -> tuple[int, ...] | 
     return tuple(tensors[name].shape) if name in tensors else None
 
 
+MOST_ROWS = 32
+
+
 def open_service(
     checkpoint: Path,
     tokenizer: Path | None = None,
     *,
     name: str = "",
-    max_batch: int = 32,
+    max_batch: int | None = None,
     max_length: int | None = None,
     dense_bits: int = 16,
     activation_bits: int = 16,
@@ -366,6 +370,7 @@ def open_service(
     """Loads a checkpoint and a tokenizer (the checkpoint's folder by default).
 
     Args:
+        max_batch: requests that decode together, by default `MOST_ROWS` or as many as `rows_in_memory` says.
         max_length: tokens of a prompt and its answer, the model's context by default.
         dense_bits, activation_bits: see `load_any`.
 
@@ -379,7 +384,7 @@ def open_service(
         model,
         load_tokenizer(tokenizer or checkpoint),
         name or checkpoint.resolve().name,
-        max_batch=max_batch,
+        max_batch=rows_in_memory(model, max(1, limit), MOST_ROWS) if max_batch is None else max_batch,
         max_length=limit,
         load=load,
     )

@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from agents.chat import checkpoint
 from agents.chat.checkpoint import CheckpointClient
 from agents.chat.protocol import BudgetExceeded, ChatAnswer, ChatRequest, ChatResponse, Dialog
 from k2model.chat.messages import encode_prompt
 from k2model.chat.tokenizer import K2Tokenizer, load_tokenizer, save_tokenizer, train_tokenizer
 from k2model.config import K2Config
+from k2model.inference import cached_model
 from k2model.model import K2Model
 
 TEXT = ["The quick brown fox jumps over the lazy dog. " * 4, "Numbers 1 2 3 and words, words, words! " * 4]
@@ -105,7 +105,7 @@ def test_long_requests_take_fewer_rows_and_are_answered_alike(
     position = 4 * config.num_hidden_layers * (config.kv_lora_rank + config.qk_rope_head_dim)
     length = max(len(encode_prompt(tokenizer, one.messages)) + one.max_tokens for one in asked)
     for room, rows in ((2 * length + 1, 2), (1, 1), (100 * length, 4)):
-        monkeypatch.setattr(checkpoint, "CACHE_BYTES", position * room)
+        monkeypatch.setattr(cached_model, "CACHE_BYTES", position * room)
         client = _client(network, tokenizer)
         assert client.complete(asked) == wanted
         assert client._engine is not None and client._engine.cached.cache_LSTX.shape[1] == rows

@@ -17,7 +17,10 @@ import openai
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from k2model.describe import cache_values
 from k2model.errors import CheckpointError, ConfigError
+from k2model.formats.checkpoint import load_config
+from k2model.inference import cached_model
 from k2model.serving import server
 from k2model.serving.service import open_service
 
@@ -43,6 +46,17 @@ def _ended(process: "subprocess.Popen[str]", signal_: int) -> float:
     process.send_signal(signal_)
     assert process.wait(timeout=60) == 0
     return time.monotonic() - started
+
+
+def test_a_server_takes_no_more_memory_for_its_cache_than_is_for_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    position = 4 * cache_values(load_config(folder))
+    for room, rows in ((5 * 100, 5), (1, 1), (10**6, 32)):
+        monkeypatch.setattr(cached_model, "CACHE_BYTES", position * room)
+        service = open_service(folder, max_length=100)
+        assert service.engine.cached.cache_LSTX.shape[1] == rows
+        service.close()
 
 
 def test_health_and_metrics(client: openai.OpenAI, url: str) -> None:
