@@ -168,7 +168,7 @@ def main() -> int:
     parser.add_argument(
         "--max-batch",
         type=int,
-        help="requests that are decoded at once (32, or as many as 4 GiB of a CPU's memory hold)",
+        help="requests that are decoded at once (32, or as many as 4 GiB of cache hold)",
     )
     args = parser.parse_args()
     try:
