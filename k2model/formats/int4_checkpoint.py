@@ -164,9 +164,7 @@ def load_any(path: Path, *, dense_bits: int = 16, activation_bits: int = 16) -> 
         set_precision(model, "w4a8" if activation_bits == 8 else "w4a16")
         return prepare(eight_bit_dense(model) if dense_bits == 8 else model)
     if activation_bits == 8:
-        raise CheckpointError(
-            f"{path}: activations of 8 bits are for INT4 experts; it has none (k2 qat makes some)"
-        )
+        raise CheckpointError(f"{path}: activations of 8 bits are for INT4 experts; it has none (k2 qat makes some)")
     fast = products_in(stored.dtype)
     if fast != stored.dtype and native.isa() != "torch":
         model = stored.load(stored.dtype)
