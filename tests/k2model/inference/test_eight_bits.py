@@ -18,7 +18,7 @@ from k2model.inference.int4_experts import Int4Experts
 from k2model.inference.request import Request
 from k2model.linear import Linear
 from k2model.model import K2Model
-from kernels.processor import PROCESSOR, fast_dtype
+from kernels.processor import PROCESSOR, VARIABLE, fast_dtype
 
 torch.set_num_threads(1)
 
@@ -58,7 +58,8 @@ def test_a_linear_is_codes_times_scales(monkeypatch: pytest.MonkeyPatch, process
     assert linear(x.bfloat16()).dtype == torch.bfloat16
 
 
-def test_the_network_is_the_one_whose_linears_were_rounded() -> None:
+def test_the_network_is_the_one_whose_linears_were_rounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, "float32")
     rounded, model = _model(), _model()
     kept = {name: p.clone() for name, p in model.named_parameters()}
     with torch.no_grad():
@@ -90,7 +91,7 @@ def test_int4_with_dense_parts_in_8_bits_reads_what_is_computed(tmp_path: Path) 
     assert found.active_int4 - found.active_int4_dense8 == saved > 0
     plain = load_any(tmp_path / "int4")
     a, b = _logits(plain).log_softmax(-1), _logits(model).log_softmax(-1)
-    assert 0 < float((a.exp() * (a - b)).sum(-1).mean()) < 0.05
+    assert 0 < float((a.exp() * (a - b)).sum(-1).mean()) < 0.01
     request = Request(list(range(20)), 12, temperature=0.0)
     assert len(Engine(model).generate([request])[0].ids) == 12
 
