@@ -84,8 +84,20 @@ def ask(
         )
 
 
+def open_all(p: EvaluateParams) -> dict[str, Benchmark]:
+    """The chosen benchmarks; all are read before the first question, so that what is missing is said at once.
+
+    Raises:
+        InputError: a data set is missing or broken.
+    """
+    try:
+        return {a.name: open_named(a.name, None if a.data is None else Path(a.data)) for a in p.benchmarks}
+    except DataError as error:
+        raise InputError(str(error)) from None
+
+
 def benchmarks(
-    stage: Stage[EvaluateParams], folder: Path, deadline: float
+    stage: Stage[EvaluateParams], opened: Mapping[str, Benchmark], folder: Path, deadline: float
 ) -> tuple[dict[str, float], dict[str, Asked]]:
     """Every chosen benchmark on the pipeline's last checkpoint, INT4 as K2 Thinking reports; samples into `folder`."""
     p = stage.params
@@ -93,8 +105,7 @@ def benchmarks(
     metrics: dict[str, float] = {}
     done: dict[str, Asked] = {}
     for asked in p.benchmarks:
-        name = asked.name
-        bench = open_named(name, None if asked.data is None else Path(asked.data))
+        name, bench = asked.name, opened[asked.name]
         settings = replace(
             bench.presets["k2-thinking"],
             repeats=asked.repeats,
@@ -213,19 +224,20 @@ def main() -> None:
     with Stage("evaluate", EvaluateParams, Track, system_metrics=True) as stage:
         p, gate = stage.params, load_section("gate", GateParams)
         torch.set_num_threads(stage.common.threads)
+        opened = open_all(p)
+        scores = contamination(opened.values(), Path("data"))
         tokenizer, seed = folder_tokenizer(PRETRAINED), stage.common.seed
         model = load_any(PRETRAINED).eval()
-        scores = validation(p, seed, model, tokenizer) | language(stage)
+        scores |= validation(p, seed, model, tokenizer) | language(stage)
         facts, samples = facts_asked(p, seed, model, tokenizer)
         scores |= facts
         with write_atomic(Path("data/samples")) as tmp:
             tmp.mkdir(exist_ok=True)
             write_table(tmp / "facts.parquet", samples, SAMPLES)
             try:
-                asked, done = benchmarks(stage, tmp, time.monotonic() + 60 * p.minutes)
+                asked, done = benchmarks(stage, opened, tmp, time.monotonic() + 60 * p.minutes)
                 scores |= asked | compared(stage, tmp, done)
                 scores |= battles(stage, tmp)
-                scores |= contamination((one.bench for one in done.values()), Path("data"))
             except (ChatError, CannotBeAsked, DataError, SandboxError) as error:
                 raise InputError(str(error)) from None
         scores = {key: round(value, 6) for key, value in scores.items()}

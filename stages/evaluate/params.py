@@ -108,5 +108,7 @@ class EvaluateParams(Section):
     @field_validator("benchmarks")
     @classmethod
     def _known(cls, value: list[Asked]) -> list[Asked]:
-        _names(asked.name for asked in value)
+        names = _names(asked.name for asked in value)
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"{twice[0]} is asked twice")
         return value

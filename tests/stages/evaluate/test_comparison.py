@@ -12,6 +12,7 @@ from gym.benchmarks.base import Settings
 from gym.benchmarks.open import open_benchmark
 from gym.intervals import paired_difference, student
 from stages.evaluate import comparison, scores
+from stages.evaluate.__main__ import open_all
 from stages.evaluate.comparison import Compared
 from stages.evaluate.limits import item_means, one_shot
 from stages.evaluate.params import EvaluateParams, label
@@ -104,6 +105,16 @@ def test_what_cannot_be_compared_is_one_line(changed: dict[str, list[str]], said
     section["compare"] = {"models": ["models/sft"], "benchmarks": ["elementary"], "minutes": 1.0} | changed
     with pytest.raises(InputError, match=said):
         validate(EvaluateParams, section)
+
+
+def test_a_benchmark_is_asked_once_and_missing_data_are_said_before_the_first_question() -> None:
+    section = load_yaml()["evaluate"] | {"compare": None}
+    one = {"name": "elementary", "items": 2, "max_tokens": 4}
+    with pytest.raises(InputError, match="elementary is asked twice"):
+        validate(EvaluateParams, section | {"benchmarks": [one, one]})
+    asked = validate(EvaluateParams, section | {"benchmarks": [one, one | {"name": "ifeval"}]})
+    with pytest.raises(InputError, match="--data ifeval="):
+        open_all(asked)
 
 
 def test_published_figures_are_fractions_with_a_source() -> None:
