@@ -213,17 +213,19 @@ def test_the_stage_goes_on_without_battles_where_its_judge_is_not_fit(
     how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     clients = {"one": Player(1), "two": Swapped(2), "critic": Critic(how)}
-    monkeypatch.setattr(arena, "opener", lambda *_: clients.__getitem__)
+    stores: list[Path] = []
+    monkeypatch.setattr(arena, "opener", lambda store, _: stores.append(store) or clients.__getitem__)
     monkeypatch.setattr(stage_module, "load_section", lambda *_: EndpointParams.model_construct())
     monkeypatch.setattr(stage_module, "endpoint_options", lambda _: None)
     battles = {"players": {"a": "one", "b": "two"}, "judge": "critic", "judge_pairs": 5, "min_agreement": 0.6}
     stage: Any = SimpleNamespace(
         params=SimpleNamespace(arena=Battles.model_construct(**battles, prompts=6, max_tokens=8)),
-        work=tmp_path, common=SimpleNamespace(seed=7), seed=lambda *_: 1,
+        work=tmp_path / "one", code="c0de" * 16, common=SimpleNamespace(seed=7), seed=lambda *_: 1,
         track=SimpleNamespace(tag=lambda *_: None, prompts=lambda _: None),
         progress=lambda *_: nullcontext(SimpleNamespace(update=lambda: None)),
     )  # fmt: skip
     found = stage_module.battles(stage, tmp_path)
+    assert stores == [tmp_path / "answers-c0dec0dec0dec0de.sqlite"], "one for all parameters"
     shown = capsys.readouterr().out
     if how == "first":
         assert found == {
