@@ -115,8 +115,8 @@ def prepare(model: K2Model) -> K2Model:
         return read_in_place(model)
     for module in list(model.modules()):
         for short, child in list(module.named_children()):
-            weights = list(child.parameters())  # none where its linears are of 8 bits
-            if isinstance(child, MLP) and weights and all(_fits(weight) for weight in weights):
+            weights = list(child.parameters()) if isinstance(child, MLP) else []  # none where its linears are of 8 bits
+            if weights and all(_fits(weight) for weight in weights):
                 setattr(module, short, BlockMLP(child))
             elif isinstance(child, Gate) and _is_plain(child.config) and _fits(child.weight):
                 setattr(module, short, BlockGate(child))

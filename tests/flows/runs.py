@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tests import prefect_api
+from tests.conftest import checkout_env
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 FLOW = (sys.executable, "-m", "flows.pipeline")
@@ -51,6 +52,12 @@ def end(process: "subprocess.Popen[bytes]") -> None:
         return
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+
+
+def start(checkout: Path, api: str, target: str, output: int = subprocess.DEVNULL) -> "subprocess.Popen[str]":
+    """The flow up to a stage, in a process of its own."""
+    env = checkout_env() | {"PREFECT_API_URL": api}
+    return subprocess.Popen([*FLOW, "--target", target], cwd=checkout, env=env, stdout=output, stderr=output, text=True)
 
 
 def checkpoints(checkout: Path) -> list[Path]:

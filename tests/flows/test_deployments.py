@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from tests.conftest import checkout_env
-from tests.flows.runs import FLOW, Run, ask, ask_list, checkpoints, end, until
+from tests.flows.runs import FLOW, Run, ask, ask_list, checkpoints, end, start, until
 
 pytestmark = pytest.mark.slow
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome") or ""
@@ -127,13 +127,7 @@ def test_terminated_in_pretraining_it_leaves_no_process_and_a_second_run_is_refu
     value["pretrain"]["steps"] = 5000
     old = set(checkpoints(smoke_checkout))
     params.write_text(yaml.safe_dump(value, sort_keys=False))
-    process = subprocess.Popen(
-        [*FLOW, "--target", "pretrain"],
-        cwd=smoke_checkout,
-        env=checkout_env() | {"PREFECT_API_URL": api},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    process = start(smoke_checkout, api, "pretrain")
     try:
         deadline = time.monotonic() + 300
         while not set(checkpoints(smoke_checkout)) - old:

@@ -12,8 +12,7 @@ import psutil
 import pytest
 import yaml
 
-from tests.conftest import checkout_env
-from tests.flows.runs import FLOW, Run, ask, ask_list, until
+from tests.flows.runs import FLOW, Run, ask, ask_list, start, until
 
 pytestmark = pytest.mark.slow
 
@@ -100,14 +99,7 @@ def test_a_stage_waits_for_a_place_among_all_workers_and_can_be_stopped_meanwhil
         value["tokenizer"]["vocab_size"] = vocabulary
         params.write_text(yaml.safe_dump(value, sort_keys=False))
         held = httpx.post(f"{limits}/increment-with-lease", json=place).raise_for_status().json()
-        flow = subprocess.Popen(
-            [*FLOW, "--target", "tokenizer"],
-            cwd=smoke_checkout,
-            env=checkout_env() | {"PREFECT_API_URL": api},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        flow = start(smoke_checkout, api, "tokenizer", subprocess.PIPE)
         try:
             until(lambda: ask_list(api, "/task_runs/filter", waiting), bool)
             time.sleep(2)
