@@ -38,8 +38,9 @@ class MLP(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         linears = self.gate_proj, self.up_proj, self.down_proj
         weights = [linear.weight for linear in linears if isinstance(linear, Linear)]  # not of those in 8 bits
+        few = x.numel() < few_rows.WIDENED_ROWS * x.shape[-1]
         # What ZeRO-3 spreads is whole only once the module that it belongs to is called.
-        if weights and not hasattr(weights[0], "ds_id") and few_rows.usable(x, *weights):
+        if few and weights and not hasattr(weights[0], "ds_id") and few_rows.usable(x, *weights):
             x_TC = x.flatten(0, -2)
             return few_rows.experts(x_TC, *only_expert(len(x_TC)), *(w[None] for w in weights)).view_as(x)
         return self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))
@@ -116,15 +117,15 @@ class Experts(nn.Module):
 
     def forward(self, x_TC: Tensor, expert_TK: Tensor, weight_TK: Tensor) -> Tensor:
         """Σ_k weight · expert(x), [T, C]."""
-        if few_rows.usable(x_TC, self.gate_proj, self.up_proj, self.down_proj):
+        many = x_TC.device.type == "cpu" and expert_TK.numel() >= LEAST_ROWS * self.count
+        if not many and few_rows.usable(x_TC, self.gate_proj, self.up_proj, self.down_proj):
             return few_rows.experts(x_TC, expert_TK, weight_TK, *self._weights())
         top_k = expert_TK.shape[1]
         flat_S = expert_TK.flatten()
         order_S = flat_S.argsort(stable=True)
         load_E = torch.bincount(flat_S, minlength=self.count)
         token_S = order_S.div(top_k, rounding_mode="floor")
-        many = len(flat_S) >= LEAST_ROWS * self.count
-        if many and x_TC.device.type == "cpu" and torch.is_grad_enabled():
+        if many:
             weight_S = weight_TK.flatten()[order_S].to(x_TC.dtype)
             return expert_mlp(x_TC, weight_S, *self._weights(), token_S, load_E)
         # x[token] would add up gradients with atomics: other bits at every run of two threads, and five times as slow.

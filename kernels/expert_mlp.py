@@ -1,8 +1,8 @@
-"""The routed experts' SwiGLU in training on a CPU: forward and backward one expert at a time.
+"""The routed experts' SwiGLU of many rows on a CPU: forward and backward one expert at a time.
 
 `F.grouped_mm` makes each product for all experts before the next begins. In between stand [rows, width] tensors of many
 megabytes: every element-wise step streams them through memory, and most are fresh pages. Here the steps of one expert
-follow each other while its rows lie in a core's cache; only gate and up are kept for the backward pass. Products are
+follow each other while its rows lie in a core's cache; only gate and up are kept, for the backward pass. Products are
 the same nine (three forward, six backward).
 
 Axes: T tokens, S rows (token × chosen expert) sorted by expert, N rows of one expert, C hidden width, I expert width, E
@@ -38,6 +38,29 @@ def expert_mlp_reference(
     return out_TC
 
 
+def _add(out_TC: Tensor, token_N: Tensor, y_NC: Tensor, weight_N: Tensor) -> None:
+    out_TC.index_add_(0, token_N, y_NC.mul_(weight_N[:, None]))
+
+
+def _without_gradient(
+    x_TC: Tensor,
+    weight_S: Tensor,
+    gate_EIC: Tensor,
+    up_EIC: Tensor,
+    down_ECI: Tensor,
+    token_S: Tensor,
+    load_E: Tensor,
+) -> Tensor:
+    out_TC = torch.zeros_like(x_TC)
+    for e, (lo, hi) in enumerate(pairwise([0, *load_E.cumsum(0).tolist()])):
+        token_N = token_S[lo:hi]
+        gate_IC, up_IC, down_CI = (weight[e].to(x_TC.dtype) for weight in (gate_EIC, up_EIC, down_ECI))
+        x_NC = x_TC.index_select(0, token_N)
+        inner_NI = F.silu(x_NC @ gate_IC.T).mul_(x_NC @ up_IC.T)
+        _add(out_TC, token_N, inner_NI @ down_CI.T, weight_S[lo:hi])
+    return out_TC
+
+
 class _ExpertMLP(torch.autograd.Function):
     @staticmethod
     def forward(  # type: ignore[override]
@@ -59,8 +82,7 @@ class _ExpertMLP(torch.autograd.Function):
             x_NC, gate_NI, up_NI = x_TC.index_select(0, token_N), gate_SI[lo:hi], up_SI[lo:hi]
             torch.mm(x_NC, gate_EIC[e].T, out=gate_NI)
             torch.mm(x_NC, up_EIC[e].T, out=up_NI)
-            y_NC = F.silu(gate_NI).mul_(up_NI) @ down_ECI[e].T
-            out_TC.index_add_(0, token_N, y_NC.mul_(weight_S[lo:hi, None]))
+            _add(out_TC, token_N, F.silu(gate_NI).mul_(up_NI) @ down_ECI[e].T, weight_S[lo:hi])
         ctx.save_for_backward(x_TC, weight_S, gate_EIC, up_EIC, down_ECI, token_S, gate_SI, up_SI)
         ctx.edges = edges
         return out_TC
@@ -107,9 +129,14 @@ def expert_mlp(
 ) -> Tensor:
     """`expert_mlp_reference` with its own backward pass; all floating tensors of one type, on the CPU.
 
+    Where no gradient is wanted the experts' weights may be of another type: each is converted when its turn comes.
+
     Args:
         weight_S: what each row's output is multiplied by.
         token_S: which token a row is, rows sorted by expert.
         load_E: rows of each expert; they add up to S.
     """
-    return _ExpertMLP.apply(x_TC, weight_S, gate_EIC, up_EIC, down_ECI, token_S, load_E)
+    floats = x_TC, weight_S, gate_EIC, up_EIC, down_ECI
+    if not torch.is_grad_enabled() or not any(one.requires_grad for one in floats):
+        return _without_gradient(*floats, token_S, load_E)
+    return _ExpertMLP.apply(*floats, token_S, load_E)

@@ -8,6 +8,7 @@ Axes: T tokens, C hidden width, E experts, K experts per token, I width of an ex
 """
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from kernels.decode import FLOATS, OUTPUTS
@@ -15,6 +16,7 @@ from kernels.int4 import native
 from kernels.processor import fast_dtype
 
 MOST_ROWS = 64  # from which on torch's product is as fast
+WIDENED_ROWS = 256  # from which on torch's product of a bfloat16 weight made float32 is faster
 
 
 def usable(x: Tensor, *weights: Tensor) -> bool:
@@ -52,6 +54,8 @@ def linear(x: Tensor, weight_NX: Tensor, scale_N: Tensor | None = None) -> Tenso
         ValueError: widths that don't fit, or one of an int8 weight and its scale without the other.
     """
     outputs, width = weight_NX.shape
+    if weight_NX.dtype == torch.bfloat16 and x.numel() >= WIDENED_ROWS * x.shape[-1]:
+        return F.linear(x.float(), weight_NX.float()).to(x.dtype)
     if x.shape[-1] != width or (scale_N is None) != (weight_NX.dtype != torch.int8):
         raise ValueError(f"linear: x is {tuple(x.shape)}, the weight {weight_NX.dtype} [{outputs}, {width}]")
     library = native.library()

@@ -60,6 +60,36 @@ def test_the_upstream_gradient_is_kept() -> None:
     assert torch.equal(upstream_TC, torch.ones(T, C))
 
 
+@pytest.mark.parametrize("stored", [torch.float32, torch.bfloat16])
+def test_without_gradients_weights_are_converted_as_they_are_used(stored: torch.dtype) -> None:
+    floats, token_S, load_E = _inputs(torch.float32, 2)
+    floats[2:] = [weight.to(stored) for weight in floats[2:]]
+    with torch.no_grad():
+        got_TC = expert_mlp(*floats, token_S, load_E)
+    want_TC = expert_mlp_reference(*(one.double() for one in floats), token_S, load_E)
+    assert got_TC.dtype == torch.float32
+    assert float((got_TC.double() - want_TC).norm()) <= 1e-5 * float(want_TC.norm())
+    if stored == torch.float32:
+        assert torch.equal(got_TC, expert_mlp(*(one.requires_grad_() for one in floats), token_S, load_E))
+
+
+def test_a_layer_of_bfloat16_weights_reads_many_rows_in_float32() -> None:
+    config = K2Config.preset("smoke", n_routed_experts=4, num_experts_per_tok=2)
+    experts = Experts(config).requires_grad_(False)
+    for weight in experts.parameters():
+        torch.nn.init.normal_(weight, 0.0, 0.05)
+        weight.data = weight.bfloat16()
+    tokens = LEAST_ROWS * config.n_routed_experts // config.num_experts_per_tok
+    generator = torch.Generator().manual_seed(0)
+    x_TC = torch.randn(tokens, config.hidden_size, generator=generator)
+    expert_TK = torch.rand(tokens, 4, generator=generator).topk(2).indices
+    weight_TK = torch.rand(tokens, 2, generator=generator)
+    got_TC = experts(x_TC, expert_TK, weight_TK)
+    want_TC = experts.double()(x_TC.double(), expert_TK, weight_TK)
+    assert got_TC.dtype == torch.float32
+    assert float((got_TC.double() - want_TC).norm()) <= 1e-5 * float(want_TC.norm())
+
+
 def test_a_layer_gives_the_same_with_many_rows_as_with_few(monkeypatch: pytest.MonkeyPatch) -> None:
     config = K2Config.preset("smoke", n_routed_experts=4, num_experts_per_tok=2)
     experts = Experts(config)

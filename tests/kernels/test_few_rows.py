@@ -125,6 +125,15 @@ def test_what_it_is_for(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not few_rows.usable(x, weight.detach())
 
 
+def test_a_bfloat16_weight_under_many_rows_is_widened() -> None:
+    x, weight = _randn(few_rows.WIDENED_ROWS + 3, 40), _randn(9, 40, seed=1).bfloat16()
+    together = few_rows.linear(x, weight)
+    assert together.dtype == torch.float32
+    assert _error(together, x.double() @ weight.double().T) < 1e-6
+    torch.testing.assert_close(together[:5], few_rows.linear(x[:5], weight), rtol=1e-5, atol=1e-5)
+    assert few_rows.linear(x.bfloat16(), weight).dtype == torch.bfloat16
+
+
 def test_widths_that_do_not_fit() -> None:
     with pytest.raises(ValueError, match=r"linear: x is \(2, 39\), the weight torch.float32 \[8, 40\]"):
         few_rows.linear(_randn(2, 39), _randn(8, 40))
