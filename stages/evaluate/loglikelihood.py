@@ -2,7 +2,7 @@
 
 `<name>_loglikelihood` takes the choice whose tokens are likeliest together (lm_eval's `acc`), and
 `<name>_loglikelihood_by_bytes` the likeliest per byte of UTF-8 (`acc_norm`). The text stands as it is, without the chat
-format. Each choice is one forward pass; a K2 network reads the question before them once.
+format. A K2 network reads a question once for all its choices, and solved ones before it once for all questions.
 
 Axes: B choices, Q positions, C hidden width, N scored tokens.
 """
@@ -11,7 +11,7 @@ import functools
 import hashlib
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +24,8 @@ from gym.benchmarks.base import Benchmark, Choices, Sample
 from gym.intervals import wilson
 from gym.verifiers.result import Status
 from k2model.formats.dense import DenseModel
-from k2model.inference.cached_model import CachedModel
+from k2model.inference.cached_model import CachedModel, rows_in_memory
+from k2model.inference.prefixes import FreeRows, longest_prefix
 from k2model.model import K2Model
 from stages.evaluate.runner import NOT_RUN, choose
 from stages.harness.base_model import find_source, open_dense
@@ -63,37 +64,77 @@ def _embedded() -> Reader:
     return Reader(network, lambda text: list(tokenizer.encode(text).ids), (), network.config.context)
 
 
-def log_likelihoods(reader: Reader, question: Choices) -> list[float]:
-    """Nats of each choice's tokens together, behind the question; a text that is too long loses its beginning."""
-    texts = [[*reader.start, *reader.encode(f"{question.context} {choice}")] for choice in question.choices]
-    cut = max(0, max(map(len, texts)) - 1 - reader.context)
+@dataclass(frozen=True)
+class Texts:
+    """A question with each of its choices as ids; the choices begin at place `first`, or a tokenizer's merge before."""
+
+    ids: list[list[int]]
+    first: int
+
+
+def _texts(reader: Reader, question: Choices) -> Texts:
+    """A text that is too long loses its beginning."""
+    ids = [[*reader.start, *reader.encode(f"{question.context} {choice}")] for choice in question.choices]
+    cut = max(0, max(map(len, ids)) - 1 - reader.context)
     first = max(1, len(reader.start) + len(reader.encode(question.context)) - cut)
-    texts = [ids[cut:] for ids in texts]
+    return Texts([each[cut:] for each in ids], first)
+
+
+def log_likelihoods(reader: Reader, questions: Sequence[Choices]) -> Iterator[list[float]]:
+    """For one question after the other the nats of each choice's tokens together, behind the question."""
     if isinstance(reader.network, K2Model):
-        return _with_one_question(reader.network, texts, first)
-    examples = [Example(ids, [place >= first for place in range(len(ids))]) for ids in texts]
-    nats = losses(reader.network, examples, rows=len(examples), pad=0)
-    return [-each * example.targets for each, example in zip(nats, examples, strict=True)]
+        once = _ReadOnce(reader.network, [_size(_texts(reader, question)) for question in questions])
+        yield from (once.nats(_texts(reader, question)) for question in questions)
+        return
+    for texts in (_texts(reader, question) for question in questions):
+        examples = [Example(ids, [place >= texts.first for place in range(len(ids))]) for ids in texts.ids]
+        nats = losses(reader.network, examples, rows=len(examples), pad=0)
+        yield [-each * example.targets for each, example in zip(nats, examples, strict=True)]
 
 
-@torch.no_grad()
-def _with_one_question(network: K2Model, texts: Sequence[Sequence[int]], first: int) -> list[float]:
-    """Nats of the tokens from `first` on of each text; what all begin with is read once."""
-    same = next((place for place, ids in enumerate(zip(*texts, strict=False)) if len(set(ids)) > 1), first)
-    read = min(same, first - 1)
-    rows = range(len(texts))
-    cached = CachedModel(network, len(texts), max(map(len, texts)) - 1)
-    if read:
-        cached.read([texts[0][:read]], [0], [0])
-        cached.copy(0, rows[1:], read)
-    hidden_BQC = cached.read([ids[read:-1] for ids in texts], [read] * len(texts), rows)
-    nats = []
-    for ids, hidden_QC in zip(texts, hidden_BQC, strict=True):
-        targets_N = torch.tensor(ids[first:], device=hidden_QC.device)
-        hidden_NC = hidden_QC[first - 1 - read :][: len(targets_N)]
-        logp_NV = network.logits(hidden_NC).float().log_softmax(-1)
-        nats.append(float(logp_NV.gather(1, targets_N[:, None]).sum()))
-    return nats
+def _size(texts: Texts) -> tuple[int, int]:
+    """(choices, positions of the longest text)."""
+    return len(texts.ids), max(map(len, texts.ids)) - 1
+
+
+class _ReadOnce:
+    """Reads what the texts of a question begin with once, and of it only what no question before began with.
+
+    Rows of the cache from `choices` on keep the questions, as many as there is memory for.
+    """
+
+    def __init__(self, network: K2Model, sizes: Sequence[tuple[int, int]]) -> None:
+        self.network = network
+        self.choices, length = (max(each) for each in zip(*sizes, strict=True))
+        rows = rows_in_memory(network, length, self.choices + len(sizes))
+        self.questions = FreeRows(max(1, rows - self.choices))
+        self.cached = CachedModel(network, self.choices + len(self.questions), length)
+
+    @torch.no_grad()
+    def nats(self, texts: Texts) -> list[float]:
+        same = next((k for k, each in enumerate(zip(*texts.ids, strict=False)) if len(set(each)) > 1), texts.first)
+        read = min(same, texts.first - 1)
+        rows = range(len(texts.ids))
+        if read:
+            self._question(texts.ids[0][:read], rows)
+        hidden_BQC = self.cached.read([ids[read:-1] for ids in texts.ids], [read] * len(rows), rows)
+        nats = []
+        for ids, hidden_QC in zip(texts.ids, hidden_BQC, strict=True):
+            targets_N = torch.tensor(ids[texts.first :], device=hidden_QC.device)
+            hidden_NC = hidden_QC[texts.first - 1 - read :][: len(targets_N)]
+            logp_NV = self.network.logits(hidden_NC).float().log_softmax(-1)
+            nats.append(float(logp_NV.gather(1, targets_N[:, None]).sum()))
+        return nats
+
+    def _question(self, ids: Sequence[int], rows: Sequence[int]) -> None:
+        """Into the cache of these rows, by the one that keeps it."""
+        source, known = longest_prefix(ids, self.questions.ids_by_row)
+        kept = self.questions.take(source, known)
+        if source is not None and source != kept:
+            self.cached.copy(self.choices + source, [self.choices + kept], known)
+        self.cached.read([ids[known:]], [known], [self.choices + kept])
+        self.questions.add(kept, ids)
+        self.cached.copy(self.choices + kept, rows, len(ids))
 
 
 def ask(
@@ -111,10 +152,12 @@ def ask(
         deadline: on time.monotonic(); items after it get the status `not_run`.
     """
     rows = []
-    for sample in choose(bench.samples(), items, sub_seed(seed, bench.name, "items"), stratified=bench.stratified):
-        question = bench.choices(sample)
+    samples = choose(bench.samples(), items, sub_seed(seed, bench.name, "items"), stratified=bench.stratified)
+    questions = [bench.choices(sample) for sample in samples]
+    found = log_likelihoods(reader, questions)
+    for sample, question in zip(samples, questions, strict=True):
         late = deadline is not None and time.monotonic() > deadline
-        nats = [] if late else log_likelihoods(reader, question)
+        nats = [] if late else next(found)
         rows += [_row(bench, sample, question, nats, name) for name in (SUM, BY_BYTES)]
         on_answer()
     return rows

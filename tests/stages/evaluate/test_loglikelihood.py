@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from k2model.config import K2Config
 from k2model.formats.checkpoint import save_checkpoint
 from k2model.formats.dense import DenseModel
 from k2model.formats.dense_folder import load_dense
+from k2model.inference.cached_model import CachedModel
 from k2model.model import K2Model
 from stages.evaluate import loglikelihood, standalone
 from stages.evaluate.loglikelihood import Reader, ask, at_hand, log_likelihoods, metrics
@@ -48,7 +50,7 @@ def test_they_are_the_sums_of_transformers_log_softmax(tmp_path: Path, context: 
     theirs.float().save_pretrained(tmp_path)
     theirs.double()
     ours = DenseModel(*load_dense(tmp_path, torch.float32))
-    found = log_likelihoods(Reader(ours, encode, (START,), context), QUESTION)
+    (found,) = log_likelihoods(Reader(ours, encode, (START,), context), [QUESTION])
     for value, choice in zip(found, QUESTION.choices, strict=True):
         answer = encode(f" {choice}")
         longest = max(len(encode(f" {one}")) for one in QUESTION.choices)
@@ -85,7 +87,7 @@ def test_a_checkpoint_is_found_behind_its_clients_and_read_as_a_formula_says(
     texts = [[tokenizer.bos, *tokenizer.encode(f"{QUESTION.context} {choice}")] for choice in QUESTION.choices]
     cut = max(0, max(map(len, texts)) - 1 - context)
     assert (cut > 0) == (context == 24) and cut < len(before)
-    found = log_likelihoods(replace(reader, context=context), QUESTION)
+    (found,) = log_likelihoods(replace(reader, context=context), [QUESTION])
     for value, ids in zip(found, texts, strict=True):
         assert ids[: len(before)] == before
         with torch.no_grad():
@@ -98,11 +100,42 @@ def test_a_checkpoint_is_found_behind_its_clients_and_read_as_a_formula_says(
     assert at_hand(CountingClient(Answering(lambda request: "A"), Losses())) is None
 
 
+@pytest.mark.parametrize("memory", [1, 1 << 30])
+def test_solved_questions_before_one_are_read_once(
+    checkpoint: Path, memory: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the cache has room for one question alone, and whatever stood there before."""
+    monkeypatch.setattr("k2model.inference.cached_model.CACHE_BYTES", memory)
+    client = CheckpointClient.open(checkpoint)
+    reader = at_hand(client)
+    assert reader is not None
+    shots = {name: f"About {name}.\n" + "Question: What is 1 x 1?\nAnswer: 1\n" * 4 for name in ("sums", "products")}
+    questions = [
+        Choices(f"{shots[name]}Question: What is {number} x 2?\nAnswer:", ("4", "12", "800"), 0)
+        for number in range(3)
+        for name in shots
+    ]
+    read: list[int] = []
+    whole = CachedModel.read
+
+    def counting(self: CachedModel, pieces: Sequence[Sequence[int]], *where: Sequence[int]) -> torch.Tensor:
+        read.append(sum(map(len, pieces)))
+        return whole(self, pieces, *where)
+
+    monkeypatch.setattr(CachedModel, "read", counting)
+    found = list(log_likelihoods(reader, questions))
+    together, read[:] = sum(read), []
+    alone = [next(log_likelihoods(reader, [question])) for question in questions]
+    for a, b in zip(found, alone, strict=True):
+        assert a == pytest.approx(b, abs=1e-3)
+    assert together <= sum(read) * (0.6 if memory > 1 else 1.0)
+
+
 def test_choices_whose_tokens_begin_inside_the_question_are_read_apart(checkpoint: Path) -> None:
     """A tokenizer may merge the end of the question with a choice's beginning: then less is shared."""
     client = CheckpointClient.open(checkpoint)
     texts = [[1, 9, 8, 7, 6], [1, 9, 5, 4], [1, 9, 8, 3, 2, 2, 2]]
-    found = loglikelihood._with_one_question(client.network, texts, 3)
+    found = loglikelihood._ReadOnce(client.network, [(3, 6)]).nats(loglikelihood.Texts(texts, 3))
     for value, ids in zip(found, texts, strict=True):
         with torch.no_grad():
             logp = client.network(torch.tensor([ids])).logits_BLV[0].double().log_softmax(-1)
@@ -113,7 +146,7 @@ def test_the_sum_and_the_share_of_a_byte_may_choose_differently(monkeypatch: pyt
     """`ää` has two characters and four bytes; per character the second choice would be taken."""
     bench = open_benchmark("arithmetic_mc")
     monkeypatch.setattr(type(bench), "choices", lambda self, sample: Choices("?", ("ää", "bbb", "c"), 0))
-    monkeypatch.setattr(loglikelihood, "log_likelihoods", lambda reader, question: [-3.0, -3.3, -2.0])
+    monkeypatch.setattr(loglikelihood, "log_likelihoods", lambda reader, questions: iter([[-3.0, -3.3, -2.0]] * 2))
     rows = ask(bench, Reader(None, encode, (), 9), seed=1, items=2)  # type: ignore[arg-type]
     assert [(row["benchmark"], row["extracted"], row["score"]) for row in rows[:2]] == [
         ("arithmetic_mc_loglikelihood", "2", 0.0), ("arithmetic_mc_loglikelihood_by_bytes", "0", 1.0),
@@ -136,9 +169,10 @@ def test_the_same_items_are_asked_as_in_words_and_the_right_choice_is_the_letter
     bench = open_benchmark(name)
     asked: list[str] = []
 
-    def best(reader: Reader, question: Choices) -> list[float]:
-        asked.append(question.choices[question.right])
-        return likeliest(question.right, len(question.choices))
+    def best(reader: Reader, questions: Sequence[Choices]) -> Iterator[list[float]]:
+        for question in questions:
+            asked.append(question.choices[question.right])
+            yield likeliest(question.right, len(question.choices))
 
     monkeypatch.setattr(loglikelihood, "log_likelihoods", best)
     rows = ask(bench, Reader(None, encode, (), 9), seed=5, items=7)  # type: ignore[arg-type]
@@ -192,5 +226,5 @@ def test_the_embedded_model_knows_a_capital() -> None:
     reader = at_hand(open_client("embedded"))
     assert reader is not None
     question = Choices("Question: What is the capital of France?\nAnswer:", ("Oslo", "Paris", "Lima", "Cairo"), 1)
-    nats = log_likelihoods(reader, question)
+    (nats,) = log_likelihoods(reader, [question])
     assert nats[1] > max(nats[0], *nats[2:]) + 5
