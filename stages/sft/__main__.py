@@ -46,6 +46,7 @@ from stages.posttraining.packing import Example
 from stages.posttraining.params import TasksParams
 from stages.posttraining.text import text_examples
 from stages.sft.batches import TEXT, learning_rate, train_step
+from stages.sft.choices import questions_with_choices
 from stages.sft.params import SftParams
 from stages.tracking.runs import Track
 
@@ -91,8 +92,10 @@ def main() -> None:
             stage.seed("tasks"),
             index,
         )
-        questions = choose(facts_of_training(), p.facts, stage.rng("facts")) if p.facts else []
-        answered, dropped_questions = clean([answer(fact) for fact in questions], index)
+        facts = facts_of_training() if p.facts or p.choices else []
+        questions = [answer(fact) for fact in choose(facts, p.facts, stage.rng("facts"))]
+        questions += questions_with_choices(facts, p.choices, stage.rng("choices"))
+        answered, dropped_questions = clean(questions, index)
         demonstrations += encode(tokenizer, answered, p.sequence_length)[0]
         comparisons, dropped_comparisons = compare_open(
             tokenizer, p.comparisons, p.sequence_length, stage.seed("comparisons"), index

@@ -39,6 +39,7 @@ class SftParams(TrainingSection):
 
     demonstrations: tasks of each family; those of `instructions` have a share of their own.
     facts: questions about training documents with their answers, among the demonstrations.
+    choices: questions about training documents with choices, answered by a letter, among the demonstrations too.
     comparisons: of a good answer to an open prompt with a damaged one, for the critic, among the demonstrations.
     eval_every: steps after which held calls, tasks and text are measured; 0: at the end alone.
     cut_long: a trajectory longer than a row is learned up to the last whole turn that fits, else it is left out.
@@ -55,6 +56,7 @@ class SftParams(TrainingSection):
     shares: Shares
     demonstrations: dict[str, int]
     facts: int = Field(ge=0)
+    choices: int = Field(ge=0)
     comparisons: int = Field(ge=0)
     held_fraction: float = Field(gt=0, lt=1)
     eval_calls: int = Field(ge=0)
