@@ -8,6 +8,7 @@ is the same rule for other programs, `{% generation %}` around what is learned; 
 Text of a message is encoded apart from the markup, so that no message can forge a turn.
 """
 
+import functools
 import json
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -193,13 +194,18 @@ def render(
     return well_formed("".join(piece.text for piece in [*pieces, *(_GENERATION if add_generation_prompt else ())]))
 
 
+@functools.lru_cache(maxsize=64)  # a dialog that is cut turn by turn, or asked about at each, has the same pieces
+def _ids(tokenizer: K2Tokenizer, text: str) -> tuple[int, ...]:
+    return tuple(tokenizer.encode(text))
+
+
 def _encode(tokenizer: K2Tokenizer, pieces: Sequence[_Piece]) -> Encoded:
     ids: list[int] = []
     loss_mask: list[bool] = []
     for piece in pieces:
         if not piece.text:
             continue
-        new = [tokenizer.special[piece.text]] if piece.markup else tokenizer.encode(piece.text)
+        new = (tokenizer.special[piece.text],) if piece.markup else _ids(tokenizer, piece.text)
         ids += new
         loss_mask += [piece.trained] * len(new)
     return Encoded(ids, loss_mask)
