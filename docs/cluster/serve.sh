@@ -14,11 +14,15 @@ teacher-sglang)
 rollouts-ours) # params.yaml: rl.rollouts: {backend: server, url: http://HOST:8001}; takes each iteration's weights
   exec python -m k2model.serving.server models/sft --host 0.0.0.0 --port 8001
   ;;
+rollouts-vllm) # params.yaml: rl.rollouts: {backend: server, url: http://HOST:8001}; the mode gives it a route for weights
+  VLLM_SERVER_DEV_MODE=1 exec vllm serve models/sft --served-model-name policy --tensor-parallel-size 8 \
+    --logprobs-mode processed_logprobs --host 0.0.0.0 --port 8001
+  ;;
 evaluate-vllm) # the INT4 checkpoint; then: k2 evaluate --target http://HOST:8002/v1 --model k2
   exec vllm serve models/qat --served-model-name k2 --tensor-parallel-size 8 --port 8002
   ;;
 *)
-  echo "usage: $0 teacher-vllm|teacher-sglang|rollouts-ours|evaluate-vllm" >&2
+  echo "usage: $0 teacher-vllm|teacher-sglang|rollouts-ours|rollouts-vllm|evaluate-vllm" >&2
   exit 2
   ;;
 esac

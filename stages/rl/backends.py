@@ -67,9 +67,9 @@ REFUSALS = frozenset({400, 413, 422})  # statuses that are about one request
 class ServerRollouts:
     """An OpenAI-compatible server, for clusters: weights are pushed to it before each iteration's sampling.
 
-    They are written to `folder`, which the server must be able to read, and its route
-    `/update_weights_from_disk` (SGLang's name; ours has it) is told the path. Sampling is by `/v1/completions` with
-    token ids in both directions (`return_token_ids`, as in vLLM).
+    They are written to `folder`, which the server must be able to read, and it is told the path: vLLM by
+    `/collective_rpc`, which it has in its development mode, others by `/update_weights_from_disk` (SGLang's name; ours
+    has it). Sampling is by `/v1/completions` with token ids in both directions (`return_token_ids`, as in vLLM).
     """
 
     url: str
@@ -86,26 +86,42 @@ class ServerRollouts:
 
     def __call__(self, model: K2Model, tokenizer: K2Tokenizer, max_batch: int, context: int) -> Backend:
         with httpx.Client(base_url=self.url, timeout=self.timeout_s, trust_env=False) as client:
-            _post(client, "/update_weights_from_disk", {"model_path": str(self.folder.resolve())})
-            name = _model_name(client)
-        return ServerBackend(self.url, name, max_batch, self.timeout_s, self.losses)
+            served = _served(client)
+            folder = str(self.folder.resolve())
+            if served.get("owned_by") == "vllm":
+                _post(client, "/collective_rpc", {"method": "reload_weights", "kwargs": {"weights_path": folder}}, VLLM)
+                _post(client, "/reset_prefix_cache", {}, VLLM)
+            else:
+                _post(client, "/update_weights_from_disk", {"model_path": folder})
+        return ServerBackend(self.url, str(served["id"]), max_batch, self.timeout_s, self.losses)
 
 
-def _post(client: httpx.Client, path: str, body: dict[str, Any]) -> httpx.Response:
+VLLM = "; vLLM has it when it is started with VLLM_SERVER_DEV_MODE=1"
+
+
+def _post(client: httpx.Client, path: str, body: dict[str, Any], missing: str = "") -> httpx.Response:
+    """`missing`: what a server that lacks the route is said to need."""
     try:
         response = client.post(path, json=body)
     except httpx.HTTPError as error:
         raise RolloutError(f"rollout server {client.base_url}{path}: {error or type(error).__name__}") from None
     if response.status_code != 200:
-        raise RolloutError(f"rollout server {client.base_url}{path}: {response.status_code} {redact(response.text)}")
+        why = missing if response.status_code == 404 else ""
+        told = redact(response.text)
+        raise RolloutError(f"rollout server {client.base_url}{path}: {response.status_code} {told}{why}")
     return response
 
 
-def _model_name(client: httpx.Client) -> str:
-    response = client.get("/v1/models")
+def _served(client: httpx.Client) -> dict[str, Any]:
+    """What the server says about its model: `id`, and `owned_by` of some."""
     try:
-        return str(loads_model_json(response.text)["data"][0]["id"])
-    except (ModelJsonError, KeyError, IndexError, TypeError):
+        response = client.get("/v1/models")
+    except httpx.HTTPError as error:
+        raise RolloutError(f"rollout server {client.base_url}/v1/models: {error or type(error).__name__}") from None
+    try:
+        served = loads_model_json(response.text)["data"][0]
+        return {"id": served["id"], "owned_by": served.get("owned_by")}
+    except (ModelJsonError, KeyError, IndexError, TypeError, AttributeError):
         raise RolloutError(f"rollout server {client.base_url}/v1/models: no model is listed") from None
 
 
@@ -224,6 +240,19 @@ def open_backend(p: RolloutParams, work: Path) -> OpenBackend:
     if p.backend == "server":
         return ServerRollouts(p.url, work / "pushed", Losses(p.max_failed_share))
     return Int4Rollouts() if p.backend == "int4" else colocated
+
+
+def check_mismatch(p: RolloutParams, mismatch: float) -> None:
+    """Of the log-probabilities of an iteration's rollouts, in nats a token.
+
+    Raises:
+        RolloutError: a server's are so far off the policy's that it must have sampled from other weights.
+    """
+    if p.backend == "server" and not mismatch <= p.max_mismatch:
+        raise RolloutError(
+            f"rollout server {public(p.url)}: its log-probabilities are {mismatch:.3g} nats a token off the policy's "
+            f"(rl.rollouts.max_mismatch is {p.max_mismatch:g}): it has other weights, or gives those before temperature"
+        )
 
 
 def _tokens(data: str, url: str) -> tuple[list[int], list[float], str]:

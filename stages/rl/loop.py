@@ -23,7 +23,7 @@ from stages.posttraining.comparison import Comparison
 from stages.posttraining.mixture import Mixture
 from stages.posttraining.packing import Example
 from stages.rl import pairwise, records
-from stages.rl.backends import open_backend
+from stages.rl.backends import check_mismatch, open_backend
 from stages.rl.families import Families
 from stages.rl.held_critic import accuracy, open_measures
 from stages.rl.own_logprobs import own_logprobs
@@ -142,6 +142,8 @@ class Loop:
                 self.rollouts.write(state.iteration, rows)
         with self._phase("update"):
             reports = self._update()
+            if reports:
+                check_mismatch(p.rollouts, reports[0].mismatch)
         state.iteration += 1
         with self._phase("evaluate"):
             summary: dict[str, float] = {"temperature": temperature, "sampled_tokens": sampled, "even_groups": even}

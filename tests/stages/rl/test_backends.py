@@ -31,7 +31,7 @@ torch.set_num_threads(1)
 
 
 def _by(backend: str, url: str = "") -> dict[str, Any]:
-    return {"backend": backend, "url": url, "max_failed_share": 0.2}
+    return {"backend": backend, "url": url, "max_failed_share": 0.2, "max_mismatch": 0.2}
 
 
 def _params(**changes: Any) -> RlParams:
@@ -51,7 +51,7 @@ def _params(**changes: Any) -> RlParams:
         },
         "held_tasks": 4,
         "eval_every": 2, "max_batch": 8, "checkpoint_every": 2,
-        "rollouts": {"backend": "colocated", "url": "", "max_failed_share": 0.2}, "fake_quant": False,
+        "rollouts": _by("colocated"), "fake_quant": False,
     }  # fmt: skip
     return RlParams.model_validate(base | changes)
 
@@ -127,6 +127,15 @@ def test_interrupted_requests_keep_their_tokens(start: Path, tokenizer: K2Tokeni
     assert sum(len(result.ids) for result in found.values()) == backend.sampled
 
 
+def test_a_server_whose_log_probabilities_are_not_the_policys_ends_the_run(
+    start: Path, tokenizer: K2Tokenizer, tmp_path: Path, url: str
+) -> None:
+    loop = _loop(_params(rollouts=_by("server", url) | {"max_mismatch": 1e-12}), start, tmp_path, tokenizer)
+    with pytest.raises(RolloutError, match=r"nats a token off the policy's \(rl.rollouts.max_mismatch is 1e-12\)"):
+        loop.run()
+    assert not list(tmp_path.glob("checkpoints/*"))
+
+
 def test_a_server_that_is_not_there_is_one_line(start: Path, tokenizer: K2Tokenizer, tmp_path: Path) -> None:
     loop = _loop(
         _params(rollouts=_by("server", "http://127.0.0.1:9")),
@@ -134,7 +143,7 @@ def test_a_server_that_is_not_there_is_one_line(start: Path, tokenizer: K2Tokeni
         tmp_path,
         tokenizer,
     )
-    with pytest.raises(RolloutError, match="http://127.0.0.1:9/update_weights_from_disk"):
+    with pytest.raises(RolloutError, match="http://127.0.0.1:9/v1/models"):
         loop.run()
 
 

@@ -88,7 +88,7 @@ def _params(**changes: Any) -> RlParams:
         "held_tasks": 4,
         "eval_every": 2,
         "max_batch": 16,
-        "rollouts": {"backend": "colocated", "url": "", "max_failed_share": 0.2},
+        "rollouts": {"backend": "colocated", "url": "", "max_failed_share": 0.2, "max_mismatch": 0.2},
         "fake_quant": False,
         "checkpoint_every": 1,
     }
