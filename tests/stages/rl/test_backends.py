@@ -4,6 +4,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -72,9 +73,10 @@ def tokenizer(start: Path) -> K2Tokenizer:
     return load_tokenizer(start)
 
 
-@pytest.fixture
-def url(start: Path) -> Iterator[str]:
-    service = open_service(start, max_batch=4, max_length=600)
+@contextmanager
+def serving(model: Path) -> Iterator[str]:
+    """Our server over a folder; its address."""
+    service = open_service(model, max_batch=4, max_length=600)
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         server = uvicorn.Server(uvicorn.Config(make_app(service), log_level="warning"))
@@ -86,6 +88,12 @@ def url(start: Path) -> Iterator[str]:
         server.should_exit = True
         thread.join(timeout=10)
         service.thread.stop()
+
+
+@pytest.fixture
+def url(start: Path) -> Iterator[str]:
+    with serving(start) as address:
+        yield address
 
 
 def _loop(params: RlParams, start: Path, work: Path, tokenizer: K2Tokenizer) -> Loop:
