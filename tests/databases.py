@@ -11,6 +11,8 @@ import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
+import pytest
+
 FOLDER = Path(tempfile.gettempdir()) / f"k2-tests-{os.getuid()}"
 MLFLOW = "from mlflow.tracking import MlflowClient; MlflowClient('sqlite:///made.db').search_experiments()"
 
@@ -18,6 +20,13 @@ MLFLOW = "from mlflow.tracking import MlflowClient; MlflowClient('sqlite:///made
 def mlflow_database(path: Path) -> None:
     """An MLflow store in which nothing was recorded."""
     _copy("mlflow", [sys.executable, "-c", MLFLOW], "made.db", path)
+
+
+def tracked_in(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Goes into a folder, where MLflow keeps its runs from now on."""
+    mlflow_database(folder / "mlflow.db")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
+    monkeypatch.chdir(folder)
 
 
 def prefect_database(path: Path) -> None:

@@ -18,7 +18,7 @@ from stages.evaluate.params import Battles
 from stages.harness.endpoint import EndpointParams
 from stages.harness.errors import InputError
 from tests.answering import Answering
-from tests.databases import mlflow_database
+from tests.databases import tracked_in
 
 ASKED = questions()[0][:20]
 BETTER = {pair.prompt.text: pair.better for pair in planted(1000, 0)}
@@ -153,9 +153,7 @@ def test_a_small_judge_continues_a_label() -> None:
 def test_battles_go_to_a_file_and_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    mlflow_database(tmp_path / "m.db")
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/m.db")
+    tracked_in(tmp_path, monkeypatch)
     clients = {"one": Player(1), "two": Swapped(2), "critic": Critic("label")}
     monkeypatch.setattr(arena, "open_client", lambda spec, **_: clients[spec])
     command = ["arena", "--player", "one", "--player", "B=two", "--judge", "critic", "--items", "9"]
@@ -196,9 +194,7 @@ def test_a_judge_who_likes_the_first_place_is_refused_before_any_answer(
 def test_battles_of_a_file_whose_orders_disagree_are_rated_but_not_settled(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    mlflow_database(tmp_path / "m.db")
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/m.db")
+    tracked_in(tmp_path, monkeypatch)
     played = play({"a": Player(1), "b": Player(5)}, Judge(Critic("first"), 64, False), ASKED, max_tokens=16)
     arena.write_battles(Path("battles.jsonl"), played.rows)
     assert standalone.run(["arena", "--battles", "battles.jsonl", "--out", "a"]) == 0

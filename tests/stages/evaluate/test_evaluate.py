@@ -23,7 +23,7 @@ from gym.benchmarks.open import open_benchmark
 from stages.evaluate import scores, standalone
 from stages.evaluate.runner import _redacted, run_benchmark
 from tests.answering import Answering
-from tests.databases import mlflow_database
+from tests.databases import mlflow_database, tracked_in
 
 SETTINGS = Settings(2, 1.0, 1.0, 16)
 
@@ -193,9 +193,7 @@ def endpoint() -> Iterator[str]:
 def test_a_refusal_costs_its_item_and_no_secret_is_kept_anywhere(
     endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    mlflow_database(tmp_path / "m.db")
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/m.db")
+    tracked_in(tmp_path, monkeypatch)
     secrets = ("sk-env-0123456789abcdef", "hunter2-password", "q-key-99887766")
     monkeypatch.setenv("OPENAI_API_KEY", f"{secrets[0]}\n")
     word = str(open_benchmark("arithmetic_mc").items()[0].messages[-1]["content"])
@@ -220,9 +218,7 @@ def test_a_refusal_costs_its_item_and_no_secret_is_kept_anywhere(
 def test_too_many_refusals_stop_the_evaluation_with_one_line(
     endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    mlflow_database(tmp_path / "m.db")
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/m.db")
+    tracked_in(tmp_path, monkeypatch)
     Handler.refused = ("e",)
     command = ["--target", f"{endpoint}#m", "--benchmarks", "arithmetic_mc", "--items", "40"]
     assert standalone.run(command) == 2
@@ -234,9 +230,7 @@ def test_too_many_refusals_stop_the_evaluation_with_one_line(
 def test_the_command_line_without_the_pipeline(
     endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    mlflow_database(tmp_path / "m.db")
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/m.db")
+    tracked_in(tmp_path, monkeypatch)
     command = ["--target", endpoint, "--model", "m", "--benchmarks", "gpqa_diamond,arithmetic_mc,function_calling,bfcl"]
     assert standalone.run([*command, "--items", "20", "--repeats", "2", "--out", str(tmp_path / "out")]) == 0
     found = json.loads((tmp_path / "out/scores.json").read_text())

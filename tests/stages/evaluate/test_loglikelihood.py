@@ -28,7 +28,7 @@ from stages.evaluate import loglikelihood, standalone
 from stages.evaluate.loglikelihood import Reader, ask, at_hand, log_likelihoods, metrics
 from stages.evaluate.runner import run_benchmark
 from tests.answering import Answering
-from tests.databases import mlflow_database
+from tests.databases import tracked_in
 
 torch.set_num_threads(1)
 QUESTION = Choices("Question: What is 2 x 3?\nAnswer:", ("6", "sieben", "ein wenig länger als alle"), 0)
@@ -204,9 +204,7 @@ def test_what_comes_after_the_deadline_is_not_run() -> None:
 def test_the_command_line_writes_them_beside_the_answers(
     checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    mlflow_database(tmp_path / "m.db")
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/m.db")
+    tracked_in(tmp_path, monkeypatch)
     command = ["--target", str(checkpoint), "--benchmarks", "arithmetic_mc", "--items", "3", "--max-tokens", "2"]
     assert standalone.run([*command, "--out", "out"]) == 0
     assert "arithmetic_mc_loglikelihood: sum " in capsys.readouterr().out

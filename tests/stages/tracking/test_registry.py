@@ -27,7 +27,7 @@ from stages.tracking.gate import GateParams, Rule
 from stages.tracking.registry import NAME, versions
 from stages.tracking.store import experiment_id, tracking_uri
 from tests.conftest import checkout_env
-from tests.databases import mlflow_database
+from tests.databases import tracked_in
 
 GATE = GateParams(rules=[Rule(metric="validation_loss", better="lower", bound=6.0, slack=0.1)])
 
@@ -46,9 +46,7 @@ def _make(root: Path, seed: int, loss: float) -> None:
 
 @pytest.fixture
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    mlflow_database(tmp_path / "mlflow.db")
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
-    monkeypatch.chdir(tmp_path)
+    tracked_in(tmp_path, monkeypatch)
     code = "import shutil; shutil.copytree('made/qat', 'models/qat', dirs_exist_ok=True)"
     stage = {"cmd": f'python -c "{code}"', "deps": ["made"], "outs": ["models/qat"]}
     (tmp_path / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"qat": stage}}))
