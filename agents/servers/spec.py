@@ -30,6 +30,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from agents.servers.driver import fill
 from agents.tools.everyday import pools
+from gym.yaml_text import load_yaml_text
 
 FOLDER = Path(__file__).parent / "specs"
 HELD = "spreadsheets"  # no conversation to learn from uses it: models are measured on it
@@ -159,7 +160,7 @@ def specs() -> Mapping[str, ServerSpec]:
 def read_spec(path: Path) -> ServerSpec:
     """Raises SpecError."""
     try:
-        return ServerSpec.model_validate(yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader))
+        return ServerSpec.model_validate(load_yaml_text(path.read_text(encoding="utf-8")))
     except yaml.YAMLError as error:
         raise SpecError(f"{path.name}: {' '.join(str(error).split())}") from None
     except ValidationError as error:

@@ -31,6 +31,7 @@ from agents.worlds.checks import listed, located, mapping, named, only_keys, wor
 from agents.worlds.expression import ExpressionError, compiled, paths
 from agents.worlds.fields import FieldType
 from agents.worlds.template import Template, parse_template
+from gym.yaml_text import load_yaml_text
 
 FOLDER = Path(__file__).parent / "applications"
 Names = Mapping[str, FieldType | None]  # what an expression may name; None: of a value whose type is not known
@@ -56,7 +57,7 @@ def load(path: Path) -> Application:
         ApplicationError: it is none.
     """
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader)
+        content = load_yaml_text(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
         raise ApplicationError(f"{path.name}: {' '.join(str(error).split())}") from None
     made = parse(content)

@@ -16,6 +16,7 @@ import yaml
 
 from gym.tasksets.sides import Side, side_of
 from gym.tasksets.task import Task
+from gym.yaml_text import load_yaml_text
 
 FOLDER = Path(__file__).with_name("open_prompts")
 WORDS = 80  # of a written answer
@@ -70,7 +71,7 @@ def read_prompts(folder: Path = FOLDER) -> tuple[OpenPrompt, ...]:
 
 def _read(path: Path) -> list[OpenPrompt]:
     try:
-        table = yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader)
+        table = load_yaml_text(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
         raise OpenPromptError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
     _check(table, FILE_KEYS, ("kind", "tokens", "prompts"), str(path))

@@ -7,6 +7,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from agents.chat.redact import public, redact
+from gym.yaml_text import load_yaml_text
 from stages.harness.errors import InputError
 from stages.harness.inputs import ModelSpec
 
@@ -16,7 +17,7 @@ PARAMS = Path("params.yaml")
 class Section(BaseModel):
     """Unknown keys are refused and types are not coerced, so that a typo can't train a model."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 class Common(Section):
@@ -47,7 +48,7 @@ def load_yaml(path: Path = PARAMS) -> Any:
     if not path.exists():
         raise InputError(f"{path}: not found; run from the root of the checkout")
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader)
+        return load_yaml_text(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
 

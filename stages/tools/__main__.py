@@ -22,6 +22,7 @@ from agents.tools.real import RealTool, SourceMissing, sample
 from agents.worlds.application import DOMAINS, Application, ApplicationError
 from agents.worlds.reading import authored, parse
 from agents.worlds.surface import Surface, shaped
+from gym.yaml_text import load_yaml_text
 from stages.harness.endpoint import EndpointParams
 from stages.harness.errors import InputError
 from stages.harness.files import write_atomic
@@ -119,7 +120,7 @@ def _own(paths: Sequence[str]) -> list[Mapping[str, Any]]:
     contents = []
     for path in paths:
         try:
-            content = yaml.load(Path(path).read_text(encoding="utf-8"), yaml.CSafeLoader)
+            content = load_yaml_text(Path(path).read_text(encoding="utf-8"))
             app = parse(content)
         except (OSError, UnicodeDecodeError, yaml.YAMLError, ApplicationError) as error:
             raise InputError(f"tools.applications: {path}: {' '.join(str(error).split())}") from None

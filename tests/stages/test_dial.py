@@ -57,6 +57,24 @@ def test_an_unknown_model_and_a_missing_file(tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_a_key_that_stands_twice(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text("seed: 0\nsft:\n  steps: 48\n  lr: 0.1\n  steps: 49\n")
+    with pytest.raises(InputError, match=r"params.yaml: not YAML: steps stands twice .*line 5") as caught:
+        load_params(path)
+    assert "\n" not in str(caught.value)
+    path.write_text("sft:\n  steps: 48\nrl:\n  steps: 49\nlist:\n  - {a: 1}\n  - {a: 2}\n")
+    with pytest.raises(InputError, match="unknown key|missing"):
+        load_params(path)
+
+
+def test_numbers_without_end() -> None:
+    params = _default()
+    params["sft"] = params["sft"] | {"lr": float("inf")}
+    with pytest.raises(InputError, match=r"sft\.lr: Input should be a finite number"):
+        parse_params(params)
+
+
 @pytest.mark.parametrize(
     ("families", "message"),
     [
