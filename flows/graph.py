@@ -6,6 +6,8 @@ from pathlib import Path, PurePath
 import networkx as nx
 from dvc.repo import Repo
 
+from stages.harness.errors import InputError
+
 
 @dataclass(frozen=True)
 class Node:
@@ -48,14 +50,14 @@ def restrict(nodes: list[Node], targets: list[str]) -> list[Node]:
     """`targets` and everything upstream of them, in the same order; all nodes when `targets` is empty.
 
     Raises:
-        ValueError: a target that is no stage.
+        InputError: a target that is no stage.
     """
     if not targets:
         return nodes
     by_name = {node.name: node for node in nodes}
     unknown = [target for target in targets if target not in by_name]
     if unknown:
-        raise ValueError(f"dvc.yaml: no stage named {unknown[0]!r}; stages: {', '.join(by_name)}")
+        raise InputError(f"dvc.yaml: no stage named {unknown[0]!r}; stages: {', '.join(by_name)}")
     wanted: set[str] = set()
     stack = list(targets)
     while stack:

@@ -177,6 +177,8 @@ def main() -> None:
     args = parser.parse_args()
     try:
         preflight()
+        if args.target:
+            restrict(stage_graph(), args.target)  # before a server starts for it
     except InputError as error:
         print(error, file=sys.stderr)
         raise SystemExit(2) from None

@@ -27,7 +27,7 @@ from prefect.states import State
 from flows.server import local_server
 from gym.sandbox import Job, SandboxError, open_sandbox
 from stages.harness.errors import InputError
-from stages.harness.files import sha256_file, write_atomic
+from stages.harness.files import check_writable, sha256_file, write_atomic
 
 Level = Literal["fork", "namespaces"]
 
@@ -42,6 +42,8 @@ def read_jobs(path: Path) -> list[Job]:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not UTF-8: {error.reason} at byte {error.start}") from None
     jobs = []
     for number, line in enumerate(text.removesuffix("\n").split("\n") if text else (), 1):
         try:
@@ -134,6 +136,10 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2, help="sandboxes at once on a machine")
     args = parser.parse_args()
     try:
+        check_writable(args.out, "outcomes")
+        for name in ("shard", "workers"):
+            if getattr(args, name) < 1:
+                raise InputError(f"--{name}: at least 1")
         with local_server() as url, temporary_settings({PREFECT_API_URL: url}):
             verdicts = run_jobs(
                 args.jobs, args.out, size=args.shard, deployment=args.deployment, level=args.level, workers=args.workers

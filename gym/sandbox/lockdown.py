@@ -47,6 +47,9 @@ def prctl(option: int, value: int) -> None:
     _check(_libc.prctl(option, value, 0, 0, 0), f"prctl {option}")
 
 
+LEAST_LANDLOCK = 4  # of Linux 6.7, the first that can forbid TCP
+
+
 def landlock_abi() -> int:
     """The kernel's Landlock version; 0 when there is none."""
     return max(0, _libc.syscall(_LANDLOCK_CREATE, None, ctypes.c_size_t(0), 1))
@@ -55,8 +58,8 @@ def landlock_abi() -> int:
 def landlock_rules(read: Sequence[str], write: Sequence[str], execute: Sequence[str]) -> int:
     """A descriptor of rules that deny every file outside the given trees, TCP, and signals and sockets that leave."""
     abi = landlock_abi()
-    if abi < 4:
-        raise OSError(f"Landlock ABI {abi}, 4 is needed")
+    if abi < LEAST_LANDLOCK:
+        raise OSError(f"Landlock ABI {abi}, {LEAST_LANDLOCK} is needed")
     handled = FS_ALL if abi >= 5 else FS_ALL & ~(1 << 15)
     attributes = struct.pack("QQQ", handled, NET_ALL, SCOPE_ALL if abi >= 6 else 0)
     size = 24 if abi >= 6 else 16

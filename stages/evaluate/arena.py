@@ -30,7 +30,7 @@ from gym.benchmarks.arena_battles import LABELS, Question, battle_row, judge_mes
 from gym.intervals import bootstrap_mean
 from stages.evaluate.runner import answers_of
 from stages.harness.errors import InputError
-from stages.harness.files import write_atomic, write_json
+from stages.harness.files import check_writable, write_atomic, write_json
 from stages.harness.progress import Progress
 from stages.harness.seeds import seed32, sub_seed
 from stages.tracking.runs import log_run
@@ -317,6 +317,7 @@ def main(argv: Sequence[str]) -> None:
     """
     args = _parser().parse_args(argv)
     started = time.monotonic()
+    check_writable(args.out, "--out")
     if args.judge_pairs < 1 or not 0 <= args.min_agreement <= 1:
         raise InputError("arena: --judge-pairs is at least 1, --min-agreement from 0 to 1")
     rows = [row for path in args.battles for row in base.read_jsonl(path)]

@@ -8,6 +8,7 @@ held-out text, where data/ has some.
 
 import argparse
 import contextlib
+import math
 import signal
 import sys
 import time
@@ -37,7 +38,7 @@ from stages.evaluate.published import REFERENCES
 from stages.evaluate.runner import CannotBeAsked, run_benchmark
 from stages.evaluate.text import CORPUS_PATH, FACTS_PATH, facts_asked
 from stages.harness.errors import InputError
-from stages.harness.files import fingerprint, write_atomic, write_json
+from stages.harness.files import check_writable, fingerprint, write_atomic, write_json
 from stages.harness.progress import Progress
 from stages.harness.sandbox import sandboxes
 from stages.harness.section import PARAMS, load_common, load_section
@@ -97,6 +98,10 @@ def settings_of(preset: Settings, args: argparse.Namespace) -> Settings:
     Raises:
         InputError: a value that can't be.
     """
+    for name, least in {"items": 0, "seed": 0, "concurrency": 1, "budget_tokens": 0, "budget_minutes": 0.0}.items():
+        given = getattr(args, name)
+        if not least <= given < math.inf:
+            raise InputError(f"--{name.replace('_', '-')}: {given}")
     changes = {
         "repeats": args.repeats,
         "max_tokens": args.max_tokens,
@@ -105,7 +110,7 @@ def settings_of(preset: Settings, args: argparse.Namespace) -> Settings:
     }
     changed = {key: value for key, value in changes.items() if value is not None}
     for key, value in changed.items():
-        if value < (0 if key == "temperature" else 1):
+        if not (0 if key == "temperature" else 1) <= value < math.inf:
             raise InputError(f"--{key.replace('_', '-')}: {value}")
     settings = replace(preset, **changed)
     if settings.context <= settings.max_tokens:
@@ -251,6 +256,8 @@ def _of_text(folder: Path, with_facts: bool) -> tuple[dict[str, float], list[dic
 def _evaluate(args: argparse.Namespace) -> None:
     started = time.monotonic()
     target, endpoint_model = _target(args)
+    if args.out is not None:
+        check_writable(args.out, "--out")
     args.preset = args.preset or ("k2-thinking" if args.benchmarks is None else "k2")
     chosen = _asked(args)
     options = EndpointOptions(

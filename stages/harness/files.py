@@ -4,6 +4,7 @@ import csv
 import errno
 import hashlib
 import json
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,6 +30,21 @@ def write_atomic(path: Path) -> Iterator[Path]:
         if error.errno == errno.ENOSPC:
             raise InputError(f"{path}: the disk is full; nothing was written") from error
         raise
+
+
+def check_writable(path: Path, name: str) -> None:
+    """Refuses a place for outputs before anything is computed; `name` is what the user calls it.
+
+    Raises:
+        InputError: nothing can be written there.
+    """
+    whole = path.resolve()
+    above = whole if whole.is_dir() else next(place for place in whole.parents if place.exists())
+    try:
+        with tempfile.TemporaryFile(dir=above):
+            pass
+    except OSError:
+        raise InputError(f"{name} {path}: {above} is no folder that can be written to") from None
 
 
 def write_json(path: Path, value: Any) -> None:

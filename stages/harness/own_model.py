@@ -5,13 +5,13 @@ The folder stands in for the model that `dvc.yaml` gives the stage; everything t
 
 import argparse
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from k2model.files import MANIFEST
 from stages.harness.declared import graph
 from stages.harness.errors import InputError
+from stages.harness.files import check_writable
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,7 @@ class OwnModel:
                 raise InputError(f"--out {self.out}: {path} is the pipeline's; name another folder")
         if self.out.exists() and not (self.out / MANIFEST).is_file():
             raise InputError(f"--out {self.out}: is there already and no model folder; name another one")
-        above = next(path for path in out.parents if path.exists())
-        if not above.is_dir() or not os.access(above, os.W_OK):
-            raise InputError(f"--out {self.out}: {above} is no folder that can be written to")
+        check_writable(self.out, "--out")
 
 
 def _weights(model: Path) -> Path:

@@ -30,6 +30,14 @@ def test_an_unknown_command_is_named() -> None:
     assert done.stderr.startswith("k2: no command 'trane'")
 
 
+def test_a_target_that_is_no_stage_is_one_line_before_a_server_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    command = [sys.executable, "-m", "flows.pipeline", "--target", "nope"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("dvc.yaml: no stage named 'nope'; stages: inputs, ") and done.stderr.count("\n") == 1
+
+
 def test_the_doctor_says_what_a_missing_thing_disables(monkeypatch: pytest.MonkeyPatch) -> None:
     found = {finding.what: finding for finding in doctor.examine()}
     assert found["python"].good

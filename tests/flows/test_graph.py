@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from flows.graph import Node, restrict, stage_graph
+from stages.harness.errors import InputError
 
 ROOT = Path(__file__).parents[2]
 # What every stage uses and what can change no byte of an output: parameters (DVC compares those by value), files, logs.
@@ -45,7 +46,7 @@ def test_restrict_keeps_what_a_target_needs() -> None:
     nodes = [Node("a", (), ""), Node("b", ("a",), ""), Node("c", ("a",), ""), Node("d", ("b",), "")]
     assert [node.name for node in restrict(nodes, ["d"])] == ["a", "b", "d"]
     assert restrict(nodes, []) == nodes
-    with pytest.raises(ValueError, match="no stage named 'x'"):
+    with pytest.raises(InputError, match="no stage named 'x'"):
         restrict(nodes, ["x"])
 
 

@@ -100,3 +100,6 @@ def test_sandbox_jobs_run_on_the_workers_of_a_pool(smoke_checkout: Path, api: st
     assert (refused.returncode, refused.stderr.splitlines()[-1]) == (
         2, "sandbox: bad.jsonl: line 2: no job: a job is either source or argv"
     )  # fmt: skip
+    bad.write_bytes(b"\x80\n")
+    refused = run_in(smoke_checkout, *command[:3], "bad.jsonl", "outcomes.jsonl", check=False, **url)
+    assert refused.stderr.splitlines()[-1] == "sandbox: bad.jsonl: not UTF-8: invalid start byte at byte 0"

@@ -265,6 +265,10 @@ def test_a_users_mistake_is_one_line(capsys: pytest.CaptureFixture[str], tmp_pat
         ["--target", "embedded", "--benchmarks", "arithmetic_mc", "--data", "aime_2025=x"],
         ["--benchmarks", "arithmetic_mc"],
         ["--target", "embedded", "--benchmarks", "arithmetic_mc", "--context", "8192"],
+        ["--target", "embedded", "--benchmarks", "arithmetic_mc", "--items", "-1"],
+        ["--target", "embedded", "--benchmarks", "arithmetic_mc", "--budget-minutes", "nan"],
+        ["--target", "embedded", "--benchmarks", "arithmetic_mc", "--temperature", "inf"],
+        ["--target", "embedded", "--benchmarks", "arithmetic_mc", "--out", "/proc/nowhere"],
     ):
         assert standalone.run(command) == 2
         said = capsys.readouterr().err.strip()
