@@ -53,7 +53,7 @@ def _processors() -> Finding:
 
 def _memory() -> Finding:
     total = psutil.virtual_memory().total / 2**30
-    return Finding("memory", total > 10, f"{total:.1f} GiB", "pretrain to qat at laptop size, which take 7 to 9 GiB")
+    return Finding("memory", total > 13, f"{total:.1f} GiB", "pretrain to qat at laptop size, which take 7 to 11 GiB")
 
 
 def _disk() -> Finding:
