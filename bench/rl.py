@@ -32,7 +32,7 @@ from stages.rl.rollout import Rollout, advance
 from stages.rl.update import Group, update
 
 PROMPTS, SAMPLES, UPDATES, TOKENS = 24, 8, 2, 12
-OBJECTIVE = ObjectiveParams(name="k2", tau=0.1, alpha=-1.0, beta=1.0, epsilon=0.2)
+OBJECTIVE = ObjectiveParams(name="k2", tau=0.1, alpha=-1.0, beta=1.0, epsilon=0.2, importance_cap=0.0)
 
 
 def questions() -> list[Task]:

@@ -68,7 +68,8 @@ def main() -> None:
             return
         argv = command(chosen(args.name, load_claims()), args.more)
     except InputError as error:
-        sys.exit(str(error))
+        print(error, file=sys.stderr)
+        raise SystemExit(2) from None
     sys.exit(subprocess.run(argv, check=False).returncode)
 
 

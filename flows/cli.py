@@ -39,7 +39,7 @@ def main() -> None:
         return
     name = sys.argv[1]
     if name not in COMMANDS:
-        print(f"k2: no command {name!r}\n{usage()}", file=sys.stderr)
+        print(f"k2: no command {name!r}; k2 --help lists them", file=sys.stderr)
         raise SystemExit(2)
     sys.argv = [f"k2 {name}", *sys.argv[2:]]
     raise SystemExit(importlib.import_module(COMMANDS[name][0]).main())

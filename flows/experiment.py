@@ -14,6 +14,7 @@ import yaml
 
 from flows import environment
 from flows.process import StageFailed, StageTimeout, dvc, run
+from gym.yaml_text import load_yaml_text
 from stages.dial import parse_params
 from stages.harness.checkout_lock import RUN_VARIABLE
 from stages.harness.errors import InputError
@@ -33,7 +34,10 @@ def override(params: dict[str, Any], changes: Mapping[str, str]) -> dict[str, An
             node = node.get(part) if isinstance(node, dict) else None
         if not isinstance(node, dict) or last not in node:
             raise InputError(f"params.yaml: no key {key}")
-        node[last] = yaml.safe_load(text)
+        try:
+            node[last] = load_yaml_text(text)
+        except yaml.YAMLError:
+            raise InputError(f"{key}: {text!r} is not YAML") from None
     parse_params(params)
     return params
 

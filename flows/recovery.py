@@ -6,6 +6,7 @@ state in its work folder. A run that has crashed `MOST_CRASHES` times fails inst
 """
 
 import argparse
+import math
 import os
 import threading
 from collections.abc import Iterator
@@ -117,7 +118,7 @@ def main() -> None:
         "--silence", type=float, default=SILENCE_S, help="seconds of silence after which a run is crashed (at least 10)"
     )
     args = parser.parse_args()
-    if args.silence < 10:
+    if not 10 <= args.silence < math.inf:
         parser.error("--silence: at least 10")
     for name in install(args.silence):
         print(name)

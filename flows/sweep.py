@@ -9,6 +9,7 @@ Results: `dvc exp show`, MLflow's comparison of the children, and a table at the
 import argparse
 import itertools
 import json
+import math
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -109,14 +110,31 @@ def _end(runs: RunGroup, trials: Sequence[Trial], metric: str, title: str, root:
 
 def suggest(trial: optuna.Trial, key: str, text: str) -> str:
     """`log:lo:hi`, `float:lo:hi`, `int:lo:hi`, or a comma-separated choice."""
-    kind, _, rest = text.partition(":")
-    if kind in ("log", "float"):
-        low, high = map(float, rest.split(":"))
-        return f"{trial.suggest_float(key, low, high, log=kind == 'log'):.6g}"
+    found = interval(key, text)
+    if found is None:
+        return str(trial.suggest_categorical(key, text.split(",")))
+    kind, low, high = found
     if kind == "int":
-        low_i, high_i = map(int, rest.split(":"))
-        return str(trial.suggest_int(key, low_i, high_i))
-    return str(trial.suggest_categorical(key, text.split(",")))
+        return str(trial.suggest_int(key, int(low), int(high)))
+    return f"{trial.suggest_float(key, low, high, log=kind == 'log'):.6g}"
+
+
+def interval(key: str, text: str) -> tuple[str, float, float] | None:
+    """The kind and the ends of a range; None of a choice.
+
+    Raises:
+        InputError: its ends are no numbers, or not in order.
+    """
+    kind, _, rest = text.partition(":")
+    if kind not in ("log", "float", "int"):
+        return None
+    try:
+        low, high = map(int if kind == "int" else float, rest.split(":"))
+    except ValueError:
+        raise InputError(f"--study {key}={text}: wanted {kind}:LO:HI with two numbers") from None
+    if not -math.inf < low <= high < math.inf or (kind == "log" and low <= 0):
+        raise InputError(f"--study {key}={text}: wanted LO up to HI" + (", above 0" if kind == "log" else ""))
+    return kind, low, high
 
 
 def study(space: Mapping[str, str], trials: int, metric: str, title: str, root: Path, seed: int = 0) -> list[Trial]:
@@ -177,6 +195,11 @@ def main() -> None:
     if bool(args.grid) == bool(args.study):
         parser.error("give either --grid or --study")
     try:
+        for option, value in (("--jobs", args.jobs), ("--trials", args.trials)):
+            if value < 1:
+                raise InputError(f"{option}: {value} is below 1")
+        for key, text in parse_changes(args.study).items():
+            interval(key, text)
         if args.grid:
             trials = sweep(grid(parse_changes(args.grid)), args.jobs, args.name, Path(), metric=args.metric)
         else:

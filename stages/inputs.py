@@ -12,6 +12,7 @@ from typing import Any
 
 from stages.dial import load_params
 from stages.harness import declared
+from stages.harness.arguments import no_arguments
 from stages.harness.declared import Declared
 from stages.harness.errors import InputError
 from stages.harness.files import write_json
@@ -93,4 +94,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    no_arguments("inputs")
     main()

@@ -11,6 +11,7 @@ from stages.corpus.files import user_files
 from stages.corpus.user import check_parquet
 from stages.dial import Params, load_params
 from stages.harness import checkout_lock
+from stages.harness.arguments import no_arguments
 from stages.harness.errors import InputError
 from stages.inputs import outside_paths
 
@@ -54,4 +55,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    no_arguments("preflight")
     main()

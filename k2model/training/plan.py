@@ -7,6 +7,7 @@ measured bytes. Pipeline, tensor and context parallelism are not this engine's.
 """
 
 import argparse
+import math
 import sys
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, fields, replace
@@ -267,8 +268,10 @@ def plan(
     if not 0 < mfu <= 1:
         raise ConfigError(f"--mfu: {mfu} is outside (0, 1]")
     for option, value in (("--seq-len", sequence_length), ("--micro-batch", micro_batch), ("--tokens", tokens)):
-        if value < 1:
-            raise ConfigError(f"{option}: {value} is below 1")
+        if not 1 <= value < math.inf:
+            raise ConfigError(f"{option}: {value} is no number from 1 on")
+    if rollouts < 0:
+        raise ConfigError(f"--rollouts: {rollouts} is below 0")
     gpu, local = GPUS[gpu_name], sequence_length * micro_batch
     sizes = {"stage": stage, "tokens": local, "rollouts": rollouts, "context": sequence_length}
     chosen = choose_layout(config, gpus, gpu, layout or Layout("bfloat16", 3, recompute="layer"), ep, **sizes)

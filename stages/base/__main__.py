@@ -26,6 +26,7 @@ from stages.base.new_tokens import fit_head, seat_rows
 from stages.base.params import UpcycleParams
 from stages.base.published import load_published, stays, stored_type
 from stages.base.text import rows_of_text
+from stages.harness.arguments import no_arguments
 from stages.harness.base_model import Source, find_source, open_dense
 from stages.harness.errors import InputError
 from stages.harness.section import Section, load_section
@@ -156,4 +157,5 @@ def _line(name: str, metrics: dict[str, float]) -> str:
 
 
 if __name__ == "__main__":
+    no_arguments("base")
     main()

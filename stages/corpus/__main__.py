@@ -21,6 +21,7 @@ from stages.corpus.parts import Parts
 from stages.corpus.prepare import Piece, Recipe, pieces, prepare_numbered
 from stages.corpus.sketch import band_sizes
 from stages.corpus.writing import write_corpus
+from stages.harness.arguments import no_arguments
 from stages.harness.errors import InputError
 from stages.harness.files import fingerprint, write_atomic
 from stages.harness.seeds import sub_seed
@@ -157,4 +158,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    no_arguments("corpus")
     main()

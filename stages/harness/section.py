@@ -51,6 +51,8 @@ def load_yaml(path: Path = PARAMS) -> Any:
         return load_yaml_text(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from None
 
 
 def validate(model: type[S], value: Any, path: Path = PARAMS, prefix: str = "") -> S:

@@ -178,13 +178,14 @@ class Stage(Generic[P]):
     def _open_work(self, open_recorder: OpenRecorder, system_metrics: bool) -> None:
         wants = declared(self.name)
         data = [path for path in wants.data if self.own is None or path.parts[0] != MODELS]
+        if self.own is not None:
+            self.own.check()
         for path in data:
             if not path.exists():
                 raise InputError(
                     f"{path}: not found; run the stage that makes it first (dvc repro {_maker(path) or self.name})"
                 )
         if self.own is not None:
-            self.own.check()
             data.append(self.own.model)
         values = load_yaml()
         chosen = {key: _section(values, key) for key in wants.sections}

@@ -15,6 +15,7 @@ from agents.chat.losses import listed
 from agents.chat.protocol import ChatAnswer, ChatError
 from agents.chat.redact import public_values
 from agents.rephrase.rewrite import Rephrasing, n_answers
+from stages.harness.arguments import no_arguments
 from stages.harness.endpoint import EndpointParams
 from stages.harness.errors import InputError
 from stages.harness.files import write_atomic
@@ -108,4 +109,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    no_arguments("rephrase")
     main()

@@ -4,6 +4,7 @@ import platform
 from importlib.metadata import version
 from pathlib import Path
 
+from stages.harness.arguments import no_arguments
 from stages.harness.files import fingerprint, sha256_file, write_atomic
 from stages.harness.section import Section, load_yaml
 from stages.harness.stage import Stage
@@ -81,4 +82,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    no_arguments("report")
     main()

@@ -1,6 +1,7 @@
 """`sft` in params.yaml."""
 
 import math
+from typing import Annotated
 
 from pydantic import Field, field_validator, model_validator
 
@@ -54,7 +55,7 @@ class SftParams(TrainingSection):
     warmup_steps: int = Field(ge=0)
     fake_quant: bool
     shares: Shares
-    demonstrations: dict[str, int]
+    demonstrations: dict[str, Annotated[int, Field(ge=0)]]
     facts: int = Field(ge=0)
     choices: int = Field(ge=0)
     comparisons: int = Field(ge=0)

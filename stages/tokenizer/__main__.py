@@ -8,6 +8,7 @@ from agents.conversations.samples import samples
 from k2model.chat.messages import TEMPLATE
 from k2model.chat.seats import seat_special_tokens
 from k2model.chat.tokenizer import load_tokenizer, save_tokenizer, train_tokenizer
+from stages.harness.arguments import no_arguments
 from stages.harness.base_model import find_source, vocabulary
 from stages.harness.files import write_atomic
 from stages.harness.stage import Stage
@@ -68,4 +69,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    no_arguments("tokenizer")
     main()

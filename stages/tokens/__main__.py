@@ -17,6 +17,7 @@ import numpy as np
 from gym.decontaminate import Index
 from k2model.chat.tokenizer import load_tokenizer
 from k2model.training.token_shards import ShardWriter
+from stages.harness.arguments import no_arguments
 from stages.harness.errors import InputError
 from stages.harness.files import sha256_file, write_atomic
 from stages.harness.stage import Stage
@@ -122,4 +123,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    no_arguments("tokens")
     main()

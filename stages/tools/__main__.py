@@ -23,6 +23,7 @@ from agents.worlds.application import DOMAINS, Application, ApplicationError
 from agents.worlds.reading import authored, parse
 from agents.worlds.surface import Surface, shaped
 from gym.yaml_text import load_yaml_text
+from stages.harness.arguments import no_arguments
 from stages.harness.endpoint import EndpointParams
 from stages.harness.errors import InputError
 from stages.harness.files import write_atomic
@@ -265,4 +266,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    no_arguments("tools")
     main()

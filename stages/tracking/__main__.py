@@ -33,6 +33,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--version", type=int, help="with --promote: this one")
     parser.add_argument("--send", action="store_true", help="send what stages could not send to MLflow")
     args = parser.parse_args(argv)
+    if args.version is not None and not args.promote:
+        parser.error("--version goes with --promote")
     root = Path()
     try:
         if args.send:

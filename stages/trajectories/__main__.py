@@ -19,6 +19,7 @@ from agents.conversations.agents import Agent, make_agent
 from agents.conversations.llm_judge import NO_JUDGE
 from agents.conversations.prompts import write_prompts
 from agents.worlds.surface import Surface
+from stages.harness.arguments import no_arguments
 from stages.harness.endpoint import EndpointParams
 from stages.harness.errors import InputError
 from stages.harness.files import write_atomic
@@ -120,4 +121,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    no_arguments("trajectories")
     main()

@@ -30,6 +30,27 @@ def test_an_unknown_command_is_named() -> None:
     assert done.stderr.startswith("k2: no command 'trane'")
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["stages.inputs", "--nope", "extra"], "python -m stages.inputs: error: unrecognized arguments: --nope extra"),
+        (["flows.recovery", "--silence", "nan"], "k2 recovery: error: --silence: at least 10"),
+        (["flows.sweep", "--grid", "seed=0", "--jobs", "0"], "--jobs: 0 is below 1"),
+        (["flows.sweep", "--study", "seed=int:x:y"], "--study seed=int:x:y: wanted int:LO:HI with two numbers"),
+        (["flows.sweep", "--study", "seed=log:-1:1"], "--study seed=log:-1:1: wanted LO up to HI, above 0"),
+        (["flows.experiment", "--set", "seed=[1"], "seed: '[1' is not YAML"),
+        (["k2model.training.plan", "laptop", "--gpus", "8", "--tokens", "inf"], "--tokens: inf is no number from 1 on"),
+        (["experiments", "nosuch"], "nosuch"),
+    ],
+)
+def test_what_a_command_cannot_take_is_one_line(words: list[str], said: str) -> None:
+    done = subprocess.run([sys.executable, "-m", *words], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2, done.stderr
+    *usage_lines, last = done.stderr.splitlines()
+    assert said.removeprefix("k2 recovery: ") in last and "Traceback" not in done.stderr
+    assert all(line.startswith(("usage:", " ")) for line in usage_lines)
+
+
 def test_a_target_that_is_no_stage_is_one_line_before_a_server_starts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     command = [sys.executable, "-m", "flows.pipeline", "--target", "nope"]
