@@ -28,36 +28,16 @@ def expert_mlp_reference(
     token_S: Tensor,
     load_E: Tensor,
 ) -> Tensor:
-    """The definition, in the type of the inputs: Σ over a token's rows of weight · down(silu(gate x) · up x)."""
-    out_TC = torch.zeros_like(x_TC)
-    edges = [0, *load_E.cumsum(0).tolist()]
-    for gate_IC, up_IC, down_CI, (lo, hi) in zip(gate_EIC, up_EIC, down_ECI, pairwise(edges), strict=True):
-        x_NC = x_TC[token_S[lo:hi]]
-        y_NC = (F.silu(x_NC @ gate_IC.T) * (x_NC @ up_IC.T)) @ down_CI.T
-        out_TC = out_TC.index_add(0, token_S[lo:hi], y_NC * weight_S[lo:hi, None])
-    return out_TC
+    """The definition, in the type of x: Σ over a token's rows of weight · down(silu(gate x) · up x).
 
-
-def _add(out_TC: Tensor, token_N: Tensor, y_NC: Tensor, weight_N: Tensor) -> None:
-    out_TC.index_add_(0, token_N, y_NC.mul_(weight_N[:, None]))
-
-
-def _without_gradient(
-    x_TC: Tensor,
-    weight_S: Tensor,
-    gate_EIC: Tensor,
-    up_EIC: Tensor,
-    down_ECI: Tensor,
-    token_S: Tensor,
-    load_E: Tensor,
-) -> Tensor:
+    Also what runs where no gradient is wanted: an expert's weights of another type are converted when its turn comes.
+    """
     out_TC = torch.zeros_like(x_TC)
     for e, (lo, hi) in enumerate(pairwise([0, *load_E.cumsum(0).tolist()])):
-        token_N = token_S[lo:hi]
         gate_IC, up_IC, down_CI = (weight[e].to(x_TC.dtype) for weight in (gate_EIC, up_EIC, down_ECI))
-        x_NC = x_TC.index_select(0, token_N)
-        inner_NI = F.silu(x_NC @ gate_IC.T).mul_(x_NC @ up_IC.T)
-        _add(out_TC, token_N, inner_NI @ down_CI.T, weight_S[lo:hi])
+        x_NC = x_TC.index_select(0, token_S[lo:hi])
+        y_NC = (F.silu(x_NC @ gate_IC.T) * (x_NC @ up_IC.T)) @ down_CI.T
+        out_TC.index_add_(0, token_S[lo:hi], y_NC * weight_S[lo:hi, None])
     return out_TC
 
 
@@ -82,7 +62,8 @@ class _ExpertMLP(torch.autograd.Function):
             x_NC, gate_NI, up_NI = x_TC.index_select(0, token_N), gate_SI[lo:hi], up_SI[lo:hi]
             torch.mm(x_NC, gate_EIC[e].T, out=gate_NI)
             torch.mm(x_NC, up_EIC[e].T, out=up_NI)
-            _add(out_TC, token_N, F.silu(gate_NI).mul_(up_NI) @ down_ECI[e].T, weight_S[lo:hi])
+            y_NC = F.silu(gate_NI).mul_(up_NI) @ down_ECI[e].T
+            out_TC.index_add_(0, token_N, y_NC.mul_(weight_S[lo:hi, None]))
         ctx.save_for_backward(x_TC, weight_S, gate_EIC, up_EIC, down_ECI, token_S, gate_SI, up_SI)
         ctx.edges = edges
         return out_TC
@@ -129,7 +110,7 @@ def expert_mlp(
 ) -> Tensor:
     """`expert_mlp_reference` with its own backward pass; all floating tensors of one type, on the CPU.
 
-    Where no gradient is wanted the experts' weights may be of another type: each is converted when its turn comes.
+    Where no gradient is wanted the experts' weights may be of another type.
 
     Args:
         weight_S: what each row's output is multiplied by.
@@ -138,5 +119,5 @@ def expert_mlp(
     """
     floats = x_TC, weight_S, gate_EIC, up_EIC, down_ECI
     if not torch.is_grad_enabled() or not any(one.requires_grad for one in floats):
-        return _without_gradient(*floats, token_S, load_E)
+        return expert_mlp_reference(*floats, token_S, load_E)
     return _ExpertMLP.apply(*floats, token_S, load_E)
