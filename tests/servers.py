@@ -47,11 +47,7 @@ def s3(folder: Path, *buckets: str) -> Iterator[dict[str, str]]:
         command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
         process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=os.environ | access)
     try:
-        deadline = time.monotonic() + 60
-        while not _answers(url):
-            assert process.poll() is None, (folder / "s3.log").read_text()
-            assert time.monotonic() < deadline, "the S3 server did not answer"
-            time.sleep(0.2)
+        await_answer(url, process, folder / "s3.log", 60)
         client = boto3.client(
             "s3", endpoint_url=url, region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test"
         )
@@ -63,8 +59,17 @@ def s3(folder: Path, *buckets: str) -> Iterator[dict[str, str]]:
         process.wait(20)
 
 
+def await_answer(url: str, process: "subprocess.Popen[bytes]", log: Path, seconds: float) -> None:
+    """Until a server answers there; its log where it ends before, or takes longer."""
+    deadline = time.monotonic() + seconds
+    while not _answers(url):
+        assert process.poll() is None, log.read_text()[-4000:]
+        assert time.monotonic() < deadline, f"no answer in {seconds:g} s: {log.read_text()[-4000:]}"
+        time.sleep(0.2)
+
+
 def _answers(url: str) -> bool:
     try:
-        return httpx.get(url, timeout=2).status_code < 500
+        return httpx.get(url, timeout=2, trust_env=False).status_code < 500
     except httpx.HTTPError:
         return False

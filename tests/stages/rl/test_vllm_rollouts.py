@@ -5,12 +5,10 @@ pytest -m drivers tests/stages/rl/test_vllm_rollouts.py
 
 import os
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -28,7 +26,7 @@ from stages.evaluate import standalone
 from stages.rl.backends import RolloutError, ServerRollouts
 from tests.databases import tracked_in
 from tests.environments import OFFLINE, vllm_cpu
-from tests.servers import free_port
+from tests.servers import await_answer, free_port
 from tests.stages.rl.test_backends import _by, _loop, _params, serving
 
 pytestmark = [pytest.mark.drivers, pytest.mark.timeout(3600)]
@@ -73,22 +71,11 @@ def _serve(python: Path, model: Path, log: Path, variables: dict[str, str]) -> I
         process = subprocess.Popen([str(part) for part in command], stdout=out, stderr=out, env=given)
     url = f"http://127.0.0.1:{port}"
     try:
-        deadline = time.monotonic() + 600
-        while not _healthy(url):
-            assert process.poll() is None, log.read_text()[-4000:]
-            assert time.monotonic() < deadline, log.read_text()[-4000:]
-            time.sleep(1)
+        await_answer(f"{url}/health", process, log, 600)
         yield url
     finally:
         process.terminate()
         process.wait(60)
-
-
-def _healthy(url: str) -> bool:
-    try:
-        return httpx.get(f"{url}/health", trust_env=False, timeout=5).status_code == 200
-    except httpx.HTTPError:
-        return False
 
 
 @pytest.fixture(scope="module")
